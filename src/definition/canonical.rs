@@ -1,0 +1,226 @@
+//! The canonical data model: six entities that workflows are written against, whatever the connector.
+//!
+//! Money is a string, never a float. Source: the platform's own table of its canonical entities.
+
+use super::entity::FieldType;
+
+/// A canonical entity or one of the shapes inside it.
+#[derive(Debug)]
+pub struct CanonicalEntity {
+    /// UpperCamelCase name.
+    pub name: &'static str,
+    /// Can connectors map an entity to it, or is it only a part of others?
+    pub mappable: bool,
+    /// Its fields.
+    pub fields: &'static [Field],
+}
+
+/// A field of a canonical entity.
+#[derive(Debug)]
+pub struct Field {
+    /// lowerCamelCase name.
+    pub name: &'static str,
+    /// Its type.
+    pub field_type: FieldType,
+    /// Is it always there?
+    pub required: bool,
+    /// The shape of an object, or of an array's items.
+    pub entity: Option<&'static str>,
+    /// Words that it may hold; all words where empty.
+    pub values: &'static [&'static str],
+}
+
+impl CanonicalEntity {
+    /// The field of a dotted path such as `totals.total`, through nested shapes. Objects without a shape of their own
+    /// (`customFields`) accept every path.
+    pub fn field(&self, path: &str) -> Option<&'static Field> {
+        let (first, rest) = match path.split_once('.') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (path, None),
+        };
+        let first = first.split('[').next().unwrap_or(first);
+        let field = self.fields.iter().find(|field| field.name == first)?;
+        match (rest, field.entity.and_then(find)) {
+            (None, _) => Some(field),
+            (Some(rest), Some(entity)) => entity.field(rest),
+            (Some(_), None) if field.field_type == FieldType::Object => Some(field),
+            (Some(_), None) => None,
+        }
+    }
+}
+
+/// The entity of a name.
+pub fn find(name: &str) -> Option<&'static CanonicalEntity> {
+    ALL.iter().find(|entity| entity.name == name)
+}
+
+const fn field(name: &'static str, field_type: FieldType) -> Field {
+    Field { name, field_type, required: false, entity: None, values: &[] }
+}
+
+const fn text(name: &'static str) -> Field {
+    field(name, FieldType::String)
+}
+
+const fn of(name: &'static str, field_type: FieldType, entity: &'static str) -> Field {
+    Field { entity: Some(entity), ..field(name, field_type) }
+}
+
+const fn one_of(name: &'static str, values: &'static [&'static str]) -> Field {
+    Field { values, ..text(name) }
+}
+
+const fn required(field: Field) -> Field {
+    Field { required: true, ..field }
+}
+
+use FieldType::{Array, DateTime, Money, Number, Object};
+
+/// The six entities, and the shapes inside them.
+pub static ALL: &[CanonicalEntity] = &[
+    CanonicalEntity {
+        name: "Contact",
+        mappable: true,
+        fields: &[
+            required(text("id")),
+            text("email"),
+            text("firstName"),
+            text("lastName"),
+            text("company"),
+            text("phone"),
+            of("addresses", Array, "Address"),
+            field("tags", Array),
+            field("customFields", Object),
+        ],
+    },
+    CanonicalEntity {
+        name: "Product",
+        mappable: true,
+        fields: &[
+            required(text("id")),
+            required(text("name")),
+            text("sku"),
+            text("description"),
+            text("category"),
+            one_of("status", &["active", "draft", "archived"]),
+            of("variants", Array, "Variant"),
+            of("pricingTiers", Array, "PricingTier"),
+            of("inventory", Object, "Inventory"),
+        ],
+    },
+    CanonicalEntity {
+        name: "Order",
+        mappable: true,
+        fields: &[
+            required(text("id")),
+            of("contact", Object, "Contact"),
+            required(of("lineItems", Array, "LineItem")),
+            required(of("totals", Object, "Totals")),
+            of("payments", Array, "Payment"),
+            required(one_of("status", &["pending", "processing", "completed", "cancelled"])),
+            of("shippingAddress", Object, "Address"),
+            of("billingAddress", Object, "Address"),
+            text("currency"),
+            field("createdAt", DateTime),
+        ],
+    },
+    CanonicalEntity {
+        name: "Invoice",
+        mappable: true,
+        fields: &[
+            required(text("id")),
+            of("contact", Object, "Contact"),
+            required(of("lineItems", Array, "LineItem")),
+            required(of("totals", Object, "Totals")),
+            required(one_of("status", &["draft", "submitted", "authorised", "paid", "voided"])),
+            field("dueDate", DateTime),
+            of("payments", Array, "Payment"),
+            required(text("currency")),
+            text("invoiceNumber"),
+        ],
+    },
+    CanonicalEntity {
+        name: "InventoryLevel",
+        mappable: true,
+        fields: &[
+            required(text("productId")),
+            text("variantId"),
+            text("locationId"),
+            required(field("available", Number)),
+            field("onHand", Number),
+            field("committed", Number),
+            field("reserved", Number),
+        ],
+    },
+    CanonicalEntity {
+        name: "Fulfillment",
+        mappable: true,
+        fields: &[
+            required(text("id")),
+            required(text("orderId")),
+            required(one_of("status", &["pending", "in_transit", "delivered", "failed", "cancelled"])),
+            text("trackingNumber"),
+            text("carrier"),
+            of("lineItems", Array, "LineItem"),
+            field("shippedAt", DateTime),
+            field("deliveredAt", DateTime),
+        ],
+    },
+    CanonicalEntity {
+        name: "Address",
+        mappable: false,
+        fields: &[
+            text("line1"),
+            text("line2"),
+            text("city"),
+            text("state"),
+            text("postalCode"),
+            text("country"),
+            text("company"),
+        ],
+    },
+    CanonicalEntity {
+        name: "LineItem",
+        mappable: false,
+        fields: &[
+            text("productId"),
+            text("name"),
+            field("quantity", Number),
+            field("unitPrice", Money),
+            field("totalPrice", Money),
+            text("sku"),
+        ],
+    },
+    CanonicalEntity {
+        name: "Totals",
+        mappable: false,
+        fields: &[
+            field("subtotal", Money),
+            field("tax", Money),
+            field("shipping", Money),
+            field("discount", Money),
+            field("total", Money),
+        ],
+    },
+    CanonicalEntity {
+        name: "Inventory",
+        mappable: false,
+        fields: &[field("available", Number), field("onHand", Number)],
+    },
+    // The source names these three and gives them no fields; these are what its connectors map.
+    CanonicalEntity {
+        name: "Variant",
+        mappable: false,
+        fields: &[text("id"), text("sku"), text("name"), field("price", Money)],
+    },
+    CanonicalEntity {
+        name: "PricingTier",
+        mappable: false,
+        fields: &[text("name"), field("minimumQuantity", Number), field("price", Money)],
+    },
+    CanonicalEntity {
+        name: "Payment",
+        mappable: false,
+        fields: &[text("id"), field("amount", Money), text("currency"), text("status"), field("paidAt", DateTime)],
+    },
+];

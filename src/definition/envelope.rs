@@ -1,0 +1,198 @@
+//! What every document has around its spec, and the closed list of kinds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    alert::AlertSpec, connection::ConnectionSpec, connector::ConnectorSpec, entity::EntitySpec,
+    environment::EnvironmentSpec, role::RoleSpec, tenant::TenantSpec, trigger::TriggerSpec, widget::WidgetSpec,
+    workflow::WorkflowSpec,
+};
+
+/// The API group of every kind.
+pub const API_GROUP: &str = "evenkeel.dev";
+/// The `apiVersion` that this version of Evenkeel reads and writes.
+pub const API_VERSION: &str = "evenkeel.dev/v1alpha1";
+
+/// The ten kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "each kind is described at its spec")]
+pub enum Kind {
+    Connector,
+    Widget,
+    Trigger,
+    Workflow,
+    Environment,
+    Tenant,
+    Connection,
+    Entity,
+    Role,
+    Alert,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are documented.
+    pub const ALL: [Kind; 10] = [
+        Kind::Connector,
+        Kind::Widget,
+        Kind::Trigger,
+        Kind::Workflow,
+        Kind::Environment,
+        Kind::Tenant,
+        Kind::Connection,
+        Kind::Entity,
+        Kind::Role,
+        Kind::Alert,
+    ];
+
+    /// The word in the `kind` field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Connector => "Connector",
+            Kind::Widget => "Widget",
+            Kind::Trigger => "Trigger",
+            Kind::Workflow => "Workflow",
+            Kind::Environment => "Environment",
+            Kind::Tenant => "Tenant",
+            Kind::Connection => "Connection",
+            Kind::Entity => "Entity",
+            Kind::Role => "Role",
+            Kind::Alert => "Alert",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Kind, ()> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
+    }
+}
+
+/// Identity of a definition: its kind and its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// The kind.
+    pub kind: Kind,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// A whole document of one kind, as it stands in a file.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Envelope<S> {
+    /// The version of the language: `evenkeel.dev/v1alpha1`.
+    pub api_version: String,
+    /// The kind of this document.
+    pub kind: Kind,
+    /// Its identity and labels.
+    pub metadata: Metadata,
+    /// What it declares.
+    pub spec: S,
+}
+
+/// Identity and labels of a definition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Identity, together with the kind: a DNS label (RFC 1123), 1 to 63 of `a-z`, `0-9` and `-`.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
+    #[schemars(extend("x-evenkeel-type" = "name"))]
+    pub name: String,
+    /// Namespace, used on Kubernetes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-type" = "name"))]
+    pub namespace: Option<String>,
+    /// Keys and values to select definitions by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Keys and values for tools and people; they change nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a definition declares, by kind.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each kind is described at its spec")]
+pub enum Spec {
+    Connector(Box<ConnectorSpec>),
+    Widget(Box<WidgetSpec>),
+    Trigger(Box<TriggerSpec>),
+    Workflow(Box<WorkflowSpec>),
+    Environment(Box<EnvironmentSpec>),
+    Tenant(Box<TenantSpec>),
+    Connection(Box<ConnectionSpec>),
+    Entity(Box<EntitySpec>),
+    Role(Box<RoleSpec>),
+    Alert(Box<AlertSpec>),
+}
+
+impl Spec {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Spec::Connector(_) => Kind::Connector,
+            Spec::Widget(_) => Kind::Widget,
+            Spec::Trigger(_) => Kind::Trigger,
+            Spec::Workflow(_) => Kind::Workflow,
+            Spec::Environment(_) => Kind::Environment,
+            Spec::Tenant(_) => Kind::Tenant,
+            Spec::Connection(_) => Kind::Connection,
+            Spec::Entity(_) => Kind::Entity,
+            Spec::Role(_) => Kind::Role,
+            Spec::Alert(_) => Kind::Alert,
+        }
+    }
+}
+
+/// One typed definition.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Identity and labels.
+    pub metadata: Metadata,
+    /// What it declares.
+    pub spec: Spec,
+}
+
+impl Definition {
+    /// Its identity.
+    pub fn id(&self) -> Id {
+        Id { kind: self.spec.kind(), name: self.metadata.name.clone() }
+    }
+}
+
+/// Is it a DNS label (RFC 1123, section 2.1), the form of every definition's and action's name?
+pub fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Is it an identifier, the form of names that templates write without quotes?
+pub fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text.len() <= 63
+}

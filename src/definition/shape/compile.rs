@@ -1,0 +1,201 @@
+//! JSON Schema, as schemars writes it, to shapes.
+//!
+//! Only what our own types produce is understood. Anything else is a fault in this program, found by the first test
+//! that touches [`super::SHAPES`].
+
+use std::collections::HashMap;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{Fields, Format, RefKind, Shape, Shapes, What};
+use crate::definition::common::Duration;
+use crate::definition::{Kind, schema};
+
+pub(super) fn all() -> Shapes {
+    // Shapes live as long as the program, so their words may too.
+    let document: &'static Value = Box::leak(Box::new(schema::of_any()));
+    let mut compiler = Compiler { defs: &document["$defs"], shapes: Vec::new(), known: HashMap::new() };
+    let roots = Kind::ALL.into_iter().map(|kind| (kind, compiler.definition(kind.as_str()))).collect();
+    Shapes { shapes: compiler.shapes, roots }
+}
+
+struct Compiler {
+    defs: &'static Value,
+    shapes: Vec<Shape>,
+    known: HashMap<&'static str, usize>,
+}
+
+impl Compiler {
+    fn definition(&mut self, name: &'static str) -> usize {
+        if let Some(&index) = self.known.get(name) {
+            return index;
+        }
+        let index = self.shapes.len();
+        self.shapes.push(Shape::default());
+        // Known before it is compiled, as steps hold steps.
+        self.known.insert(name, index);
+        let schema = &self.defs[name];
+        assert!(!schema.is_null(), "schema refers to {name}, which it does not define");
+        self.shapes[index] = self.shape(schema);
+        index
+    }
+
+    fn add(&mut self, schema: &'static Value) -> usize {
+        let shape = self.shape(schema);
+        self.shapes.push(shape);
+        self.shapes.len() - 1
+    }
+
+    fn shape(&mut self, schema: &'static Value) -> Shape {
+        let text = |key: &str| schema[key].as_str();
+        let duration = |key: &str| text(key).map(|text| milliseconds(text));
+        let mut nullable = false;
+        let what = self.what(schema, &mut nullable);
+        Shape {
+            what,
+            nullable,
+            reference: text("x-evenkeel-ref").map(reference),
+            site: text("x-evenkeel-template"),
+            format: text("x-evenkeel-type").map(Format::of_mark),
+            duration: (duration("x-evenkeel-min"), duration("x-evenkeel-max")),
+        }
+    }
+
+    fn what(&mut self, schema: &'static Value, nullable: &mut bool) -> What {
+        if let Some(target) = schema["$ref"].as_str() {
+            let name = target.strip_prefix("#/$defs/").expect("schemars refers to $defs");
+            return What::Same(self.definition(name));
+        }
+        if let Some(word) = schema["const"].as_str() {
+            return What::Words(vec![word.to_owned()]);
+        }
+        if let Some(words) = schema["enum"].as_array() {
+            return What::Words(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        }
+        let alternatives = schema["anyOf"].as_array().or_else(|| {
+            let cases = schema["oneOf"].as_array()?;
+            // `oneOf` beside a type lists fields that exclude each other, not alternatives.
+            schema["type"].is_null().then_some(cases)
+        });
+        if let Some(alternatives) = alternatives {
+            return self.union(alternatives, nullable);
+        }
+        let types: Vec<&str> = match &schema["type"] {
+            Value::String(one) => vec![one],
+            Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+            _ => return What::Any,
+        };
+        *nullable = types.contains(&"null");
+        match types.iter().find(|name| **name != "null").copied() {
+            Some("boolean") => What::Bool,
+            Some("integer") => What::Integer { min: whole(schema, "minimum"), max: whole(schema, "maximum") },
+            Some("number") => {
+                What::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() }
+            }
+            Some("string") => What::Text {
+                min: length(schema, "minLength", 0),
+                max: length(schema, "maxLength", usize::MAX),
+                pattern: schema["pattern"].as_str().map(|pattern| Regex::new(pattern).expect("our own patterns")),
+            },
+            Some("array") => What::List {
+                items: self.add(&schema["items"]),
+                min: length(schema, "minItems", 0),
+                max: length(schema, "maxItems", usize::MAX),
+            },
+            Some("object") if types.len() > 1 && types.contains(&"boolean") => What::Any,
+            Some("object") => self.object(schema),
+            other => unreachable!("a type that schemars does not write: {other:?}"),
+        }
+    }
+
+    fn union(&mut self, alternatives: &'static [Value], nullable: &mut bool) -> What {
+        let is_null = |schema: &Value| schema["type"] == "null";
+        *nullable = alternatives.iter().any(is_null);
+        let rest: Vec<&'static Value> = alternatives.iter().filter(|schema| !is_null(schema)).collect();
+        let words = |schema: &&'static Value| match (schema["const"].as_str(), schema["enum"].as_array()) {
+            (Some(word), _) => Some(vec![word.to_owned()]),
+            (None, Some(words)) => Some(words.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            (None, None) => None,
+        };
+        if let Some(all) = rest.iter().map(words).collect::<Option<Vec<_>>>() {
+            return What::Words(all.concat());
+        }
+        match rest.as_slice() {
+            [one] => What::Same(self.add(one)),
+            several => What::Union(several.iter().map(|schema| self.add(schema)).collect()),
+        }
+    }
+
+    fn object(&mut self, schema: &'static Value) -> What {
+        let properties = schema["properties"].as_object();
+        if let (None, values) = (properties, &schema["additionalProperties"])
+            && *values != Value::Bool(false)
+        {
+            return What::Map {
+                values: self.add(values),
+                keys: schema["x-evenkeel-keys"].as_str().map(Format::of_mark),
+                words: self.key_words(schema),
+                min: length(schema, "minProperties", 0),
+                max: length(schema, "maxProperties", usize::MAX),
+            };
+        }
+        let mut fields = HashMap::new();
+        for (name, schema) in properties.into_iter().flatten() {
+            fields.insert(name.clone(), self.add(schema));
+        }
+        let names = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let cases = schema["oneOf"].as_array().into_iter().flatten();
+        let one: Vec<String> = cases.flat_map(|case| names(&case["required"])).collect();
+        What::Object(Fields {
+            fields,
+            required: names(&schema["required"]),
+            exactly_one: Vec::from_iter((!one.is_empty()).then_some(one)),
+            at_most_one: Vec::from_iter(Some(names(&schema["x-evenkeel-atMostOne"])).filter(|names| !names.is_empty())),
+            not_empty: length(schema, "minProperties", 0) > 0,
+        })
+    }
+
+    /// Keys of a map that are words of an enumeration.
+    fn key_words(&self, schema: &Value) -> Vec<String> {
+        let names = &schema["propertyNames"];
+        let target = names["$ref"].as_str().and_then(|target| target.strip_prefix("#/$defs/"));
+        let names = target.map_or(names, |name| &self.defs[name]);
+        names["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+}
+
+fn reference(mark: &str) -> RefKind {
+    match mark {
+        "Action" => RefKind::Action,
+        "LocalAction" => RefKind::LocalAction,
+        "LocalEntity" => RefKind::LocalEntity,
+        "LocalAuthMethod" => RefKind::LocalAuthMethod,
+        "LocalForm" => RefKind::LocalForm,
+        "WidgetConnector" => RefKind::WidgetConnector,
+        "AuthMethod" => RefKind::AuthMethod,
+        "Event" => RefKind::Event,
+        "UsedAction" => RefKind::UsedAction,
+        "CanonicalEntity" => RefKind::CanonicalEntity,
+        "CanonicalField" => RefKind::CanonicalField,
+        "Secret" => RefKind::Secret,
+        "File" => RefKind::File,
+        "Folder" => RefKind::Folder,
+        kind => RefKind::Definition(kind.parse().unwrap_or_else(|()| panic!("unknown mark {kind}"))),
+    }
+}
+
+fn milliseconds(text: &str) -> u64 {
+    let duration: Duration = text.parse().expect("our own durations");
+    duration.0.as_millis() as u64
+}
+
+fn whole(schema: &Value, key: &str) -> Option<i128> {
+    schema[key].as_i64().map(i128::from).or(schema[key].as_u64().map(i128::from))
+}
+
+fn length(schema: &Value, key: &str, otherwise: usize) -> usize {
+    schema[key].as_u64().map_or(otherwise, |length| length as usize)
+}

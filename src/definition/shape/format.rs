@@ -1,0 +1,262 @@
+//! Values with a form of their own: which of them are checked here, from their text alone.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use crate::definition::{is_identifier, is_name};
+use crate::text::{Code, codes};
+
+/// The form of a value or a key, from the mark `x-evenkeel-type` or `x-evenkeel-keys`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it; the checks are below")]
+pub enum Format {
+    Duration,
+    Name,
+    Identifier,
+    /// A variable's or secret's name: an identifier that may hold `-`.
+    Setting,
+    StepName,
+    Header,
+    HttpsUrl,
+    GitUrl,
+    GitRef,
+    RelativePath,
+    Email,
+    Uuid,
+    TimeOfDay,
+    HostPattern,
+    Cidr,
+    // From here on checked by later stages.
+    Cron,
+    TimeZone,
+    DateTime,
+    Regex,
+    JsonSchema,
+    Filter,
+    Credential,
+    NotCredential,
+    NoTemplate,
+    AuthAttributes,
+    Variables,
+    WidgetAction,
+}
+
+impl Format {
+    pub(super) fn of_mark(mark: &str) -> Format {
+        match mark {
+            "duration" => Format::Duration,
+            "name" => Format::Name,
+            "identifier" => Format::Identifier,
+            "variable" | "secret" => Format::Setting,
+            "stepName" => Format::StepName,
+            "header" => Format::Header,
+            "httpsUrl" => Format::HttpsUrl,
+            "gitUrl" => Format::GitUrl,
+            "gitRef" => Format::GitRef,
+            "relativePath" => Format::RelativePath,
+            "email" => Format::Email,
+            "uuid" => Format::Uuid,
+            "timeOfDay" => Format::TimeOfDay,
+            "hostPattern" => Format::HostPattern,
+            "cidr" => Format::Cidr,
+            "cron" => Format::Cron,
+            "timeZone" => Format::TimeZone,
+            "dateTime" => Format::DateTime,
+            "regex" => Format::Regex,
+            "jsonSchema" => Format::JsonSchema,
+            "filter" => Format::Filter,
+            "credential" => Format::Credential,
+            "notCredential" => Format::NotCredential,
+            "noTemplate" => Format::NoTemplate,
+            "authAttributes" => Format::AuthAttributes,
+            "variables" => Format::Variables,
+            "widgetAction" => Format::WidgetAction,
+            other => panic!("unknown mark {other}"),
+        }
+    }
+
+    /// Is it left to a later stage?
+    pub(super) fn is_fact(self) -> bool {
+        self as u8 >= Format::Cron as u8
+    }
+
+    /// What is wrong with a text of this form: a code, a message and help.
+    pub(super) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
+        let wrong = |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
+        match self {
+            Format::Name if !is_name(text) => wrong(
+                &codes::BAD_NAME,
+                "a name",
+                "use 1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit",
+            ),
+            Format::Identifier if !is_identifier(text) => wrong(
+                &codes::BAD_NAME,
+                "an identifier",
+                "use letters, digits and `_`, not starting with a digit, at most 63",
+            ),
+            Format::Setting if !is_identifier(&text.replace('-', "_")) => wrong(
+                &codes::BAD_NAME,
+                "a name of a secret or variable",
+                "use letters, digits, `_` and `-`, starting with a letter or `_`, at most 63",
+            ),
+            Format::StepName if !is_name(text) && !is_identifier(text) => wrong(
+                &codes::BAD_NAME,
+                "a step's name",
+                "use letters, digits, `-` and `_`, at most 63; names with `-` are read as `steps['a-b']`",
+            ),
+            Format::Header => header(text),
+            Format::HttpsUrl => https(text),
+            Format::GitUrl if !is_git_url(text) => wrong(
+                &codes::BAD_URL,
+                "the URL of a Git repository",
+                "use `https://host/path.git`, `ssh://git@host/path.git` or `git@host:path.git`, without a password",
+            ),
+            Format::GitRef if !is_git_ref(text) => {
+                wrong(&codes::BAD_FORMAT, "a branch or tag", "see `git check-ref-format`")
+            }
+            Format::RelativePath if !is_relative(text) => {
+                wrong(&codes::OUTSIDE, "a path inside the folder", "use a relative path without `..`")
+            }
+            Format::Email if !is_email(text) => {
+                wrong(&codes::BAD_FORMAT, "an e-mail address", "write it like `name@example.com`")
+            }
+            Format::Uuid if !is_uuid(text) => {
+                wrong(&codes::BAD_FORMAT, "a UUID", "write it like `0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b`")
+            }
+            Format::TimeOfDay if !is_time_of_day(text) => {
+                wrong(&codes::BAD_FORMAT, "a time of day", "write it like `06:30`, from `00:00` to `23:59`")
+            }
+            Format::HostPattern if !is_host_pattern(text) => wrong(
+                &codes::BAD_FORMAT,
+                "a host",
+                "write it like `api.example.com` or `*.example.com`, without a scheme or path",
+            ),
+            Format::Cidr if !is_cidr(text) => {
+                wrong(&codes::BAD_FORMAT, "a network", "write it like `10.1.0.0/16` or `fd00:1::/32`")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Headers that belong to the connection itself (RFC 9110, 7.6.1) or are made from other fields.
+const OWN_HEADERS: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn header(text: &str) -> Option<(&'static Code, String, &'static str)> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(token) {
+        return Some((
+            &codes::BAD_HEADER,
+            format!("`{text}` is not a header name"),
+            "use letters, digits and `-` (RFC 9110, 5.6.2)",
+        ));
+    }
+    OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(text)).then(|| {
+        (
+            &codes::BAD_HEADER,
+            format!("the header `{text}` belongs to the connection and cannot be set"),
+            "remove it; it is made from the URL and the body",
+        )
+    })
+}
+
+fn https(text: &str) -> Option<(&'static Code, String, &'static str)> {
+    let wrong = |why: &str, help: &'static str| Some((&codes::BAD_URL, format!("`{text}` {why}"), help));
+    match Url::parse(text) {
+        Err(_) => wrong("is not an absolute URL", "write it like `https://example.com/path`"),
+        Ok(url) if url.scheme() != "https" => wrong("is not an `https://` URL", "use `https://`"),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Some((&codes::BAD_URL, "the URL holds a user name or password".into(), "remove them; credentials go into `auth`"))
+        }
+        Ok(_) => None,
+    }
+}
+
+fn is_git_url(text: &str) -> bool {
+    let scp = text.split_once(':').is_some_and(|(host, path)| {
+        host.contains('@') && !host.contains('/') && !path.is_empty() && !path.starts_with('-') && !host.starts_with('-')
+    });
+    let url = Url::parse(text).is_ok_and(|url| {
+        let user_only = url.password().is_none() && (url.scheme() == "ssh" || url.username().is_empty());
+        ["https", "ssh", "http", "file"].contains(&url.scheme()) && user_only
+    });
+    !text.contains(char::is_whitespace) && (scp && !text.contains("://") || url)
+}
+
+fn is_git_ref(text: &str) -> bool {
+    let allowed = |character: char| character.is_alphanumeric() || "/_.-+@".contains(character);
+    !text.is_empty()
+        && text.len() <= 255
+        && text.chars().all(allowed)
+        && !["..", "//", "@{"].iter().any(|bad| text.contains(bad))
+        && !text.starts_with(['/', '-', '.'])
+        && !text.ends_with(['/', '.'])
+        && !text.ends_with(".lock")
+}
+
+fn is_relative(text: &str) -> bool {
+    !text.starts_with(['/', '\\']) && !text.split(['/', '\\']).any(|part| part == "..") && !text.contains(['\0', ':'])
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty()
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.ends_with('.')
+            && !host.contains('@')
+            && !text.contains(char::is_whitespace)
+            && text.len() <= 254
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn is_time_of_day(text: &str) -> bool {
+    let part = |text: &str, below: u8| {
+        text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|part| part < below)
+    };
+    text.split_once(':').is_some_and(|(hour, minute)| part(hour, 24) && part(minute, 60))
+}
+
+fn is_host_pattern(text: &str) -> bool {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+    };
+    host.len() <= 253 && host.split('.').all(label)
+}
+
+fn is_cidr(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, bits)| {
+        let most = match address.parse() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+    })
+}

@@ -1,0 +1,3 @@
+//! Evenkeel.
+pub mod definition;
+pub mod text;

@@ -1,0 +1,255 @@
+//! The values a template sees.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use minijinja::value::{Enumerator, Object, Value};
+use minijinja::{Error, ErrorKind};
+
+use super::containers::{Dict, Entries};
+use super::convert;
+use super::meter::Meter;
+
+/// What a template may ask the outside for.  The methods are called while a
+/// render runs, on its thread.
+pub trait Host: Send + Sync {
+    /// The value of a secret, or why there is none (without any part of it).
+    fn secret(&self, name: &str) -> Result<String, String>;
+    /// The value of a variable, if it is set.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The time, in seconds since 1970.
+    fn now(&self) -> i64;
+}
+
+/// A value prepared for templates: JSON is converted once, clones are cheap.
+#[derive(Clone)]
+pub struct ContextValue(Value);
+
+impl ContextValue {
+    /// A sequence of bytes; templates can encode it or print it as text.
+    pub fn bytes(bytes: &[u8]) -> ContextValue {
+        ContextValue(Value::from_bytes(bytes.to_vec()))
+    }
+}
+
+impl fmt::Debug for ContextValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContextValue({})", self.0.kind())
+    }
+}
+
+impl From<&serde_json::Value> for ContextValue {
+    fn from(json: &serde_json::Value) -> ContextValue {
+        ContextValue(convert::frozen(json))
+    }
+}
+
+impl From<serde_json::Value> for ContextValue {
+    fn from(json: serde_json::Value) -> ContextValue {
+        ContextValue::from(&json)
+    }
+}
+
+impl From<&str> for ContextValue {
+    fn from(text: &str) -> ContextValue {
+        ContextValue(Value::from(text))
+    }
+}
+
+impl From<String> for ContextValue {
+    fn from(text: String) -> ContextValue {
+        ContextValue(Value::from(text))
+    }
+}
+
+impl From<i64> for ContextValue {
+    fn from(number: i64) -> ContextValue {
+        ContextValue(Value::from(number))
+    }
+}
+
+impl From<bool> for ContextValue {
+    fn from(yes: bool) -> ContextValue {
+        ContextValue(Value::from(yes))
+    }
+}
+
+/// The values a template sees plus the host its functions ask.  A clone costs
+/// one reference count per value.
+#[derive(Clone)]
+pub struct Context {
+    host: Arc<dyn Host>,
+    roots: Vec<(&'static str, Value)>,
+}
+
+impl Context {
+    /// A context without any values.
+    pub fn new(host: Arc<dyn Host>) -> Context {
+        Context {
+            host,
+            roots: Vec::new(),
+        }
+    }
+
+    /// Sets what templates see under `name`.
+    pub fn set(&mut self, name: &'static str, value: impl Into<ContextValue>) {
+        let ContextValue(value) = value.into();
+        self.set_value(name, value);
+    }
+
+    /// Sets raw bytes, for example `body_raw`.
+    pub fn set_bytes(&mut self, name: &'static str, bytes: Bytes) {
+        self.set_value(name, Value::from_bytes(Vec::from(bytes)));
+    }
+
+    /// Sets `response`: its `status_code`, its `headers` (with lower-case
+    /// names), its `body` (none if it is not UTF-8) and its `json`, which is
+    /// parsed when a template first asks for it.
+    pub fn set_response(&mut self, status: u16, headers: BTreeMap<String, String>, body: Bytes) {
+        let mut entries = Entries::default();
+        for (name, value) in headers {
+            entries.insert(Value::from(name), Value::from(value));
+        }
+        let text = std::str::from_utf8(&body).map_or_else(|_| Value::from(()), Value::from);
+        self.set_value(
+            "response",
+            Value::from_object(Response {
+                status: Value::from(status),
+                headers: Dict::frozen(entries),
+                text,
+                body,
+                json: OnceLock::new(),
+            }),
+        );
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.roots
+            .iter()
+            .find(|(root, _)| *root == name)
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    /// The value the virtual machine looks names up in.
+    pub(super) fn root(&self) -> Value {
+        Value::from_object(Root(self.roots.clone()))
+    }
+
+    fn set_value(&mut self, name: &'static str, value: Value) {
+        match self.roots.iter_mut().find(|(root, _)| *root == name) {
+            Some((_, old)) => *old = value,
+            None => self.roots.push((name, value)),
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names only: the values are users' data and may be secret.
+        f.debug_list()
+            .entries(self.roots.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+struct Root(Vec<(&'static str, Value)>);
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{context}")
+    }
+}
+
+impl Object for Root {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        self.0
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value.clone())
+    }
+}
+
+/// `response`, with JSON parsed on demand and at most once.
+struct Response {
+    status: Value,
+    headers: Value,
+    text: Value,
+    body: Bytes,
+    json: OnceLock<Option<Value>>,
+}
+
+impl Response {
+    fn json(&self) -> Value {
+        if let Some(parsed) = self.json.get() {
+            return parsed
+                .clone()
+                .unwrap_or_else(|| Value::from(not_json()));
+        }
+        let meter = match Meter::current() {
+            Ok(meter) => meter,
+            Err(error) => return Value::from(error),
+        };
+        match convert::parse_json(&meter, &self.body, false) {
+            Ok(value) => self.json.get_or_init(|| Some(value)).clone().unwrap_or_default(),
+            Err(_) => {
+                // `parse_json` noted the failure; its own words fit a filter,
+                // but a body that is too large must stay that.
+                let failure = meter.take_failure();
+                match failure {
+                    Some((super::RenderErrorKind::BadArgument, _)) | None => {
+                        self.json.get_or_init(|| None);
+                        Value::from(not_json())
+                    }
+                    Some((kind, message)) => Value::from(meter.fail(kind, message)),
+                }
+            }
+        }
+    }
+}
+
+fn not_json() -> Error {
+    match Meter::current() {
+        Ok(_) => super::meter::bad("the response body is not JSON"),
+        Err(_) => Error::new(ErrorKind::InvalidOperation, "the response body is not JSON"),
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{response}")
+    }
+}
+
+impl Object for Response {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "body" => Some(self.text.clone()),
+            "json" => Some(self.json()),
+            "status_code" => Some(self.status.clone()),
+            "headers" => Some(self.headers.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["body", "json", "status_code", "headers"])
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{response}")
+    }
+}

@@ -1,0 +1,294 @@
+//! Filters for lists, maps and anything else.
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Error, State};
+
+use super::super::containers::List;
+use super::super::convert::{pairs, text};
+use super::super::meter::bad;
+use super::super::operators::get_item;
+use super::super::weigh::{self, defined, undefined};
+use super::{Args, Native};
+
+pub(super) const FILTERS: &[(&str, Native)] = &[
+    ("attr", attr),
+    ("batch", batch),
+    ("bool", bool),
+    ("chain", chain),
+    ("count", length),
+    ("d", default),
+    ("default", default),
+    ("first", first),
+    ("items", items),
+    ("join", join),
+    ("last", last),
+    ("length", length),
+    ("lines", lines),
+    ("list", list),
+    ("reverse", reverse),
+    ("slice", slice),
+    ("split", split),
+    ("zip", zip),
+];
+
+fn default(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let other = args
+        .get(1, "default_value")?
+        .unwrap_or_else(|| Value::from(""));
+    let falsy_too = args.flag(2, "boolean")?;
+    args.end(3)?;
+    match args.pos.first() {
+        None => Err(args.missing("value")),
+        Some(value) if value.is_undefined() || (falsy_too && !value.is_true()) => Ok(other),
+        Some(value) => Ok(value.clone()),
+    }
+}
+
+fn attr(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let key = args.get(1, "name")?.ok_or_else(|| args.missing("name"))?;
+    args.end(2)?;
+    get_item(args, args.value()?, &key)
+}
+
+fn bool(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    Ok(Value::from(args.value()?.is_true()))
+}
+
+fn length(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let value = args.value()?;
+    weigh::shallow(&args.meter, value)?;
+    weigh::count(value)
+        .map(Value::from)
+        .ok_or_else(|| bad(format!("a {} has no length", value.kind())))
+}
+
+fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let value = args.value()?;
+    if let Some(text) = value.as_str() {
+        return Ok(text.chars().next().map_or(Value::UNDEFINED, Value::from));
+    }
+    if let Some(list) = value.downcast_object_ref::<List>() {
+        return Ok(list.get(0).unwrap_or_default());
+    }
+    Ok(weigh::items(&args.meter, value)?
+        .into_iter()
+        .next()
+        .unwrap_or_default())
+}
+
+fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let value = args.value()?;
+    if let Some(text) = value.as_str() {
+        return Ok(text
+            .chars()
+            .next_back()
+            .map_or(Value::UNDEFINED, Value::from));
+    }
+    if let Some(list) = value.downcast_object_ref::<List>() {
+        return Ok(list
+            .len()
+            .checked_sub(1)
+            .and_then(|at| list.get(at))
+            .unwrap_or_default());
+    }
+    Ok(weigh::items(&args.meter, value)?.pop().unwrap_or_default())
+}
+
+fn list(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    List::live(&args.meter, weigh::items(&args.meter, args.value()?)?)
+}
+
+fn reverse(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let value = args.value()?;
+    if let Some(text) = value.as_str() {
+        args.meter.hold(text.len())?;
+        return Ok(Value::from(text.chars().rev().collect::<String>()));
+    }
+    let mut items = weigh::items(&args.meter, value)?;
+    items.reverse();
+    List::live(&args.meter, items)
+}
+
+fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let separator = args.text(1, "d")?.unwrap_or_default();
+    let attribute = args.get(2, "attribute")?;
+    args.end(3)?;
+    let mut out = String::new();
+    for (at, item) in weigh::items(&args.meter, args.value()?)?.iter().enumerate() {
+        let picked = match &attribute {
+            Some(key) if !key.is_none() => Some(get_item(args, item, key)?),
+            _ => None,
+        };
+        let part = text(&args.meter, picked.as_ref().unwrap_or(item))?;
+        let separator = if at == 0 { "" } else { separator.as_str() };
+        args.meter
+            .hold(part.len().saturating_add(separator.len()))?;
+        out.push_str(separator);
+        out.push_str(&part);
+    }
+    Ok(Value::from(out))
+}
+
+fn split(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let separator = args.text(1, "sep")?;
+    let most = args.int(2, "maxsplit")?;
+    args.end(3)?;
+    let text = text(&args.meter, args.value()?)?;
+    split_on(args, &text, separator.as_deref(), most)
+}
+
+/// Splits a text as Python does; without a separator at white space.
+pub(in super::super) fn split_on(
+    args: &Args<'_>,
+    text: &str,
+    separator: Option<&str>,
+    most: Option<i64>,
+) -> Result<Value, Error> {
+    args.meter.work(text.len())?;
+    // A negative number means no limit, as in Python.
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    let most = most.unwrap_or(usize::MAX - 1);
+    let mut parts: Vec<Value> = Vec::new();
+    let mut push = |part: &str| -> Result<(), Error> {
+        args.meter
+            .hold(part.len().saturating_add(2 * size_of::<Value>()))?;
+        parts.push(Value::from(part));
+        Ok(())
+    };
+    match separator {
+        Some("") => return Err(bad("a text cannot be split at an empty text")),
+        Some(separator) => {
+            for part in text.splitn(most + 1, separator) {
+                push(part)?;
+            }
+        }
+        None => {
+            let mut rest = text.trim_start();
+            let mut left = most;
+            while !rest.is_empty() {
+                let end = match left {
+                    0 => None,
+                    _ => rest.find(char::is_whitespace),
+                };
+                let Some(end) = end else {
+                    push(rest.trim_end())?;
+                    break;
+                };
+                push(&rest[..end])?;
+                rest = rest[end..].trim_start();
+                left -= 1;
+            }
+        }
+    }
+    List::live(&args.meter, parts)
+}
+
+fn lines(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let text = text(&args.meter, args.value()?)?;
+    args.meter.work(text.len())?;
+    let count = text.lines().count();
+    args.meter
+        .hold(text.len().saturating_add(count.saturating_mul(64)))?;
+    List::live(&args.meter, text.lines().map(Value::from).collect())
+}
+
+fn items(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(1)?;
+    let value = args.value()?;
+    if value.kind() != ValueKind::Map {
+        return Err(bad(format!("a {} has no items", value.kind())));
+    }
+    let items = pairs(&args.meter, value)?
+        .into_iter()
+        .map(|(key, value)| List::tuple(&args.meter, vec![key, value]))
+        .collect::<Result<_, _>>()?;
+    List::live(&args.meter, items)
+}
+
+/// The argument that says how many.
+fn how_many(args: &Args<'_>, name: &str) -> Result<usize, Error> {
+    match args.size(1, name)? {
+        None => Err(args.missing(name)),
+        Some(0) => Err(bad("0 is too few")),
+        Some(count) => Ok(count),
+    }
+}
+
+fn batch(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let size = how_many(args, "linecount")?;
+    let fill = args.get(2, "fill_with")?;
+    args.end(3)?;
+    let items = weigh::items(&args.meter, args.value()?)?;
+    let mut batches = Vec::new();
+    for chunk in items.chunks(size) {
+        let mut batch = chunk.to_vec();
+        if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none()) {
+            args.meter.hold(
+                (size - chunk.len()).saturating_mul(size_of::<Value>()),
+            )?;
+            batch.resize(size, fill.clone());
+        }
+        batches.push(List::live(&args.meter, batch)?);
+    }
+    List::live(&args.meter, batches)
+}
+
+fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let count = how_many(args, "slices")?;
+    let fill = args.get(2, "fill_with")?;
+    args.end(3)?;
+    let items = weigh::items(&args.meter, args.value()?)?;
+    let (each, longer) = (items.len() / count, items.len() % count);
+    // There are as many slices as were asked for, whatever there is to slice.
+    args.meter.hold(count.saturating_mul(size_of::<Value>()))?;
+    let mut slices = Vec::new();
+    let mut rest = items.as_slice();
+    for at in 0..count {
+        let (now, later) = rest.split_at(each + usize::from(at < longer));
+        rest = later;
+        let mut now = now.to_vec();
+        if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none())
+            && longer > 0
+            && at >= longer
+        {
+            now.push(fill.clone());
+        }
+        slices.push(List::live(&args.meter, now)?);
+    }
+    List::live(&args.meter, slices)
+}
+
+fn chain(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(usize::MAX)?;
+    let mut all = Vec::new();
+    for part in args.pos {
+        all.extend(weigh::items(&args.meter, part)?);
+    }
+    List::live(&args.meter, all)
+}
+
+fn zip(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    args.end(usize::MAX)?;
+    let mut columns = Vec::new();
+    for column in args.pos {
+        columns.push(weigh::items(&args.meter, defined(column)?)?);
+    }
+    let length = columns.iter().map(Vec::len).min().unwrap_or(0);
+    let rows = (0..length)
+        .map(|at| {
+            let row = columns
+                .iter()
+                .map(|column| column.get(at).cloned().ok_or_else(undefined))
+                .collect::<Result<_, _>>()?;
+            List::tuple(&args.meter, row)
+        })
+        .collect::<Result<_, _>>()?;
+    List::live(&args.meter, rows)
+}

@@ -1,0 +1,241 @@
+//! The functions templates can call.
+
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Environment, Error, State};
+
+use super::RenderErrorKind;
+use super::containers::{Dict, Entries, List, check_key};
+use super::convert::{pairs, to_json};
+use super::filters::{Args, Native};
+use super::jwt::sign_jwt;
+use super::meter::{bad, fail};
+use super::weigh;
+
+/// A function and what may be passed to it.
+pub(super) struct Function {
+    pub name: &'static str,
+    /// The names of the parameters, in order.
+    pub parameters: &'static [&'static str],
+    /// How many of them must be given.
+    pub required: usize,
+    /// Whether any other keyword argument is fine as well.
+    pub open: bool,
+    call: Native,
+}
+
+/// The longest list `range` makes.
+const MAX_RANGE: i128 = 100_000;
+
+/// All functions.
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "get_secret",
+        parameters: &["name"],
+        required: 1,
+        open: false,
+        call: get_secret,
+    },
+    Function {
+        name: "get_variable",
+        parameters: &["name"],
+        required: 1,
+        open: false,
+        call: get_variable,
+    },
+    Function {
+        name: "jwt_encode",
+        parameters: &["payload", "key", "algorithm", "headers"],
+        required: 3,
+        open: false,
+        call: jwt_encode,
+    },
+    Function {
+        name: "now",
+        parameters: &["offset"],
+        required: 0,
+        open: false,
+        call: now,
+    },
+    Function {
+        name: "range",
+        parameters: &["start", "stop", "step"],
+        required: 1,
+        open: false,
+        call: range,
+    },
+    Function {
+        name: "dict",
+        parameters: &["map"],
+        required: 0,
+        open: true,
+        call: dict,
+    },
+    Function {
+        name: "namespace",
+        parameters: &["map"],
+        required: 0,
+        open: true,
+        call: namespace,
+    },
+];
+
+/// The function of that name.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+/// Adds all functions to an environment.
+pub(super) fn add_to(env: &mut Environment<'static>) {
+    for &Function { name, call, .. } in FUNCTIONS {
+        env.add_function(
+            name,
+            move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
+                call(state, &Args::new(name, pos, kw)?)
+            },
+        );
+    }
+}
+
+fn get_secret(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let name = args.need_text(0, "name")?;
+    args.end(1)?;
+    match args.meter.host().secret(&name) {
+        Ok(secret) => {
+            args.meter.hold(secret.len())?;
+            Ok(Value::from(secret))
+        }
+        Err(reason) => Err(fail(
+            RenderErrorKind::Secret,
+            format!("the secret `{name}` cannot be used: {reason}"),
+        )),
+    }
+}
+
+fn get_variable(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let name = args.need_text(0, "name")?;
+    args.end(1)?;
+    // A variable that is not set is undefined, so that `default` works; the
+    // diagnosis of an undefined value knows about variables.
+    Ok(match args.meter.host().variable(&name) {
+        Some(value) => {
+            args.meter.hold(value.len())?;
+            Value::from(value)
+        }
+        None => Value::UNDEFINED,
+    })
+}
+
+fn jwt_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let payload = args
+        .get(0, "payload")?
+        .ok_or_else(|| args.missing("payload"))?;
+    let key = args.need_text(1, "key")?;
+    let algorithm = args.need_text(2, "algorithm")?;
+    let headers = args.get(3, "headers")?.filter(|value| !value.is_none());
+    args.end(4)?;
+    let payload = to_json(&args.meter, &payload)?;
+    let headers = headers
+        .map(|headers| to_json(&args.meter, &headers))
+        .transpose()?;
+    // An RSA signature takes about a millisecond: price it accordingly.
+    args.meter.work(1 << 20)?;
+    let token = sign_jwt(&payload, &key, &algorithm, headers.as_ref()).map_err(bad)?;
+    args.meter.hold(token.len())?;
+    Ok(Value::from(token))
+}
+
+fn now(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let offset = args.int(0, "offset")?.unwrap_or(0);
+    args.end(1)?;
+    args.meter
+        .host()
+        .now()
+        .checked_add(offset)
+        .map(Value::from)
+        .ok_or_else(|| bad("`now`: the offset is too large"))
+}
+
+fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let first = args
+        .int(0, "start")?
+        .ok_or_else(|| args.missing("start"))?;
+    let second = args.int(1, "stop")?;
+    let step = i128::from(args.int(2, "step")?.unwrap_or(1));
+    args.end(3)?;
+    let (start, stop) = match second {
+        Some(stop) => (i128::from(first), i128::from(stop)),
+        None => (0, i128::from(first)),
+    };
+    if step == 0 {
+        return Err(bad("`range`: the step cannot be 0"));
+    }
+    let span = if step > 0 { stop - start } else { start - stop };
+    let count = if span <= 0 {
+        0
+    } else {
+        (span - 1) / step.abs() + 1
+    };
+    if count > MAX_RANGE {
+        return Err(fail(
+            RenderErrorKind::WorkTooLarge,
+            format!("`range` makes at most {MAX_RANGE} numbers"),
+        ));
+    }
+    let count = usize::try_from(count).unwrap_or(0);
+    args.meter.hold(count.saturating_mul(size_of::<Value>()))?;
+    let mut numbers = Vec::with_capacity(count);
+    let mut number = start;
+    for _ in 0..count {
+        numbers.push(i64::try_from(number).map_or_else(|_| Value::from(number), Value::from));
+        number += step;
+    }
+    List::live(&args.meter, numbers)
+}
+
+fn dict(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    Dict::live(&args.meter, entries(args)?)
+}
+
+fn namespace(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    Dict::namespace(&args.meter, entries(args)?)
+}
+
+/// The entries `dict(map, key=value, …)` asks for.
+fn entries(args: &Args<'_>) -> Result<Entries, Error> {
+    if args.pos.len() > 1 {
+        args.end(1)?;
+    }
+    let mut entries = Entries::default();
+    if let Some(base) = args.pos.first() {
+        for (key, value) in entries_of(args, base)? {
+            entries.insert(key, value);
+        }
+    }
+    for (name, value) in args.keywords()? {
+        weigh::defined(&value)?;
+        entries.insert(Value::from(name), value);
+    }
+    Ok(entries)
+}
+
+/// The entries of a map or of a list of pairs.
+pub(super) fn entries_of(args: &Args<'_>, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+    match value.kind() {
+        ValueKind::Map => pairs(&args.meter, value),
+        ValueKind::Seq | ValueKind::Iterable => weigh::items(&args.meter, value)?
+            .iter()
+            .map(|pair| {
+                let pair = weigh::items(&args.meter, pair)?;
+                match <[Value; 2]>::try_from(pair) {
+                    Ok([key, value]) => {
+                        check_key(&key)?;
+                        weigh::shallow(&args.meter, &key)?;
+                        Ok((key, value))
+                    }
+                    Err(_) => Err(bad("a map is made of pairs")),
+                }
+            })
+            .collect(),
+        kind => Err(bad(format!("a {kind} is not a map"))),
+    }
+}

@@ -1,0 +1,424 @@
+//! The methods of Python's strings, lists and dicts that templates use.
+
+use minijinja::value::{Kwargs, Value, ValueKind, from_args};
+use minijinja::{Error, ErrorKind, State};
+
+use super::containers::{Dict, ENTRY_BYTES, Entries, ITEM_BYTES, List, check_key};
+use super::convert::{pairs, text};
+use super::filters::{Args, braces, capitalized, replaced, split_on};
+use super::functions::entries_of;
+use super::meter::bad;
+use super::weigh::{self, defined};
+
+/// Calls a method; minijinja asks here for every method it does not know.
+pub(super) fn call(
+    _: &mut State<'_, '_>,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    defined(value)?;
+    let (pos, kw): (&[Value], Kwargs) = from_args(args)?;
+    let args = Args::new(name, pos, kw)?;
+    if let Some(text) = value.as_str() {
+        return on_text(text, name, &args);
+    }
+    match value.kind() {
+        ValueKind::Map => on_map(value, name, &args),
+        ValueKind::Seq | ValueKind::Iterable => on_list(value, name, &args),
+        _ => Err(unknown()),
+    }
+}
+
+/// minijinja then looks for a callable value of that name, and otherwise
+/// reports the method as unknown.
+fn unknown() -> Error {
+    Error::from(ErrorKind::UnknownMethod)
+}
+
+fn on_text(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
+    // All methods are linear in the text; its result is at most three times
+    // as large unless stated otherwise below.
+    args.meter.work(value.len())?;
+    let changed = |new: String| -> Result<Value, Error> {
+        args.end(0)?;
+        Ok(Value::from(new))
+    };
+    let tripled = || args.meter.hold(value.len().saturating_mul(3));
+    let every = |test: fn(char) -> bool| -> Result<Value, Error> {
+        args.end(0)?;
+        Ok(Value::from(!value.is_empty() && value.chars().all(test)))
+    };
+    match name {
+        "lower" => {
+            tripled()?;
+            changed(value.to_lowercase())
+        }
+        "upper" => {
+            tripled()?;
+            changed(value.to_uppercase())
+        }
+        "title" => {
+            tripled()?;
+            let mut out = String::with_capacity(value.len());
+            let mut start = true;
+            for c in value.chars() {
+                if start {
+                    out.extend(c.to_uppercase());
+                } else {
+                    out.extend(c.to_lowercase());
+                }
+                start = !c.is_alphabetic();
+            }
+            changed(out)
+        }
+        "capitalize" => {
+            tripled()?;
+            changed(capitalized(value))
+        }
+        "strip" | "lstrip" | "rstrip" => {
+            let chars = args.text(0, "chars")?;
+            args.end(1)?;
+            let per_char = chars.as_ref().map_or(1, String::len);
+            args.meter.work(value.len().saturating_mul(per_char))?;
+            let unwanted = |c: char| match &chars {
+                Some(chars) => chars.contains(c),
+                None => c.is_whitespace(),
+            };
+            let stripped = match name {
+                "strip" => value.trim_matches(unwanted),
+                "lstrip" => value.trim_start_matches(unwanted),
+                _ => value.trim_end_matches(unwanted),
+            };
+            args.meter.hold(stripped.len())?;
+            Ok(Value::from(stripped))
+        }
+        "removeprefix" | "removesuffix" => {
+            let part = args.need_text(0, "part")?;
+            args.end(1)?;
+            args.meter.hold(value.len())?;
+            let cut = if name == "removeprefix" {
+                value.strip_prefix(part.as_str())
+            } else {
+                value.strip_suffix(part.as_str())
+            };
+            Ok(Value::from(cut.unwrap_or(value)))
+        }
+        "split" => {
+            let separator = args.text(0, "sep")?;
+            let most = args.int(1, "maxsplit")?;
+            args.end(2)?;
+            split_on(args, value, separator.as_deref(), most)
+        }
+        "splitlines" => {
+            args.end(0)?;
+            let count = value.lines().count();
+            args.meter
+                .hold(value.len().saturating_add(count.saturating_mul(64)))?;
+            List::live(&args.meter, value.lines().map(Value::from).collect())
+        }
+        "startswith" | "endswith" => {
+            let wanted = args.get(0, "prefix")?.ok_or_else(|| args.missing("prefix"))?;
+            args.end(1)?;
+            let fits = |part: &str| {
+                if name == "startswith" {
+                    value.starts_with(part)
+                } else {
+                    value.ends_with(part)
+                }
+            };
+            if let Some(part) = wanted.as_str() {
+                return Ok(Value::from(fits(part)));
+            }
+            // Python takes a tuple of alternatives as well.
+            let parts = weigh::items(&args.meter, &wanted)?;
+            Ok(Value::from(
+                parts.iter().any(|part| part.as_str().is_some_and(fits)),
+            ))
+        }
+        "find" | "rfind" | "index" => {
+            let part = args.need_text(0, "sub")?;
+            args.end(1)?;
+            let found = if name == "rfind" {
+                value.rfind(&part)
+            } else {
+                value.find(&part)
+            };
+            match found {
+                Some(byte) => Ok(Value::from(value[..byte].chars().count())),
+                None if name == "index" => Err(bad("`index`: the text is not there")),
+                None => Ok(Value::from(-1)),
+            }
+        }
+        "count" => {
+            let part = args.need_text(0, "sub")?;
+            args.end(1)?;
+            Ok(Value::from(value.matches(part.as_str()).count()))
+        }
+        "replace" => {
+            let from = args.need_text(0, "old")?;
+            let to = args.need_text(1, "new")?;
+            // As in Python, a negative count replaces everything.
+            let most = args
+                .int(2, "count")?
+                .and_then(|most| usize::try_from(most).ok());
+            args.end(3)?;
+            replaced(args, value, &from, &to, most).map(Value::from)
+        }
+        "join" => {
+            let parts = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
+            args.end(1)?;
+            let mut out = String::new();
+            for (at, part) in weigh::items(&args.meter, &parts)?.iter().enumerate() {
+                let part = text(&args.meter, part)?;
+                let separator = if at == 0 { "" } else { value };
+                args.meter
+                    .hold(part.len().saturating_add(separator.len()))?;
+                out.push_str(separator);
+                out.push_str(&part);
+            }
+            Ok(Value::from(out))
+        }
+        "format" => {
+            let names = args.keywords()?;
+            braces(&args.meter, value, args.pos, &names).map(Value::from)
+        }
+        "zfill" => {
+            let width = args.size(0, "width")?.ok_or_else(|| args.missing("width"))?;
+            args.end(1)?;
+            args.meter.hold(value.len().saturating_add(width))?;
+            let zeros = "0".repeat(width.saturating_sub(value.chars().count()));
+            let (sign, digits) = value.split_at(usize::from(value.starts_with(['-', '+'])));
+            Ok(Value::from(format!("{sign}{zeros}{digits}")))
+        }
+        "isdigit" | "isnumeric" => every(char::is_numeric),
+        "isalpha" => every(char::is_alphabetic),
+        "isalnum" => every(char::is_alphanumeric),
+        "isspace" => every(char::is_whitespace),
+        "isupper" | "islower" => {
+            args.end(0)?;
+            let cased = value.chars().any(char::is_alphabetic);
+            let wrong = if name == "isupper" {
+                value.chars().any(char::is_lowercase)
+            } else {
+                value.chars().any(char::is_uppercase)
+            };
+            Ok(Value::from(cased && !wrong))
+        }
+        _ => Err(unknown()),
+    }
+}
+
+fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
+    let key = |at: usize| -> Result<Value, Error> {
+        let key = args.get(at, "key")?.ok_or_else(|| args.missing("key"))?;
+        check_key(&key)?;
+        weigh::shallow(&args.meter, &key)?;
+        Ok(key)
+    };
+    match name {
+        "get" => {
+            let key = key(0)?;
+            let default = args.get(1, "default")?;
+            args.end(2)?;
+            let found = value.get_item(&key)?;
+            if found.kind() == ValueKind::Invalid {
+                return Err(Error::from(ErrorKind::InvalidOperation));
+            }
+            Ok(if found.is_undefined() {
+                default.unwrap_or_else(|| Value::from(()))
+            } else {
+                found
+            })
+        }
+        "items" => {
+            args.end(0)?;
+            let items = pairs(&args.meter, value)?
+                .into_iter()
+                .map(|(key, value)| List::tuple(&args.meter, vec![key, value]))
+                .collect::<Result<_, _>>()?;
+            List::live(&args.meter, items)
+        }
+        "keys" => {
+            args.end(0)?;
+            let pairs = pairs(&args.meter, value)?;
+            List::live(&args.meter, pairs.into_iter().map(|(key, _)| key).collect())
+        }
+        "values" => {
+            args.end(0)?;
+            let pairs = pairs(&args.meter, value)?;
+            List::live(
+                &args.meter,
+                pairs.into_iter().map(|(_, value)| value).collect(),
+            )
+        }
+        "copy" => {
+            args.end(0)?;
+            let mut entries = Entries::default();
+            for (key, value) in pairs(&args.meter, value)? {
+                entries.insert(key, value);
+            }
+            Dict::live(&args.meter, entries)
+        }
+        "update" | "pop" | "setdefault" => match value.downcast_object_ref::<Dict>() {
+            Some(dict) => change_map(dict, name, args, key),
+            None => Err(unknown()),
+        },
+        _ => Err(unknown()),
+    }
+}
+
+fn change_map(
+    dict: &Dict,
+    name: &str,
+    args: &Args<'_>,
+    key: impl FnOnce(usize) -> Result<Value, Error>,
+) -> Result<Value, Error> {
+    match name {
+        "update" => {
+            let mut new = match args.pos.first() {
+                Some(other) => entries_of(args, other)?,
+                None => Vec::new(),
+            };
+            if args.pos.len() > 1 {
+                return Err(bad("`update` takes one map"));
+            }
+            for (name, value) in args.keywords()? {
+                new.push((Value::from(name), value));
+            }
+            args.meter.hold(new.len().saturating_mul(ENTRY_BYTES))?;
+            // What is replaced is dropped after the lock is released.
+            let old: Vec<_> = dict.change(|entries| {
+                new.into_iter()
+                    .filter_map(|(key, value)| entries.insert(key, value))
+                    .collect()
+            })?;
+            drop(old);
+            Ok(Value::from(()))
+        }
+        "pop" => {
+            let key = key(0)?;
+            let default = args.get(1, "default")?;
+            args.end(2)?;
+            args.meter.work(dict.len().saturating_mul(ENTRY_BYTES))?;
+            dict.change(|entries| entries.remove(&key))?
+                .or(default)
+                .ok_or_else(|| bad("`pop`: the map has no such key"))
+        }
+        _ => {
+            let key = key(0)?;
+            let default = args.get(1, "default")?.unwrap_or_else(|| Value::from(()));
+            args.end(2)?;
+            if let Some(found) = dict.get(&key) {
+                return Ok(found);
+            }
+            args.meter.hold(ENTRY_BYTES)?;
+            let old = dict.change(|entries| entries.insert(key, default.clone()))?;
+            drop(old);
+            Ok(default)
+        }
+    }
+}
+
+fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
+    match name {
+        "index" | "count" => {
+            let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
+            args.end(1)?;
+            weigh::deep(&args.meter, &wanted)?;
+            let mut count = 0_usize;
+            for (at, item) in weigh::items(&args.meter, value)?.iter().enumerate() {
+                weigh::deep(&args.meter, item)?;
+                if *item == wanted {
+                    if name == "index" {
+                        return Ok(Value::from(at));
+                    }
+                    count += 1;
+                }
+            }
+            if name == "index" {
+                return Err(bad("`index`: the list has no such item"));
+            }
+            Ok(Value::from(count))
+        }
+        "copy" => {
+            args.end(0)?;
+            List::live(&args.meter, weigh::items(&args.meter, value)?)
+        }
+        "append" | "extend" | "insert" | "pop" | "remove" | "reverse" => {
+            match value.downcast_object_ref::<List>() {
+                Some(list) => change_list(list, name, args),
+                None => Err(unknown()),
+            }
+        }
+        _ => Err(unknown()),
+    }
+}
+
+fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error> {
+    // A negative index counts from the end, as in Python.
+    let place = |index: i64| -> Option<usize> {
+        match usize::try_from(index) {
+            Ok(index) => Some(index),
+            Err(_) => list
+                .len()
+                .checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
+        }
+    };
+    match name {
+        "append" => {
+            let item = args.get(0, "object")?.ok_or_else(|| args.missing("object"))?;
+            args.end(1)?;
+            args.meter.hold(ITEM_BYTES)?;
+            list.change(|items| items.push(item))?;
+        }
+        "extend" => {
+            let other = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
+            args.end(1)?;
+            let more = weigh::items(&args.meter, &other)?;
+            args.meter.hold(more.len().saturating_mul(ITEM_BYTES))?;
+            list.change(|items| items.extend(more))?;
+        }
+        "insert" => {
+            let index = args.int(0, "index")?.ok_or_else(|| args.missing("index"))?;
+            let item = args.get(1, "object")?.ok_or_else(|| args.missing("object"))?;
+            args.end(2)?;
+            args.meter.hold(ITEM_BYTES)?;
+            args.meter.work(list.len())?;
+            let at = place(index).unwrap_or(0).min(list.len());
+            list.change(|items| items.insert(at, item))?;
+        }
+        "pop" => {
+            let index = args.int(0, "index")?.unwrap_or(-1);
+            args.end(1)?;
+            args.meter.work(list.len())?;
+            let at = place(index).filter(|&at| at < list.len());
+            let at = at.ok_or_else(|| bad("`pop`: the list has no such item"))?;
+            return list.change(|items| items.remove(at));
+        }
+        "remove" => {
+            let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
+            args.end(1)?;
+            weigh::deep(&args.meter, &wanted)?;
+            let mut at = 0;
+            while let Some(item) = list.get(at) {
+                weigh::deep(&args.meter, &item)?;
+                if item == wanted {
+                    break;
+                }
+                at += 1;
+            }
+            if at >= list.len() {
+                return Err(bad("`remove`: the list has no such item"));
+            }
+            let removed = list.change(|items| items.remove(at))?;
+            drop(removed);
+        }
+        _ => {
+            args.end(0)?;
+            args.meter.work(list.len())?;
+            list.change(|items| items.reverse())?;
+        }
+    }
+    Ok(Value::from(()))
+}

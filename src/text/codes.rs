@@ -1,0 +1,229 @@
+//! Every code a finding can have, with the text of `evenkeel explain`.
+//!
+//! A code is never reused for something else; one that is retired stays here, marked so.
+
+use super::Severity;
+
+/// A kind of finding.
+#[derive(Debug)]
+pub struct Code {
+    /// `EK` and four digits; the first two name the family.
+    pub id: &'static str,
+    /// Severity unless a case says otherwise.
+    pub severity: Severity,
+    /// A short title.
+    pub title: &'static str,
+    /// Why it matters and how to fix it, for `evenkeel explain`. Markdown.
+    pub explanation: &'static str,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Code) -> bool {
+        self.id == other.id
+    }
+}
+
+/// The code of an id such as `EK0101`, in any case.
+pub fn find(id: &str) -> Option<&'static Code> {
+    ALL.iter().copied().find(|code| code.id.eq_ignore_ascii_case(id))
+}
+
+macro_rules! codes {
+    ($($id:ident $name:ident $severity:ident $title:literal $explanation:literal)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code =
+                Code { id: stringify!($id), severity: Severity::$severity, title: $title, explanation: $explanation };
+        )*
+        /// Every code, in the order of this file.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    // EK00: files and bytes
+    EK0001 UNREADABLE Error "a file cannot be read"
+        "The file could not be opened or read to its end. Check its permissions and that it still exists."
+    EK0002 ENCODING Error "a file is not UTF-8 text"
+        "Definitions are UTF-8. A byte order mark is accepted and ignored, UTF-16 with a byte order mark is converted; anything else is refused, as a guess would change what you wrote. Save the file as UTF-8."
+    EK0003 LIMIT Error "a limit was passed"
+        "Files, documents, nesting, values and strings are limited so that one file cannot exhaust the machine that reads it: 4 MiB a file, 64 levels, 250,000 values with aliases expanded. Split the file, or generate less into one document."
+    EK0004 SYNTAX Error "a file is not valid YAML or JSON"
+        "The text could not be understood. Frequent causes: a tab used for indentation, a missing space after `:`, a value that starts with `{`, `[`, `*`, `&`, `!`, `%` or `@` and needs quotes, and text that contains `: ` without quotes. Templates must be quoted: `url: \"{{ input.url }}\"`."
+    EK0005 DUPLICATE_KEY Error "a key is there twice in one map"
+        "YAML and JSON readers disagree on which of two equal keys wins, so neither is taken. Remove one."
+    EK0006 AMBIGUOUS_NUMBER Error "a number that readers disagree on"
+        "`0123` is 123 to one YAML reader, 83 (octal) to another, and text to a third. Quote it if it is text (`\"0123\"`); drop the zero if it is a number."
+    EK0007 UNKNOWN_TAG Error "a YAML tag that means nothing here"
+        "Tags such as `!!python/object` or `!Ref` ask a reader to build something other than plain data. Evenkeel reads plain data only. Remove the tag."
+    EK0008 NOT_FINITE Error "a number that JSON cannot hold"
+        "`.inf`, `.nan` and numbers beyond a 64-bit float cannot be sent as JSON. Quote the value if it is text."
+    EK0009 SYMLINK Error "a symbolic link is not followed"
+        "A link may lead out of the folder, and what it points to differs between machines and is not in the commit. Copy the file, or name its real path."
+    EK0010 LFS_POINTER Error "a Git LFS pointer instead of the file"
+        "The file holds only a reference to large-file storage. Definitions are small: store them in Git itself (`git lfs untrack`)."
+    EK0011 EMPTY Warning "no definitions here"
+        "The folder or file holds no document with `apiVersion: evenkeel.dev/…`. Check the path."
+    EK0012 MERGE_KEY Error "a merge key that cannot be merged"
+        "`<<` takes an alias to a map, or a list of such aliases. Anything else has no meaning."
+    EK0013 OUTSIDE Error "a path leaves the folder"
+        "A file named by a definition must lie inside the folder that is read: no absolute path, no `..` that climbs out, no symbolic link. Otherwise the definition would mean something else on another machine."
+    EK0014 KEY_TYPE Error "a key that is not a string"
+        "Keys are strings. A list or map as a key cannot be written as JSON. Quote numbers, booleans and nulls used as keys."
+
+    // EK01: the shape of a document
+    EK0101 UNKNOWN_FIELD Error "a field that does not exist"
+        "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. See `evenkeel schema KIND` for all fields; an editor with the YAML language server completes them."
+    EK0102 MISSING_FIELD Error "a required field is missing"
+        "The document cannot mean anything without this field. `evenkeel schema KIND` tells what it holds."
+    EK0103 WRONG_TYPE Error "a value of the wrong type"
+        "The field takes another type of value. A frequent cause is a missing pair of quotes, or a list written where one value is taken."
+    EK0104 NOT_ALLOWED Error "a value that is not one of those allowed"
+        "The field takes one of a fixed list of words. They are UpperCamelCase and case-sensitive."
+    EK0105 OUT_OF_RANGE Error "a value outside its range"
+        "The value is too small, too large, too short or too long."
+    EK0106 EXACTLY_ONE Error "exactly one of several fields"
+        "These fields exclude each other and one of them is needed, such as `http`, `grpc`, `sql`, `function` and `steps` of an action."
+    EK0107 AT_MOST_ONE Error "at most one of several fields"
+        "These fields exclude each other. Keep one."
+    EK0108 API_VERSION Error "an apiVersion that this version does not know"
+        "This version of Evenkeel reads `evenkeel.dev/v1alpha1`. A document with a newer version is held, not deleted; update Evenkeel, or write the version it knows."
+    EK0109 UNKNOWN_KIND Error "a kind that does not exist"
+        "The kinds are Connector, Widget, Trigger, Workflow, Environment, Tenant, Connection, Entity, Role and Alert."
+    EK0110 BAD_NAME Error "a name that is not a DNS label"
+        "Names of definitions are identities: 1 to 63 characters, lower-case letters, digits and `-`, starting and ending with a letter or digit (RFC 1123). Show people another text with `displayName` or `title`."
+    EK0111 NOT_A_DEFINITION Error "a document that is no definition"
+        "Every document of a definitions folder is a map with `apiVersion`, `kind`, `metadata` and `spec`. Files for other tools belong in another folder, or in one whose name starts with a dot."
+    EK0112 BAD_FORMAT Error "a value that is not written as its field asks"
+        "The field takes text of a certain form: a duration (`15s`, `5m`, `2h30m`, `7d`), a date and time (RFC 3339), a URL, an e-mail address, a time of day, a pattern."
+    EK0113 BAD_URL Error "not a usable URL"
+        "Upstream and image URLs are absolute `https://` URLs without user name or password. Credentials go into `auth`."
+    EK0114 BAD_HEADER Error "not a usable header"
+        "Header names are tokens (RFC 9110): letters, digits and `-` mostly. Headers that belong to the connection itself (`Host`, `Content-Length`, `Connection`, `Transfer-Encoding` …) cannot be set."
+
+    // EK02: identity and references
+    EK0201 DUPLICATE_DEFINITION Error "two definitions with the same kind and name"
+        "Kind and name are a definition's identity. With two of them neither goes live, as which one wins would depend on the order of files. Rename or remove one."
+    EK0202 UNKNOWN_REFERENCE Error "a reference to something that does not exist"
+        "The name refers to a definition, action, event, form, field or step that is not in this catalog."
+    EK0203 UNKNOWN_SECRET Error "a secret that no environment provides"
+        "Secrets are named in an Environment's `secrets` with where they come from. Values are never written in definitions."
+    EK0204 UNKNOWN_VARIABLE Error "a variable that no environment sets"
+        "Variables are set in `variables` of an Environment, Tenant or Connection. Give the template a default (`get_variable('region') | default('eu', true)`), or set the variable."
+    EK0205 PARTLY_PROVIDED Warning "a secret or variable that some environments lack"
+        "The definition will work in some environments and fail in others. Provide it in all of them, or give a default."
+    EK0206 CYCLE Error "definitions that need each other in a circle"
+        "Nothing in the circle could ever start. Break it at the arrow that means least."
+    EK0207 UNKNOWN_FILE Error "a file that does not exist"
+        "The path is relative to the definition's own file."
+    EK0208 WRONG_KIND Error "a reference that fits the name but not the use"
+        "Something of that name exists and cannot be used here, such as a connection of another connector."
+    EK0209 UNUSED Warning "something declared that nothing uses"
+        "Nothing refers to it. Remove it, or use it."
+
+    // EK03: templates
+    EK0301 TEMPLATE_SYNTAX Error "a template that is not valid Jinja"
+        "Templates are Jinja: `{{ expression }}`, `{% if … %} … {% endif %}`. Literal braces are written `{{ '{{' }}` or put into `{% raw %}`."
+    EK0302 TEMPLATE_NAME Error "a name that a template cannot know"
+        "Templates see `input`, `pathParams`, `request`, `user`, `tenant`, `connection`, `steps`, and after the call `response`. What may be used depends on the field."
+    EK0303 TEMPLATE_FUNCTION Error "a filter, test or function that does not exist"
+        "Templates have Jinja's built-in filters and tests, `from_json`, `json_encode`, `tojson`, `base64_encode`, `base64_decode`, and the functions `get_secret`, `get_variable`, `jwt_encode`, `now`, `range`, `dict` and `namespace`."
+    EK0304 TEMPLATE_NOT_HERE Error "a name that this field may not use"
+        "What a template may use depends on where it stands: `response` exists only after the call, bodies of the request only before it."
+    EK0305 SECRET_NOT_ALLOWED Error "a secret where none may be"
+        "Secrets may be used in headers, query parameters and auth only. A URL ends up in logs, a body in recordings, a response in the caller's hands."
+    EK0306 HOST_NOT_VARIABLE Error "a host built from something other than a variable"
+        "If a caller could choose the host, credentials could be sent anywhere. The host is literal text and `get_variable('name')`, with an optional `default('literal')`. Tenants and connections can set variables of their own."
+    EK0307 TEMPLATE_FORBIDDEN Error "a Jinja feature that is turned off"
+        "Templates cannot include, import or extend others: each is read, checked and limited by itself."
+    EK0308 TEMPLATE_TOO_LARGE Error "a template that is too large"
+        "A template has at most 64 KiB. Build large bodies from a tree whose leaves are templates."
+    EK0309 TEMPLATE_ARGUMENTS Error "wrong arguments in a template"
+        "The function takes other arguments. Names of secrets and variables must be literal strings so that they can be checked before anything runs."
+    EK0310 TEMPLATE_INPUT Warning "a template reads something that its schema does not have"
+        "The schema beside the template has no such field, so the value would always be missing. Correct the name, or add the field to the schema."
+    EK0311 TEMPLATE_IN_LITERAL Warning "a template where none is rendered"
+        "The field is taken as it is; `{{` would be sent as text."
+
+    // EK04: connectors
+    EK0401 ENTITY_FIELD Error "a canonical field that does not exist"
+        "The entity maps to a canonical entity that has no such field. See `evenkeel schema Entity` for the canonical fields."
+    EK0402 CANONICAL_MISSING Warning "a required canonical field is not mapped"
+        "The canonical entity requires the field; records of this connector would be incomplete for every workflow written against it."
+    EK0403 CAPABILITY Error "capabilities and actions disagree"
+        "A declared capability needs an action or event that provides it, and capabilities that are declared must name everything that there is. Leave `capabilities` out and they are derived."
+    EK0404 PATH_PARAMETER Error "path parameters do not fit the path"
+        "Each `{{ pathParams.x }}` needs an entry in `pathParams`, and each entry must be used."
+    EK0405 BODY_NOT_SENT Error "a body on a method that sends none"
+        "GET and HEAD requests carry no body; its meaning is undefined (RFC 9110, 9.3.1). Use query parameters, or another method."
+    EK0406 OVERRIDABLE_IDENTITY Error "identity that a caller could override"
+        "A header or query parameter that holds the user, the tenant or a secret must not be `overridable`: the caller could claim to be someone else."
+    EK0407 AUTH_DEFAULT Error "the default authentication method does not exist"
+        "`auth.default` names one of `auth.methods`."
+    EK0408 AUTH_SETTING Error "authentication settings that do not fit"
+        "The fields given do not fit the method or grant."
+    EK0409 STEP_ORDER Error "a step uses another that has not run"
+        "Steps run in order; a step sees the results of those before it."
+    EK0410 ABSOLUTE_PATH Error "an action's URL is not complete"
+        "An action needs either `url`, or the connector's `baseUrl` and `path`."
+
+    // EK05: widgets
+    EK0501 PRIMARY Error "not exactly one primary connector"
+        "With several connectors exactly one is `primary`: it decides the first prompt."
+    EK0502 UNREACHABLE Warning "an action that no user can ever see"
+        "Its visibility asks for a state that the widget's other actions cannot reach, such as configured without any Configuration action."
+    EK0503 CONFIGURATION_FORM Error "a Configuration action without a form"
+        "A Configuration action opens a form. Name one of the widget's `forms`."
+    EK0504 FORM_FIELD Error "a form field that does not fit"
+        "The field's type and its settings do not go together, or a condition refers to a field that is not there."
+    EK0505 DEAD_END Warning "a state that the user cannot leave"
+        "An Activation without a Deactivation, or the other way round, leaves the user stuck."
+    EK0506 WIDGET_ACTION Error "a widget action that does nothing"
+        "Except for Configuration, an action runs a workflow. Name it in `workflow`."
+
+    // EK06: triggers and workflows
+    EK0601 CRON Error "not a cron expression"
+        "Five fields: minute, hour, day of month, month, day of week; for example `0 6 * * 1-5`."
+    EK0602 TIMEZONE Error "not a time zone"
+        "Time zones are IANA names such as `Europe/Berlin` or `UTC`."
+    EK0603 TIMEOUT_RANGE Error "a timeout outside its tier's range"
+        "Instant workflows run 1s to 2m, Standard 5s to 15m, Long 30s to 6h."
+    EK0604 TIER Warning "a setting that does not suit its tier"
+        "It works, and is likely not what you want."
+    EK0605 RETRY Error "a retry policy that contradicts itself"
+        "The first interval must not be longer than the longest."
+    EK0606 FILTER Error "a filter that cannot be used"
+        "A condition is a value (equal) or a map of operators: eq, neq, gt, gte, lt, lte, in, notIn, contains, startsWith, endsWith, exists."
+    EK0607 SCHEDULE Error "a schedule that never fires or fires too often"
+        "Check the dates, and keep to one run a second at most."
+    EK0608 INACTIVE Warning "a route to a workflow that is not active"
+        "Events will be recorded and not run."
+
+    // EK07: JSON Schema and tests
+    EK0701 SCHEMA Error "not a valid JSON Schema"
+        "Schemas follow JSON Schema 2020-12. A frequent mistake is `required: true` inside a property: `required` is a list beside `properties`."
+    EK0702 SCHEMA_REF Error "a $ref that leaves the document"
+        "References resolve within the schema (`#/$defs/x`), or to an entity of the connector (`#/entities/x`). Nothing is ever fetched."
+    EK0703 SCHEMA_PATTERN Error "a pattern that cannot be matched in linear time"
+        "Patterns run on input from outside. Look-around and back references, which can take exponential time, are not supported."
+    EK0704 TEST_INPUT Error "a test's input does not fit the input schema"
+        "The action would refuse this input before anything is sent."
+    EK0705 TEST_OUTPUT Error "a test's expected output does not fit the output schema"
+        "The action would fail with this output."
+    EK0706 DUPLICATE_TEST Error "two tests with the same name"
+        "Reports name tests by their name."
+    EK0707 UNTESTED Warning "an action without a test"
+        "Its templates have never been tried. Add one under `tests`; `evenkeel test` runs it without a network."
+    EK0708 SCHEMA_UNKNOWN_KEYWORD Warning "a keyword that JSON Schema does not have"
+        "Keywords that are not known are ignored by every validator, so a misspelt one checks nothing. Keywords of your own start with `x-`."
+
+    // EK08: secrets and environments
+    EK0801 LITERAL_CREDENTIAL Error "a literal that looks like a credential"
+        "What is committed is known to everyone who can read the repository, for ever. Name a secret instead (`secretRef`, `get_secret('name')`) and change the credential that was exposed."
+    EK0802 SECRET_SOURCE Error "a secret without exactly one source"
+        "A secret comes from one provider: env, file, kubernetes, age, sops or vault."
+    EK0803 NAME_CLASH Error "a secret and a variable of the same name"
+        "Both share one namespace, so that a variable can never be taken for a secret."
+    EK0804 PROMOTION Error "environments that promote in a circle"
+        "`promoteFrom` must lead from one environment to another without coming back."
+}

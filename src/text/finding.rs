@@ -1,0 +1,107 @@
+//! One thing to tell the author, as a value.
+
+use super::{Code, SourceId, SourceMap, Span};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is applied while it is there.
+    Error,
+    /// Allowed, and most likely not meant.
+    Warning,
+}
+
+/// One diagnostic: what is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Its stable code.
+    pub code: &'static Code,
+    /// The code's severity, unless this case is milder or worse.
+    pub severity: Severity,
+    /// One sentence without a full stop, lower case first, naming things as the author wrote them in backquotes.
+    pub message: String,
+    /// Places; the first is where the finding is. Empty only where no file is involved.
+    pub labels: Vec<Label>,
+    /// What to do about it, one sentence.
+    pub help: Option<String>,
+}
+
+/// A place and what it shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What stands there, may be empty.
+    pub text: String,
+}
+
+impl Finding {
+    /// A finding at one place.
+    pub fn new(code: &'static Code, span: Span, message: impl Into<String>) -> Finding {
+        Finding {
+            code,
+            severity: code.severity,
+            message: message.into(),
+            labels: vec![Label { span, text: String::new() }],
+            help: None,
+        }
+    }
+
+    /// Text beside the first place.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Finding {
+        if let Some(label) = self.labels.first_mut() {
+            label.text = text.into();
+        }
+        self
+    }
+
+    /// One more place.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Finding {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Finding {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Another severity than the code's.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Finding {
+        self.severity = severity;
+        self
+    }
+
+    /// The first place.
+    pub fn span(&self) -> Option<Span> {
+        self.labels.first().map(|label| label.span)
+    }
+
+    /// Gives places that know no file yet their file.
+    #[must_use]
+    pub fn within(mut self, source: SourceId) -> Finding {
+        for label in &mut self.labels {
+            if label.span.source == SourceId::UNKNOWN {
+                label.span.source = source;
+            }
+        }
+        self
+    }
+}
+
+/// Sorts by path, place, code and message, and drops repetitions: the same input gives the same bytes.
+pub fn sort(findings: &mut Vec<Finding>, sources: &SourceMap) {
+    let key = |finding: &Finding| {
+        let span = finding.span();
+        let path = span.and_then(|span| sources.find(span.source)).map(|source| source.path().to_owned());
+        (path, span.map(|span| (span.start, span.end)), finding.code.id, finding.message.clone())
+    };
+    findings.sort_by_cached_key(key);
+    findings.dedup_by(|a, b| a.code == b.code && a.message == b.message && a.span() == b.span());
+}

@@ -1,0 +1,138 @@
+//! Findings for people and for tools. Every form is a pure function of the findings: same input, same bytes.
+
+mod github;
+mod human;
+mod json;
+mod junit;
+mod sarif;
+
+use std::str::FromStr;
+
+use super::{Finding, Severity, SourceMap};
+
+/// A form of report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// For a terminal: source lines with what is wrong marked in them.
+    #[default]
+    Human,
+    /// One JSON object.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit XML, which every CI shows.
+    Junit,
+    /// Workflow commands of GitHub Actions, shown beside the changed lines.
+    Github,
+}
+
+impl Output {
+    /// Every form, in the order of the documentation.
+    pub const ALL: [Output; 5] = [Output::Human, Output::Json, Output::Sarif, Output::Junit, Output::Github];
+
+    /// The name by which it is chosen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Output::Human => "human",
+            Output::Json => "json",
+            Output::Sarif => "sarif",
+            Output::Junit => "junit",
+            Output::Github => "github",
+        }
+    }
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Output, String> {
+        let known = Output::ALL.map(Output::name);
+        Output::ALL
+            .into_iter()
+            .find(|output| output.name() == name)
+            .ok_or_else(|| format!("expected one of {}", known.join(", ")))
+    }
+}
+
+/// What is reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// The findings, sorted ([`super::sort`]).
+    pub findings: &'a [Finding],
+    /// The files they are in.
+    pub sources: &'a SourceMap,
+    /// How many definitions were read.
+    pub definitions: usize,
+}
+
+impl Report<'_> {
+    /// How many findings are errors.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many findings are warnings.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Renders a report, with a line break at its end unless it is empty. `color` and `width` matter to people only.
+pub fn render(report: &Report<'_>, output: Output, color: bool, width: usize) -> String {
+    match output {
+        Output::Human => human::render(report, color, width),
+        Output::Json => json::render(report),
+        Output::Sarif => sarif::render(report),
+        Output::Junit => junit::render(report),
+        Output::Github => github::render(report),
+    }
+}
+
+/// Where a finding is, as far as it is in a file.
+struct Location<'a> {
+    file: &'a str,
+    line: u32,
+    column: u32,
+    end_line: u32,
+    end_column: u32,
+}
+
+impl<'a> Location<'a> {
+    fn of(span: super::Span, sources: &'a SourceMap) -> Option<Location<'a>> {
+        let source = sources.find(span.source)?;
+        let (start, end) = (source.position(span.start), source.position(span.end.max(span.start)));
+        Some(Location {
+            file: source.path(),
+            line: start.line,
+            column: start.column,
+            end_line: end.line,
+            end_column: end.column,
+        })
+    }
+
+    fn first(finding: &Finding, sources: &'a SourceMap) -> Option<Location<'a>> {
+        finding.span().and_then(|span| Location::of(span, sources))
+    }
+}
+
+/// `severity` as every tool spells it.
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// Characters that would command a terminal or reorder the text around them: control characters and Unicode's
+/// directional marks, overrides and isolates.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests;

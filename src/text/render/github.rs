@@ -1,0 +1,32 @@
+//! Workflow commands of GitHub Actions: `::error file=…,line=…::message`.
+
+use std::fmt::Write;
+
+use super::{Location, Report, level};
+
+pub(super) fn render(report: &Report<'_>) -> String {
+    let mut out = String::new();
+    for finding in report.findings {
+        let _ = write!(out, "::{} ", level(finding.severity));
+        if let Some(at) = Location::first(finding, report.sources) {
+            let file = property(at.file);
+            let _ = write!(out, "file={file},line={},col={},", at.line, at.column);
+            let _ = write!(out, "endLine={},endColumn={},", at.end_line, at.end_column);
+        }
+        let _ = write!(out, "title={}::{}", finding.code.id, data(&finding.message));
+        if let Some(help) = &finding.help {
+            let _ = write!(out, "%0A{}", data(help));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A command ends with its line and starts with `::`, so a line break is all that could smuggle in another.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

@@ -1,0 +1,175 @@
+//! For a terminal, in the looks of rustc.
+
+use std::fmt::Write;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+
+use super::{Report, Severity, is_unsafe};
+use crate::text::{Finding, Label, Source, SourceId};
+
+/// Characters shown of a line; of a longer one, a part around what is marked.
+const LINE: usize = 400;
+
+/// Characters shown before what is marked in a long line.
+const LEAD: usize = 60;
+
+/// Lines between two marks that are shown as one piece; the renderer folds those without a mark.
+const GAP: u32 = 40;
+
+pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width.clamp(40, LINE));
+    let mut out = String::new();
+    for finding in report.findings {
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(neutral(&finding.message)).id(finding.code.id).elements(places(finding, report));
+        if let Some(help) = &finding.help {
+            group = group.element(Level::HELP.message(neutral(help)));
+        }
+        out.push_str(&renderer.render(&[group]));
+        out.push_str("\n\n");
+    }
+    summary(report, &mut out);
+    out
+}
+
+fn summary(report: &Report<'_>, out: &mut String) {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let counts: Vec<String> = [(report.errors(), "error"), (report.warnings(), "warning")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| count(number, what))
+        .collect();
+    let definitions = count(report.definitions, "definition");
+    let _ = match report.findings.first() {
+        Some(first) => {
+            writeln!(out, "{} in {definitions}\nevenkeel explain {} tells more", counts.join(", "), first.code.id)
+        }
+        None => writeln!(out, "{definitions}, no findings"),
+    };
+}
+
+/// The places of a finding, file by file; that of the finding itself first.
+fn places(finding: &Finding, report: &Report<'_>) -> Vec<Element<'static>> {
+    let mut files: Vec<(SourceId, Vec<(usize, &Label)>)> = Vec::new();
+    for (number, label) in finding.labels.iter().enumerate() {
+        match files.iter_mut().find(|(file, _)| *file == label.span.source) {
+            Some((_, labels)) => labels.push((number, label)),
+            None => files.push((label.span.source, vec![(number, label)])),
+        }
+    }
+    let mut elements = Vec::new();
+    for (file, labels) in files {
+        let Some(source) = report.sources.find(file) else { continue };
+        let mut marks: Vec<Mark<'_>> = labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
+        if let Some(first) = marks.first() {
+            let origin = Origin::path(neutral(source.path())).line(first.line as usize).char_column(first.column as usize);
+            elements.push(origin.into());
+        }
+        marks.sort_by_key(|mark| (mark.line, mark.start));
+        for piece in marks.chunk_by(|one, next| next.line - one.line <= GAP) {
+            elements.push(snippet(source, piece).into());
+        }
+    }
+    elements
+}
+
+/// A label within one line: of a longer range its first line is marked, as that is where it can be recognised.
+struct Mark<'a> {
+    label: &'a Label,
+    primary: bool,
+    line: u32,
+    column: u32,
+    /// Bytes within the line.
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Mark<'a> {
+    fn new(source: &'a Source, number: usize, label: &'a Label) -> Mark<'a> {
+        let at = source.position(label.span.start);
+        let (offset, text) = source.line(at.line);
+        let within = |at: u32| floor(text, (at as usize).saturating_sub(offset));
+        let (start, end) = (within(label.span.start), within(label.span.end.max(label.span.start)));
+        Mark { label, primary: number == 0, line: at.line, column: at.column, start, end }
+    }
+}
+
+/// The lines of several marks and those between.
+fn snippet(source: &Source, marks: &[Mark<'_>]) -> Snippet<'static, Annotation<'static>> {
+    let first = marks.first().map_or(1, |mark| mark.line);
+    let last = marks.last().map_or(first, |mark| mark.line);
+    let mut text = String::new();
+    let mut annotations = Vec::new();
+    for number in first..=last {
+        let on_line: Vec<&Mark<'_>> = marks.iter().filter(|mark| mark.line == number).collect();
+        let (_, line) = source.line(number);
+        let window = Window::around(line, on_line.first().map_or(0, |mark| mark.start));
+        for mark in on_line {
+            // A second mark of a long line may lie outside of what is shown.
+            let Some(range) = window.place(mark.start, mark.end) else { continue };
+            let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let label = (!mark.label.text.is_empty()).then(|| neutral(&mark.label.text));
+            annotations.push(kind.span(text.len() + range.start..text.len() + range.end).label(label));
+        }
+        text.push_str(&window.text);
+        text.push('\n');
+    }
+    Snippet::source(text).line_start(first as usize).annotations(annotations)
+}
+
+/// The part of a line that is shown, made harmless.
+struct Window<'a> {
+    line: &'a str,
+    start: usize,
+    end: usize,
+    text: String,
+}
+
+impl<'a> Window<'a> {
+    fn around(line: &'a str, mark: usize) -> Window<'a> {
+        // Four bytes are the most that a character has, so nothing is walked that could not be shown.
+        let short = line.len() <= LINE;
+        let start = if short { 0 } else { floor(line, mark.saturating_sub(LEAD)) };
+        let rest = line.get(start..).unwrap_or_default();
+        let end = start + if short { rest.len() } else { rest.char_indices().nth(LINE).map_or(rest.len(), |(at, _)| at) };
+        let mut text = neutral(line.get(start..end).unwrap_or_default());
+        if start > 0 {
+            text.insert(0, '…');
+        }
+        if end < line.len() {
+            text.push('…');
+        }
+        Window { line, start, end, text }
+    }
+
+    /// A range of the line within what is shown, `None` where that is elsewhere.
+    fn place(&self, start: usize, end: usize) -> Option<std::ops::Range<usize>> {
+        if start < self.start || start > self.end {
+            return None;
+        }
+        let cut = if self.start > 0 { '…'.len_utf8() } else { 0 };
+        let before = neutral(self.line.get(self.start..start)?).len();
+        let within = neutral(self.line.get(start..end.min(self.end))?).len();
+        Some(cut + before..cut + before + within)
+    }
+}
+
+/// Text that cannot command the terminal: a replacement character in place of what could.
+fn neutral(text: &str) -> String {
+    let replace = |character| match character {
+        '\t' => '\t',
+        '\n' => ' ',
+        character if is_unsafe(character) => '\u{FFFD}',
+        character => character,
+    };
+    text.chars().map(replace).collect()
+}
+
+fn floor(text: &str, offset: usize) -> usize {
+    text.floor_char_boundary(offset)
+}

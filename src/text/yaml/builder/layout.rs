@@ -1,0 +1,101 @@
+//! Where things stand: the parser's ranges made to cover what an author sees as the value.
+
+use granit_parser::ScalarStyle;
+
+use super::{Builder, Finding, Range, Tagged, codes, finding, range};
+
+/// Offset of the first byte of the line that holds `at`.
+pub(in super::super) fn line_start(text: &str, at: usize) -> usize {
+    text.as_bytes().get(..at).and_then(|before| before.iter().rposition(|byte| *byte == b'\n')).map_or(0, |at| at + 1)
+}
+
+/// Steps over blanks, line breaks and comments.
+fn skip_blank(bytes: &[u8], mut at: usize, end: usize) -> usize {
+    while at < end {
+        match bytes.get(at) {
+            Some(b' ' | b'\t' | b'\n' | b'\r') => at += 1,
+            Some(b'#') if at == 0 || matches!(bytes.get(at - 1), Some(b' ' | b'\t' | b'\n' | b'\r')) => {
+                at += bytes.get(at..end).map_or(0, |rest| rest.iter().take_while(|byte| **byte != b'\n').count());
+            }
+            _ => break,
+        }
+    }
+    at
+}
+
+impl Builder<'_> {
+    /// The range of a scalar as written.
+    pub(super) fn place(&self, style: ScalarStyle, tag: Tagged<'_>, start: usize, end: usize) -> Range {
+        let from = tag.map_or(self.cursor, |(_, tag)| (tag.end as usize).max(self.cursor));
+        match style {
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let header = self.block_header(from.min(start), start).unwrap_or(start);
+                range(header, self.block_end(header, end))
+            }
+            ScalarStyle::Plain if start == end => {
+                if let Some((_, tag)) = tag {
+                    return tag;
+                }
+                // Nothing is written: the place is right after the `:`, `-` or `?` that it would follow.
+                let bytes = self.text.as_bytes();
+                let at = skip_blank(bytes, from, start);
+                let at = if at < start && matches!(bytes.get(at), Some(b':' | b'-' | b'?')) { at + 1 } else { from };
+                range(at, at)
+            }
+            _ => range(start, end),
+        }
+    }
+
+    /// Offset of the `|` or `>` of a block scalar, whose range in the parser starts at its content. Between the last
+    /// thing read and the content stand at most a `:` or `-`, an anchor, comments and the header.
+    fn block_header(&self, from: usize, content: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let mut at = from;
+        loop {
+            at = skip_blank(bytes, at, content);
+            if at >= content {
+                return None;
+            }
+            if matches!(bytes.get(at), Some(b'|' | b'>')) {
+                let rest = bytes.get(at + 1..)?;
+                let indicators = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-')).count();
+                let after = rest.get(indicators..)?;
+                let blanks = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+                let next = after.get(blanks);
+                if indicators <= 2 && (matches!(next, None | Some(b'\n' | b'\r')) || (blanks > 0 && next == Some(&b'#'))) {
+                    return Some(at);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// End of a block scalar: that of its last line with something on it, blanks at its end included.
+    fn block_end(&self, header: usize, end: usize) -> usize {
+        let Some(written) = self.text.get(header..end) else { return end };
+        let content = written.trim_end_matches([' ', '\t', '\n', '\r']).len();
+        let rest = written.get(content..).unwrap_or_default();
+        header + content + rest.find(['\n', '\r']).unwrap_or(rest.len())
+    }
+
+    /// Reports a key whose indentation holds a tab, which the parser lets pass at the start of a document.
+    pub(super) fn check_indentation(&mut self, key: Range) {
+        let start = key.start as usize;
+        if start == 0 || !matches!(self.text.as_bytes().get(start - 1), Some(b' ' | b'\t')) {
+            return;
+        }
+        let line = line_start(self.text, start);
+        let Some(indentation) = self.text.get(line..start) else { return };
+        let Some(tab) = indentation.find('\t') else { return };
+        let in_brackets = self.stack.last().is_some_and(|open| open.flow);
+        if !in_brackets && indentation.trim_start_matches([' ', '\t', '-', '?']).is_empty() {
+            self.report(tab_indentation(line + tab));
+        }
+    }
+}
+
+/// The finding for a tab at an offset.
+pub(in super::super) fn tab_indentation(at: usize) -> Finding {
+    finding(&codes::SYNTAX, range(at, at + 1), "a tab is used for indentation; use spaces")
+        .help("set your editor to insert spaces, two for a level")
+}
