@@ -27,6 +27,7 @@ pub mod environment;
 mod envelope;
 pub mod event;
 pub mod form;
+pub mod json_schema;
 pub mod role;
 pub mod schema;
 pub mod shape;

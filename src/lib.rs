@@ -1,3 +1,10 @@
 //! Evenkeel.
+pub mod catalog;
+pub mod check;
+pub mod cli;
 pub mod definition;
+pub mod net;
+pub mod reconcile;
+pub mod source;
+pub mod template;
 pub mod text;

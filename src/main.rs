@@ -1,1 +1,5 @@
-fn main() {}
+//! The `evenkeel` command.
+
+fn main() -> std::process::ExitCode {
+    evenkeel::cli::run()
+}

@@ -57,13 +57,25 @@ impl Default for ReadLimits {
 /// Never fails and never stops at the first mistake it can step over: a document with a duplicate key, an unknown
 /// tag or a leading-zero number is still returned so that later stages can report their own findings.
 /// A document that cannot be read at all (bad indentation, a limit passed) is left out, and its finding says so.
-pub fn read(sources: &mut SourceMap, path: &str, bytes: &[u8], limits: &ReadLimits, findings: &mut Vec<Finding>) -> Vec<Document> {
+pub fn read(
+    sources: &mut SourceMap,
+    path: &str,
+    bytes: &[u8],
+    limits: &ReadLimits,
+    findings: &mut Vec<Finding>,
+) -> Vec<Document> {
     let (source, found) = decode(path, bytes, limits);
     let id = sources.add(source);
     findings.extend(found.into_iter().map(|finding| finding.within(id)));
     let (documents, found) = parse(sources.get(id), limits);
     findings.extend(found.into_iter().map(|finding| finding.within(id)));
-    documents.into_iter().map(|mut document| { document.source = id; document }).collect()
+    documents
+        .into_iter()
+        .map(|mut document| {
+            document.source = id;
+            document
+        })
+        .collect()
 }
 
 /// First half of [`read`]: bytes to text. Findings carry [`SourceId::UNKNOWN`].

@@ -18,6 +18,7 @@ use crate::text::Range;
 
 pub use format::Format;
 pub use walk::check;
+pub(crate) use walk::{listed, nearest};
 
 /// The shapes of all kinds.
 pub static SHAPES: LazyLock<Shapes> = LazyLock::new(compile::all);

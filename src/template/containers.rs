@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 use minijinja::Error;
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
 use super::meter::{Made, Meter, bad};
 

@@ -191,16 +191,18 @@ struct Response {
 impl Response {
     fn json(&self) -> Value {
         if let Some(parsed) = self.json.get() {
-            return parsed
-                .clone()
-                .unwrap_or_else(|| Value::from(not_json()));
+            return parsed.clone().unwrap_or_else(|| Value::from(not_json()));
         }
         let meter = match Meter::current() {
             Ok(meter) => meter,
             Err(error) => return Value::from(error),
         };
         match convert::parse_json(&meter, &self.body, false) {
-            Ok(value) => self.json.get_or_init(|| Some(value)).clone().unwrap_or_default(),
+            Ok(value) => self
+                .json
+                .get_or_init(|| Some(value))
+                .clone()
+                .unwrap_or_default(),
             Err(_) => {
                 // `parse_json` noted the failure; its own words fit a filter,
                 // but a body that is too large must stay that.

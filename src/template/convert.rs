@@ -34,9 +34,12 @@ fn frozen_at(json: &serde_json::Value, depth: usize) -> Value {
         Json::Bool(yes) => Value::from(*yes),
         Json::Number(number) => from_number(number),
         Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => {
-            List::frozen(items.iter().map(|item| frozen_at(item, depth + 1)).collect())
-        }
+        Json::Array(items) => List::frozen(
+            items
+                .iter()
+                .map(|item| frozen_at(item, depth + 1))
+                .collect(),
+        ),
         Json::Object(map) => {
             let mut entries = Entries::default();
             for (key, value) in map {

@@ -197,8 +197,22 @@ impl<'a> Args<'a> {
 
 /// Filters of minijinja's own.
 const DELEGATED: &[&str] = &[
-    "abs", "dictsort", "float", "groupby", "int", "map", "max", "min", "reject", "rejectattr",
-    "round", "select", "selectattr", "sort", "sum", "unique",
+    "abs",
+    "dictsort",
+    "float",
+    "groupby",
+    "int",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "round",
+    "select",
+    "selectattr",
+    "sort",
+    "sum",
+    "unique",
 ];
 
 fn delegates() -> Vec<(&'static str, Value)> {
@@ -254,7 +268,9 @@ fn delegate(
 fn explain(name: &str, args: &[Value], error: &Error) -> Error {
     let kind = args.first().map_or(ValueKind::Undefined, Value::kind);
     bad(match error.kind() {
-        ErrorKind::UnknownFilter => format!("`{name}` got the name of a filter that does not exist"),
+        ErrorKind::UnknownFilter => {
+            format!("`{name}` got the name of a filter that does not exist")
+        }
         ErrorKind::UnknownTest => format!("`{name}` got the name of a test that does not exist"),
         ErrorKind::TooManyArguments | ErrorKind::MissingArgument => {
             format!("`{name}` got the wrong arguments")

@@ -156,9 +156,7 @@ fn now(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 }
 
 fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let first = args
-        .int(0, "start")?
-        .ok_or_else(|| args.missing("start"))?;
+    let first = args.int(0, "start")?.ok_or_else(|| args.missing("start"))?;
     let second = args.int(1, "stop")?;
     let step = i128::from(args.int(2, "step")?.unwrap_or(1));
     args.end(3)?;

@@ -118,7 +118,9 @@ fn on_text(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
             List::live(&args.meter, value.lines().map(Value::from).collect())
         }
         "startswith" | "endswith" => {
-            let wanted = args.get(0, "prefix")?.ok_or_else(|| args.missing("prefix"))?;
+            let wanted = args
+                .get(0, "prefix")?
+                .ok_or_else(|| args.missing("prefix"))?;
             args.end(1)?;
             let fits = |part: &str| {
                 if name == "startswith" {
@@ -166,7 +168,9 @@ fn on_text(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
             replaced(args, value, &from, &to, most).map(Value::from)
         }
         "join" => {
-            let parts = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
+            let parts = args
+                .get(0, "iterable")?
+                .ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let mut out = String::new();
             for (at, part) in weigh::items(&args.meter, &parts)?.iter().enumerate() {
@@ -184,7 +188,9 @@ fn on_text(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
             braces(&args.meter, value, args.pos, &names).map(Value::from)
         }
         "zfill" => {
-            let width = args.size(0, "width")?.ok_or_else(|| args.missing("width"))?;
+            let width = args
+                .size(0, "width")?
+                .ok_or_else(|| args.missing("width"))?;
             args.end(1)?;
             args.meter.hold(value.len().saturating_add(width))?;
             let zeros = "0".repeat(width.saturating_sub(value.chars().count()));
@@ -367,13 +373,17 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
     };
     match name {
         "append" => {
-            let item = args.get(0, "object")?.ok_or_else(|| args.missing("object"))?;
+            let item = args
+                .get(0, "object")?
+                .ok_or_else(|| args.missing("object"))?;
             args.end(1)?;
             args.meter.hold(ITEM_BYTES)?;
             list.change(|items| items.push(item))?;
         }
         "extend" => {
-            let other = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
+            let other = args
+                .get(0, "iterable")?
+                .ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let more = weigh::items(&args.meter, &other)?;
             args.meter.hold(more.len().saturating_mul(ITEM_BYTES))?;
@@ -381,7 +391,9 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
         }
         "insert" => {
             let index = args.int(0, "index")?.ok_or_else(|| args.missing("index"))?;
-            let item = args.get(1, "object")?.ok_or_else(|| args.missing("object"))?;
+            let item = args
+                .get(1, "object")?
+                .ok_or_else(|| args.missing("object"))?;
             args.end(2)?;
             args.meter.hold(ITEM_BYTES)?;
             args.meter.work(list.len())?;

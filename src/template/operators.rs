@@ -197,8 +197,7 @@ fn mul(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if is_list(repeated) && integer(left).or(integer(right)).is_some() {
         let unit = weigh::items(&args.meter, repeated)?;
         let length = unit.len().saturating_mul(times);
-        args.meter
-            .hold(length.saturating_mul(size_of::<Value>()))?;
+        args.meter.hold(length.saturating_mul(size_of::<Value>()))?;
         let items = std::iter::repeat_n(&unit, if unit.is_empty() { 0 } else { times })
             .flatten()
             .cloned()
@@ -383,9 +382,7 @@ fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         args.meter.hold(text.len().saturating_mul(4))?;
         let chars: Vec<char> = text.chars().collect();
         return Ok(Value::from(
-            range
-                .filter_map(|at| chars.get(at))
-                .collect::<String>(),
+            range.filter_map(|at| chars.get(at)).collect::<String>(),
         ));
     }
     if let Some(bytes) = value.as_bytes() {

@@ -108,7 +108,12 @@ fn rest(value: &Value, by: i128) -> Result<i128, Error> {
     i128::try_from(value.clone())
         .ok()
         .and_then(|number| number.checked_rem(by))
-        .ok_or_else(|| bad(format!("the test wants whole numbers, not a {}", value.kind())))
+        .ok_or_else(|| {
+            bad(format!(
+                "the test wants whole numbers, not a {}",
+                value.kind()
+            ))
+        })
 }
 
 fn divisible_by(args: &Args<'_>) -> Result<bool, Error> {
@@ -132,7 +137,5 @@ fn cased(args: &Args<'_>, wrong: fn(char) -> bool) -> Result<bool, Error> {
     args.end(1)?;
     let value = args.value()?;
     weigh::shallow(&args.meter, value)?;
-    Ok(value
-        .as_str()
-        .is_some_and(|text| !text.chars().any(wrong)))
+    Ok(value.as_str().is_some_and(|text| !text.chars().any(wrong)))
 }

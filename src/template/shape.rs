@@ -16,7 +16,7 @@ const MAX_SOURCE: usize = 64 << 10;
 const MAX_BRACKETS: usize = 40;
 /// How long a chain of operators, filters and attributes may be; each of them
 /// makes the tree one deeper.
-const MAX_CHAIN: usize = 300;
+const MAX_CHAIN: usize = 500;
 /// How deeply statements may be nested; each `elif` counts as well.
 const MAX_BLOCKS: usize = 40;
 
@@ -46,9 +46,7 @@ pub(super) fn range_of(span: Span) -> Range<usize> {
 }
 
 /// The only expression of a template that is nothing else.
-pub(super) fn single_expression<'t, 's>(
-    template: &'t ast::Stmt<'s>,
-) -> Option<&'t ast::Expr<'s>> {
+pub(super) fn single_expression<'t, 's>(template: &'t ast::Stmt<'s>) -> Option<&'t ast::Expr<'s>> {
     match template {
         ast::Stmt::Template(template) => match template.children.as_slice() {
             [ast::Stmt::EmitExpr(emit)] => Some(&emit.expr),
@@ -86,16 +84,17 @@ fn scan(source: &str) -> Result<(), Problem> {
             0..source.len(),
         ));
     }
-    let mut blocks = 0_usize;
+    // The open statements, each with the depth it adds.
+    let mut blocks: Vec<usize> = Vec::new();
     let mut tag = Tag::default();
     for token in tokenize(source, false, SYNTAX.clone()) {
         let (token, span) = token.map_err(|error| syntax(source, &error))?;
         match &token {
             Token::VariableStart | Token::BlockStart => tag = Tag::default(),
-            Token::BlockEnd => blocks = tag.nest(blocks),
+            Token::BlockEnd => tag.nest(&mut blocks),
             token => tag.feed(token),
         }
-        if blocks > MAX_BLOCKS {
+        if blocks.iter().sum::<usize>() > MAX_BLOCKS {
             return Err(too_large(
                 "the statements are nested too deeply",
                 range_of(span),
@@ -135,7 +134,6 @@ enum Keyword {
     OpensUnlessAssigning,
     Deepens,
     Closes,
-    ClosesIf,
 }
 
 impl Tag {
@@ -195,16 +193,21 @@ impl Tag {
             .fold(0, usize::saturating_add)
     }
 
-    /// The nesting of statements after this tag.
-    fn nest(&self, blocks: usize) -> usize {
+    /// Opens or closes a statement at the end of the tag.
+    fn nest(&self, blocks: &mut Vec<usize>) {
         match self.keyword {
-            Some(Keyword::Opens | Keyword::Deepens) => blocks + 1,
-            Some(Keyword::OpensUnlessAssigning) if !self.assigns => blocks + 1,
-            Some(Keyword::Closes) => blocks.saturating_sub(1),
-            // How many `elif`s to take back is not known here.  Errs on the
-            // side of safety: a chain of them stays counted.
-            Some(Keyword::ClosesIf) => blocks.saturating_sub(1),
-            _ => blocks,
+            Some(Keyword::Opens) => blocks.push(1),
+            Some(Keyword::OpensUnlessAssigning) if !self.assigns => blocks.push(1),
+            // The parser nests an `elif` in the `if` before it.
+            Some(Keyword::Deepens) => {
+                if let Some(block) = blocks.last_mut() {
+                    *block += 1;
+                }
+            }
+            Some(Keyword::Closes) => {
+                blocks.pop();
+            }
+            _ => {}
         }
     }
 }
@@ -217,7 +220,6 @@ impl Keyword {
             }
             "set" => Keyword::OpensUnlessAssigning,
             "elif" => Keyword::Deepens,
-            "endif" => Keyword::ClosesIf,
             word if word.starts_with("end") => Keyword::Closes,
             _ => return None,
         })

@@ -51,7 +51,7 @@ codes! {
     EK0004 SYNTAX Error "a file is not valid YAML or JSON"
         "The text could not be understood. Frequent causes: a tab used for indentation, a missing space after `:`, a value that starts with `{`, `[`, `*`, `&`, `!`, `%` or `@` and needs quotes, and text that contains `: ` without quotes. Templates must be quoted: `url: \"{{ input.url }}\"`."
     EK0005 DUPLICATE_KEY Error "a key is there twice in one map"
-        "YAML and JSON readers disagree on which of two equal keys wins, so neither is taken. Remove one."
+        "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one."
     EK0006 AMBIGUOUS_NUMBER Error "a number that readers disagree on"
         "`0123` is 123 to one YAML reader, 83 (octal) to another, and text to a third. Quote it if it is text (`\"0123\"`); drop the zero if it is a number."
     EK0007 UNKNOWN_TAG Error "a YAML tag that means nothing here"
@@ -70,6 +70,9 @@ codes! {
         "A file named by a definition must lie inside the folder that is read: no absolute path, no `..` that climbs out, no symbolic link. Otherwise the definition would mean something else on another machine."
     EK0014 KEY_TYPE Error "a key that is not a string"
         "Keys are strings. A list or map as a key cannot be written as JSON. Quote numbers, booleans and nulls used as keys."
+
+    EK0015 REGISTRY_FILE Warning "a registry file that is not read"
+        "`connectors_registry.json` and `extensions_registry.json` are another way to write connectors and widgets. This version does not read them; nothing in them is checked or run."
 
     // EK01: the shape of a document
     EK0101 UNKNOWN_FIELD Error "a field that does not exist"
@@ -198,6 +201,8 @@ codes! {
         "Check the dates, and keep to one run a second at most."
     EK0608 INACTIVE Warning "a route to a workflow that is not active"
         "Events will be recorded and not run."
+    EK0609 OPEN_WEBHOOK Warning "a webhook that anyone can call"
+        "Whoever learns the address can start workflows with any data. Sign calls, ask for a key, or give the webhook a secret `webhookId`."
 
     // EK07: JSON Schema and tests
     EK0701 SCHEMA Error "not a valid JSON Schema"

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -97,7 +97,9 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                     Err(de::Error::custom(message))
                 }
             },
-            _ => Err(de::Error::custom(format!("expected a string or a map with one key, found {}", self.0.kind_name()))),
+            _ => {
+                Err(de::Error::custom(format!("expected a string or a map with one key, found {}", self.0.kind_name())))
+            }
         };
         value.map_err(|error| error.at(self.0.span))
     }
@@ -162,7 +164,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let Some(value) = self.value.take() else { return Err(de::Error::custom("a value was asked for before its key")) };
+        let Some(value) = self.value.take() else {
+            return Err(de::Error::custom("a value was asked for before its key"));
+        };
         seed.deserialize(Reader(value)).map_err(|error| error.at(value.span))
     }
 

@@ -159,7 +159,8 @@ impl Reader<'_> {
         self.skip_blank();
         if self.peek() == Some(close) {
             let message = format!("a comma before `{}`", char::from(close));
-            return Err(finding(&codes::SYNTAX, range(comma, comma + 1), message).help("remove the comma; JSON has no trailing ones"));
+            return Err(finding(&codes::SYNTAX, range(comma, comma + 1), message)
+                .help("remove the comma; JSON has no trailing ones"));
         }
         Ok(())
     }
@@ -197,7 +198,8 @@ impl Reader<'_> {
             Some(_) => {
                 let here = self.character();
                 let message = "something follows the value, and a JSON file holds one value";
-                Err(finding(&codes::SYNTAX, here, message).help("put it into a file of its own, or write YAML with `---` between documents"))
+                Err(finding(&codes::SYNTAX, here, message)
+                    .help("put it into a file of its own, or write YAML with `---` between documents"))
             }
         }
     }

@@ -191,16 +191,18 @@ impl Node {
                 let first = in_literal(written, &text.value, range.start);
                 // The end is found by the last character within: the next one may stand on another line.
                 let inside = text.value.get(..range.end).and_then(|value| value.char_indices().next_back());
-                let last = inside.filter(|(at, _)| *at >= range.start).map_or(first, |(at, last)| {
-                    in_literal(written, &text.value, at).map(|at| at + last.len_utf8())
-                });
+                let last = inside
+                    .filter(|(at, _)| *at >= range.start)
+                    .map_or(first, |(at, last)| in_literal(written, &text.value, at).map(|at| at + last.len_utf8()));
                 first.zip(last).map(|(first, last)| start + first..start + last)
             }
             _ => None,
         };
         match found {
             // A line break at the end of a block is not within its span.
-            Some(found) => Range { start: found.start as u32, end: found.end.max(found.start).min(end.max(found.start)) as u32 },
+            Some(found) => {
+                Range { start: found.start as u32, end: found.end.max(found.start).min(end.max(found.start)) as u32 }
+            }
             None => self.span,
         }
     }

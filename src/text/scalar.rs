@@ -84,8 +84,7 @@ fn radix(digits: &str, radix: u32) -> Plain {
     if digits.is_empty() || !digits.bytes().all(|byte| char::from(byte).is_digit(radix)) {
         return Plain::Text;
     }
-    u64::from_str_radix(digits, radix)
-        .map_or(Plain::TooLarge(u64::MAX.into()), |value| Plain::Number(value.into()))
+    u64::from_str_radix(digits, radix).map_or(Plain::TooLarge(u64::MAX.into()), |value| Plain::Number(value.into()))
 }
 
 fn digits(text: &str) -> (&str, &str) {

@@ -153,7 +153,9 @@ impl SourceMap {
 }
 
 fn line_starts(text: &str) -> Arc<[u32]> {
-    std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1)).collect()
+    std::iter::once(0)
+        .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1))
+        .collect()
 }
 
 fn floor_char_boundary(text: &str, offset: usize) -> usize {

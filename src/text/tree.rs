@@ -38,7 +38,8 @@ pub(super) fn slice(text: &str, range: Range) -> &str {
 pub(super) fn excerpt(text: &str) -> String {
     const MOST: usize = 40;
     let line = text.lines().next().unwrap_or_default().trim_end();
-    let short: String = line.chars().take(MOST).map(|character| if character == '`' { '\'' } else { character }).collect();
+    let short: String =
+        line.chars().take(MOST).map(|character| if character == '`' { '\'' } else { character }).collect();
     if short.len() < line.len() || line.len() < text.trim_end().len() { short + "…" } else { short }
 }
 
@@ -62,7 +63,9 @@ impl Budget {
                 *self = Budget { nodes, bytes };
                 Ok(())
             }
-            (None, _) => Err(finding(&codes::LIMIT, at, format!("more than {} values in one file", limits.nodes)).help(help)),
+            (None, _) => {
+                Err(finding(&codes::LIMIT, at, format!("more than {} values in one file", limits.nodes)).help(help))
+            }
             (_, None) => {
                 let message = format!("more than {} bytes of strings in one file", limits.string_bytes);
                 Err(finding(&codes::LIMIT, at, message).help(help))
@@ -142,7 +145,8 @@ impl MapBuilder {
         }
         let state = self.state.get_or_insert_with(|| {
             let state = RandomState::new();
-            self.hashes = self.entries.iter().enumerate().map(|(at, entry)| (state.hash_one(&*entry.key.name), at)).collect();
+            self.hashes =
+                self.entries.iter().enumerate().map(|(at, entry)| (state.hash_one(&*entry.key.name), at)).collect();
             state
         });
         match self.hashes.entry(state.hash_one(name)) {

@@ -74,7 +74,8 @@ impl File<'_> {
             };
             let bytes = span.byte_range().unwrap_or_default();
             let (start, end) = (base + bytes.start, base + bytes.end);
-            let tag = span.tag_span().and_then(|span| span.byte_range()).map(|tag| range(base + tag.start, base + tag.end));
+            let tag =
+                span.tag_span().and_then(|span| span.byte_range()).map(|tag| range(base + tag.start, base + tag.end));
             match event {
                 Event::DocumentStart(explicit, version) => {
                     builder.check_directives(start, version.map(|version| (version.major, version.minor)));
@@ -97,10 +98,10 @@ impl File<'_> {
                     builder.scalar(&value, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::SequenceStart(style, anchor, kind) => {
-                    builder.open(builder::Shape::List, style, anchor, kind.as_deref().zip(tag), start)?;
+                    builder.open(builder::Shape::List, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::MappingStart(style, anchor, kind) => {
-                    builder.open(builder::Shape::Map, style, anchor, kind.as_deref().zip(tag), start)?;
+                    builder.open(builder::Shape::Map, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => builder.close(end)?,
                 Event::Alias(anchor) => builder.alias(anchor, start, end)?,

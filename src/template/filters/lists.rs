@@ -230,9 +230,8 @@ fn batch(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     for chunk in items.chunks(size) {
         let mut batch = chunk.to_vec();
         if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none()) {
-            args.meter.hold(
-                (size - chunk.len()).saturating_mul(size_of::<Value>()),
-            )?;
+            args.meter
+                .hold((size - chunk.len()).saturating_mul(size_of::<Value>()))?;
             batch.resize(size, fill.clone());
         }
         batches.push(List::live(&args.meter, batch)?);

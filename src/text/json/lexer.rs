@@ -90,7 +90,9 @@ impl<'a> Reader<'a> {
             _ => {
                 let help = match word {
                     "NaN" | "Infinity" => "JSON has no such number; write `null` or a string",
-                    "True" | "False" | "None" | "TRUE" | "FALSE" | "NULL" | "undefined" => "write `true`, `false` or `null`",
+                    "True" | "False" | "None" | "TRUE" | "FALSE" | "NULL" | "undefined" => {
+                        "write `true`, `false` or `null`"
+                    }
                     _ => "put strings in double quotes",
                 };
                 let message = format!("`{}` is not a JSON value", excerpt(word));
@@ -104,7 +106,8 @@ impl<'a> Reader<'a> {
     /// The letters and digits from here on.
     pub(super) fn bare_word(&self) -> Range {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.find(|next: char| !next.is_alphanumeric() && !matches!(next, '_' | '$')).unwrap_or(rest.len());
+        let length =
+            rest.find(|next: char| !next.is_alphanumeric() && !matches!(next, '_' | '$')).unwrap_or(rest.len());
         range(self.at, self.at + length)
     }
 
@@ -119,12 +122,21 @@ impl<'a> Reader<'a> {
         let here = self.character();
         let rest = self.text.get(self.at..).unwrap_or_default();
         let (message, help) = match rest.chars().next() {
-            None => (format!("the file ends where {expected} was expected"), "close what is open; is a part of the file missing?"),
+            None => (
+                format!("the file ends where {expected} was expected"),
+                "close what is open; is a part of the file missing?",
+            ),
             Some('/' | '#') => ("JSON has no comments".to_owned(), "remove it, or write YAML"),
             Some('\'') => (format!("{expected} was expected, not `'`"), "put strings in double quotes"),
-            Some('{') if rest.starts_with("{{") => (format!("{expected} was expected, not `{{{{`"), "put templates in double quotes"),
+            Some('{') if rest.starts_with("{{") => {
+                (format!("{expected} was expected, not `{{{{`"), "put templates in double quotes")
+            }
             Some(found) => {
-                let help = if found == ',' || expected.starts_with("`,`") { "check the commas" } else { "check quotes and brackets" };
+                let help = if found == ',' || expected.starts_with("`,`") {
+                    "check the commas"
+                } else {
+                    "check quotes and brackets"
+                };
                 (format!("{expected} was expected, not `{}`", found.escape_debug()), help)
             }
         };
@@ -166,7 +178,8 @@ impl<'a> Reader<'a> {
     /// The character of `\uXXXX`, or of a pair of them for characters beyond 16 bits.
     fn unicode(&mut self, start: usize) -> Result<char, Finding> {
         let first = self.hex(start)?;
-        let paired = (0xD800..0xDC00).contains(&first) && self.text.get(self.at..).is_some_and(|rest| rest.starts_with("\\u"));
+        let paired =
+            (0xD800..0xDC00).contains(&first) && self.text.get(self.at..).is_some_and(|rest| rest.starts_with("\\u"));
         let code = if paired {
             self.at += 2;
             let second = self.hex(start)?;
@@ -185,10 +198,12 @@ impl<'a> Reader<'a> {
     }
 
     fn hex(&mut self, start: usize) -> Result<u32, Finding> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
             let here = range(start, start + 2);
-            return Err(finding(&codes::SYNTAX, here, "`\\u` takes four hexadecimal digits").help("write `\\\\` for a backslash"));
+            return Err(finding(&codes::SYNTAX, here, "`\\u` takes four hexadecimal digits")
+                .help("write `\\\\` for a backslash"));
         };
         self.at += 4;
         Ok(code)

@@ -26,7 +26,8 @@ pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = level.primary_title(neutral(&finding.message)).id(finding.code.id).elements(places(finding, report));
+        let mut group =
+            level.primary_title(neutral(&finding.message)).id(finding.code.id).elements(places(finding, report));
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(neutral(help)));
         }
@@ -65,14 +66,20 @@ fn places(finding: &Finding, report: &Report<'_>) -> Vec<Element<'static>> {
     let mut elements = Vec::new();
     for (file, labels) in files {
         let Some(source) = report.sources.find(file) else { continue };
-        let mut marks: Vec<Mark<'_>> = labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
-        if let Some(first) = marks.first() {
-            let origin = Origin::path(neutral(source.path())).line(first.line as usize).char_column(first.column as usize);
-            elements.push(origin.into());
-        }
+        let mut marks: Vec<Mark<'_>> =
+            labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
         marks.sort_by_key(|mark| (mark.line, mark.start));
         for piece in marks.chunk_by(|one, next| next.line - one.line <= GAP) {
-            elements.push(snippet(source, piece).into());
+            let path = neutral(source.path());
+            let (snippet, cut) = snippet(source, piece);
+            // The renderer counts columns in what it is given; where a line's start is cut off, they are given to it.
+            match piece.iter().find(|mark| mark.primary).or(piece.first()).filter(|_| cut) {
+                Some(mark) => {
+                    elements.push(Origin::path(path).line(mark.line as usize).char_column(mark.column as usize).into());
+                    elements.push(snippet.into());
+                }
+                None => elements.push(snippet.path(path).into()),
+            }
         }
     }
     elements
@@ -99,12 +106,13 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The lines of several marks and those between.
-fn snippet(source: &Source, marks: &[Mark<'_>]) -> Snippet<'static, Annotation<'static>> {
+/// The lines of several marks and those between. Also tells whether the start of a line is cut off.
+fn snippet(source: &Source, marks: &[Mark<'_>]) -> (Snippet<'static, Annotation<'static>>, bool) {
     let first = marks.first().map_or(1, |mark| mark.line);
     let last = marks.last().map_or(first, |mark| mark.line);
     let mut text = String::new();
     let mut annotations = Vec::new();
+    let mut cut = false;
     for number in first..=last {
         let on_line: Vec<&Mark<'_>> = marks.iter().filter(|mark| mark.line == number).collect();
         let (_, line) = source.line(number);
@@ -116,10 +124,11 @@ fn snippet(source: &Source, marks: &[Mark<'_>]) -> Snippet<'static, Annotation<'
             let label = (!mark.label.text.is_empty()).then(|| neutral(&mark.label.text));
             annotations.push(kind.span(text.len() + range.start..text.len() + range.end).label(label));
         }
+        cut |= window.start > 0;
         text.push_str(&window.text);
         text.push('\n');
     }
-    Snippet::source(text).line_start(first as usize).annotations(annotations)
+    (Snippet::source(text).line_start(first as usize).annotations(annotations), cut)
 }
 
 /// The part of a line that is shown, made harmless.
@@ -136,7 +145,8 @@ impl<'a> Window<'a> {
         let short = line.len() <= LINE;
         let start = if short { 0 } else { floor(line, mark.saturating_sub(LEAD)) };
         let rest = line.get(start..).unwrap_or_default();
-        let end = start + if short { rest.len() } else { rest.char_indices().nth(LINE).map_or(rest.len(), |(at, _)| at) };
+        let end =
+            start + if short { rest.len() } else { rest.char_indices().nth(LINE).map_or(rest.len(), |(at, _)| at) };
         let mut text = neutral(line.get(start..end).unwrap_or_default());
         if start > 0 {
             text.insert(0, '…');

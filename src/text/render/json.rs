@@ -46,8 +46,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
             end_column: at.as_ref().map(|at| at.end_column),
         }
     });
-    let summary =
-        Summary { definitions: report.definitions, errors: report.errors(), warnings: report.warnings() };
+    let summary = Summary { definitions: report.definitions, errors: report.errors(), warnings: report.warnings() };
     let root = Root { findings: findings.collect(), summary };
     // Strings and numbers only: serialising them cannot fail.
     let mut out = serde_json::to_string_pretty(&root).unwrap_or_default();

@@ -43,7 +43,10 @@ pub(super) struct Builder<'a> {
 /// A list or map that is still open.
 struct Open {
     start: usize,
+    /// Within brackets, where indentation means nothing.
     flow: bool,
+    /// Has brackets of its own; the map in `[a: b]` has none.
+    bracket: bool,
     anchor: usize,
     /// The budget before it, to know its size.
     before: Budget,
@@ -131,7 +134,7 @@ impl<'a> Builder<'a> {
 
     /// Reports a syntax error at an offset.
     pub(super) fn mistake(&mut self, kind: &ErrorKind, at: usize) {
-        let bracket = self.stack.iter().rev().find(|open| open.flow).map(|open| open.start);
+        let bracket = self.stack.iter().rev().find(|open| open.bracket).map(|open| open.start);
         let place = Place { text: self.text, at, before: self.cursor.min(at), start: self.start, bracket };
         let finding = mistake::explain(kind, &place);
         // An unquoted template is told where it starts, and its consequences are not told again.
@@ -181,7 +184,7 @@ impl<'a> Builder<'a> {
         self.budget.charge(1, value.len(), self.limits, span)?;
         // The parser gives `~` for a value that is not there.
         let value = if start == end && style == ScalarStyle::Plain { "" } else { value };
-        let is_key = matches!(self.stack.last(), Some(Open { content: Content::Map { key: Slot::Key, .. }, .. }));
+        let is_key = self.expects_key();
         if is_key {
             self.check_indentation(span);
         }
@@ -203,17 +206,19 @@ impl<'a> Builder<'a> {
         anchor: usize,
         tag: Tagged<'_>,
         start: usize,
+        end: usize,
     ) -> Result<(), Finding> {
         let flow = style == StructureStyle::Flow;
+        let bracket = flow && end > start;
         if let Some((_, depth)) = &mut self.template {
             *depth += 1;
             return Ok(());
         }
-        if flow && mistake::is_template(self.text, start) {
+        if bracket && mistake::is_template(self.text, start) {
             self.template = Some((start, 1));
             return Ok(());
         }
-        let here = range(start, start + usize::from(flow));
+        let here = range(start, end);
         if self.stack.len() >= self.limits.depth {
             return Err(too_deep(self.limits, here));
         }
@@ -224,7 +229,7 @@ impl<'a> Builder<'a> {
             Shape::List => Content::List(Vec::new()),
             Shape::Map => Content::Map { map: MapBuilder::default(), key: Slot::Key, merge: None },
         };
-        self.stack.push(Open { start, flow, anchor, before, height: 1, content });
+        self.stack.push(Open { start, flow, bracket, anchor, before, height: 1, content });
         self.cursor = self.cursor.max(here.end as usize);
         Ok(())
     }
@@ -238,7 +243,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let Some(open) = self.stack.pop() else { return Ok(()) };
-        if open.flow {
+        if open.bracket {
             self.cursor = self.cursor.max(end);
         }
         let span = range(open.start, self.cursor);
@@ -290,6 +295,11 @@ impl<'a> Builder<'a> {
         self.attach_nothing(here);
     }
 
+    /// Is the next value a key?
+    fn expects_key(&self) -> bool {
+        matches!(self.stack.last(), Some(Open { content: Content::Map { key: Slot::Key, .. }, .. }))
+    }
+
     /// Keeps a copy of an anchored value.
     fn hold(&mut self, anchor: usize, node: &Node, before: &Budget, height: usize) -> Result<(), Finding> {
         if anchor == 0 {
@@ -338,7 +348,8 @@ impl<'a> Builder<'a> {
                     (merge @ None, Ok(maps)) => *merge = Some(Merge { key: name, place: map.len(), maps }),
                     (None, Err(kind)) => {
                         let message = format!("`<<` merges maps, and this is {kind}");
-                        let help = "write an alias of a map (`<<: *name`) or a list of them; quote `\"<<\"` if it is a key";
+                        let help =
+                            "write an alias of a map (`<<: *name`) or a list of them; quote `\"<<\"` if it is a key";
                         self.findings.push(finding(&codes::MERGE_KEY, at, message).help(help));
                     }
                 },
@@ -353,7 +364,8 @@ fn key_of(node: Node, at: Range, text: &str) -> (Slot, Option<Finding>) {
         Kind::Text(name) if name.style == TextStyle::Plain && &*name.value == "<<" => (Slot::Merged(at), None),
         Kind::Text(name) => (Slot::Value(Key { name: name.value, span: at }), None),
         Kind::List(_) | Kind::Map(_) => {
-            let message = format!("{} cannot be a key", if matches!(node.kind, Kind::List(_)) { "a list" } else { "a map" });
+            let message =
+                format!("{} cannot be a key", if matches!(node.kind, Kind::List(_)) { "a list" } else { "a map" });
             let help = "keys are strings; quote the text if it is meant as one";
             (Slot::Ignored, Some(finding(&codes::KEY_TYPE, at, message).help(help)))
         }
@@ -385,4 +397,3 @@ fn maps_of(node: Node) -> Result<Vec<Vec<Entry>>, &'static str> {
         _ => Err(kind),
     }
 }
-

@@ -36,6 +36,9 @@ pub(super) fn explain(kind: &ErrorKind, place: &Place<'_>) -> Finding {
     match kind {
         E::UnexpectedCharacter { character } => {
             let message = match character {
+                control if control.is_control() => {
+                    format!("the control character U+{:04X} cannot be here", u32::from(*control))
+                }
                 '`' => "a value without quotes cannot start with a backquote".to_owned(),
                 character => format!("a value without quotes cannot start with `{}`", character.escape_default()),
             };
@@ -46,9 +49,9 @@ pub(super) fn explain(kind: &ErrorKind, place: &Place<'_>) -> Finding {
             place.says(place.character(), message, "if it is text, put the whole value in quotes")
         }
         E::UnclosedQuotedScalar | E::InvalidQuotedScalarIndent | E::DocumentIndicatorInQuotedScalar => {
-            let at = place.find_quote().unwrap_or(place.at);
+            let at = place.find_quote().map_or_else(|| place.character(), |at| range(at, at + 1));
             let help = "close it; a string of several lines must be indented more than its key";
-            place.says(range(at, at + 1), "a quoted string is not closed on its line", help)
+            place.says(at, "a quoted string is not closed on its line", help)
         }
         E::InvalidTrailingSingleQuotedScalar => place.says(
             place.rest_of_line(),
@@ -67,7 +70,8 @@ pub(super) fn explain(kind: &ErrorKind, place: &Place<'_>) -> Finding {
         | E::MissingLowSurrogate
         | E::UnpairedLowSurrogate
         | E::InvalidUnicodeEscape => {
-            let at = place.find_escape(matches!(kind, E::UnknownQuotedScalarEscape)).unwrap_or_else(|| place.character());
+            let at =
+                place.find_escape(matches!(kind, E::UnknownQuotedScalarEscape)).unwrap_or_else(|| place.character());
             let help = "write `\\\\` for a backslash, or use single quotes, in which it stands for itself";
             place.says(at, "an escape in double quotes that does not exist or is not complete", help)
         }
@@ -126,12 +130,17 @@ pub(super) fn explain(kind: &ErrorKind, place: &Place<'_>) -> Finding {
         ),
         E::UndeclaredTagHandle => {
             let message = "a tag that means nothing here";
-            finding(&codes::UNKNOWN_TAG, place.word(), message).help("remove the tag; if the text starts with `!`, quote it")
+            finding(&codes::UNKNOWN_TAG, place.word(), message)
+                .help("remove the tag; if the text starts with `!`, quote it")
         }
         other => {
             let message = other.to_string();
             let message = message.rsplit_once(", ").map_or(&*message, |(_, last)| last).replace('`', "'");
-            place.says(place.character(), format!("not valid YAML: {message}"), "if it is text, put the whole value in quotes")
+            place.says(
+                place.character(),
+                format!("not valid YAML: {message}"),
+                "if it is text, put the whole value in quotes",
+            )
         }
     }
 }
@@ -175,9 +184,16 @@ fn template(place: &Place<'_>) -> Option<Finding> {
         (starts_value && !comment && start + found + 1 >= place.start).then(|| {
             let value = line.get(found..).unwrap_or_default().trim_end();
             let here = range(start + found, start + found + value.len());
-            place.says(here, UNQUOTED_TEMPLATE, format!("write `\"{}\"`", excerpt(value)))
+            place.says(here, UNQUOTED_TEMPLATE, quoted(value))
         })
     })
+}
+
+/// How to write a template: in the kind of quotes that it does not hold itself.
+pub(super) fn quoted(template: &str) -> String {
+    let template = excerpt(template);
+    let quote = if template.contains('"') { '\'' } else { '"' };
+    format!("write `{quote}{template}{quote}`")
 }
 
 fn mapping_value(place: &Place<'_>) -> Finding {
@@ -186,9 +202,8 @@ fn mapping_value(place: &Place<'_>) -> Finding {
     if let Some(colon) = before.find(": ") {
         let value = start + colon + 2;
         let value = value + place.text.get(value..place.at).map_or(0, |text| text.len() - text.trim_start().len());
-        let here = range(place.at, place.at + 1);
         return place
-            .says(here, "`: ` within text that has no quotes", "put the whole value in quotes")
+            .says(place.character(), "`: ` within text that has no quotes", "put the whole value in quotes")
             .also(range(value, place.at).within(SourceId::UNKNOWN), "this text needs quotes");
     }
     let Some((above_start, above)) = place.line_above(start) else { return generic_colon(place) };
@@ -201,7 +216,11 @@ fn mapping_value(place: &Place<'_>) -> Finding {
         return place.says(here, "this line is indented more than the line above, which has a value already", help);
     }
     let here = range(above_start + indentation(above), above_start + above.trim_end().len());
-    place.says(here, "this line has no `:` and is taken as the start of the key below", "write `key: value`, or remove the line")
+    place.says(
+        here,
+        "this line has no `:` and is taken as the start of the key below",
+        "write `key: value`, or remove the line",
+    )
 }
 
 fn generic_colon(place: &Place<'_>) -> Finding {
@@ -235,12 +254,14 @@ fn misplaced(kind: &ErrorKind, place: &Place<'_>) -> Finding {
         ErrorKind::ExpectedBlockMappingKey if is_item => {
             ("a list item stands among the keys of a map", "align `-` with the other items of its list, below its key")
         }
-        ErrorKind::ExpectedBlockSequenceEntry if !is_item => {
-            ("a key stands among the items of a list", "align it with the map that it belongs to, or start it with `- `")
-        }
+        ErrorKind::ExpectedBlockSequenceEntry if !is_item => (
+            "a key stands among the items of a list",
+            "align it with the map that it belongs to, or start it with `- `",
+        ),
         _ => ("the indentation fits no line above", "align it with the lines that it belongs to"),
     };
-    place.says(place.rest_of_line(), message, help)
+    let here = range(start + indentation(line), start + line.trim_end().len());
+    place.says(here, message, help)
 }
 
 fn bracket(place: &Place<'_>, message: &str, help: &str) -> Finding {

@@ -39,7 +39,11 @@ impl Builder<'_> {
                 // Nothing is written: the place is right after the `:`, `-` or `?` that it would follow.
                 let bytes = self.text.as_bytes();
                 let at = skip_blank(bytes, from, start);
-                let at = if at < start && matches!(bytes.get(at), Some(b':' | b'-' | b'?')) { at + 1 } else { from };
+                let at = match bytes.get(at) {
+                    Some(b':') if !self.expects_key() => at + 1,
+                    Some(b'-' | b'?') if at < start => at + 1,
+                    _ => from,
+                };
                 range(at, at)
             }
             _ => range(start, end),
@@ -62,7 +66,9 @@ impl Builder<'_> {
                 let after = rest.get(indicators..)?;
                 let blanks = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
                 let next = after.get(blanks);
-                if indicators <= 2 && (matches!(next, None | Some(b'\n' | b'\r')) || (blanks > 0 && next == Some(&b'#'))) {
+                if indicators <= 2
+                    && (matches!(next, None | Some(b'\n' | b'\r')) || (blanks > 0 && next == Some(&b'#')))
+                {
                     return Some(at);
                 }
             }
@@ -80,16 +86,17 @@ impl Builder<'_> {
 
     /// Reports a key whose indentation holds a tab, which the parser lets pass at the start of a document.
     pub(super) fn check_indentation(&mut self, key: Range) {
-        let start = key.start as usize;
-        if start == 0 || !matches!(self.text.as_bytes().get(start - 1), Some(b' ' | b'\t')) {
+        if self.stack.last().is_some_and(|open| open.flow) {
             return;
         }
-        let line = line_start(self.text, start);
-        let Some(indentation) = self.text.get(line..start) else { return };
-        let Some(tab) = indentation.find('\t') else { return };
-        let in_brackets = self.stack.last().is_some_and(|open| open.flow);
-        if !in_brackets && indentation.trim_start_matches([' ', '\t', '-', '?']).is_empty() {
-            self.report(tab_indentation(line + tab));
+        let before = self.text.as_bytes().get(..key.start as usize).unwrap_or_default();
+        // Walks over the indentation only: a line may be as long as the file.
+        let width = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'-' | b'?')).count();
+        let (before, indentation) = before.split_at(before.len() - width);
+        if matches!(before.last(), None | Some(b'\n' | b'\r'))
+            && let Some(tab) = indentation.iter().position(|byte| *byte == b'\t')
+        {
+            self.report(tab_indentation(before.len() + tab));
         }
     }
 }

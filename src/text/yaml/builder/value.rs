@@ -2,7 +2,7 @@
 
 use granit_parser::ScalarStyle;
 
-use super::super::mistake::UNQUOTED_TEMPLATE;
+use super::super::mistake::{self, UNQUOTED_TEMPLATE};
 use super::{
     Builder, Kind, Node, Plain, Range, Shape, Tagged, Text, TextStyle, codes, excerpt, finding, range, scalar, slice,
 };
@@ -62,8 +62,15 @@ impl Builder<'_> {
     pub(super) fn finish_template(&mut self, start: usize, end: usize) {
         let span = range(start, end);
         let written = slice(self.text, span);
-        let help = format!("write `\"{}\"`", excerpt(written));
-        self.report(finding(&codes::SYNTAX, span, UNQUOTED_TEMPLATE).help(help));
+        // Outside of brackets the value goes on to the end of its line, or to a comment.
+        let whole = if self.stack.last().is_some_and(|open| open.flow) {
+            written
+        } else {
+            let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+            let value = line.split_once(" #").map_or(line, |(value, _)| value);
+            if value.len() < written.len() { written } else { value }
+        };
+        self.report(finding(&codes::SYNTAX, span, UNQUOTED_TEMPLATE).help(mistake::quoted(whole)));
         let node = Node { kind: text(written, TextStyle::Plain), span };
         self.cursor = self.cursor.max(end);
         self.attach(node, 0, span);
@@ -97,8 +104,8 @@ impl Builder<'_> {
 
     fn tagged(&mut self, core: Core, value: &str, style: TextStyle, span: Range) -> Kind {
         // With a tag, quotes do not matter: `!!int "5"` is 5.
-        let kind = match (core, scalar::plain(value)) {
-            (Core::Str, _) => return text(value, style),
+        match (core, scalar::plain(value)) {
+            (Core::Str, _) => text(value, style),
             (Core::Int, Plain::Number(number)) if !number.is_f64() => Kind::Number(number),
             (Core::Float, Plain::Number(number)) => {
                 number.as_f64().and_then(serde_json::Number::from_f64).map_or(Kind::Number(number), Kind::Number)
@@ -106,15 +113,14 @@ impl Builder<'_> {
             (Core::Bool, Plain::Bool(value)) => Kind::Bool(value),
             (Core::Null, Plain::Null) => Kind::Null,
             (Core::Int | Core::Float, Plain::Ambiguous(_) | Plain::NotFinite | Plain::TooLarge(_)) => {
-                return self.plain(value, span);
+                self.plain(value, span)
             }
             _ => {
                 let message = format!("`{}` is not what its tag says", excerpt(value));
                 self.report(finding(&codes::WRONG_TYPE, span, message).help("correct the value, or remove the tag"));
                 text(value, style)
             }
-        };
-        kind
+        }
     }
 
     /// The tag's meaning; a tag that has none is reported.

@@ -1,0 +1,178 @@
+//! What a string that refers to something refers to.
+
+use super::{Catalog, Entry};
+use crate::definition::shape::{RefKind, Reference};
+use crate::definition::{Id, Kind, canonical, role};
+use crate::text::Node;
+
+/// Outcome of following a reference.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// It is there; with the definition that is needed, where it is another one.
+    Found(Option<Id>),
+    /// It is not there.
+    Missing {
+        /// What was looked for, such as "action `list` of connector `github`".
+        what: String,
+        /// What is there instead.
+        candidates: Vec<String>,
+    },
+    /// It is not written as such a reference must be; with what to do.
+    Malformed(String),
+    /// A path that leads out of the folder.
+    Outside,
+    /// What it depends on is missing or broken and reported by itself.
+    Unknown,
+}
+
+/// Follows a reference of a definition. Secrets and canonical fields are left to the checks that know the environments
+/// and the entities; they give [`Resolution::Unknown`].
+pub fn resolve(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+    let name = reference.name.as_str();
+    let root = &entry.document.root;
+    match reference.to {
+        RefKind::Definition(Kind::Role) if role::SYSTEM_ROLES.contains(&name) => Resolution::Found(None),
+        RefKind::Definition(kind) => definition(catalog, kind, name),
+        RefKind::Action => action(catalog, entry, name),
+        RefKind::LocalAction => member(root.pointer("/spec/actions"), name, "action", None),
+        RefKind::LocalEntity => member(root.pointer("/spec/entities"), name, "entity", None),
+        RefKind::LocalAuthMethod => member(root.pointer("/spec/auth/methods"), name, "authentication method", None),
+        RefKind::LocalForm => member(root.pointer("/spec/forms"), name, "form", None),
+        RefKind::WidgetConnector => {
+            let connectors = root.pointer("/spec/connectors").map_or(&[][..], Node::items);
+            let names = connectors.iter().filter_map(|connector| connector.get("connector")?.as_str());
+            among(names.map(str::to_owned).collect(), name, "connector", "of this widget", None)
+        }
+        RefKind::AuthMethod => of_connector(catalog, entry, reference, "/spec/auth/methods", "authentication method"),
+        RefKind::Event => of_connector(catalog, entry, reference, "/spec/events", "event"),
+        RefKind::UsedAction => of_connector(catalog, entry, reference, "/spec/actions", "action"),
+        RefKind::CanonicalEntity => canonical_entity(catalog, name),
+        RefKind::File => file(catalog, entry, name),
+        RefKind::Folder => folder(catalog, entry, name),
+        RefKind::Secret | RefKind::CanonicalField => Resolution::Unknown,
+    }
+}
+
+/// A path named by a file, from the source's root; `None` where it leads out of it.
+pub fn resolve_path(file: &str, path: &str) -> Option<String> {
+    if path.starts_with('/') || path.contains(['\\', '\0']) {
+        return None;
+    }
+    let mut parts: Vec<&str> = file.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// The string under `key` in the nearest map around a pointer that has one.
+pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str> {
+    let mut pointer = pointer;
+    while let Some((parent, _)) = pointer.rsplit_once('/') {
+        if let Some(text) = entry.node(parent).and_then(|node| node.get(key)).and_then(Node::as_str) {
+            return Some(text);
+        }
+        pointer = parent;
+    }
+    None
+}
+
+fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
+    match catalog.find(kind, name) {
+        Some(found) => Resolution::Found(Some(found.id.clone())),
+        None => Resolution::Missing {
+            what: format!("{kind} `{name}`"),
+            candidates: catalog.of_kind(kind).map(|entry| entry.id.name.clone()).collect(),
+        },
+    }
+}
+
+fn action(catalog: &Catalog, entry: &Entry, name: &str) -> Resolution {
+    match name.split_once('/') {
+        Some((connector, action)) => in_connector(catalog, connector, action, "/spec/actions", "action"),
+        None if entry.id.kind == Kind::Connector => {
+            member(entry.node("/spec/actions"), name, "action", None)
+        }
+        None => Resolution::Malformed("write it as `connector/action`".into()),
+    }
+}
+
+fn of_connector(catalog: &Catalog, entry: &Entry, reference: &Reference, group: &str, what: &str) -> Resolution {
+    match beside(entry, &reference.pointer, "connector") {
+        Some(connector) if catalog.find(Kind::Connector, connector).is_some() => {
+            in_connector(catalog, connector, &reference.name, group, what)
+        }
+        _ => Resolution::Unknown,
+    }
+}
+
+fn in_connector(catalog: &Catalog, connector: &str, name: &str, group: &str, what: &str) -> Resolution {
+    match catalog.find(Kind::Connector, connector) {
+        Some(found) => member(found.node(group), name, what, Some(&found.id)),
+        None => definition(catalog, Kind::Connector, connector),
+    }
+}
+
+fn member(group: Option<&Node>, name: &str, what: &str, owner: Option<&Id>) -> Resolution {
+    let names = group.map_or(&[][..], Node::entries).iter().map(|entry| entry.key.name.to_string()).collect();
+    let place = owner.map_or("here".to_owned(), |owner| format!("of connector `{}`", owner.name));
+    among(names, name, what, &place, owner)
+}
+
+fn among(candidates: Vec<String>, name: &str, what: &str, place: &str, owner: Option<&Id>) -> Resolution {
+    if candidates.iter().any(|candidate| candidate == name) {
+        Resolution::Found(owner.cloned())
+    } else {
+        Resolution::Missing { what: format!("{what} `{name}` {place}"), candidates }
+    }
+}
+
+fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
+    if canonical::find(name).is_some() {
+        return Resolution::Found(None);
+    }
+    let own = |entry: &Entry| entry.node("/spec/canonicalName").and_then(Node::as_str).map(str::to_owned);
+    if let Some(found) = catalog.of_kind(Kind::Entity).find(|entry| own(entry).as_deref() == Some(name)) {
+        return Resolution::Found(Some(found.id.clone()));
+    }
+    let mut candidates: Vec<String> = canonical::ALL.iter().map(|entity| entity.name.to_owned()).collect();
+    candidates.extend(catalog.of_kind(Kind::Entity).filter_map(own));
+    Resolution::Missing { what: format!("canonical entity `{name}`"), candidates }
+}
+
+fn file(catalog: &Catalog, entry: &Entry, path: &str) -> Resolution {
+    let from = catalog.sources.find(entry.document.source).map_or("", |source| source.path());
+    match resolve_path(from, path) {
+        None => Resolution::Outside,
+        Some(resolved) if catalog.files.contains(&resolved) => Resolution::Found(None),
+        Some(resolved) => {
+            let folder = resolved.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let beside = |name: &&String| name.rsplit_once('/').map_or("", |(folder, _)| folder) == folder;
+            let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
+            let candidates = catalog.files.iter().filter(beside).map(name).collect();
+            Resolution::Missing { what: format!("file `{path}`"), candidates }
+        }
+    }
+}
+
+fn folder(catalog: &Catalog, entry: &Entry, path: &str) -> Resolution {
+    let from = catalog.sources.find(entry.document.source).map_or("", |source| source.path());
+    match resolve_path(from, path) {
+        None => Resolution::Outside,
+        Some(resolved) => {
+            let prefix = format!("{resolved}/");
+            if catalog.files.iter().any(|file| file.starts_with(&prefix)) {
+                Resolution::Found(None)
+            } else {
+                Resolution::Missing { what: format!("folder `{path}`"), candidates: Vec::new() }
+            }
+        }
+    }
+}

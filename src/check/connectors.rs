@@ -1,0 +1,286 @@
+//! Connectors: URLs that are complete, parameters that fit, identity that cannot be overridden, authentication that works.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::Entry;
+use crate::definition::Spec;
+use crate::definition::action::{Action, Http, Method};
+use crate::definition::auth::{AuthMethod, Grant, KeyPlace};
+use crate::definition::common::Param;
+use crate::definition::connector::ConnectorSpec;
+use crate::definition::shape::{listed, nearest};
+use crate::template::{Site, analyse};
+use crate::text::{Finding, codes};
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    let Some(Spec::Connector(spec)) = entry.spec() else { return };
+    auth(entry, spec, findings);
+    identity(entry, "/spec/defaults", &spec.defaults.headers, &spec.defaults.query, findings);
+    for (name, action) in &spec.actions {
+        let base = format!("/spec/actions/{name}");
+        if let Some(request) = &action.http {
+            http(entry, spec, request, &format!("{base}/http"), findings);
+        }
+        for (at, step) in action.steps.iter().flatten().enumerate() {
+            if let Some(request) = &step.http {
+                http(entry, spec, request, &format!("{base}/steps/{at}/http"), findings);
+            }
+        }
+        grpc(entry, spec, action, &base, findings);
+    }
+    base_url(entry, spec, findings);
+}
+
+fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, findings: &mut Vec<Finding>) {
+    if request.path.is_some() && spec.base_url.is_none() {
+        findings.push(
+            Finding::new(&codes::ABSOLUTE_PATH, entry.value_span(&format!("{base}/path")), "there is no `baseUrl` before this path")
+                .help("add `baseUrl` to the connector, or write a whole `url`"),
+        );
+    }
+    let body = [("body", request.body.is_some()), ("form", request.form.is_some()), ("text", request.text.is_some())];
+    if matches!(request.method, Method::Get | Method::Head)
+        && let Some((field, _)) = body.into_iter().find(|(_, given)| *given)
+    {
+        let message = format!("{} requests carry no body", request.method.as_str());
+        findings.push(
+            Finding::new(&codes::BODY_NOT_SENT, entry.key_span(&format!("{base}/{field}")), message)
+                .help("use `query`, or another method"),
+        );
+    }
+    identity(entry, base, &request.headers, &request.query, findings);
+    path_params(entry, request, base, findings);
+    for (field, value) in [("url", &request.url), ("path", &request.path)] {
+        if let Some(text) = value {
+            literal_url(entry, text, &format!("{base}/{field}"), findings);
+        }
+    }
+}
+
+/// Characters that a URL cannot hold outside of templates.
+fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Finding>) {
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{").or_else(|| rest.find("{%")) {
+        literal += &rest[..start];
+        match rest[start..].find("}}").or_else(|| rest[start..].find("%}")) {
+            Some(end) => rest = &rest[start + end + 2..],
+            None => return,
+        }
+    }
+    literal += rest;
+    if let Some(bad) = literal.chars().find(|character| character.is_whitespace() || "<>\"\\^`|".contains(*character)) {
+        let message = format!("a URL cannot hold {bad:?}");
+        findings.push(
+            Finding::new(&codes::BAD_URL, entry.value_span(pointer), message)
+                .help("percent-encode it, or put the value into `query`, which is encoded when sent"),
+        );
+    }
+    let scheme = literal.split_once("://").map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| scheme != "https") && !is_loopback(text) {
+        findings.push(
+            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "this is not an `https://` URL").help("use `https://`"),
+        );
+    }
+    let authority = literal.split_once("://").map_or("", |(_, rest)| rest);
+    if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+        findings.push(
+            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "the URL holds a user name or password")
+                .help("remove it; credentials go into `auth`"),
+        );
+    }
+}
+
+/// Plain `http://` is for a server on the author's own machine only.
+fn is_loopback(url: &str) -> bool {
+    ["http://localhost", "http://127.0.0.1", "http://[::1]"].iter().any(|start| {
+        url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
+    })
+}
+
+fn base_url(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
+    if let Some(text) = &spec.base_url {
+        literal_url(entry, text, "/spec/baseUrl", findings);
+        let after = text.rsplit("}}").next().unwrap_or(text);
+        if after.contains(['?', '#']) {
+            findings.push(
+                Finding::new(&codes::BAD_URL, entry.value_span("/spec/baseUrl"), "paths cannot be appended after a query or fragment")
+                    .help("put query parameters into `defaults.query`"),
+            );
+        }
+    }
+}
+
+/// Parameters that the URL uses against those that are declared.
+fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Finding>) {
+    let mut used = BTreeSet::new();
+    let mut unknown = false;
+    for text in [&request.url, &request.path].into_iter().flatten() {
+        for read in &analyse(text, Site::Url, false).reads {
+            match read.strip_prefix("pathParams") {
+                Some("") => unknown = true,
+                Some(rest) => {
+                    used.extend(rest.trim_start_matches('.').split('.').next().map(str::to_owned));
+                }
+                None => {}
+            }
+        }
+    }
+    let field = if request.url.is_some() { "url" } else { "path" };
+    for name in used.iter().filter(|name| !request.path_params.contains_key(*name)) {
+        let help = match nearest(name, request.path_params.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `pathParams: {{ {name}: {{}} }}`"),
+        };
+        let message = format!("the path parameter `{name}` is not declared");
+        findings.push(Finding::new(&codes::PATH_PARAMETER, entry.value_span(&format!("{base}/{field}")), message).help(help));
+    }
+    for name in request.path_params.keys().filter(|name| !unknown && !used.contains(*name)) {
+        let message = format!("the path parameter `{name}` is not used");
+        findings.push(
+            Finding::new(&codes::PATH_PARAMETER, entry.key_span(&format!("{base}/pathParams/{name}")), message)
+                .help(format!("use it in the path as `{{{{ pathParams.{name} }}}}`, or remove it")),
+        );
+    }
+}
+
+/// Parameters that say who is calling, or hold a secret, and that a caller could replace.
+fn identity(
+    entry: &Entry,
+    base: &str,
+    headers: &BTreeMap<String, Param>,
+    query: &BTreeMap<String, Param>,
+    findings: &mut Vec<Finding>,
+) {
+    for (group, params) in [("headers", headers), ("query", query)] {
+        let site = if group == "headers" { Site::Header } else { Site::Query };
+        for (name, param) in params.iter().filter(|(_, param)| param.overridable()) {
+            let analysis = analyse(&param.value(), site, false);
+            let identity = analysis.reads.iter().find(|read| {
+                ["user", "tenant", "tenant_id", "connection"].contains(&read.split('.').next().unwrap_or(read))
+            });
+            let what = match (identity, analysis.secrets.first()) {
+                (_, Some(secret)) => format!("the secret `{}`", secret.name),
+                (Some(read), None) => format!("`{read}`"),
+                (None, None) => continue,
+            };
+            let pointer = format!("{base}/{group}/{}/overridable", name.replace('~', "~0").replace('/', "~1"));
+            let message = format!("a caller could replace {what}");
+            findings.push(
+                Finding::new(&codes::OVERRIDABLE_IDENTITY, entry.key_span(&pointer), message).help("remove `overridable`"),
+            );
+        }
+    }
+}
+
+fn grpc(entry: &Entry, spec: &ConnectorSpec, action: &Action, base: &str, findings: &mut Vec<Finding>) {
+    if action.grpc.as_ref().is_some_and(|grpc| grpc.endpoint.is_none()) && spec.base_url.is_none() {
+        let message = "there is no `endpoint`, and the connector has no `baseUrl`";
+        findings.push(
+            Finding::new(&codes::ABSOLUTE_PATH, entry.key_span(&format!("{base}/grpc")), message).help("add `endpoint`"),
+        );
+    }
+    if let Some(sql) = &action.sql {
+        let placeholders = placeholders(&sql.query);
+        let wanted = placeholders.iter().next_back().copied().unwrap_or(0);
+        if wanted != sql.params.len() || placeholders.len() != wanted {
+            let message = match wanted == sql.params.len() {
+                true => "placeholders are numbered from `$1` without gaps".to_owned(),
+                false => format!("the query has {wanted} placeholders, and there are {} params", sql.params.len()),
+            };
+            findings.push(
+                Finding::new(&codes::AUTH_SETTING, entry.value_span(&format!("{base}/sql/query")), message)
+                    .help("give each of `$1`, `$2` … one of `params`, in order"),
+            );
+        }
+    }
+}
+
+/// Numbers of the placeholders `$1`, `$2` … outside of quotes.
+fn placeholders(query: &str) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    // Every second part between quotes is outside of them.
+    for part in query.split('\'').step_by(2) {
+        let digits = part.split('$').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        found.extend(digits.filter_map(|digits| digits.parse::<usize>().ok()).filter(|number| *number > 0));
+    }
+    found
+}
+
+fn auth(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
+    let Some(auth) = &spec.auth else { return };
+    if auth.default.is_none() && auth.methods.len() > 1 {
+        let names: Vec<&String> = auth.methods.keys().collect();
+        findings.push(
+            Finding::new(&codes::AUTH_DEFAULT, entry.key_span("/spec/auth"), "none of several methods is the default")
+                .help(format!("add `default` with one of {}", listed(&names))),
+        );
+    }
+    if auth.allow_switching && auth.methods.len() < 2 {
+        findings.push(
+            Finding::new(&codes::AUTH_SETTING, entry.key_span("/spec/auth/allowSwitching"), "there is only one method to choose from")
+                .help("add another method, or remove `allowSwitching`"),
+        );
+    }
+    for (name, method) in &auth.methods {
+        auth_method(entry, method, &format!("/spec/auth/methods/{name}"), findings);
+    }
+}
+
+fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Vec<Finding>) {
+    let mut report = |pointer: &str, message: &str, help: &str| {
+        findings.push(Finding::new(&codes::AUTH_SETTING, entry.key_span(pointer), message).help(help));
+    };
+    if let Some(oauth2) = &method.oauth2 {
+        let base = format!("{base}/oauth2");
+        match oauth2.grant {
+            Grant::AuthorizationCode if oauth2.authorization_url.is_none() => {
+                report(&base, "the grant AuthorizationCode needs `authorizationUrl`", "add `authorizationUrl`");
+            }
+            Grant::ClientCredentials | Grant::JwtBearer if oauth2.authorization_url.is_some() => {
+                let message = format!("the grant {:?} has no authorization request", oauth2.grant);
+                report(&format!("{base}/authorizationUrl"), &message, "remove `authorizationUrl`, or use AuthorizationCode");
+            }
+            Grant::JwtBearer if oauth2.assertion.is_none() => {
+                report(&base, "the grant JwtBearer needs `assertion`", "add `assertion` with the claims to sign");
+            }
+            _ => {}
+        }
+        if oauth2.assertion.is_some() && oauth2.grant != Grant::JwtBearer {
+            report(&format!("{base}/assertion"), "only the grant JwtBearer takes an assertion", "use `grant: JwtBearer`");
+        }
+    }
+    if let Some(key) = &method.api_key
+        && key.place == KeyPlace::Header
+    {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if !key.name.bytes().all(known) {
+            let span = entry.value_span(&format!("{base}/apiKey/name"));
+            let message = format!("`{}` is not a header name", key.name);
+            findings.push(Finding::new(&codes::BAD_HEADER, span, message).help("use letters, digits and `-`"));
+        }
+    }
+    if let Some(custom) = &method.custom {
+        credentials(entry, custom, base, findings);
+    }
+}
+
+/// Fields of custom credentials that are used against those that are declared.
+fn credentials(entry: &Entry, custom: &crate::definition::auth::CustomAuth, base: &str, findings: &mut Vec<Finding>) {
+    for (group, params) in [("headers", &custom.headers), ("query", &custom.query)] {
+        for (name, template) in params {
+            for read in &analyse(template, Site::Auth, false).reads {
+                let Some(field) = read.strip_prefix("credentials.").and_then(|rest| rest.split('.').next()) else { continue };
+                if !custom.fields.contains_key(field) {
+                    let help = match nearest(field, custom.fields.keys().map(String::as_str)) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("add `{field}` to `fields`"),
+                    };
+                    let span = entry.value_span(&format!("{base}/custom/{group}/{name}"));
+                    let message = format!("there is no credential `{field}`");
+                    findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(help));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Literals that look like credentials.
+
+use std::sync::LazyLock;
+
+use regex::RegexSet;
+
+use crate::catalog::Entry;
+use crate::definition::shape::Format;
+use crate::definition::Kind;
+use crate::text::{Finding, Kind as Value, Node, codes};
+
+/// Prefixes and forms that services give their keys, so that scanners can find them.
+static KNOWN: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new([
+        r"\b[sr]k_(live|test)_[A-Za-z0-9]{16,}",
+        r"\bwhsec_[A-Za-z0-9+/=]{16,}",
+        r"\bgh[pousr]_[A-Za-z0-9]{30,}",
+        r"\bgithub_pat_[A-Za-z0-9_]{22,}",
+        r"\bglpat-[A-Za-z0-9_-]{16,}",
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+        r"\bshp(at|ca|pa|ss)_[A-Fa-f0-9]{24,}",
+        r"\bpat-(na|eu)[0-9]-[A-Fa-f0-9-]{20,}",
+        r"\b(AKIA|ASIA)[A-Z0-9]{16}\b",
+        r"\bAIza[A-Za-z0-9_-]{35}",
+        r"\bya29\.[A-Za-z0-9_-]{20,}",
+        r"\bsk-(ant-|proj-)?[A-Za-z0-9_-]{20,}",
+        r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+        r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+        r"(?i)^(bearer|basic)\s+[A-Za-z0-9+/_=.-]{16,}$",
+        r"://[^/\s:@]+:[^/\s:@{}]+@",
+    ])
+    .expect("our own patterns")
+});
+
+/// Words in names of fields, headers and parameters whose value is a credential.
+const NAMES: [&str; 12] = [
+    "password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "clientsecret", "authorization",
+    "credential", "signingkey", "xapikey",
+];
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    for marked in &entry.facts.marked {
+        let Some(node) = entry.node(&marked.pointer) else { continue };
+        let secret_field = match marked.format {
+            Format::Credential => true,
+            // The default of a password that a user is to enter.
+            Format::NotCredential => {
+                let parent = marked.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+                entry.node(parent).and_then(|field| field.get("type")).and_then(Node::as_str) == Some("Password")
+            }
+            _ => false,
+        };
+        // A client id or user name is no secret, and names what it is.
+        let open = ["clientId", "username", "user", "email", "account"].iter().any(|name| marked.pointer.ends_with(name));
+        if secret_field && !open && node.as_str().is_some_and(|text| !text.is_empty() && !text.contains("{{")) {
+            report(entry, node, "a credential is written as it is", findings);
+        }
+    }
+    let mut stack = vec![(&entry.document.root, false)];
+    while let Some((node, named)) = stack.pop() {
+        match &node.kind {
+            Value::Text(text) if KNOWN.is_match(&text.value) => {
+                report(entry, node, "this looks like a credential", findings);
+            }
+            Value::Text(text) if named && looks_random(&text.value) => {
+                report(entry, node, "this looks like a credential", findings);
+            }
+            Value::List(items) => stack.extend(items.iter().map(|item| (item, named))),
+            Value::Map(entries) => stack.extend(entries.iter().map(|entry| {
+                let name: String = entry.key.name.to_ascii_lowercase().replace(['-', '_'], "");
+                // `headers: { X-Key: { value: … } }`
+                let inherits = named && &*entry.key.name == "value";
+                (&entry.value, inherits || NAMES.iter().any(|known| name.ends_with(known)))
+            })),
+            _ => {}
+        }
+    }
+}
+
+fn report(entry: &Entry, node: &Node, message: &str, findings: &mut Vec<Finding>) {
+    let span = entry.span(node.span);
+    let known = |finding: &Finding| finding.code == &codes::LITERAL_CREDENTIAL && finding.span() == Some(span);
+    if findings.iter().any(known) {
+        return;
+    }
+    let help = match entry.id.kind {
+        Kind::Environment => "name where it comes from under `secrets`, and change the credential: it has been seen",
+        _ => "use `secretRef` or `get_secret('name')`, and change the credential: it has been seen",
+    };
+    findings.push(Finding::new(&codes::LITERAL_CREDENTIAL, span, message).help(help));
+}
+
+/// Long, without spaces or templates, and of several kinds of characters.
+fn looks_random(text: &str) -> bool {
+    let kinds = [
+        text.bytes().any(|byte| byte.is_ascii_lowercase()),
+        text.bytes().any(|byte| byte.is_ascii_uppercase()),
+        text.bytes().any(|byte| byte.is_ascii_digit()),
+    ];
+    text.len() >= 16
+        && !text.contains("{{")
+        && !text.contains(['[', ' ', '/'])
+        && kinds.iter().filter(|kind| **kind).count() >= 2
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+}

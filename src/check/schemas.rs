@@ -1,0 +1,323 @@
+//! JSON Schemas in definitions: are they valid, closed, linear, and free of keywords that check nothing?
+//!
+//! Walks the document itself, so that every mistake has its place; a validator's meta-schema would only say where in the
+//! schema. Keywords and their forms: JSON Schema 2020-12, core and validation.
+
+use regex::RegexBuilder;
+
+use crate::catalog::Entry;
+use crate::definition::json_schema::PATTERN_BYTES;
+use crate::definition::shape::{Format, listed, nearest};
+use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
+
+/// What a keyword takes.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Any,
+    Schema,
+    Schemas,
+    SchemaMap,
+    Type,
+    Text,
+    Texts,
+    Bool,
+    Number,
+    Count,
+    List,
+    Pattern,
+    PatternMap,
+    Reference,
+    TextLists,
+}
+
+const KEYWORDS: [(&str, Form); 57] = [
+    ("$schema", Form::Text),
+    ("$id", Form::Text),
+    ("$ref", Form::Reference),
+    ("$dynamicRef", Form::Reference),
+    ("$anchor", Form::Text),
+    ("$dynamicAnchor", Form::Text),
+    ("$defs", Form::SchemaMap),
+    ("$comment", Form::Text),
+    ("definitions", Form::SchemaMap),
+    ("allOf", Form::Schemas),
+    ("anyOf", Form::Schemas),
+    ("oneOf", Form::Schemas),
+    ("not", Form::Schema),
+    ("if", Form::Schema),
+    ("then", Form::Schema),
+    ("else", Form::Schema),
+    ("dependentSchemas", Form::SchemaMap),
+    ("dependentRequired", Form::TextLists),
+    ("prefixItems", Form::Schemas),
+    ("items", Form::Schema),
+    ("contains", Form::Schema),
+    ("properties", Form::SchemaMap),
+    ("patternProperties", Form::PatternMap),
+    ("additionalProperties", Form::Schema),
+    ("propertyNames", Form::Schema),
+    ("unevaluatedItems", Form::Schema),
+    ("unevaluatedProperties", Form::Schema),
+    ("type", Form::Type),
+    ("enum", Form::List),
+    ("const", Form::Any),
+    ("multipleOf", Form::Number),
+    ("maximum", Form::Number),
+    ("exclusiveMaximum", Form::Number),
+    ("minimum", Form::Number),
+    ("exclusiveMinimum", Form::Number),
+    ("maxLength", Form::Count),
+    ("minLength", Form::Count),
+    ("pattern", Form::Pattern),
+    ("maxItems", Form::Count),
+    ("minItems", Form::Count),
+    ("uniqueItems", Form::Bool),
+    ("maxContains", Form::Count),
+    ("minContains", Form::Count),
+    ("maxProperties", Form::Count),
+    ("minProperties", Form::Count),
+    ("required", Form::Texts),
+    ("title", Form::Text),
+    ("description", Form::Text),
+    ("default", Form::Any),
+    ("deprecated", Form::Bool),
+    ("readOnly", Form::Bool),
+    ("writeOnly", Form::Bool),
+    ("examples", Form::List),
+    ("format", Form::Text),
+    ("contentEncoding", Form::Text),
+    ("contentMediaType", Form::Text),
+    ("contentSchema", Form::Schema),
+];
+
+const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "string", "integer"];
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    for marked in &entry.facts.marked {
+        let Some(node) = entry.node(&marked.pointer) else { continue };
+        match marked.format {
+            Format::JsonSchema => Walk { entry, root: node, findings }.schema(node, 0),
+            Format::Regex => Walk { entry, root: node, findings }.pattern(node),
+            _ => {}
+        }
+    }
+}
+
+struct Walk<'a> {
+    entry: &'a Entry,
+    root: &'a Node,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Walk<'_> {
+    fn report(&mut self, code: &'static Code, range: Range, message: String, help: impl Into<String>) {
+        self.findings.push(Finding::new(code, self.entry.span(range), message).help(help));
+    }
+
+    fn wrong(&mut self, node: &Node, keyword: &str, wants: &str, help: impl Into<String>) {
+        let message = format!("`{keyword}` takes {wants}, and this is {}", node.kind_name());
+        self.report(&codes::SCHEMA, node.span, message, help);
+    }
+
+    fn schema(&mut self, node: &Node, depth: usize) {
+        match &node.kind {
+            Value::Bool(_) => {}
+            Value::Map(entries) => {
+                for entry in entries {
+                    self.keyword(&entry.key.name, entry.key.span, &entry.value, depth);
+                }
+            }
+            _ => self.wrong(node, "a schema", "a map, `true` or `false`", "write `{ type: string }`"),
+        }
+    }
+
+    fn keyword(&mut self, name: &str, key: Range, value: &Node, depth: usize) {
+        let Some((_, form)) = KEYWORDS.iter().find(|(keyword, _)| *keyword == name) else {
+            if !name.starts_with("x-") {
+                let help = match nearest(name, KEYWORDS.iter().map(|(keyword, _)| *keyword)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "remove it; keywords of your own start with `x-`".into(),
+                };
+                let message = format!("JSON Schema has no keyword `{name}`");
+                self.report(&codes::SCHEMA_UNKNOWN_KEYWORD, key, message, help);
+            }
+            return;
+        };
+        match form {
+            Form::Any => {}
+            Form::Schema => self.schema(value, depth + 1),
+            Form::Schemas => match &value.kind {
+                Value::List(items) if !items.is_empty() => items.iter().for_each(|item| self.schema(item, depth + 1)),
+                _ => self.wrong(value, name, "a list of schemas", "give it at least one schema"),
+            },
+            Form::SchemaMap => match &value.kind {
+                Value::Map(entries) => entries.iter().for_each(|entry| self.schema(&entry.value, depth + 1)),
+                _ => self.wrong(value, name, "a map of schemas by name", "write `name: { type: string }`"),
+            },
+            Form::PatternMap => match &value.kind {
+                Value::Map(entries) => {
+                    for entry in entries {
+                        self.regex(&entry.key.name, entry.key.span);
+                        self.schema(&entry.value, depth + 1);
+                    }
+                }
+                _ => self.wrong(value, name, "a map of schemas by pattern", "write `'^x-': { type: string }`"),
+            },
+            Form::Type => self.types(value),
+            Form::Text if value.as_str().is_none() => self.wrong(value, name, "a string", "put it in quotes"),
+            Form::Texts => self.texts(name, value),
+            Form::TextLists => {
+                if !matches!(&value.kind, Value::Map(_)) {
+                    return self.wrong(value, name, "a map of lists of names", "write `name: [other]`");
+                }
+                value.entries().iter().for_each(|entry| self.texts(name, &entry.value));
+            }
+            Form::Bool if !matches!(value.kind, Value::Bool(_)) => {
+                self.wrong(value, name, "true or false", "write `true` or `false`");
+            }
+            Form::Number if !matches!(value.kind, Value::Number(_)) => {
+                self.wrong(value, name, "a number", "write a number without quotes");
+            }
+            Form::Count if !matches!(&value.kind, Value::Number(number) if number.is_u64()) => {
+                self.wrong(value, name, "a whole number from 0 on", "write a whole number without quotes");
+            }
+            Form::List if !matches!(&value.kind, Value::List(items) if !items.is_empty()) => {
+                self.wrong(value, name, "a list with at least one value", "write `[a, b]`");
+            }
+            Form::Pattern => self.pattern(value),
+            Form::Reference => self.reference(name, value),
+            Form::Text | Form::Bool | Form::Number | Form::Count | Form::List => {}
+        }
+    }
+
+    fn types(&mut self, value: &Node) {
+        let words = if let Value::List(items) = &value.kind { items.as_slice() } else { std::slice::from_ref(value) };
+        for word in words {
+            match word.as_str() {
+                Some(text) if TYPES.contains(&text) => {}
+                Some(text) => {
+                    let help = match nearest(text, TYPES.into_iter()) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("types are {}", listed(&TYPES)),
+                    };
+                    self.report(&codes::SCHEMA, word.span, format!("JSON Schema has no type `{text}`"), help);
+                }
+                None if word.is_null() => {
+                    let message = "the type `null` needs quotes".to_owned();
+                    self.report(&codes::SCHEMA, word.span, message, "write `\"null\"`");
+                }
+                None => self.wrong(word, "type", "a word or a list of words", format!("types are {}", listed(&TYPES))),
+            }
+        }
+    }
+
+    fn texts(&mut self, name: &str, value: &Node) {
+        let names = value.items();
+        if !matches!(value.kind, Value::List(_)) {
+            let help = match (name, &value.kind) {
+                ("required", Value::Bool(_)) => "list the names of required properties in `required` beside `properties`",
+                _ => "write `[name, other]`",
+            };
+            return self.wrong(value, name, "a list of names", help);
+        }
+        for (at, item) in names.iter().enumerate() {
+            match item.as_str() {
+                None => self.wrong(item, name, "names", "put it in quotes"),
+                Some(text) if names[..at].iter().any(|other| other.as_str() == Some(text)) => {
+                    self.report(&codes::SCHEMA, item.span, format!("`{text}` is listed twice"), "remove one");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn pattern(&mut self, value: &Node) {
+        match value.as_str() {
+            Some(text) => self.regex(text, value.span),
+            None => self.wrong(value, "pattern", "a regular expression", "put it in quotes"),
+        }
+    }
+
+    fn regex(&mut self, pattern: &str, span: Range) {
+        // Parsing finds every mistake and takes a fraction of the time of compiling.
+        match regex_syntax::parse(pattern) {
+            Ok(_) if pattern.len() < 64 && !pattern.contains('{') => {}
+            Ok(_) => {
+                if RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).build().is_err() {
+                    let message = "this pattern takes too much memory".to_owned();
+                    self.report(&codes::SCHEMA_PATTERN, span, message, "use smaller repetitions");
+                }
+            }
+            Err(error) => {
+                let unsupported = pattern.contains("(?=")
+                    || pattern.contains("(?!")
+                    || pattern.contains("(?<=")
+                    || pattern.contains("(?<!")
+                    || error.to_string().contains("backreference");
+                if unsupported {
+                    let message = "look-around and back references are not supported".to_owned();
+                    let help = "they can take exponential time on input from outside; write the pattern without them";
+                    self.report(&codes::SCHEMA_PATTERN, span, message, help);
+                } else {
+                    let reason = match &error {
+                        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+                        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+                        _ => "it cannot be read".into(),
+                    };
+                    let message = format!("not a regular expression: {reason}");
+                    self.report(&codes::SCHEMA_PATTERN, span, message, "see the syntax of RE2");
+                }
+            }
+        }
+    }
+
+    fn reference(&mut self, keyword: &str, value: &Node) {
+        let Some(target) = value.as_str() else {
+            return self.wrong(value, keyword, "a string", "write `\"#/$defs/name\"`; quotes are needed before `#`");
+        };
+        let Some(fragment) = target.strip_prefix('#') else {
+            let message = format!("`{target}` leads out of this schema");
+            let help = "write the schema here, under `$defs`, and refer to it as `#/$defs/name`";
+            return self.report(&codes::SCHEMA_REF, value.span, message, help);
+        };
+        let entity = fragment.strip_prefix("/entities/");
+        let found = match entity {
+            Some(rest) => {
+                let name = rest.split('/').next().unwrap_or(rest);
+                self.entry.node("/spec/entities").is_some_and(|entities| entities.get(name).is_some())
+            }
+            None if fragment.is_empty() || fragment.starts_with('/') => {
+                let decoded = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
+                self.root.pointer(&decoded).is_some()
+            }
+            None => anchors(self.root).contains(&fragment),
+        };
+        if !found {
+            let candidates: Vec<String> = match entity {
+                Some(_) => self.entry.node("/spec/entities").map_or(&[][..], Node::entries).iter(),
+                None => self.root.get("$defs").map_or(&[][..], Node::entries).iter(),
+            }
+            .map(|entry| entry.key.name.to_string())
+            .collect();
+            let last = target.rsplit('/').next().unwrap_or(target);
+            let help = match nearest(last, candidates.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if candidates.is_empty() => "there is nothing to refer to".into(),
+                None => format!("there are {}", listed(&candidates)),
+            };
+            self.report(&codes::SCHEMA_REF, value.span, format!("`{target}` refers to nothing"), help);
+        }
+    }
+}
+
+fn anchors(root: &Node) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut stack = vec![root];
+    while let Some(node) = stack.pop() {
+        let named = ["$anchor", "$dynamicAnchor"].iter().filter_map(|keyword| node.get(keyword)?.as_str());
+        found.extend(named);
+        stack.extend(node.items());
+        stack.extend(node.entries().iter().map(|entry| &entry.value));
+    }
+    found
+}

@@ -1,0 +1,146 @@
+//! Secrets and variables: what environments, tenants and connections provide, against what is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{Catalog, Entry};
+use crate::definition::Kind;
+use crate::definition::shape::{RefKind, nearest};
+use crate::text::{Finding, Node, Span, codes};
+
+/// What is provided, and where.
+pub(super) struct Settings {
+    environments: Vec<String>,
+    /// By name: the environments that provide it.
+    secrets: BTreeMap<String, BTreeSet<String>>,
+    variables: BTreeMap<String, BTreeSet<String>>,
+    /// Variables that a tenant or connection sets: there at least for some calls.
+    others: BTreeSet<String>,
+}
+
+impl Settings {
+    pub(super) fn of(catalog: &Catalog) -> Settings {
+        let mut settings = Settings {
+            environments: catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.clone()).collect(),
+            secrets: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            others: BTreeSet::new(),
+        };
+        for entry in catalog.of_kind(Kind::Environment) {
+            for name in names(entry, "/spec/secrets") {
+                settings.secrets.entry(name).or_default().insert(entry.id.name.clone());
+            }
+            for name in names(entry, "/spec/variables") {
+                settings.variables.entry(name).or_default().insert(entry.id.name.clone());
+            }
+        }
+        for entry in catalog.of_kind(Kind::Tenant).chain(catalog.of_kind(Kind::Connection)) {
+            settings.others.extend(names(entry, "/spec/variables"));
+        }
+        settings
+    }
+
+    /// Reports a secret that is used and not provided everywhere.
+    pub(super) fn secret(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        let help = |near: Option<&str>| match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `{name}` to `secrets` of an Environment, with where it comes from"),
+        };
+        match self.secrets.get(name) {
+            Some(environments) => self.everywhere("secret", name, environments, span, findings),
+            None => {
+                let near = nearest(name, self.secrets.keys().map(String::as_str));
+                let message = match self.environments.is_empty() {
+                    true => format!("no environment provides the secret `{name}`: there is no Environment"),
+                    false => format!("no environment provides the secret `{name}`"),
+                };
+                findings.push(Finding::new(&codes::UNKNOWN_SECRET, span, message).help(help(near)));
+            }
+        }
+    }
+
+    /// Reports a variable that is used without a default and not set everywhere.
+    pub(super) fn variable(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        match self.variables.get(name) {
+            _ if self.others.contains(name) => {}
+            Some(environments) => self.everywhere("variable", name, environments, span, findings),
+            None => {
+                let help = match nearest(name, self.variables.keys().chain(&self.others).map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("set `{name}` in `variables` of an Environment, or add `| default('…', true)`"),
+                };
+                let message = format!("nothing sets the variable `{name}`");
+                findings.push(Finding::new(&codes::UNKNOWN_VARIABLE, span, message).help(help));
+            }
+        }
+    }
+
+    fn everywhere(&self, what: &str, name: &str, has: &BTreeSet<String>, span: Span, findings: &mut Vec<Finding>) {
+        let lacking: Vec<&String> = self.environments.iter().filter(|environment| !has.contains(*environment)).collect();
+        if !lacking.is_empty() {
+            let lacking = crate::definition::shape::listed(&lacking);
+            findings.push(
+                Finding::new(&codes::PARTLY_PROVIDED, span, format!("the {what} `{name}` is missing in {lacking}"))
+                    .help("provide it in every environment"),
+            );
+        }
+    }
+}
+
+pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+    // An environment's own secrets, such as a token for its repository, must come from itself.
+    for reference in entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret) {
+        let own = entry.id.kind == Kind::Environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
+        if !own {
+            settings.secret(&reference.name, entry.span(reference.span), findings);
+        }
+    }
+    if let (Kind::Environment, Some(secrets), Some(variables)) =
+        (entry.id.kind, entry.node("/spec/secrets"), entry.node("/spec/variables"))
+    {
+        for secret in secrets.entries() {
+            if let Some(variable) = variables.entry(&secret.key.name) {
+                findings.push(
+                    Finding::new(
+                        &codes::NAME_CLASH,
+                        entry.span(secret.key.span),
+                        format!("`{}` is both a secret and a variable", secret.key.name),
+                    )
+                    .also(entry.span(variable.key.span), "the variable")
+                    .help("rename one of them"),
+                );
+            }
+        }
+    }
+}
+
+/// A name that is a secret in one environment and a variable in another.
+pub(super) fn check_catalog(catalog: &Catalog, findings: &mut Vec<Finding>) {
+    let mut secrets: BTreeMap<String, &Entry> = BTreeMap::new();
+    for entry in catalog.of_kind(Kind::Environment) {
+        for name in names(entry, "/spec/secrets") {
+            secrets.entry(name).or_insert(entry);
+        }
+    }
+    for entry in &catalog.entries {
+        for variable in entry.node("/spec/variables").map_or(&[][..], Node::entries) {
+            let Some(other) = secrets.get(&*variable.key.name) else { continue };
+            let reported = std::ptr::eq(*other, entry);
+            let holds = matches!(entry.id.kind, Kind::Environment | Kind::Tenant | Kind::Connection);
+            if !reported && holds {
+                findings.push(
+                    Finding::new(
+                        &codes::NAME_CLASH,
+                        entry.span(variable.key.span),
+                        format!("`{}` is a variable here and a secret elsewhere", variable.key.name),
+                    )
+                    .also(other.key_span(&format!("/spec/secrets/{}", variable.key.name)), "the secret")
+                    .help("rename one of them"),
+                );
+            }
+        }
+    }
+}
+
+fn names<'a>(entry: &'a Entry, pointer: &str) -> impl Iterator<Item = String> + use<'a> {
+    entry.node(pointer).map_or(&[][..], Node::entries).iter().map(|entry| entry.key.name.to_string())
+}

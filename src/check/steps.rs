@@ -1,0 +1,81 @@
+//! Steps: names that are unique, and results that exist when they are read.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Entry;
+use crate::definition::Kind;
+use crate::definition::shape::nearest;
+use crate::template::{Site, analyse};
+use crate::text::{Finding, Node, codes};
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    match entry.id.kind {
+        Kind::Workflow => of_list(entry, "/spec/steps", &BTreeSet::new(), findings),
+        Kind::Connector => {
+            for action in entry.node("/spec/actions").map_or(&[][..], Node::entries) {
+                let pointer = format!("/spec/actions/{}/steps", action.key.name);
+                if action.value.get("steps").is_some() {
+                    of_list(entry, &pointer, &BTreeSet::new(), findings);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Steps in order; `before` are those that have run when the first one starts.
+fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, findings: &mut Vec<Finding>) {
+    let steps = entry.node(pointer).map_or(&[][..], Node::items);
+    let later: Vec<&str> = steps.iter().filter_map(|step| step.get("name")?.as_str()).collect();
+    let mut done = before.clone();
+    for (at, step) in steps.iter().enumerate() {
+        let base = format!("{pointer}/{at}");
+        reads(entry, &base, &done, &later, findings);
+        let inner = [format!("{base}/loop/steps")].into_iter();
+        let cases = step.get("switch").map_or(&[][..], Node::items);
+        let inner = inner.chain((0..cases.len()).map(|case| format!("{base}/switch/{case}/steps")));
+        let branches = step.get("parallel").map_or(&[][..], Node::entries);
+        let inner = inner.chain(branches.iter().map(|branch| format!("{base}/parallel/{}", branch.key.name)));
+        for pointer in inner {
+            of_list(entry, &pointer, &done, findings);
+        }
+        let Some(name) = step.get("name").and_then(Node::as_str) else { continue };
+        if !done.insert(name.to_owned()) {
+            let message = format!("there are two steps named `{name}`");
+            let span = entry.value_span(&format!("{base}/name"));
+            findings.push(Finding::new(&codes::STEP_ORDER, span, message).help("give one of them another name"));
+        }
+    }
+}
+
+/// Templates of one step, not of those inside it, that read a result which is not there yet.
+fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], findings: &mut Vec<Finding>) {
+    let inner = ["/loop/steps", "/switch/", "/parallel/"];
+    for template in &entry.facts.templates {
+        let Some(rest) = template.pointer.strip_prefix(base).filter(|rest| rest.starts_with('/')) else { continue };
+        if inner.iter().any(|inner| rest.starts_with(inner)) && !rest.ends_with("/when") {
+            continue;
+        }
+        let Some(node) = entry.node(&template.pointer) else { continue };
+        let text = node.as_str().unwrap_or_default();
+        for read in &analyse(text, Site::Step, false).reads {
+            let Some(name) = read.strip_prefix("steps.").and_then(|rest| rest.split('.').next()) else { continue };
+            if done.contains(name) {
+                continue;
+            }
+            let at = text.find(name).unwrap_or(0);
+            let span = entry.span(node.locate(entry.text(), at..at + name.len().min(text.len() - at)));
+            let finding = if later.contains(&name) {
+                let message = format!("step `{name}` has not run yet");
+                Finding::new(&codes::STEP_ORDER, span, message).help("move it before this one")
+            } else {
+                let help = match nearest(name, done.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name a step that comes before this one".into(),
+                };
+                Finding::new(&codes::UNKNOWN_REFERENCE, span, format!("there is no step `{name}`")).help(help)
+            };
+            findings.push(finding);
+        }
+    }
+}

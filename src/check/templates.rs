@@ -1,0 +1,166 @@
+//! Templates: what they may use where they stand, and whether what they read can be there.
+
+use super::settings::Settings;
+use crate::catalog::Entry;
+use crate::definition::Kind;
+use crate::definition::shape::{Format, TemplateUse, nearest};
+use crate::template::{Analysis, Problem, ProblemKind, Site, analyse};
+use crate::text::{Code, Finding, Node, Span, codes};
+
+pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+    for template in &entry.facts.templates {
+        let Some(node) = entry.node(&template.pointer) else { continue };
+        let Some(text) = node.as_str() else { continue };
+        if template.site == "host" {
+            host_only(entry, node, text, settings, findings);
+            continue;
+        }
+        let (site, host) = site(template, text);
+        let analysis = analyse(text, site, host);
+        let place = |range: std::ops::Range<usize>| Place { entry, node }.span(range);
+        for problem in &analysis.problems {
+            findings.push(finding(problem, place(problem.range.clone())));
+        }
+        for secret in &analysis.secrets {
+            settings.secret(&secret.name, place(secret.range.clone()), findings);
+        }
+        for variable in analysis.variables.iter().filter(|variable| !variable.has_default) {
+            settings.variable(&variable.name, place(variable.range.clone()), findings);
+        }
+        reads(entry, template, node, &analysis, findings);
+    }
+    for marked in entry.facts.marked.iter().filter(|marked| marked.format == Format::NoTemplate) {
+        literals(entry, &marked.pointer, findings);
+    }
+}
+
+/// Where a range of a template's text stands in its file.
+struct Place<'a> {
+    entry: &'a Entry,
+    node: &'a Node,
+}
+
+impl Place<'_> {
+    fn span(&self, range: std::ops::Range<usize>) -> Span {
+        self.entry.span(self.node.locate(self.entry.text(), range))
+    }
+}
+
+/// What the mark says about where the template stands, and whether it starts with a host.
+fn site(template: &TemplateUse, text: &str) -> (Site, bool) {
+    let site = match template.site {
+        "baseUrl" | "absoluteUrl" => return (Site::Url, true),
+        "url" | "pathParam" => Site::Url,
+        "authTree" => Site::Auth,
+        other => other.parse().unwrap_or(Site::Body),
+    };
+    // A request of a subscription has a URL too, whose host obeys the same rule.
+    let host = site == Site::Subscription && template.pointer.ends_with("/url") && text.contains("://");
+    (site, host)
+}
+
+fn finding(problem: &Problem, span: Span) -> Finding {
+    let code: &'static Code = match problem.kind {
+        ProblemKind::Syntax => &codes::TEMPLATE_SYNTAX,
+        ProblemKind::UnknownName => &codes::TEMPLATE_NAME,
+        ProblemKind::UnknownFilter | ProblemKind::UnknownFunction | ProblemKind::UnknownTest => &codes::TEMPLATE_FUNCTION,
+        ProblemKind::NotHere => &codes::TEMPLATE_NOT_HERE,
+        ProblemKind::SecretNotAllowed => &codes::SECRET_NOT_ALLOWED,
+        ProblemKind::HostNotVariable => &codes::HOST_NOT_VARIABLE,
+        ProblemKind::Forbidden => &codes::TEMPLATE_FORBIDDEN,
+        ProblemKind::TooLarge => &codes::TEMPLATE_TOO_LARGE,
+        ProblemKind::NotLiteral | ProblemKind::BadArguments => &codes::TEMPLATE_ARGUMENTS,
+    };
+    let finding = Finding::new(code, span, problem.message.clone());
+    match &problem.help {
+        Some(help) => finding.help(help.clone()),
+        None => finding,
+    }
+}
+
+/// A host by itself, as a database has: checked as the host of a URL.
+fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findings: &mut Vec<Finding>) {
+    const BEFORE: &str = "https://";
+    let analysis = analyse(&format!("{BEFORE}{text}/"), Site::Url, true);
+    let place = |range: std::ops::Range<usize>| {
+        let start = range.start.saturating_sub(BEFORE.len()).min(text.len());
+        let end = range.end.saturating_sub(BEFORE.len()).min(text.len());
+        Place { entry, node }.span(start..end)
+    };
+    findings.extend(analysis.problems.iter().map(|problem| finding(problem, place(problem.range.clone()))));
+    for variable in analysis.variables.iter().filter(|variable| !variable.has_default) {
+        settings.variable(&variable.name, place(variable.range.clone()), findings);
+    }
+}
+
+/// Fields of `input` and `pathParams` that a template reads and nothing declares.
+fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis, findings: &mut Vec<Finding>) {
+    let Some(owner) = owner(entry, template) else { return };
+    for path in &analysis.reads {
+        let mut parts = path.split('.');
+        let (declared, what) = match parts.next() {
+            Some("input") => match properties(entry, &format!("{owner}/input")) {
+                Some(names) => (names, "input schema"),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let Some(field) = parts.next().filter(|field| !METHODS.contains(field)) else { continue };
+        if declared.iter().any(|name| name == field) {
+            continue;
+        }
+        let help = match nearest(field, declared.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `{field}` to the schema's `properties`"),
+        };
+        let text = node.as_str().unwrap_or_default();
+        let range = text.find(field).map_or(0..text.len(), |at| at..at + field.len());
+        let message = format!("the {what} has no `{field}`");
+        findings.push(Finding::new(&codes::TEMPLATE_INPUT, Place { entry, node }.span(range), message).help(help));
+    }
+}
+
+/// Methods that templates call on a map.
+const METHODS: [&str; 7] = ["get", "items", "keys", "values", "update", "pop", "copy"];
+
+/// The action or workflow whose `input` a template reads.
+fn owner(entry: &Entry, template: &TemplateUse) -> Option<String> {
+    match entry.id.kind {
+        Kind::Connector => {
+            let rest = template.pointer.strip_prefix("/spec/actions/")?;
+            Some(format!("/spec/actions/{}", rest.split('/').next()?))
+        }
+        Kind::Workflow => Some("/spec".into()),
+        _ => None,
+    }
+}
+
+/// Names that a schema declares; `None` where there is none, or it lets others through on purpose.
+fn properties(entry: &Entry, pointer: &str) -> Option<Vec<String>> {
+    let schema = entry.node(pointer)?;
+    let open = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "propertyNames"];
+    let open = open.iter().any(|keyword| schema.get(keyword).is_some());
+    let additional = schema.get("additionalProperties");
+    let additional = additional.is_some_and(|value| !matches!(value.kind, crate::text::Kind::Bool(false)));
+    let properties = schema.get("properties");
+    if open || additional || properties.is_none() {
+        return None;
+    }
+    Some(properties?.entries().iter().map(|entry| entry.key.name.to_string()).collect())
+}
+
+/// Braces in text that is never rendered.
+fn literals(entry: &Entry, pointer: &str, findings: &mut Vec<Finding>) {
+    let Some(node) = entry.node(pointer) else { return };
+    let mut stack = vec![node];
+    while let Some(node) = stack.pop() {
+        if node.as_str().is_some_and(|text| text.contains("{{")) {
+            findings.push(
+                Finding::new(&codes::TEMPLATE_IN_LITERAL, entry.span(node.span), "this field is not a template")
+                    .help("it is used as it is; remove the braces"),
+            );
+        }
+        stack.extend(node.items());
+        stack.extend(node.entries().iter().map(|entry| &entry.value));
+    }
+}

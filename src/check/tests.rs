@@ -1,0 +1,125 @@
+//! Tests beside actions: do they fit the schemas, and is there one at all?
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Entry;
+use crate::definition::Spec;
+use crate::definition::action::{Action, ActionTest};
+use crate::definition::common::SchemaValue;
+use crate::definition::json_schema::{JsonSchema, entity_schemas};
+use crate::text::{Code, Finding, codes};
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    match entry.spec() {
+        Some(Spec::Connector(spec)) => {
+            let entities = entity_schemas(&spec.entities);
+            for (name, action) in &spec.actions {
+                of_action(entry, name, action, &entities, findings);
+            }
+        }
+        Some(Spec::Workflow(spec)) => {
+            let names = spec.tests.iter().map(|test| test.name.as_str());
+            duplicates(entry, "/spec/tests", names, findings);
+            let input = compiled(spec.input.as_ref(), &Map::new(), !spec.tests.is_empty());
+            let output = compiled(spec.output.as_ref(), &Map::new(), !spec.tests.is_empty());
+            for (at, test) in spec.tests.iter().enumerate() {
+                let pointer = format!("/spec/tests/{at}");
+                let value = test.input.clone().unwrap_or_else(|| json!({}));
+                if test.expect_error.is_none() {
+                    fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
+                }
+                if let Some(value) = &test.expect_output {
+                    fits(entry, output.as_ref(), value, &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, Value>, findings: &mut Vec<Finding>) {
+    let base = format!("/spec/actions/{}", name.replace('~', "~0").replace('/', "~1"));
+    if action.tests.is_empty() && action.http.is_some() {
+        findings.push(
+            Finding::new(&codes::UNTESTED, entry.key_span(&base), format!("action `{name}` has no test"))
+                .help("add `tests:` with an input, the request that it makes, an answer and the output"),
+        );
+        return;
+    }
+    duplicates(entry, &format!("{base}/tests"), action.tests.iter().map(|test| test.name.as_str()), findings);
+    // Compiled only where a test needs them: that a schema is valid was checked by its keywords.
+    let input = compiled(action.input.as_ref(), entities, !action.tests.is_empty());
+    let output = compiled(action.output.as_ref(), entities, action.tests.iter().any(|test| test.expect_output.is_some()));
+    for (at, test) in action.tests.iter().enumerate() {
+        let pointer = format!("{base}/tests/{at}");
+        if !expects_refusal(test) {
+            let value = test.input.clone().unwrap_or_else(|| json!({}));
+            fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
+        }
+        if let Some(value) = &test.expect_output {
+            fits(entry, output.as_ref(), value, &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
+        }
+        let path_params = action.http.as_ref().map(|http| &http.path_params);
+        let empty = BTreeMap::new();
+        for given in test.path_params.keys() {
+            if !path_params.unwrap_or(&empty).contains_key(given) {
+                let span = entry.key_span(&format!("{pointer}/pathParams/{given}"));
+                let message = format!("the action has no path parameter `{given}`");
+                findings.push(Finding::new(&codes::TEST_INPUT, span, message).help("declare it in `pathParams`"));
+            }
+        }
+    }
+}
+
+/// A test that the input is refused may hold an input that does not fit.
+fn expects_refusal(test: &ActionTest) -> bool {
+    test.expect_error.as_ref().is_some_and(|error| error.code == "INVALID_INPUT")
+}
+
+fn compiled(schema: Option<&SchemaValue>, entities: &Map<String, Value>, needed: bool) -> Option<JsonSchema> {
+    // A schema that does not compile is reported by its keywords.
+    schema.filter(|_| needed).and_then(|schema| JsonSchema::compile(&schema.0, entities).ok())
+}
+
+fn fits(
+    entry: &Entry,
+    schema: Option<&JsonSchema>,
+    value: &Value,
+    test: &str,
+    field: &str,
+    code: &'static Code,
+    findings: &mut Vec<Finding>,
+) {
+    for violation in schema.into_iter().flat_map(|schema| schema.violations(value, 20)) {
+        let at = format!("{test}/{field}{}", violation.pointer);
+        let whole = format!("{test}/{field}");
+        let there = [at.as_str(), whole.as_str(), test].into_iter().find(|pointer| entry.node(pointer).is_some());
+        let span = entry.value_span(there.unwrap_or(test));
+        let what = if field == "input" { "the input schema" } else { "the output schema" };
+        findings.push(
+            Finding::new(code, span, format!("this does not fit {what}: {}", violation.message))
+                .help("correct the test, or the schema"),
+        );
+    }
+}
+
+fn duplicates<'a>(entry: &Entry, pointer: &str, names: impl Iterator<Item = &'a str>, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, name) in names.enumerate() {
+        if let Some(first) = seen.get(name) {
+            findings.push(
+                Finding::new(
+                    &codes::DUPLICATE_TEST,
+                    entry.value_span(&format!("{pointer}/{at}/name")),
+                    format!("there are two tests named `{name}`"),
+                )
+                .also(entry.value_span(&format!("{pointer}/{first}/name")), "first here")
+                .help("give one of them another name"),
+            );
+        } else {
+            seen.insert(name, at);
+        }
+    }
+}

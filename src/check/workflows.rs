@@ -1,0 +1,77 @@
+//! Workflows: do timeout, tier and retry go together? And retry policies wherever they stand.
+
+use crate::catalog::Entry;
+use crate::definition::Spec;
+use crate::definition::common::{Duration, Retry};
+use crate::definition::workflow::{Tier, WorkflowSpec};
+use crate::text::{Finding, codes};
+
+pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    match entry.spec() {
+        Some(Spec::Workflow(spec)) => {
+            tier(entry, spec, findings);
+            if let Some(policy) = &spec.retry {
+                retry(entry, policy, "/spec/retry", findings);
+            }
+        }
+        Some(Spec::Connector(spec)) => {
+            if let Some(policy) = &spec.defaults.retry {
+                retry(entry, policy, "/spec/defaults/retry", findings);
+            }
+            for (name, action) in &spec.actions {
+                if let Some(policy) = &action.retry {
+                    retry(entry, policy, &format!("/spec/actions/{name}/retry"), findings);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tier(entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
+    let (shortest, longest) = spec.tier.range();
+    if let Some(timeout) = spec.timeout {
+        let span = entry.value_span("/spec/timeout");
+        if timeout < shortest || timeout > longest {
+            let better = [Tier::Instant, Tier::Standard, Tier::Long].into_iter().find(|tier| {
+                let (shortest, longest) = tier.range();
+                timeout >= shortest && timeout <= longest
+            });
+            let help = match better {
+                Some(tier) => format!("use {shortest} to {longest}, or `tier: {tier:?}`"),
+                None => format!("use {shortest} to {longest}"),
+            };
+            let message = format!("a timeout of {timeout} is outside the range of tier {:?}", spec.tier);
+            findings.push(
+                Finding::new(&codes::TIMEOUT_RANGE, span, message)
+                    .also(entry.value_span("/spec/tier"), "the tier")
+                    .help(help),
+            );
+        } else if spec.tier == Tier::Instant && timeout > Duration::seconds(60) {
+            let message = "callers and proxies give up after a minute";
+            findings.push(Finding::new(&codes::TIER, span, message).help("use `1m` or less, or `tier: Standard`"));
+        }
+    }
+    if spec.tier == Tier::Instant && spec.retry.as_ref().is_some_and(|retry| retry.max_attempts > 1) {
+        let waits = spec.retry.as_ref().and_then(|retry| retry.initial_interval).unwrap_or(Duration::seconds(5));
+        if waits > spec.timeout.unwrap_or(Duration::seconds(60)) {
+            let message = format!("a caller waits for an Instant workflow, and its first retry comes after {waits}");
+            let span = entry.key_span("/spec/retry");
+            findings.push(Finding::new(&codes::TIER, span, message).help("use a shorter `initialInterval`"));
+        }
+    }
+}
+
+fn retry(entry: &Entry, retry: &Retry, pointer: &str, findings: &mut Vec<Finding>) {
+    let first = retry.initial_interval.unwrap_or(Duration::seconds(5));
+    let longest = retry.max_interval.unwrap_or(Duration::seconds(60));
+    if first > longest {
+        let message = format!("the first wait of {first} is longer than the longest of {longest}");
+        let at = ["initialInterval", "maxInterval"].into_iter().map(|field| format!("{pointer}/{field}"));
+        let at = at.into_iter().find(|pointer| entry.node(pointer).is_some()).unwrap_or_else(|| pointer.to_owned());
+        findings.push(
+            Finding::new(&codes::RETRY, entry.value_span(&at), message)
+                .help("make `initialInterval` smaller or `maxInterval` larger"),
+        );
+    }
+}

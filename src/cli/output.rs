@@ -1,0 +1,56 @@
+//! Printing: data to stdout, everything else to stderr, colours only where a person looks.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use crate::reconcile::examine::Examined;
+use crate::text::render::{Output, Report, render};
+
+/// Data, as it is. A reader that goes away (`| head`) is no error.
+pub(super) fn data(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| {
+        if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") }
+    });
+    let _ = stdout.flush();
+}
+
+/// A remark for people.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Why the command could not be done.
+pub(super) fn error(error: &anyhow::Error) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    note(&format!("{red}error{red:#}: {error:#}"));
+}
+
+/// May colours be written to stdout?
+pub(super) fn colored() -> bool {
+    let wanted = anstream::AutoStream::choice(&std::io::stdout());
+    !matches!(wanted, anstream::ColorChoice::Never) && std::io::stdout().is_terminal()
+        || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Columns to write in.
+pub(super) fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    columns.filter(|columns| (40..=500).contains(columns)).unwrap_or(120)
+}
+
+/// Prints a report and tells the exit code: 0 clean, 1 with errors.
+pub(super) fn report(examined: &Examined, output: Output) -> ExitCode {
+    let report = report_of(examined);
+    data(&render(&report, output, colored() && output == Output::Human, width()));
+    if report.errors() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The report of what was examined.
+pub(super) fn report_of(examined: &Examined) -> Report<'_> {
+    Report {
+        findings: &examined.findings,
+        sources: &examined.catalog.sources,
+        definitions: examined.catalog.entries.len(),
+    }
+}

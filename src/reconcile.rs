@@ -1,0 +1,3 @@
+//! From a source to what runs: read, check, compile, activate; and follow changes.
+
+pub mod examine;

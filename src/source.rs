@@ -1,0 +1,3 @@
+//! Where definitions come from. Each source gives a [`crate::catalog::Snapshot`]: paths and bytes at one revision.
+
+pub mod directory;

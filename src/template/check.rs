@@ -1,0 +1,665 @@
+//! The walk over a template's tree that finds what is wrong in it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use minijinja::machinery::ast::{self, Expr, Stmt};
+use minijinja::value::{Value, ValueKind};
+
+use super::analyse::Use;
+use super::shape::range_of;
+use super::site::{attributes, is_root, nearest};
+use super::{Problem, ProblemKind, Site, filters, functions, predicates};
+
+/// What the walk finds.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub problems: Vec<Problem>,
+    pub secrets: Vec<Use>,
+    pub variables: Vec<Use>,
+    pub reads: BTreeSet<String>,
+}
+
+/// Walks through a template.  Without a site, names are not looked at.
+pub(super) fn check(template: &Stmt<'_>, site: Option<Site>) -> Findings {
+    let mut checker = Checker {
+        site,
+        found: Findings::default(),
+        scopes: vec![HashSet::new()],
+        set_anywhere: HashSet::new(),
+        in_macro: 0,
+        in_loop: 0,
+    };
+    checker.note_names(std::slice::from_ref(template));
+    checker.stmt(template);
+    checker.found
+}
+
+/// The root and the names of `root.name['name']…`, with the bytes it covers.
+pub(super) struct Chain<'t, 's> {
+    pub root: &'s str,
+    pub names: Vec<&'t str>,
+    pub range: Range<usize>,
+}
+
+/// Reads an expression as a chain of names.
+pub(super) fn chain<'t, 's>(expr: &'t Expr<'s>) -> Option<Chain<'t, 's>> {
+    let mut names = Vec::new();
+    let end = range_of(expr.span()).end;
+    let mut at = expr;
+    loop {
+        match at {
+            Expr::Var(var) => {
+                names.reverse();
+                let start = range_of(var.span()).start;
+                return Some(Chain {
+                    root: var.id,
+                    names,
+                    range: start..end.max(start),
+                });
+            }
+            Expr::GetAttr(attr) => {
+                names.push(attr.name);
+                at = &attr.expr;
+            }
+            Expr::GetItem(item) => match &item.subscript_expr {
+                Expr::Const(key) => {
+                    names.push(key.value.as_str()?);
+                    at = &item.expr;
+                }
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+}
+
+struct Checker<'s> {
+    site: Option<Site>,
+    found: Findings,
+    scopes: Vec<HashSet<&'s str>>,
+    /// All names the template sets somewhere: a macro may read those that are
+    /// set after it.
+    set_anywhere: HashSet<&'s str>,
+    in_macro: usize,
+    in_loop: usize,
+}
+
+impl<'s> Checker<'s> {
+    fn problem(
+        &mut self,
+        kind: ProblemKind,
+        message: impl Into<String>,
+        range: Range<usize>,
+        help: Option<String>,
+    ) {
+        self.found
+            .problems
+            .push(Problem::new(kind, message, range).with_help(help));
+    }
+
+    fn forbid(&mut self, what: &str, range: Range<usize>) {
+        self.problem(ProblemKind::Forbidden, what, range, None);
+    }
+
+    fn is_local(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.contains(name))
+            || (self.in_macro > 0 && (name == "caller" || self.set_anywhere.contains(name)))
+    }
+
+    fn scoped(&mut self, f: impl FnOnce(&mut Self)) {
+        self.scopes.push(HashSet::new());
+        f(self);
+        self.scopes.pop();
+    }
+
+    fn set_name(&mut self, name: &'s str) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name);
+        }
+    }
+
+    fn note_names(&mut self, stmts: &[Stmt<'s>]) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Template(template) => self.note_names(&template.children),
+                Stmt::ForLoop(stmt) => {
+                    self.note_names(&stmt.body);
+                    self.note_names(&stmt.else_body);
+                }
+                Stmt::IfCond(stmt) => {
+                    self.note_names(&stmt.true_body);
+                    self.note_names(&stmt.false_body);
+                }
+                Stmt::WithBlock(stmt) => self.note_names(&stmt.body),
+                Stmt::Set(stmt) => {
+                    for name in target_names(&stmt.target) {
+                        self.set_anywhere.insert(name);
+                    }
+                }
+                Stmt::SetBlock(stmt) => {
+                    for name in target_names(&stmt.target) {
+                        self.set_anywhere.insert(name);
+                    }
+                }
+                Stmt::Macro(stmt) => {
+                    self.set_anywhere.insert(stmt.name);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt<'s>]) {
+        for stmt in stmts {
+            self.stmt(stmt);
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt<'s>) {
+        match stmt {
+            Stmt::Template(stmt) => self.stmts(&stmt.children),
+            Stmt::EmitExpr(stmt) => self.expr(&stmt.expr),
+            Stmt::EmitRaw(_) => {}
+            Stmt::ForLoop(stmt) => {
+                self.expr(&stmt.iter);
+                self.scoped(|this| {
+                    this.target(&stmt.target, false);
+                    if let Some(filter) = &stmt.filter_expr {
+                        this.expr(filter);
+                    }
+                    this.in_loop += 1;
+                    this.stmts(&stmt.body);
+                    this.in_loop -= 1;
+                });
+                self.scoped(|this| this.stmts(&stmt.else_body));
+            }
+            Stmt::IfCond(stmt) => {
+                self.expr(&stmt.expr);
+                self.stmts(&stmt.true_body);
+                self.stmts(&stmt.false_body);
+            }
+            Stmt::WithBlock(stmt) => self.scoped(|this| {
+                for (target, value) in &stmt.assignments {
+                    this.expr(value);
+                    this.target(target, false);
+                }
+                this.stmts(&stmt.body);
+            }),
+            Stmt::Set(stmt) => {
+                self.expr(&stmt.expr);
+                self.target(&stmt.target, true);
+            }
+            Stmt::SetBlock(stmt) => {
+                self.stmts(&stmt.body);
+                if let Some(filter) = &stmt.filter {
+                    self.expr(filter);
+                }
+                self.target(&stmt.target, true);
+            }
+            Stmt::FilterBlock(stmt) => {
+                self.stmts(&stmt.body);
+                self.expr(&stmt.filter);
+            }
+            Stmt::Macro(stmt) => {
+                self.set_name(stmt.name);
+                self.body_of(stmt);
+            }
+            Stmt::CallBlock(stmt) => {
+                self.call(&stmt.call);
+                self.body_of(&stmt.macro_decl);
+            }
+            Stmt::Do(stmt) => self.call(&stmt.call),
+            Stmt::AutoEscape(stmt) => {
+                self.forbid("`autoescape` cannot be used here", range_of(stmt.span()));
+            }
+            Stmt::Block(stmt) => {
+                self.forbid("`block` cannot be used here", range_of(stmt.span()));
+            }
+            Stmt::Import(stmt) => {
+                self.forbid("`import` cannot be used here", range_of(stmt.span()));
+            }
+            Stmt::FromImport(stmt) => {
+                self.forbid("`import` cannot be used here", range_of(stmt.span()));
+            }
+            Stmt::Extends(stmt) => {
+                self.forbid("`extends` cannot be used here", range_of(stmt.span()));
+            }
+            Stmt::Include(stmt) => {
+                self.forbid("`include` cannot be used here", range_of(stmt.span()));
+            }
+        }
+    }
+
+    fn body_of(&mut self, declared: &ast::Macro<'s>) {
+        for default in &declared.defaults {
+            self.expr(default);
+        }
+        let in_loop = std::mem::take(&mut self.in_loop);
+        self.in_macro += 1;
+        self.scoped(|this| {
+            for parameter in &declared.args {
+                this.target(parameter, false);
+            }
+            this.stmts(&declared.body);
+        });
+        self.in_macro -= 1;
+        self.in_loop = in_loop;
+    }
+
+    /// Something that is assigned to.  Only `set` may assign to attributes.
+    fn target(&mut self, target: &Expr<'s>, attributes: bool) {
+        match target {
+            Expr::Var(var) => self.set_name(var.id),
+            Expr::GetAttr(attr) if attributes => self.expr(&attr.expr),
+            Expr::List(list) => {
+                for item in &list.items {
+                    match item {
+                        Expr::Var(var) => self.set_name(var.id),
+                        other => self.forbid(
+                            "only plain names can be unpacked into",
+                            range_of(other.span()),
+                        ),
+                    }
+                }
+            }
+            other => self.forbid("this cannot be assigned to", range_of(other.span())),
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr<'s>) {
+        match expr {
+            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => self.read(expr),
+            Expr::Const(_) => {}
+            Expr::Slice(slice) => {
+                self.expr(&slice.expr);
+                for bound in [&slice.start, &slice.stop, &slice.step]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.expr(bound);
+                }
+            }
+            Expr::UnaryOp(op) => self.expr(&op.expr),
+            Expr::BinOp(op) => {
+                self.expr(&op.left);
+                self.expr(&op.right);
+            }
+            Expr::Compare(compare) => {
+                self.expr(&compare.expr);
+                for op in &compare.ops {
+                    self.expr(&op.expr);
+                }
+            }
+            Expr::IfExpr(choice) => {
+                self.expr(&choice.test_expr);
+                self.expr(&choice.true_expr);
+                if let Some(other) = &choice.false_expr {
+                    self.expr(other);
+                }
+            }
+            Expr::Filter(filter) => self.filter(filter),
+            Expr::Test(test) => {
+                self.expr(&test.expr);
+                self.args(&test.args);
+                if !predicates::names().any(|known| known == test.name) {
+                    let help = suggestion(nearest(test.name, predicates::names()));
+                    let start = range_of(test.span()).start;
+                    self.problem(
+                        ProblemKind::UnknownTest,
+                        format!("there is no test `{}`", test.name),
+                        start..start + test.name.len(),
+                        help,
+                    );
+                }
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::List(list) => list.items.iter().for_each(|item| self.expr(item)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(map) => {
+                map.keys.iter().for_each(|key| self.expr(key));
+                map.values.iter().for_each(|value| self.expr(value));
+            }
+        }
+    }
+
+    fn filter(&mut self, filter: &ast::Spanned<ast::Filter<'s>>) {
+        if let Some(expr) = &filter.expr {
+            let (secrets, variables) = (self.found.secrets.len(), self.found.variables.len());
+            self.expr(expr);
+            let direct = matches!(expr, Expr::Call(_)) && matches!(filter.name, "default" | "d");
+            if direct {
+                // The call itself is noted last, after its arguments.
+                if let Some(last) = self
+                    .found
+                    .secrets
+                    .get_mut(secrets..)
+                    .and_then(<[_]>::last_mut)
+                {
+                    last.has_default = true;
+                }
+                if let Some(last) = self
+                    .found
+                    .variables
+                    .get_mut(variables..)
+                    .and_then(<[_]>::last_mut)
+                {
+                    last.has_default = true;
+                }
+            }
+        }
+        self.args(&filter.args);
+        if !filters::exists(filter.name) {
+            let help = suggestion(nearest(filter.name, filters::names()));
+            let start = range_of(filter.span()).start;
+            self.problem(
+                ProblemKind::UnknownFilter,
+                format!("there is no filter `{}`", filter.name),
+                start..start + filter.name.len(),
+                help,
+            );
+        }
+    }
+
+    fn args(&mut self, args: &[ast::CallArg<'s>]) {
+        for arg in args {
+            match arg {
+                ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr) => self.expr(expr),
+                ast::CallArg::PosSplat(expr) | ast::CallArg::KwargSplat(expr) => self.forbid(
+                    "arguments cannot be unpacked with `*` or `**`",
+                    range_of(expr.span()),
+                ),
+            }
+        }
+    }
+
+    fn call(&mut self, call: &ast::Spanned<ast::Call<'s>>) {
+        self.args(&call.args);
+        match &call.expr {
+            Expr::Var(var) => self.function(var, call),
+            Expr::GetAttr(attr) => match &attr.expr {
+                Expr::Var(var) if var.id == "loop" => self.loop_method(attr.name, call),
+                Expr::Var(var) if var.id == "self" => {
+                    self.forbid("`self` cannot be used here", range_of(var.span()));
+                }
+                object => self.expr(object),
+            },
+            other => self.expr(other),
+        }
+    }
+
+    fn loop_method(&mut self, name: &str, call: &ast::Spanned<ast::Call<'s>>) {
+        let range = range_of(call.span());
+        if self.in_loop == 0 {
+            self.forbid("`loop` can only be used in a loop", range);
+        } else if !matches!(name, "cycle" | "changed") {
+            let help = suggestion(nearest(name, ["cycle", "changed"]));
+            self.problem(
+                ProblemKind::UnknownFunction,
+                format!("`loop` has no method `{name}`"),
+                range,
+                help,
+            );
+        } else if call.args.is_empty()
+            || call
+                .args
+                .iter()
+                .any(|arg| !matches!(arg, ast::CallArg::Pos(_)))
+        {
+            self.problem(
+                ProblemKind::BadArguments,
+                format!("`loop.{name}` takes one value or more"),
+                range,
+                None,
+            );
+        }
+    }
+
+    fn function(&mut self, var: &ast::Spanned<ast::Var<'s>>, call: &ast::Spanned<ast::Call<'s>>) {
+        let (name, range) = (var.id, range_of(var.span()));
+        if name == "loop" {
+            if self.in_loop == 0 {
+                self.forbid("`loop` can only be used in a loop", range);
+            } else if !matches!(call.args.as_slice(), [ast::CallArg::Pos(_)]) {
+                self.problem(
+                    ProblemKind::BadArguments,
+                    "`loop` takes one value",
+                    range,
+                    None,
+                );
+            }
+            return;
+        }
+        if matches!(name, "super" | "self") {
+            return self.forbid(&format!("`{name}` cannot be used here"), range);
+        }
+        if self.is_local(name) {
+            return;
+        }
+        let Some(function) = functions::find(name) else {
+            let known = functions::FUNCTIONS.iter().map(|function| function.name);
+            let help = if filters::exists(name) {
+                Some(format!("`{name}` is a filter: write `value | {name}`"))
+            } else {
+                suggestion(nearest(name, known))
+            };
+            return self.problem(
+                ProblemKind::UnknownFunction,
+                format!("there is no function `{name}`"),
+                range,
+                help,
+            );
+        };
+        if let Some(site) = self.site
+            && !site.may_call(name)
+        {
+            if name == "get_secret" {
+                self.problem(
+                    ProblemKind::SecretNotAllowed,
+                    "a secret cannot be used here",
+                    range_of(call.span()),
+                    Some("secrets may be used in headers, query and auth only".to_owned()),
+                );
+            } else {
+                let mut here: Vec<_> = site.functions().to_vec();
+                here.extend(["range", "dict", "namespace"]);
+                self.problem(
+                    ProblemKind::NotHere,
+                    format!("`{name}` cannot be called here"),
+                    range.clone(),
+                    Some(format!("available here: {}", here.join(", "))),
+                );
+            }
+        }
+        self.signature(function, call);
+        if matches!(name, "get_secret" | "get_variable") {
+            self.named(name, call);
+        }
+    }
+
+    fn signature(&mut self, function: &functions::Function, call: &ast::Spanned<ast::Call<'s>>) {
+        let mut given = vec![false; function.parameters.len()];
+        let mut position = 0;
+        let mut wrong = None;
+        for arg in &call.args {
+            match arg {
+                ast::CallArg::Pos(_) => {
+                    match given.get_mut(position) {
+                        Some(slot) => *slot = true,
+                        None => wrong = Some("it takes fewer arguments".to_owned()),
+                    }
+                    position += 1;
+                }
+                ast::CallArg::Kwarg(name, _) => {
+                    match function.parameters.iter().position(|known| known == name) {
+                        Some(at) if given.get(at) == Some(&false) => given[at] = true,
+                        Some(_) if !function.open => {
+                            wrong = Some(format!("the argument `{name}` is given twice"));
+                        }
+                        None if !function.open => {
+                            wrong = Some(format!("it has no argument `{name}`"));
+                        }
+                        _ => {}
+                    }
+                }
+                // Reported already.
+                ast::CallArg::PosSplat(_) | ast::CallArg::KwargSplat(_) => return,
+            }
+        }
+        if wrong.is_none()
+            && let Some(at) = given
+                .iter()
+                .take(function.required)
+                .position(|given| !given)
+        {
+            wrong = Some(format!(
+                "the argument `{}` is missing",
+                function.parameters[at]
+            ));
+        }
+        if let Some(wrong) = wrong {
+            let (required, optional) = function.parameters.split_at(function.required);
+            let parameters: Vec<_> = required
+                .iter()
+                .map(|name| (*name).to_owned())
+                .chain(optional.iter().map(|name| format!("{name}=…")))
+                .collect();
+            self.problem(
+                ProblemKind::BadArguments,
+                format!("`{}`: {wrong}", function.name),
+                range_of(call.span()),
+                Some(format!("{}({})", function.name, parameters.join(", "))),
+            );
+        }
+    }
+
+    /// A call that must name a secret or a variable literally: what a template
+    /// depends on has to be known before it runs.
+    fn named(&mut self, function: &str, call: &ast::Spanned<ast::Call<'s>>) {
+        let name = match call.args.first() {
+            Some(ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr)) => expr,
+            _ => return,
+        };
+        match name {
+            Expr::Const(literal) if literal.value.kind() == ValueKind::String => {
+                let noted = Use {
+                    name: literal.value.as_str().unwrap_or_default().to_owned(),
+                    range: range_of(call.span()),
+                    has_default: false,
+                };
+                if function == "get_secret" {
+                    self.found.secrets.push(noted);
+                } else {
+                    self.found.variables.push(noted);
+                }
+            }
+            other => self.problem(
+                ProblemKind::NotLiteral,
+                format!("the argument of `{function}` must be a text in quotes"),
+                range_of(other.span()),
+                None,
+            ),
+        }
+    }
+
+    /// A name, attribute or item that is read.
+    fn read(&mut self, expr: &Expr<'s>) {
+        if let Some(Chain { root, names, range }) = chain(expr) {
+            return self.read_chain(root, &names, range);
+        }
+        match expr {
+            Expr::GetAttr(attr) => self.expr(&attr.expr),
+            Expr::GetItem(item) => {
+                self.expr(&item.expr);
+                self.expr(&item.subscript_expr);
+            }
+            _ => {}
+        }
+    }
+
+    fn read_chain(&mut self, root: &'s str, names: &[&str], range: Range<usize>) {
+        match root {
+            "loop" if names.is_empty() => {
+                return self.forbid("`loop` cannot be used as a value", range);
+            }
+            "loop" if self.in_loop == 0 => {
+                return self.forbid("`loop` can only be used in a loop", range);
+            }
+            "loop" => return,
+            "self" => return self.forbid("`self` cannot be used here", range),
+            _ => {}
+        }
+        if self.is_local(root) {
+            return;
+        }
+        let Some(site) = self.site else { return };
+        let at_root = range.start..range.start + root.len();
+        if !site.roots().contains(&root) {
+            let here = Some(format!("available here: {}", site.roots().join(", ")));
+            if is_root(root) {
+                return self.problem(
+                    ProblemKind::NotHere,
+                    format!("`{root}` is not available here"),
+                    at_root,
+                    here,
+                );
+            }
+            let help = if functions::find(root).is_some() {
+                Some(format!("`{root}` is a function: write `{root}(…)`"))
+            } else {
+                let known = site
+                    .roots()
+                    .iter()
+                    .copied()
+                    .chain(self.scopes.iter().flatten().copied());
+                suggestion(nearest(root, known)).or(here)
+            };
+            return self.problem(
+                ProblemKind::UnknownName,
+                format!("there is no `{root}`"),
+                at_root,
+                help,
+            );
+        }
+        let mut path = root.to_owned();
+        for name in names {
+            path.push('.');
+            path.push_str(name);
+        }
+        self.found.reads.insert(path);
+        if let (Some(known), Some(name)) = (attributes(root), names.first())
+            && !known.contains(name)
+        {
+            let help = suggestion(nearest(name, known.iter().copied()))
+                .or_else(|| Some(format!("`{root}` has {}", known.join(", "))));
+            self.problem(
+                ProblemKind::UnknownName,
+                format!("`{root}` has no `{name}`"),
+                range,
+                help,
+            );
+        }
+    }
+}
+
+/// All names an assignment sets.
+fn target_names<'s>(target: &Expr<'s>) -> Vec<&'s str> {
+    match target {
+        Expr::Var(var) => vec![var.id],
+        Expr::List(list) => list.items.iter().flat_map(target_names).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn suggestion(word: Option<&str>) -> Option<String> {
+    word.map(|word| format!("did you mean `{word}`?"))
+}
+
+/// Whether a value is a text without a template having made it.
+pub(super) fn is_text_literal(expr: &Expr<'_>) -> bool {
+    matches!(expr, Expr::Const(literal) if is_text(&literal.value))
+}
+
+fn is_text(value: &Value) -> bool {
+    value.kind() == ValueKind::String
+}

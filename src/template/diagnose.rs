@@ -1,0 +1,364 @@
+//! What a failed render has to say.
+//!
+//! minijinja's own words may quote values, so they are not repeated.  For an
+//! undefined value the path is found again in the source: the place of the
+//! error leads to the expression, and the context says which part of it does
+//! not exist.
+
+use std::ops::Range;
+
+use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+
+use super::check::{Chain, chain};
+use super::containers::Dict;
+use super::meter::Meter;
+use super::shape::{self, range_of};
+use super::site::nearest;
+use super::{Context, RenderError, RenderErrorKind};
+
+/// How many keys of a map are considered for a suggestion.
+const MAX_KEYS: usize = 200;
+
+/// Turns the error of a render into one of ours.
+pub(super) fn explain(source: &str, ctx: &Context, meter: &Meter, error: &Error) -> RenderError {
+    let range = error
+        .range()
+        .filter(|range| source.is_char_boundary(range.start) && source.is_char_boundary(range.end));
+    let mut explained = RenderError {
+        kind: RenderErrorKind::Other,
+        message: String::new(),
+        line: error.line().unwrap_or(1),
+        range,
+        pointer: None,
+    };
+    if let Some((kind, message)) = meter.take_failure() {
+        explained.kind = kind;
+        explained.message = message;
+        return explained;
+    }
+    match error.kind() {
+        ErrorKind::UndefinedError => undefined(source, ctx, meter, &mut explained),
+        ErrorKind::OutOfFuel => {
+            explained.kind = RenderErrorKind::OutOfFuel;
+            explained.message = "the template takes too many steps".to_owned();
+        }
+        kind => {
+            explained.kind = RenderErrorKind::BadArgument;
+            explained.message = words(kind, error);
+            if error.detail() == Some("recursion limit exceeded") {
+                explained.kind = RenderErrorKind::OutOfFuel;
+                explained.message = "the template nests its calls or loops too deeply".to_owned();
+            }
+        }
+    }
+    explained
+}
+
+/// Words of our own for what minijinja found.
+fn words(kind: ErrorKind, error: &Error) -> String {
+    match kind {
+        // The names in these are the template's.
+        ErrorKind::UnknownMethod | ErrorKind::UnknownFunction => match error.detail() {
+            Some(detail) => detail.to_owned(),
+            None => kind.to_string(),
+        },
+        ErrorKind::TooManyArguments => "too many arguments are given".to_owned(),
+        ErrorKind::MissingArgument => "an argument is missing".to_owned(),
+        ErrorKind::CannotUnpack => "the value cannot be unpacked".to_owned(),
+        _ => "the operation cannot be done with these values".to_owned(),
+    }
+}
+
+fn undefined(source: &str, ctx: &Context, meter: &Meter, explained: &mut RenderError) {
+    explained.kind = RenderErrorKind::Undefined;
+    explained.message = "something that does not exist is used".to_owned();
+    let Ok(template) = shape::parse(source) else {
+        return;
+    };
+    let mut search = Search {
+        ctx,
+        meter,
+        wanted: explained.range.clone(),
+        local: None,
+        found: None,
+    };
+    search.stmt(&template);
+    let Some(found) = search.found.or(search.local) else {
+        return;
+    };
+    explained.kind = found.kind;
+    explained.message = found.message;
+    explained.line = 1 + source
+        .get(..found.range.start)
+        .map_or(0, |before| before.matches('\n').count());
+    explained.range = Some(found.range);
+}
+
+struct Found {
+    kind: RenderErrorKind,
+    message: String,
+    range: Range<usize>,
+}
+
+/// Looks for what does not exist, within the bytes of the error.
+struct Search<'c> {
+    ctx: &'c Context,
+    meter: &'c Meter,
+    wanted: Option<Range<usize>>,
+    /// A name of the template's own: whether it is to blame is not known.
+    local: Option<Found>,
+    found: Option<Found>,
+}
+
+impl Search<'_> {
+    fn stmt(&mut self, stmt: &Stmt<'_>) {
+        match stmt {
+            Stmt::Template(stmt) => self.stmts(&stmt.children),
+            Stmt::EmitExpr(stmt) => self.expr(&stmt.expr, false),
+            Stmt::ForLoop(stmt) => {
+                self.expr(&stmt.iter, false);
+                if let Some(filter) = &stmt.filter_expr {
+                    self.expr(filter, false);
+                }
+                self.stmts(&stmt.body);
+                self.stmts(&stmt.else_body);
+            }
+            Stmt::IfCond(stmt) => {
+                self.expr(&stmt.expr, false);
+                self.stmts(&stmt.true_body);
+                self.stmts(&stmt.false_body);
+            }
+            Stmt::WithBlock(stmt) => {
+                for (_, value) in &stmt.assignments {
+                    self.expr(value, false);
+                }
+                self.stmts(&stmt.body);
+            }
+            Stmt::Set(stmt) => {
+                let within = self.is_wanted(&range_of(stmt.span()));
+                self.expr(&stmt.expr, within);
+            }
+            Stmt::SetBlock(stmt) => self.stmts(&stmt.body),
+            Stmt::FilterBlock(stmt) => {
+                self.stmts(&stmt.body);
+                self.expr(&stmt.filter, false);
+            }
+            Stmt::Macro(stmt) => self.stmts(&stmt.body),
+            Stmt::CallBlock(stmt) => {
+                self.args(&stmt.call.args, self.is_wanted(&range_of(stmt.call.span())));
+                self.stmts(&stmt.macro_decl.body);
+            }
+            Stmt::Do(stmt) => {
+                self.args(&stmt.call.args, self.is_wanted(&range_of(stmt.call.span())));
+            }
+            _ => {}
+        }
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt<'_>]) {
+        for stmt in stmts {
+            self.stmt(stmt);
+        }
+    }
+
+    fn is_wanted(&self, range: &Range<usize>) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted == range)
+    }
+
+    fn expr(&mut self, expr: &Expr<'_>, within: bool) {
+        if self.found.is_some() {
+            return;
+        }
+        let within = within || self.is_wanted(&range_of(expr.span()));
+        if let Some(chain) = chain(expr) {
+            // The error may be at any link of the chain.
+            let within = within
+                || self
+                    .wanted
+                    .as_ref()
+                    .is_some_and(|at| chain.range.start <= at.start && at.end <= chain.range.end);
+            if within {
+                self.chain(chain);
+            }
+            return;
+        }
+        match expr {
+            Expr::Var(_) | Expr::Const(_) => {}
+            Expr::Slice(slice) => {
+                self.expr(&slice.expr, within);
+                for bound in [&slice.start, &slice.stop, &slice.step]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.expr(bound, within);
+                }
+            }
+            Expr::UnaryOp(op) => self.expr(&op.expr, within),
+            Expr::BinOp(op) => {
+                self.expr(&op.left, within);
+                self.expr(&op.right, within);
+            }
+            Expr::Compare(compare) => {
+                self.expr(&compare.expr, within);
+                for op in &compare.ops {
+                    self.expr(&op.expr, within);
+                }
+            }
+            Expr::IfExpr(choice) => {
+                self.expr(&choice.test_expr, within);
+                self.expr(&choice.true_expr, within);
+                if let Some(other) = &choice.false_expr {
+                    self.expr(other, within);
+                }
+            }
+            Expr::Filter(filter) => {
+                if let Some(value) = &filter.expr {
+                    // `default` takes care of what it is applied to, except
+                    // for the way there.
+                    let excused = matches!(filter.name, "default" | "d");
+                    match (excused, chain(value)) {
+                        (true, Some(whole)) => {
+                            if within || self.is_wanted(&range_of(value.span())) {
+                                self.way_to(whole);
+                            }
+                        }
+                        (true, None) if matches!(value, Expr::Call(_)) => {}
+                        _ => self.expr(value, within),
+                    }
+                }
+                self.args(&filter.args, within);
+            }
+            Expr::Test(test) => {
+                if !matches!(test.name, "defined" | "undefined") {
+                    self.expr(&test.expr, within);
+                }
+                self.args(&test.args, within);
+            }
+            Expr::GetAttr(attr) => self.expr(&attr.expr, within),
+            Expr::GetItem(item) => {
+                self.expr(&item.expr, within);
+                self.expr(&item.subscript_expr, within);
+            }
+            Expr::Call(call) => {
+                if let Some(name) = variable_name(expr)
+                    && within
+                    && self.meter.host().variable(name).is_none()
+                {
+                    self.found = Some(Found {
+                        kind: RenderErrorKind::Variable,
+                        message: format!("the variable `{name}` is not set"),
+                        range: range_of(expr.span()),
+                    });
+                    return;
+                }
+                if let Expr::GetAttr(method) = &call.expr {
+                    self.expr(&method.expr, within);
+                }
+                self.args(&call.args, within);
+            }
+            Expr::List(list) => list.items.iter().for_each(|item| self.expr(item, within)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expr(item, within)),
+            Expr::Map(map) => {
+                map.keys.iter().for_each(|key| self.expr(key, within));
+                map.values.iter().for_each(|value| self.expr(value, within));
+            }
+        }
+    }
+
+    fn args(&mut self, args: &[CallArg<'_>], within: bool) {
+        for arg in args {
+            match arg {
+                CallArg::Pos(expr)
+                | CallArg::Kwarg(_, expr)
+                | CallArg::PosSplat(expr)
+                | CallArg::KwargSplat(expr) => self.expr(expr, within),
+            }
+        }
+    }
+
+    /// A chain whose last link may be missing.
+    fn way_to(&mut self, mut chain: Chain<'_, '_>) {
+        if chain.names.pop().is_some() {
+            self.chain(chain);
+        }
+    }
+
+    fn chain(&mut self, chain: Chain<'_, '_>) {
+        if self.found.is_some() {
+            return;
+        }
+        let Some(root) = self.ctx.get(chain.root) else {
+            let mut path = chain.root.to_owned();
+            for name in &chain.names {
+                path.push('.');
+                path.push_str(name);
+            }
+            let message = format!("`{path}` does not exist");
+            self.local.get_or_insert(Found {
+                kind: RenderErrorKind::Undefined,
+                message,
+                range: chain.range,
+            });
+            return;
+        };
+        let mut value = root.clone();
+        let mut path = chain.root.to_owned();
+        for name in chain.names {
+            let parent = value;
+            value = parent.get_attr(name).unwrap_or_default();
+            let exists = !value.is_undefined();
+            if exists {
+                path.push('.');
+                path.push_str(name);
+                continue;
+            }
+            let message = match parent.kind() {
+                ValueKind::Map => match near_key(&parent, name) {
+                    Some(near) => {
+                        format!("`{path}.{name}` does not exist, did you mean `{path}.{near}`?")
+                    }
+                    None => format!("`{path}.{name}` does not exist"),
+                },
+                kind => format!("`{path}.{name}` does not exist: `{path}` is a {kind}"),
+            };
+            self.found = Some(Found {
+                kind: RenderErrorKind::Undefined,
+                message,
+                range: chain.range,
+            });
+            return;
+        }
+    }
+}
+
+/// The name in `get_variable('name')`.
+fn variable_name<'e>(expr: &'e Expr<'_>) -> Option<&'e str> {
+    let Expr::Call(call) = expr else { return None };
+    match (&call.expr, call.args.as_slice()) {
+        (
+            Expr::Var(var),
+            [CallArg::Pos(Expr::Const(name)) | CallArg::Kwarg(_, Expr::Const(name))],
+        ) if var.id == "get_variable" => name.value.as_str(),
+        _ => None,
+    }
+}
+
+fn near_key(map: &Value, name: &str) -> Option<String> {
+    let keys: Vec<String> = match map.downcast_object_ref::<Dict>() {
+        Some(dict) => (0..MAX_KEYS)
+            .map_while(|at| dict.pair(at))
+            .filter_map(|(key, _)| key.as_str().map(str::to_owned))
+            .filter(|key| key.len() <= 64)
+            .collect(),
+        None => map
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .take(MAX_KEYS)
+            .filter_map(|key| key.as_str().map(str::to_owned))
+            .collect(),
+    };
+    nearest(name, keys.iter().map(String::as_str)).map(str::to_owned)
+}

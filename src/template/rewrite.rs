@@ -1,0 +1,512 @@
+//! Rebuilds a template's tree so that everything that allocates goes through
+//! [`operators`](super::operators).
+//!
+//! The tree must have passed [`check`](super::check): what is refused there
+//! (foreign statements, unpacked arguments, nested targets) becomes nothing
+//! here.
+
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Spanned, Stmt};
+use minijinja::machinery::{Span, ast};
+use minijinja::value::{Value, ValueKind};
+
+use super::operators as ops;
+
+/// A name that no template can spell, for values that nobody reads.
+const NOWHERE: &str = "@nowhere";
+
+/// Rebuilds a whole template.
+pub(super) fn template<'s>(template: &Stmt<'s>) -> Stmt<'s> {
+    let mut rewriter = Rewriter::default();
+    match template {
+        Stmt::Template(inner) => Stmt::Template(Spanned::new(
+            ast::Template {
+                children: rewriter.stmts(&inner.children),
+            },
+            inner.span(),
+        )),
+        _ => nothing(Span::default()),
+    }
+}
+
+/// Rebuilds an expression that stands alone.
+pub(super) fn expression<'s>(expr: &Expr<'s>) -> Expr<'s> {
+    Rewriter::default().expr(expr)
+}
+
+#[derive(Default)]
+struct Rewriter {
+    /// Whether what is printed goes into a variable (or a filter, or the value
+    /// of a macro) instead of the output.
+    captured: bool,
+    /// Whether statements may run more than once.
+    repeated: bool,
+    /// For each open loop: into how many names an item is unpacked.
+    arities: Vec<usize>,
+}
+
+fn nothing<'s>(span: Span) -> Stmt<'s> {
+    Stmt::EmitRaw(Spanned::new(ast::EmitRaw { raw: "" }, span))
+}
+
+fn constant<'s>(value: Value, span: Span) -> Expr<'s> {
+    Expr::Const(Spanned::new(ast::Const { value }, span))
+}
+
+/// A call of an operation.
+fn call<'s>(name: &'static str, first: Expr<'s>, more: Vec<Expr<'s>>, span: Span) -> Expr<'s> {
+    Expr::Filter(Spanned::new(
+        ast::Filter {
+            name,
+            expr: Some(first),
+            args: more.into_iter().map(CallArg::Pos).collect(),
+        },
+        span,
+    ))
+}
+
+/// A call of an operation that makes something of a list of values.
+fn literal<'s>(name: &'static str, items: Vec<Expr<'s>>, span: Span) -> Expr<'s> {
+    call(name, constant(Value::from(()), span), items, span)
+}
+
+/// How many names a target unpacks into, or 0 if it does not unpack.
+fn arity(target: &Expr<'_>) -> usize {
+    match target {
+        Expr::List(list) => list.items.len(),
+        _ => 0,
+    }
+}
+
+/// Whether comparing with this value takes constant time.
+fn is_cheap(expr: &Expr<'_>) -> bool {
+    matches!(expr, Expr::Const(constant) if constant.value.kind() != ValueKind::Invalid)
+}
+
+impl Rewriter {
+    fn stmts<'s>(&mut self, stmts: &[Stmt<'s>]) -> Vec<Stmt<'s>> {
+        let mut out = Vec::with_capacity(stmts.len());
+        for stmt in stmts {
+            self.stmt(stmt, &mut out);
+        }
+        out
+    }
+
+    /// Rebuilds statements of which the first runs again after the last.
+    fn body<'s>(&mut self, stmts: &[Stmt<'s>]) -> Vec<Stmt<'s>> {
+        let outer = std::mem::replace(&mut self.repeated, true);
+        let body = self.stmts(stmts);
+        self.repeated = outer;
+        body
+    }
+
+    fn capture<'s>(&mut self, stmts: &[Stmt<'s>]) -> Vec<Stmt<'s>> {
+        let outer = std::mem::replace(&mut self.captured, true);
+        let body = self.body(stmts);
+        self.captured = outer;
+        body
+    }
+
+    fn stmt<'s>(&mut self, stmt: &Stmt<'s>, out: &mut Vec<Stmt<'s>>) {
+        match stmt {
+            Stmt::EmitRaw(raw) => out.push(self.raw(raw.raw, raw.span())),
+            Stmt::EmitExpr(emit) => out.push(self.emit(&emit.expr, emit.span())),
+            Stmt::ForLoop(stmt) => {
+                let names = arity(&stmt.target);
+                let iter = self.iterated(&stmt.iter, names);
+                self.arities.push(names);
+                let rebuilt = ast::ForLoop {
+                    target: self.target(&stmt.target),
+                    iter,
+                    filter_expr: stmt.filter_expr.as_ref().map(|filter| self.expr(filter)),
+                    recursive: stmt.recursive,
+                    body: self.body(&stmt.body),
+                    else_body: self.stmts(&stmt.else_body),
+                };
+                self.arities.pop();
+                out.push(Stmt::ForLoop(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::IfCond(stmt) => {
+                let rebuilt = ast::IfCond {
+                    expr: self.expr(&stmt.expr),
+                    true_body: self.stmts(&stmt.true_body),
+                    false_body: self.stmts(&stmt.false_body),
+                };
+                out.push(Stmt::IfCond(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::WithBlock(stmt) => {
+                let rebuilt = ast::WithBlock {
+                    assignments: stmt
+                        .assignments
+                        .iter()
+                        .map(|(target, value)| {
+                            (self.target(target), self.unpacked(value, arity(target)))
+                        })
+                        .collect(),
+                    body: self.stmts(&stmt.body),
+                };
+                out.push(Stmt::WithBlock(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::Set(stmt) => {
+                let value = self.unpacked(&stmt.expr, arity(&stmt.target));
+                out.push(self.set(&stmt.target, value, stmt.span()));
+            }
+            Stmt::SetBlock(stmt) => {
+                let span = stmt.span();
+                let body = self.capture(&stmt.body);
+                let filter = stmt.filter.as_ref().map(|filter| self.expr(filter));
+                let direct = matches!(stmt.target, Expr::Var(_));
+                let target = if direct {
+                    self.target(&stmt.target)
+                } else {
+                    variable(NOWHERE, span)
+                };
+                out.push(Stmt::SetBlock(Spanned::new(
+                    ast::SetBlock {
+                        target,
+                        filter,
+                        body,
+                    },
+                    span,
+                )));
+                if !direct {
+                    out.push(self.set(&stmt.target, variable(NOWHERE, span), span));
+                }
+            }
+            Stmt::FilterBlock(stmt) => {
+                let rebuilt = ast::FilterBlock {
+                    body: self.capture(&stmt.body),
+                    filter: self.expr(&stmt.filter),
+                };
+                out.push(Stmt::FilterBlock(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::Macro(stmt) => {
+                let rebuilt = self.declared(stmt);
+                out.push(Stmt::Macro(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::CallBlock(stmt) => {
+                let declared = self.declared(&stmt.macro_decl);
+                let rebuilt = ast::CallBlock {
+                    call: self.call(&stmt.call),
+                    macro_decl: Spanned::new(declared, stmt.macro_decl.span()),
+                };
+                out.push(Stmt::CallBlock(Spanned::new(rebuilt, stmt.span())));
+            }
+            Stmt::Do(stmt) => {
+                // minijinja leaves the result of a `do` on its stack.
+                let value = Expr::Call(self.call(&stmt.call));
+                out.push(store(value, stmt.span()));
+            }
+            Stmt::Template(_)
+            | Stmt::AutoEscape(_)
+            | Stmt::Block(_)
+            | Stmt::Import(_)
+            | Stmt::FromImport(_)
+            | Stmt::Extends(_)
+            | Stmt::Include(_) => {}
+        }
+    }
+
+    /// Literal text.  Where it can be printed once only it cannot amount to
+    /// more than the source; otherwise the formatter has to see it.
+    fn raw<'s>(&mut self, raw: &'s str, span: Span) -> Stmt<'s> {
+        if self.repeated {
+            let text = constant(Value::from(raw), span);
+            self.printed(text, span)
+        } else {
+            Stmt::EmitRaw(Spanned::new(ast::EmitRaw { raw }, span))
+        }
+    }
+
+    fn emit<'s>(&mut self, expr: &Expr<'s>, span: Span) -> Stmt<'s> {
+        // `loop(…)` prints by itself.
+        let recursion = matches!(expr, Expr::Call(call)
+            if matches!(&call.expr, Expr::Var(var) if var.id == "loop"));
+        let rebuilt = self.expr(expr);
+        if recursion {
+            return Stmt::EmitExpr(Spanned::new(ast::EmitExpr { expr: rebuilt }, span));
+        }
+        // In print, an `if` without its `else` is empty text.
+        let rebuilt = match rebuilt {
+            Expr::IfExpr(choice) if choice.false_expr.is_none() && self.captured => {
+                call("default", Expr::IfExpr(choice), Vec::new(), expr.span())
+            }
+            other => other,
+        };
+        self.printed(rebuilt, span)
+    }
+
+    fn printed<'s>(&mut self, expr: Expr<'s>, span: Span) -> Stmt<'s> {
+        let expr = if self.captured {
+            let inner = expr.span();
+            call(ops::CAPTURED, expr, Vec::new(), inner)
+        } else {
+            expr
+        };
+        Stmt::EmitExpr(Spanned::new(ast::EmitExpr { expr }, span))
+    }
+
+    fn declared<'s>(&mut self, declared: &ast::Macro<'s>) -> ast::Macro<'s> {
+        // The body may be called from anywhere, by any loop.
+        let arities = std::mem::take(&mut self.arities);
+        let rebuilt = ast::Macro {
+            name: declared.name,
+            args: declared.args.iter().map(|arg| self.target(arg)).collect(),
+            defaults: declared
+                .defaults
+                .iter()
+                .map(|default| self.expr(default))
+                .collect(),
+            body: self.capture(&declared.body),
+        };
+        self.arities = arities;
+        rebuilt
+    }
+
+    fn set<'s>(&mut self, target: &Expr<'s>, value: Expr<'s>, span: Span) -> Stmt<'s> {
+        match target {
+            Expr::GetAttr(attr) => {
+                let namespace = self.expr(&attr.expr);
+                let name = constant(Value::from(attr.name), span);
+                let value = call(ops::SET_ATTR, namespace, vec![name, value], span);
+                store(value, span)
+            }
+            other => Stmt::Set(Spanned::new(
+                ast::Set {
+                    target: self.target(other),
+                    expr: value,
+                },
+                span,
+            )),
+        }
+    }
+
+    fn target<'s>(&mut self, target: &Expr<'s>) -> Expr<'s> {
+        match target {
+            Expr::Var(var) => variable(var.id, var.span()),
+            Expr::List(list) => Expr::List(Spanned::new(
+                ast::List {
+                    items: list.items.iter().map(|item| self.target(item)).collect(),
+                },
+                list.span(),
+            )),
+            other => variable(NOWHERE, other.span()),
+        }
+    }
+
+    fn iterated<'s>(&mut self, expr: &Expr<'s>, names: usize) -> Expr<'s> {
+        let names = constant(Value::from(names), expr.span());
+        call(ops::ITER, self.expr(expr), vec![names], expr.span())
+    }
+
+    fn unpacked<'s>(&mut self, expr: &Expr<'s>, names: usize) -> Expr<'s> {
+        let value = self.expr(expr);
+        if names == 0 {
+            return value;
+        }
+        let names = constant(Value::from(names), expr.span());
+        call(ops::UNPACK, value, vec![names], expr.span())
+    }
+
+    fn exprs<'s>(&mut self, exprs: &[Expr<'s>]) -> Vec<Expr<'s>> {
+        exprs.iter().map(|expr| self.expr(expr)).collect()
+    }
+
+    fn expr<'s>(&mut self, expr: &Expr<'s>) -> Expr<'s> {
+        let span = expr.span();
+        match expr {
+            Expr::Var(var) => variable(var.id, span),
+            Expr::Const(literal) => constant(literal.value.clone(), span),
+            Expr::Slice(slice) => {
+                let bounds = [&slice.start, &slice.stop, &slice.step]
+                    .map(|bound| match bound {
+                        Some(bound) => self.expr(bound),
+                        None => constant(Value::from(()), span),
+                    })
+                    .into();
+                call(ops::SLICE, self.expr(&slice.expr), bounds, span)
+            }
+            Expr::UnaryOp(op) => Expr::UnaryOp(Spanned::new(
+                ast::UnaryOp {
+                    op: match op.op {
+                        ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
+                        ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
+                    },
+                    expr: self.expr(&op.expr),
+                },
+                span,
+            )),
+            Expr::BinOp(op) => self.bin_op(op, span),
+            Expr::Compare(compare) => Expr::Compare(Spanned::new(
+                ast::Compare {
+                    expr: self.weighed(&compare.expr),
+                    ops: compare
+                        .ops
+                        .iter()
+                        .map(|op| ast::CompareOp {
+                            op: op.op,
+                            expr: self.weighed(&op.expr),
+                        })
+                        .collect(),
+                },
+                span,
+            )),
+            Expr::IfExpr(choice) => Expr::IfExpr(Spanned::new(
+                ast::IfExpr {
+                    test_expr: self.expr(&choice.test_expr),
+                    true_expr: self.expr(&choice.true_expr),
+                    false_expr: choice.false_expr.as_ref().map(|other| self.expr(other)),
+                },
+                span,
+            )),
+            Expr::Filter(filter) => Expr::Filter(Spanned::new(
+                ast::Filter {
+                    name: filter.name,
+                    expr: filter.expr.as_ref().map(|expr| self.expr(expr)),
+                    args: self.args(&filter.args),
+                },
+                span,
+            )),
+            Expr::Test(test) => Expr::Test(Spanned::new(
+                ast::Test {
+                    name: test.name,
+                    expr: self.expr(&test.expr),
+                    args: self.args(&test.args),
+                },
+                span,
+            )),
+            Expr::GetAttr(attr) => Expr::GetAttr(Spanned::new(
+                ast::GetAttr {
+                    expr: self.expr(&attr.expr),
+                    name: attr.name,
+                },
+                span,
+            )),
+            Expr::GetItem(item) => {
+                let key = self.expr(&item.subscript_expr);
+                call(ops::ITEM, self.expr(&item.expr), vec![key], span)
+            }
+            Expr::Call(inner) => Expr::Call(self.call(inner)),
+            Expr::List(list) => literal(ops::LIST, self.exprs(&list.items), span),
+            Expr::Tuple(tuple) => literal(ops::TUPLE, self.exprs(&tuple.items), span),
+            Expr::Map(map) => {
+                let pairs = map
+                    .keys
+                    .iter()
+                    .zip(&map.values)
+                    .flat_map(|(key, value)| [key, value])
+                    .map(|expr| self.expr(expr))
+                    .collect();
+                literal(ops::MAP, pairs, span)
+            }
+        }
+    }
+
+    fn bin_op<'s>(&mut self, op: &ast::BinOp<'s>, span: Span) -> Expr<'s> {
+        let operation = match op.op {
+            BinOpKind::Concat => {
+                let mut parts = Vec::new();
+                self.concatenated(op, &mut parts);
+                let first = parts.remove(0);
+                return call(ops::CONCAT, first, parts, span);
+            }
+            BinOpKind::Add => ops::ADD,
+            BinOpKind::Mul => ops::MUL,
+            BinOpKind::In => ops::IN,
+            other => {
+                let compares = matches!(
+                    other,
+                    BinOpKind::Eq
+                        | BinOpKind::Ne
+                        | BinOpKind::Lt
+                        | BinOpKind::Lte
+                        | BinOpKind::Gt
+                        | BinOpKind::Gte
+                );
+                // Comparing with a literal looks at one level only.
+                let (left, right) = if compares && !is_cheap(&op.left) && !is_cheap(&op.right) {
+                    (self.weighed(&op.left), self.weighed(&op.right))
+                } else {
+                    (self.expr(&op.left), self.expr(&op.right))
+                };
+                return Expr::BinOp(Spanned::new(
+                    ast::BinOp {
+                        op: other,
+                        left,
+                        right,
+                    },
+                    span,
+                ));
+            }
+        };
+        let left = self.expr(&op.left);
+        let right = self.expr(&op.right);
+        call(operation, left, vec![right], span)
+    }
+
+    /// The parts of `a ~ b ~ c`: joining them in one go is linear.
+    fn concatenated<'s>(&mut self, op: &ast::BinOp<'s>, parts: &mut Vec<Expr<'s>>) {
+        match &op.left {
+            Expr::BinOp(left) if matches!(left.op, BinOpKind::Concat) => {
+                self.concatenated(left, parts);
+            }
+            left => parts.push(self.expr(left)),
+        }
+        parts.push(self.expr(&op.right));
+    }
+
+    fn weighed<'s>(&mut self, expr: &Expr<'s>) -> Expr<'s> {
+        if is_cheap(expr) {
+            return self.expr(expr);
+        }
+        call(ops::WEIGH, self.expr(expr), Vec::new(), expr.span())
+    }
+
+    fn args<'s>(&mut self, args: &[CallArg<'s>]) -> Vec<CallArg<'s>> {
+        args.iter()
+            .filter_map(|arg| match arg {
+                CallArg::Pos(expr) => Some(CallArg::Pos(self.expr(expr))),
+                CallArg::Kwarg(name, expr) => Some(CallArg::Kwarg(name, self.expr(expr))),
+                CallArg::PosSplat(_) | CallArg::KwargSplat(_) => None,
+            })
+            .collect()
+    }
+
+    fn call<'s>(&mut self, inner: &Spanned<ast::Call<'s>>) -> Spanned<ast::Call<'s>> {
+        let on_loop = |expr: &Expr<'_>| matches!(expr, Expr::Var(var) if var.id == "loop");
+        let args = match (&inner.expr, inner.args.as_slice()) {
+            // The next round of a recursive loop iterates over the argument.
+            (callee, [CallArg::Pos(arg)]) if on_loop(callee) => {
+                let names = self.arities.last().copied().unwrap_or(0);
+                vec![CallArg::Pos(self.iterated(arg, names))]
+            }
+            // `loop.changed(…)` compares.
+            (Expr::GetAttr(attr), args) if on_loop(&attr.expr) => args
+                .iter()
+                .filter_map(|arg| match arg {
+                    CallArg::Pos(expr) => Some(CallArg::Pos(self.weighed(expr))),
+                    _ => None,
+                })
+                .collect(),
+            (_, args) => self.args(args),
+        };
+        let expr = match &inner.expr {
+            Expr::Var(var) => variable(var.id, var.span()),
+            other => self.expr(other),
+        };
+        Spanned::new(ast::Call { expr, args }, inner.span())
+    }
+}
+
+fn variable<'s>(id: &'s str, span: Span) -> Expr<'s> {
+    Expr::Var(Spanned::new(ast::Var { id }, span))
+}
+
+fn store<'s>(value: Expr<'s>, span: Span) -> Stmt<'s> {
+    Stmt::Set(Spanned::new(
+        ast::Set {
+            target: variable(NOWHERE, span),
+            expr: value,
+        },
+        span,
+    ))
+}

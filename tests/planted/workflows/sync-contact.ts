@@ -1,0 +1,1 @@
+export default async (ctx) => ({ ok: true, email: ctx.input.email });
