@@ -3,6 +3,7 @@
 //! Every check sees the whole catalog and reports all that it finds. The checks of one definition run side by side with
 //! those of the others; those of the catalog as a whole run after them.
 
+mod connections;
 mod connectors;
 mod credentials;
 mod cycles;
@@ -33,10 +34,11 @@ pub fn check(catalog: &Catalog) -> Vec<Finding> {
         settings::check(entry, &settings, out);
         credentials::check(entry, out);
         schemas::check(entry, out);
+        connections::check(catalog, entry, out);
         connectors::check(entry, out);
         entities::check(catalog, entry, out);
         steps::check(entry, out);
-        tests::check(entry, out);
+        tests::check(catalog, entry, out);
         widgets::check(entry, out);
         triggers::check(catalog, entry, out);
         workflows::check(entry, out);
@@ -44,6 +46,7 @@ pub fn check(catalog: &Catalog) -> Vec<Finding> {
     };
     let mut findings: Vec<Finding> = catalog.entries.par_iter().flat_map_iter(of_entry).collect();
     settings::check_catalog(catalog, &mut findings);
+    settings::unused(catalog, &mut findings);
     cycles::check(catalog, &mut findings);
     findings
 }

@@ -3,6 +3,7 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod definition;
+pub mod connector;
 pub mod net;
 pub mod reconcile;
 pub mod source;

@@ -8,8 +8,8 @@
 //!
 //! # How a template is run
 //!
-//! 1. [`shape`](self) — a token scan refuses sources that are too large or too
-//!    deeply nested for a recursive parser.
+//! 1. A token scan refuses sources that are too large or too deeply nested for
+//!    a recursive parser.
 //! 2. minijinja parses the source; [`analyse`] reports everything that stands
 //!    wrong in it.
 //! 3. The syntax tree is rewritten: every operation that can allocate (or that
@@ -32,6 +32,9 @@
 //! Reading something that does not exist is an error that names the path.
 //! List and map literals are mutable (`append`, `update`, …) as in Python;
 //! values that come from outside are not.
+//!
+//! What a template may read and call depends on its [`Site`]; that is for
+//! [`analyse`] to check, [`Template::compile`] looks at the dialect only.
 //!
 //! A template that is exactly one `{{ expression }}` keeps its type in
 //! [`Template::render_value`].

@@ -50,6 +50,13 @@ fn read(file: &File, limits: &ReadLimits) -> Read {
     let source = Arc::new(source);
     let (documents, found) = text::parse(&source, limits);
     findings.extend(found);
+    if documents.is_empty() && findings.is_empty() {
+        let start = Range::default().within(crate::text::SourceId::UNKNOWN);
+        findings.push(
+            Finding::new(&codes::EMPTY, start, "this file holds no definition")
+                .help("remove it, or write a document that starts with `apiVersion`"),
+        );
+    }
     let name = file.path.rsplit('/').next().unwrap_or(&file.path);
     let mut entries = Vec::new();
     for document in documents {

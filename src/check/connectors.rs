@@ -13,6 +13,7 @@ use crate::template::{Site, analyse};
 use crate::text::{Finding, codes};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+    urls(entry, findings);
     let Some(Spec::Connector(spec)) = entry.spec() else { return };
     auth(entry, spec, findings);
     identity(entry, "/spec/defaults", &spec.defaults.headers, &spec.defaults.query, findings);
@@ -29,6 +30,15 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
         grpc(entry, spec, action, &base, findings);
     }
     base_url(entry, spec, findings);
+}
+
+/// URLs are looked at wherever they stand, also in definitions whose other fields have mistakes.
+fn urls(entry: &Entry, findings: &mut Vec<Finding>) {
+    for template in entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.site)) {
+        if let Some(text) = entry.node(&template.pointer).and_then(|node| node.as_str()) {
+            literal_url(entry, text, &template.pointer, findings);
+        }
+    }
 }
 
 fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, findings: &mut Vec<Finding>) {
@@ -50,11 +60,6 @@ fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, finding
     }
     identity(entry, base, &request.headers, &request.query, findings);
     path_params(entry, request, base, findings);
-    for (field, value) in [("url", &request.url), ("path", &request.path)] {
-        if let Some(text) = value {
-            literal_url(entry, text, &format!("{base}/{field}"), findings);
-        }
-    }
 }
 
 /// Characters that a URL cannot hold outside of templates.
@@ -100,7 +105,6 @@ fn is_loopback(url: &str) -> bool {
 
 fn base_url(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
     if let Some(text) = &spec.base_url {
-        literal_url(entry, text, "/spec/baseUrl", findings);
         let after = text.rsplit("}}").next().unwrap_or(text);
         if after.contains(['?', '#']) {
             findings.push(

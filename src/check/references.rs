@@ -25,7 +25,11 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
             }
             Resolution::Missing { what, candidates } => {
                 let file = matches!(reference.to, RefKind::File | RefKind::Folder);
-                let code = if file { &codes::UNKNOWN_FILE } else { &codes::UNKNOWN_REFERENCE };
+                let code = match reference.to {
+                    RefKind::File | RefKind::Folder => &codes::UNKNOWN_FILE,
+                    RefKind::LocalAuthMethod if reference.pointer == "/spec/auth/default" => &codes::AUTH_DEFAULT,
+                    _ => &codes::UNKNOWN_REFERENCE,
+                };
                 let help = match nearest(&reference.name, candidates.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None if candidates.is_empty() && file => "create it, or correct the path".into(),

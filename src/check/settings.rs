@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Catalog, Entry};
 use crate::definition::Kind;
 use crate::definition::shape::{RefKind, nearest};
+use crate::template::{Site, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
 /// What is provided, and where.
@@ -135,6 +136,32 @@ pub(super) fn check_catalog(catalog: &Catalog, findings: &mut Vec<Finding>) {
                     )
                     .also(other.key_span(&format!("/spec/secrets/{}", variable.key.name)), "the secret")
                     .help("rename one of them"),
+                );
+            }
+        }
+    }
+}
+
+/// Secrets that nothing reads: most often a name that was changed in one place only.
+pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    for entry in &catalog.entries {
+        let references = entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret);
+        used.extend(references.map(|reference| reference.name.clone()));
+        for template in &entry.facts.templates {
+            let text = entry.node(&template.pointer).and_then(Node::as_str).unwrap_or_default();
+            if text.contains("get_secret") {
+                used.extend(analyse(text, Site::Auth, false).secrets.into_iter().map(|secret| secret.name));
+            }
+        }
+    }
+    for entry in catalog.of_kind(Kind::Environment) {
+        for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
+            if !used.contains(&*secret.key.name) {
+                let message = format!("nothing uses the secret `{}`", secret.key.name);
+                findings.push(
+                    Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
+                        .help("remove it, or name it in a Workflow's `secrets` where code reads it"),
                 );
             }
         }

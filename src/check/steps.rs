@@ -10,12 +10,12 @@ use crate::text::{Finding, Node, codes};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.id.kind {
-        Kind::Workflow => of_list(entry, "/spec/steps", &BTreeSet::new(), findings),
+        Kind::Workflow => of_list(entry, "/spec/steps", &BTreeSet::new(), false, findings),
         Kind::Connector => {
             for action in entry.node("/spec/actions").map_or(&[][..], Node::entries) {
                 let pointer = format!("/spec/actions/{}/steps", action.key.name);
                 if action.value.get("steps").is_some() {
-                    of_list(entry, &pointer, &BTreeSet::new(), findings);
+                    of_list(entry, &pointer, &BTreeSet::new(), false, findings);
                 }
             }
         }
@@ -24,20 +24,21 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
 }
 
 /// Steps in order; `before` are those that have run when the first one starts.
-fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, findings: &mut Vec<Finding>) {
+fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: bool, findings: &mut Vec<Finding>) {
     let steps = entry.node(pointer).map_or(&[][..], Node::items);
     let later: Vec<&str> = steps.iter().filter_map(|step| step.get("name")?.as_str()).collect();
     let mut done = before.clone();
     for (at, step) in steps.iter().enumerate() {
         let base = format!("{pointer}/{at}");
-        reads(entry, &base, &done, &later, findings);
+        reads(entry, &base, &done, &later, in_loop, findings);
         let inner = [format!("{base}/loop/steps")].into_iter();
         let cases = step.get("switch").map_or(&[][..], Node::items);
         let inner = inner.chain((0..cases.len()).map(|case| format!("{base}/switch/{case}/steps")));
         let branches = step.get("parallel").map_or(&[][..], Node::entries);
         let inner = inner.chain(branches.iter().map(|branch| format!("{base}/parallel/{}", branch.key.name)));
         for pointer in inner {
-            of_list(entry, &pointer, &done, findings);
+            let in_loop = in_loop || pointer.ends_with("/loop/steps");
+            of_list(entry, &pointer, &done, in_loop, findings);
         }
         let Some(name) = step.get("name").and_then(Node::as_str) else { continue };
         if !done.insert(name.to_owned()) {
@@ -49,7 +50,7 @@ fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, findings: &m
 }
 
 /// Templates of one step, not of those inside it, that read a result which is not there yet.
-fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], findings: &mut Vec<Finding>) {
+fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], in_loop: bool, findings: &mut Vec<Finding>) {
     let inner = ["/loop/steps", "/switch/", "/parallel/"];
     for template in &entry.facts.templates {
         let Some(rest) = template.pointer.strip_prefix(base).filter(|rest| rest.starts_with('/')) else { continue };
@@ -59,6 +60,14 @@ fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], fin
         let Some(node) = entry.node(&template.pointer) else { continue };
         let text = node.as_str().unwrap_or_default();
         for read in &analyse(text, Site::Step, false).reads {
+            if let root @ ("item" | "index") = read.split('.').next().unwrap_or(read)
+                && !in_loop
+            {
+                let at = text.find(root).unwrap_or(0);
+                let span = entry.span(node.locate(entry.text(), at..at + root.len()));
+                let message = format!("`{root}` is only there inside a loop");
+                findings.push(Finding::new(&codes::TEMPLATE_NOT_HERE, span, message).help("move the step into `loop.steps`"));
+            }
             let Some(name) = read.strip_prefix("steps.").and_then(|rest| rest.split('.').next()) else { continue };
             if done.contains(name) {
                 continue;

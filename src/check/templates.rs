@@ -3,7 +3,7 @@
 use super::settings::Settings;
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::shape::{Format, TemplateUse, nearest};
+use crate::definition::shape::{Format, TemplateUse, listed, nearest};
 use crate::template::{Analysis, Problem, ProblemKind, Site, analyse};
 use crate::text::{Code, Finding, Node, Span, codes};
 
@@ -93,31 +93,54 @@ fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findin
     }
 }
 
-/// Fields of `input` and `pathParams` that a template reads and nothing declares.
+/// Fields that a template reads and nothing declares: of the input, and of a form.
 fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis, findings: &mut Vec<Finding>) {
-    let Some(owner) = owner(entry, template) else { return };
     for path in &analysis.reads {
         let mut parts = path.split('.');
-        let (declared, what) = match parts.next() {
-            Some("input") => match properties(entry, &format!("{owner}/input")) {
-                Some(names) => (names, "input schema"),
-                None => continue,
-            },
-            _ => continue,
+        let missing = match parts.next() {
+            Some("input") => owner(entry, template).and_then(|owner| {
+                let schema = entry.node(&format!("{owner}/input"))?;
+                undeclared(schema, parts).map(|(field, declared)| (field, declared, "the input schema has"))
+            }),
+            Some("form") => form_fields(entry, template).and_then(|declared| {
+                let field = parts.next().filter(|field| !declared.iter().any(|name| name == field))?;
+                Some((field, declared, "the form has"))
+            }),
+            _ => None,
         };
-        let Some(field) = parts.next().filter(|field| !METHODS.contains(field)) else { continue };
-        if declared.iter().any(|name| name == field) {
-            continue;
-        }
-        let help = match nearest(field, declared.iter().map(String::as_str)) {
+        let Some((field, declared, who)) = missing else { continue };
+        let help = match nearest(field, declared.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("add `{field}` to the schema's `properties`"),
+            None => format!("it has {}; correct the name, or declare it", listed(&declared)),
         };
         let text = node.as_str().unwrap_or_default();
         let range = text.find(field).map_or(0..text.len(), |at| at..at + field.len());
-        let message = format!("the {what} has no `{field}`");
+        let message = format!("{who} no `{field}`");
         findings.push(Finding::new(&codes::TEMPLATE_INPUT, Place { entry, node }.span(range), message).help(help));
     }
+}
+
+/// The first part of a path that a schema does not declare, with what it declares there.
+fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) -> Option<(&'p str, Vec<&'a str>)> {
+    let mut schema = schema;
+    for part in parts {
+        let declared = properties(schema)?;
+        if METHODS.contains(&part) {
+            return None;
+        }
+        if !declared.contains(&part) {
+            return Some((part, declared));
+        }
+        schema = schema.get("properties")?.get(part)?;
+    }
+    None
+}
+
+/// Names of the fields of the form that a template stands in.
+fn form_fields<'a>(entry: &'a Entry, template: &TemplateUse) -> Option<Vec<&'a str>> {
+    let form = template.pointer.strip_prefix("/spec/forms/")?.split('/').next()?;
+    let fields = entry.node(&format!("/spec/forms/{form}/fields"))?;
+    Some(fields.items().iter().filter_map(|field| field.get("name")?.as_str()).collect())
 }
 
 /// Methods that templates call on a map.
@@ -135,18 +158,17 @@ fn owner(entry: &Entry, template: &TemplateUse) -> Option<String> {
     }
 }
 
-/// Names that a schema declares; `None` where there is none, or it lets others through on purpose.
-fn properties(entry: &Entry, pointer: &str) -> Option<Vec<String>> {
-    let schema = entry.node(pointer)?;
+/// Names that a schema declares; `None` where it has none, or lets others through on purpose.
+fn properties(schema: &Node) -> Option<Vec<&str>> {
     let open = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "propertyNames"];
     let open = open.iter().any(|keyword| schema.get(keyword).is_some());
     let additional = schema.get("additionalProperties");
     let additional = additional.is_some_and(|value| !matches!(value.kind, crate::text::Kind::Bool(false)));
-    let properties = schema.get("properties");
-    if open || additional || properties.is_none() {
+    let properties = schema.get("properties")?;
+    if open || additional {
         return None;
     }
-    Some(properties?.entries().iter().map(|entry| entry.key.name.to_string()).collect())
+    Some(properties.entries().iter().map(|entry| &*entry.key.name).collect())
 }
 
 /// Braces in text that is never rendered.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::Entry;
-use crate::definition::Spec;
+use crate::catalog::{Catalog, Entry};
+use crate::definition::{Kind, Spec};
 use crate::definition::action::{Action, ActionTest};
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::text::{Code, Finding, codes};
 
-pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
         Some(Spec::Connector(spec)) => {
             let entities = entity_schemas(&spec.entities);
@@ -26,6 +26,9 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
             let output = compiled(spec.output.as_ref(), &Map::new(), !spec.tests.is_empty());
             for (at, test) in spec.tests.iter().enumerate() {
                 let pointer = format!("/spec/tests/{at}");
+                for action in test.actions.keys() {
+                    answered(catalog, entry, action, &format!("{pointer}/actions"), findings);
+                }
                 let value = test.input.clone().unwrap_or_else(|| json!({}));
                 if test.expect_error.is_none() {
                     fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
@@ -70,6 +73,18 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
                 findings.push(Finding::new(&codes::TEST_INPUT, span, message).help("declare it in `pathParams`"));
             }
         }
+    }
+}
+
+/// An action that a test answers for.
+fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findings: &mut Vec<Finding>) {
+    let found = action.split_once('/').and_then(|(connector, name)| {
+        catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name)
+    });
+    if found.is_none() {
+        let span = entry.key_span(&format!("{pointer}/{}", action.replace('~', "~0").replace('/', "~1")));
+        let message = format!("there is no action `{action}`");
+        findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help("write it as `connector/action`"));
     }
 }
 

@@ -209,6 +209,20 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
             report(&format!("{base}/default"), "the default is not one of the options".into(), "name one of them".into());
         }
     }
+    if let Some(default) = &field.default {
+        let fits = match kind {
+            FormFieldType::Checkbox => default.is_boolean(),
+            Number => default.is_number(),
+            MultiSelect | Files => default.is_array(),
+            Mapping => default.is_object(),
+            Select => !default.is_array() && !default.is_object(),
+            _ => default.is_string(),
+        };
+        if !fits {
+            let message = format!("the default does not fit the type {kind:?}");
+            report(&format!("{base}/default"), message, "correct the default, or the type".into());
+        }
+    }
     if let Some(rules) = &field.validation {
         let base = format!("{base}/validation");
         let backwards = |low: Option<f64>, high: Option<f64>| matches!((low, high), (Some(low), Some(high)) if low > high);

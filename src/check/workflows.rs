@@ -10,6 +10,7 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
         Some(Spec::Workflow(spec)) => {
             tier(entry, spec, findings);
+            waiting(entry, spec, findings);
             if let Some(policy) = &spec.retry {
                 retry(entry, policy, "/spec/retry", findings);
             }
@@ -59,6 +60,25 @@ fn tier(entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
             let span = entry.key_span("/spec/retry");
             findings.push(Finding::new(&codes::TIER, span, message).help("use a shorter `initialInterval`"));
         }
+    }
+}
+
+/// Steps that take longer than anybody waits.
+fn waiting(entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
+    if spec.tier != Tier::Instant {
+        return;
+    }
+    for (at, step) in spec.steps.iter().flatten().enumerate() {
+        let field = if step.approval.is_some() {
+            "approval"
+        } else if step.wait.is_some_and(|wait| wait > Duration::seconds(60)) {
+            "wait"
+        } else {
+            continue;
+        };
+        let message = format!("a caller waits for an Instant workflow, and step `{}` waits too", step.name);
+        let span = entry.key_span(&format!("/spec/steps/{at}/{field}"));
+        findings.push(Finding::new(&codes::TIER, span, message).help("use `tier: Standard` or `tier: Long`"));
     }
 }
 

@@ -369,6 +369,10 @@ pub struct Response {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(range(min = 100, max = 599)))]
     pub success: Vec<u16>,
+    /// What else a success needs, for applications that answer 200 to everything: a template that renders to true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-template" = "response"))]
+    pub success_when: Option<String>,
 }
 
 /// How to get the next page: exactly one of `cursor`, `offset`, `page`, `link`.

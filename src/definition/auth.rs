@@ -19,7 +19,7 @@ pub struct Auth {
     #[serde(default)]
     pub allow_switching: bool,
     /// The methods by name.
-    #[schemars(length(min = 1, max = 16), extend("x-evenkeel-keys" = "name"))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16, "x-evenkeel-keys" = "name"))]
     pub methods: BTreeMap<String, AuthMethod>,
 }
 
@@ -163,6 +163,13 @@ pub struct OAuth2 {
     /// How long a refresh token lives, where the application does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token_lifetime: Option<Duration>,
+    /// The header that carries the access token; `Authorization` unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-type" = "header"))]
+    pub header: Option<String>,
+    /// Text before the access token; `Bearer ` for `Authorization`, nothing for another header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
     /// The assertion of the `JwtBearer` grant (RFC 7523).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assertion: Option<Jwt>,
@@ -241,7 +248,7 @@ pub enum Algorithm {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomAuth {
     /// What the user fills in, by name; templates read it as `credentials.name`.
-    #[schemars(length(min = 1, max = 64), extend("x-evenkeel-keys" = "identifier"))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 64, "x-evenkeel-keys" = "identifier"))]
     pub fields: BTreeMap<String, CredentialField>,
     /// Headers made from the fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

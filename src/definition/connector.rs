@@ -64,7 +64,7 @@ pub struct ConnectorSpec {
     pub rate_limit: Option<RateLimit>,
     /// What can be done, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 1000), extend("x-evenkeel-keys" = "name"))]
+    #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
     pub actions: BTreeMap<String, Action>,
     /// The application's records and how their fields map to the canonical entities, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

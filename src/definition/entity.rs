@@ -25,7 +25,7 @@ pub struct ConnectorEntity {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Fields by their name in the application.
-    #[schemars(length(min = 1, max = 1000))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1000))]
     pub fields: BTreeMap<String, ConnectorField>,
 }
 
@@ -203,7 +203,7 @@ pub struct EntitySpec {
     #[schemars(regex(pattern = "^[A-Z][A-Za-z0-9]{0,62}$"))]
     pub canonical_name: Option<String>,
     /// Further fields by name.
-    #[schemars(length(min = 1, max = 1000), extend("x-evenkeel-keys" = "identifier"))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1000, "x-evenkeel-keys" = "identifier"))]
     pub fields: BTreeMap<String, CanonicalField>,
 }
 

@@ -238,6 +238,7 @@ pub type Filter = BTreeMap<String, Condition>;
 /// A value that the field must equal, or a map of operators that must all hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(extend("x-evenkeel-code" = "EK0606"))]
 pub enum Condition {
     /// Operators.
     Operators(Operators),

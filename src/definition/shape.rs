@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Kind;
-use crate::text::Range;
+use crate::text::{Code, Range};
 
 pub use format::Format;
 pub use walk::check;
@@ -38,6 +38,8 @@ pub(super) struct Shape {
     pub(super) reference: Option<RefKind>,
     pub(super) site: Option<&'static str>,
     pub(super) format: Option<Format>,
+    /// The code of mistakes in a value whose shape says more than its type, such as a filter.
+    pub(super) code: Option<&'static Code>,
     /// Shortest and longest duration in milliseconds.
     pub(super) duration: (Option<u64>, Option<u64>),
 }

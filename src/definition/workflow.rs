@@ -216,7 +216,7 @@ pub struct Step {
     pub each: Option<Loop>,
     /// Branches that run side by side, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
     pub parallel: Option<BTreeMap<String, Vec<Step>>>,
     /// The first case whose condition holds.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,8 @@
 //! The walk over a template's tree that finds what is wrong in it.
 
+mod calls;
+mod chain;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
@@ -9,7 +12,9 @@ use minijinja::value::{Value, ValueKind};
 use super::analyse::Use;
 use super::shape::range_of;
 use super::site::{attributes, is_root, nearest};
-use super::{Problem, ProblemKind, Site, filters, functions, predicates};
+use super::{Problem, ProblemKind, Site, functions, predicates};
+
+pub(super) use chain::{Chain, chain};
 
 /// What the walk finds.
 #[derive(Default)]
@@ -33,45 +38,6 @@ pub(super) fn check(template: &Stmt<'_>, site: Option<Site>) -> Findings {
     checker.note_names(std::slice::from_ref(template));
     checker.stmt(template);
     checker.found
-}
-
-/// The root and the names of `root.name['name']…`, with the bytes it covers.
-pub(super) struct Chain<'t, 's> {
-    pub root: &'s str,
-    pub names: Vec<&'t str>,
-    pub range: Range<usize>,
-}
-
-/// Reads an expression as a chain of names.
-pub(super) fn chain<'t, 's>(expr: &'t Expr<'s>) -> Option<Chain<'t, 's>> {
-    let mut names = Vec::new();
-    let end = range_of(expr.span()).end;
-    let mut at = expr;
-    loop {
-        match at {
-            Expr::Var(var) => {
-                names.reverse();
-                let start = range_of(var.span()).start;
-                return Some(Chain {
-                    root: var.id,
-                    names,
-                    range: start..end.max(start),
-                });
-            }
-            Expr::GetAttr(attr) => {
-                names.push(attr.name);
-                at = &attr.expr;
-            }
-            Expr::GetItem(item) => match &item.subscript_expr {
-                Expr::Const(key) => {
-                    names.push(key.value.as_str()?);
-                    at = &item.expr;
-                }
-                _ => return None,
-            },
-            _ => return None,
-        }
-    }
 }
 
 struct Checker<'s> {
@@ -320,245 +286,6 @@ impl<'s> Checker<'s> {
                 map.keys.iter().for_each(|key| self.expr(key));
                 map.values.iter().for_each(|value| self.expr(value));
             }
-        }
-    }
-
-    fn filter(&mut self, filter: &ast::Spanned<ast::Filter<'s>>) {
-        if let Some(expr) = &filter.expr {
-            let (secrets, variables) = (self.found.secrets.len(), self.found.variables.len());
-            self.expr(expr);
-            let direct = matches!(expr, Expr::Call(_)) && matches!(filter.name, "default" | "d");
-            if direct {
-                // The call itself is noted last, after its arguments.
-                if let Some(last) = self
-                    .found
-                    .secrets
-                    .get_mut(secrets..)
-                    .and_then(<[_]>::last_mut)
-                {
-                    last.has_default = true;
-                }
-                if let Some(last) = self
-                    .found
-                    .variables
-                    .get_mut(variables..)
-                    .and_then(<[_]>::last_mut)
-                {
-                    last.has_default = true;
-                }
-            }
-        }
-        self.args(&filter.args);
-        if !filters::exists(filter.name) {
-            let help = suggestion(nearest(filter.name, filters::names()));
-            let start = range_of(filter.span()).start;
-            self.problem(
-                ProblemKind::UnknownFilter,
-                format!("there is no filter `{}`", filter.name),
-                start..start + filter.name.len(),
-                help,
-            );
-        }
-    }
-
-    fn args(&mut self, args: &[ast::CallArg<'s>]) {
-        for arg in args {
-            match arg {
-                ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr) => self.expr(expr),
-                ast::CallArg::PosSplat(expr) | ast::CallArg::KwargSplat(expr) => self.forbid(
-                    "arguments cannot be unpacked with `*` or `**`",
-                    range_of(expr.span()),
-                ),
-            }
-        }
-    }
-
-    fn call(&mut self, call: &ast::Spanned<ast::Call<'s>>) {
-        self.args(&call.args);
-        match &call.expr {
-            Expr::Var(var) => self.function(var, call),
-            Expr::GetAttr(attr) => match &attr.expr {
-                Expr::Var(var) if var.id == "loop" => self.loop_method(attr.name, call),
-                Expr::Var(var) if var.id == "self" => {
-                    self.forbid("`self` cannot be used here", range_of(var.span()));
-                }
-                object => self.expr(object),
-            },
-            other => self.expr(other),
-        }
-    }
-
-    fn loop_method(&mut self, name: &str, call: &ast::Spanned<ast::Call<'s>>) {
-        let range = range_of(call.span());
-        if self.in_loop == 0 {
-            self.forbid("`loop` can only be used in a loop", range);
-        } else if !matches!(name, "cycle" | "changed") {
-            let help = suggestion(nearest(name, ["cycle", "changed"]));
-            self.problem(
-                ProblemKind::UnknownFunction,
-                format!("`loop` has no method `{name}`"),
-                range,
-                help,
-            );
-        } else if call.args.is_empty()
-            || call
-                .args
-                .iter()
-                .any(|arg| !matches!(arg, ast::CallArg::Pos(_)))
-        {
-            self.problem(
-                ProblemKind::BadArguments,
-                format!("`loop.{name}` takes one value or more"),
-                range,
-                None,
-            );
-        }
-    }
-
-    fn function(&mut self, var: &ast::Spanned<ast::Var<'s>>, call: &ast::Spanned<ast::Call<'s>>) {
-        let (name, range) = (var.id, range_of(var.span()));
-        if name == "loop" {
-            if self.in_loop == 0 {
-                self.forbid("`loop` can only be used in a loop", range);
-            } else if !matches!(call.args.as_slice(), [ast::CallArg::Pos(_)]) {
-                self.problem(
-                    ProblemKind::BadArguments,
-                    "`loop` takes one value",
-                    range,
-                    None,
-                );
-            }
-            return;
-        }
-        if matches!(name, "super" | "self") {
-            return self.forbid(&format!("`{name}` cannot be used here"), range);
-        }
-        if self.is_local(name) {
-            return;
-        }
-        let Some(function) = functions::find(name) else {
-            let known = functions::FUNCTIONS.iter().map(|function| function.name);
-            let help = if filters::exists(name) {
-                Some(format!("`{name}` is a filter: write `value | {name}`"))
-            } else {
-                suggestion(nearest(name, known))
-            };
-            return self.problem(
-                ProblemKind::UnknownFunction,
-                format!("there is no function `{name}`"),
-                range,
-                help,
-            );
-        };
-        if let Some(site) = self.site
-            && !site.may_call(name)
-        {
-            if name == "get_secret" {
-                self.problem(
-                    ProblemKind::SecretNotAllowed,
-                    "a secret cannot be used here",
-                    range_of(call.span()),
-                    Some("secrets may be used in headers, query and auth only".to_owned()),
-                );
-            } else {
-                let mut here: Vec<_> = site.functions().to_vec();
-                here.extend(["range", "dict", "namespace"]);
-                self.problem(
-                    ProblemKind::NotHere,
-                    format!("`{name}` cannot be called here"),
-                    range.clone(),
-                    Some(format!("available here: {}", here.join(", "))),
-                );
-            }
-        }
-        self.signature(function, call);
-        if matches!(name, "get_secret" | "get_variable") {
-            self.named(name, call);
-        }
-    }
-
-    fn signature(&mut self, function: &functions::Function, call: &ast::Spanned<ast::Call<'s>>) {
-        let mut given = vec![false; function.parameters.len()];
-        let mut position = 0;
-        let mut wrong = None;
-        for arg in &call.args {
-            match arg {
-                ast::CallArg::Pos(_) => {
-                    match given.get_mut(position) {
-                        Some(slot) => *slot = true,
-                        None => wrong = Some("it takes fewer arguments".to_owned()),
-                    }
-                    position += 1;
-                }
-                ast::CallArg::Kwarg(name, _) => {
-                    match function.parameters.iter().position(|known| known == name) {
-                        Some(at) if given.get(at) == Some(&false) => given[at] = true,
-                        Some(_) if !function.open => {
-                            wrong = Some(format!("the argument `{name}` is given twice"));
-                        }
-                        None if !function.open => {
-                            wrong = Some(format!("it has no argument `{name}`"));
-                        }
-                        _ => {}
-                    }
-                }
-                // Reported already.
-                ast::CallArg::PosSplat(_) | ast::CallArg::KwargSplat(_) => return,
-            }
-        }
-        if wrong.is_none()
-            && let Some(at) = given
-                .iter()
-                .take(function.required)
-                .position(|given| !given)
-        {
-            wrong = Some(format!(
-                "the argument `{}` is missing",
-                function.parameters[at]
-            ));
-        }
-        if let Some(wrong) = wrong {
-            let (required, optional) = function.parameters.split_at(function.required);
-            let parameters: Vec<_> = required
-                .iter()
-                .map(|name| (*name).to_owned())
-                .chain(optional.iter().map(|name| format!("{name}=…")))
-                .collect();
-            self.problem(
-                ProblemKind::BadArguments,
-                format!("`{}`: {wrong}", function.name),
-                range_of(call.span()),
-                Some(format!("{}({})", function.name, parameters.join(", "))),
-            );
-        }
-    }
-
-    /// A call that must name a secret or a variable literally: what a template
-    /// depends on has to be known before it runs.
-    fn named(&mut self, function: &str, call: &ast::Spanned<ast::Call<'s>>) {
-        let name = match call.args.first() {
-            Some(ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr)) => expr,
-            _ => return,
-        };
-        match name {
-            Expr::Const(literal) if literal.value.kind() == ValueKind::String => {
-                let noted = Use {
-                    name: literal.value.as_str().unwrap_or_default().to_owned(),
-                    range: range_of(call.span()),
-                    has_default: false,
-                };
-                if function == "get_secret" {
-                    self.found.secrets.push(noted);
-                } else {
-                    self.found.variables.push(noted);
-                }
-            }
-            other => self.problem(
-                ProblemKind::NotLiteral,
-                format!("the argument of `{function}` must be a text in quotes"),
-                range_of(other.span()),
-                None,
-            ),
         }
     }
 

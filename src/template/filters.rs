@@ -21,7 +21,7 @@ use super::weigh::{self, defined};
 
 pub(super) use format::{braces, percent};
 pub(super) use lists::split_on;
-pub(super) use texts::{capitalized, replaced};
+pub(super) use texts::{capitalized, percent_encode, replaced};
 
 /// A filter of our own.
 pub(super) type Native = fn(&mut State<'_, '_>, &Args<'_>) -> Result<Value, Error>;
@@ -195,6 +195,10 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Attribute paths and other arguments of a delegated filter that are larger
+/// than this are paid for as if there were a copy for each item.
+const MAX_SETTINGS: usize = 512;
+
 /// Filters of minijinja's own.
 const DELEGATED: &[&str] = &[
     "abs",
@@ -211,7 +215,6 @@ const DELEGATED: &[&str] = &[
     "select",
     "selectattr",
     "sort",
-    "sum",
     "unique",
 ];
 
@@ -231,7 +234,6 @@ fn delegates() -> Vec<(&'static str, Value)> {
         ("select", Value::from_function(filters::select)),
         ("selectattr", Value::from_function(filters::selectattr)),
         ("sort", Value::from_function(filters::sort)),
-        ("sum", Value::from_function(filters::sum)),
         ("unique", Value::from_function(filters::unique)),
     ]
 }
@@ -247,13 +249,23 @@ fn delegate(
         return Err(bad(format!("`{name}` needs a value")));
     };
     defined(value)?;
-    let mut size = 0_usize;
-    for arg in &args {
-        size = size.saturating_add(weigh::deep(&meter, arg)?);
+    let size = weigh::deep(&meter, value)?;
+    let mut settings = 0_usize;
+    for arg in args.iter().skip(1) {
+        settings = settings.saturating_add(weigh::deep(&meter, arg)?);
     }
-    // Sorting and grouping look at an item several times and fold its case.
+    // Sorting and grouping look at an item as often as its number has digits,
+    // and make a new text each time to fold its case.
+    let count = value.len().unwrap_or(1).max(1);
+    let rounds = usize::try_from(count.ilog2()).unwrap_or(64) + 4;
     meter.hold(size)?;
-    meter.work(size.saturating_mul(4))?;
+    meter.work(size.saturating_mul(rounds))?;
+    // The path of an attribute is taken apart for each item; a list of such
+    // paths makes a key of as many parts.
+    meter.work(count.saturating_mul(settings))?;
+    if settings > MAX_SETTINGS {
+        meter.hold(count.saturating_mul(settings))?;
+    }
     let result = match filter.call(state, &args) {
         Ok(result) => result,
         // Undefined values are reported by their path, our own failures are

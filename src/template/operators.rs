@@ -5,12 +5,14 @@
 //! pass such a name to `map`; the operations therefore check their arguments
 //! as every other filter does.)
 
+mod slices;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
 use super::containers::{Dict, Entries, List, check_key};
 use super::convert::text;
-use super::filters::{Args, Native};
+use super::filters::{Args, Native, percent_encode};
 use super::meter::bad;
 use super::weigh::{self, defined};
 
@@ -21,7 +23,7 @@ pub(super) const OPERATORS: &[(&str, Native)] = &[
     (MUL, mul),
     (WEIGH, weighed),
     (IN, contains),
-    (SLICE, slice),
+    (SLICE, slices::slice),
     (ITEM, item),
     (LIST, list),
     (TUPLE, tuple),
@@ -30,6 +32,8 @@ pub(super) const OPERATORS: &[(&str, Native)] = &[
     (UNPACK, unpack),
     (CAPTURED, captured),
     (SET_ATTR, set_attr),
+    (SEGMENT, segment),
+    (QUERY, query),
 ];
 
 /// `a ~ b ~ c`
@@ -61,6 +65,11 @@ pub(super) const UNPACK: &str = "@unpack";
 pub(super) const CAPTURED: &str = "@captured";
 /// `{% set namespace.name = value %}`
 pub(super) const SET_ATTR: &str = "@setattr";
+
+/// Text printed into the path of a URL.
+pub(super) const SEGMENT: &str = "@segment";
+/// Text printed into the query of a URL.
+pub(super) const QUERY: &str = "@query";
 
 /// Joins the texts of some values, charged for.
 pub(super) fn concat_values(args: &Args<'_>, parts: &[Value]) -> Result<String, Error> {
@@ -99,6 +108,22 @@ pub(super) fn get_item(args: &Args<'_>, value: &Value, key: &Value) -> Result<Va
         return Err(Error::from(minijinja::ErrorKind::InvalidOperation));
     }
     Ok(item)
+}
+
+/// What is found at a key or, as in other filters, at a dotted path.
+pub(super) fn get_path(args: &Args<'_>, value: &Value, key: &Value) -> Result<Value, Error> {
+    let Some(path) = key.as_str() else {
+        return get_item(args, value, key);
+    };
+    let mut found = value.clone();
+    for name in path.split('.') {
+        let key = match name.parse::<i64>() {
+            Ok(index) => Value::from(index),
+            Err(_) => Value::from(name),
+        };
+        found = get_item(args, &found, &key)?;
+    }
+    Ok(found)
 }
 
 fn concat(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -335,6 +360,26 @@ fn captured(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     Ok(Value::from_safe_string(text.into_owned()))
 }
 
+/// A value in a path stays in its segment: percent-encoded, and never nothing, `.` or `..`, which would change which
+/// resource is meant (RFC 3986, 3.3 and 5.2.4).
+fn segment(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let plain = text(&args.meter, args.value()?)?;
+    if matches!(&*plain, "" | "." | "..") {
+        return Err(bad("a value in a path is empty, `.` or `..`"));
+    }
+    if plain.chars().any(char::is_control) {
+        return Err(bad("a value in a path holds control characters"));
+    }
+    query(state, args)
+}
+
+/// A value in a query, percent-encoded.
+fn query(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let mut out = String::new();
+    percent_encode(args, &mut out, args.value()?, false)?;
+    Ok(Value::from(out))
+}
+
 fn set_attr(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let [namespace, name, value] = args.pos else {
         return Err(bad("an attribute needs a name and a value"));
@@ -351,109 +396,5 @@ fn set_attr(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
             "only the attributes of a namespace can be set, not those of a {}",
             defined(namespace)?.kind()
         ))),
-    }
-}
-
-fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let value = args.value()?;
-    let bound = |at: usize| -> Result<Option<i64>, Error> {
-        match args.pos.get(at) {
-            None => Ok(None),
-            Some(bound) if bound.is_none() => Ok(None),
-            Some(bound) => defined(bound)?
-                .as_i64()
-                .map(Some)
-                .ok_or_else(|| bad("the bounds of a slice must be whole numbers")),
-        }
-    };
-    let (start, stop, step) = (bound(1)?, bound(2)?, bound(3)?.unwrap_or(1));
-    if step == 0 {
-        return Err(bad("the step of a slice cannot be 0"));
-    }
-    if let Some(text) = value.as_str() {
-        args.meter.work(text.len())?;
-        let range = Steps::new(start, stop, step, text.chars().count());
-        args.meter.hold(range.count.saturating_mul(4))?;
-        if step == 1 {
-            let from = byte_of(text, range.first);
-            let rest = &text[from..];
-            return Ok(Value::from(&rest[..byte_of(rest, range.count)]));
-        }
-        args.meter.hold(text.len().saturating_mul(4))?;
-        let chars: Vec<char> = text.chars().collect();
-        return Ok(Value::from(
-            range.filter_map(|at| chars.get(at)).collect::<String>(),
-        ));
-    }
-    if let Some(bytes) = value.as_bytes() {
-        args.meter.hold(bytes.len())?;
-        let range = Steps::new(start, stop, step, bytes.len());
-        return Ok(Value::from_bytes(
-            range.filter_map(|at| bytes.get(at).copied()).collect(),
-        ));
-    }
-    if !is_list(value) {
-        return Err(bad(format!("a {} cannot be sliced", value.kind())));
-    }
-    let items = weigh::items(&args.meter, value)?;
-    let range = Steps::new(start, stop, step, items.len());
-    let items = range.filter_map(|at| items.get(at).cloned()).collect();
-    make_list(args, items, is_tuple(value))
-}
-
-/// The byte at which the character number `chars` starts.
-fn byte_of(text: &str, chars: usize) -> usize {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text.len(), |(at, _)| at)
-}
-
-/// The indices a slice picks, as in Python.
-struct Steps {
-    first: usize,
-    at: i128,
-    step: i64,
-    count: usize,
-}
-
-impl Steps {
-    fn new(start: Option<i64>, stop: Option<i64>, step: i64, len: usize) -> Steps {
-        let len = i128::try_from(len).unwrap_or(i128::MAX);
-        // The places that are still valid bounds, given the direction.
-        let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
-        let place = |bound: Option<i64>, missing: i128| match bound.map(i128::from) {
-            None => missing,
-            Some(bound) if bound < 0 => (bound + len).clamp(low, high),
-            Some(bound) => bound.clamp(low, high),
-        };
-        let (from, to) = if step > 0 {
-            (place(start, low), place(stop, high))
-        } else {
-            (place(start, high), place(stop, low))
-        };
-        let stride = i128::from(step);
-        let span = if step > 0 { to - from } else { from - to };
-        let count = if span <= 0 {
-            0
-        } else {
-            (span - 1) / stride.abs() + 1
-        };
-        Steps {
-            first: usize::try_from(from).unwrap_or(0),
-            at: from,
-            step,
-            count: usize::try_from(count).unwrap_or(0),
-        }
-    }
-}
-
-impl Iterator for Steps {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        self.count = self.count.checked_sub(1)?;
-        let at = usize::try_from(self.at).ok();
-        self.at += i128::from(self.step);
-        at
     }
 }

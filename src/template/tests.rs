@@ -3,6 +3,7 @@
 mod analysis;
 mod bombs;
 mod dialect;
+mod filters;
 mod rendering;
 mod tokens;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Fields, Format, RefKind, Shape, Shapes, What};
 use crate::definition::common::Duration;
 use crate::definition::{Kind, schema};
+use crate::text::codes;
 
 pub(super) fn all() -> Shapes {
     // Shapes live as long as the program, so their words may too.
@@ -58,6 +59,7 @@ impl Compiler {
             reference: text("x-evenkeel-ref").map(reference),
             site: text("x-evenkeel-template"),
             format: text("x-evenkeel-type").map(Format::of_mark),
+            code: text("x-evenkeel-code").map(|id| codes::find(id).expect("a known code")),
             duration: (duration("x-evenkeel-min"), duration("x-evenkeel-max")),
         }
     }

@@ -10,7 +10,7 @@ use crate::text::Kind as Value;
 /// what the others say.
 pub fn check(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Facts {
     let shapes: &'static Shapes = &SHAPES;
-    let mut walk = Walk { shapes, document, findings, facts: Facts::default(), pointer: String::new() };
+    let mut walk = Walk { shapes, document, findings, facts: Facts::default(), pointer: String::new(), code: None };
     walk.node(&document.root, shapes.roots[&kind], Marks::default(), "the document");
     walk.facts
 }
@@ -21,6 +21,7 @@ struct Marks {
     site: Option<&'static str>,
     format: Option<Format>,
     reference: Option<RefKind>,
+    code: Option<&'static Code>,
     duration: (Option<u64>, Option<u64>),
 }
 
@@ -30,10 +31,13 @@ struct Walk<'a> {
     findings: &'a mut Vec<Finding>,
     facts: Facts,
     pointer: String,
+    /// The code that an enclosing value gives to mistakes in it.
+    code: Option<&'static Code>,
 }
 
 impl Walk<'_> {
     fn report(&mut self, code: &'static Code, span: Range, message: String) -> &mut Finding {
+        let code = self.code.unwrap_or(code);
         self.findings.push(Finding::new(code, span.within(self.document.source), message));
         self.findings.last_mut().expect("just pushed")
     }
@@ -60,6 +64,7 @@ impl Walk<'_> {
             site: outer.site.or(shape.site),
             format: outer.format.or(shape.format),
             reference: outer.reference.or(shape.reference),
+            code: outer.code.or(shape.code),
             duration: (outer.duration.0.or(shape.duration.0), outer.duration.1.or(shape.duration.1)),
         };
         // A fact about a whole value, such as a schema, is told once and not for each of its parts.
@@ -70,6 +75,13 @@ impl Walk<'_> {
             }
             _ => marks,
         };
+        let enclosing = self.code;
+        self.code = marks.code;
+        self.value(node, shape, marks, below, name);
+        self.code = enclosing;
+    }
+
+    fn value(&mut self, node: &Node, shape: &'static Shape, marks: Marks, below: Marks, name: &str) {
         match &shape.what {
             What::Same(index) => {
                 let marks = match shape.format {

@@ -6,7 +6,7 @@ use minijinja::{Error, State};
 use super::super::containers::List;
 use super::super::convert::{pairs, text};
 use super::super::meter::bad;
-use super::super::operators::get_item;
+use super::super::operators::{ADD, get_item, get_path};
 use super::super::weigh::{self, defined, undefined};
 use super::{Args, Native};
 
@@ -28,6 +28,7 @@ pub(super) const FILTERS: &[(&str, Native)] = &[
     ("reverse", reverse),
     ("slice", slice),
     ("split", split),
+    ("sum", sum),
     ("zip", zip),
 ];
 
@@ -122,7 +123,7 @@ fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let mut out = String::new();
     for (at, item) in weigh::items(&args.meter, args.value()?)?.iter().enumerate() {
         let picked = match &attribute {
-            Some(key) if !key.is_none() => Some(get_item(args, item, key)?),
+            Some(key) if !key.is_none() => Some(get_path(args, item, key)?),
             _ => None,
         };
         let part = text(&args.meter, picked.as_ref().unwrap_or(item))?;
@@ -133,6 +134,21 @@ fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         out.push_str(&part);
     }
     Ok(Value::from(out))
+}
+
+fn sum(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let attribute = args.get(1, "attribute")?.filter(|name| !name.is_none());
+    let mut total = args.get(2, "start")?.unwrap_or_else(|| Value::from(0));
+    args.end(3)?;
+    for item in weigh::items(&args.meter, args.value()?)? {
+        let item = match &attribute {
+            Some(key) => get_path(args, &item, key)?,
+            None => item,
+        };
+        // `+` charges for what it does, whatever there is to add up.
+        total = state.apply_filter(ADD, &[total, item])?;
+    }
+    Ok(total)
 }
 
 fn split(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {

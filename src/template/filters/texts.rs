@@ -323,7 +323,7 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     Ok(Value::from(out))
 }
 
-fn percent_encode(
+pub fn percent_encode(
     args: &Args<'_>,
     out: &mut String,
     value: &Value,

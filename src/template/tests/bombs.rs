@@ -33,10 +33,10 @@ fn bombs_end_with_an_error() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// `@repeat 3000 (@` stands for that many brackets: the file stays readable.
+/// `§repeat 3000 (§` stands for that many brackets: the file stays readable.
 fn expand(bomb: &str) -> String {
     let mut out = String::new();
-    for (at, part) in bomb.split('@').enumerate() {
+    for (at, part) in bomb.split('§').enumerate() {
         let repeated = (at % 2 == 1)
             .then(|| part.strip_prefix("repeat ")?.split_once(' '))
             .flatten();
@@ -57,7 +57,15 @@ fn harmless_templates_are_not_bombs() {
         "{% set ns = namespace(s='') %}{% for x in range(2000) %}{% set ns.s = ns.s ~ 'ab' %}{% endfor %}{{ ns.s }}",
         "{% for a in input.people %}{% for b in input.people %}{% if a == b %}x{% endif %}{% endfor %}{% endfor %}",
     ];
-    for source in sources {
+    // The longest chain and the deepest nesting that are still allowed have to
+    // fit on the stack of a thread, without optimisation as well.
+    let chain = format!("{{{{ 1{} }}}}", " + 1".repeat(480));
+    let brackets = format!("{{{{ {}1{} }}}}", "[".repeat(38), "]".repeat(38));
+    let blocks = "{% if 1 %}".repeat(38) + &"{% endif %}".repeat(38);
+    let filters = format!("{{{{ 'a'{} }}}}", " | upper".repeat(480));
+    let choice = format!("{{{{ 1{} }}}}", " if 1 else 2".repeat(240));
+    let long = [chain, brackets, blocks, filters, choice];
+    for source in sources.into_iter().chain(long.iter().map(String::as_str)) {
         let template = Template::compile(source).unwrap();
         template
             .render_text(&context(), &Limits::default())

@@ -1,0 +1,169 @@
+//! Calling an application: the pipeline from an action's input to its output.
+//!
+//! ```text
+//! input ──schema──► overrides ──► request ──► authenticate ──► upstream ──► response ──► output
+//!        (400)      (only where   (templates,   (connection,    (guarded     (templates,   (schema,
+//!                   overridable)   422)          secrets)        client)      every status)  502)
+//! ```
+//!
+//! A [`Runtime`] is everything that is needed for calls, compiled from a checked catalog; it never changes. Secrets
+//! are looked up when a call needs them and live no longer than the call.
+
+mod auth;
+mod compile;
+mod error;
+mod host;
+mod mock;
+mod pipeline;
+mod request;
+mod response;
+pub mod testing;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::definition::action;
+use crate::definition::connection::ConnectionSpec;
+use crate::definition::connector::ConnectorSpec;
+use crate::definition::environment::{Egress, SecretSource};
+use crate::definition::json_schema::JsonSchema;
+use crate::definition::tenant::TenantSpec;
+
+pub use error::{CallError, ErrorCode};
+pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
+pub use mock::{MockUpstream, is_example_host};
+pub use pipeline::{Outcome, Output, Timing, call, prepare};
+pub use request::Prepared;
+pub use upstream::{NetworkUpstream, Upstream, UpstreamResponse};
+
+/// Everything that calls need, compiled from one catalog for one environment.
+#[derive(Debug)]
+pub struct Runtime {
+    /// What the definitions were: a digest of their files.
+    pub generation: String,
+    /// The environment's name; empty where no Environment is declared.
+    pub environment: String,
+    /// Variables of the environment.
+    pub variables: BTreeMap<String, String>,
+    /// Where its secrets come from.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// What may be reached.
+    pub egress: Egress,
+    /// Connectors by name.
+    pub connectors: BTreeMap<String, Arc<Connector>>,
+    /// Connections by name.
+    pub connections: BTreeMap<String, Arc<ConnectionSpec>>,
+    /// Tenants by name.
+    pub tenants: BTreeMap<String, Arc<TenantSpec>>,
+}
+
+/// A connector, ready to be called.
+#[derive(Debug)]
+pub struct Connector {
+    /// Its name.
+    pub name: String,
+    /// `file:line` of its definition.
+    pub place: String,
+    /// Its definition.
+    pub spec: ConnectorSpec,
+    /// Actions by name.
+    pub actions: BTreeMap<String, Action>,
+    /// Schemas of its entities, for `#/entities/x`.
+    pub entities: Map<String, Value>,
+    methods: BTreeMap<String, auth::Method>,
+}
+
+/// An action, ready to be called.
+#[derive(Debug)]
+pub struct Action {
+    /// Its name.
+    pub name: String,
+    /// `file:line` of its definition.
+    pub place: String,
+    /// Its definition.
+    pub spec: action::Action,
+    /// Longest wait for the whole answer.
+    pub timeout: Duration,
+    transport: Transport,
+    response: response::Transform,
+    input: Schema,
+    output: Schema,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Http(Box<request::Request>),
+    Steps(Vec<Step>),
+    /// Declared and checked, not run by this version: its name.
+    NotRunnable(&'static str),
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    condition: Option<crate::template::Template>,
+    call: StepCall,
+    response: response::Transform,
+    auth: Option<String>,
+    goes_on: bool,
+}
+
+#[derive(Debug)]
+enum StepCall {
+    Http(Box<request::Request>),
+    Action { connector: String, action: String, input: Option<crate::template::Tree> },
+}
+
+/// A schema that is compiled when it is first needed: most actions of a large catalog are never called.
+#[derive(Debug)]
+struct Schema {
+    source: Option<Value>,
+    compiled: OnceLock<Option<JsonSchema>>,
+}
+
+impl Schema {
+    fn new(source: Option<&crate::definition::common::SchemaValue>) -> Schema {
+        Schema { source: source.map(|schema| schema.0.clone()), compiled: OnceLock::new() }
+    }
+
+    fn get(&self, entities: &Map<String, Value>) -> Option<&JsonSchema> {
+        let compile = || JsonSchema::compile(self.source.as_ref()?, entities).ok();
+        self.compiled.get_or_init(compile).as_ref()
+    }
+}
+
+/// One call of an action.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// Input, as its schema asks.
+    pub input: Value,
+    /// The input as it was received; empty where it was made here.
+    pub body: Bytes,
+    /// Path parameters.
+    pub path_params: BTreeMap<String, String>,
+    /// Headers that the caller sent, lower case; those of overridable headers are used.
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters that the caller sent; those of overridable parameters are used.
+    pub query: BTreeMap<String, String>,
+    /// The user who calls, as templates see it.
+    pub user: Option<Value>,
+    /// The tenant it is for.
+    pub tenant: Option<String>,
+    /// The connection to use; the tenant's, or the organization's, where left out.
+    pub connection: Option<String>,
+    /// The authentication method, where not the connection's.
+    pub method: Option<String>,
+    /// Settings of the connection, where there is none.
+    pub settings: Option<Value>,
+    /// Variables over all others.
+    pub variables: BTreeMap<String, String>,
+    /// Id of the call, for logs and answers.
+    pub request_id: String,
+    /// What `now()` answers, in unix seconds; the time where left out.
+    pub now: Option<i64>,
+}

@@ -1,0 +1,146 @@
+//! A checked catalog to what calls need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Action, Connector, Runtime, Schema, Step, StepCall, Transport, auth, request, response};
+use crate::catalog::{Catalog, Entry};
+use crate::definition::action::{self, CompositeStep, OnError};
+use crate::definition::connector::ConnectorSpec;
+use crate::definition::json_schema::entity_schemas;
+use crate::definition::{Kind, Spec};
+use crate::template::{Template, Tree};
+
+/// Longest wait for an answer where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Runtime {
+    /// Compiles a catalog for one of its environments: the one that is named, or the first.
+    ///
+    /// # Errors
+    /// Where there is no such environment, or a definition cannot be compiled, which no checked catalog gives.
+    pub fn compile(catalog: &Catalog, environment: Option<&str>, generation: String) -> Result<Runtime, String> {
+        let chosen = match environment {
+            Some(name) => {
+                let found = catalog.environments().find(|(entry, _)| entry.id.name == name);
+                let names: Vec<&str> = catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.as_str()).collect();
+                Some(found.ok_or_else(|| format!("there is no Environment `{name}`; there are: {}", names.join(", ")))?)
+            }
+            None => catalog.environments().next(),
+        };
+        let mut runtime = Runtime {
+            generation,
+            environment: chosen.map_or_else(String::new, |(entry, _)| entry.id.name.clone()),
+            variables: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.variables.clone()),
+            secrets: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.secrets.clone()),
+            egress: chosen.map_or_else(Default::default, |(_, spec)| spec.egress.clone()),
+            connectors: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+        };
+        for entry in &catalog.entries {
+            let name = entry.id.name.clone();
+            match entry.spec() {
+                Some(Spec::Connector(spec)) => {
+                    let connector = connector(entry, spec).map_err(|error| format!("{}: {error}", entry.id))?;
+                    runtime.connectors.insert(name, Arc::new(connector));
+                }
+                Some(Spec::Connection(spec)) => {
+                    runtime.connections.insert(name, Arc::new((**spec).clone()));
+                }
+                Some(Spec::Tenant(spec)) => {
+                    runtime.tenants.insert(name, Arc::new((**spec).clone()));
+                }
+                _ => {}
+            }
+        }
+        Ok(runtime)
+    }
+}
+
+fn connector(entry: &Entry, spec: &ConnectorSpec) -> Result<Connector, String> {
+    let place = |pointer: &str| {
+        let line = entry.source.position(entry.key_span(pointer).start).line;
+        format!("{}:{line}", entry.source.path())
+    };
+    let mut actions = BTreeMap::new();
+    for (name, definition) in &spec.actions {
+        let place = place(&format!("/spec/actions/{name}"));
+        let action = action(spec, &entry.id.name, name, definition, place).map_err(|error| format!("{name}: {error}"))?;
+        actions.insert(name.clone(), action);
+    }
+    let mut methods = BTreeMap::new();
+    for (name, method) in spec.auth.iter().flat_map(|auth| &auth.methods) {
+        methods.insert(name.clone(), auth::Method::compile(method)?);
+    }
+    Ok(Connector {
+        name: entry.id.name.clone(),
+        place: place("/metadata/name"),
+        spec: spec.clone(),
+        actions,
+        entities: entity_schemas(&spec.entities),
+        methods,
+    })
+}
+
+fn action(
+    spec: &ConnectorSpec,
+    connector: &str,
+    name: &str,
+    definition: &action::Action,
+    place: String,
+) -> Result<Action, String> {
+    let timeout = definition.timeout.or(spec.defaults.timeout).map_or(TIMEOUT, |timeout| timeout.0);
+    let transport = match definition.transport() {
+        Some(action::Transport::Http(http)) => {
+            Transport::Http(Box::new(request::Request::compile(spec, definition.retry.as_ref(), http, timeout)?))
+        }
+        Some(action::Transport::Steps(steps)) => {
+            let compiled: Result<_, String> = steps.iter().map(|definition| step(spec, connector, definition, timeout)).collect();
+            Transport::Steps(compiled?)
+        }
+        Some(action::Transport::Grpc(_)) => Transport::NotRunnable("grpc"),
+        Some(action::Transport::Sql(_)) => Transport::NotRunnable("sql"),
+        Some(action::Transport::Function(_)) => Transport::NotRunnable("function"),
+        None => return Err("it has no transport".into()),
+    };
+    Ok(Action {
+        name: name.to_owned(),
+        place,
+        timeout,
+        transport,
+        response: response::Transform::compile(definition.response.as_ref())?,
+        input: Schema::new(definition.input.as_ref()),
+        output: Schema::new(definition.output.as_ref()),
+        spec: definition.clone(),
+    })
+}
+
+fn step(spec: &ConnectorSpec, own: &str, definition: &CompositeStep, timeout: Duration) -> Result<Step, String> {
+    let call = match (&definition.http, &definition.action) {
+        (Some(http), _) => StepCall::Http(Box::new(request::Request::compile(spec, None, http, timeout)?)),
+        (None, Some(action)) => {
+            let (connector, action) = action.split_once('/').unwrap_or((own, action));
+            let input = definition.input.as_ref().map(tree).transpose()?;
+            StepCall::Action { connector: connector.to_owned(), action: action.to_owned(), input }
+        }
+        (None, None) => return Err(format!("step {} calls nothing", definition.name)),
+    };
+    Ok(Step {
+        name: definition.name.clone(),
+        condition: definition.condition.as_deref().map(template).transpose()?,
+        call,
+        response: response::Transform::compile(definition.response.as_ref())?,
+        auth: definition.auth.clone(),
+        goes_on: definition.on_error == OnError::Continue,
+    })
+}
+
+pub(super) fn template(source: &str) -> Result<Template, String> {
+    Template::compile(source).map_err(|problem| problem.message)
+}
+
+pub(super) fn tree(value: &serde_json::Value) -> Result<Tree, String> {
+    Tree::compile(value).map_err(|(pointer, problem)| format!("{pointer}: {}", problem.message))
+}

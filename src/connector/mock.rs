@@ -1,0 +1,99 @@
+//! The definitions' own tests as the application at the other end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::request::Prepared;
+use super::testing::{call_of, differences};
+use super::upstream::{Sent, Upstream, UpstreamResponse};
+use super::{CallError, ErrorCode, MaskedSecrets, Runtime, prepare};
+use crate::definition::action::{ActionTest, ExpectedRequest, MockResponse};
+
+/// Answers with what the tests beside an action say that the application answers.
+///
+/// Of the tests, the one whose request is the same answers; else the first one whose answer is a success.
+/// The header `x-evenkeel-mock` names it.
+#[derive(Clone, Debug)]
+pub struct MockUpstream {
+    runtime: Arc<Runtime>,
+}
+
+impl MockUpstream {
+    /// Answers for the actions of a runtime.
+    pub fn new(runtime: Arc<Runtime>) -> MockUpstream {
+        MockUpstream { runtime }
+    }
+
+    fn answer(&self, connector: &str, action: &str, request: &Prepared) -> Option<UpstreamResponse> {
+        let tests = &self.runtime.connectors.get(connector)?.actions.get(action)?.spec.tests;
+        let same = tests.iter().find_map(|test| {
+            let at = self.position(connector, action, test, request)?;
+            Some((test, answers(test).get(at)?.clone()))
+        });
+        let (test, response) = same.or_else(|| {
+            let good = |test: &&ActionTest| test.expect_error.is_none() && answers(test).iter().all(|answer| answer.status < 400);
+            let test = tests.iter().find(good)?;
+            Some((test, answers(test).first()?.clone()))
+        })?;
+        let mut answer = response_of(&response);
+        answer.headers.insert("x-evenkeel-mock".into(), test.name.clone());
+        Some(answer)
+    }
+
+    /// Which of a test's requests this one is.
+    fn position(&self, connector: &str, action: &str, test: &ActionTest, request: &Prepared) -> Option<usize> {
+        let expected: Vec<&ExpectedRequest> = test.expect_request.iter().chain(&test.expect_requests).collect();
+        if let Some(at) = expected.iter().position(|expected| {
+            // Headers may hold a real credential here and a placeholder in the test.
+            let expected = ExpectedRequest { headers: BTreeMap::new(), ..(*expected).clone() };
+            expected.url.is_some() && differences(&expected, request).is_empty()
+        }) {
+            return Some(at);
+        }
+        let rendered = prepare(&self.runtime, Arc::new(MaskedSecrets), connector, action, &call_of(test)).ok()?;
+        (expected.len() <= 1 && rendered.url == request.url && rendered.body == request.body).then_some(0)
+    }
+}
+
+impl Upstream for MockUpstream {
+    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a> {
+        Box::pin(async move {
+            self.answer(connector, action, request).ok_or_else(|| {
+                let detail = format!("no test of `{connector}/{action}` has an answer to play back; add one with `respond`");
+                CallError::new(ErrorCode::NoMock, detail)
+            })
+        })
+    }
+}
+
+/// The answers of a test, in order; 200 without a body where it gives none.
+pub(super) fn answers(test: &ActionTest) -> Vec<MockResponse> {
+    let given: Vec<MockResponse> = test.respond.iter().chain(&test.responds).cloned().collect();
+    if given.is_empty() { vec![MockResponse::default()] } else { given }
+}
+
+/// A test's answer as an application's.
+pub(super) fn response_of(response: &MockResponse) -> UpstreamResponse {
+    let mut headers: BTreeMap<String, String> =
+        response.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let (body, content_type) = match (&response.body, &response.text) {
+        (Some(body), _) => (Bytes::from(body.to_string()), "application/json"),
+        (None, Some(text)) => (Bytes::from(text.clone()), "text/plain; charset=utf-8"),
+        (None, None) => (Bytes::new(), ""),
+    };
+    if !content_type.is_empty() {
+        headers.entry("content-type".into()).or_insert_with(|| content_type.into());
+    }
+    UpstreamResponse { status: response.status, headers, body }
+}
+
+/// Hosts that exist in examples only (RFC 2606, RFC 6761): nothing can be reached there.
+pub fn is_example_host(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let last = host.rsplit('.').next().unwrap_or(&host);
+    let second = ["example.com", "example.org", "example.net"];
+    ["example", "test", "invalid"].contains(&last)
+        || second.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.')))
+}

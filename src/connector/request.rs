@@ -1,0 +1,406 @@
+//! From a call to the request that is sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::compile::{template, tree};
+use super::{Call, CallError, ErrorCode};
+use crate::definition::action::{Http, Method};
+use crate::definition::common::{Param, Retry};
+use crate::definition::connector::ConnectorSpec;
+use crate::net;
+use crate::template::{Context, Limits, RenderError, Template, Tree};
+
+/// Everything but the unreserved characters (RFC 3986, 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A compiled HTTP request.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    base: Option<Template>,
+    path: Template,
+    path_params: BTreeMap<String, Option<Template>>,
+    query: Vec<CompiledParam>,
+    headers: Vec<CompiledParam>,
+    body: BodyTemplate,
+    omit_empty: bool,
+    pub(super) retry: Option<Retry>,
+    limits: net::Limits,
+}
+
+#[derive(Debug)]
+struct CompiledParam {
+    name: String,
+    value: Template,
+    overridable: bool,
+    omit_empty: bool,
+}
+
+#[derive(Debug)]
+enum BodyTemplate {
+    None,
+    Json(Tree),
+    Form(Vec<(String, Tree)>),
+    Text(Template),
+}
+
+/// A request, ready to be authenticated and sent.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Method.
+    pub method: &'static str,
+    /// Whole URL.
+    pub url: Url,
+    /// Headers in the order they are sent; names as they were written.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+    /// Headers that hold credentials and do not follow a redirect to another origin; lower case.
+    pub sensitive: Vec<String>,
+    /// Limits of the exchange.
+    pub limits: net::Limits,
+}
+
+impl Request {
+    pub(super) fn compile(
+        spec: &ConnectorSpec,
+        retry: Option<&Retry>,
+        http: &Http,
+        timeout: Duration,
+    ) -> Result<Request, String> {
+        let url = |source: &str| Template::compile_url(source).map_err(|problem| problem.message);
+        let base = match (&http.url, &spec.base_url) {
+            (None, Some(base)) => Some(url(base)?),
+            _ => None,
+        };
+        let path = url(http.url.as_deref().or(http.path.as_deref()).unwrap_or_default())?;
+        let mut path_params = BTreeMap::new();
+        for (name, param) in &http.path_params {
+            path_params.insert(name.clone(), param.default.as_deref().map(template).transpose()?);
+        }
+        let body = match (&http.body, &http.form, &http.text) {
+            (Some(body), _, _) => BodyTemplate::Json(tree(body)?),
+            (None, Some(form), _) => {
+                let fields: Result<Vec<_>, String> =
+                    form.iter().map(|(name, value)| Ok((name.clone(), tree(value)?))).collect();
+                BodyTemplate::Form(fields?)
+            }
+            (None, None, Some(text)) => BodyTemplate::Text(template(text)?),
+            (None, None, None) => BodyTemplate::None,
+        };
+        let mut limits = net::Limits { timeout, ..net::Limits::default() };
+        if let Some(most) = spec.defaults.max_response_bytes {
+            limits.max_response_bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        }
+        if let Some(most) = spec.defaults.max_redirects {
+            limits.max_redirects = most;
+        }
+        Ok(Request {
+            method: http.method,
+            base,
+            path,
+            path_params,
+            query: params(&spec.defaults.query, &http.query, false)?,
+            headers: params(&spec.defaults.headers, &http.headers, true)?,
+            body,
+            omit_empty: http.omit_empty,
+            retry: retry.or(spec.defaults.retry.as_ref()).cloned(),
+            limits,
+        })
+    }
+
+    /// The parameters that the path needs: given by the caller, or their defaults.
+    ///
+    /// # Errors
+    /// Missing ones come before invalid ones, and all are named at once.
+    pub(super) fn path_params(&self, call: &Call, context: &Context) -> Result<Map<String, Value>, CallError> {
+        let mut values = Map::new();
+        let mut missing = Vec::new();
+        for (name, default) in &self.path_params {
+            match (call.path_params.get(name), default) {
+                (Some(value), _) => {
+                    values.insert(name.clone(), Value::String(value.clone()));
+                }
+                (None, Some(default)) => {
+                    let value = default.render_text(context, &Limits::default()).map_err(|error| failed("pathParams", &error))?;
+                    values.insert(name.clone(), Value::String(value));
+                }
+                (None, None) => missing.push(name.clone()),
+            }
+        }
+        if !missing.is_empty() {
+            let detail = format!("missing path parameters: {}", missing.join(", "));
+            return Err(CallError::new(ErrorCode::MissingPathParameters, detail).params(missing));
+        }
+        let invalid: Vec<String> = values
+            .iter()
+            .filter(|(_, value)| !value.as_str().is_some_and(is_path_value))
+            .map(|(name, _)| name.clone())
+            .chain(call.path_params.keys().filter(|name| !self.path_params.contains_key(*name)).cloned())
+            .collect();
+        if !invalid.is_empty() {
+            let detail = format!("path parameters that cannot be part of this path: {}", invalid.join(", "));
+            return Err(CallError::new(ErrorCode::InvalidPathParameters, detail).params(invalid));
+        }
+        Ok(values)
+    }
+
+    /// Renders the request. Nothing of it depends on anything but the context and the caller's overrides.
+    pub(super) fn render(&self, call: &Call, context: &Context) -> Result<Prepared, CallError> {
+        let limits = Limits::default();
+        let mut url = self.url(context, &limits)?;
+        let mut query = Vec::new();
+        for param in &self.query {
+            let value = match call.query.get(&param.name).filter(|_| param.overridable) {
+                Some(given) => given.clone(),
+                None => param.value.render_text(context, &limits).map_err(|error| failed(&format!("query `{}`", param.name), &error))?,
+            };
+            if !(value.is_empty() && param.omit_empty) {
+                query.push((param.name.as_str(), value));
+            }
+        }
+        append_query(&mut url, query.iter().map(|(name, value)| (*name, value.as_str())));
+        let mut headers = Vec::new();
+        for param in &self.headers {
+            let given = call.headers.get(&param.name.to_ascii_lowercase()).filter(|_| param.overridable);
+            let value = match given {
+                Some(given) => given.clone(),
+                None => param.value.render_text(context, &limits).map_err(|error| failed(&format!("header `{}`", param.name), &error))?,
+            };
+            if !(value.is_empty() && param.omit_empty) {
+                headers.push((param.name.clone(), header_value(&param.name, value)?));
+            }
+        }
+        let (body, content_type) = self.body(context, &limits)?;
+        let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if let Some(content_type) = content_type
+            && !has(&headers, "content-type")
+        {
+            headers.push(("Content-Type".into(), content_type.into()));
+        }
+        if !has(&headers, "accept") {
+            headers.push(("Accept".into(), "application/json, */*;q=0.5".into()));
+        }
+        if !has(&headers, "user-agent") {
+            headers.push(("User-Agent".into(), concat!("evenkeel/", env!("CARGO_PKG_VERSION")).into()));
+        }
+        Ok(Prepared { method: self.method.as_str(), url, headers, body, sensitive: Vec::new(), limits: self.limits.clone() })
+    }
+
+    fn url(&self, context: &Context, limits: &Limits) -> Result<Url, CallError> {
+        let wrong = |detail: &str| CallError::new(ErrorCode::Template, format!("url: {detail}"));
+        let path = self.path.render_text(context, limits).map_err(|error| failed("url", &error))?;
+        let text = match &self.base {
+            Some(base) => {
+                let base = base.render_text(context, limits).map_err(|error| failed("baseUrl", &error))?;
+                format!("{}{path}", base.strip_suffix('/').unwrap_or(&base))
+            }
+            None => path,
+        };
+        let Some((_, rest)) = text.split_once("://") else {
+            return Err(wrong("it does not start with `https://`; is a variable empty?"));
+        };
+        let path = rest.split(['?', '#']).next().unwrap_or(rest);
+        // The URL parser would resolve dot segments, which end at another resource than the one that was checked.
+        let dots = |segment: &str| {
+            let segment = segment.replace("%2e", ".").replace("%2E", ".");
+            segment == "." || segment == ".."
+        };
+        if path.split(['/', '\\']).skip(1).any(dots) {
+            return Err(wrong("a segment of the path is `.` or `..`"));
+        }
+        let url = Url::parse(&text).map_err(|error| wrong(&error.to_string()))?;
+        if !["https", "http"].contains(&url.scheme()) {
+            return Err(wrong("it does not start with `https://`"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("it holds a user name or password"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("it has no host; is a variable empty?"));
+        }
+        Ok(url)
+    }
+
+    fn body(&self, context: &Context, limits: &Limits) -> Result<(Bytes, Option<&'static str>), CallError> {
+        match &self.body {
+            BodyTemplate::None => Ok((Bytes::new(), None)),
+            BodyTemplate::Json(tree) => {
+                let mut value = tree.render(context, limits).map_err(|error| failed("body", &error))?;
+                if self.omit_empty {
+                    drop_empty(&mut value);
+                }
+                Ok((value.to_string().into(), Some("application/json")))
+            }
+            BodyTemplate::Form(fields) => {
+                let mut pairs = Vec::new();
+                for (name, tree) in fields {
+                    let mut value = tree.render(context, limits).map_err(|error| failed(&format!("form `{name}`"), &error))?;
+                    if self.omit_empty {
+                        drop_empty(&mut value);
+                        if is_empty(&value) {
+                            continue;
+                        }
+                    }
+                    form_pairs(name, &value, &mut pairs);
+                }
+                let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+                let body: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+                Ok((body.join("&").into(), Some("application/x-www-form-urlencoded")))
+            }
+            BodyTemplate::Text(text) => {
+                let text = text.render_text(context, limits).map_err(|error| failed("text", &error))?;
+                Ok((text.into(), Some("text/plain; charset=utf-8")))
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// Adds a header that holds a credential.
+    pub(super) fn credential_header(&mut self, name: &str, value: String) -> Result<(), CallError> {
+        let value = header_value(name, value)?;
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers.push((name.to_owned(), value));
+        self.sensitive.push(name.to_ascii_lowercase());
+        Ok(())
+    }
+
+    /// Adds a query parameter that holds a credential.
+    pub(super) fn credential_query(&mut self, name: &str, value: &str) {
+        append_query(&mut self.url, std::iter::once((name, value)));
+    }
+
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// As the guarded client takes it.
+    pub(super) fn to_net(&self) -> Result<net::Request, CallError> {
+        let wrong = |what: &str| CallError::new(ErrorCode::Template, format!("{what} cannot be sent"));
+        let method = http::Method::from_bytes(self.method.as_bytes()).map_err(|_| wrong("the method"))?;
+        let mut request = net::Request::new(method, self.url.clone());
+        for (name, value) in &self.headers {
+            let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
+            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
+            if self.sensitive.iter().any(|sensitive| sensitive == header.as_str()) {
+                value.set_sensitive(true);
+                request.sensitive.push(header.clone());
+            }
+            request.headers.append(header, value);
+        }
+        request.body = self.body.clone();
+        Ok(request)
+    }
+}
+
+/// `user:password` as HTTP Basic sends it (RFC 7617).
+pub(super) fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{username}:{password}")))
+}
+
+/// The connector's parameters, and the action's over them.
+fn params(
+    defaults: &BTreeMap<String, Param>,
+    own: &BTreeMap<String, Param>,
+    ignore_case: bool,
+) -> Result<Vec<CompiledParam>, String> {
+    let same = |a: &str, b: &str| if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
+    let kept = defaults.iter().filter(|(name, _)| !own.keys().any(|own| same(own, name)));
+    kept.chain(own)
+        .map(|(name, param)| {
+            Ok(CompiledParam {
+                name: name.clone(),
+                value: template(&param.value())?,
+                overridable: param.overridable(),
+                omit_empty: param.omit_empty(),
+            })
+        })
+        .collect()
+}
+
+fn append_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut query = url.query().unwrap_or_default().to_owned();
+    let before = query.len();
+    for (name, value) in pairs {
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.extend(utf8_percent_encode(name, ENCODED));
+        query.push('=');
+        query.extend(utf8_percent_encode(value, ENCODED));
+    }
+    if query.len() > before {
+        url.set_query(Some(&query));
+    }
+}
+
+/// A header's value cannot hold line breaks or other control characters: they would start another header.
+fn header_value(name: &str, value: String) -> Result<String, CallError> {
+    let allowed = |byte: u8| byte == b'\t' || byte >= 0x20 && byte != 0x7f;
+    if value.len() > 16 << 10 {
+        return Err(CallError::new(ErrorCode::Template, format!("header `{name}`: the value is longer than 16 KiB")));
+    }
+    if value.bytes().all(allowed) {
+        return Ok(value);
+    }
+    Err(CallError::new(ErrorCode::Template, format!("header `{name}`: the value holds a line break or another control character")))
+}
+
+/// May a caller's value be a segment of a path? (registry format, 3.)
+fn is_path_value(value: &str) -> bool {
+    let length = value.chars().count();
+    (1..=200).contains(&length)
+        && !value.contains("..")
+        && value != "."
+        && !value.chars().any(|character| character.is_whitespace() || character.is_control() || "/\\?#%".contains(character))
+}
+
+/// Members that are null or an empty string, at any depth of maps; items of lists stay.
+fn drop_empty(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| {
+                drop_empty(value);
+                !is_empty(value)
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_empty),
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    matches!(value, Value::Null) || value.as_str() == Some("")
+}
+
+/// `a[b]=1`, `list[0]=x`: how forms write what is not flat.
+fn form_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| form_pairs(&format!("{name}[{key}]"), value, pairs)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, value)| form_pairs(&format!("{name}[{at}]"), value, pairs));
+        }
+        Value::Null => pairs.push((name.to_owned(), String::new())),
+        Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        other => pairs.push((name.to_owned(), other.to_string())),
+    }
+}
+
+pub(super) fn failed(what: &str, error: &RenderError) -> CallError {
+    use crate::template::RenderErrorKind;
+    let code = match error.kind {
+        RenderErrorKind::Secret => ErrorCode::Credential,
+        _ => ErrorCode::Template,
+    };
+    CallError::new(code, format!("{what}: {error}"))
+}

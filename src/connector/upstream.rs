@@ -1,0 +1,74 @@
+//! The application at the other end, behind a trait: the network, or a definition's own tests.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use super::request::Prepared;
+use super::{CallError, ErrorCode};
+use crate::net;
+
+/// An answer of an application.
+#[derive(Clone, Debug)]
+pub struct UpstreamResponse {
+    /// Status.
+    pub status: u16,
+    /// Headers, lower case; values of a repeated header joined by `, `.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What a sent request turns into.
+pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
+
+/// Sends requests.
+pub trait Upstream: Send + Sync {
+    /// Sends one request of an action.
+    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a>;
+}
+
+/// The network, through the guarded client.
+#[derive(Clone, Debug)]
+pub struct NetworkUpstream {
+    client: net::Client,
+}
+
+impl NetworkUpstream {
+    /// Sends through a client.
+    pub fn new(client: net::Client) -> NetworkUpstream {
+        NetworkUpstream { client }
+    }
+}
+
+impl Upstream for NetworkUpstream {
+    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
+        Box::pin(async move {
+            let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| refused(&error))?;
+            let mut headers = std::collections::BTreeMap::<String, String>::new();
+            for (name, value) in &response.headers {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                headers.entry(name.as_str().to_owned()).and_modify(|known| {
+                    known.push_str(", ");
+                    known.push_str(&value);
+                }).or_insert_with(|| value.into_owned());
+            }
+            Ok(UpstreamResponse { status: response.status.as_u16(), headers, body: response.body })
+        })
+    }
+}
+
+fn refused(error: &net::Error) -> CallError {
+    use net::Error;
+    let code = match error {
+        Error::Refused { .. } | Error::NotAllowedHost { .. } | Error::Scheme { .. } | Error::Downgrade { .. } => {
+            ErrorCode::Refused
+        }
+        Error::Timeout { .. } => ErrorCode::Timeout,
+        Error::BodyTooLarge { .. } | Error::HeadersTooLarge { .. } => ErrorCode::ResponseTooLarge,
+        Error::BadUrl { .. } | Error::ForbiddenHeader { .. } | Error::ForbiddenMethod { .. } => ErrorCode::Template,
+        _ => ErrorCode::Unreachable,
+    };
+    CallError::new(code, error.to_string())
+}
