@@ -1,12 +1,19 @@
 //! The command line: one file per command. The only room that prints: data on stdout, everything else on stderr.
 
+mod call;
+mod completions;
+mod dev;
 mod explain;
+mod fmt;
+mod init;
 mod output;
 mod schema;
+mod test;
 mod validate;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Connectors, widgets, triggers and workflows as code: checked, planned, and kept running.
@@ -19,18 +26,37 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
+    Dev(dev::Dev),
     Validate(validate::Validate),
-    Schema(schema::SchemaCommand),
+    Fmt(fmt::Fmt),
     Explain(explain::Explain),
+    Schema(schema::SchemaCommand),
+    Render(call::Render),
+    Test(test::Test),
+    Call(call::Call),
+    Completions(completions::Completions),
+}
+
+/// Runs what waits: calls, servers.
+fn executor() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("threads cannot be started")
 }
 
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     crate::net::install_crypto_provider();
     let result = match Cli::parse().command {
+        Command::Init(command) => command.run(),
+        Command::Dev(command) => command.run(),
         Command::Validate(command) => command.run(),
-        Command::Schema(command) => command.run(),
+        Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Schema(command) => command.run(),
+        Command::Render(command) => command.run(),
+        Command::Test(command) => command.run(),
+        Command::Call(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -119,6 +119,22 @@ enum StepCall {
     Action { connector: String, action: String, input: Option<crate::template::Tree> },
 }
 
+impl Action {
+    /// The word of its transport in the definition.
+    pub fn transport_name(&self) -> &'static str {
+        match &self.transport {
+            Transport::Http(_) => "http",
+            Transport::Steps(_) => "steps",
+            Transport::NotRunnable(name) => name,
+        }
+    }
+
+    /// Does this version run it?
+    pub fn is_runnable(&self) -> bool {
+        !matches!(self.transport, Transport::NotRunnable(_))
+    }
+}
+
 /// A schema that is compiled when it is first needed: most actions of a large catalog are never called.
 #[derive(Debug)]
 struct Schema {

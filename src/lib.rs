@@ -6,6 +6,7 @@ pub mod definition;
 pub mod connector;
 pub mod net;
 pub mod reconcile;
+pub mod server;
 pub mod source;
 pub mod template;
 pub mod text;

@@ -14,6 +14,7 @@ pub mod codes;
 mod de;
 mod encoding;
 mod finding;
+pub mod format;
 mod json;
 mod node;
 pub mod render;

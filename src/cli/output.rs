@@ -15,6 +15,12 @@ pub(super) fn data(text: &str) {
     let _ = stdout.flush();
 }
 
+/// Bytes, as they are.
+pub(super) fn bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
 /// A remark for people.
 pub(super) fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
@@ -44,6 +50,43 @@ pub(super) fn report(examined: &Examined, output: Output) -> ExitCode {
     let report = report_of(examined);
     data(&render(&report, output, colored() && output == Output::Human, width()));
     if report.errors() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Prints findings to stderr: those that keep a command from its work.
+pub(super) fn findings(examined: &Examined) {
+    let colored = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    note(render(&report_of(examined), Output::Human, colored, width()).trim_end());
+}
+
+/// Colours where they are wanted.
+pub(super) struct Paint(bool);
+
+impl Paint {
+    /// For stdout.
+    pub(super) fn new() -> Paint {
+        Paint(colored())
+    }
+
+    /// Without colours.
+    pub(super) fn plain() -> Paint {
+        Paint(false)
+    }
+
+    fn with(&self, style: anstyle::Style, text: &str) -> String {
+        if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    pub(super) fn red(&self, text: &str) -> String {
+        self.with(anstyle::AnsiColor::Red.on_default(), text)
+    }
+
+    pub(super) fn green(&self, text: &str) -> String {
+        self.with(anstyle::AnsiColor::Green.on_default(), text)
+    }
+
+    pub(super) fn bold(&self, text: &str) -> String {
+        self.with(anstyle::Style::new().bold(), text)
+    }
 }
 
 /// The report of what was examined.

@@ -14,7 +14,7 @@ use crate::definition::action::{ActionTest, ExpectedRequest, MockResponse};
 /// Answers with what the tests beside an action say that the application answers.
 ///
 /// Of the tests, the one whose request is the same answers; else the first one whose answer is a success.
-/// The header `x-evenkeel-mock` names it.
+/// The answer names it.
 #[derive(Clone, Debug)]
 pub struct MockUpstream {
     runtime: Arc<Runtime>,
@@ -38,7 +38,7 @@ impl MockUpstream {
             Some((test, answers(test).first()?.clone()))
         })?;
         let mut answer = response_of(&response);
-        answer.headers.insert("x-evenkeel-mock".into(), test.name.clone());
+        answer.mock = Some(test.name.clone());
         Some(answer)
     }
 
@@ -86,7 +86,7 @@ pub(super) fn response_of(response: &MockResponse) -> UpstreamResponse {
     if !content_type.is_empty() {
         headers.entry("content-type".into()).or_insert_with(|| content_type.into());
     }
-    UpstreamResponse { status: response.status, headers, body }
+    UpstreamResponse { status: response.status, headers, body, mock: None }
 }
 
 /// Hosts that exist in examples only (RFC 2606, RFC 6761): nothing can be reached there.

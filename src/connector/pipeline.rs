@@ -80,6 +80,8 @@ pub struct Timing {
     pub steps: Vec<(String, Duration)>,
     /// The application's host.
     pub host: String,
+    /// The test that answered in the application's place.
+    pub mock: Option<String>,
 }
 
 impl Timing {
@@ -436,8 +438,8 @@ impl Run<'_> {
         let (output, status, headers) = last.ok_or_else(|| CallError::new(ErrorCode::Template, "no step was run"))?;
         // The action's own transform sees the last result as its response.
         let answer = match &output {
-            Output::Raw { bytes, .. } => UpstreamResponse { status, headers, body: bytes.clone() },
-            Output::Json { value, .. } => UpstreamResponse { status, headers, body: value.to_string().into() },
+            Output::Raw { bytes, .. } => UpstreamResponse { status, headers, body: bytes.clone(), mock: None },
+            Output::Json { value, .. } => UpstreamResponse { status, headers, body: value.to_string().into(), mock: None },
         };
         context.set("steps", Value::Object(results));
         let transformed = action.response.apply(&mut context, &answer, action.spec.output.is_some())?;
@@ -510,6 +512,7 @@ impl Run<'_> {
             let started = Instant::now();
             let sent = self.upstream.send(&connector.name, &action.name, &limited).await;
             timing.external += started.elapsed();
+            timing.mock = sent.as_ref().ok().and_then(|answer| answer.mock.clone());
             let pause = match (&sent, &request.retry) {
                 (_, None) => None,
                 (Ok(answer), Some(retry)) => retry_after(answer, request.method, retry, wait),

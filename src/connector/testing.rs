@@ -97,7 +97,7 @@ fn shown(error: &CallError) -> String {
 }
 
 /// The call that a test makes.
-pub(super) fn call_of(test: &ActionTest) -> Call {
+pub fn call_of(test: &ActionTest) -> Call {
     let now = test.now.as_deref().and_then(|text| jiff::Timestamp::from_str(text).ok());
     let settings = (!test.settings.is_empty()).then(|| Value::Object(test.settings.clone().into_iter().collect()));
     Call {

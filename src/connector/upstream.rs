@@ -18,6 +18,8 @@ pub struct UpstreamResponse {
     pub headers: std::collections::BTreeMap<String, String>,
     /// Body.
     pub body: Bytes,
+    /// The test that answered, where it was not the application.
+    pub mock: Option<String>,
 }
 
 /// What a sent request turns into.
@@ -54,7 +56,7 @@ impl Upstream for NetworkUpstream {
                     known.push_str(&value);
                 }).or_insert_with(|| value.into_owned());
             }
-            Ok(UpstreamResponse { status: response.status.as_u16(), headers, body: response.body })
+            Ok(UpstreamResponse { status: response.status.as_u16(), headers, body: response.body, mock: None })
         })
     }
 }

@@ -29,15 +29,11 @@ impl Examined {
 /// Where the path itself cannot be read.
 pub fn folder(path: &Path) -> std::io::Result<Examined> {
     let (snapshot, unreadable) = directory::read(path)?;
-    Ok(snapshot_with(&snapshot, unreadable))
+    Ok(with(&snapshot, unreadable))
 }
 
-/// Checks a snapshot.
-pub fn snapshot(snapshot: &catalog::Snapshot) -> Examined {
-    snapshot_with(snapshot, Vec::new())
-}
-
-fn snapshot_with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Examined {
+/// Checks a snapshot; what could not be read becomes findings.
+pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Examined {
     let (mut catalog, mut findings) = catalog::load(snapshot);
     findings.extend(check::check(&catalog));
     for Unreadable { path, finding } in unreadable {

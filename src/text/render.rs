@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use super::{Finding, Severity, SourceMap};
 
+pub use junit::escape as xml_escape;
+
 /// A form of report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {

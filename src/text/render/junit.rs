@@ -35,7 +35,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
 }
 
 /// Escapes for text and for attributes. Control characters cannot be in XML 1.0 at all, not even as references.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

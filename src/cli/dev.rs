@@ -1,0 +1,152 @@
+//! `evenkeel dev`: definitions running on this machine, following every edit.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::output;
+use crate::net;
+use crate::reconcile::active::{Active, Pointer};
+use crate::reconcile::examine::Examined;
+use crate::reconcile::follow::{self, Event};
+use crate::server::{Mocking, Server};
+
+/// Run definitions on this machine, and follow every edit.
+///
+/// Everything is in one process on one port: actions over HTTP, and a page to try them. A broken edit keeps the last good
+/// definitions serving and prints what is wrong. Hosts under `.example`, `.test` and `example.com` are answered from the
+/// tests beside actions, so that the examples need no account.
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// A folder of definitions.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(short, long, default_value_t = 7400)]
+    port: u16,
+    /// Address to listen on. Anyone who can reach it can call the actions.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Answer every call from the tests beside actions.
+    #[arg(long)]
+    mock: bool,
+    /// Allow applications on this machine, such as `http://localhost:3000`.
+    #[arg(long)]
+    allow_loopback: bool,
+    /// The Environment; the first one where left out.
+    #[arg(short, long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+impl Dev {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let (examined, runtime, generation) = follow::load(&self.path, self.environment.as_deref())
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        let Some(runtime) = runtime else {
+            output::findings(&examined);
+            bail!("nothing can be served: there is no earlier version to fall back to");
+        };
+        let policy = crate::reconcile::policy(&runtime.egress, self.allow_loopback)?;
+        let client = net::Client::new(policy).context("the network cannot be used")?;
+        let pointer = Pointer::new(Active { runtime, examined: Arc::clone(&examined), current: true });
+        let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
+        let server = Server::new(pointer.clone(), client, mocking);
+        super::executor()?.block_on(self.serve(server, pointer, examined, generation))
+    }
+
+    async fn serve(self, server: Server, pointer: Pointer, examined: Arc<Examined>, generation: String) -> anyhow::Result<ExitCode> {
+        let address = SocketAddr::new(self.bind, self.port);
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; is another one running? `--port 0` takes a free port")
+        })?;
+        let address = listener.local_addr()?;
+        self.greet(&pointer, &examined, address);
+        let ended = Arc::new(AtomicBool::new(false));
+        let follower = {
+            let (path, environment, ended) = (self.path.clone(), self.environment.clone(), Arc::clone(&ended));
+            let run = move || {
+                follow::follow(path, environment, &pointer, generation, |event| {
+                    tell(&event);
+                    !ended.load(Ordering::Relaxed)
+                });
+            };
+            std::thread::Builder::new().name("follow".into()).spawn(run).context("a thread cannot be started")?
+        };
+        let served = server.serve(listener, interrupted()).await;
+        ended.store(true, Ordering::Relaxed);
+        drop(follower);
+        served.context("the server broke off")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn greet(&self, pointer: &Pointer, examined: &Examined, address: SocketAddr) {
+        let active = pointer.load();
+        let runtime = &active.runtime;
+        output::data(&format!("listening on http://{address}\n"));
+        let actions: usize = runtime.connectors.values().map(|connector| connector.actions.len()).sum();
+        let environment = if runtime.environment.is_empty() { "none" } else { &runtime.environment };
+        output::note(&format!(
+            "{} definitions, {} connectors with {actions} actions, environment {environment}, generation {}",
+            examined.catalog.entries.len(),
+            runtime.connectors.len(),
+            runtime.generation,
+        ));
+        if !examined.findings.is_empty() {
+            output::findings(examined);
+        }
+        let sample = runtime.connectors.values().find_map(|connector| {
+            let runnable = connector.actions.values().filter(|action| action.is_runnable());
+            let action = runnable.max_by_key(|action| action.spec.tests.iter().any(|test| test.path_params.is_empty()))?;
+            let test = action.spec.tests.iter().find(|test| test.path_params.is_empty());
+            let input = test.and_then(|test| test.input.as_ref()).map_or_else(|| "{}".to_owned(), ToString::to_string);
+            Some(format!("curl http://{address}/v1/connectors/{}/actions/{} -d '{}'", connector.name, action.name, input.replace('\'', "'\\''")))
+        });
+        if let Some(sample) = sample {
+            output::note(&format!("try: {sample}"));
+        }
+        if self.mock {
+            output::note("every call is answered from the tests beside actions (--mock)");
+        }
+        output::note("edits go live as you save them; Ctrl+C ends");
+    }
+}
+
+/// Ctrl+C, or the signal that ends services.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Activated { examined, generation, took } => {
+            if !examined.findings.is_empty() {
+                output::findings(examined);
+            }
+            let milliseconds = took.as_secs_f64() * 1000.0;
+            output::note(&format!("live: generation {generation}, {milliseconds:.0} ms after the edit"));
+        }
+        Event::Refused { examined } => {
+            output::findings(examined);
+            output::note("not live: the last good definitions keep serving");
+        }
+        Event::Unreadable { reason } => output::note(&format!("not live: {reason}; the last good definitions keep serving")),
+        Event::Unwatched { reason } => output::note(&format!("files cannot be watched ({reason}); looking twice a second instead")),
+    }
+}

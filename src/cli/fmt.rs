@@ -1,0 +1,71 @@
+//! `evenkeel fmt`: one way to write definitions.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::output;
+use crate::source::directory;
+use crate::text::format;
+
+/// Bring files into one form: comments and order stay, meaning never changes.
+///
+/// YAML gets its envelope in order (apiVersion, kind, metadata, spec), Unix line ends, no trailing spaces, one line break
+/// at its end and no repeated blank lines. JSON is indented by two. Exits with 1 where `--check` finds a file to change,
+/// or a file cannot be read as it is.
+#[derive(Debug, Args)]
+pub(super) struct Fmt {
+    /// A folder of definitions, or one file.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Change nothing, and name the files that would change.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Fmt {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let (snapshot, _) = directory::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let root = if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
+        let mut code = ExitCode::SUCCESS;
+        let mut changed = 0;
+        for file in &snapshot.files {
+            match format::format(&file.path, &file.bytes) {
+                Ok(text) if text.as_bytes() == file.bytes => {}
+                Ok(_) if self.check => {
+                    output::data(&format!("{}\n", file.path));
+                    code = ExitCode::FAILURE;
+                    changed += 1;
+                }
+                Ok(text) => {
+                    let path = root.join(&file.path);
+                    replace(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+                    output::data(&format!("{}\n", file.path));
+                    changed += 1;
+                }
+                Err(reason) => {
+                    output::note(&format!("{}: left as it is: {reason}; see `evenkeel validate`", file.path));
+                    code = ExitCode::FAILURE;
+                }
+            }
+        }
+        let verb = if self.check { "would change" } else { "changed" };
+        output::note(&format!("{changed} of {} files {verb}", snapshot.files.len()));
+        Ok(code)
+    }
+}
+
+/// Written beside the file and moved over it: a full disk must not leave half of a definition.
+fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));
+    std::fs::write(&beside, text)?;
+    let permissions = std::fs::metadata(path)?.permissions();
+    let moved = std::fs::set_permissions(&beside, permissions).and_then(|()| std::fs::rename(&beside, path));
+    if moved.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    moved
+}

@@ -1,0 +1,49 @@
+//! `evenkeel init`: a first set of definitions.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::output;
+
+/// Write a first set of definitions to start from.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The folder; created where it is not there.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+}
+
+/// What is written: the quickstart, which the tests run.
+const FILES: [(&str, &str); 4] = [
+    ("1-environment.yaml", include_str!("../../examples/quickstart/1-environment.yaml")),
+    ("2-connector.yaml", include_str!("../../examples/quickstart/2-connector.yaml")),
+    ("3-workflow.yaml", include_str!("../../examples/quickstart/3-workflow.yaml")),
+    ("4-widget.yaml", include_str!("../../examples/quickstart/4-widget.yaml")),
+];
+
+impl Init {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        std::fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
+        let taken: Vec<&str> = FILES.iter().map(|(name, _)| *name).filter(|name| self.path.join(name).exists()).collect();
+        if !taken.is_empty() {
+            bail!("{} is there already; nothing was written", taken.join(", "));
+        }
+        for (name, text) in FILES {
+            write_new(&self.path.join(name), text)?;
+            output::note(&format!("wrote {}", self.path.join(name).display()));
+        }
+        let shown = self.path.display();
+        output::note(&format!("\nnext:\n  evenkeel validate {shown}\n  evenkeel test {shown}\n  evenkeel dev {shown}"));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Never over a file that came to be in between.
+fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,151 @@
+//! Calls of actions over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::answer::{self, request_id, set};
+use super::{Mocking, Server};
+use crate::connector::{
+    self, Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Output, ProvidedSecrets, Runtime, Secrets,
+    Upstream,
+};
+
+/// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
+pub(super) async fn call(
+    State(server): State<Server>,
+    Path((connector, action)): Path<(String, String)>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let id = request_id(&headers);
+    if method != Method::POST {
+        let detail = format!("actions are called with POST, not {method}");
+        let mut response = answer::error(&CallError::new(ErrorCode::MethodNotAllowed, detail), &id);
+        set(&mut response, "allow", "POST");
+        return response;
+    }
+    let Ok(_permit) = server.calls.try_acquire() else {
+        let mut response = answer::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
+        set(&mut response, "retry-after", "1");
+        return response;
+    };
+    let call = match read(&headers, query.as_deref(), body, id.clone()) {
+        Ok(call) => call,
+        Err(error) => return answer::error(&error, &id),
+    };
+    // Loaded once: this call finishes on the generation that it started on.
+    let active = server.pointer.load();
+    let runtime = &active.runtime;
+    let mocked = server.mocking == Mocking::All || is_example(runtime, &connector, &action, &call);
+    let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
+        (Box::new(MockUpstream::new(Arc::clone(runtime))), Arc::new(MaskedSecrets))
+    } else {
+        (Box::new(NetworkUpstream::new(server.client.clone())), Arc::new(ProvidedSecrets::new(runtime.secrets.clone())))
+    };
+    let outcome = connector::call(runtime, &*upstream, secrets, &connector, &action, call).await;
+    let mut response = match &outcome.result {
+        Ok(output) => success(output, outcome.status),
+        Err(error) => answer::error(error, &id),
+    };
+    set(&mut response, "x-request-id", &id);
+    set(&mut response, "x-evenkeel-generation", &runtime.generation);
+    if !outcome.place.is_empty() {
+        set(&mut response, "x-evenkeel-source", &outcome.place);
+    }
+    if let Some(mock) = &outcome.timing.mock {
+        set(&mut response, "x-evenkeel-mock", mock);
+    }
+    set(&mut response, "server-timing", &outcome.timing.server_timing());
+    response
+}
+
+fn success(output: &Output, status: u16) -> Response {
+    // 204 and 304 cannot carry what a transform made.
+    let status = if matches!(status, 204 | 205 | 304) { 200 } else { status };
+    match output {
+        Output::Json { value, content_type } => {
+            let mut response = answer::json(status, value);
+            if let Some(value) = content_type.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                response.headers_mut().insert(header::CONTENT_TYPE, value);
+            }
+            response
+        }
+        Output::Raw { bytes, content_type } => {
+            let mut response = Response::new(bytes.clone().into());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let content_type = HeaderValue::from_str(content_type);
+            let unknown = HeaderValue::from_static("application/octet-stream");
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.unwrap_or(unknown));
+            // What an application sends must not be taken for a page of ours.
+            set(&mut response, "x-content-type-options", "nosniff");
+            set(&mut response, "content-security-policy", "default-src 'none'; sandbox");
+            response
+        }
+    }
+}
+
+/// Would this call go to a host that exists in examples only?
+fn is_example(runtime: &Runtime, connector: &str, action: &str, call: &Call) -> bool {
+    let prepared = connector::prepare(runtime, Arc::new(MaskedSecrets), connector, action, call);
+    prepared.is_ok_and(|request| request.url.host_str().is_some_and(connector::is_example_host))
+}
+
+fn read(headers: &HeaderMap, query: Option<&str>, body: Result<Bytes, BytesRejection>, id: String) -> Result<Call, CallError> {
+    let bad = |detail: String| CallError::new(ErrorCode::BadRequest, detail);
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => CallError::new(
+            ErrorCode::TooLarge,
+            format!("the body is larger than {} MiB", super::MOST_BODY >> 20),
+        ),
+        _ => bad(rejection.body_text()),
+    })?;
+    let input = if body.is_empty() {
+        json!({})
+    } else {
+        serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?
+    };
+    let text = |name: &str| -> Result<Option<String>, CallError> {
+        match headers.get(name) {
+            Some(value) => value.to_str().map(|value| Some(value.to_owned())).map_err(|_| bad(format!("header `{name}` is not text"))),
+            None => Ok(None),
+        }
+    };
+    let path_params = match text("x-path-params")? {
+        Some(params) if params.len() > 4096 => return Err(bad("header `x-path-params` is longer than 4096 bytes".into())),
+        Some(params) => pairs(&params),
+        None => BTreeMap::new(),
+    };
+    let user = match text("x-evenkeel-user")? {
+        Some(user) => match serde_json::from_str::<Value>(&user) {
+            Ok(user @ Value::Object(_)) => Some(user),
+            _ => return Err(bad("header `x-evenkeel-user` is not a JSON object".into())),
+        },
+        None => None,
+    };
+    let known = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    Ok(Call {
+        input,
+        body,
+        path_params,
+        headers: known.collect(),
+        query: query.map(pairs).unwrap_or_default(),
+        user,
+        tenant: text("x-evenkeel-tenant")?,
+        connection: text("x-evenkeel-connection")?,
+        request_id: id,
+        ..Call::default()
+    })
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}

@@ -1,0 +1,188 @@
+//! One way to write a file: only what carries no meaning is changed, and that is verified by reading it again.
+
+use super::node::{Document, Kind, Node, TextStyle};
+use super::source::Source;
+use super::{Finding, Format, ReadLimits, Severity, decode, parse};
+
+/// The order of a document's own fields.
+const ENVELOPE: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// The file as it should be written.
+///
+/// # Errors
+/// Where the file cannot be read without mistakes, so that nothing about it is safe to change.
+pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
+    let limits = ReadLimits::default();
+    let (source, mut findings) = decode(path, bytes, &limits);
+    let (documents, found) = parse(&source, &limits);
+    findings.extend(found);
+    if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) {
+        return Err(describe(finding, &source));
+    }
+    let text = match source.format() {
+        Format::Yaml => yaml(source.text(), &documents),
+        Format::Json => documents.first().map_or_else(String::new, |document| json(&document.root, source.text())),
+    };
+    let again = Source::new(path, text.as_str());
+    let (after, found) = parse(&again, &limits);
+    let values = |documents: &[Document]| documents.iter().map(|document| document.root.to_json()).collect::<Vec<_>>();
+    // Equal up to the order of members, which is all that may have changed.
+    if !found.iter().any(|finding| finding.severity == Severity::Error) && values(&documents) == values(&after) {
+        Ok(text)
+    } else {
+        Err("it uses a form that cannot be changed safely".into())
+    }
+}
+
+fn describe(finding: &Finding, source: &Source) -> String {
+    match finding.span() {
+        Some(span) => format!("line {}: {}", source.position(span.start).line, finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+fn yaml(text: &str, documents: &[Document]) -> String {
+    // Spans are of the text with its own line ends; lines are the same in both.
+    let fixed = fixed_lines(text, documents);
+    let text = text.replace("\r\n", "\n");
+    let mut lines: Vec<(String, bool)> = Vec::new();
+    for (number, line) in text.split('\n').enumerate() {
+        let keep = fixed.get(number).copied().unwrap_or(false);
+        let line = if keep { line.to_owned() } else { line.trim_end().to_owned() };
+        let blank = line.is_empty() && !keep;
+        let follows_blank = lines.last().is_none_or(|(last, keep)| last.is_empty() && !keep);
+        if !(blank && follows_blank) {
+            lines.push((line, keep));
+        }
+    }
+    while lines.last().is_some_and(|(line, keep)| line.is_empty() && !keep) {
+        lines.pop();
+    }
+    let mut out = String::new();
+    let mut document: Vec<(String, bool)> = Vec::new();
+    for (line, keep) in lines {
+        if !keep && (line == "---" || line.starts_with("--- ") || line == "...") {
+            out += &ordered(&document);
+            document.clear();
+            out += &line;
+            out += "\n";
+        } else {
+            document.push((line, keep));
+        }
+    }
+    out += &ordered(&document);
+    out
+}
+
+/// Lines inside strings that span several: every space in them may be part of the value.
+fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
+    let mut fixed = vec![false; text.split('\n').count()];
+    let source = Source::new("", text);
+    let mut stack: Vec<&Node> = documents.iter().map(|document| &document.root).collect();
+    while let Some(node) = stack.pop() {
+        if let Kind::Text(value) = &node.kind {
+            let (first, last) = (source.position(node.span.start).line as usize, source.position(node.span.end).line as usize);
+            let block = matches!(value.style, TextStyle::Literal | TextStyle::Folded);
+            if last > first || block {
+                // From the line after the one that opens it; the header of a block has nothing to keep.
+                let end = last.min(fixed.len());
+                fixed[first.min(end)..end].fill(true);
+            }
+        }
+        stack.extend(node.items());
+        stack.extend(node.entries().iter().map(|entry| &entry.value));
+    }
+    fixed
+}
+
+/// Moves the envelope's fields into their order, each with the comments above it.
+fn ordered(lines: &[(String, bool)]) -> String {
+    let joined = |lines: &[(String, bool)]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
+    let field = |(line, keep): &(String, bool)| {
+        let name = line.split(':').next()?;
+        (!keep && !line.starts_with([' ', '#', '-', '{', '"', '\'']) && line.contains(':')).then(|| name.to_owned())
+    };
+    let mut blocks: Vec<(Option<String>, Vec<(String, bool)>)> = vec![(None, Vec::new())];
+    let mut pending: Vec<(String, bool)> = Vec::new();
+    for line in lines {
+        if let Some(name) = field(line) {
+            let mut block = std::mem::take(&mut pending);
+            block.push(line.clone());
+            blocks.push((Some(name), block));
+        } else if !line.1 && (line.0.starts_with('#') || line.0.is_empty()) {
+            pending.push(line.clone());
+        } else if let Some((_, block)) = blocks.last_mut() {
+            block.append(&mut pending);
+            block.push(line.clone());
+        }
+    }
+    let names: Vec<&String> = blocks.iter().filter_map(|(name, _)| name.as_ref()).collect();
+    // Only a document that is plainly an envelope is reordered.
+    let is_envelope = names.len() >= 2 && names.iter().all(|name| ENVELOPE.contains(&name.as_str()));
+    if !is_envelope {
+        return joined(lines);
+    }
+    let place = |name: &Option<String>| match name {
+        None => 0,
+        Some(name) => 1 + ENVELOPE.iter().position(|known| known == name).unwrap_or(ENVELOPE.len()),
+    };
+    let in_order = blocks.is_sorted_by_key(|(name, _)| place(name));
+    if in_order {
+        return joined(lines);
+    }
+    // Comments above the first field are about the whole document and stay on top.
+    if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
+        let comments = first.len().saturating_sub(1).min(first.iter().take_while(|(line, _)| line.starts_with('#') || line.is_empty()).count());
+        head.extend(first.drain(..comments));
+    }
+    blocks.sort_by_key(|(name, _)| place(name));
+    let mut out: String = blocks.iter().map(|(_, block)| joined(block)).collect();
+    out += &joined(&pending);
+    out
+}
+
+/// JSON indented by two; numbers stay as they were written.
+fn json(root: &Node, text: &str) -> String {
+    let mut out = String::new();
+    write(root, text, 0, &mut out);
+    out.push('\n');
+    out
+}
+
+fn write(node: &Node, text: &str, depth: usize, out: &mut String) {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let indent = |depth: usize| "  ".repeat(depth);
+    match &node.kind {
+        Kind::List(items) if !items.is_empty() => {
+            out.push_str("[\n");
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(&indent(depth + 1));
+                write(item, text, depth + 1, out);
+                out.push_str(if at + 1 < items.len() { ",\n" } else { "\n" });
+            }
+            out.push_str(&indent(depth));
+            out.push(']');
+        }
+        Kind::Map(entries) if !entries.is_empty() => {
+            out.push_str("{\n");
+            for (at, entry) in entries.iter().enumerate() {
+                out.push_str(&indent(depth + 1));
+                out.push_str(&quoted(&entry.key.name));
+                out.push_str(": ");
+                write(&entry.value, text, depth + 1, out);
+                out.push_str(if at + 1 < entries.len() { ",\n" } else { "\n" });
+            }
+            out.push_str(&indent(depth));
+            out.push('}');
+        }
+        Kind::Number(number) => {
+            let written = text.get(node.span.start as usize..node.span.end as usize);
+            out.push_str(&written.map_or_else(|| number.to_string(), str::to_owned));
+        }
+        Kind::Text(value) => out.push_str(&quoted(&value.value)),
+        Kind::List(_) => out.push_str("[]"),
+        Kind::Map(_) => out.push_str("{}"),
+        Kind::Null => out.push_str("null"),
+        Kind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+    }
+}
