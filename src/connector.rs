@@ -17,6 +17,8 @@ mod mock;
 mod pipeline;
 mod request;
 mod response;
+mod run;
+mod session;
 pub mod testing;
 mod upstream;
 

@@ -16,6 +16,7 @@
 //! | `x-evenkeel-atMostOne: [a, b]` | at most one of these fields |
 
 pub mod action;
+pub mod action_test;
 pub mod alert;
 pub mod auth;
 pub mod canonical;
@@ -23,8 +24,8 @@ pub mod common;
 pub mod connection;
 pub mod connector;
 pub mod entity;
-pub mod environment;
 mod envelope;
+pub mod environment;
 pub mod event;
 pub mod form;
 pub mod json_schema;

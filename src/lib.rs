@@ -2,8 +2,8 @@
 pub mod catalog;
 pub mod check;
 pub mod cli;
-pub mod definition;
 pub mod connector;
+pub mod definition;
 pub mod net;
 pub mod reconcile;
 pub mod server;

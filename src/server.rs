@@ -56,7 +56,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the listener breaks.
-    pub async fn serve(self, listener: TcpListener, until: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        until: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
         let address = listener.local_addr()?;
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
         let router = self.router(address);

@@ -90,12 +90,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(kind: ProblemKind, message: impl Into<String>, range: Range<usize>) -> Problem {
-        Problem {
-            kind,
-            message: message.into(),
-            range,
-            help: None,
-        }
+        Problem { kind, message: message.into(), range, help: None }
     }
 
     fn with_help(mut self, help: Option<impl Into<String>>) -> Problem {
@@ -149,12 +144,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            fuel: 1_000_000,
-            output_bytes: 8 << 20,
-            work_bytes: 256 << 20,
-            held_bytes: 64 << 20,
-        }
+        Limits { fuel: 1_000_000, output_bytes: 8 << 20, work_bytes: 256 << 20, held_bytes: 64 << 20 }
     }
 }
 

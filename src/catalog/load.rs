@@ -51,7 +51,7 @@ fn read(file: &File, limits: &ReadLimits) -> Read {
     let (documents, found) = text::parse(&source, limits);
     findings.extend(found);
     if documents.is_empty() && findings.is_empty() {
-        let start = Range::default().within(crate::text::SourceId::UNKNOWN);
+        let start = Range::default().within(text::SourceId::UNKNOWN);
         findings.push(
             Finding::new(&codes::EMPTY, start, "this file holds no definition")
                 .help("remove it, or write a document that starts with `apiVersion`"),

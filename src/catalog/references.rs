@@ -97,9 +97,7 @@ fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
 fn action(catalog: &Catalog, entry: &Entry, name: &str) -> Resolution {
     match name.split_once('/') {
         Some((connector, action)) => in_connector(catalog, connector, action, "/spec/actions", "action"),
-        None if entry.id.kind == Kind::Connector => {
-            member(entry.node("/spec/actions"), name, "action", None)
-        }
+        None if entry.id.kind == Kind::Connector => member(entry.node("/spec/actions"), name, "action", None),
         None => Resolution::Malformed("write it as `connector/action`".into()),
     }
 }

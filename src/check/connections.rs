@@ -23,7 +23,8 @@ fn scope(entry: &Entry, spec: &ConnectionSpec, findings: &mut Vec<Finding>) {
     let needs = |field: &str, findings: &mut Vec<Finding>| {
         let message = format!("a connection of scope {:?} needs `{field}`", spec.scope);
         findings.push(
-            Finding::new(&codes::MISSING_FIELD, entry.value_span("/spec/scope"), message).help(format!("add `{field}`")),
+            Finding::new(&codes::MISSING_FIELD, entry.value_span("/spec/scope"), message)
+                .help(format!("add `{field}`")),
         );
     };
     if spec.scope != ConnectionScope::Organization && spec.tenant.is_none() {
@@ -39,7 +40,8 @@ fn scope(entry: &Entry, spec: &ConnectionSpec, findings: &mut Vec<Finding>) {
     };
     if let Some(field) = surplus {
         let message = format!("a connection of scope {:?} has no `{field}`", spec.scope);
-        let help = if field == "tenant" { "use `scope: Tenant`, or remove it" } else { "use `scope: User`, or remove it" };
+        let help =
+            if field == "tenant" { "use `scope: Tenant`, or remove it" } else { "use `scope: User`, or remove it" };
         findings.push(Finding::new(&codes::AT_MOST_ONE, entry.key_span(&format!("/spec/{field}")), message).help(help));
     }
 }
@@ -122,7 +124,8 @@ fn settings(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, fin
     let value = Value::Object(spec.settings.clone().into_iter().collect());
     for violation in schema.violations(&value, 20) {
         let pointer = format!("/spec/settings{}", violation.pointer);
-        let span = if entry.node(&pointer).is_some() { entry.key_span(&pointer) } else { entry.key_span("/spec/connector") };
+        let span =
+            if entry.node(&pointer).is_some() { entry.key_span(&pointer) } else { entry.key_span("/spec/connector") };
         let message = format!("the settings do not fit their schema: {}", violation.message);
         findings.push(Finding::new(&codes::OUT_OF_RANGE, span, message).help("see `settings` of the connector"));
     }

@@ -34,7 +34,9 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
 
 /// URLs are looked at wherever they stand, also in definitions whose other fields have mistakes.
 fn urls(entry: &Entry, findings: &mut Vec<Finding>) {
-    for template in entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.site)) {
+    for template in
+        entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.site))
+    {
         if let Some(text) = entry.node(&template.pointer).and_then(|node| node.as_str()) {
             literal_url(entry, text, &template.pointer, findings);
         }
@@ -44,8 +46,12 @@ fn urls(entry: &Entry, findings: &mut Vec<Finding>) {
 fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, findings: &mut Vec<Finding>) {
     if request.path.is_some() && spec.base_url.is_none() {
         findings.push(
-            Finding::new(&codes::ABSOLUTE_PATH, entry.value_span(&format!("{base}/path")), "there is no `baseUrl` before this path")
-                .help("add `baseUrl` to the connector, or write a whole `url`"),
+            Finding::new(
+                &codes::ABSOLUTE_PATH,
+                entry.value_span(&format!("{base}/path")),
+                "there is no `baseUrl` before this path",
+            )
+            .help("add `baseUrl` to the connector, or write a whole `url`"),
         );
     }
     let body = [("body", request.body.is_some()), ("form", request.form.is_some()), ("text", request.text.is_some())];
@@ -84,7 +90,8 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
     let scheme = literal.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| scheme != "https") && !is_loopback(text) {
         findings.push(
-            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "this is not an `https://` URL").help("use `https://`"),
+            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "this is not an `https://` URL")
+                .help("use `https://`"),
         );
     }
     let authority = literal.split_once("://").map_or("", |(_, rest)| rest);
@@ -98,9 +105,9 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
 
 /// Plain `http://` is for a server on the author's own machine only.
 fn is_loopback(url: &str) -> bool {
-    ["http://localhost", "http://127.0.0.1", "http://[::1]"].iter().any(|start| {
-        url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
-    })
+    ["http://localhost", "http://127.0.0.1", "http://[::1]"]
+        .iter()
+        .any(|start| url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?'])))
 }
 
 fn base_url(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
@@ -108,8 +115,12 @@ fn base_url(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
         let after = text.rsplit("}}").next().unwrap_or(text);
         if after.contains(['?', '#']) {
             findings.push(
-                Finding::new(&codes::BAD_URL, entry.value_span("/spec/baseUrl"), "paths cannot be appended after a query or fragment")
-                    .help("put query parameters into `defaults.query`"),
+                Finding::new(
+                    &codes::BAD_URL,
+                    entry.value_span("/spec/baseUrl"),
+                    "paths cannot be appended after a query or fragment",
+                )
+                .help("put query parameters into `defaults.query`"),
             );
         }
     }
@@ -137,7 +148,9 @@ fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Fin
             None => format!("add `pathParams: {{ {name}: {{}} }}`"),
         };
         let message = format!("the path parameter `{name}` is not declared");
-        findings.push(Finding::new(&codes::PATH_PARAMETER, entry.value_span(&format!("{base}/{field}")), message).help(help));
+        findings.push(
+            Finding::new(&codes::PATH_PARAMETER, entry.value_span(&format!("{base}/{field}")), message).help(help),
+        );
     }
     for name in request.path_params.keys().filter(|name| !unknown && !used.contains(*name)) {
         let message = format!("the path parameter `{name}` is not used");
@@ -171,7 +184,8 @@ fn identity(
             let pointer = format!("{base}/{group}/{}/overridable", name.replace('~', "~0").replace('/', "~1"));
             let message = format!("a caller could replace {what}");
             findings.push(
-                Finding::new(&codes::OVERRIDABLE_IDENTITY, entry.key_span(&pointer), message).help("remove `overridable`"),
+                Finding::new(&codes::OVERRIDABLE_IDENTITY, entry.key_span(&pointer), message)
+                    .help("remove `overridable`"),
             );
         }
     }
@@ -181,7 +195,8 @@ fn grpc(entry: &Entry, spec: &ConnectorSpec, action: &Action, base: &str, findin
     if action.grpc.as_ref().is_some_and(|grpc| grpc.endpoint.is_none()) && spec.base_url.is_none() {
         let message = "there is no `endpoint`, and the connector has no `baseUrl`";
         findings.push(
-            Finding::new(&codes::ABSOLUTE_PATH, entry.key_span(&format!("{base}/grpc")), message).help("add `endpoint`"),
+            Finding::new(&codes::ABSOLUTE_PATH, entry.key_span(&format!("{base}/grpc")), message)
+                .help("add `endpoint`"),
         );
     }
     if let Some(sql) = &action.sql {
@@ -205,7 +220,8 @@ fn placeholders(query: &str) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     // Every second part between quotes is outside of them.
     for part in query.split('\'').step_by(2) {
-        let digits = part.split('$').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let digits =
+            part.split('$').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
         found.extend(digits.filter_map(|digits| digits.parse::<usize>().ok()).filter(|number| *number > 0));
     }
     found
@@ -222,8 +238,12 @@ fn auth(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
     }
     if auth.allow_switching && auth.methods.len() < 2 {
         findings.push(
-            Finding::new(&codes::AUTH_SETTING, entry.key_span("/spec/auth/allowSwitching"), "there is only one method to choose from")
-                .help("add another method, or remove `allowSwitching`"),
+            Finding::new(
+                &codes::AUTH_SETTING,
+                entry.key_span("/spec/auth/allowSwitching"),
+                "there is only one method to choose from",
+            )
+            .help("add another method, or remove `allowSwitching`"),
         );
     }
     for (name, method) in &auth.methods {
@@ -243,7 +263,11 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
             }
             Grant::ClientCredentials | Grant::JwtBearer if oauth2.authorization_url.is_some() => {
                 let message = format!("the grant {:?} has no authorization request", oauth2.grant);
-                report(&format!("{base}/authorizationUrl"), &message, "remove `authorizationUrl`, or use AuthorizationCode");
+                report(
+                    &format!("{base}/authorizationUrl"),
+                    &message,
+                    "remove `authorizationUrl`, or use AuthorizationCode",
+                );
             }
             Grant::JwtBearer if oauth2.assertion.is_none() => {
                 report(&base, "the grant JwtBearer needs `assertion`", "add `assertion` with the claims to sign");
@@ -251,7 +275,11 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
             _ => {}
         }
         if oauth2.assertion.is_some() && oauth2.grant != Grant::JwtBearer {
-            report(&format!("{base}/assertion"), "only the grant JwtBearer takes an assertion", "use `grant: JwtBearer`");
+            report(
+                &format!("{base}/assertion"),
+                "only the grant JwtBearer takes an assertion",
+                "use `grant: JwtBearer`",
+            );
         }
     }
     if let Some(key) = &method.api_key
@@ -274,7 +302,9 @@ fn credentials(entry: &Entry, custom: &crate::definition::auth::CustomAuth, base
     for (group, params) in [("headers", &custom.headers), ("query", &custom.query)] {
         for (name, template) in params {
             for read in &analyse(template, Site::Auth, false).reads {
-                let Some(field) = read.strip_prefix("credentials.").and_then(|rest| rest.split('.').next()) else { continue };
+                let Some(field) = read.strip_prefix("credentials.").and_then(|rest| rest.split('.').next()) else {
+                    continue;
+                };
                 if !custom.fields.contains_key(field) {
                     let help = match nearest(field, custom.fields.keys().map(String::as_str)) {
                         Some(near) => format!("did you mean `{near}`?"),

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::RegexSet;
 
 use crate::catalog::Entry;
-use crate::definition::shape::Format;
 use crate::definition::Kind;
+use crate::definition::shape::Format;
 use crate::text::{Finding, Kind as Value, Node, codes};
 
 /// Prefixes and forms that services give their keys, so that scanners can find them.
@@ -35,8 +35,18 @@ static KNOWN: LazyLock<RegexSet> = LazyLock::new(|| {
 
 /// Words in names of fields, headers and parameters whose value is a credential.
 const NAMES: [&str; 12] = [
-    "password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "clientsecret", "authorization",
-    "credential", "signingkey", "xapikey",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "clientsecret",
+    "authorization",
+    "credential",
+    "signingkey",
+    "xapikey",
 ];
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
@@ -52,7 +62,8 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
             _ => false,
         };
         // A client id or user name is no secret, and names what it is.
-        let open = ["clientId", "username", "user", "email", "account"].iter().any(|name| marked.pointer.ends_with(name));
+        let open =
+            ["clientId", "username", "user", "email", "account"].iter().any(|name| marked.pointer.ends_with(name));
         if secret_field && !open && node.as_str().is_some_and(|text| !text.is_empty() && !text.contains("{{")) {
             report(entry, node, "a credential is written as it is", findings);
         }

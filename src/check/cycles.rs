@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::references::{Resolution, resolve};
 use crate::catalog::{Catalog, Entry, graph};
-use crate::definition::shape::RefKind;
 use crate::definition::Kind;
+use crate::definition::shape::RefKind;
 use crate::text::{Code, Finding, Span, codes};
 
 /// What runs or is made of what: a definition, or an action of a connector.
@@ -31,7 +31,9 @@ pub(super) fn check(catalog: &Catalog, findings: &mut Vec<Finding>) {
     let mut places: BTreeMap<(Thing, Thing), Span> = BTreeMap::new();
     for entry in &catalog.entries {
         for reference in &entry.facts.references {
-            let Some((from, to)) = arrow(catalog, entry, reference.to, &reference.name, &reference.pointer) else { continue };
+            let Some((from, to)) = arrow(catalog, entry, reference.to, &reference.name, &reference.pointer) else {
+                continue;
+            };
             if matches!(resolve(catalog, entry, reference), Resolution::Found(_)) {
                 places.entry((from.clone(), to.clone())).or_insert_with(|| entry.span(reference.span));
                 arrows.entry(from).or_default().insert(to);
@@ -73,15 +75,12 @@ fn arrow(catalog: &Catalog, entry: &Entry, to: RefKind, name: &str, pointer: &st
         (Kind::Connector, RefKind::Action) => {
             let action = pointer.strip_prefix("/spec/actions/")?.split('/').next()?;
             let (connector, called) = name.split_once('/').unwrap_or((&entry.id.name, name));
-            Some((
-                Thing::Action(entry.id.name.clone(), action.into()),
-                Thing::Action(connector.into(), called.into()),
-            ))
+            Some((Thing::Action(entry.id.name.clone(), action.into()), Thing::Action(connector.into(), called.into())))
         }
         (Kind::Entity, RefKind::CanonicalEntity) => {
-            let target = catalog.of_kind(Kind::Entity).find(|other| {
-                other.node("/spec/canonicalName").and_then(crate::text::Node::as_str) == Some(name)
-            })?;
+            let target = catalog
+                .of_kind(Kind::Entity)
+                .find(|other| other.node("/spec/canonicalName").and_then(crate::text::Node::as_str) == Some(name))?;
             // A field that holds its own kind of record is fine; an entity that extends itself is not.
             (pointer == "/spec/extends").then(|| (this(), Thing::Definition(Kind::Entity, target.id.name.clone())))
         }

@@ -43,7 +43,13 @@ fn canonical_fields(catalog: &Catalog, name: &str) -> BTreeMap<String, bool> {
     fields
 }
 
-fn connector_entity(catalog: &Catalog, entry: &Entry, name: &str, entity: &ConnectorEntity, findings: &mut Vec<Finding>) {
+fn connector_entity(
+    catalog: &Catalog,
+    entry: &Entry,
+    name: &str,
+    entity: &ConnectorEntity,
+    findings: &mut Vec<Finding>,
+) {
     let base = format!("/spec/entities/{name}");
     if let Some(key) = &entity.key
         && !entity.fields.contains_key(key)
@@ -87,7 +93,8 @@ fn connector_entity(catalog: &Catalog, entry: &Entry, name: &str, entity: &Conne
         let root = path.split(['.', '[']).next().unwrap_or(path);
         mapped.insert(root.to_owned());
         let built_in = canonical::find(canonical_name).is_some_and(|entity| entity.field(path).is_some());
-        let added = known.contains_key(root) && canonical::find(canonical_name).is_none_or(|entity| entity.field(root).is_none());
+        let added = known.contains_key(root)
+            && canonical::find(canonical_name).is_none_or(|entity| entity.field(root).is_none());
         if !built_in && !added {
             let names: Vec<&String> = known.keys().collect();
             let last = path.rsplit('.').next().unwrap_or(path);
@@ -126,14 +133,18 @@ fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, fin
     for event in spec.events.values() {
         let all = [Change::Created, Change::Updated, Change::Deleted];
         let told = if event.changes.is_empty() { &all[..] } else { &event.changes };
-        changes.extend(event.entity.as_deref().into_iter().flat_map(|entity| told.iter().map(move |change| (entity, *change))));
+        changes.extend(
+            event.entity.as_deref().into_iter().flat_map(|entity| told.iter().map(move |change| (entity, *change))),
+        );
     }
     for (entity, wanted) in &claimed.actions {
         for (at, operation) in wanted.iter().enumerate() {
             if !operations.contains(&(entity.as_str(), *operation)) {
                 let span = entry.value_span(&format!("/spec/capabilities/actions/{entity}/{at}"));
                 let message = format!("no action does {operation:?} with `{entity}`");
-                let help = format!("add an action with `entity: {entity}` and `operation: {operation:?}`, or remove the claim");
+                let help = format!(
+                    "add an action with `entity: {entity}` and `operation: {operation:?}`, or remove the claim"
+                );
                 findings.push(Finding::new(&codes::CAPABILITY, span, message).help(help));
             }
         }
@@ -143,7 +154,8 @@ fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, fin
             if !changes.contains(&(entity.as_str(), *change)) {
                 let span = entry.value_span(&format!("/spec/capabilities/events/{entity}/{at}"));
                 let message = format!("no event tells that `{entity}` was {}", format!("{change:?}").to_lowercase());
-                findings.push(Finding::new(&codes::CAPABILITY, span, message).help("add the event, or remove the claim"));
+                findings
+                    .push(Finding::new(&codes::CAPABILITY, span, message).help("add the event, or remove the claim"));
             }
         }
     }

@@ -215,7 +215,9 @@ impl Walk<'_> {
         let names = value.items();
         if !matches!(value.kind, Value::List(_)) {
             let help = match (name, &value.kind) {
-                ("required", Value::Bool(_)) => "list the names of required properties in `required` beside `properties`",
+                ("required", Value::Bool(_)) => {
+                    "list the names of required properties in `required` beside `properties`"
+                }
                 _ => "write `[name, other]`",
             };
             return self.wrong(value, name, "a list of names", help);

@@ -46,16 +46,15 @@ impl Settings {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add `{name}` to `secrets` of an Environment, with where it comes from"),
         };
-        match self.secrets.get(name) {
-            Some(environments) => self.everywhere("secret", name, environments, span, findings),
-            None => {
-                let near = nearest(name, self.secrets.keys().map(String::as_str));
-                let message = match self.environments.is_empty() {
-                    true => format!("no environment provides the secret `{name}`: there is no Environment"),
-                    false => format!("no environment provides the secret `{name}`"),
-                };
-                findings.push(Finding::new(&codes::UNKNOWN_SECRET, span, message).help(help(near)));
-            }
+        if let Some(environments) = self.secrets.get(name) {
+            self.everywhere("secret", name, environments, span, findings);
+        } else {
+            let near = nearest(name, self.secrets.keys().map(String::as_str));
+            let message = match self.environments.is_empty() {
+                true => format!("no environment provides the secret `{name}`: there is no Environment"),
+                false => format!("no environment provides the secret `{name}`"),
+            };
+            findings.push(Finding::new(&codes::UNKNOWN_SECRET, span, message).help(help(near)));
         }
     }
 
@@ -76,7 +75,8 @@ impl Settings {
     }
 
     fn everywhere(&self, what: &str, name: &str, has: &BTreeSet<String>, span: Span, findings: &mut Vec<Finding>) {
-        let lacking: Vec<&String> = self.environments.iter().filter(|environment| !has.contains(*environment)).collect();
+        let lacking: Vec<&String> =
+            self.environments.iter().filter(|environment| !has.contains(*environment)).collect();
         if !lacking.is_empty() {
             let lacking = crate::definition::shape::listed(&lacking);
             findings.push(
@@ -90,7 +90,8 @@ impl Settings {
 pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
     // An environment's own secrets, such as a token for its repository, must come from itself.
     for reference in entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret) {
-        let own = entry.id.kind == Kind::Environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
+        let own =
+            entry.id.kind == Kind::Environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
         if !own {
             settings.secret(&reference.name, entry.span(reference.span), findings);
         }

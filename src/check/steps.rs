@@ -50,7 +50,14 @@ fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: boo
 }
 
 /// Templates of one step, not of those inside it, that read a result which is not there yet.
-fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], in_loop: bool, findings: &mut Vec<Finding>) {
+fn reads(
+    entry: &Entry,
+    base: &str,
+    done: &BTreeSet<String>,
+    later: &[&str],
+    in_loop: bool,
+    findings: &mut Vec<Finding>,
+) {
     let inner = ["/loop/steps", "/switch/", "/parallel/"];
     for template in &entry.facts.templates {
         let Some(rest) = template.pointer.strip_prefix(base).filter(|rest| rest.starts_with('/')) else { continue };
@@ -66,7 +73,9 @@ fn reads(entry: &Entry, base: &str, done: &BTreeSet<String>, later: &[&str], in_
                 let at = text.find(root).unwrap_or(0);
                 let span = entry.span(node.locate(entry.text(), at..at + root.len()));
                 let message = format!("`{root}` is only there inside a loop");
-                findings.push(Finding::new(&codes::TEMPLATE_NOT_HERE, span, message).help("move the step into `loop.steps`"));
+                findings.push(
+                    Finding::new(&codes::TEMPLATE_NOT_HERE, span, message).help("move the step into `loop.steps`"),
+                );
             }
             let Some(name) = read.strip_prefix("steps.").and_then(|rest| rest.split('.').next()) else { continue };
             if done.contains(name) {

@@ -63,7 +63,9 @@ fn finding(problem: &Problem, span: Span) -> Finding {
     let code: &'static Code = match problem.kind {
         ProblemKind::Syntax => &codes::TEMPLATE_SYNTAX,
         ProblemKind::UnknownName => &codes::TEMPLATE_NAME,
-        ProblemKind::UnknownFilter | ProblemKind::UnknownFunction | ProblemKind::UnknownTest => &codes::TEMPLATE_FUNCTION,
+        ProblemKind::UnknownFilter | ProblemKind::UnknownFunction | ProblemKind::UnknownTest => {
+            &codes::TEMPLATE_FUNCTION
+        }
         ProblemKind::NotHere => &codes::TEMPLATE_NOT_HERE,
         ProblemKind::SecretNotAllowed => &codes::SECRET_NOT_ALLOWED,
         ProblemKind::HostNotVariable => &codes::HOST_NOT_VARIABLE,

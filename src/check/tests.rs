@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, Entry};
-use crate::definition::{Kind, Spec};
-use crate::definition::action::{Action, ActionTest};
+use crate::definition::action::Action;
+use crate::definition::action_test::ActionTest;
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
+use crate::definition::{Kind, Spec};
 use crate::text::{Code, Finding, codes};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
@@ -54,7 +55,8 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
     duplicates(entry, &format!("{base}/tests"), action.tests.iter().map(|test| test.name.as_str()), findings);
     // Compiled only where a test needs them: that a schema is valid was checked by its keywords.
     let input = compiled(action.input.as_ref(), entities, !action.tests.is_empty());
-    let output = compiled(action.output.as_ref(), entities, action.tests.iter().any(|test| test.expect_output.is_some()));
+    let output =
+        compiled(action.output.as_ref(), entities, action.tests.iter().any(|test| test.expect_output.is_some()));
     for (at, test) in action.tests.iter().enumerate() {
         let pointer = format!("{base}/tests/{at}");
         if !expects_refusal(test) {
@@ -78,9 +80,9 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
 
 /// An action that a test answers for.
 fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findings: &mut Vec<Finding>) {
-    let found = action.split_once('/').and_then(|(connector, name)| {
-        catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name)
-    });
+    let found = action
+        .split_once('/')
+        .and_then(|(connector, name)| catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name));
     if found.is_none() {
         let span = entry.key_span(&format!("{pointer}/{}", action.replace('~', "~0").replace('/', "~1")));
         let message = format!("there is no action `{action}`");

@@ -19,7 +19,9 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
         let Some(text) = entry.node(&marked.pointer).and_then(|node| node.as_str()) else { continue };
         let span = entry.value_span(&marked.pointer);
         match marked.format {
-            Format::Cron => findings.extend(cron(text).map(|(code, message, help)| Finding::new(code, span, message).help(help))),
+            Format::Cron => {
+                findings.extend(cron(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)));
+            }
             Format::TimeZone if TimeZone::get(text).is_err() => {
                 let known = jiff::tz::db().available();
                 let names: Vec<String> = known.map(|name| name.to_string()).collect();
@@ -27,7 +29,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "use an IANA name such as `Europe/Berlin` or `UTC`".into(),
                 };
-                findings.push(Finding::new(&codes::TIMEZONE, span, format!("there is no time zone `{text}`")).help(help));
+                findings
+                    .push(Finding::new(&codes::TIMEZONE, span, format!("there is no time zone `{text}`")).help(help));
             }
             Format::DateTime if Timestamp::from_str(text).is_err() => {
                 let message = format!("`{text}` is not a date and time");
@@ -82,9 +85,13 @@ fn schedule(entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
         && end <= start
     {
         findings.push(
-            Finding::new(&codes::SCHEDULE, entry.value_span("/spec/schedule/endsAt"), "this schedule ends before it starts")
-                .also(entry.value_span("/spec/schedule/startsAt"), "its start")
-                .help("correct one of the two"),
+            Finding::new(
+                &codes::SCHEDULE,
+                entry.value_span("/spec/schedule/endsAt"),
+                "this schedule ends before it starts",
+            )
+            .also(entry.value_span("/spec/schedule/startsAt"), "its start")
+            .help("correct one of the two"),
         );
     }
 }
@@ -105,7 +112,14 @@ fn routes(catalog: &Catalog, entry: &Entry, spec: &TriggerSpec, findings: &mut V
     }
 }
 
-fn active(catalog: &Catalog, entry: &Entry, spec: &TriggerSpec, name: &str, pointer: &str, findings: &mut Vec<Finding>) {
+fn active(
+    catalog: &Catalog,
+    entry: &Entry,
+    spec: &TriggerSpec,
+    name: &str,
+    pointer: &str,
+    findings: &mut Vec<Finding>,
+) {
     let Some(found) = catalog.find(Kind::Workflow, name) else { return };
     if let Some(Spec::Workflow(workflow)) = found.spec()
         && !workflow.active
@@ -126,7 +140,8 @@ pub(super) fn filter(entry: &Entry, filter: &Filter, pointer: &str, findings: &m
         if path.is_empty() || path.split('.').any(str::is_empty) {
             let message = format!("`{path}` is not the path of a field");
             findings.push(
-                Finding::new(&codes::FILTER, entry.key_span(&at), message).help("write names with dots between them: `order.total`"),
+                Finding::new(&codes::FILTER, entry.key_span(&at), message)
+                    .help("write names with dots between them: `order.total`"),
             );
         }
         if let Condition::Operators(operators) = condition

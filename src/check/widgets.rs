@@ -78,17 +78,29 @@ fn actions(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
             }
             WidgetActionType::Configuration => {}
             _ if action.form.is_some() => {
-                let message = format!("only a Configuration action opens a form, and `{}` is {:?}", action.name, action.action_type);
+                let message = format!(
+                    "only a Configuration action opens a form, and `{}` is {:?}",
+                    action.name, action.action_type
+                );
                 let span = entry.key_span(&format!("{base}/form"));
-                findings.push(Finding::new(&codes::WIDGET_ACTION, span, message).help("use `type: Configuration`, or remove `form`"));
+                findings.push(
+                    Finding::new(&codes::WIDGET_ACTION, span, message)
+                        .help("use `type: Configuration`, or remove `form`"),
+                );
             }
             _ if !runs => {
                 let message = format!("the action `{}` runs nothing", action.name);
                 findings.push(Finding::new(&codes::WIDGET_ACTION, name, message).help("name a `workflow`"));
             }
             WidgetActionType::MultiConnector if spec.connectors.len() < 2 => {
-                let message = format!("`{}` works on several connectors, and the widget has {}", action.name, spec.connectors.len());
-                findings.push(Finding::new(&codes::WIDGET_ACTION, name, message).help("add connectors, or use `type: None`"));
+                let message = format!(
+                    "`{}` works on several connectors, and the widget has {}",
+                    action.name,
+                    spec.connectors.len()
+                );
+                findings.push(
+                    Finding::new(&codes::WIDGET_ACTION, name, message).help("add connectors, or use `type: None`"),
+                );
             }
             _ => {}
         }
@@ -196,7 +208,11 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
     ];
     for (needed, given, setting) in needs {
         if needed && !given {
-            report(&name, format!("the {kind:?} field `{}` has no `{setting}`", field.name), format!("add `{setting}`"));
+            report(
+                &name,
+                format!("the {kind:?} field `{}` has no `{setting}`", field.name),
+                format!("add `{setting}`"),
+            );
         } else if given && !needed {
             let message = format!("a field of type {kind:?} takes no `{setting}`");
             report(&format!("{base}/{setting}"), message, "remove it, or change the type".into());
@@ -206,7 +222,11 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
         let values: Vec<Value> = options.iter().filter_map(|option| serde_json::to_value(&option.value).ok()).collect();
         let chosen = default.as_array().map_or(std::slice::from_ref(default), Vec::as_slice);
         if chosen.iter().any(|value| !values.contains(value)) {
-            report(&format!("{base}/default"), "the default is not one of the options".into(), "name one of them".into());
+            report(
+                &format!("{base}/default"),
+                "the default is not one of the options".into(),
+                "name one of them".into(),
+            );
         }
     }
     if let Some(default) = &field.default {
@@ -225,7 +245,8 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
     }
     if let Some(rules) = &field.validation {
         let base = format!("{base}/validation");
-        let backwards = |low: Option<f64>, high: Option<f64>| matches!((low, high), (Some(low), Some(high)) if low > high);
+        let backwards =
+            |low: Option<f64>, high: Option<f64>| matches!((low, high), (Some(low), Some(high)) if low > high);
         if backwards(rules.min_length.map(f64::from), rules.max_length.map(f64::from)) {
             report(&format!("{base}/maxLength"), "no text is that long and that short".into(), "swap the two".into());
         }

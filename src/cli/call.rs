@@ -72,8 +72,8 @@ impl Target {
             bail!("`{}` is not an action; write it as connector/action", self.action);
         };
         let Some(examined) = test::load(&self.path)? else { return Ok(None) };
-        let runtime =
-            Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new()).map_err(anyhow::Error::msg)?;
+        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
+            .map_err(anyhow::Error::msg)?;
         let mut call = ConnectorCall { input: json!({}), ..ConnectorCall::default() };
         if let Some(name) = &self.test {
             let tests = runtime.connectors.get(connector).and_then(|found| found.actions.get(action));
@@ -82,7 +82,7 @@ impl Target {
                 let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
                 bail!("the action has no test `{name}`; there are: {}", names.join(", "));
             };
-            call = crate::connector::testing::call_of(found);
+            call = connector::testing::call_of(found);
         }
         if let Some(text) = &self.input {
             call.input = input(text)?;
@@ -199,7 +199,8 @@ impl Call {
             (Box::new(NetworkUpstream::new(client)), Arc::new(secrets))
         };
         let executor = super::executor()?;
-        let call = connector::call(&ready.runtime, &*upstream, secrets, &ready.connector, &ready.action, ready.call.clone());
+        let call =
+            connector::call(&ready.runtime, &*upstream, secrets, &ready.connector, &ready.action, ready.call.clone());
         let outcome = executor.block_on(call);
         if self.timing {
             output::note(&outcome.timing.server_timing());

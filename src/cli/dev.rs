@@ -60,7 +60,13 @@ impl Dev {
         super::executor()?.block_on(self.serve(server, pointer, examined, generation))
     }
 
-    async fn serve(self, server: Server, pointer: Pointer, examined: Arc<Examined>, generation: String) -> anyhow::Result<ExitCode> {
+    async fn serve(
+        self,
+        server: Server,
+        pointer: Pointer,
+        examined: Arc<Examined>,
+        generation: String,
+    ) -> anyhow::Result<ExitCode> {
         let address = SocketAddr::new(self.bind, self.port);
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; is another one running? `--port 0` takes a free port")
@@ -102,10 +108,16 @@ impl Dev {
         }
         let sample = runtime.connectors.values().find_map(|connector| {
             let runnable = connector.actions.values().filter(|action| action.is_runnable());
-            let action = runnable.max_by_key(|action| action.spec.tests.iter().any(|test| test.path_params.is_empty()))?;
+            let action =
+                runnable.max_by_key(|action| action.spec.tests.iter().any(|test| test.path_params.is_empty()))?;
             let test = action.spec.tests.iter().find(|test| test.path_params.is_empty());
             let input = test.and_then(|test| test.input.as_ref()).map_or_else(|| "{}".to_owned(), ToString::to_string);
-            Some(format!("curl http://{address}/v1/connectors/{}/actions/{} -d '{}'", connector.name, action.name, input.replace('\'', "'\\''")))
+            Some(format!(
+                "curl http://{address}/v1/connectors/{}/actions/{} -d '{}'",
+                connector.name,
+                action.name,
+                input.replace('\'', "'\\''")
+            ))
         });
         if let Some(sample) = sample {
             output::note(&format!("try: {sample}"));
@@ -146,7 +158,11 @@ fn tell(event: &Event) {
             output::findings(examined);
             output::note("not live: the last good definitions keep serving");
         }
-        Event::Unreadable { reason } => output::note(&format!("not live: {reason}; the last good definitions keep serving")),
-        Event::Unwatched { reason } => output::note(&format!("files cannot be watched ({reason}); looking twice a second instead")),
+        Event::Unreadable { reason } => {
+            output::note(&format!("not live: {reason}; the last good definitions keep serving"));
+        }
+        Event::Unwatched { reason } => {
+            output::note(&format!("files cannot be watched ({reason}); looking twice a second instead"));
+        }
     }
 }

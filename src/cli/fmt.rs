@@ -27,8 +27,10 @@ pub(super) struct Fmt {
 
 impl Fmt {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (snapshot, _) = directory::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
-        let root = if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
+        let (snapshot, _) =
+            directory::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let root =
+            if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
         let mut code = ExitCode::SUCCESS;
         let mut changed = 0;
         for file in &snapshot.files {

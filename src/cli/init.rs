@@ -27,7 +27,8 @@ const FILES: [(&str, &str); 4] = [
 impl Init {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         std::fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
-        let taken: Vec<&str> = FILES.iter().map(|(name, _)| *name).filter(|name| self.path.join(name).exists()).collect();
+        let taken: Vec<&str> =
+            FILES.iter().map(|(name, _)| *name).filter(|name| self.path.join(name).exists()).collect();
         if !taken.is_empty() {
             bail!("{} is there already; nothing was written", taken.join(", "));
         }
@@ -45,5 +46,6 @@ impl Init {
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| format!("cannot write {}", path.display()))
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -9,9 +9,9 @@ use crate::text::render::{Output, Report, render};
 /// Data, as it is. A reader that goes away (`| head`) is no error.
 pub(super) fn data(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") }
-    });
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") });
     let _ = stdout.flush();
 }
 
@@ -36,7 +36,8 @@ pub(super) fn error(error: &anyhow::Error) {
 pub(super) fn colored() -> bool {
     let wanted = anstream::AutoStream::choice(&std::io::stdout());
     !matches!(wanted, anstream::ColorChoice::Never) && std::io::stdout().is_terminal()
-        || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") && std::env::var_os("NO_COLOR").is_none()
+        || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0")
+            && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Columns to write in.

@@ -32,16 +32,17 @@ impl SchemaCommand {
         }
         let schema = match self.kind {
             None => schema::of_any(),
-            Some(name) => match Kind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(&name)) {
-                Some(kind) => schema::of_kind(kind),
-                None => {
+            Some(name) => {
+                if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(&name)) {
+                    schema::of_kind(kind)
+                } else {
                     let names = Kind::ALL.map(Kind::as_str);
                     match nearest(&name, names.into_iter()) {
                         Some(near) => anyhow::bail!("there is no kind {name}; did you mean {near}?"),
                         None => anyhow::bail!("there is no kind {name}; the kinds are {}", listed(&names)),
                     }
                 }
-            },
+            }
         };
         output::data(&text(&schema));
         Ok(ExitCode::SUCCESS)

@@ -45,7 +45,8 @@ impl Test {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let examined = load(&self.path)?;
         let Some(examined) = examined else { return Ok(ExitCode::FAILURE) };
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new()).map_err(anyhow::Error::msg)?;
+        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
+            .map_err(anyhow::Error::msg)?;
         let executor = super::executor()?;
         let mut results = Vec::new();
         for (name, connector) in &runtime.connectors {
@@ -92,13 +93,20 @@ fn human(results: &[TestResult], failed: usize) -> String {
             action = this;
         }
         if result.differences.is_empty() {
-            let remark = if result.expects_nothing { " (expects nothing: it only shows that the action runs)" } else { "" };
+            let remark =
+                if result.expects_nothing { " (expects nothing: it only shows that the action runs)" } else { "" };
             let _ = writeln!(text, "  {} {}{remark}", paint.green("ok  "), result.name);
             continue;
         }
         let _ = writeln!(text, "  {} {}", paint.red("FAIL"), result.name);
         for difference in &result.differences {
-            let _ = writeln!(text, "       {} differs: {} expected, {} was", difference.what, paint.red("-"), paint.green("+"));
+            let _ = writeln!(
+                text,
+                "       {} differs: {} expected, {} was",
+                difference.what,
+                paint.red("-"),
+                paint.green("+")
+            );
             for line in diff(difference, &paint).lines() {
                 let _ = writeln!(text, "       {line}");
             }

@@ -13,10 +13,26 @@ use crate::template::{Context, Limits, Template};
 #[derive(Debug)]
 pub(super) enum Method {
     None,
-    Basic { username: Source, password: Source },
-    Bearer { token: Source, header: String, prefix: String },
-    ApiKey { place: KeyPlace, name: String, prefix: String, value: Source },
-    Custom { headers: Vec<(String, Template)>, query: Vec<(String, Template)>, fields: Vec<Field> },
+    Basic {
+        username: Source,
+        password: Source,
+    },
+    Bearer {
+        token: Source,
+        header: String,
+        prefix: String,
+    },
+    ApiKey {
+        place: KeyPlace,
+        name: String,
+        prefix: String,
+        value: Source,
+    },
+    Custom {
+        headers: Vec<(String, Template)>,
+        query: Vec<(String, Template)>,
+        fields: Vec<Field>,
+    },
     /// Declared and checked, not run by this version: its name.
     NotRunnable(&'static str),
 }
@@ -69,9 +85,10 @@ impl Method {
             return Ok(Method::Bearer {
                 token: Source { name: "accessToken", own: None },
                 header: oauth2.header.clone().unwrap_or_else(|| "Authorization".into()),
-                prefix: oauth2.prefix.clone().unwrap_or_else(|| {
-                    if oauth2.header.is_some() { String::new() } else { "Bearer ".into() }
-                }),
+                prefix: oauth2
+                    .prefix
+                    .clone()
+                    .unwrap_or_else(|| if oauth2.header.is_some() { String::new() } else { "Bearer ".into() }),
             });
         }
         if method.jwt.is_some() {
@@ -84,9 +101,16 @@ impl Method {
             let fields = custom.fields.iter().map(|(name, field)| Field {
                 name: name.clone(),
                 required: field.required,
-                default: field.default.as_ref().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+                default: field
+                    .default
+                    .as_ref()
+                    .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
             });
-            return Ok(Method::Custom { headers: all(&custom.headers)?, query: all(&custom.query)?, fields: fields.collect() });
+            return Ok(Method::Custom {
+                headers: all(&custom.headers)?,
+                query: all(&custom.query)?,
+                fields: fields.collect(),
+            });
         }
         Ok(Method::None)
     }
@@ -105,10 +129,14 @@ impl Method {
             Method::Basic { username, password } => {
                 let (username, password) = (lookup.get(username)?, lookup.get(password)?);
                 if username.contains(':') {
-                    return Err(CallError::new(ErrorCode::Credential, "a user name of Basic authentication cannot hold `:`"));
+                    return Err(CallError::new(
+                        ErrorCode::Credential,
+                        "a user name of Basic authentication cannot hold `:`",
+                    ));
                 }
                 // Placeholders stay readable: encoded, nobody could tell where they come from.
-                let value = if secrets.masked() { format!("Basic {username}:{password}") } else { basic(&username, &password) };
+                let value =
+                    if secrets.masked() { format!("Basic {username}:{password}") } else { basic(&username, &password) };
                 request.credential_header("Authorization", value)
             }
             Method::Bearer { token, header, prefix } => {

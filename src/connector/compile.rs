@@ -25,7 +25,10 @@ impl Runtime {
             Some(name) => {
                 let found = catalog.environments().find(|(entry, _)| entry.id.name == name);
                 let names: Vec<&str> = catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.as_str()).collect();
-                Some(found.ok_or_else(|| format!("there is no Environment `{name}`; there are: {}", names.join(", ")))?)
+                Some(
+                    found
+                        .ok_or_else(|| format!("there is no Environment `{name}`; there are: {}", names.join(", ")))?,
+                )
             }
             None => catalog.environments().next(),
         };
@@ -67,7 +70,8 @@ fn connector(entry: &Entry, spec: &ConnectorSpec) -> Result<Connector, String> {
     let mut actions = BTreeMap::new();
     for (name, definition) in &spec.actions {
         let place = place(&format!("/spec/actions/{name}"));
-        let action = action(spec, &entry.id.name, name, definition, place).map_err(|error| format!("{name}: {error}"))?;
+        let action =
+            action(spec, &entry.id.name, name, definition, place).map_err(|error| format!("{name}: {error}"))?;
         actions.insert(name.clone(), action);
     }
     let mut methods = BTreeMap::new();
@@ -97,7 +101,8 @@ fn action(
             Transport::Http(Box::new(request::Request::compile(spec, definition.retry.as_ref(), http, timeout)?))
         }
         Some(action::Transport::Steps(steps)) => {
-            let compiled: Result<_, String> = steps.iter().map(|definition| step(spec, connector, definition, timeout)).collect();
+            let compiled: Result<_, String> =
+                steps.iter().map(|definition| step(spec, connector, definition, timeout)).collect();
             Transport::Steps(compiled?)
         }
         Some(action::Transport::Grpc(_)) => Transport::NotRunnable("grpc"),

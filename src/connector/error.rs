@@ -12,7 +12,7 @@ pub struct CallError {
     /// Names of parameters, or places in the input, that are wrong.
     pub params: Vec<String>,
     /// What the application answered, transformed, where it answered at all.
-    pub upstream: Option<Value>,
+    pub upstream: Option<Box<Value>>,
     /// The application's status.
     pub upstream_status: Option<u16>,
 }

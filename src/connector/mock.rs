@@ -9,7 +9,7 @@ use super::request::Prepared;
 use super::testing::{call_of, differences};
 use super::upstream::{Sent, Upstream, UpstreamResponse};
 use super::{CallError, ErrorCode, MaskedSecrets, Runtime, prepare};
-use crate::definition::action::{ActionTest, ExpectedRequest, MockResponse};
+use crate::definition::action_test::{ActionTest, ExpectedRequest, MockResponse};
 
 /// Answers with what the tests beside an action say that the application answers.
 ///
@@ -33,7 +33,9 @@ impl MockUpstream {
             Some((test, answers(test).get(at)?.clone()))
         });
         let (test, response) = same.or_else(|| {
-            let good = |test: &&ActionTest| test.expect_error.is_none() && answers(test).iter().all(|answer| answer.status < 400);
+            let good = |test: &&ActionTest| {
+                test.expect_error.is_none() && answers(test).iter().all(|answer| answer.status < 400)
+            };
             let test = tests.iter().find(good)?;
             Some((test, answers(test).first()?.clone()))
         })?;
@@ -61,7 +63,8 @@ impl Upstream for MockUpstream {
     fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a> {
         Box::pin(async move {
             self.answer(connector, action, request).ok_or_else(|| {
-                let detail = format!("no test of `{connector}/{action}` has an answer to play back; add one with `respond`");
+                let detail =
+                    format!("no test of `{connector}/{action}` has an answer to play back; add one with `respond`");
                 CallError::new(ErrorCode::NoMock, detail)
             })
         })

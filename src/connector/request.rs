@@ -130,7 +130,9 @@ impl Request {
                     values.insert(name.clone(), Value::String(value.clone()));
                 }
                 (None, Some(default)) => {
-                    let value = default.render_text(context, &Limits::default()).map_err(|error| failed("pathParams", &error))?;
+                    let value = default
+                        .render_text(context, &Limits::default())
+                        .map_err(|error| failed("pathParams", &error))?;
                     values.insert(name.clone(), Value::String(value));
                 }
                 (None, None) => missing.push(name.clone()),
@@ -161,7 +163,10 @@ impl Request {
         for param in &self.query {
             let value = match call.query.get(&param.name).filter(|_| param.overridable) {
                 Some(given) => given.clone(),
-                None => param.value.render_text(context, &limits).map_err(|error| failed(&format!("query `{}`", param.name), &error))?,
+                None => param
+                    .value
+                    .render_text(context, &limits)
+                    .map_err(|error| failed(&format!("query `{}`", param.name), &error))?,
             };
             if !(value.is_empty() && param.omit_empty) {
                 query.push((param.name.as_str(), value));
@@ -173,14 +178,19 @@ impl Request {
             let given = call.headers.get(&param.name.to_ascii_lowercase()).filter(|_| param.overridable);
             let value = match given {
                 Some(given) => given.clone(),
-                None => param.value.render_text(context, &limits).map_err(|error| failed(&format!("header `{}`", param.name), &error))?,
+                None => param
+                    .value
+                    .render_text(context, &limits)
+                    .map_err(|error| failed(&format!("header `{}`", param.name), &error))?,
             };
             if !(value.is_empty() && param.omit_empty) {
                 headers.push((param.name.clone(), header_value(&param.name, value)?));
             }
         }
         let (body, content_type) = self.body(context, &limits)?;
-        let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let has = |headers: &[(String, String)], name: &str| {
+            headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        };
         if let Some(content_type) = content_type
             && !has(&headers, "content-type")
         {
@@ -192,7 +202,14 @@ impl Request {
         if !has(&headers, "user-agent") {
             headers.push(("User-Agent".into(), concat!("evenkeel/", env!("CARGO_PKG_VERSION")).into()));
         }
-        Ok(Prepared { method: self.method.as_str(), url, headers, body, sensitive: Vec::new(), limits: self.limits.clone() })
+        Ok(Prepared {
+            method: self.method.as_str(),
+            url,
+            headers,
+            body,
+            sensitive: Vec::new(),
+            limits: self.limits.clone(),
+        })
     }
 
     fn url(&self, context: &Context, limits: &Limits) -> Result<Url, CallError> {
@@ -243,7 +260,8 @@ impl Request {
             BodyTemplate::Form(fields) => {
                 let mut pairs = Vec::new();
                 for (name, tree) in fields {
-                    let mut value = tree.render(context, limits).map_err(|error| failed(&format!("form `{name}`"), &error))?;
+                    let mut value =
+                        tree.render(context, limits).map_err(|error| failed(&format!("form `{name}`"), &error))?;
                     if self.omit_empty {
                         drop_empty(&mut value);
                         if is_empty(&value) {
@@ -253,7 +271,8 @@ impl Request {
                     form_pairs(name, &value, &mut pairs);
                 }
                 let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-                let body: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+                let body: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
                 Ok((body.join("&").into(), Some("application/x-www-form-urlencoded")))
             }
             BodyTemplate::Text(text) => {
@@ -290,8 +309,10 @@ impl Prepared {
         let method = http::Method::from_bytes(self.method.as_bytes()).map_err(|_| wrong("the method"))?;
         let mut request = net::Request::new(method, self.url.clone());
         for (name, value) in &self.headers {
-            let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
-            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
+            let header =
+                http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
+            let mut value =
+                http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
             if self.sensitive.iter().any(|sensitive| sensitive == header.as_str()) {
                 value.set_sensitive(true);
                 request.sensitive.push(header.clone());
@@ -353,7 +374,10 @@ fn header_value(name: &str, value: String) -> Result<String, CallError> {
     if value.bytes().all(allowed) {
         return Ok(value);
     }
-    Err(CallError::new(ErrorCode::Template, format!("header `{name}`: the value holds a line break or another control character")))
+    Err(CallError::new(
+        ErrorCode::Template,
+        format!("header `{name}`: the value holds a line break or another control character"),
+    ))
 }
 
 /// May a caller's value be a segment of a path? (registry format, 3.)
@@ -362,7 +386,9 @@ fn is_path_value(value: &str) -> bool {
     (1..=200).contains(&length)
         && !value.contains("..")
         && value != "."
-        && !value.chars().any(|character| character.is_whitespace() || character.is_control() || "/\\?#%".contains(character))
+        && !value
+            .chars()
+            .any(|character| character.is_whitespace() || character.is_control() || "/\\?#%".contains(character))
 }
 
 /// Members that are null or an empty string, at any depth of maps; items of lists stay.

@@ -43,7 +43,12 @@ impl Transform {
     /// The output. Without a transform the answer is passed on byte for byte.
     ///
     /// The context has no response yet: it is added here.
-    pub(super) fn apply(&self, context: &mut Context, answer: &UpstreamResponse, json_wanted: bool) -> Result<Output, CallError> {
+    pub(super) fn apply(
+        &self,
+        context: &mut Context,
+        answer: &UpstreamResponse,
+        json_wanted: bool,
+    ) -> Result<Output, CallError> {
         context.set_response(answer.status, answer.headers.clone(), answer.body.clone());
         let limits = Limits::default();
         if let Some(body) = &self.body {

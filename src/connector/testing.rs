@@ -11,7 +11,7 @@ use super::pipeline::call;
 use super::request::Prepared;
 use super::upstream::{Sent, Upstream};
 use super::{Call, CallError, ErrorCode, MaskedSecrets, Runtime};
-use crate::definition::action::{ActionTest, ExpectedRequest};
+use crate::definition::action_test::{ActionTest, ExpectedRequest};
 
 /// What became of one test.
 #[derive(Clone, Debug)]
@@ -52,10 +52,12 @@ pub async fn run(runtime: &Runtime, connector: &str, action: &str, test: &Action
     for (at, expected) in expected.iter().enumerate() {
         let number = if test.expect_requests.is_empty() { String::new() } else { format!("{}: ", at + 1) };
         match sent.get(at) {
-            Some(request) => found.extend(differences(expected, request).into_iter().map(|difference| Difference {
-                what: format!("request {number}{}", difference.what),
-                ..difference
-            })),
+            Some(request) => {
+                found.extend(differences(expected, request).into_iter().map(|difference| Difference {
+                    what: format!("request {number}{}", difference.what),
+                    ..difference
+                }));
+            }
             None if outcome.result.is_ok() || test.expect_error.is_some() => found.push(Difference {
                 what: format!("request {number}").trim_end_matches([':', ' ']).to_owned(),
                 expected: "a request".into(),
@@ -67,21 +69,37 @@ pub async fn run(runtime: &Runtime, connector: &str, action: &str, test: &Action
     }
     if !test.expect_requests.is_empty() && sent.len() > expected.len() {
         let surplus = sent.iter().skip(expected.len()).map(|request| format!("{} {}", request.method, request.url));
-        found.push(Difference { what: "requests".into(), expected: "no more requests".into(), actual: surplus.collect::<Vec<_>>().join("\n") });
+        found.push(Difference {
+            what: "requests".into(),
+            expected: "no more requests".into(),
+            actual: surplus.collect::<Vec<_>>().join("\n"),
+        });
     }
     found.extend(outcome_difference(test, &outcome.result.map(|output| output.to_value())));
     let expects_nothing = expected.is_empty() && test.expect_output.is_none() && test.expect_error.is_none();
-    TestResult { connector: connector.into(), action: action.into(), name: test.name.clone(), differences: found, expects_nothing }
+    TestResult {
+        connector: connector.into(),
+        action: action.into(),
+        name: test.name.clone(),
+        differences: found,
+        expects_nothing,
+    }
 }
 
 fn outcome_difference(test: &ActionTest, result: &Result<Value, CallError>) -> Option<Difference> {
-    let difference = |what: &str, expected: String, actual: String| Some(Difference { what: what.into(), expected, actual });
+    let difference =
+        |what: &str, expected: String, actual: String| Some(Difference { what: what.into(), expected, actual });
     match (result, &test.expect_output, &test.expect_error) {
-        (Ok(actual), Some(expected), _) if !same(expected, actual) => difference("output", pretty(expected), pretty(actual)),
-        (Ok(actual), _, Some(expected)) => difference("error", expected.code.clone(), format!("no error; the output is\n{}", pretty(actual))),
+        (Ok(actual), Some(expected), _) if !same(expected, actual) => {
+            difference("output", pretty(expected), pretty(actual))
+        }
+        (Ok(actual), _, Some(expected)) => {
+            difference("error", expected.code.clone(), format!("no error; the output is\n{}", pretty(actual)))
+        }
         (Err(error), _, Some(expected)) => {
             let detail = expected.detail.as_deref();
-            let fits = error.code.as_str() == expected.code && detail.is_none_or(|detail| error.detail.contains(detail));
+            let fits =
+                error.code.as_str() == expected.code && detail.is_none_or(|detail| error.detail.contains(detail));
             let wanted = format!("{}: …{}…", expected.code, detail.unwrap_or(""));
             if fits { None } else { difference("error", wanted, shown(error)) }
         }
@@ -141,7 +159,8 @@ pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec
     }
     if let Some(query) = &expected.query {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let expected: BTreeMap<String, String> = query.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let expected: BTreeMap<String, String> =
+            query.iter().map(|(name, value)| (name.clone(), text(value))).collect();
         let actual: BTreeMap<String, String> = request.url.query_pairs().into_owned().collect();
         compare("query", pretty(&json!(expected)), pretty(&json!(actual)));
     }
@@ -154,12 +173,13 @@ pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec
         match serde_json::from_slice::<Value>(&request.body) {
             Ok(actual) if same(expected, &actual) => {}
             Ok(actual) => compare("body", pretty(expected), pretty(&actual)),
-            Err(_) => compare("body", pretty(expected), if request.body.is_empty() { "no body".into() } else { body() }),
+            Err(_) => {
+                compare("body", pretty(expected), if request.body.is_empty() { "no body".into() } else { body() });
+            }
         }
     }
     if let Some(form) = &expected.form {
-        let actual: BTreeMap<String, String> =
-            url::form_urlencoded::parse(&request.body).into_owned().collect();
+        let actual: BTreeMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
         compare("form", pretty(&json!(form)), pretty(&json!(actual)));
     }
     if let Some(text) = &expected.text {
@@ -200,7 +220,7 @@ fn pretty(value: &Value) -> String {
 
 /// Answers in order, and keeps what was sent.
 struct Scripted {
-    answers: Vec<crate::definition::action::MockResponse>,
+    answers: Vec<crate::definition::action_test::MockResponse>,
     sent: Mutex<Vec<Prepared>>,
 }
 

@@ -47,14 +47,18 @@ impl NetworkUpstream {
 impl Upstream for NetworkUpstream {
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
         Box::pin(async move {
-            let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| refused(&error))?;
+            let response =
+                self.client.send(request.to_net()?, &request.limits).await.map_err(|error| refused(&error))?;
             let mut headers = std::collections::BTreeMap::<String, String>::new();
             for (name, value) in &response.headers {
                 let value = String::from_utf8_lossy(value.as_bytes());
-                headers.entry(name.as_str().to_owned()).and_modify(|known| {
-                    known.push_str(", ");
-                    known.push_str(&value);
-                }).or_insert_with(|| value.into_owned());
+                headers
+                    .entry(name.as_str().to_owned())
+                    .and_modify(|known| {
+                        known.push_str(", ");
+                        known.push_str(&value);
+                    })
+                    .or_insert_with(|| value.into_owned());
             }
             Ok(UpstreamResponse { status: response.status.as_u16(), headers, body: response.body, mock: None })
         })

@@ -43,7 +43,7 @@ impl CanonicalEntity {
         match (rest, field.entity.and_then(find)) {
             (None, _) => Some(field),
             (Some(rest), Some(entity)) => entity.field(rest),
-            (Some(_), None) if field.field_type == FieldType::Object => Some(field),
+            (Some(_), None) if field.field_type == Object => Some(field),
             (Some(_), None) => None,
         }
     }

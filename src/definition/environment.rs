@@ -230,8 +230,11 @@ impl FromStr for Budget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Budget, String> {
-        let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<u8>().ok()).filter(|percent| *percent <= 100);
-        percent.map(Budget::Percent).ok_or_else(|| format!("`{text}` is no budget; write a number, or a share such as `10%`"))
+        let percent =
+            text.strip_suffix('%').and_then(|digits| digits.parse::<u8>().ok()).filter(|percent| *percent <= 100);
+        percent
+            .map(Budget::Percent)
+            .ok_or_else(|| format!("`{text}` is no budget; write a number, or a share such as `10%`"))
     }
 }
 

@@ -241,7 +241,7 @@ pub type Filter = BTreeMap<String, Condition>;
 #[schemars(extend("x-evenkeel-code" = "EK0606"))]
 pub enum Condition {
     /// Operators.
-    Operators(Operators),
+    Operators(Box<Operators>),
     /// The field equals this value.
     Equals(Scalar),
 }

@@ -49,12 +49,32 @@ pub(super) enum What {
     #[default]
     Any,
     Bool,
-    Integer { min: Option<i128>, max: Option<i128> },
-    Number { min: Option<f64>, max: Option<f64> },
-    Text { min: usize, max: usize, pattern: Option<Regex> },
+    Integer {
+        min: Option<i128>,
+        max: Option<i128>,
+    },
+    Number {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
+    Text {
+        min: usize,
+        max: usize,
+        pattern: Option<Regex>,
+    },
     Words(Vec<String>),
-    List { items: usize, min: usize, max: usize },
-    Map { values: usize, keys: Option<Format>, words: Vec<String>, min: usize, max: usize },
+    List {
+        items: usize,
+        min: usize,
+        max: usize,
+    },
+    Map {
+        values: usize,
+        keys: Option<Format>,
+        words: Vec<String>,
+        min: usize,
+        max: usize,
+    },
     Object(Fields),
     /// The first shape that takes the node's type.
     Union(Vec<usize>),
@@ -64,7 +84,7 @@ pub(super) enum What {
 
 #[derive(Debug, Default)]
 pub(super) struct Fields {
-    pub(super) fields: HashMap<String, usize>,
+    pub(super) by_name: HashMap<String, usize>,
     pub(super) required: Vec<String>,
     pub(super) exactly_one: Vec<Vec<String>>,
     pub(super) at_most_one: Vec<Vec<String>>,

@@ -94,15 +94,8 @@ impl Cidr {
         if prefix < min {
             return Err(CidrError::TooWide { prefix, min });
         }
-        let range = Cidr {
-            network: masked(network, prefix),
-            prefix,
-        };
-        if range.network == network {
-            Ok(range)
-        } else {
-            Err(CidrError::HostBits { meant: range })
-        }
+        let range = Cidr { network: masked(network, prefix), prefix };
+        if range.network == network { Ok(range) } else { Err(CidrError::HostBits { meant: range }) }
     }
 
     /// Whether `ip` lies in the range. An IPv4-mapped IPv6 address counts as the
@@ -155,14 +148,13 @@ pub(super) const LOOPBACK: &str = "loopback";
 pub(super) const CLOUD_METADATA: &str = "cloud-metadata";
 /// Classes no operator range opens: they name no single peer, and on Linux the
 /// first two connect to this very machine.
-pub(super) const NEVER_OPENED: [&str; 4] =
-    ["unspecified", "this-network", "multicast", "broadcast"];
+pub(super) const NEVER_OPENED: [&str; 4] = ["unspecified", "this-network", "multicast", "broadcast"];
 
 /// First matching row wins, so single addresses stand before their blocks.
 #[rustfmt::skip]
 const V4: [(Ipv4Addr, u8, &str); 23] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 32, "unspecified"),            // RFC 1122 3.2.1.3
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "this-network"),            // RFC 791 3.2
+    (Ipv4Addr::UNSPECIFIED, 32, "unspecified"),            // RFC 1122 3.2.1.3
+    (Ipv4Addr::UNSPECIFIED, 8, "this-network"),            // RFC 791 3.2
     (Ipv4Addr::new(127, 0, 0, 0), 8, LOOPBACK),                // RFC 1122 3.2.1.3
     (Ipv4Addr::new(169, 254, 169, 254), 32, CLOUD_METADATA),   // AWS, Azure, GCP and more
     (Ipv4Addr::new(169, 254, 170, 2), 32, CLOUD_METADATA),     // AWS ECS task credentials
@@ -182,7 +174,7 @@ const V4: [(Ipv4Addr, u8, &str); 23] = [
     (Ipv4Addr::new(198, 18, 0, 0), 15, "benchmarking"),        // RFC 2544
     (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4-relay"),         // RFC 7526, deprecated
     (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast"),             // RFC 5771
-    (Ipv4Addr::new(255, 255, 255, 255), 32, "broadcast"),      // RFC 919
+    (Ipv4Addr::BROADCAST, 32, "broadcast"),      // RFC 919
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),              // RFC 1112 4
 ];
 
@@ -207,9 +199,7 @@ const V6: [(Ipv6Addr, u8, &str); 15] = [
 ];
 
 fn classify_v4(ip: Ipv4Addr) -> Option<&'static str> {
-    V4.iter()
-        .find(|(network, prefix, _)| masked_v4(ip, *prefix) == *network)
-        .map(|(_, _, class)| *class)
+    V4.iter().find(|(network, prefix, _)| masked_v4(ip, *prefix) == *network).map(|(_, _, class)| *class)
 }
 
 fn classify_v6(ip: Ipv6Addr) -> Option<&'static str> {
@@ -229,9 +219,7 @@ fn classify_v6(ip: Ipv6Addr) -> Option<&'static str> {
     if let Some(form) = embedded {
         return classify_v4(low).or(Some(form));
     }
-    let row = V6
-        .iter()
-        .find(|(network, prefix, _)| masked_v6(ip, *prefix) == *network);
+    let row = V6.iter().find(|(network, prefix, _)| masked_v6(ip, *prefix) == *network);
     if let Some((_, _, class)) = row {
         return Some(class);
     }
@@ -253,16 +241,12 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
 /// Keeps the first `prefix` bits. A shift by the full width (prefix 0) has no
 /// value, hence `checked_shl`.
 fn masked_v4(ip: Ipv4Addr, prefix: u8) -> Ipv4Addr {
-    let mask = u32::MAX
-        .checked_shl(32u32.saturating_sub(prefix.into()))
-        .unwrap_or(0);
+    let mask = u32::MAX.checked_shl(32u32.saturating_sub(prefix.into())).unwrap_or(0);
     Ipv4Addr::from_bits(ip.to_bits() & mask)
 }
 
 /// As [`masked_v4`].
 fn masked_v6(ip: Ipv6Addr, prefix: u8) -> Ipv6Addr {
-    let mask = u128::MAX
-        .checked_shl(128u32.saturating_sub(prefix.into()))
-        .unwrap_or(0);
+    let mask = u128::MAX.checked_shl(128u32.saturating_sub(prefix.into())).unwrap_or(0);
     Ipv6Addr::from_bits(ip.to_bits() & mask)
 }

@@ -66,9 +66,7 @@ impl Client {
         headers::check(&request)?;
         match tokio::time::timeout(limits.timeout, self.exchange(request, limits)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::Timeout {
-                after: limits.timeout,
-            }),
+            Err(_) => Err(Error::Timeout { after: limits.timeout }),
         }
     }
 
@@ -110,9 +108,7 @@ impl Client {
                 .await
                 .map_err(|err| Error::from_reqwest(&err, &hop.url, CONNECT_TIMEOUT))?;
             if headers::size(reply.headers()) > limits.max_header_bytes {
-                return Err(Error::HeadersTooLarge {
-                    limit: limits.max_header_bytes,
-                });
+                return Err(Error::HeadersTooLarge { limit: limits.max_header_bytes });
             }
             let status = reply.status();
             let target = match limits.max_redirects {
@@ -123,9 +119,7 @@ impl Client {
                 return finish(hop, reply, redirects, limits).await;
             };
             if redirects >= limits.max_redirects {
-                return Err(Error::TooManyRedirects {
-                    limit: limits.max_redirects,
-                });
+                return Err(Error::TooManyRedirects { limit: limits.max_redirects });
             }
             redirects = redirects.saturating_add(1);
             // The redirect's own body is not read: with `reply` its connection
@@ -137,9 +131,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
@@ -152,29 +144,16 @@ fn outgoing(hop: &Hop) -> reqwest::Request {
     } else if matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
         // RFC 9110 section 8.6: these methods anticipate content, so its absence
         // is said; servers answer 411 otherwise.
-        request
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     request
 }
 
 /// Reads the final response.
-async fn finish(
-    hop: Hop,
-    mut reply: reqwest::Response,
-    redirects: u8,
-    limits: &Limits,
-) -> Result<Response, Error> {
+async fn finish(hop: Hop, mut reply: reqwest::Response, redirects: u8, limits: &Limits) -> Result<Response, Error> {
     let status = reply.status();
     let body = read_body(&mut reply, &hop.url, limits.max_response_bytes).await?;
-    Ok(Response {
-        status,
-        headers: std::mem::take(reply.headers_mut()),
-        body,
-        url: hop.url,
-        redirects,
-    })
+    Ok(Response { status, headers: std::mem::take(reply.headers_mut()), body, url: hop.url, redirects })
 }
 
 /// Reads the decoded body, never holding more than `limit` bytes and one chunk.

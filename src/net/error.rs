@@ -18,7 +18,7 @@ use url::Url;
 pub enum Error {
     /// The host is, or resolves only to, addresses the policy refuses. Nothing
     /// was sent to it.
-    #[error("{host} is refused: its address{} is not public ({class}); use a public host, or ask the operator", shown(.address))]
+    #[error("{host} is refused: its address{} is not public ({class}); use a public host, or ask the operator", shown(.address.as_ref()))]
     Refused {
         /// The host as the URL named it.
         host: String,
@@ -166,11 +166,8 @@ impl Error {
             return Error::Dns { host };
         }
         if err.is_connect() {
-            let reason = if err.is_timeout() {
-                format!("no answer within {connect_timeout:?}")
-            } else {
-                reason_of(err)
-            };
+            let reason =
+                if err.is_timeout() { format!("no answer within {connect_timeout:?}") } else { reason_of(err) };
             return Error::Connect { host, reason };
         }
         let reason = reason_of(err);
@@ -181,9 +178,7 @@ impl Error {
 impl BuildError {
     pub(super) fn from_reqwest(err: &reqwest::Error) -> Self {
         // The outermost text is only "builder error"; the cause says what.
-        let reason = causes(err)
-            .last()
-            .map_or_else(String::new, |c| tidy(&c.to_string()));
+        let reason = causes(err).last().map_or_else(String::new, |c| tidy(&c.to_string()));
         BuildError::Tls { reason }
     }
 }
@@ -193,7 +188,7 @@ pub(super) fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-fn shown(address: &Option<IpAddr>) -> String {
+fn shown(address: Option<&IpAddr>) -> String {
     address.map_or_else(String::new, |ip| format!(" {ip}"))
 }
 
@@ -218,25 +213,15 @@ fn reason_of(err: &reqwest::Error) -> String {
 
 /// The error and its causes. `io::Error::source` skips the error it wraps, and
 /// that is where rustls' errors are, so wrapped errors are visited as well.
-fn causes<'a>(
-    err: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(err), |&cause| {
-        match cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => cause.source(),
-        }
+fn causes<'a>(err: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(err), |&cause| match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => cause.source(),
     })
     .take(MAX_CAUSES)
 }
 
 /// One short line of printable text.
 fn tidy(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_REASON)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
 }

@@ -24,13 +24,7 @@ const CONNECTION_FIELDS: [&str; 10] = [
 ];
 
 /// Fields that prove who is asking, beside those the caller names.
-const CREDENTIAL_FIELDS: [&str; 5] = [
-    "authorization",
-    "cookie",
-    "cookie2",
-    "proxy-authorization",
-    "www-authenticate",
-];
+const CREDENTIAL_FIELDS: [&str; 5] = ["authorization", "cookie", "cookie2", "proxy-authorization", "www-authenticate"];
 
 /// Fields about the body, void once a redirect drops it (RFC 9110 section 15.4).
 const BODY_FIELDS: [&str; 9] = [
@@ -55,13 +49,10 @@ const BODY_FIELDS: [&str; 9] = [
 pub(super) fn check(request: &Request) -> Result<(), Error> {
     // CONNECT opens a tunnel past every check here; TRACE echoes credentials.
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
-        return Err(Error::ForbiddenMethod {
-            method: request.method.clone(),
-        });
+        return Err(Error::ForbiddenMethod { method: request.method.clone() });
     }
-    let forbidden = |name: &&HeaderName| {
-        CONNECTION_FIELDS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
-    };
+    let forbidden =
+        |name: &&HeaderName| CONNECTION_FIELDS.contains(&name.as_str()) || name.as_str().starts_with("proxy-");
     match request.headers.keys().find(forbidden) {
         Some(name) => Err(Error::ForbiddenHeader { name: name.clone() }),
         None => Ok(()),
@@ -75,9 +66,7 @@ pub(super) fn drop_credentials(headers: &mut HeaderMap, sensitive: &[HeaderName]
     let marked: Vec<HeaderName> = headers
         .iter()
         .filter(|(name, value)| {
-            value.is_sensitive()
-                || sensitive.contains(name)
-                || CREDENTIAL_FIELDS.contains(&name.as_str())
+            value.is_sensitive() || sensitive.contains(name) || CREDENTIAL_FIELDS.contains(&name.as_str())
         })
         .map(|(name, _)| name.clone())
         .collect();
@@ -97,9 +86,7 @@ pub(super) fn drop_body_fields(headers: &mut HeaderMap) {
 /// and 32 bytes for each field, in bytes.
 pub(super) fn size(headers: &HeaderMap) -> usize {
     headers.iter().fold(0usize, |sum, (name, value)| {
-        sum.saturating_add(name.as_str().len())
-            .saturating_add(value.len())
-            .saturating_add(32)
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(32)
     })
 }
 

@@ -40,13 +40,7 @@ impl Request {
     /// A request without header fields and body.
     #[must_use]
     pub fn new(method: Method, url: Url) -> Request {
-        Request {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            sensitive: Vec::new(),
-        }
+        Request { method, url, headers: HeaderMap::new(), body: Bytes::new(), sensitive: Vec::new() }
     }
 }
 

@@ -73,15 +73,9 @@ impl Policy {
         // their host parsed by WHATWG rules, which turns `0x7f.1` and
         // `2130706433` into addresses and lowercases names.
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Error::Scheme {
-                scheme: url.scheme().to_owned(),
-                host: host_of(url),
-            });
+            return Err(Error::Scheme { scheme: url.scheme().to_owned(), host: host_of(url) });
         }
-        let bad = |reason| Error::BadUrl {
-            host: host_of(url),
-            reason,
-        };
+        let bad = |reason| Error::BadUrl { host: host_of(url), reason };
         let Some(host) = url.host() else {
             return Err(bad("it names no host"));
         };
@@ -89,9 +83,7 @@ impl Policy {
             return Err(bad("it is longer than 16 KiB"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad(
-                "it holds a user name or password; send credentials in a header",
-            ));
+            return Err(bad("it holds a user name or password; send credentials in a header"));
         }
         let loopback = self.check_host(&host)?;
         if !self.allowed_hosts.is_empty() {
@@ -101,10 +93,7 @@ impl Policy {
             }
         }
         if url.scheme() == "http" && !self.allow_http && !loopback {
-            return Err(Error::Scheme {
-                scheme: url.scheme().to_owned(),
-                host: host_of(url),
-            });
+            return Err(Error::Scheme { scheme: url.scheme().to_owned(), host: host_of(url) });
         }
         Ok(())
     }
@@ -112,25 +101,16 @@ impl Policy {
     /// Judges IP literals and the names fixed to loopback; other names pass.
     /// Returns whether the host is loopback.
     fn check_host(&self, host: &Host<&str>) -> Result<bool, Error> {
-        let refused = |address, class| Error::Refused {
-            host: host.to_string(),
-            address,
-            class,
-        };
+        let refused = |address, class| Error::Refused { host: host.to_string(), address, class };
         let address = match *host {
             Host::Ipv4(ip) => IpAddr::V4(ip),
             Host::Ipv6(ip) => IpAddr::V6(ip),
             Host::Domain(name) if is_localhost(name) => {
-                return if self.allow_loopback {
-                    Ok(true)
-                } else {
-                    Err(refused(None, LOOPBACK))
-                };
+                return if self.allow_loopback { Ok(true) } else { Err(refused(None, LOOPBACK)) };
             }
             Host::Domain(_) => return Ok(false),
         };
-        self.permit(address)
-            .map_err(|class| refused(Some(address), class))?;
+        self.permit(address).map_err(|class| refused(Some(address), class))?;
         Ok(address.to_canonical().is_loopback())
     }
 }
@@ -149,9 +129,7 @@ pub struct HostPattern {
 
 /// Why a text is not a usable [`HostPattern`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a host pattern; write it like api.example.com or *.example.com, without scheme or port"
-)]
+#[error("not a host pattern; write it like api.example.com or *.example.com, without scheme or port")]
 pub struct HostPatternError;
 
 impl HostPattern {
@@ -187,10 +165,7 @@ impl FromStr for HostPattern {
         if name.is_empty() || name.contains('*') || (subdomains && !is_name) {
             return Err(HostPatternError);
         }
-        Ok(HostPattern {
-            name: name.to_owned(),
-            subdomains,
-        })
+        Ok(HostPattern { name: name.to_owned(), subdomains })
     }
 }
 
@@ -206,9 +181,7 @@ impl fmt::Display for HostPattern {
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = without_dot(name).as_bytes();
     match name.len().checked_sub("localhost".len()) {
-        Some(at) => {
-            name[at..].eq_ignore_ascii_case(b"localhost") && (at == 0 || name[at - 1] == b'.')
-        }
+        Some(at) => name[at..].eq_ignore_ascii_case(b"localhost") && (at == 0 || name[at - 1] == b'.'),
         None => false,
     }
 }

@@ -20,20 +20,8 @@ pub(super) struct Hop {
 
 impl From<Request> for Hop {
     fn from(request: Request) -> Hop {
-        let Request {
-            method,
-            url,
-            headers,
-            body,
-            sensitive,
-        } = request;
-        Hop {
-            method,
-            url,
-            headers,
-            body,
-            sensitive,
-        }
+        let Request { method, url, headers, body, sensitive } = request;
+        Hop { method, url, headers, body, sensitive }
     }
 }
 
@@ -46,32 +34,19 @@ impl Hop {
     ///
     /// [`Error::BadRedirect`] if the Location is no URL, [`Error::Downgrade`] if
     /// it leaves https.
-    pub(super) fn target(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Result<Option<Url>, Error> {
+    pub(super) fn target(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Url>, Error> {
         // 300, 304, 305 and 306 are no redirects a client follows by itself.
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
-        let bad = |reason| Error::BadRedirect {
-            host: host_of(&self.url),
-            reason,
-        };
+        let bad = |reason| Error::BadRedirect { host: host_of(&self.url), reason };
         let Some(location) = headers::location(headers).map_err(bad)? else {
             return Ok(None);
         };
-        let location =
-            str::from_utf8(location).map_err(|_| bad("its location is not valid text"))?;
-        let mut target = self
-            .url
-            .join(location)
-            .map_err(|_| bad("its location is not a valid url"))?;
+        let location = str::from_utf8(location).map_err(|_| bad("its location is not valid text"))?;
+        let mut target = self.url.join(location).map_err(|_| bad("its location is not a valid url"))?;
         if self.url.scheme() == "https" && target.scheme() == "http" {
-            return Err(Error::Downgrade {
-                host: host_of(&self.url),
-            });
+            return Err(Error::Downgrade { host: host_of(&self.url) });
         }
         // RFC 9110 section 10.2.2: a Location without fragment inherits ours.
         if target.fragment().is_none() {

@@ -42,11 +42,7 @@ pub(super) struct GuardedResolver {
 
 impl GuardedResolver {
     pub(super) fn new(policy: Arc<Policy>, lookup: Lookup) -> Self {
-        GuardedResolver {
-            policy,
-            lookup,
-            gate: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-        }
+        GuardedResolver { policy, lookup, gate: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
     }
 }
 
@@ -88,11 +84,7 @@ fn filter(policy: &Policy, host: String, found: Vec<IpAddr>) -> Result<Vec<IpAdd
     }
     match first_refused {
         _ if !permitted.is_empty() => Ok(permitted),
-        Some((ip, class)) => Err(Error::Refused {
-            host,
-            address: Some(ip),
-            class,
-        }),
+        Some((ip, class)) => Err(Error::Refused { host, address: Some(ip), class }),
         None => Err(Error::Dns { host }),
     }
 }

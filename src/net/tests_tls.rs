@@ -43,10 +43,7 @@ fn tls_server(connections: usize, answer: impl Fn(&str) -> Vec<u8> + Send + 'sta
     let key = PrivateKeyDer::from_pem_slice(&pem("PRIVATE KEY", KEY));
     let config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.expect("a certificate")],
-            key.expect("a key"),
-        )
+        .with_single_cert(vec![certificate.expect("a certificate")], key.expect("a key"))
         .expect("a matching pair");
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -68,11 +65,7 @@ fn tls_server(connections: usize, answer: impl Fn(&str) -> Vec<u8> + Send + 'sta
     port
 }
 
-fn serve(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    answer: &impl Fn(&str) -> Vec<u8>,
-) -> std::io::Result<()> {
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: &impl Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(SERVER_TIME))?;
     let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
@@ -90,11 +83,7 @@ fn serve(
 
 /// A client for which every `*.test` name is 127.0.0.1.
 fn client(trusting: bool) -> Client {
-    let policy = Policy {
-        allow_loopback: true,
-        allow_http: true,
-        ..Policy::default()
-    };
+    let policy = Policy { allow_loopback: true, allow_http: true, ..Policy::default() };
     let lookup = Lookup::Table(Arc::new(|_| vec![IpAddr::from([127, 0, 0, 1])]));
     let root = reqwest::Certificate::from_pem(&pem("CERTIFICATE", CERTIFICATE));
     let roots = trusting.then(|| root.expect("a root"));
@@ -116,23 +105,14 @@ async fn certificates_are_verified() {
     let good = get(&format!("https://secure.test:{port}/s3cret?s3cret"));
     let limits = Limits::default();
     let response = client(true).send(good.clone(), &limits).await;
-    assert_eq!(
-        response.expect("a trusted certificate").status.as_u16(),
-        200
-    );
+    assert_eq!(response.expect("a trusted certificate").status.as_u16(), 200);
 
-    let err = client(false)
-        .send(good, &limits)
-        .await
-        .expect_err("an unknown issuer");
+    let err = client(false).send(good, &limits).await.expect_err("an unknown issuer");
     assert!(matches!(err, Error::Tls { .. }), "{err:?}");
     assert!(!format!("{err} {err:?}").contains("s3cret"));
 
     let wrong = get(&format!("https://other.test:{port}/"));
-    let err = client(true)
-        .send(wrong, &limits)
-        .await
-        .expect_err("another name");
+    let err = client(true).send(wrong, &limits).await.expect_err("another name");
     assert!(matches!(err, Error::Tls { .. }), "{err:?}");
 }
 
@@ -142,17 +122,12 @@ async fn servers_without_tls_are_tls_errors() {
     let address: SocketAddr = listener.local_addr().expect("a bound address");
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
-        stream
-            .set_read_timeout(Some(SERVER_TIME))
-            .expect("a timeout");
+        stream.set_read_timeout(Some(SERVER_TIME)).expect("a timeout");
         let _ = stream.read(&mut [0; 64]);
         let _ = stream.write_all(b"HTTP/1.1 400 no tls here\r\n\r\n");
     });
     let request = get(&format!("https://secure.test:{}/", address.port()));
-    let err = client(true)
-        .send(request, &Limits::default())
-        .await
-        .expect_err("no tls");
+    let err = client(true).send(request, &Limits::default()).await.expect_err("no tls");
     assert!(matches!(err, Error::Tls { .. }), "{err:?}");
     server.join().expect("the server ended");
 }
@@ -163,22 +138,12 @@ async fn https_never_becomes_http_but_http_may_become_https() {
     let down = plain.url_at("secure.test", "/down").to_string();
     let port = tls_server(2, move |request| match path(request) {
         "/down" => closing(302, &[("location", &down)]),
-        _ => closing(
-            if request.contains("authorization") {
-                500
-            } else {
-                200
-            },
-            &[],
-        ),
+        _ => closing(if request.contains("authorization") { 500 } else { 200 }, &[]),
     });
     let client = client(true);
     let limits = Limits::default();
     let request = get(&format!("https://secure.test:{port}/down"));
-    let err = client
-        .send(request, &limits)
-        .await
-        .expect_err("a downgrade");
+    let err = client.send(request, &limits).await.expect_err("a downgrade");
     let host = "secure.test".to_owned();
     assert_eq!(err, Error::Downgrade { host });
     assert_eq!(plain.connections(), 0);
@@ -186,9 +151,7 @@ async fn https_never_becomes_http_but_http_may_become_https() {
     // The upgrade changes the origin, so credentials are not taken along.
     let up = plain.url_at("secure.test", &format!("/https://secure.test:{port}/up"));
     let mut request = Request::new(Method::GET, up);
-    request
-        .headers
-        .insert("authorization", HeaderValue::from_static("s3cret"));
+    request.headers.insert("authorization", HeaderValue::from_static("s3cret"));
     let response = client.send(request, &limits).await.expect("an upgrade");
     assert_eq!((response.status.as_u16(), response.redirects), (200, 1));
 }

@@ -68,7 +68,13 @@ pub fn load(path: &Path, environment: Option<&str>) -> anyhow::Result<(Arc<Exami
 }
 
 /// Follows a folder until the process ends or `tell` returns `false`; runs on a thread of its own.
-pub fn follow(path: PathBuf, environment: Option<String>, pointer: &Pointer, mut seen: String, mut tell: impl FnMut(Event) -> bool) {
+pub fn follow(
+    path: PathBuf,
+    environment: Option<String>,
+    pointer: &Pointer,
+    mut seen: String,
+    mut tell: impl FnMut(Event) -> bool,
+) {
     let (sender, events) = channel();
     let watcher = notify::recommended_watcher(move |event: notify::Result<FileEvent>| {
         let _ = sender.send(event);
@@ -123,12 +129,22 @@ fn wait(events: &Receiver<notify::Result<FileEvent>>, look: Duration) -> Option<
 /// Reading a file is an event too, and ours would never end.
 fn matters(event: &notify::Result<FileEvent>) -> bool {
     match event {
-        Ok(event) => !event.kind.is_access() || event.kind == notify::EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write)),
+        Ok(event) => {
+            !event.kind.is_access()
+                || event.kind
+                    == notify::EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write))
+        }
         Err(_) => true,
     }
 }
 
-fn examine(path: &Path, environment: Option<&str>, pointer: &Pointer, seen: &mut String, started: Instant) -> Option<Event> {
+fn examine(
+    path: &Path,
+    environment: Option<&str>,
+    pointer: &Pointer,
+    seen: &mut String,
+    started: Instant,
+) -> Option<Event> {
     let (snapshot, unreadable) = match directory::read(path) {
         Ok(read) => read,
         Err(error) => {
@@ -156,7 +172,11 @@ fn examine(path: &Path, environment: Option<&str>, pointer: &Pointer, seen: &mut
             Some(Event::Activated { examined, generation, took: started.elapsed() })
         }
         Err(reason) => {
-            pointer.store(Active { runtime: Arc::clone(&before.runtime), examined: Arc::clone(&examined), current: false });
+            pointer.store(Active {
+                runtime: Arc::clone(&before.runtime),
+                examined: Arc::clone(&examined),
+                current: false,
+            });
             if reason.is_empty() { Some(Event::Refused { examined }) } else { Some(Event::Unreadable { reason }) }
         }
     }

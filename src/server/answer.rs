@@ -69,7 +69,8 @@ pub(super) async fn same_site(State(address): State<SocketAddr>, request: Reques
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let own = origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, rest)| rest == host));
     if (address.ip().is_loopback() && !local) || !own {
-        let refused = CallError::new(ErrorCode::BadRequest, "this server answers only its own page and tools on this machine");
+        let refused =
+            CallError::new(ErrorCode::BadRequest, "this server answers only its own page and tools on this machine");
         return error(&refused, &request_id(request.headers()));
     }
     next.run(request).await

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::answer::{self, request_id, set};
 use super::{Mocking, Server};
 use crate::connector::{
-    self, Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Output, ProvidedSecrets, Runtime, Secrets,
-    Upstream,
+    self, Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Output, ProvidedSecrets, Runtime,
+    Secrets, Upstream,
 };
 
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
@@ -34,7 +34,8 @@ pub(super) async fn call(
         return response;
     }
     let Ok(_permit) = server.calls.try_acquire() else {
-        let mut response = answer::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
+        let mut response =
+            answer::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
         set(&mut response, "retry-after", "1");
         return response;
     };
@@ -99,13 +100,17 @@ fn is_example(runtime: &Runtime, connector: &str, action: &str, call: &Call) -> 
     prepared.is_ok_and(|request| request.url.host_str().is_some_and(connector::is_example_host))
 }
 
-fn read(headers: &HeaderMap, query: Option<&str>, body: Result<Bytes, BytesRejection>, id: String) -> Result<Call, CallError> {
+fn read(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Result<Bytes, BytesRejection>,
+    id: String,
+) -> Result<Call, CallError> {
     let bad = |detail: String| CallError::new(ErrorCode::BadRequest, detail);
     let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => CallError::new(
-            ErrorCode::TooLarge,
-            format!("the body is larger than {} MiB", super::MOST_BODY >> 20),
-        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            CallError::new(ErrorCode::TooLarge, format!("the body is larger than {} MiB", super::MOST_BODY >> 20))
+        }
         _ => bad(rejection.body_text()),
     })?;
     let input = if body.is_empty() {
@@ -115,12 +120,17 @@ fn read(headers: &HeaderMap, query: Option<&str>, body: Result<Bytes, BytesRejec
     };
     let text = |name: &str| -> Result<Option<String>, CallError> {
         match headers.get(name) {
-            Some(value) => value.to_str().map(|value| Some(value.to_owned())).map_err(|_| bad(format!("header `{name}` is not text"))),
+            Some(value) => value
+                .to_str()
+                .map(|value| Some(value.to_owned()))
+                .map_err(|_| bad(format!("header `{name}` is not text"))),
             None => Ok(None),
         }
     };
     let path_params = match text("x-path-params")? {
-        Some(params) if params.len() > 4096 => return Err(bad("header `x-path-params` is longer than 4096 bytes".into())),
+        Some(params) if params.len() > 4096 => {
+            return Err(bad("header `x-path-params` is longer than 4096 bytes".into()));
+        }
         Some(params) => pairs(&params),
         None => BTreeMap::new(),
     };
@@ -131,7 +141,8 @@ fn read(headers: &HeaderMap, query: Option<&str>, body: Result<Bytes, BytesRejec
         },
         None => None,
     };
-    let known = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let known =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Ok(Call {
         input,
         body,

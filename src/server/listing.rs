@@ -12,7 +12,8 @@ use crate::text::render::{Output, Report, render};
 pub(super) async fn connectors(State(server): State<Server>) -> Response {
     let active = server.pointer.load();
     let runtime = &active.runtime;
-    let connectors: Vec<Value> = runtime.connectors.values().map(|connector| of_connector(connector, server.mocking)).collect();
+    let connectors: Vec<Value> =
+        runtime.connectors.values().map(|connector| of_connector(connector, server.mocking)).collect();
     answer::json(
         200,
         &json!({"generation": runtime.generation, "environment": runtime.environment, "connectors": connectors}),

@@ -93,13 +93,20 @@ impl Walk {
     fn link(&mut self, shown: String) {
         // A link to a folder may hold definitions as well as one that looks like a definition.
         if Format::of(&shown).is_some() || !shown.rsplit('/').next().unwrap_or("").contains('.') {
-            self.report(shown, &codes::SYMLINK, "a symbolic link is not followed".into(), "copy what it points to, or remove it");
+            self.report(
+                shown,
+                &codes::SYMLINK,
+                "a symbolic link is not followed".into(),
+                "copy what it points to, or remove it",
+            );
         }
     }
 
     fn file(&mut self, path: PathBuf, shown: String) {
         if self.snapshot.names.len() >= MOST_FILES {
-            if self.snapshot.names.len() == MOST_FILES && !self.unreadable.iter().any(|known| known.finding.code == &codes::LIMIT) {
+            if self.snapshot.names.len() == MOST_FILES
+                && !self.unreadable.iter().any(|known| known.finding.code == &codes::LIMIT)
+            {
                 let message = format!("the folder holds more than {MOST_FILES} files; the rest is not read");
                 self.report(shown, &codes::LIMIT, message, "read a smaller folder");
             }
@@ -115,7 +122,12 @@ impl Walk {
         match fs::File::open(&path).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
             Ok(_) => self.snapshot.files.push(File { path: shown, bytes }),
             Err(error) => {
-                self.report(shown, &codes::UNREADABLE, format!("the file cannot be read: {error}"), "check its permissions");
+                self.report(
+                    shown,
+                    &codes::UNREADABLE,
+                    format!("the file cannot be read: {error}"),
+                    "check its permissions",
+                );
             }
         }
     }

@@ -44,20 +44,14 @@ pub fn analyse(source: &str, site: Site, host: bool) -> Analysis {
     let template = match shape::parse(source) {
         Ok(template) => template,
         Err(problem) => {
-            return Analysis {
-                problems: vec![problem],
-                plain,
-                ..Analysis::default()
-            };
+            return Analysis { problems: vec![problem], plain, ..Analysis::default() };
         }
     };
     let mut found = check::check(&template, Some(site));
     if host || (site == Site::Url && source.starts_with("http")) {
         host_rule::check(source, &template, &mut found.problems);
     }
-    found
-        .problems
-        .sort_by_key(|problem| (problem.range.start, problem.range.end));
+    found.problems.sort_by_key(|problem| (problem.range.start, problem.range.end));
     Analysis {
         problems: found.problems,
         secrets: found.secrets,

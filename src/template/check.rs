@@ -52,16 +52,8 @@ struct Checker<'s> {
 }
 
 impl<'s> Checker<'s> {
-    fn problem(
-        &mut self,
-        kind: ProblemKind,
-        message: impl Into<String>,
-        range: Range<usize>,
-        help: Option<String>,
-    ) {
-        self.found
-            .problems
-            .push(Problem::new(kind, message, range).with_help(help));
+    fn problem(&mut self, kind: ProblemKind, message: impl Into<String>, range: Range<usize>, help: Option<String>) {
+        self.found.problems.push(Problem::new(kind, message, range).with_help(help));
     }
 
     fn forbid(&mut self, what: &str, range: Range<usize>) {
@@ -222,10 +214,7 @@ impl<'s> Checker<'s> {
                 for item in &list.items {
                     match item {
                         Expr::Var(var) => self.set_name(var.id),
-                        other => self.forbid(
-                            "only plain names can be unpacked into",
-                            range_of(other.span()),
-                        ),
+                        other => self.forbid("only plain names can be unpacked into", range_of(other.span())),
                     }
                 }
             }
@@ -239,10 +228,7 @@ impl<'s> Checker<'s> {
             Expr::Const(_) => {}
             Expr::Slice(slice) => {
                 self.expr(&slice.expr);
-                for bound in [&slice.start, &slice.stop, &slice.step]
-                    .into_iter()
-                    .flatten()
-                {
+                for bound in [&slice.start, &slice.stop, &slice.step].into_iter().flatten() {
                     self.expr(bound);
                 }
             }
@@ -324,29 +310,15 @@ impl<'s> Checker<'s> {
         if !site.roots().contains(&root) {
             let here = Some(format!("available here: {}", site.roots().join(", ")));
             if is_root(root) {
-                return self.problem(
-                    ProblemKind::NotHere,
-                    format!("`{root}` is not available here"),
-                    at_root,
-                    here,
-                );
+                return self.problem(ProblemKind::NotHere, format!("`{root}` is not available here"), at_root, here);
             }
             let help = if functions::find(root).is_some() {
                 Some(format!("`{root}` is a function: write `{root}(…)`"))
             } else {
-                let known = site
-                    .roots()
-                    .iter()
-                    .copied()
-                    .chain(self.scopes.iter().flatten().copied());
+                let known = site.roots().iter().copied().chain(self.scopes.iter().flatten().copied());
                 suggestion(nearest(root, known)).or(here)
             };
-            return self.problem(
-                ProblemKind::UnknownName,
-                format!("there is no `{root}`"),
-                at_root,
-                help,
-            );
+            return self.problem(ProblemKind::UnknownName, format!("there is no `{root}`"), at_root, help);
         }
         let mut path = root.to_owned();
         for name in names {
@@ -359,12 +331,7 @@ impl<'s> Checker<'s> {
         {
             let help = suggestion(nearest(name, known.iter().copied()))
                 .or_else(|| Some(format!("`{root}` has {}", known.join(", "))));
-            self.problem(
-                ProblemKind::UnknownName,
-                format!("`{root}` has no `{name}`"),
-                range,
-                help,
-            );
+            self.problem(ProblemKind::UnknownName, format!("`{root}` has no `{name}`"), range, help);
         }
     }
 }

@@ -10,9 +10,7 @@ use minijinja::{AutoEscape, Environment, Error};
 use self_cell::self_cell;
 
 use super::meter::{Guard, Meter};
-use super::{
-    Context, Limits, Problem, RenderError, check, convert, diagnose, environment, rewrite, shape,
-};
+use super::{Context, Limits, Problem, RenderError, check, convert, diagnose, environment, rewrite, shape};
 
 /// A compiled template.
 ///
@@ -72,17 +70,11 @@ impl Template {
                 return Err(problem);
             }
             match shape::single_expression(&template) {
-                Some(expr) => Form::Expression {
-                    lenient: matches!(expr, ast::Expr::IfExpr(_)),
-                },
+                Some(expr) => Form::Expression { lenient: matches!(expr, ast::Expr::IfExpr(_)) },
                 None => Form::Text,
             }
         };
-        Ok(Template {
-            source: source.into(),
-            form,
-            code: OnceLock::new(),
-        })
+        Ok(Template { source: source.into(), form, code: OnceLock::new() })
     }
 
     /// Compiles a template of a URL: what an expression prints is percent-encoded and stays within its segment of the
@@ -122,11 +114,7 @@ impl Template {
 
     /// Renders to a value: a template that is exactly one `{{ expression }}`
     /// keeps its type, all others become strings.
-    pub fn render_value(
-        &self,
-        ctx: &Context,
-        limits: &Limits,
-    ) -> Result<serde_json::Value, RenderError> {
+    pub fn render_value(&self, ctx: &Context, limits: &Limits) -> Result<serde_json::Value, RenderError> {
         self.run(ctx, limits, |meter, outcome| match outcome {
             Outcome::Text(text) => Ok(serde_json::Value::String(text)),
             Outcome::Value(value) => {
@@ -151,9 +139,7 @@ impl Template {
         let guard = Guard::install(limits, ctx.host().clone());
         let meter = guard.meter();
         let outcome = if self.is_plain() {
-            meter
-                .output(self.source.len())
-                .map(|()| Outcome::Text(self.source.to_string()))
+            meter.output(self.source.len()).map(|()| Outcome::Text(self.source.to_string()))
         } else {
             self.evaluate(ctx, limits, meter)
         };
@@ -183,10 +169,7 @@ impl Template {
         };
         let Some(code) = code else {
             // `compile` has seen this source parse.
-            return Err(super::meter::fail(
-                super::RenderErrorKind::Other,
-                "the template cannot be compiled",
-            ));
+            return Err(super::meter::fail(super::RenderErrorKind::Other, "the template cannot be compiled"));
         };
         code.with_dependent(|_, code| {
             let mut text = String::new();
@@ -202,19 +185,15 @@ impl Template {
             // All containers are still in the meter's hands: dropping what the
             // state holds does not recurse.
             drop(state);
-            Ok(match self.form {
-                Form::Expression { .. } => Outcome::Value(value.unwrap_or_default()),
-                _ => {
-                    // The formatter does not see literal text that is printed
-                    // once only.
-                    if text.len() > limits.output_bytes {
-                        return Err(meter.fail(
-                            super::RenderErrorKind::OutputTooLarge,
-                            "the rendered text is too large",
-                        ));
-                    }
-                    Outcome::Text(text)
+            Ok(if let Form::Expression { .. } = self.form {
+                Outcome::Value(value.unwrap_or_default())
+            } else {
+                // The formatter does not see literal text that is printed
+                // once only.
+                if text.len() > limits.output_bytes {
+                    return Err(meter.fail(super::RenderErrorKind::OutputTooLarge, "the rendered text is too large"));
                 }
+                Outcome::Text(text)
             })
         })
     }
@@ -236,10 +215,7 @@ impl Template {
                 _ => generator.compile_stmt(&rewrite::template(&template)),
             }
             let (instructions, blocks) = generator.finish();
-            Ok::<_, Problem>(Generated {
-                instructions,
-                blocks,
-            })
+            Ok::<_, Problem>(Generated { instructions, blocks })
         });
         code.ok().map(Box::new)
     }
@@ -250,7 +226,7 @@ impl fmt::Debug for Template {
         f.debug_struct("Template")
             .field("bytes", &self.source.len())
             .field("plain", &self.is_plain())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

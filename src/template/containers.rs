@@ -44,9 +44,7 @@ impl<T> Store<T> {
 
     fn write<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         match self {
-            Store::Frozen(_) => Err(bad(
-                "values from outside cannot be changed, copy them with `|list` or `dict(…)`",
-            )),
+            Store::Frozen(_) => Err(bad("values from outside cannot be changed, copy them with `|list` or `dict(…)`")),
             Store::Live(inner) => Ok(f(&mut lock(inner))),
         }
     }
@@ -61,10 +59,7 @@ pub(super) struct List {
 impl List {
     /// A list that no template can change.
     pub fn frozen(items: Vec<Value>) -> Value {
-        Value::from_object(List {
-            items: Store::Frozen(items),
-            tuple: false,
-        })
+        Value::from_object(List { items: Store::Frozen(items), tuple: false })
     }
 
     /// A list made by the running template; charges for its items.
@@ -79,10 +74,7 @@ impl List {
 
     fn made(meter: &Meter, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
         meter.hold(CONTAINER_BYTES.saturating_add(items.len().saturating_mul(ITEM_BYTES)))?;
-        let list = Arc::new(List {
-            items: Store::Live(Mutex::new(items)),
-            tuple,
-        });
+        let list = Arc::new(List { items: Store::Live(Mutex::new(items)), tuple });
         meter.keep(Made::List(Arc::clone(&list)));
         Ok(Value::from_dyn_object(list))
     }
@@ -174,11 +166,7 @@ impl Entries {
 
     fn get_str(&self, key: &str) -> Option<&Value> {
         match &self.index {
-            None => self
-                .pairs
-                .iter()
-                .find(|(k, _)| k.as_str() == Some(key))
-                .map(|(_, value)| value),
+            None => self.pairs.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value),
             Some(_) => self.get(&Value::from(key)),
         }
     }
@@ -216,13 +204,7 @@ impl Entries {
     }
 
     fn reindex(&mut self) {
-        self.index = Some(
-            self.pairs
-                .iter()
-                .enumerate()
-                .map(|(at, (key, _))| (key.clone(), at))
-                .collect(),
-        );
+        self.index = Some(self.pairs.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect());
     }
 }
 
@@ -235,10 +217,7 @@ pub(super) struct Dict {
 impl Dict {
     /// A map that no template can change.
     pub fn frozen(entries: Entries) -> Value {
-        Value::from_object(Dict {
-            entries: Store::Frozen(entries),
-            namespace: false,
-        })
+        Value::from_object(Dict { entries: Store::Frozen(entries), namespace: false })
     }
 
     /// A map made by the running template; charges for its entries.
@@ -253,10 +232,7 @@ impl Dict {
 
     fn made(meter: &Meter, entries: Entries, namespace: bool) -> Result<Value, Error> {
         meter.hold(CONTAINER_BYTES.saturating_add(entries.len().saturating_mul(ENTRY_BYTES)))?;
-        let dict = Arc::new(Dict {
-            entries: Store::Live(Mutex::new(entries)),
-            namespace,
-        });
+        let dict = Arc::new(Dict { entries: Store::Live(Mutex::new(entries)), namespace });
         meter.keep(Made::Dict(Arc::clone(&dict)));
         Ok(Value::from_dyn_object(dict))
     }
@@ -275,8 +251,7 @@ impl Dict {
 
     /// The entry at `index`, in order.
     pub fn pair(&self, index: usize) -> Option<(Value, Value)> {
-        self.entries
-            .read(|entries| entries.pairs().get(index).cloned())
+        self.entries.read(|entries| entries.pairs().get(index).cloned())
     }
 
     /// Copies the entries, for which the caller has been charged.
@@ -317,10 +292,7 @@ impl Object for Dict {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(
-            self.entries
-                .read(|entries| entries.pairs().iter().map(|(key, _)| key.clone()).collect()),
-        )
+        Enumerator::Values(self.entries.read(|entries| entries.pairs().iter().map(|(key, _)| key.clone()).collect()))
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
@@ -335,20 +307,10 @@ impl Object for Dict {
 /// Whether a value may be the key of a map: scalars only, so that hashing and
 /// comparing keys never recurses.
 pub(super) fn is_key(value: &Value) -> bool {
-    matches!(
-        value.kind(),
-        ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::None
-    )
+    matches!(value.kind(), ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::None)
 }
 
 /// Checks that a value may be the key of a map.
 pub(super) fn check_key(value: &Value) -> Result<(), Error> {
-    if is_key(value) {
-        Ok(())
-    } else {
-        Err(bad(format!(
-            "a {} cannot be the key of a map",
-            value.kind()
-        )))
-    }
+    if is_key(value) { Ok(()) } else { Err(bad(format!("a {} cannot be the key of a map", value.kind()))) }
 }

@@ -87,10 +87,7 @@ pub struct Context {
 impl Context {
     /// A context without any values.
     pub fn new(host: Arc<dyn Host>) -> Context {
-        Context {
-            host,
-            roots: Vec::new(),
-        }
+        Context { host, roots: Vec::new() }
     }
 
     /// Sets what templates see under `name`.
@@ -126,10 +123,7 @@ impl Context {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.roots
-            .iter()
-            .find(|(root, _)| *root == name)
-            .map(|(_, value)| value)
+        self.roots.iter().find(|(root, _)| *root == name).map(|(_, value)| value)
     }
 
     pub(super) fn host(&self) -> &Arc<dyn Host> {
@@ -152,9 +146,7 @@ impl Context {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names only: the values are users' data and may be secret.
-        f.debug_list()
-            .entries(self.roots.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_list().entries(self.roots.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -172,10 +164,7 @@ impl Object for Root {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.0
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.clone())
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
     }
 }
 
@@ -197,23 +186,18 @@ impl Response {
             Ok(meter) => meter,
             Err(error) => return Value::from(error),
         };
-        match convert::parse_json(&meter, &self.body, false) {
-            Ok(value) => self
-                .json
-                .get_or_init(|| Some(value))
-                .clone()
-                .unwrap_or_default(),
-            Err(_) => {
-                // `parse_json` noted the failure; its own words fit a filter,
-                // but a body that is too large must stay that.
-                let failure = meter.take_failure();
-                match failure {
-                    Some((super::RenderErrorKind::BadArgument, _)) | None => {
-                        self.json.get_or_init(|| None);
-                        Value::from(not_json())
-                    }
-                    Some((kind, message)) => Value::from(meter.fail(kind, message)),
+        if let Ok(value) = convert::parse_json(&meter, &self.body, false) {
+            self.json.get_or_init(|| Some(value)).clone().unwrap_or_default()
+        } else {
+            // `parse_json` noted the failure; its own words fit a filter,
+            // but a body that is too large must stay that.
+            let failure = meter.take_failure();
+            match failure {
+                Some((super::RenderErrorKind::BadArgument, _)) | None => {
+                    self.json.get_or_init(|| None);
+                    Value::from(not_json())
                 }
+                Some((kind, message)) => Value::from(meter.fail(kind, message)),
             }
         }
     }

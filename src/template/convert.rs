@@ -24,22 +24,14 @@ fn frozen_at(json: &serde_json::Value, depth: usize) -> Value {
     use serde_json::Value as Json;
     if depth > MAX_FROZEN_DEPTH {
         // Reading it fails; the rest of the value stays usable.
-        return Value::from(Error::new(
-            minijinja::ErrorKind::InvalidOperation,
-            "the value is nested too deeply",
-        ));
+        return Value::from(Error::new(minijinja::ErrorKind::InvalidOperation, "the value is nested too deeply"));
     }
     match json {
         Json::Null => Value::from(()),
         Json::Bool(yes) => Value::from(*yes),
         Json::Number(number) => from_number(number),
         Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => List::frozen(
-            items
-                .iter()
-                .map(|item| frozen_at(item, depth + 1))
-                .collect(),
-        ),
+        Json::Array(items) => List::frozen(items.iter().map(|item| frozen_at(item, depth + 1)).collect()),
         Json::Object(map) => {
             let mut entries = Entries::default();
             for (key, value) in map {
@@ -67,17 +59,9 @@ fn from_number(number: &serde_json::Number) -> Value {
 pub(super) fn parse_json(meter: &Meter, text: &[u8], live: bool) -> Result<Value, Error> {
     meter.work(text.len())?;
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let parsed = Seed { meter, live }
-        .deserialize(&mut parser)
-        .and_then(|value| parser.end().map(|()| value));
+    let parsed = Seed { meter, live }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     // serde_json's message says where, but it may quote the input.
-    parsed.map_err(|error| {
-        bad(format!(
-            "the text is not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })
+    parsed.map_err(|error| bad(format!("the text is not JSON (line {}, column {})", error.line(), error.column())))
 }
 
 struct Seed<'a> {
@@ -227,9 +211,7 @@ pub(super) fn pairs(meter: &Meter, value: &Value) -> Result<Vec<(Value, Value)>,
     }
     let kind = value.kind();
     match value.as_object() {
-        Some(object) if kind == ValueKind::Map => {
-            Ok(object.try_iter_pairs().into_iter().flatten().collect())
-        }
+        Some(object) if kind == ValueKind::Map => Ok(object.try_iter_pairs().into_iter().flatten().collect()),
         _ => Err(bad(format!("a {kind} is not a map"))),
     }
 }
@@ -259,16 +241,8 @@ pub(super) fn text<'v>(meter: &Meter, value: &'v Value) -> Result<Cow<'v, str>, 
 }
 
 /// The value as JSON text, compact or with an indent.
-pub(super) fn json_text(
-    meter: &Meter,
-    value: &Value,
-    indent: Option<usize>,
-) -> Result<String, Error> {
-    let mut writer = Writer {
-        meter,
-        out: String::new(),
-        indent,
-    };
+pub(super) fn json_text(meter: &Meter, value: &Value, indent: Option<usize>) -> Result<String, Error> {
+    let mut writer = Writer { meter, out: String::new(), indent };
     writer.value(value, 0)?;
     Ok(writer.out)
 }

@@ -23,9 +23,8 @@ const MAX_KEYS: usize = 200;
 
 /// Turns the error of a render into one of ours.
 pub(super) fn explain(source: &str, ctx: &Context, meter: &Meter, error: &Error) -> RenderError {
-    let range = error
-        .range()
-        .filter(|range| source.is_char_boundary(range.start) && source.is_char_boundary(range.end));
+    let range =
+        error.range().filter(|range| source.is_char_boundary(range.start) && source.is_char_boundary(range.end));
     let mut explained = RenderError {
         kind: RenderErrorKind::Other,
         message: String::new(),
@@ -77,22 +76,14 @@ fn undefined(source: &str, ctx: &Context, meter: &Meter, explained: &mut RenderE
     let Ok(template) = shape::parse(source) else {
         return;
     };
-    let mut search = Search {
-        ctx,
-        meter,
-        wanted: explained.range.clone(),
-        local: None,
-        found: None,
-    };
+    let mut search = Search { ctx, meter, wanted: explained.range.clone(), local: None, found: None };
     search.stmt(&template);
     let Some(found) = search.found.or(search.local) else {
         return;
     };
     explained.kind = found.kind;
     explained.message = found.message;
-    explained.line = 1 + source
-        .get(..found.range.start)
-        .map_or(0, |before| before.matches('\n').count());
+    explained.line = 1 + source.get(..found.range.start).map_or(0, |before| before.matches('\n').count());
     explained.range = Some(found.range);
 }
 
@@ -175,10 +166,7 @@ impl Search<'_> {
         if let Some(chain) = chain(expr) {
             // The error may be at any link of the chain.
             let within = within
-                || self
-                    .wanted
-                    .as_ref()
-                    .is_some_and(|at| chain.range.start <= at.start && at.end <= chain.range.end);
+                || self.wanted.as_ref().is_some_and(|at| chain.range.start <= at.start && at.end <= chain.range.end);
             if within {
                 self.chain(chain);
             }
@@ -188,10 +176,7 @@ impl Search<'_> {
             Expr::Var(_) | Expr::Const(_) => {}
             Expr::Slice(slice) => {
                 self.expr(&slice.expr, within);
-                for bound in [&slice.start, &slice.stop, &slice.step]
-                    .into_iter()
-                    .flatten()
-                {
+                for bound in [&slice.start, &slice.stop, &slice.step].into_iter().flatten() {
                     self.expr(bound, within);
                 }
             }
@@ -270,10 +255,9 @@ impl Search<'_> {
     fn args(&mut self, args: &[CallArg<'_>], within: bool) {
         for arg in args {
             match arg {
-                CallArg::Pos(expr)
-                | CallArg::Kwarg(_, expr)
-                | CallArg::PosSplat(expr)
-                | CallArg::KwargSplat(expr) => self.expr(expr, within),
+                CallArg::Pos(expr) | CallArg::Kwarg(_, expr) | CallArg::PosSplat(expr) | CallArg::KwargSplat(expr) => {
+                    self.expr(expr, within);
+                }
             }
         }
     }
@@ -296,11 +280,7 @@ impl Search<'_> {
                 path.push_str(name);
             }
             let message = format!("`{path}` does not exist");
-            self.local.get_or_insert(Found {
-                kind: RenderErrorKind::Undefined,
-                message,
-                range: chain.range,
-            });
+            self.local.get_or_insert(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });
             return;
         };
         let mut value = root.clone();
@@ -323,11 +303,7 @@ impl Search<'_> {
                 },
                 kind => format!("`{path}.{name}` does not exist: `{path}` is a {kind}"),
             };
-            self.found = Some(Found {
-                kind: RenderErrorKind::Undefined,
-                message,
-                range: chain.range,
-            });
+            self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });
             return;
         }
     }
@@ -337,10 +313,11 @@ impl Search<'_> {
 fn variable_name<'e>(expr: &'e Expr<'_>) -> Option<&'e str> {
     let Expr::Call(call) = expr else { return None };
     match (&call.expr, call.args.as_slice()) {
-        (
-            Expr::Var(var),
-            [CallArg::Pos(Expr::Const(name)) | CallArg::Kwarg(_, Expr::Const(name))],
-        ) if var.id == "get_variable" => name.value.as_str(),
+        (Expr::Var(var), [CallArg::Pos(Expr::Const(name)) | CallArg::Kwarg(_, Expr::Const(name))])
+            if var.id == "get_variable" =>
+        {
+            name.value.as_str()
+        }
         _ => None,
     }
 }

@@ -31,11 +31,7 @@ pub(super) fn shared() -> &'static Environment<'static> {
     &ENVIRONMENT
 }
 
-fn print(
-    out: &mut Output<'_>,
-    state: &mut State<'_, '_>,
-    value: &Value,
-) -> Result<(), minijinja::Error> {
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
     let _ = state;
     let meter = Meter::current()?;
     // What is undefined and still gets here is an `if` without its `else`,

@@ -30,20 +30,14 @@ pub(super) type Native = fn(&mut State<'_, '_>, &Args<'_>) -> Result<Value, Erro
 pub(super) fn add_to(env: &mut Environment<'static>) {
     let own = OPERATORS.iter().chain(texts::FILTERS).chain(lists::FILTERS);
     for &(name, filter) in own {
-        env.add_filter(
-            name,
-            move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
-                filter(state, &Args::new(name, pos, kw)?)
-            },
-        );
+        env.add_filter(name, move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
+            filter(state, &Args::new(name, pos, kw)?)
+        });
     }
     for (name, filter) in delegates() {
-        env.add_filter(
-            name,
-            move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
-                delegate(state, name, &filter, args.into_values())
-            },
-        );
+        env.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            delegate(state, name, &filter, args.into_values())
+        });
     }
 }
 
@@ -54,11 +48,7 @@ pub(super) fn exists(name: &str) -> bool {
 
 /// The names of all filters a template may use.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    texts::FILTERS
-        .iter()
-        .chain(lists::FILTERS)
-        .map(|(name, _)| *name)
-        .chain(DELEGATED.iter().copied())
+    texts::FILTERS.iter().chain(lists::FILTERS).map(|(name, _)| *name).chain(DELEGATED.iter().copied())
 }
 
 /// The arguments of a filter, function or method.  For a filter the first one
@@ -74,12 +64,7 @@ impl<'a> Args<'a> {
     pub fn new(name: &'a str, pos: &'a [Value], kw: Kwargs) -> Result<Args<'a>, Error> {
         let meter = Meter::current()?;
         meter.work(0)?;
-        Ok(Args {
-            meter,
-            pos,
-            name,
-            kw,
-        })
+        Ok(Args { meter, pos, name, kw })
     }
 
     /// The value a filter is applied to.
@@ -107,10 +92,7 @@ impl<'a> Args<'a> {
             None
         };
         match (self.pos.get(at), keyword) {
-            (Some(_), Some(_)) => Err(bad(format!(
-                "`{}` got its argument `{name}` twice",
-                self.name
-            ))),
+            (Some(_), Some(_)) => Err(bad(format!("`{}` got its argument `{name}` twice", self.name))),
             (Some(value), None) => defined(value).cloned().map(Some),
             (None, Some(value)) => defined(value).cloned().map(Some),
             (None, None) => Ok(None),
@@ -138,11 +120,7 @@ impl<'a> Args<'a> {
     pub fn int(&self, at: usize, name: &str) -> Result<Option<i64>, Error> {
         match self.get(at, name)? {
             Some(value) if !value.is_none() => value.as_i64().map(Some).ok_or_else(|| {
-                bad(format!(
-                    "`{}`: the argument `{name}` must be a whole number, not a {}",
-                    self.name,
-                    value.kind()
-                ))
+                bad(format!("`{}`: the argument `{name}` must be a whole number, not a {}", self.name, value.kind()))
             }),
             _ => Ok(None),
         }
@@ -152,12 +130,9 @@ impl<'a> Args<'a> {
     pub fn size(&self, at: usize, name: &str) -> Result<Option<usize>, Error> {
         match self.int(at, name)? {
             None => Ok(None),
-            Some(number) => usize::try_from(number).map(Some).map_err(|_| {
-                bad(format!(
-                    "`{}`: the argument `{name}` cannot be negative",
-                    self.name
-                ))
-            }),
+            Some(number) => usize::try_from(number)
+                .map(Some)
+                .map_err(|_| bad(format!("`{}`: the argument `{name}` cannot be negative", self.name))),
         }
     }
 
@@ -173,20 +148,14 @@ impl<'a> Args<'a> {
             return Err(bad(format!("`{}` takes fewer arguments", self.name)));
         }
         if self.kw.assert_all_used().is_err() {
-            return Err(bad(format!(
-                "`{}` does not know one of its keyword arguments",
-                self.name
-            )));
+            return Err(bad(format!("`{}` does not know one of its keyword arguments", self.name)));
         }
         Ok(())
     }
 
     /// The keyword arguments, all of them.
     pub fn keywords(&self) -> Result<Vec<(String, Value)>, Error> {
-        self.kw
-            .args()
-            .map(|name| Ok((name.to_owned(), self.kw.get::<Value>(name)?)))
-            .collect()
+        self.kw.args().map(|name| Ok((name.to_owned(), self.kw.get::<Value>(name)?))).collect()
     }
 
     /// The error for an argument that is not there.
@@ -238,12 +207,7 @@ fn delegates() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn delegate(
-    state: &mut State<'_, '_>,
-    name: &'static str,
-    filter: &Value,
-    args: Vec<Value>,
-) -> Result<Value, Error> {
+fn delegate(state: &mut State<'_, '_>, name: &'static str, filter: &Value, args: Vec<Value>) -> Result<Value, Error> {
     let meter = Meter::current()?;
     let Some(value) = args.first() else {
         return Err(bad(format!("`{name}` needs a value")));
@@ -293,8 +257,8 @@ fn explain(name: &str, args: &[Value], error: &Error) -> Error {
 
 /// Turns a sequence of minijinja's into a list of our own.
 fn own(meter: &Meter, value: Value) -> Result<Value, Error> {
-    let foreign = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
-        && value.downcast_object_ref::<List>().is_none();
+    let foreign =
+        matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) && value.downcast_object_ref::<List>().is_none();
     if !foreign {
         return Ok(value);
     }

@@ -28,20 +28,8 @@ const MAX_RANGE: i128 = 100_000;
 
 /// All functions.
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function {
-        name: "get_secret",
-        parameters: &["name"],
-        required: 1,
-        open: false,
-        call: get_secret,
-    },
-    Function {
-        name: "get_variable",
-        parameters: &["name"],
-        required: 1,
-        open: false,
-        call: get_variable,
-    },
+    Function { name: "get_secret", parameters: &["name"], required: 1, open: false, call: get_secret },
+    Function { name: "get_variable", parameters: &["name"], required: 1, open: false, call: get_variable },
     Function {
         name: "jwt_encode",
         parameters: &["payload", "key", "algorithm", "headers"],
@@ -49,34 +37,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         open: false,
         call: jwt_encode,
     },
-    Function {
-        name: "now",
-        parameters: &["offset"],
-        required: 0,
-        open: false,
-        call: now,
-    },
-    Function {
-        name: "range",
-        parameters: &["start", "stop", "step"],
-        required: 1,
-        open: false,
-        call: range,
-    },
-    Function {
-        name: "dict",
-        parameters: &["map"],
-        required: 0,
-        open: true,
-        call: dict,
-    },
-    Function {
-        name: "namespace",
-        parameters: &["map"],
-        required: 0,
-        open: true,
-        call: namespace,
-    },
+    Function { name: "now", parameters: &["offset"], required: 0, open: false, call: now },
+    Function { name: "range", parameters: &["start", "stop", "step"], required: 1, open: false, call: range },
+    Function { name: "dict", parameters: &["map"], required: 0, open: true, call: dict },
+    Function { name: "namespace", parameters: &["map"], required: 0, open: true, call: namespace },
 ];
 
 /// The function of that name.
@@ -87,12 +51,9 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
 /// Adds all functions to an environment.
 pub(super) fn add_to(env: &mut Environment<'static>) {
     for &Function { name, call, .. } in FUNCTIONS {
-        env.add_function(
-            name,
-            move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
-                call(state, &Args::new(name, pos, kw)?)
-            },
-        );
+        env.add_function(name, move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
+            call(state, &Args::new(name, pos, kw)?)
+        });
     }
 }
 
@@ -104,10 +65,7 @@ fn get_secret(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
             args.meter.hold(secret.len())?;
             Ok(Value::from(secret))
         }
-        Err(reason) => Err(fail(
-            RenderErrorKind::Secret,
-            format!("the secret `{name}` cannot be used: {reason}"),
-        )),
+        Err(reason) => Err(fail(RenderErrorKind::Secret, format!("the secret `{name}` cannot be used: {reason}"))),
     }
 }
 
@@ -126,17 +84,13 @@ fn get_variable(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> 
 }
 
 fn jwt_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let payload = args
-        .get(0, "payload")?
-        .ok_or_else(|| args.missing("payload"))?;
+    let payload = args.get(0, "payload")?.ok_or_else(|| args.missing("payload"))?;
     let key = args.need_text(1, "key")?;
     let algorithm = args.need_text(2, "algorithm")?;
     let headers = args.get(3, "headers")?.filter(|value| !value.is_none());
     args.end(4)?;
     let payload = to_json(&args.meter, &payload)?;
-    let headers = headers
-        .map(|headers| to_json(&args.meter, &headers))
-        .transpose()?;
+    let headers = headers.map(|headers| to_json(&args.meter, &headers)).transpose()?;
     // An RSA signature takes about a millisecond: price it accordingly.
     args.meter.work(1 << 20)?;
     let token = sign_jwt(&payload, &key, &algorithm, headers.as_ref()).map_err(bad)?;
@@ -147,12 +101,7 @@ fn jwt_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 fn now(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let offset = args.int(0, "offset")?.unwrap_or(0);
     args.end(1)?;
-    args.meter
-        .host()
-        .now()
-        .checked_add(offset)
-        .map(Value::from)
-        .ok_or_else(|| bad("`now`: the offset is too large"))
+    args.meter.host().now().checked_add(offset).map(Value::from).ok_or_else(|| bad("`now`: the offset is too large"))
 }
 
 fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -168,16 +117,9 @@ fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         return Err(bad("`range`: the step cannot be 0"));
     }
     let span = if step > 0 { stop - start } else { start - stop };
-    let count = if span <= 0 {
-        0
-    } else {
-        (span - 1) / step.abs() + 1
-    };
+    let count = if span <= 0 { 0 } else { (span - 1) / step.abs() + 1 };
     if count > MAX_RANGE {
-        return Err(fail(
-            RenderErrorKind::WorkTooLarge,
-            format!("`range` makes at most {MAX_RANGE} numbers"),
-        ));
+        return Err(fail(RenderErrorKind::WorkTooLarge, format!("`range` makes at most {MAX_RANGE} numbers")));
     }
     let count = usize::try_from(count).unwrap_or(0);
     args.meter.hold(count.saturating_mul(size_of::<Value>()))?;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use minijinja::machinery::Span;
 use minijinja::machinery::ast::{CallArg, Expr, Filter, Stmt};
 
 use super::check::is_text_literal;
@@ -20,9 +21,7 @@ pub(super) fn check(source: &str, template: &Stmt<'_>, problems: &mut Vec<Proble
     match parts.next() {
         None => problems.push(no_scheme(0..0)),
         Some(Stmt::EmitRaw(raw)) => {
-            let scheme = SCHEMES
-                .iter()
-                .find_map(|scheme| raw.raw.strip_prefix(scheme));
+            let scheme = SCHEMES.iter().find_map(|scheme| raw.raw.strip_prefix(scheme));
             match scheme {
                 None => problems.push(no_scheme(range_of(raw.span()))),
                 Some(rest) if ends_authority(rest) => {}
@@ -39,11 +38,7 @@ pub(super) fn check(source: &str, template: &Stmt<'_>, problems: &mut Vec<Proble
     }
 }
 
-fn authority<'t, 's: 't>(
-    source: &str,
-    parts: impl Iterator<Item = &'t Stmt<'s>>,
-    problems: &mut Vec<Problem>,
-) {
+fn authority<'t, 's: 't>(source: &str, parts: impl Iterator<Item = &'t Stmt<'s>>, problems: &mut Vec<Problem>) {
     for part in parts {
         match part {
             Stmt::EmitRaw(raw) if ends_authority(raw.raw) => return,
@@ -83,24 +78,17 @@ fn is_default(filter: &Filter<'_>) -> bool {
     };
     let literal = match filter.args.as_slice() {
         [CallArg::Pos(text)] => is_text_literal(text),
-        [
-            CallArg::Pos(text),
-            CallArg::Pos(Expr::Const(_)) | CallArg::Kwarg("boolean", Expr::Const(_)),
-        ] => is_text_literal(text),
+        [CallArg::Pos(text), CallArg::Pos(Expr::Const(_)) | CallArg::Kwarg("boolean", Expr::Const(_))] => {
+            is_text_literal(text)
+        }
         _ => false,
     };
     of_variable && literal && matches!(filter.name, "default" | "d")
 }
 
 fn no_scheme(range: Range<usize>) -> Problem {
-    Problem::new(
-        ProblemKind::HostNotVariable,
-        "the URL does not start with `https://`",
-        range,
-    )
-    .with_help(Some(
-        "start with `https://host/` or with `{{ get_variable('instance_url') }}/`",
-    ))
+    Problem::new(ProblemKind::HostNotVariable, "the URL does not start with `https://`", range)
+        .with_help(Some("start with `https://host/` or with `{{ get_variable('instance_url') }}/`"))
 }
 
 fn not_variable(source: &str, part: &Stmt<'_>) -> Problem {
@@ -117,16 +105,14 @@ fn not_variable(source: &str, part: &Stmt<'_>) -> Problem {
         Stmt::CallBlock(stmt) => stmt.span(),
         Stmt::Do(stmt) => stmt.span(),
         // Forbidden everywhere, and reported as that.
-        _ => Default::default(),
+        _ => Span::default(),
     };
     Problem::new(
         ProblemKind::HostNotVariable,
         "only literal text and variables may decide the host",
         whole_tag(source, range_of(span)),
     )
-    .with_help(Some(
-        "in the host use `{{ get_variable('name') }}`, with a literal `default` if need be",
-    ))
+    .with_help(Some("in the host use `{{ get_variable('name') }}`, with a literal `default` if need be"))
 }
 
 /// minijinja's spans leave out some of a tag's delimiters.

@@ -11,12 +11,7 @@ const TIMES: [&str; 3] = ["exp", "iat", "nbf"];
 /// `key` is the shared secret of an `HS…` algorithm, otherwise a private key
 /// in PEM.  The claims `exp`, `iat` and `nbf` become numbers if they are
 /// strings of digits.  The error holds nothing of the key.
-pub fn sign_jwt(
-    payload: &Value,
-    key: &str,
-    algorithm: &str,
-    headers: Option<&Value>,
-) -> Result<String, String> {
+pub fn sign_jwt(payload: &Value, key: &str, algorithm: &str, headers: Option<&Value>) -> Result<String, String> {
     let algorithm: Algorithm = algorithm.parse().map_err(|_| {
         "the algorithm is not one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, \
          PS512, ES256, ES384 and EdDSA"
@@ -35,8 +30,7 @@ pub fn sign_jwt(
     }
     let key = encoding_key(algorithm, key)?;
     let header = header(algorithm, headers)?;
-    encode(&header, &claims, &key)
-        .map_err(|_| format!("the token cannot be signed with {algorithm:?} and this key"))
+    encode(&header, &claims, &key).map_err(|_| format!("the token cannot be signed with {algorithm:?} and this key"))
 }
 
 fn digits(text: &str) -> Option<i64> {
@@ -76,6 +70,5 @@ fn header(algorithm: Algorithm, extra: Option<&Value>) -> Result<Header, String>
     }
     // Whatever the template says, the token names the algorithm it is made with.
     header.insert("alg".to_owned(), Value::from(format!("{algorithm:?}")));
-    serde_json::from_value(Value::Object(header))
-        .map_err(|_| "the headers of a token cannot be used".to_owned())
+    serde_json::from_value(Value::Object(header)).map_err(|_| "the headers of a token cannot be used".to_owned())
 }

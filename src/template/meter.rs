@@ -48,53 +48,35 @@ impl Meter {
 
     /// Charges for looking at `bytes`.
     pub fn work(&self, bytes: usize) -> Result<(), Error> {
-        match self.work.get().checked_sub(bytes.saturating_add(UNIT)) {
-            Some(left) => {
-                self.work.set(left);
-                Ok(())
-            }
-            None => {
-                // What comes after a failed charge must not succeed either.
-                self.work.set(0);
-                Err(self.fail(
-                    RenderErrorKind::WorkTooLarge,
-                    "the template does more work than a render may do",
-                ))
-            }
+        if let Some(left) = self.work.get().checked_sub(bytes.saturating_add(UNIT)) {
+            self.work.set(left);
+            Ok(())
+        } else {
+            // What comes after a failed charge must not succeed either.
+            self.work.set(0);
+            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template does more work than a render may do"))
         }
     }
 
     /// Charges for allocating `bytes`; call it before the allocation.
     pub fn hold(&self, bytes: usize) -> Result<(), Error> {
-        match self.held.get().checked_sub(bytes) {
-            Some(left) => {
-                self.held.set(left);
-                self.work(bytes)
-            }
-            None => {
-                self.held.set(0);
-                Err(self.fail(
-                    RenderErrorKind::WorkTooLarge,
-                    "the template needs more memory than a render may use",
-                ))
-            }
+        if let Some(left) = self.held.get().checked_sub(bytes) {
+            self.held.set(left);
+            self.work(bytes)
+        } else {
+            self.held.set(0);
+            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template needs more memory than a render may use"))
         }
     }
 
     /// Charges for `bytes` of output.
     pub fn output(&self, bytes: usize) -> Result<(), Error> {
-        match self.output.get().checked_sub(bytes) {
-            Some(left) => {
-                self.output.set(left);
-                self.work(bytes)
-            }
-            None => {
-                self.output.set(0);
-                Err(self.fail(
-                    RenderErrorKind::OutputTooLarge,
-                    "the rendered text is too large",
-                ))
-            }
+        if let Some(left) = self.output.get().checked_sub(bytes) {
+            self.output.set(left);
+            self.work(bytes)
+        } else {
+            self.output.set(0);
+            Err(self.fail(RenderErrorKind::OutputTooLarge, "the rendered text is too large"))
         }
     }
 
@@ -103,9 +85,7 @@ impl Meter {
     pub fn fail(&self, kind: RenderErrorKind, message: impl Into<String>) -> Error {
         let message = message.into();
         // The first failure is the cause, later ones are consequences.
-        self.failure
-            .borrow_mut()
-            .get_or_insert_with(|| (kind, message));
+        self.failure.borrow_mut().get_or_insert_with(|| (kind, message));
         Error::from(ErrorKind::InvalidOperation)
     }
 

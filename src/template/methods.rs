@@ -13,12 +13,7 @@ use super::meter::bad;
 use super::weigh::{self, defined};
 
 /// Calls a method; minijinja asks here for every method it does not know.
-pub(super) fn call(
-    _: &mut State<'_, '_>,
-    value: &Value,
-    name: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
+pub(super) fn call(_: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     defined(value)?;
     let (pos, kw): (&[Value], Kwargs) = from_args(args)?;
     let args = Args::new(name, pos, kw)?;
@@ -54,11 +49,7 @@ fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
             if found.kind() == ValueKind::Invalid {
                 return Err(Error::from(ErrorKind::InvalidOperation));
             }
-            Ok(if found.is_undefined() {
-                default.unwrap_or_else(|| Value::from(()))
-            } else {
-                found
-            })
+            Ok(if found.is_undefined() { default.unwrap_or_else(|| Value::from(())) } else { found })
         }
         "items" => {
             args.end(0)?;
@@ -76,10 +67,7 @@ fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
         "values" => {
             args.end(0)?;
             let pairs = pairs(&args.meter, value)?;
-            List::live(
-                &args.meter,
-                pairs.into_iter().map(|(_, value)| value).collect(),
-            )
+            List::live(&args.meter, pairs.into_iter().map(|(_, value)| value).collect())
         }
         "copy" => {
             args.end(0)?;
@@ -117,11 +105,8 @@ fn change_map(
             }
             args.meter.hold(new.len().saturating_mul(ENTRY_BYTES))?;
             // What is replaced is dropped after the lock is released.
-            let old: Vec<_> = dict.change(|entries| {
-                new.into_iter()
-                    .filter_map(|(key, value)| entries.insert(key, value))
-                    .collect()
-            })?;
+            let old: Vec<_> =
+                dict.change(|entries| new.into_iter().filter_map(|(key, value)| entries.insert(key, value)).collect())?;
             drop(old);
             Ok(Value::from(()))
         }
@@ -174,12 +159,10 @@ fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
             args.end(0)?;
             List::live(&args.meter, weigh::items(&args.meter, value)?)
         }
-        "append" | "extend" | "insert" | "pop" | "remove" | "reverse" => {
-            match value.downcast_object_ref::<List>() {
-                Some(list) => change_list(list, name, args),
-                None => Err(unknown()),
-            }
-        }
+        "append" | "extend" | "insert" | "pop" | "remove" | "reverse" => match value.downcast_object_ref::<List>() {
+            Some(list) => change_list(list, name, args),
+            None => Err(unknown()),
+        },
         _ => Err(unknown()),
     }
 }
@@ -189,24 +172,18 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
     let place = |index: i64| -> Option<usize> {
         match usize::try_from(index) {
             Ok(index) => Some(index),
-            Err(_) => list
-                .len()
-                .checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
+            Err(_) => list.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
         }
     };
     match name {
         "append" => {
-            let item = args
-                .get(0, "object")?
-                .ok_or_else(|| args.missing("object"))?;
+            let item = args.get(0, "object")?.ok_or_else(|| args.missing("object"))?;
             args.end(1)?;
             args.meter.hold(ITEM_BYTES)?;
             list.change(|items| items.push(item))?;
         }
         "extend" => {
-            let other = args
-                .get(0, "iterable")?
-                .ok_or_else(|| args.missing("iterable"))?;
+            let other = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let more = weigh::items(&args.meter, &other)?;
             args.meter.hold(more.len().saturating_mul(ITEM_BYTES))?;
@@ -214,9 +191,7 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
         }
         "insert" => {
             let index = args.int(0, "index")?.ok_or_else(|| args.missing("index"))?;
-            let item = args
-                .get(1, "object")?
-                .ok_or_else(|| args.missing("object"))?;
+            let item = args.get(1, "object")?.ok_or_else(|| args.missing("object"))?;
             args.end(2)?;
             args.meter.hold(ITEM_BYTES)?;
             args.meter.work(list.len())?;

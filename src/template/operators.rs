@@ -96,9 +96,7 @@ pub(super) fn get_item(args: &Args<'_>, value: &Value, key: &Value) -> Result<Va
         };
         let index = match usize::try_from(index) {
             Ok(index) => Some(index),
-            Err(_) => usize::try_from(index.unsigned_abs())
-                .ok()
-                .and_then(|back| list.len().checked_sub(back)),
+            Err(_) => usize::try_from(index.unsigned_abs()).ok().and_then(|back| list.len().checked_sub(back)),
         };
         return Ok(index.and_then(|index| list.get(index)).unwrap_or_default());
     }
@@ -141,9 +139,9 @@ fn integer(value: &Value) -> Option<i128> {
 
 fn float(value: &Value) -> Option<f64> {
     match value.kind() {
-        ValueKind::Bool | ValueKind::Number => f64::try_from(value.clone())
-            .ok()
-            .or_else(|| integer(value).map(|number| number as f64)),
+        ValueKind::Bool | ValueKind::Number => {
+            f64::try_from(value.clone()).ok().or_else(|| integer(value).map(|number| number as f64))
+        }
         _ => None,
     }
 }
@@ -157,26 +155,17 @@ fn is_list(value: &Value) -> bool {
 }
 
 fn is_tuple(value: &Value) -> bool {
-    value
-        .downcast_object_ref::<List>()
-        .is_some_and(List::is_tuple)
+    value.downcast_object_ref::<List>().is_some_and(List::is_tuple)
 }
 
 fn make_list(args: &Args<'_>, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
-    if tuple {
-        List::tuple(&args.meter, items)
-    } else {
-        List::live(&args.meter, items)
-    }
+    if tuple { List::tuple(&args.meter, items) } else { List::live(&args.meter, items) }
 }
 
 fn add(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let [left, right] = args.both()?;
     if let (Some(a), Some(b)) = (integer(left), integer(right)) {
-        return a
-            .checked_add(b)
-            .map(from_integer)
-            .ok_or_else(|| bad("the sum is too large"));
+        return a.checked_add(b).map(from_integer).ok_or_else(|| bad("the sum is too large"));
     }
     if let (Some(a), Some(b)) = (float(left), float(right)) {
         return Ok(Value::from(a + b));
@@ -189,20 +178,13 @@ fn add(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         items.extend(weigh::items(&args.meter, right)?);
         return make_list(args, items, is_tuple(left) && is_tuple(right));
     }
-    Err(bad(format!(
-        "a {} and a {} cannot be added (`~` joins texts)",
-        left.kind(),
-        right.kind()
-    )))
+    Err(bad(format!("a {} and a {} cannot be added (`~` joins texts)", left.kind(), right.kind())))
 }
 
 fn mul(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let [left, right] = args.both()?;
     if let (Some(a), Some(b)) = (integer(left), integer(right)) {
-        return a
-            .checked_mul(b)
-            .map(from_integer)
-            .ok_or_else(|| bad("the product is too large"));
+        return a.checked_mul(b).map(from_integer).ok_or_else(|| bad("the product is too large"));
     }
     if let (Some(a), Some(b)) = (float(left), float(right)) {
         return Ok(Value::from(a * b));
@@ -223,17 +205,10 @@ fn mul(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         let unit = weigh::items(&args.meter, repeated)?;
         let length = unit.len().saturating_mul(times);
         args.meter.hold(length.saturating_mul(size_of::<Value>()))?;
-        let items = std::iter::repeat_n(&unit, if unit.is_empty() { 0 } else { times })
-            .flatten()
-            .cloned()
-            .collect();
+        let items = std::iter::repeat_n(&unit, if unit.is_empty() { 0 } else { times }).flatten().cloned().collect();
         return make_list(args, items, is_tuple(repeated));
     }
-    Err(bad(format!(
-        "a {} and a {} cannot be multiplied",
-        left.kind(),
-        right.kind()
-    )))
+    Err(bad(format!("a {} and a {} cannot be multiplied", left.kind(), right.kind())))
 }
 
 fn weighed(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -257,9 +232,7 @@ pub(super) fn is_in(args: &Args<'_>, needle: &Value, hay: &Value) -> Result<bool
     match hay.kind() {
         ValueKind::Map => {
             weigh::shallow(&args.meter, needle)?;
-            Ok(hay
-                .as_object()
-                .is_some_and(|map| map.get_value(needle).is_some()))
+            Ok(hay.as_object().is_some_and(|map| map.get_value(needle).is_some()))
         }
         ValueKind::Seq | ValueKind::Iterable => {
             weigh::deep(&args.meter, needle)?;

@@ -22,9 +22,7 @@ const TESTS: &[(&str, Test)] = &[
     ("boolean", |args| one(args, tests::is_boolean)),
     ("defined", |args| Ok(!value(args)?.is_undefined())),
     ("divisibleby", divisible_by),
-    ("endingwith", |args| {
-        affix(args, |text, part| text.ends_with(part))
-    }),
+    ("endingwith", |args| affix(args, |text, part| text.ends_with(part))),
     ("eq", equal),
     ("equalto", equal),
     ("even", |args| Ok(remainder(args, 2)? == 0)),
@@ -51,9 +49,7 @@ const TESTS: &[(&str, Test)] = &[
     ("odd", |args| Ok(remainder(args, 2)? != 0)),
     ("sameas", equal),
     ("sequence", |args| one(args, tests::is_sequence)),
-    ("startingwith", |args| {
-        affix(args, |text, part| text.starts_with(part))
-    }),
+    ("startingwith", |args| affix(args, |text, part| text.starts_with(part))),
     ("string", |args| one(args, tests::is_string)),
     ("true", |args| one(args, tests::is_true)),
     ("undefined", |args| Ok(value(args)?.is_undefined())),
@@ -63,12 +59,9 @@ const TESTS: &[(&str, Test)] = &[
 /// Adds all tests to an environment.
 pub(super) fn add_to(env: &mut Environment<'static>) {
     for &(name, test) in TESTS {
-        env.add_test(
-            name,
-            move |_: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| -> Result<bool, Error> {
-                test(&Args::new(name, pos, kw)?)
-            },
-        );
+        env.add_test(name, move |_: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| -> Result<bool, Error> {
+            test(&Args::new(name, pos, kw)?)
+        });
     }
 }
 
@@ -108,12 +101,7 @@ fn rest(value: &Value, by: i128) -> Result<i128, Error> {
     i128::try_from(value.clone())
         .ok()
         .and_then(|number| number.checked_rem(by))
-        .ok_or_else(|| {
-            bad(format!(
-                "the test wants whole numbers, not a {}",
-                value.kind()
-            ))
-        })
+        .ok_or_else(|| bad(format!("the test wants whole numbers, not a {}", value.kind())))
 }
 
 fn divisible_by(args: &Args<'_>) -> Result<bool, Error> {

@@ -31,12 +31,9 @@ pub(super) fn url<'s>(template: &Stmt<'s>) -> Stmt<'s> {
 
 fn rewritten<'s>(rewriter: &mut Rewriter, template: &Stmt<'s>) -> Stmt<'s> {
     match template {
-        Stmt::Template(inner) => Stmt::Template(Spanned::new(
-            ast::Template {
-                children: rewriter.stmts(&inner.children),
-            },
-            inner.span(),
-        )),
+        Stmt::Template(inner) => {
+            Stmt::Template(Spanned::new(ast::Template { children: rewriter.stmts(&inner.children) }, inner.span()))
+        }
         _ => nothing(Span::default()),
     }
 }
@@ -82,11 +79,7 @@ fn constant<'s>(value: Value, span: Span) -> Expr<'s> {
 /// A call of an operation.
 fn call<'s>(name: &'static str, first: Expr<'s>, more: Vec<Expr<'s>>, span: Span) -> Expr<'s> {
     Expr::Filter(Spanned::new(
-        ast::Filter {
-            name,
-            expr: Some(first),
-            args: more.into_iter().map(CallArg::Pos).collect(),
-        },
+        ast::Filter { name, expr: Some(first), args: more.into_iter().map(CallArg::Pos).collect() },
         span,
     ))
 }
@@ -142,7 +135,7 @@ impl Rewriter {
                 let iter = self.iterated(&stmt.iter, names);
                 self.arities.push(names);
                 let rebuilt = ast::ForLoop {
-                    target: self.target(&stmt.target),
+                    target: Self::target(&stmt.target),
                     iter,
                     filter_expr: stmt.filter_expr.as_ref().map(|filter| self.expr(filter)),
                     recursive: stmt.recursive,
@@ -165,9 +158,7 @@ impl Rewriter {
                     assignments: stmt
                         .assignments
                         .iter()
-                        .map(|(target, value)| {
-                            (self.target(target), self.unpacked(value, arity(target)))
-                        })
+                        .map(|(target, value)| (Self::target(target), self.unpacked(value, arity(target))))
                         .collect(),
                     body: self.stmts(&stmt.body),
                 };
@@ -182,28 +173,14 @@ impl Rewriter {
                 let body = self.capture(&stmt.body);
                 let filter = stmt.filter.as_ref().map(|filter| self.expr(filter));
                 let direct = matches!(stmt.target, Expr::Var(_));
-                let target = if direct {
-                    self.target(&stmt.target)
-                } else {
-                    variable(NOWHERE, span)
-                };
-                out.push(Stmt::SetBlock(Spanned::new(
-                    ast::SetBlock {
-                        target,
-                        filter,
-                        body,
-                    },
-                    span,
-                )));
+                let target = if direct { Self::target(&stmt.target) } else { variable(NOWHERE, span) };
+                out.push(Stmt::SetBlock(Spanned::new(ast::SetBlock { target, filter, body }, span)));
                 if !direct {
                     out.push(self.set(&stmt.target, variable(NOWHERE, span), span));
                 }
             }
             Stmt::FilterBlock(stmt) => {
-                let rebuilt = ast::FilterBlock {
-                    body: self.capture(&stmt.body),
-                    filter: self.expr(&stmt.filter),
-                };
+                let rebuilt = ast::FilterBlock { body: self.capture(&stmt.body), filter: self.expr(&stmt.filter) };
                 out.push(Stmt::FilterBlock(Spanned::new(rebuilt, stmt.span())));
             }
             Stmt::Macro(stmt) => {
@@ -263,7 +240,9 @@ impl Rewriter {
             other => other,
         };
         let rebuilt = match self.url {
-            Some(operation) if !self.captured && !is_url_text(expr) => call(operation, rebuilt, Vec::new(), expr.span()),
+            Some(operation) if !self.captured && !is_url_text(expr) => {
+                call(operation, rebuilt, Vec::new(), expr.span())
+            }
             _ => rebuilt,
         };
         self.printed(rebuilt, span)
@@ -284,12 +263,8 @@ impl Rewriter {
         let arities = std::mem::take(&mut self.arities);
         let rebuilt = ast::Macro {
             name: declared.name,
-            args: declared.args.iter().map(|arg| self.target(arg)).collect(),
-            defaults: declared
-                .defaults
-                .iter()
-                .map(|default| self.expr(default))
-                .collect(),
+            args: declared.args.iter().map(|arg| Self::target(arg)).collect(),
+            defaults: declared.defaults.iter().map(|default| self.expr(default)).collect(),
             body: self.capture(&declared.body),
         };
         self.arities = arities;
@@ -304,23 +279,15 @@ impl Rewriter {
                 let value = call(ops::SET_ATTR, namespace, vec![name, value], span);
                 store(value, span)
             }
-            other => Stmt::Set(Spanned::new(
-                ast::Set {
-                    target: self.target(other),
-                    expr: value,
-                },
-                span,
-            )),
+            other => Stmt::Set(Spanned::new(ast::Set { target: Self::target(other), expr: value }, span)),
         }
     }
 
-    fn target<'s>(&mut self, target: &Expr<'s>) -> Expr<'s> {
+    fn target<'s>(target: &Expr<'s>) -> Expr<'s> {
         match target {
             Expr::Var(var) => variable(var.id, var.span()),
             Expr::List(list) => Expr::List(Spanned::new(
-                ast::List {
-                    items: list.items.iter().map(|item| self.target(item)).collect(),
-                },
+                ast::List { items: list.items.iter().map(|item| Self::target(item)).collect() },
                 list.span(),
             )),
             other => variable(NOWHERE, other.span()),
@@ -342,16 +309,10 @@ impl Rewriter {
     }
 }
 
-fn variable<'s>(id: &'s str, span: Span) -> Expr<'s> {
+fn variable(id: &str, span: Span) -> Expr<'_> {
     Expr::Var(Spanned::new(ast::Var { id }, span))
 }
 
-fn store<'s>(value: Expr<'s>, span: Span) -> Stmt<'s> {
-    Stmt::Set(Spanned::new(
-        ast::Set {
-            target: variable(NOWHERE, span),
-            expr: value,
-        },
-        span,
-    ))
+fn store(value: Expr<'_>, span: Span) -> Stmt<'_> {
+    Stmt::Set(Spanned::new(ast::Set { target: variable(NOWHERE, span), expr: value }, span))
 }

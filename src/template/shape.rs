@@ -79,10 +79,7 @@ fn too_large(what: &str, range: Range<usize>) -> Problem {
 
 fn scan(source: &str) -> Result<(), Problem> {
     if source.len() > MAX_SOURCE {
-        return Err(too_large(
-            "the template is larger than 64 KiB",
-            0..source.len(),
-        ));
+        return Err(too_large("the template is larger than 64 KiB", 0..source.len()));
     }
     // The open statements, each with the depth it adds.
     let mut blocks: Vec<usize> = Vec::new();
@@ -95,16 +92,10 @@ fn scan(source: &str) -> Result<(), Problem> {
             token => tag.feed(token),
         }
         if blocks.iter().sum::<usize>() > MAX_BLOCKS {
-            return Err(too_large(
-                "the statements are nested too deeply",
-                range_of(span),
-            ));
+            return Err(too_large("the statements are nested too deeply", range_of(span)));
         }
         if tag.levels.len() > MAX_BRACKETS || tag.depth() > MAX_CHAIN {
-            return Err(too_large(
-                "the expression is nested too deeply",
-                range_of(span),
-            ));
+            return Err(too_large("the expression is nested too deeply", range_of(span)));
         }
     }
     Ok(())
@@ -186,11 +177,7 @@ impl Tag {
     }
 
     fn depth(&self) -> usize {
-        self.levels
-            .iter()
-            .chain([&self.top])
-            .map(|level| level.now.max(level.deepest))
-            .fold(0, usize::saturating_add)
+        self.levels.iter().chain([&self.top]).map(|level| level.now.max(level.deepest)).fold(0, usize::saturating_add)
     }
 
     /// Opens or closes a statement at the end of the tag.
@@ -215,9 +202,7 @@ impl Tag {
 impl Keyword {
     fn of(word: &str) -> Option<Keyword> {
         Some(match word {
-            "for" | "if" | "with" | "filter" | "macro" | "call" | "block" | "autoescape" => {
-                Keyword::Opens
-            }
+            "for" | "if" | "with" | "filter" | "macro" | "call" | "block" | "autoescape" => Keyword::Opens,
             "set" => Keyword::OpensUnlessAssigning,
             "elif" => Keyword::Deepens,
             word if word.starts_with("end") => Keyword::Closes,

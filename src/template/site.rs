@@ -119,17 +119,7 @@ const EVERYWHERE: &[&str] = &["range", "dict", "namespace"];
 /// Roots whose attributes are known.
 const ATTRIBUTES: &[(&str, &[&str])] = &[
     ("response", &["body", "json", "status_code", "headers"]),
-    (
-        "request",
-        &[
-            "id",
-            "method",
-            "headers",
-            "query_parameters",
-            "body_text",
-            "body_raw",
-        ],
-    ),
+    ("request", &["id", "method", "headers", "query_parameters", "body_text", "body_raw"]),
 ];
 
 impl Site {
@@ -174,11 +164,7 @@ impl FromStr for Site {
     type Err = UnknownSite;
 
     fn from_str(name: &str) -> Result<Site, UnknownSite> {
-        SITES
-            .iter()
-            .find(|row| row.name == name)
-            .map(|row| row.site)
-            .ok_or_else(|| UnknownSite(name.to_owned()))
+        SITES.iter().find(|row| row.name == name).map(|row| row.site).ok_or_else(|| UnknownSite(name.to_owned()))
     }
 }
 
@@ -189,24 +175,16 @@ pub(super) fn is_root(name: &str) -> bool {
 
 /// The attributes of a root, where they are known.
 pub(super) fn attributes(root: &str) -> Option<&'static [&'static str]> {
-    ATTRIBUTES
-        .iter()
-        .find(|(name, _)| *name == root)
-        .map(|(_, attributes)| *attributes)
+    ATTRIBUTES.iter().find(|(name, _)| *name == root).map(|(_, attributes)| *attributes)
 }
 
 /// The candidate that a misspelt word probably means.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let tolerated = 1 + word.chars().count() / 4;
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|&(distance, candidate)| {
-            distance <= tolerated && distance < candidate.chars().count()
-        })
+        .filter(|&(distance, candidate)| distance <= tolerated && distance < candidate.chars().count())
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }

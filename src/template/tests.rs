@@ -73,9 +73,7 @@ fn render(source: &str) -> Result<String, RenderError> {
 }
 
 fn value(source: &str) -> Result<Value, RenderError> {
-    Template::compile(source)
-        .unwrap()
-        .render_value(&context(), &Limits::default())
+    Template::compile(source).unwrap().render_value(&context(), &Limits::default())
 }
 
 /// Checks a table of templates and what they render to.
@@ -99,9 +97,7 @@ fn fails(table: &[(&str, RenderErrorKind, &str)]) {
         .iter()
         .filter_map(|(source, kind, part)| match render(source) {
             Err(error) if error.kind == *kind && error.message.contains(part) => None,
-            got => Some(format!(
-                "{source}\n  wanted {kind:?} {part:?}\n  got    {got:?}"
-            )),
+            got => Some(format!("{source}\n  wanted {kind:?} {part:?}\n  got    {got:?}")),
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

@@ -35,45 +35,28 @@ impl Tree {
         let mut left = *limits;
         self.render_at(ctx, &mut left).map_err(|(mut path, error)| {
             path.reverse();
-            RenderError {
-                pointer: Some(pointer(&path)),
-                ..error
-            }
+            RenderError { pointer: Some(pointer(&path)), ..error }
         })
     }
 
     fn compile_at(value: &serde_json::Value, depth: usize) -> Result<Tree, (Vec<String>, Problem)> {
         use serde_json::Value as Json;
         if depth > MAX_DEPTH {
-            let problem = Problem::new(
-                super::ProblemKind::TooLarge,
-                "the value is nested too deeply",
-                0..0,
-            );
+            let problem = Problem::new(super::ProblemKind::TooLarge, "the value is nested too deeply", 0..0);
             return Err((Vec::new(), problem));
         }
         let tree = match value {
             Json::String(source) => {
                 let template = Template::compile(source).map_err(|p| (Vec::new(), p))?;
-                if template.is_plain() {
-                    Tree::Literal(value.clone())
-                } else {
-                    Tree::Leaf(template)
-                }
+                if template.is_plain() { Tree::Literal(value.clone()) } else { Tree::Leaf(template) }
             }
             Json::Array(items) => {
                 let items = items
                     .iter()
                     .enumerate()
-                    .map(|(at, item)| {
-                        Tree::compile_at(item, depth + 1).map_err(|e| inside(e, at.to_string()))
-                    })
+                    .map(|(at, item)| Tree::compile_at(item, depth + 1).map_err(|e| inside(e, at.to_string())))
                     .collect::<Result<Vec<_>, _>>()?;
-                if items.iter().all(Tree::is_literal) {
-                    Tree::Literal(value.clone())
-                } else {
-                    Tree::Array(items)
-                }
+                if items.iter().all(Tree::is_literal) { Tree::Literal(value.clone()) } else { Tree::Array(items) }
             }
             Json::Object(map) => {
                 let entries = map
@@ -99,39 +82,26 @@ impl Tree {
         matches!(self, Tree::Literal(_))
     }
 
-    fn render_at(
-        &self,
-        ctx: &Context,
-        left: &mut Limits,
-    ) -> Result<serde_json::Value, (Vec<String>, RenderError)> {
+    fn render_at(&self, ctx: &Context, left: &mut Limits) -> Result<serde_json::Value, (Vec<String>, RenderError)> {
         match self {
             Tree::Literal(value) => Ok(value.clone()),
             Tree::Leaf(template) => {
-                let value = template
-                    .render_value(ctx, left)
-                    .map_err(|error| (Vec::new(), error))?;
+                let value = template.render_value(ctx, left).map_err(|error| (Vec::new(), error))?;
                 // A thousand leaves must not make a thousand times the output.
-                left.output_bytes = left
-                    .output_bytes
-                    .checked_sub(size_of_json(&value))
-                    .ok_or_else(|| (Vec::new(), too_large()))?;
+                left.output_bytes =
+                    left.output_bytes.checked_sub(size_of_json(&value)).ok_or_else(|| (Vec::new(), too_large()))?;
                 Ok(value)
             }
             Tree::Array(items) => items
                 .iter()
                 .enumerate()
-                .map(|(at, item)| {
-                    item.render_at(ctx, left)
-                        .map_err(|e| inside(e, at.to_string()))
-                })
+                .map(|(at, item)| item.render_at(ctx, left).map_err(|e| inside(e, at.to_string())))
                 .collect::<Result<Vec<_>, _>>()
                 .map(serde_json::Value::Array),
             Tree::Object(entries) => entries
                 .iter()
                 .map(|(key, item)| {
-                    item.render_at(ctx, left)
-                        .map(|value| (key.clone(), value))
-                        .map_err(|e| inside(e, key.clone()))
+                    item.render_at(ctx, left).map(|value| (key.clone(), value)).map_err(|e| inside(e, key.clone()))
                 })
                 .collect::<Result<serde_json::Map<_, _>, _>>()
                 .map(serde_json::Value::Object),
@@ -146,9 +116,7 @@ fn inside<E>((mut path, error): (Vec<String>, E), step: String) -> (Vec<String>,
 }
 
 fn pointer(path: &[String]) -> String {
-    path.iter()
-        .map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1")))
-        .collect()
+    path.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 fn too_large() -> RenderError {
@@ -169,10 +137,7 @@ fn size_of_json(value: &serde_json::Value) -> usize {
         Json::Array(items) => items.iter().map(size_of_json).sum::<usize>() + 2,
         Json::Object(map) => {
             let entries = map.iter();
-            entries
-                .map(|(key, item)| key.len() + 4 + size_of_json(item))
-                .sum::<usize>()
-                + 2
+            entries.map(|(key, item)| key.len() + 4 + size_of_json(item)).sum::<usize>() + 2
         }
     }
 }

@@ -18,11 +18,7 @@ pub(super) fn undefined() -> Error {
 
 /// Refuses an undefined value.
 pub(super) fn defined(value: &Value) -> Result<&Value, Error> {
-    if value.is_undefined() {
-        Err(undefined())
-    } else {
-        Ok(value)
-    }
+    if value.is_undefined() { Err(undefined()) } else { Ok(value) }
 }
 
 /// The error for a value that is nested too deeply.
@@ -74,9 +70,7 @@ pub(super) fn items(meter: &Meter, value: &Value) -> Result<Vec<Value>, Error> {
         return Ok(list.items());
     }
     let kind = value.kind();
-    let iter = value
-        .try_iter()
-        .map_err(|_| bad(format!("a {kind} cannot be iterated")))?;
+    let iter = value.try_iter().map_err(|_| bad(format!("a {kind} cannot be iterated")))?;
     let mut items = Vec::new();
     for item in iter {
         // An object of unknown length: charge as it goes.
@@ -111,9 +105,7 @@ fn walk(meter: &Meter, value: &Value, depth: usize) -> Result<usize, Error> {
     } else if let Some(dict) = value.downcast_object_ref::<Dict>() {
         let mut index = 0;
         while let Some((key, item)) = dict.pair(index) {
-            total = total
-                .saturating_add(walk(meter, &key, depth + 1)?)
-                .saturating_add(walk(meter, &item, depth + 1)?);
+            total = total.saturating_add(walk(meter, &key, depth + 1)?).saturating_add(walk(meter, &item, depth + 1)?);
             index += 1;
         }
     } else if let Some(object) = value.as_object() {
@@ -122,9 +114,11 @@ fn walk(meter: &Meter, value: &Value, depth: usize) -> Result<usize, Error> {
             ObjectRepr::Plain => {}
             ObjectRepr::Map => {
                 for (key, item) in object.try_iter_pairs().into_iter().flatten() {
-                    total = total
-                        .saturating_add(walk(meter, &key, depth + 1)?)
-                        .saturating_add(walk(meter, &item, depth + 1)?);
+                    total = total.saturating_add(walk(meter, &key, depth + 1)?).saturating_add(walk(
+                        meter,
+                        &item,
+                        depth + 1,
+                    )?);
                 }
             }
             _ => {

@@ -90,13 +90,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Error> {
         let value = match &self.0.kind {
             Kind::Text(text) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(&*text.value)),
-            Kind::Map(entries) => match &**entries {
-                [entry] => visitor.visit_enum(Variant(entry)),
-                _ => {
+            Kind::Map(entries) => {
+                if let [entry] = &**entries {
+                    visitor.visit_enum(Variant(entry))
+                } else {
                     let message = format!("expected a map with exactly one key, found {} keys", entries.len());
                     Err(de::Error::custom(message))
                 }
-            },
+            }
             _ => {
                 Err(de::Error::custom(format!("expected a string or a map with one key, found {}", self.0.kind_name())))
             }
@@ -114,7 +115,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Reader<'_> {
+impl IntoDeserializer<'_, Error> for Reader<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

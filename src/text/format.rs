@@ -41,11 +41,14 @@ fn describe(finding: &Finding, source: &Source) -> String {
     }
 }
 
+/// A line, and whether every character of it may be part of a value.
+type Line = (String, bool);
+
 fn yaml(text: &str, documents: &[Document]) -> String {
     // Spans are of the text with its own line ends; lines are the same in both.
     let fixed = fixed_lines(text, documents);
     let text = text.replace("\r\n", "\n");
-    let mut lines: Vec<(String, bool)> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for (number, line) in text.split('\n').enumerate() {
         let keep = fixed.get(number).copied().unwrap_or(false);
         let line = if keep { line.to_owned() } else { line.trim_end().to_owned() };
@@ -59,7 +62,7 @@ fn yaml(text: &str, documents: &[Document]) -> String {
         lines.pop();
     }
     let mut out = String::new();
-    let mut document: Vec<(String, bool)> = Vec::new();
+    let mut document: Vec<Line> = Vec::new();
     for (line, keep) in lines {
         if !keep && (line == "---" || line.starts_with("--- ") || line == "...") {
             out += &ordered(&document);
@@ -81,7 +84,8 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
     let mut stack: Vec<&Node> = documents.iter().map(|document| &document.root).collect();
     while let Some(node) = stack.pop() {
         if let Kind::Text(value) = &node.kind {
-            let (first, last) = (source.position(node.span.start).line as usize, source.position(node.span.end).line as usize);
+            let (first, last) =
+                (source.position(node.span.start).line as usize, source.position(node.span.end).line as usize);
             let block = matches!(value.style, TextStyle::Literal | TextStyle::Folded);
             if last > first || block {
                 // From the line after the one that opens it; the header of a block has nothing to keep.
@@ -96,14 +100,14 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
 }
 
 /// Moves the envelope's fields into their order, each with the comments above it.
-fn ordered(lines: &[(String, bool)]) -> String {
-    let joined = |lines: &[(String, bool)]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
+fn ordered(lines: &[Line]) -> String {
+    let joined = |lines: &[Line]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
     let field = |(line, keep): &(String, bool)| {
         let name = line.split(':').next()?;
         (!keep && !line.starts_with([' ', '#', '-', '{', '"', '\'']) && line.contains(':')).then(|| name.to_owned())
     };
-    let mut blocks: Vec<(Option<String>, Vec<(String, bool)>)> = vec![(None, Vec::new())];
-    let mut pending: Vec<(String, bool)> = Vec::new();
+    let mut blocks: Vec<(Option<String>, Vec<Line>)> = vec![(None, Vec::new())];
+    let mut pending: Vec<Line> = Vec::new();
     for line in lines {
         if let Some(name) = field(line) {
             let mut block = std::mem::take(&mut pending);
@@ -132,7 +136,10 @@ fn ordered(lines: &[(String, bool)]) -> String {
     }
     // Comments above the first field are about the whole document and stay on top.
     if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
-        let comments = first.len().saturating_sub(1).min(first.iter().take_while(|(line, _)| line.starts_with('#') || line.is_empty()).count());
+        let comments = first
+            .len()
+            .saturating_sub(1)
+            .min(first.iter().take_while(|(line, _)| line.starts_with('#') || line.is_empty()).count());
         head.extend(first.drain(..comments));
     }
     blocks.sort_by_key(|(name, _)| place(name));

@@ -50,7 +50,7 @@ impl Compiler {
 
     fn shape(&mut self, schema: &'static Value) -> Shape {
         let text = |key: &str| schema[key].as_str();
-        let duration = |key: &str| text(key).map(|text| milliseconds(text));
+        let duration = |key: &str| text(key).map(milliseconds);
         let mut nullable = false;
         let what = self.what(schema, &mut nullable);
         Shape {
@@ -92,9 +92,7 @@ impl Compiler {
         match types.iter().find(|name| **name != "null").copied() {
             Some("boolean") => What::Bool,
             Some("integer") => What::Integer { min: whole(schema, "minimum"), max: whole(schema, "maximum") },
-            Some("number") => {
-                What::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() }
-            }
+            Some("number") => What::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() },
             Some("string") => What::Text {
                 min: length(schema, "minLength", 0),
                 max: length(schema, "maxLength", usize::MAX),
@@ -152,7 +150,7 @@ impl Compiler {
         let cases = schema["oneOf"].as_array().into_iter().flatten();
         let one: Vec<String> = cases.flat_map(|case| names(&case["required"])).collect();
         What::Object(Fields {
-            fields,
+            by_name: fields,
             required: names(&schema["required"]),
             exactly_one: Vec::from_iter((!one.is_empty()).then_some(one)),
             at_most_one: Vec::from_iter(Some(names(&schema["x-evenkeel-atMostOne"])).filter(|names| !names.is_empty())),

@@ -83,7 +83,8 @@ impl Format {
 
     /// What is wrong with a text of this form: a code, a message and help.
     pub(super) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
-        let wrong = |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
+        let wrong =
+            |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
         match self {
             Format::Name if !is_name(text) => wrong(
                 &codes::BAD_NAME,
@@ -179,16 +180,22 @@ fn https(text: &str) -> Option<(&'static Code, String, &'static str)> {
     match Url::parse(text) {
         Err(_) => wrong("is not an absolute URL", "write it like `https://example.com/path`"),
         Ok(url) if url.scheme() != "https" => wrong("is not an `https://` URL", "use `https://`"),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some((&codes::BAD_URL, "the URL holds a user name or password".into(), "remove them; credentials go into `auth`"))
-        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => Some((
+            &codes::BAD_URL,
+            "the URL holds a user name or password".into(),
+            "remove them; credentials go into `auth`",
+        )),
         Ok(_) => None,
     }
 }
 
 fn is_git_url(text: &str) -> bool {
     let scp = text.split_once(':').is_some_and(|(host, path)| {
-        host.contains('@') && !host.contains('/') && !path.is_empty() && !path.starts_with('-') && !host.starts_with('-')
+        host.contains('@')
+            && !host.contains('/')
+            && !path.is_empty()
+            && !path.starts_with('-')
+            && !host.starts_with('-')
     });
     let url = Url::parse(text).is_ok_and(|url| {
         let user_only = url.password().is_none() && (url.scheme() == "ssh" || url.username().is_empty());
@@ -234,7 +241,9 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_time_of_day(text: &str) -> bool {
     let part = |text: &str, below: u8| {
-        text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|part| part < below)
+        text.len() == 2
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && text.parse::<u8>().is_ok_and(|part| part < below)
     };
     text.split_once(':').is_some_and(|(hour, minute)| part(hour, 24) && part(minute, 60))
 }

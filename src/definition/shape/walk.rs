@@ -3,8 +3,8 @@
 use super::{Facts, Fields, Format, Marked, RefKind, Reference, SHAPES, Shape, Shapes, TemplateUse, What};
 use crate::definition::Kind;
 use crate::definition::common::Duration;
-use crate::text::{Code, Document, Finding, Key, Node, Range, codes};
 use crate::text::Kind as Value;
+use crate::text::{Code, Document, Finding, Key, Node, Range, codes};
 
 /// Checks a whole document of a kind. Findings and facts are both complete: a mistake in one field does not hide
 /// what the others say.
@@ -128,12 +128,11 @@ impl Walk<'_> {
 
     fn union(&mut self, node: &Node, cases: &[usize], marks: Marks, name: &str) {
         let fits = |index: &&usize| takes(self.shapes, **index, node);
-        match cases.iter().find(fits) {
-            Some(index) => self.node(node, *index, marks, name),
-            None => {
-                let expected: Vec<&str> = cases.iter().map(|index| expected(self.shapes, *index)).collect();
-                self.wrong_type(node, &expected.join(" or "), name);
-            }
+        if let Some(index) = cases.iter().find(fits) {
+            self.node(node, *index, marks, name);
+        } else {
+            let expected: Vec<&str> = cases.iter().map(|index| expected(self.shapes, *index)).collect();
+            self.wrong_type(node, &expected.join(" or "), name);
         }
     }
 
@@ -159,7 +158,7 @@ impl Walk<'_> {
     fn object(&mut self, node: &Node, fields: &'static Fields, marks: Marks, name: &str) {
         let Value::Map(entries) = &node.kind else { return self.wrong_type(node, "a map", name) };
         for entry in entries {
-            match fields.fields.get(&*entry.key.name) {
+            match fields.by_name.get(&*entry.key.name) {
                 Some(index) => {
                     let marks = Marks { format: None, reference: None, duration: (None, None), ..marks };
                     self.inside(&entry.key.name, |walk| walk.node(&entry.value, *index, marks, &entry.key.name));
@@ -183,14 +182,16 @@ impl Walk<'_> {
                         format!("{} has {}, which exclude each other", quoted(name), listed(&there)),
                     ),
                 };
-                self.report(&codes::EXACTLY_ONE, span, message).help = Some(format!("keep exactly one of {}", listed(group)));
+                self.report(&codes::EXACTLY_ONE, span, message).help =
+                    Some(format!("keep exactly one of {}", listed(group)));
             }
         }
         for group in &fields.at_most_one {
             let there: Vec<&String> = group.iter().filter(|field| given(field)).collect();
             if let Some(second) = there.get(1) {
                 let message = format!("{} has {}, which exclude each other", quoted(name), listed(&there));
-                self.report(&codes::AT_MOST_ONE, key_span(node, second), message).help = Some("keep one of them".into());
+                self.report(&codes::AT_MOST_ONE, key_span(node, second), message).help =
+                    Some("keep one of them".into());
             }
         }
         if fields.not_empty && entries.is_empty() {
@@ -201,7 +202,7 @@ impl Walk<'_> {
 
     fn unknown_field(&mut self, key: &Key, fields: &Fields, name: &str) {
         let message = format!("unknown field `{}` in {}", key.name, quoted(name));
-        let mut known: Vec<&str> = fields.fields.keys().map(String::as_str).collect();
+        let mut known: Vec<&str> = fields.by_name.keys().map(String::as_str).collect();
         known.sort_unstable();
         let help = match nearest(&key.name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -257,7 +258,15 @@ impl Walk<'_> {
         self.range(node, min.is_some_and(|min| value < min), max.is_some_and(|max| value > max), min, max, name);
     }
 
-    fn range<T: std::fmt::Display>(&mut self, node: &Node, low: bool, high: bool, min: Option<T>, max: Option<T>, name: &str) {
+    fn range<T: std::fmt::Display>(
+        &mut self,
+        node: &Node,
+        low: bool,
+        high: bool,
+        min: Option<T>,
+        max: Option<T>,
+        name: &str,
+    ) {
         if low || high {
             let help = match (min, max) {
                 (Some(min), Some(max)) => format!("use a number from {min} to {max}"),
@@ -278,7 +287,15 @@ impl Walk<'_> {
         }
     }
 
-    fn text(&mut self, node: &Node, text: &str, (min, max): (usize, usize), pattern: Option<&regex::Regex>, marks: Marks, name: &str) {
+    fn text(
+        &mut self,
+        node: &Node,
+        text: &str,
+        (min, max): (usize, usize),
+        pattern: Option<&regex::Regex>,
+        marks: Marks,
+        name: &str,
+    ) {
         if let Some(site) = marks.site {
             self.facts.templates.push(TemplateUse { site, pointer: self.pointer.clone() });
         }
@@ -329,13 +346,19 @@ impl Walk<'_> {
     fn wrong_type(&mut self, node: &Node, expected: &str, name: &str) {
         let message = format!("{} takes {expected}, and this is {}", quoted(name), node.kind_name());
         let help = match (&node.kind, expected) {
-            (Value::Text(text), "true or false") if matches!(&*text.value, "yes" | "on" | "Yes" | "On" | "\"true\"" | "true") => {
+            (Value::Text(text), "true or false")
+                if matches!(&*text.value, "yes" | "on" | "Yes" | "On" | "\"true\"" | "true") =>
+            {
                 "write `true` without quotes".to_owned()
             }
-            (Value::Text(text), "true or false") if matches!(&*text.value, "no" | "off" | "No" | "Off" | "NO" | "false") => {
+            (Value::Text(text), "true or false")
+                if matches!(&*text.value, "no" | "off" | "No" | "Off" | "NO" | "false") =>
+            {
                 "write `false` without quotes".to_owned()
             }
-            (Value::Text(text), "a whole number" | "a number") if text.value.parse::<f64>().is_ok() => "remove the quotes".to_owned(),
+            (Value::Text(text), "a whole number" | "a number") if text.value.parse::<f64>().is_ok() => {
+                "remove the quotes".to_owned()
+            }
             (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
             (Value::Null, _) => format!("give it a value, or remove {}", quoted(name)),
             (_, "a list") => "write each item on a line of its own after `- `, or `[a, b]`".to_owned(),
@@ -375,7 +398,8 @@ fn expected(shapes: &Shapes, index: usize) -> &'static str {
 
 /// The candidate that is most likely meant: at most a third of its letters differ, or only case and separators do.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let plain =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let wanted = plain(text);
     let scored = candidates.map(|candidate| {
         let plain = plain(candidate);

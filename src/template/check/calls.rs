@@ -17,20 +17,10 @@ impl<'s> Checker<'s> {
             let direct = matches!(expr, Expr::Call(_)) && matches!(filter.name, "default" | "d");
             if direct {
                 // The call itself is noted last, after its arguments.
-                if let Some(last) = self
-                    .found
-                    .secrets
-                    .get_mut(secrets..)
-                    .and_then(<[_]>::last_mut)
-                {
+                if let Some(last) = self.found.secrets.get_mut(secrets..).and_then(<[_]>::last_mut) {
                     last.has_default = true;
                 }
-                if let Some(last) = self
-                    .found
-                    .variables
-                    .get_mut(variables..)
-                    .and_then(<[_]>::last_mut)
-                {
+                if let Some(last) = self.found.variables.get_mut(variables..).and_then(<[_]>::last_mut) {
                     last.has_default = true;
                 }
             }
@@ -52,10 +42,9 @@ impl<'s> Checker<'s> {
         for arg in args {
             match arg {
                 ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr) => self.expr(expr),
-                ast::CallArg::PosSplat(expr) | ast::CallArg::KwargSplat(expr) => self.forbid(
-                    "arguments cannot be unpacked with `*` or `**`",
-                    range_of(expr.span()),
-                ),
+                ast::CallArg::PosSplat(expr) | ast::CallArg::KwargSplat(expr) => {
+                    self.forbid("arguments cannot be unpacked with `*` or `**`", range_of(expr.span()));
+                }
             }
         }
     }
@@ -81,24 +70,9 @@ impl<'s> Checker<'s> {
             self.forbid("`loop` can only be used in a loop", range);
         } else if !matches!(name, "cycle" | "changed") {
             let help = suggestion(nearest(name, ["cycle", "changed"]));
-            self.problem(
-                ProblemKind::UnknownFunction,
-                format!("`loop` has no method `{name}`"),
-                range,
-                help,
-            );
-        } else if call.args.is_empty()
-            || call
-                .args
-                .iter()
-                .any(|arg| !matches!(arg, ast::CallArg::Pos(_)))
-        {
-            self.problem(
-                ProblemKind::BadArguments,
-                format!("`loop.{name}` takes one value or more"),
-                range,
-                None,
-            );
+            self.problem(ProblemKind::UnknownFunction, format!("`loop` has no method `{name}`"), range, help);
+        } else if call.args.is_empty() || call.args.iter().any(|arg| !matches!(arg, ast::CallArg::Pos(_))) {
+            self.problem(ProblemKind::BadArguments, format!("`loop.{name}` takes one value or more"), range, None);
         }
     }
 
@@ -108,12 +82,7 @@ impl<'s> Checker<'s> {
             if self.in_loop == 0 {
                 self.forbid("`loop` can only be used in a loop", range);
             } else if !matches!(call.args.as_slice(), [ast::CallArg::Pos(_)]) {
-                self.problem(
-                    ProblemKind::BadArguments,
-                    "`loop` takes one value",
-                    range,
-                    None,
-                );
+                self.problem(ProblemKind::BadArguments, "`loop` takes one value", range, None);
             }
             return;
         }
@@ -130,12 +99,7 @@ impl<'s> Checker<'s> {
             } else {
                 suggestion(nearest(name, known))
             };
-            return self.problem(
-                ProblemKind::UnknownFunction,
-                format!("there is no function `{name}`"),
-                range,
-                help,
-            );
+            return self.problem(ProblemKind::UnknownFunction, format!("there is no function `{name}`"), range, help);
         };
         if let Some(site) = self.site
             && !site.may_call(name)
@@ -177,32 +141,24 @@ impl<'s> Checker<'s> {
                     }
                     position += 1;
                 }
-                ast::CallArg::Kwarg(name, _) => {
-                    match function.parameters.iter().position(|known| known == name) {
-                        Some(at) if given.get(at) == Some(&false) => given[at] = true,
-                        Some(_) if !function.open => {
-                            wrong = Some(format!("the argument `{name}` is given twice"));
-                        }
-                        None if !function.open => {
-                            wrong = Some(format!("it has no argument `{name}`"));
-                        }
-                        _ => {}
+                ast::CallArg::Kwarg(name, _) => match function.parameters.iter().position(|known| known == name) {
+                    Some(at) if given.get(at) == Some(&false) => given[at] = true,
+                    Some(_) if !function.open => {
+                        wrong = Some(format!("the argument `{name}` is given twice"));
                     }
-                }
+                    None if !function.open => {
+                        wrong = Some(format!("it has no argument `{name}`"));
+                    }
+                    _ => {}
+                },
                 // Reported already.
                 ast::CallArg::PosSplat(_) | ast::CallArg::KwargSplat(_) => return,
             }
         }
         if wrong.is_none()
-            && let Some(at) = given
-                .iter()
-                .take(function.required)
-                .position(|given| !given)
+            && let Some(at) = given.iter().take(function.required).position(|given| !given)
         {
-            wrong = Some(format!(
-                "the argument `{}` is missing",
-                function.parameters[at]
-            ));
+            wrong = Some(format!("the argument `{}` is missing", function.parameters[at]));
         }
         if let Some(wrong) = wrong {
             let (required, optional) = function.parameters.split_at(function.required);
@@ -223,10 +179,7 @@ impl<'s> Checker<'s> {
     /// A call that must name a secret or a variable literally: what a template
     /// depends on has to be known before it runs.
     fn named(&mut self, function: &str, call: &ast::Spanned<ast::Call<'s>>) {
-        let name = match call.args.first() {
-            Some(ast::CallArg::Pos(expr) | ast::CallArg::Kwarg(_, expr)) => expr,
-            _ => return,
-        };
+        let Some(ast::CallArg::Pos(name) | ast::CallArg::Kwarg(_, name)) = call.args.first() else { return };
         match name {
             Expr::Const(literal) if literal.value.kind() == ValueKind::String => {
                 let noted = Use {

@@ -23,11 +23,7 @@ pub(in super::super) fn chain<'t, 's>(expr: &'t Expr<'s>) -> Option<Chain<'t, 's
             Expr::Var(var) => {
                 names.reverse();
                 let start = range_of(var.span()).start;
-                return Some(Chain {
-                    root: var.id,
-                    names,
-                    range: start..end.max(start),
-                });
+                return Some(Chain { root: var.id, names, range: start..end.max(start) });
             }
             Expr::GetAttr(attr) => {
                 names.push(attr.name);

@@ -11,11 +11,7 @@ use super::super::weigh::defined;
 const MAX_WIDTH: usize = 1024;
 
 /// `%`-formatting: `%s %d %i %f %x %X %o %e %%` with flags, width, precision.
-pub(in super::super) fn percent(
-    meter: &Meter,
-    pattern: &str,
-    values: &[Value],
-) -> Result<String, Error> {
+pub(in super::super) fn percent(meter: &Meter, pattern: &str, values: &[Value]) -> Result<String, Error> {
     meter.hold(pattern.len())?;
     let mut out = String::with_capacity(pattern.len());
     let mut values = values.iter();
@@ -28,9 +24,7 @@ pub(in super::super) fn percent(
             out.push('%');
             continue;
         }
-        let value = values
-            .next()
-            .ok_or_else(|| bad("the format has more fields than there are values"))?;
+        let value = values.next().ok_or_else(|| bad("the format has more fields than there are values"))?;
         let field = spec.field(meter, defined(value)?)?;
         meter.hold(field.len())?;
         out.push_str(&field);
@@ -61,9 +55,7 @@ pub(in super::super) fn braces(
             rest = &brace[2..];
             continue;
         }
-        let field = brace
-            .strip_prefix('{')
-            .and_then(|field| field.split_once('}'));
+        let field = brace.strip_prefix('{').and_then(|field| field.split_once('}'));
         let Some((field, after)) = field else {
             return Err(bad("the format has a single brace"));
         };
@@ -74,14 +66,10 @@ pub(in super::super) fn braces(
         } else if let Ok(at) = field.parse::<usize>() {
             values.get(at)
         } else {
-            names
-                .iter()
-                .find(|(name, _)| name == field)
-                .map(|(_, value)| value)
+            names.iter().find(|(name, _)| name == field).map(|(_, value)| value)
         };
-        let value = value.ok_or_else(|| {
-            bad("the format has a field without a value (only `{}`, `{0}` and `{name}` are known)")
-        })?;
+        let value = value
+            .ok_or_else(|| bad("the format has a field without a value (only `{}`, `{0}` and `{name}` are known)"))?;
         let part = text(meter, value)?;
         meter.hold(part.len())?;
         out.push_str(&part);
@@ -103,14 +91,7 @@ struct Spec {
 impl Spec {
     /// Parses what follows a `%`; also returns what follows the field.
     fn parse(source: &str) -> Result<(Spec, &str), Error> {
-        let mut spec = Spec {
-            left: false,
-            zero: false,
-            plus: false,
-            width: 0,
-            precision: None,
-            conversion: '%',
-        };
+        let mut spec = Spec { left: false, zero: false, plus: false, width: 0, precision: None, conversion: '%' };
         let flags = source.trim_start_matches(['-', '0', '+', ' ', '#']);
         for flag in source[..source.len() - flags.len()].chars() {
             match flag {
@@ -128,9 +109,7 @@ impl Spec {
             rest = after;
         }
         let mut chars = rest.chars();
-        spec.conversion = chars
-            .next()
-            .ok_or_else(|| bad("the format ends inside of a field"))?;
+        spec.conversion = chars.next().ok_or_else(|| bad("the format ends inside of a field"))?;
         Ok((spec, chars.as_str()))
     }
 
@@ -197,25 +176,17 @@ fn integer(value: &Value) -> Result<i128, Error> {
     match f64::try_from(value.clone()) {
         // `as` saturates; Python truncates as well.
         Ok(number) if number.is_finite() => Ok(number as i128),
-        _ => Err(bad(format!(
-            "the format wants a number, not a {}",
-            value.kind()
-        ))),
+        _ => Err(bad(format!("the format wants a number, not a {}", value.kind()))),
     }
 }
 
 fn float(value: &Value) -> Result<f64, Error> {
-    f64::try_from(value.clone())
-        .map_err(|_| bad(format!("the format wants a number, not a {}", value.kind())))
+    f64::try_from(value.clone()).map_err(|_| bad(format!("the format wants a number, not a {}", value.kind())))
 }
 
 fn signed(number: i128, digits: impl FnOnce(u128) -> String) -> String {
     let digits = digits(number.unsigned_abs());
-    if number < 0 {
-        format!("-{digits}")
-    } else {
-        digits
-    }
+    if number < 0 { format!("-{digits}") } else { digits }
 }
 
 /// Rust writes `1e2` where C and Python write `1e+02`.

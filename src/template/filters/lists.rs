@@ -33,9 +33,7 @@ pub(super) const FILTERS: &[(&str, Native)] = &[
 ];
 
 fn default(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let other = args
-        .get(1, "default_value")?
-        .unwrap_or_else(|| Value::from(""));
+    let other = args.get(1, "default_value")?.unwrap_or_else(|| Value::from(""));
     let falsy_too = args.flag(2, "boolean")?;
     args.end(3)?;
     match args.pos.first() {
@@ -60,9 +58,7 @@ fn length(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     weigh::shallow(&args.meter, value)?;
-    weigh::count(value)
-        .map(Value::from)
-        .ok_or_else(|| bad(format!("a {} has no length", value.kind())))
+    weigh::count(value).map(Value::from).ok_or_else(|| bad(format!("a {} has no length", value.kind())))
 }
 
 fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -74,27 +70,17 @@ fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return Ok(list.get(0).unwrap_or_default());
     }
-    Ok(weigh::items(&args.meter, value)?
-        .into_iter()
-        .next()
-        .unwrap_or_default())
+    Ok(weigh::items(&args.meter, value)?.into_iter().next().unwrap_or_default())
 }
 
 fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     if let Some(text) = value.as_str() {
-        return Ok(text
-            .chars()
-            .next_back()
-            .map_or(Value::UNDEFINED, Value::from));
+        return Ok(text.chars().next_back().map_or(Value::UNDEFINED, Value::from));
     }
     if let Some(list) = value.downcast_object_ref::<List>() {
-        return Ok(list
-            .len()
-            .checked_sub(1)
-            .and_then(|at| list.get(at))
-            .unwrap_or_default());
+        return Ok(list.len().checked_sub(1).and_then(|at| list.get(at)).unwrap_or_default());
     }
     Ok(weigh::items(&args.meter, value)?.pop().unwrap_or_default())
 }
@@ -128,8 +114,7 @@ fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         };
         let part = text(&args.meter, picked.as_ref().unwrap_or(item))?;
         let separator = if at == 0 { "" } else { separator.as_str() };
-        args.meter
-            .hold(part.len().saturating_add(separator.len()))?;
+        args.meter.hold(part.len().saturating_add(separator.len()))?;
         out.push_str(separator);
         out.push_str(&part);
     }
@@ -172,8 +157,7 @@ pub(in super::super) fn split_on(
     let most = most.unwrap_or(usize::MAX - 1);
     let mut parts: Vec<Value> = Vec::new();
     let mut push = |part: &str| -> Result<(), Error> {
-        args.meter
-            .hold(part.len().saturating_add(2 * size_of::<Value>()))?;
+        args.meter.hold(part.len().saturating_add(2 * size_of::<Value>()))?;
         parts.push(Value::from(part));
         Ok(())
     };
@@ -210,8 +194,7 @@ fn lines(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let text = text(&args.meter, args.value()?)?;
     args.meter.work(text.len())?;
     let count = text.lines().count();
-    args.meter
-        .hold(text.len().saturating_add(count.saturating_mul(64)))?;
+    args.meter.hold(text.len().saturating_add(count.saturating_mul(64)))?;
     List::live(&args.meter, text.lines().map(Value::from).collect())
 }
 
@@ -246,8 +229,7 @@ fn batch(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     for chunk in items.chunks(size) {
         let mut batch = chunk.to_vec();
         if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none()) {
-            args.meter
-                .hold((size - chunk.len()).saturating_mul(size_of::<Value>()))?;
+            args.meter.hold((size - chunk.len()).saturating_mul(size_of::<Value>()))?;
             batch.resize(size, fill.clone());
         }
         batches.push(List::live(&args.meter, batch)?);
@@ -298,10 +280,8 @@ fn zip(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let length = columns.iter().map(Vec::len).min().unwrap_or(0);
     let rows = (0..length)
         .map(|at| {
-            let row = columns
-                .iter()
-                .map(|column| column.get(at).cloned().ok_or_else(undefined))
-                .collect::<Result<_, _>>()?;
+            let row =
+                columns.iter().map(|column| column.get(at).cloned().ok_or_else(undefined)).collect::<Result<_, _>>()?;
             List::tuple(&args.meter, row)
         })
         .collect::<Result<_, _>>()?;

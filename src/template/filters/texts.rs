@@ -37,11 +37,7 @@ pub(super) const FILTERS: &[(&str, Native)] = &[
 
 /// Makes a text of the filtered text.  `growth` is the most bytes that a byte
 /// can become.
-fn mapped(
-    args: &Args<'_>,
-    growth: usize,
-    make: impl FnOnce(&str) -> String,
-) -> Result<Value, Error> {
+fn mapped(args: &Args<'_>, growth: usize, make: impl FnOnce(&str) -> String) -> Result<Value, Error> {
     args.end(1)?;
     let text = text(&args.meter, args.value()?)?;
     args.meter.hold(text.len().saturating_mul(growth))?;
@@ -74,10 +70,7 @@ pub(in super::super) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         None => String::new(),
-        Some(first) => first
-            .to_uppercase()
-            .chain(chars.flat_map(char::to_lowercase))
-            .collect(),
+        Some(first) => first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect(),
     }
 }
 
@@ -153,8 +146,7 @@ pub(in super::super) fn replaced(
     args.meter.work(text.len().saturating_mul(2))?;
     let most = most.unwrap_or(usize::MAX);
     let found = text.matches(from).take(most).count();
-    args.meter
-        .hold(text.len().saturating_add(found.saturating_mul(to.len())))?;
+    args.meter.hold(text.len().saturating_add(found.saturating_mul(to.len())))?;
     Ok(text.replacen(from, to, found))
 }
 
@@ -166,8 +158,7 @@ fn indent(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let text = text(&args.meter, args.value()?)?;
     args.meter.work(text.len())?;
     let lines = text.matches('\n').count().saturating_add(1);
-    args.meter
-        .hold(text.len().saturating_add(lines.saturating_mul(width)))?;
+    args.meter.hold(text.len().saturating_add(lines.saturating_mul(width)))?;
     let pad = " ".repeat(width);
     let mut out = String::with_capacity(text.len());
     for (at, line) in text.split('\n').enumerate() {
@@ -235,10 +226,7 @@ fn from_json(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     } else if let Some(bytes) = value.as_bytes() {
         parse_json(&args.meter, bytes, true)
     } else {
-        Err(bad(format!(
-            "`from_json` takes a text, not a {}",
-            value.kind()
-        )))
+        Err(bad(format!("`from_json` takes a text, not a {}", value.kind())))
     }
 }
 
@@ -323,19 +311,13 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     Ok(Value::from(out))
 }
 
-pub fn percent_encode(
-    args: &Args<'_>,
-    out: &mut String,
-    value: &Value,
-    keep_slash: bool,
-) -> Result<(), Error> {
+pub fn percent_encode(args: &Args<'_>, out: &mut String, value: &Value, keep_slash: bool) -> Result<(), Error> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let text = text(&args.meter, value)?;
     args.meter.hold(text.len().saturating_mul(3))?;
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~')
-            || (keep_slash && byte == b'/');
+        let plain =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || (keep_slash && byte == b'/');
         if plain {
             out.push(char::from(byte));
         } else {

@@ -11,6 +11,7 @@ use super::super::weigh;
 use super::unknown;
 
 /// Calls a method of a text.
+#[allow(clippy::too_many_lines, reason = "one arm per method")]
 pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
     // All methods are linear in the text; its result is at most three times
     // as large unless stated otherwise below.
@@ -88,39 +89,26 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
         "splitlines" => {
             args.end(0)?;
             let count = value.lines().count();
-            args.meter
-                .hold(value.len().saturating_add(count.saturating_mul(64)))?;
+            args.meter.hold(value.len().saturating_add(count.saturating_mul(64)))?;
             List::live(&args.meter, value.lines().map(Value::from).collect())
         }
         "startswith" | "endswith" => {
-            let wanted = args
-                .get(0, "prefix")?
-                .ok_or_else(|| args.missing("prefix"))?;
+            let wanted = args.get(0, "prefix")?.ok_or_else(|| args.missing("prefix"))?;
             args.end(1)?;
             let fits = |part: &str| {
-                if name == "startswith" {
-                    value.starts_with(part)
-                } else {
-                    value.ends_with(part)
-                }
+                if name == "startswith" { value.starts_with(part) } else { value.ends_with(part) }
             };
             if let Some(part) = wanted.as_str() {
                 return Ok(Value::from(fits(part)));
             }
             // Python takes a tuple of alternatives as well.
             let parts = weigh::items(&args.meter, &wanted)?;
-            Ok(Value::from(
-                parts.iter().any(|part| part.as_str().is_some_and(fits)),
-            ))
+            Ok(Value::from(parts.iter().any(|part| part.as_str().is_some_and(fits))))
         }
         "find" | "rfind" | "index" => {
             let part = args.need_text(0, "sub")?;
             args.end(1)?;
-            let found = if name == "rfind" {
-                value.rfind(&part)
-            } else {
-                value.find(&part)
-            };
+            let found = if name == "rfind" { value.rfind(&part) } else { value.find(&part) };
             match found {
                 Some(byte) => Ok(Value::from(value[..byte].chars().count())),
                 None if name == "index" => Err(bad("`index`: the text is not there")),
@@ -136,23 +124,18 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             let from = args.need_text(0, "old")?;
             let to = args.need_text(1, "new")?;
             // As in Python, a negative count replaces everything.
-            let most = args
-                .int(2, "count")?
-                .and_then(|most| usize::try_from(most).ok());
+            let most = args.int(2, "count")?.and_then(|most| usize::try_from(most).ok());
             args.end(3)?;
             replaced(args, value, &from, &to, most).map(Value::from)
         }
         "join" => {
-            let parts = args
-                .get(0, "iterable")?
-                .ok_or_else(|| args.missing("iterable"))?;
+            let parts = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let mut out = String::new();
             for (at, part) in weigh::items(&args.meter, &parts)?.iter().enumerate() {
                 let part = text(&args.meter, part)?;
                 let separator = if at == 0 { "" } else { value };
-                args.meter
-                    .hold(part.len().saturating_add(separator.len()))?;
+                args.meter.hold(part.len().saturating_add(separator.len()))?;
                 out.push_str(separator);
                 out.push_str(&part);
             }
@@ -163,9 +146,7 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             braces(&args.meter, value, args.pos, &names).map(Value::from)
         }
         "zfill" => {
-            let width = args
-                .size(0, "width")?
-                .ok_or_else(|| args.missing("width"))?;
+            let width = args.size(0, "width")?.ok_or_else(|| args.missing("width"))?;
             args.end(1)?;
             args.meter.hold(value.len().saturating_add(width))?;
             let zeros = "0".repeat(width.saturating_sub(value.chars().count()));

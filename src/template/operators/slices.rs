@@ -14,10 +14,9 @@ pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Err
         match args.pos.get(at) {
             None => Ok(None),
             Some(bound) if bound.is_none() => Ok(None),
-            Some(bound) => defined(bound)?
-                .as_i64()
-                .map(Some)
-                .ok_or_else(|| bad("the bounds of a slice must be whole numbers")),
+            Some(bound) => {
+                defined(bound)?.as_i64().map(Some).ok_or_else(|| bad("the bounds of a slice must be whole numbers"))
+            }
         }
     };
     let (start, stop, step) = (bound(1)?, bound(2)?, bound(3)?.unwrap_or(1));
@@ -35,16 +34,12 @@ pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Err
         }
         args.meter.hold(text.len().saturating_mul(4))?;
         let chars: Vec<char> = text.chars().collect();
-        return Ok(Value::from(
-            range.filter_map(|at| chars.get(at)).collect::<String>(),
-        ));
+        return Ok(Value::from(range.filter_map(|at| chars.get(at)).collect::<String>()));
     }
     if let Some(bytes) = value.as_bytes() {
         args.meter.hold(bytes.len())?;
         let range = Steps::new(start, stop, step, bytes.len());
-        return Ok(Value::from_bytes(
-            range.filter_map(|at| bytes.get(at).copied()).collect(),
-        ));
+        return Ok(Value::from_bytes(range.filter_map(|at| bytes.get(at).copied()).collect()));
     }
     if !is_list(value) {
         return Err(bad(format!("a {} cannot be sliced", value.kind())));
@@ -57,9 +52,7 @@ pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Err
 
 /// The byte at which the character number `chars` starts.
 fn byte_of(text: &str, chars: usize) -> usize {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text.len(), |(at, _)| at)
+    text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at)
 }
 
 /// The indices a slice picks, as in Python.
@@ -80,24 +73,12 @@ impl Steps {
             Some(bound) if bound < 0 => (bound + len).clamp(low, high),
             Some(bound) => bound.clamp(low, high),
         };
-        let (from, to) = if step > 0 {
-            (place(start, low), place(stop, high))
-        } else {
-            (place(start, high), place(stop, low))
-        };
+        let (from, to) =
+            if step > 0 { (place(start, low), place(stop, high)) } else { (place(start, high), place(stop, low)) };
         let stride = i128::from(step);
         let span = if step > 0 { to - from } else { from - to };
-        let count = if span <= 0 {
-            0
-        } else {
-            (span - 1) / stride.abs() + 1
-        };
-        Steps {
-            first: usize::try_from(from).unwrap_or(0),
-            at: from,
-            step,
-            count: usize::try_from(count).unwrap_or(0),
-        }
+        let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
+        Steps { first: usize::try_from(from).unwrap_or(0), at: from, step, count: usize::try_from(count).unwrap_or(0) }
     }
 }
 

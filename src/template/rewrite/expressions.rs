@@ -43,10 +43,7 @@ impl Rewriter {
                     ops: compare
                         .ops
                         .iter()
-                        .map(|op| ast::CompareOp {
-                            op: op.op,
-                            expr: self.weighed(&op.expr),
-                        })
+                        .map(|op| ast::CompareOp { op: op.op, expr: self.weighed(&op.expr) })
                         .collect(),
                 },
                 span,
@@ -68,20 +65,12 @@ impl Rewriter {
                 span,
             )),
             Expr::Test(test) => Expr::Test(Spanned::new(
-                ast::Test {
-                    name: test.name,
-                    expr: self.expr(&test.expr),
-                    args: self.args(&test.args),
-                },
+                ast::Test { name: test.name, expr: self.expr(&test.expr), args: self.args(&test.args) },
                 span,
             )),
-            Expr::GetAttr(attr) => Expr::GetAttr(Spanned::new(
-                ast::GetAttr {
-                    expr: self.expr(&attr.expr),
-                    name: attr.name,
-                },
-                span,
-            )),
+            Expr::GetAttr(attr) => {
+                Expr::GetAttr(Spanned::new(ast::GetAttr { expr: self.expr(&attr.expr), name: attr.name }, span))
+            }
             Expr::GetItem(item) => {
                 let key = self.expr(&item.subscript_expr);
                 call(ops::ITEM, self.expr(&item.expr), vec![key], span)
@@ -116,12 +105,7 @@ impl Rewriter {
             other => {
                 let compares = matches!(
                     other,
-                    BinOpKind::Eq
-                        | BinOpKind::Ne
-                        | BinOpKind::Lt
-                        | BinOpKind::Lte
-                        | BinOpKind::Gt
-                        | BinOpKind::Gte
+                    BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte
                 );
                 // Comparing with a literal looks at one level only.
                 let (left, right) = if compares && !is_cheap(&op.left) && !is_cheap(&op.right) {
@@ -129,14 +113,7 @@ impl Rewriter {
                 } else {
                     (self.expr(&op.left), self.expr(&op.right))
                 };
-                return Expr::BinOp(Spanned::new(
-                    ast::BinOp {
-                        op: other,
-                        left,
-                        right,
-                    },
-                    span,
-                ));
+                return Expr::BinOp(Spanned::new(ast::BinOp { op: other, left, right }, span));
             }
         };
         let left = self.expr(&op.left);

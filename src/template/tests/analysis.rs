@@ -15,14 +15,9 @@ fn table(rows: &[(&str, Site, &[(Kind, &str)])]) {
     let mut wrong = Vec::new();
     for (source, site, wanted) in rows {
         let got = problems(source, *site, false);
-        let wanted: Vec<_> = wanted
-            .iter()
-            .map(|(kind, at)| (*kind, (*at).to_owned()))
-            .collect();
+        let wanted: Vec<_> = wanted.iter().map(|(kind, at)| (*kind, (*at).to_owned())).collect();
         if got != wanted {
-            wrong.push(format!(
-                "{source} at {site}\n  wanted {wanted:?}\n  got    {got:?}"
-            ));
+            wrong.push(format!("{source} at {site}\n  wanted {wanted:?}\n  got    {got:?}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -33,62 +28,18 @@ fn names() {
     table(&[
         ("{{ input.x }}", Site::Body, &[]),
         ("{{ inptu.x }}", Site::Body, &[(Kind::UnknownName, "inptu")]),
-        (
-            "{{ response.json }}",
-            Site::Body,
-            &[(Kind::NotHere, "response")],
-        ),
-        (
-            "{{ body_text }}",
-            Site::Url,
-            &[(Kind::NotHere, "body_text")],
-        ),
+        ("{{ response.json }}", Site::Body, &[(Kind::NotHere, "response")]),
+        ("{{ body_text }}", Site::Url, &[(Kind::NotHere, "body_text")]),
         ("{{ record.id ~ output.x }}", Site::PollRecord, &[]),
-        (
-            "{{ record.id }}",
-            Site::PollOutput,
-            &[(Kind::NotHere, "record")],
-        ),
-        (
-            "{{ response.jsno.id }}",
-            Site::Response,
-            &[(Kind::UnknownName, "response.jsno.id")],
-        ),
-        (
-            "{{ response['statuscode'] }}",
-            Site::Response,
-            &[(Kind::UnknownName, "response['statuscode']")],
-        ),
-        (
-            "{{ request.method }}{{ request.body }}",
-            Site::Body,
-            &[(Kind::UnknownName, "request.body")],
-        ),
-        (
-            "{% set a = 1 %}{{ a }}{% for b, c in input.x %}{{ b }}{{ c }}{{ loop.index }}{% endfor %}",
-            Site::Body,
-            &[],
-        ),
-        (
-            "{% for b in input.x %}{% endfor %}{{ b }}",
-            Site::Body,
-            &[(Kind::UnknownName, "b")],
-        ),
-        (
-            "{% macro m(a) %}{{ a }}{{ late }}{{ caller() }}{% endmacro %}{% set late = 1 %}{{ m(1) }}",
-            Site::Body,
-            &[],
-        ),
-        (
-            "{% with z = 1 %}{{ z }}{% endwith %}{{ z }}",
-            Site::Body,
-            &[(Kind::UnknownName, "z")],
-        ),
-        (
-            "{{ x }}{{ y }}",
-            Site::Form,
-            &[(Kind::UnknownName, "x"), (Kind::UnknownName, "y")],
-        ),
+        ("{{ record.id }}", Site::PollOutput, &[(Kind::NotHere, "record")]),
+        ("{{ response.jsno.id }}", Site::Response, &[(Kind::UnknownName, "response.jsno.id")]),
+        ("{{ response['statuscode'] }}", Site::Response, &[(Kind::UnknownName, "response['statuscode']")]),
+        ("{{ request.method }}{{ request.body }}", Site::Body, &[(Kind::UnknownName, "request.body")]),
+        ("{% set a = 1 %}{{ a }}{% for b, c in input.x %}{{ b }}{{ c }}{{ loop.index }}{% endfor %}", Site::Body, &[]),
+        ("{% for b in input.x %}{% endfor %}{{ b }}", Site::Body, &[(Kind::UnknownName, "b")]),
+        ("{% macro m(a) %}{{ a }}{{ late }}{{ caller() }}{% endmacro %}{% set late = 1 %}{{ m(1) }}", Site::Body, &[]),
+        ("{% with z = 1 %}{{ z }}{% endwith %}{{ z }}", Site::Body, &[(Kind::UnknownName, "z")]),
+        ("{{ x }}{{ y }}", Site::Form, &[(Kind::UnknownName, "x"), (Kind::UnknownName, "y")]),
         ("{{ now }}", Site::Body, &[(Kind::UnknownName, "now")]),
         (
             "{% for x in input.l %}{{ loop }}{% endfor %}{{ loop.index }}",
@@ -97,105 +48,36 @@ fn names() {
         ),
     ]);
     let analysis = analyse("{{ inptu.x }}", Site::Body, false);
-    assert_eq!(
-        analysis.problems[0].help.as_deref(),
-        Some("did you mean `input`?")
-    );
+    assert_eq!(analysis.problems[0].help.as_deref(), Some("did you mean `input`?"));
     let analysis = analyse("{{ response.x }}", Site::PollOutput, false);
-    assert_eq!(
-        analysis.problems[0].help.as_deref(),
-        Some("available here: output")
-    );
+    assert_eq!(analysis.problems[0].help.as_deref(), Some("available here: output"));
 }
 
 #[test]
 fn functions_filters_and_tests() {
     table(&[
-        (
-            "{{ 'a' | upcase }}",
-            Site::Body,
-            &[(Kind::UnknownFilter, "upcase")],
-        ),
+        ("{{ 'a' | upcase }}", Site::Body, &[(Kind::UnknownFilter, "upcase")]),
         ("{{ 1 is evn }}", Site::Body, &[(Kind::UnknownTest, "evn")]),
-        (
-            "{{ foo(1) }}",
-            Site::Body,
-            &[(Kind::UnknownFunction, "foo")],
-        ),
+        ("{{ foo(1) }}", Site::Body, &[(Kind::UnknownFunction, "foo")]),
         ("{{ get_secret('a') }}", Site::Header, &[]),
-        (
-            "{{ get_secret('a') }}",
-            Site::Body,
-            &[(Kind::SecretNotAllowed, "get_secret('a')")],
-        ),
-        (
-            "{{ get_secret('a') }}",
-            Site::Url,
-            &[(Kind::SecretNotAllowed, "get_secret('a')")],
-        ),
-        (
-            "{{ jwt_encode({}, 'k', 'HS256') }}",
-            Site::Response,
-            &[(Kind::NotHere, "jwt_encode")],
-        ),
-        (
-            "{{ get_secret(input.x) }}",
-            Site::Header,
-            &[(Kind::NotLiteral, "input.x")],
-        ),
-        (
-            "{{ get_variable('a' ~ 'b') }}",
-            Site::Url,
-            &[(Kind::NotLiteral, "'a' ~ 'b'")],
-        ),
-        (
-            "{{ get_variable() }}",
-            Site::Url,
-            &[(Kind::BadArguments, "get_variable()")],
-        ),
+        ("{{ get_secret('a') }}", Site::Body, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
+        ("{{ get_secret('a') }}", Site::Url, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
+        ("{{ jwt_encode({}, 'k', 'HS256') }}", Site::Response, &[(Kind::NotHere, "jwt_encode")]),
+        ("{{ get_secret(input.x) }}", Site::Header, &[(Kind::NotLiteral, "input.x")]),
+        ("{{ get_variable('a' ~ 'b') }}", Site::Url, &[(Kind::NotLiteral, "'a' ~ 'b'")]),
+        ("{{ get_variable() }}", Site::Url, &[(Kind::BadArguments, "get_variable()")]),
         (
             "{{ now(1, 2) }}{{ now(of=1) }}{{ now(offset=1) }}",
             Site::Url,
-            &[
-                (Kind::BadArguments, "now(1, 2)"),
-                (Kind::BadArguments, "now(of=1)"),
-            ],
+            &[(Kind::BadArguments, "now(1, 2)"), (Kind::BadArguments, "now(of=1)")],
         ),
-        (
-            "{{ jwt_encode({}, 'k') }}",
-            Site::Url,
-            &[(Kind::BadArguments, "jwt_encode({}, 'k')")],
-        ),
-        (
-            "{{ range(3) }}{{ dict(a=1) }}{{ namespace(b=2) }}",
-            Site::PollOutput,
-            &[],
-        ),
-        (
-            "{{ dict(*input.x) }}",
-            Site::Body,
-            &[(Kind::Forbidden, "input.x")],
-        ),
-        (
-            "{% include 'x' %}",
-            Site::Body,
-            &[(Kind::Forbidden, "include 'x'")],
-        ),
-        (
-            "{% extends 'x' %}",
-            Site::Body,
-            &[(Kind::Forbidden, "extends 'x'")],
-        ),
-        (
-            "{% import 'x' as y %}",
-            Site::Body,
-            &[(Kind::Forbidden, "import 'x' as y")],
-        ),
-        (
-            "{{ upper('x') }}",
-            Site::Body,
-            &[(Kind::UnknownFunction, "upper")],
-        ),
+        ("{{ jwt_encode({}, 'k') }}", Site::Url, &[(Kind::BadArguments, "jwt_encode({}, 'k')")]),
+        ("{{ range(3) }}{{ dict(a=1) }}{{ namespace(b=2) }}", Site::PollOutput, &[]),
+        ("{{ dict(*input.x) }}", Site::Body, &[(Kind::Forbidden, "input.x")]),
+        ("{% include 'x' %}", Site::Body, &[(Kind::Forbidden, "include 'x'")]),
+        ("{% extends 'x' %}", Site::Body, &[(Kind::Forbidden, "extends 'x'")]),
+        ("{% import 'x' as y %}", Site::Body, &[(Kind::Forbidden, "import 'x' as y")]),
+        ("{{ upper('x') }}", Site::Body, &[(Kind::UnknownFunction, "upper")]),
         ("{{ x", Site::Body, &[(Kind::Syntax, "x")]),
     ]);
 }
@@ -210,19 +92,12 @@ fn what_is_used() {
         false,
     );
     assert_eq!(analysis.problems, []);
-    let secrets: Vec<_> = analysis
-        .secrets
-        .iter()
-        .map(|s| (s.name.as_str(), s.has_default))
-        .collect();
+    let secrets: Vec<_> = analysis.secrets.iter().map(|s| (s.name.as_str(), s.has_default)).collect();
     assert_eq!(secrets, [("a", true), ("b", false)]);
     assert_eq!(analysis.secrets[0].range, 3..18);
     assert!(analysis.variables[0].has_default);
     let reads: Vec<_> = analysis.reads.iter().map(String::as_str).collect();
-    assert_eq!(
-        reads,
-        ["input.items", "input.user.email.x", "steps.find.body"]
-    );
+    assert_eq!(reads, ["input.items", "input.user.email.x", "steps.find.body"]);
     assert!(!analysis.plain && !analysis.single_expression);
     assert!(analyse("{{ input }}", Site::Body, false).single_expression);
     assert!(analyse("text", Site::Body, false).plain);
@@ -247,41 +122,23 @@ fn hosts() {
     let wrong = [
         ("https://{{ input.host }}/x", "{{ input.host }}"),
         ("https://example.com{{ input.x }}/y", "{{ input.x }}"),
-        (
-            "https://{{ get_variable('a') ~ input.x }}/",
-            "{{ get_variable('a') ~ input.x }}",
-        ),
-        (
-            "https://{{ get_variable('a') | default(input.x) }}/",
-            "{{ get_variable('a') | default(input.x) }}",
-        ),
-        (
-            "https://{{ get_variable('a') | upper }}/",
-            "{{ get_variable('a') | upper }}",
-        ),
+        ("https://{{ get_variable('a') ~ input.x }}/", "{{ get_variable('a') ~ input.x }}"),
+        ("https://{{ get_variable('a') | default(input.x) }}/", "{{ get_variable('a') | default(input.x) }}"),
+        ("https://{{ get_variable('a') | upper }}/", "{{ get_variable('a') | upper }}"),
         ("{{ get_variable('a') }}{{ input.x }}/", "{{ input.x }}"),
         ("{{ get_variable('a') }}.evil.com/", ".evil.com/"),
         ("{{ input.url }}", "{{ input.url }}"),
         ("ftp://example.com/", "ftp://example.com/"),
         ("{{ 'https' }}://example.com/", "{{ 'https' }}"),
-        (
-            "https://{% if input.x %}a{% endif %}.com/",
-            "{% if input.x %}a{% endif %}",
-        ),
+        ("https://{% if input.x %}a{% endif %}.com/", "{% if input.x %}a{% endif %}"),
     ];
     for (source, at) in wrong {
         let got = problems(source, Site::Url, true);
-        assert!(
-            got.contains(&(Kind::HostNotVariable, at.to_owned())),
-            "{source}: {got:?}"
-        );
+        assert!(got.contains(&(Kind::HostNotVariable, at.to_owned())), "{source}: {got:?}");
     }
     // Relative URLs have no host; absolute ones are found without being told.
     assert_eq!(problems("/x/{{ input.x }}", Site::Url, false), []);
-    assert_eq!(
-        problems("https://{{ input.x }}/", Site::Url, false).len(),
-        1
-    );
+    assert_eq!(problems("https://{{ input.x }}/", Site::Url, false).len(), 1);
 }
 
 #[test]
@@ -305,11 +162,7 @@ fn compiling_refuses_what_cannot_run() {
         ("{{ x", Kind::Syntax),
         ("{{ get_secret(x) }}", Kind::NotLiteral),
     ] {
-        assert_eq!(
-            Template::compile(source).unwrap_err().kind,
-            kind,
-            "{source}"
-        );
+        assert_eq!(Template::compile(source).unwrap_err().kind, kind, "{source}");
     }
     let large = format!("{{{{ 1 }}}}{}", "x".repeat(70_000));
     assert_eq!(Template::compile(&large).unwrap_err().kind, Kind::TooLarge);

@@ -14,13 +14,9 @@ fn bombs_end_with_an_error() {
     for bomb in BOMBS.split("\n----\n").map(expand) {
         let start = Instant::now();
         let name: String = bomb.chars().take(120).collect();
-        let outcome = Template::compile(&bomb)
-            .map_err(|problem| format!("{:?}", problem.kind))
-            .and_then(|template| {
-                template
-                    .render_text(&ctx, &Limits::default())
-                    .map_err(|error| format!("{:?}", error.kind))
-            });
+        let outcome = Template::compile(&bomb).map_err(|problem| format!("{:?}", problem.kind)).and_then(|template| {
+            template.render_text(&ctx, &Limits::default()).map_err(|error| format!("{:?}", error.kind))
+        });
         let took = start.elapsed();
         if let Ok(text) = outcome {
             wrong.push(format!("{name}: rendered {} bytes", text.len()));
@@ -37,9 +33,7 @@ fn bombs_end_with_an_error() {
 fn expand(bomb: &str) -> String {
     let mut out = String::new();
     for (at, part) in bomb.split('§').enumerate() {
-        let repeated = (at % 2 == 1)
-            .then(|| part.strip_prefix("repeat ")?.split_once(' '))
-            .flatten();
+        let repeated = (at % 2 == 1).then(|| part.strip_prefix("repeat ")?.split_once(' ')).flatten();
         match repeated {
             Some((times, unit)) => out.push_str(&unit.repeat(times.parse().unwrap())),
             None => out.push_str(part),
@@ -67,8 +61,6 @@ fn harmless_templates_are_not_bombs() {
     let long = [chain, brackets, blocks, filters, choice];
     for source in sources.into_iter().chain(long.iter().map(String::as_str)) {
         let template = Template::compile(source).unwrap();
-        template
-            .render_text(&context(), &Limits::default())
-            .unwrap();
+        template.render_text(&context(), &Limits::default()).unwrap();
     }
 }

@@ -137,20 +137,13 @@ impl Random {
 #[test]
 fn no_soup_of_tokens_panics() {
     let ctx = context();
-    let limits = Limits {
-        fuel: 20_000,
-        output_bytes: 1 << 16,
-        work_bytes: 1 << 20,
-        held_bytes: 1 << 20,
-    };
+    let limits = Limits { fuel: 20_000, output_bytes: 1 << 16, work_bytes: 1 << 20, held_bytes: 1 << 20 };
     let sites: Vec<Site> = Site::all().collect();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut compiled, mut rendered) = (0, 0);
     for round in 0..30_000 {
         let length = 1 + random.below(14);
-        let mut source: String = (0..length)
-            .map(|_| WORDS[random.below(WORDS.len())])
-            .collect();
+        let mut source: String = (0..length).map(|_| WORDS[random.below(WORDS.len())]).collect();
         // Half of the soups are expressions, which get further.
         if round % 2 == 0 {
             source = format!("{{{{ {source} }}}}");
@@ -158,34 +151,22 @@ fn no_soup_of_tokens_panics() {
         let site = sites[random.below(sites.len())];
         let analysis = analyse(&source, site, round % 7 == 0);
         for problem in &analysis.problems {
-            assert!(
-                source.get(problem.range.clone()).is_some(),
-                "{source:?}: {problem:?}"
-            );
+            assert!(source.get(problem.range.clone()).is_some(), "{source:?}: {problem:?}");
         }
         for used in analysis.secrets.iter().chain(&analysis.variables) {
-            assert!(
-                source.get(used.range.clone()).is_some(),
-                "{source:?}: {used:?}"
-            );
+            assert!(source.get(used.range.clone()).is_some(), "{source:?}: {used:?}");
         }
         let Ok(template) = Template::compile(&source) else {
             assert!(!analysis.problems.is_empty(), "{source:?}");
             continue;
         };
         compiled += 1;
-        for outcome in [
-            template.render_text(&ctx, &limits).map(drop),
-            template.render_value(&ctx, &limits).map(drop),
-        ] {
+        for outcome in [template.render_text(&ctx, &limits).map(drop), template.render_value(&ctx, &limits).map(drop)] {
             match outcome {
                 Ok(()) => rendered += 1,
                 Err(error) => {
                     assert!(!error.message.is_empty(), "{source:?}");
-                    assert!(
-                        error.kind != RenderErrorKind::Other,
-                        "{source:?}: {error:?}"
-                    );
+                    assert!(error.kind != RenderErrorKind::Other, "{source:?}: {error:?}");
                     if let Some(range) = &error.range {
                         assert!(source.get(range.clone()).is_some(), "{source:?}: {error:?}");
                     }

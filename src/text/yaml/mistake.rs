@@ -100,7 +100,7 @@ pub(super) fn explain(kind: &ErrorKind, place: &Place<'_>) -> Finding {
                 "close the bracket; if it is text, put the whole value in quotes",
             );
             match place.bracket {
-                Some(open) => place.opened(finding, open),
+                Some(open) => Place::opened(finding, open),
                 None => finding,
             }
         }
@@ -294,7 +294,7 @@ impl<'a> Place<'a> {
         finding(&codes::SYNTAX, at, message).help(help)
     }
 
-    fn opened(&self, mut finding: Finding, open: usize) -> Finding {
+    fn opened(mut finding: Finding, open: usize) -> Finding {
         // The place to mend is the bracket; where it was missed comes second.
         let missed = finding.labels.first().map(|label| label.span);
         if let Some(label) = finding.labels.first_mut() {
