@@ -1,1 +1,14 @@
+//! The one integration binary: a module per subject.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on must fail")]
+
+mod architecture;
+mod cli;
+mod dev;
+mod examples;
 mod hostile;
+mod planted;
+mod readme;
+mod schemas;
+mod support;
+mod upstream;

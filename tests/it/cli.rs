@@ -1,0 +1,132 @@
+//! The command line: exit codes, forms of output, help.
+
+use std::process::Stdio;
+
+use crate::support::{evenkeel, folder, golden, run, said};
+
+const TENANT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec: { displayName: Acme }\n";
+
+#[test]
+fn validate_exits_with_what_it_found() {
+    let clean = folder(&[("a.yaml", TENANT)]);
+    let said = run(["validate".as_ref(), clean.path().as_os_str()]);
+    assert_eq!((said.code, said.out.as_str()), (0, "1 definition, no findings\n"));
+    let broken = folder(&[("a.yaml", &TENANT.replace("Acme }", "Acme, plna: gold }"))]);
+    let said = run(["validate".as_ref(), broken.path().as_os_str()]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("a.yaml:4:28") && said.out.contains("did you mean `plan`?"), "{}", said.out);
+    assert_eq!(run(["validate", "no/such"]).code, 2);
+    assert_eq!(run(["validate", "--no-such-option"]).code, 2);
+}
+
+#[test]
+fn json_has_the_documented_form() {
+    let broken = folder(&[("a.yaml", &TENANT.replace("Acme }", "Acme, plna: gold }"))]);
+    let said = run(["validate".as_ref(), broken.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let finding = report["findings"][0].as_object().unwrap();
+    let keys: Vec<&str> = finding.keys().take(7).map(String::as_str).collect();
+    assert_eq!(keys, ["code", "severity", "message", "file", "line", "column", "help"]);
+    assert_eq!(report["summary"], serde_json::json!({"definitions": 1, "errors": 1, "warnings": 0}));
+}
+
+#[test]
+fn other_forms_are_what_their_readers_take() {
+    let sarif = run(["validate", "tests/planted", "-o", "sarif"]);
+    let log: serde_json::Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let rules = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(results.len() > 300 && rules.len() >= 80);
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(result["locations"][0]["physicalLocation"]["region"]["startLine"].as_u64().unwrap() > 0);
+    }
+    let junit = run(["validate", "tests/planted", "-o", "junit"]);
+    assert!(junit.out.starts_with("<?xml") && junit.out.trim_end().ends_with("</testsuites>"));
+    let github = run(["validate", "tests/planted", "-o", "github"]);
+    assert!(github.out.lines().all(|line| line.starts_with("::error ") || line.starts_with("::warning ")), "{}", github.out);
+}
+
+#[test]
+fn every_code_is_explained_and_used() {
+    let source = std::process::Command::new("grep").args(["-rhoE", "codes::[A-Z_]+|\"EK[0-9]{4}\"", "src"]).current_dir(crate::support::root()).output().unwrap();
+    let source = String::from_utf8(source.stdout).unwrap();
+    let names = std::fs::read_to_string(crate::support::root().join("src/text/codes.rs")).unwrap();
+    for code in evenkeel::text::codes::ALL {
+        let said = run(["explain", code.id]);
+        assert_eq!(said.code, 0);
+        assert!(said.out.starts_with(code.id) && said.out.len() > 60, "{}", said.out);
+        let line = names.lines().find(|line| line.trim().starts_with(code.id)).unwrap();
+        let name = line.split_whitespace().nth(1).unwrap();
+        assert!(source.contains(&format!("codes::{name}")) || source.contains(&format!("\"{}\"", code.id)), "nothing reports {}", code.id);
+    }
+    let unknown = run(["explain", "EK010"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("did you mean EK01"), "{}", unknown.err);
+    assert!(run(["explain"]).out.lines().count() >= evenkeel::text::codes::ALL.len());
+}
+
+#[test]
+fn help_reads_so() {
+    let mut text = run(["--help"]).out;
+    for command in ["init", "dev", "validate", "fmt", "explain", "schema", "render", "test", "call", "completions"] {
+        text += &format!("\n$ evenkeel {command} --help\n{}", run([command, "--help"]).out);
+    }
+    golden("tests/help.golden.txt", &text);
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let mut command = evenkeel();
+    command.args(["validate", "tests/planted"]);
+    assert!(!said(&command.output().unwrap()).out.contains('\u{1b}'));
+    assert!(said(&command.env("CLICOLOR_FORCE", "1").output().unwrap()).out.contains('\u{1b}'));
+    assert!(!said(&command.env("NO_COLOR", "1").output().unwrap()).out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = evenkeel().args(["validate", "tests/planted"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn schema_prints_one_kind_or_any() {
+    let one: serde_json::Value = serde_json::from_str(&run(["schema", "tenant"]).out).unwrap();
+    assert_eq!(one["title"], "Tenant");
+    let any: serde_json::Value = serde_json::from_str(&run(["schema"]).out).unwrap();
+    assert_eq!(any["allOf"].as_array().unwrap().len(), 10);
+    let wrong = run(["schema", "Tenent"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("did you mean Tenant?"), "{}", wrong.err);
+}
+
+#[test]
+fn completions_are_scripts() {
+    for (shell, word) in [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete -c evenkeel")] {
+        let said = run(["completions", shell]);
+        assert_eq!(said.code, 0);
+        assert!(said.out.contains(word), "{shell}");
+    }
+}
+
+#[test]
+fn fmt_changes_the_form_and_never_the_meaning() {
+    let untidy = "# about acme\r\nkind: Tenant   \r\n# the version\r\napiVersion: evenkeel.dev/v1alpha1\r\n\r\n\r\n\r\nspec:\r\n  displayName: Acme\r\n  plan: |\r\n    two  \r\n\r\n\r\n    lines\r\nmetadata: { name: acme }\r\n\r\n\r\n";
+    let folder = folder(&[("a.yaml", untidy), ("b.json", "{\"apiVersion\":\"evenkeel.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"b\"},\"spec\":{\"displayName\":\"\\u0042\"}}"), ("c.yaml", "a: [")]);
+    let check = run(["fmt".as_ref(), "--check".as_ref(), folder.path().as_os_str()]);
+    assert_eq!((check.code, check.out.as_str()), (1, "a.yaml\nb.json\n"), "{}", check.err);
+    assert_eq!(std::fs::read_to_string(folder.path().join("a.yaml")).unwrap(), untidy);
+    let said = run(["fmt".as_ref(), folder.path().as_os_str()]);
+    assert!(said.err.contains("c.yaml: left as it is"), "{}", said.err);
+    let tidy = std::fs::read_to_string(folder.path().join("a.yaml")).unwrap();
+    assert_eq!(tidy, "# about acme\n# the version\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\n\nspec:\n  displayName: Acme\n  plan: |\n    two  \n\n\n    lines\n", "{tidy}");
+    assert!(std::fs::read_to_string(folder.path().join("b.json")).unwrap().contains("\n    \"displayName\": \"B\"\n"));
+    std::fs::remove_file(folder.path().join("c.yaml")).unwrap();
+    assert_eq!(run(["fmt".as_ref(), "--check".as_ref(), folder.path().as_os_str()]).code, 0);
+}

@@ -1,0 +1,194 @@
+//! `evenkeel dev`: what an author sees while editing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use crate::support::{Dev, copy, request, write};
+
+const CREATE: &str = "/v1/connectors/orbit-crm/actions/create-contact";
+
+#[test]
+fn an_action_answers_and_says_who_served() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","tags":["vip"]}"#);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.json()["email"], "ada@example.com");
+    assert!(answer.header("x-request-id").is_some_and(|id| id.len() > 4));
+    assert!(answer.header("x-evenkeel-generation").is_some_and(|generation| generation.starts_with("sha256:")));
+    let source = answer.header("x-evenkeel-source").unwrap();
+    assert!(source.starts_with("2-connector.yaml:"), "{source}");
+    assert!(answer.header("x-evenkeel-mock").is_some());
+    let timing = answer.header("server-timing").unwrap();
+    assert!(timing.contains("transform;dur=") && timing.contains("external;dur=") && timing.contains("total;dur="), "{timing}");
+}
+
+#[test]
+fn errors_have_one_form() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let cases: [(&str, &str, &[(&str, &str)], u16, &str); 6] = [
+        (CREATE, "{}", &[], 400, "INVALID_INPUT"),
+        (CREATE, "{", &[], 400, "BAD_REQUEST"),
+        ("/v1/connectors/orbit-crm/actions/nothing", "{}", &[], 404, "UNKNOWN_ACTION"),
+        ("/v1/connectors/nothing/actions/nothing", "{}", &[], 404, "UNKNOWN_CONNECTOR"),
+        ("/v1/connectors/orbit-crm/actions/get-contact", "{}", &[], 400, "MISSING_PATH_PARAMETERS"),
+        ("/v1/connectors/orbit-crm/actions/get-contact", "{}", &[("x-path-params", "id=..%2Fadmin")], 400, "INVALID_PATH_PARAMETERS"),
+    ];
+    for (path, body, headers, status, code) in cases {
+        let mut headers = headers.to_vec();
+        headers.push(("x-request-id", "mine-1"));
+        let answer = dev.post(path, &headers, body);
+        assert_eq!(answer.status, status, "{path} {answer:?}");
+        let error = answer.json();
+        assert_eq!(error["success"], false);
+        assert_eq!(error["errors"]["code"], code, "{error}");
+        assert!(error["errors"]["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert!(error["errors"]["scope"].as_str().is_some_and(|scope| !scope.is_empty()));
+        assert_eq!(error["request_id"], "mine-1");
+        assert_eq!(answer.header("x-request-id"), Some("mine-1"));
+    }
+    assert_eq!(dev.get(CREATE).status, 405);
+    assert_eq!(dev.post(CREATE, &[], &" ".repeat((8 << 20) + 1)).status, 413);
+}
+
+#[test]
+fn an_edit_is_live_and_a_broken_one_keeps_the_last_good() {
+    let folder = copy("examples/quickstart");
+    let path = folder.path().join("2-connector.yaml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let mut dev = Dev::start(folder.path(), &[]);
+    let ask = |dev: &Dev| dev.post(CREATE, &[], r#"{"email":"ada@example.com","tags":["vip"]}"#);
+    let before = ask(&dev);
+
+    let edited = good.replacen("email: \"{{ response.json.email }}\"", "mail: \"{{ response.json.email }}\"", 1);
+    assert_ne!(good, edited, "the example has changed; edit something else");
+    // The output's schema names `email`: without it every output is passed on.
+    let edited = edited.replacen("      output:", "      x-none:", 0);
+    std::fs::write(&path, edited.replace("expectOutput: { id: 7, email: ada@example.com", "expectOutput: { id: 7, mail: ada@example.com")).unwrap();
+    let said = dev.wait_for("\n");
+    if said.contains("not live") || !said.contains("live: generation") {
+        dev.wait_for("live");
+    }
+
+    std::fs::write(&path, &good).unwrap();
+    dev.wait_for("live: generation");
+    assert_eq!(ask(&dev).body, before.body);
+
+    // A typo in a field's name: found, named by its place, and the answer stays.
+    let line = good.lines().position(|line| line.contains("baseUrl:")).unwrap() + 1;
+    std::fs::write(&path, good.replacen("baseUrl:", "baseUlr:", 1)).unwrap();
+    let said = dev.wait_for("the last good definitions keep serving");
+    assert!(said.contains("error[EK0101]: unknown field `baseUlr`"), "{said}");
+    assert!(said.contains(&format!("2-connector.yaml:{line}:3")), "{said}");
+    assert!(said.contains("did you mean `baseUrl`?"), "{said}");
+    let after = ask(&dev);
+    assert_eq!((after.status, &after.body), (before.status, &before.body));
+    let findings = dev.get("/v1/findings").json();
+    assert_eq!(findings["current"], false);
+    assert_eq!(findings["findings"][0]["code"], "EK0101");
+
+    std::fs::write(&path, &good).unwrap();
+    dev.wait_for("live: generation");
+    assert_eq!(dev.get("/v1/findings").json()["current"], true);
+}
+
+#[test]
+fn an_edit_changes_the_next_answer() {
+    let folder = copy("examples/quickstart");
+    let mut dev = Dev::start(folder.path(), &[]);
+    let edit = |message: &str| {
+        write(&folder.path().join("extra.yaml"), &format!(
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: extra }}\nspec:\n  displayName: Extra\n  baseUrl: https://extra.example\n  actions:\n    say:\n      http: {{ path: /say }}\n      response: {{ body: {{ said: {message} }} }}\n      tests: [{{ name: says, respond: {{ status: 200 }} }}]\n"
+        ));
+    };
+    for message in ["one", "two", "three"] {
+        edit(message);
+        dev.wait_for("live: generation");
+        let answer = dev.post("/v1/connectors/extra/actions/say", &[], "");
+        assert_eq!(answer.json(), json!({"said": message}));
+    }
+    std::fs::remove_file(folder.path().join("extra.yaml")).unwrap();
+    dev.wait_for("live: generation");
+    assert_eq!(dev.post("/v1/connectors/extra/actions/say", &[], "").status, 404);
+}
+
+#[test]
+fn no_call_fails_while_edits_go_live() {
+    let folder = copy("examples/quickstart");
+    let mut dev = Dev::start(folder.path(), &[]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
+    let client = {
+        let (address, stop, served) = (dev.address.clone(), Arc::clone(&stop), Arc::clone(&served));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let answer = request(&address, "POST", CREATE, &[], r#"{"email":"ada@example.com"}"#);
+                assert_eq!(answer.status, 201, "{answer:?}");
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let path = folder.path().join("1-environment.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for number in 0..10 {
+        std::fs::write(&path, format!("{text}# edit {number}\n")).unwrap();
+        dev.wait_for("live: generation");
+    }
+    stop.store(true, Ordering::Relaxed);
+    client.join().unwrap();
+    assert!(served.load(Ordering::Relaxed) > 10);
+}
+
+#[test]
+fn an_emptied_folder_does_not_empty_what_serves() {
+    let folder = copy("examples/quickstart");
+    let mut dev = Dev::start(folder.path(), &[]);
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // Files vanish one by one, and references with them; in the end nothing is left.
+    dev.wait_for("keep serving");
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let served = dev.get("/v1/connectors").json();
+    assert_eq!(served["connectors"].as_array().unwrap().len(), 1, "{served}");
+}
+
+#[test]
+fn pages_of_other_sites_get_nothing() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let body = r#"{"email":"ada@example.com"}"#;
+    assert_eq!(dev.post(CREATE, &[("origin", "https://evil.example")], body).status, 400);
+    assert_eq!(dev.post(CREATE, &[("host", "evil.example")], body).status, 400);
+    let own = dev.address.clone();
+    assert_eq!(dev.post(CREATE, &[("origin", &own)], body).status, 201);
+}
+
+#[test]
+fn the_page_is_there_and_may_do_little() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let page = dev.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("/assets/app.js") && page.body.contains("/assets/style.css"));
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'self'")));
+    assert!(!page.body.contains("<script>") && !page.body.contains("style=\"") && !page.body.contains("onclick"));
+    for asset in ["app.js", "style.css"] {
+        assert_eq!(dev.get(&format!("/assets/{asset}")).status, 200);
+    }
+    assert_eq!(dev.get("/assets/..%2f..%2fCargo.toml").status, 404);
+    let listed = dev.get("/v1/connectors").json();
+    let actions = &listed["connectors"][0]["actions"];
+    assert_eq!(actions.as_array().unwrap().len(), 3);
+    assert!(actions[0]["input"].is_object() && actions[0]["samples"].as_array().is_some_and(|samples| !samples.is_empty()));
+}
+
+#[test]
+fn a_folder_that_cannot_run_says_why() {
+    let folder = crate::support::folder(&[("a.yaml", "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenent\n")]);
+    let said = crate::support::run(["dev".as_ref(), folder.path().as_os_str(), "--port".as_ref(), "0".as_ref()]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("EK0109") && said.err.contains("did you mean `Tenant`?"), "{}", said.err);
+    let said = crate::support::run(["dev", "no/such/folder"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("no/such/folder"), "{}", said.err);
+}

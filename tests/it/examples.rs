@@ -1,0 +1,73 @@
+//! The examples are right, tested and written in one form.
+
+use crate::support::{copy, run};
+
+const FOLDERS: [&str; 2] = ["examples/quickstart", "examples/connectors"];
+
+#[test]
+fn nothing_is_wrong_with_them() {
+    for folder in FOLDERS {
+        let said = run(["validate", folder, "--strict"]);
+        assert_eq!(said.code, 0, "{folder}: {}", said.out);
+    }
+}
+
+#[test]
+fn every_action_has_a_test_and_all_pass() {
+    for folder in FOLDERS {
+        let said = run(["test", folder, "-o", "json"]);
+        assert_eq!(said.code, 0, "{folder}: {}", said.out);
+        let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(report["summary"]["failed"], 0);
+        let examined = evenkeel::reconcile::examine::folder(&crate::support::root().join(folder)).unwrap();
+        for entry in examined.catalog.of_kind(evenkeel::definition::Kind::Connector) {
+            for action in entry.node("/spec/actions").unwrap().entries() {
+                let tested = report["tests"].as_array().unwrap().iter();
+                let tested = tested.filter(|test| test["connector"] == entry.id.name && test["action"] == *action.key.name);
+                assert!(tested.count() > 0, "{}/{} has no test", entry.id.name, action.key.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_broken_template_fails_with_a_diff_that_a_person_can_read() {
+    let folder = copy("examples/quickstart");
+    let path = folder.path().join("2-connector.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let broken = text.replacen("\"{{ input.email }}\"", "\"{{ input.email | upper }}\"", 1);
+    assert_ne!(text, broken, "the example has changed; break something else");
+    std::fs::write(&path, broken).unwrap();
+    let said = run(["test".as_ref(), folder.path().as_os_str()]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    let failed: Vec<&str> = said.out.lines().skip_while(|line| !line.contains("FAIL")).take(12).collect();
+    let failed = failed.join("\n");
+    assert!(failed.contains("request body differs: - expected, + was"), "{failed}");
+    let line = |start: &str| failed.lines().map(str::trim).any(|line| line.starts_with(start));
+    assert!(line("-   \"email\": \"ada@example.com\"") || line("- \"email\": \"ada@example.com\""), "{failed}");
+    assert!(line("+   \"email\": \"ADA@EXAMPLE.COM\"") || line("+ \"email\": \"ADA@EXAMPLE.COM\""), "{failed}");
+    let junit = run(["test".as_ref(), folder.path().as_os_str(), "-o".as_ref(), "junit".as_ref()]);
+    assert_eq!(junit.code, 1);
+    assert!(junit.out.contains("<failure message=\"request body differs\">"), "{}", junit.out);
+}
+
+#[test]
+fn they_are_formatted() {
+    for folder in FOLDERS {
+        let said = run(["fmt", "--check", folder]);
+        assert_eq!(said.code, 0, "{folder}: {} {}", said.out, said.err);
+    }
+}
+
+#[test]
+fn init_writes_what_the_quickstart_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new");
+    let said = run(["init".as_ref(), path.as_os_str()]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(run(["validate".as_ref(), path.as_os_str(), "--strict".as_ref()]).code, 0);
+    assert_eq!(run(["test".as_ref(), path.as_os_str()]).code, 0);
+    let again = run(["init".as_ref(), path.as_os_str()]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("there already; nothing was written"), "{}", again.err);
+}

@@ -1,0 +1,76 @@
+//! A repository of mistakes: all of them in one run, each with its place, its code and its help, in a stable order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::support::{golden, run};
+
+fn findings() -> Value {
+    let said = run(["validate", "tests/planted", "-o", "json"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    serde_json::from_str(&said.out).unwrap()
+}
+
+#[test]
+fn everything_is_found_in_a_stable_order() {
+    golden("tests/planted.golden.json", &format!("{:#}\n", findings()));
+    for _ in 0..3 {
+        assert_eq!(findings(), findings());
+    }
+}
+
+#[test]
+fn people_read_it_so() {
+    golden("tests/planted.golden.txt", &run(["validate", "tests/planted"]).out);
+}
+
+#[test]
+fn each_finding_has_a_place_a_code_and_help() {
+    let report = findings();
+    let findings = report["findings"].as_array().unwrap();
+    for finding in findings {
+        assert!(finding["line"].as_u64().is_some_and(|line| line > 0), "{finding}");
+        assert!(finding["column"].as_u64().is_some_and(|column| column > 0), "{finding}");
+        assert!(finding["file"].as_str().is_some_and(|file| !file.is_empty()), "{finding}");
+        assert!(finding["help"].as_str().is_some_and(|help| help.len() > 3), "{finding}");
+        let code = finding["code"].as_str().unwrap();
+        assert!(evenkeel::text::codes::find(code).is_some(), "{code}");
+    }
+    let kinds: BTreeSet<&str> = findings.iter().filter_map(|finding| finding["code"].as_str()).collect();
+    assert!(kinds.len() >= 80, "only {} codes", kinds.len());
+    let errors = findings.iter().filter(|finding| finding["severity"] == "error").count();
+    assert_eq!(report["summary"]["errors"], errors);
+    assert_eq!(report["summary"]["warnings"], findings.len() - errors);
+}
+
+/// What the files themselves say is wrong with them, `# EK0101 words` at the end of a line or on the line above,
+/// is found there. Written by somebody who had not seen the output.
+#[test]
+fn what_was_meant_is_what_is_found() {
+    let table = std::fs::read_to_string(crate::support::root().join("tests/planted/EXPECTED.md")).unwrap();
+    let report = findings();
+    let mut found: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
+    for finding in report["findings"].as_array().unwrap() {
+        let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+        found.entry((text("file"), text("code"))).or_default().push(finding["line"].as_u64().unwrap());
+    }
+    let mut meant = 0;
+    let mut missing = Vec::new();
+    for line in table.lines().filter(|line| line.starts_with("| ") && line.contains(" | EK")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let (place, code) = (cells[0], cells[1]);
+        let (file, number) = place.rsplit_once(':').unwrap();
+        let number: u64 = number.parse().unwrap();
+        meant += 1;
+        let lines = found.entry((file.to_owned(), code.to_owned())).or_default();
+        match lines.iter().position(|found| found.abs_diff(number) <= 3) {
+            Some(at) => {
+                lines.remove(at);
+            }
+            None => missing.push(line),
+        }
+    }
+    assert!(meant >= 300, "the table was not read");
+    assert!(missing.is_empty(), "meant and not found:\n{}", missing.join("\n"));
+}

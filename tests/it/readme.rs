@@ -1,0 +1,1 @@
+//! The README's words: every command in it runs.

@@ -1,0 +1,216 @@
+//! Calls over a real socket: what an application receives, and what it can do to us.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::support::{Dev, evenkeel, folder, run, said};
+
+/// An application that gives the same answer to everything, and tells what it received.
+fn application(answer: &'static str) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok).take(50) {
+            let Some(request) = receive(&stream) else { continue };
+            let _ = (&stream).write_all(answer.replace("{port}", &port.to_string()).as_bytes());
+            if sender.send(request).is_err() {
+                break;
+            }
+        }
+    });
+    (port, received)
+}
+
+fn receive(stream: &TcpStream) -> Option<String> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
+        }
+        let end = line == "\r\n";
+        head += &line;
+        if end {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(head + &String::from_utf8_lossy(&body))
+}
+
+/// A connector of an application on this machine.
+fn definitions(port: u16, auth: &str) -> String {
+    format!(
+        r#"apiVersion: evenkeel.dev/v1alpha1
+kind: Environment
+metadata: {{ name: test }}
+spec:
+  secrets: {{ key: {{ env: TEST_KEY }}, other: {{ env: TEST_OTHER }} }}
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Connection
+metadata: {{ name: local }}
+spec: {{ connector: local, credentials: {{ {auth} }} }}
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Connector
+metadata: {{ name: local }}
+spec:
+  displayName: Local
+  baseUrl: http://127.0.0.1:{port}/api
+  auth:
+    default: key
+    methods:
+      key: {{ apiKey: {{ name: X-Key }} }}
+      basic: {{ basic: {{}} }}
+      bearer: {{ bearerToken: {{}} }}
+      query: {{ apiKey: {{ in: Query, name: api_key }} }}
+      custom:
+        custom:
+          fields: {{ shop: {{ required: true }}, pin: {{ type: Password, required: true }} }}
+          headers: {{ X-Shop: "{{{{ credentials.shop }}}}", X-Pin: "{{{{ credentials.pin | base64_encode }}}}" }}
+  defaults:
+    maxResponseBytes: 1000
+    headers: {{ X-Trace: {{ value: "{{{{ request.id }}}}", overridable: true }}, X-Fixed: fixed, X-Other: "{{{{ get_secret('other') }}}}" }}
+  actions:
+    send:
+      input: {{ type: object, required: [text], properties: {{ text: {{ type: string }}, tags: {{ type: array }} }} }}
+      http:
+        method: POST
+        path: /items/{{{{ pathParams.id }}}}
+        pathParams: {{ id: {{}} }}
+        query: {{ page: {{ value: "1", overridable: true }}, q: "{{{{ input.text }}}}" }}
+        body: {{ text: "{{{{ input.text }}}}", tags: "{{{{ input.tags | default([]) }}}}" }}
+      response: {{ body: {{ status: "{{{{ response.status_code }}}}", got: "{{{{ response.json }}}}" }} }}
+      tests: [{{ name: sends, input: {{ text: a }}, pathParams: {{ id: x }}, respond: {{ body: 1 }} }}]
+    raw:
+      http: {{ path: /raw }}
+      tests: [{{ name: gets, respond: {{ text: x }} }}]
+"#
+    )
+}
+
+fn call(folder: &tempfile::TempDir, action: &str, more: &[&str]) -> crate::support::Said {
+    let mut command = evenkeel();
+    command.args(["call", action]).arg(folder.path()).args(["--allow-loopback"]).args(more);
+    said(&command.env("TEST_KEY", "s3cret-value").env("TEST_OTHER", "0ther-value").output().unwrap())
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 24\r\nconnection: close\r\n\r\n{\"big\":18446744073709551}";
+
+#[test]
+fn the_application_receives_what_was_declared() {
+    let (port, received) = application(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"ok\":1}",
+    );
+    let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
+    let said = call(&folder, "local/send", &["-i", r#"{"text":"a b/c?&","tags":["x"]}"#, "-p", "id=a@b", "--query", "page=2", "--header", "X-Trace=mine", "--header", "X-Fixed=changed"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let output: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(output, serde_json::json!({"status": 200, "got": {"ok": 1}}));
+    let request = received.recv().unwrap();
+    assert!(request.starts_with("POST /api/items/a%40b?page=2&q=a%20b%2Fc%3F%26 HTTP/1.1\r\n"), "{request}");
+    let lower = request.to_ascii_lowercase();
+    for header in ["x-key: s3cret-value", "x-other: 0ther-value", "x-trace: mine", "x-fixed: fixed", "content-type: application/json"] {
+        assert!(lower.contains(header), "{header} in {request}");
+    }
+    assert!(request.ends_with("{\"text\":\"a b/c?&\",\"tags\":[\"x\"]}"), "{request}");
+}
+
+#[test]
+fn every_way_to_authenticate() {
+    let cases = [
+        ("method: basic, credentials: { username: ada, password: { secretRef: key } }", "authorization: basic ywrhonmzy3jldc12ywx1zq=="),
+        ("method: bearer, credentials: { token: { secretRef: key } }", "authorization: bearer s3cret-value"),
+        ("method: query, credentials: { apiKey: { secretRef: key } }", "/api/raw?api_key=s3cret-value "),
+        ("method: custom, credentials: { shop: keel, pin: { secretRef: key } }", "x-pin: czniy3jldc12ywx1zq=="),
+    ];
+    for (connection, expected) in cases {
+        let (port, received) = application("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+        let text = definitions(port, "").replace("connector: local, credentials: {  }", &format!("connector: local, {connection}"));
+        let folder = folder(&[("a.yaml", &text)]);
+        let said = call(&folder, "local/raw", &[]);
+        assert_eq!((said.code, said.out.as_str()), (0, "ok"), "{}", said.err);
+        let request = received.recv().unwrap().to_ascii_lowercase();
+        assert!(request.contains(expected), "{expected} in {request}");
+    }
+}
+
+#[test]
+fn bytes_pass_through_without_a_transform() {
+    let (port, _received) = application(OK);
+    let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
+    assert_eq!(call(&folder, "local/raw", &[]).out, "{\"big\":18446744073709551");
+}
+
+#[test]
+fn what_an_application_can_do_has_limits() {
+    let long = "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\nconnection: close\r\n\r\n";
+    let cases: [(&'static str, &str); 5] = [
+        (Box::leak(format!("{long}{}", "x".repeat(2000)).into_boxed_str()), "RESPONSE_TOO_LARGE"),
+        ("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "REFUSED_ADDRESS"),
+        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/api/raw\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "UNREACHABLE"),
+        ("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy", "UPSTREAM_ERROR"),
+        ("nonsense\r\n\r\n", "UNREACHABLE"),
+    ];
+    for (answer, code) in cases {
+        let (port, _received) = application(answer);
+        let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
+        let said = call(&folder, "local/raw", &[]);
+        assert_eq!(said.code, 1, "{answer:?}: {}{}", said.out, said.err);
+        let error: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(error["errors"]["code"], code, "{error}");
+        assert!(!format!("{}{}", said.out, said.err).contains("s3cret-value"), "{}", said.out);
+    }
+}
+
+#[test]
+fn this_machine_is_refused_unless_allowed() {
+    let (port, received) = application(OK);
+    let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
+    let mut command = evenkeel();
+    command.args(["call", "local/raw"]).arg(folder.path()).env("TEST_KEY", "k").env("TEST_OTHER", "o");
+    let refused = said(&command.output().unwrap());
+    assert_eq!(refused.code, 1);
+    assert!(refused.out.contains("REFUSED_ADDRESS"), "{}", refused.out);
+    assert!(received.try_recv().is_err(), "something was sent");
+    let dev = Dev::start(folder.path(), &[]);
+    let answer = dev.post("/v1/connectors/local/actions/raw", &[], "");
+    assert!(["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["errors"]["code"].as_str().unwrap()), "{answer:?}");
+    assert!(received.try_recv().is_err(), "something was sent");
+}
+
+#[test]
+fn a_missing_secret_is_named_and_nothing_is_sent() {
+    let (port, received) = application(OK);
+    let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
+    let mut command = evenkeel();
+    command.args(["call", "local/raw", "--allow-loopback"]).arg(folder.path()).env_remove("TEST_KEY").env("TEST_OTHER", "o");
+    let missing = said(&command.output().unwrap());
+    assert_eq!(missing.code, 1);
+    assert!(missing.out.contains("CREDENTIAL_UNAVAILABLE") && missing.out.contains("TEST_KEY is not set"), "{}", missing.out);
+    assert!(received.try_recv().is_err(), "something was sent");
+}
+
+#[test]
+fn render_shows_where_secrets_come_from_and_never_what_they_are() {
+    let folder = folder(&[("a.yaml", &definitions(9, "apiKey: { secretRef: key }"))]);
+    let mut command = evenkeel();
+    command.args(["render", "local/send"]).arg(folder.path()).args(["-i", r#"{"text":"hi"}"#, "-p", "id=7"]);
+    let shown = said(&command.env("TEST_KEY", "s3cret-value").env("TEST_OTHER", "0ther-value").output().unwrap());
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.contains("X-Key: [secret key]") && shown.out.contains("X-Other: [secret other]"), "{}", shown.out);
+    assert!(!shown.out.contains("s3cret") && !shown.out.contains("0ther-"), "{}", shown.out);
+    assert!(shown.out.starts_with("POST http://127.0.0.1:9/api/items/7?page=1&q=hi\n"), "{}", shown.out);
+    assert_eq!(run(["render", "local", "."]).code, 2);
+}
