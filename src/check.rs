@@ -32,7 +32,7 @@ pub fn check(catalog: &Catalog) -> Vec<Finding> {
         references::check(catalog, entry, out);
         templates::check(entry, &settings, out);
         settings::check(entry, &settings, out);
-        credentials::check(entry, out);
+        credentials::check(catalog, entry, out);
         schemas::check(entry, out);
         connections::check(catalog, entry, out);
         connectors::check(entry, out);

@@ -176,6 +176,8 @@ pub struct Call {
     pub connection: Option<String>,
     /// The authentication method, where not the connection's.
     pub method: Option<String>,
+    /// Use no connection at all, whatever there is: for tests, which stand for themselves.
+    pub hermetic: bool,
     /// Settings of the connection, where there is none.
     pub settings: Option<Value>,
     /// Variables over all others.

@@ -14,6 +14,7 @@
 //! | `x-evenkeel-keys: name` | the keys of the map are names, headers or identifiers |
 //! | `oneOf: [{required: [a]}, …]` | exactly one of these fields |
 //! | `x-evenkeel-atMostOne: [a, b]` | at most one of these fields |
+//! | `x-evenkeel-code: EK0606` | mistakes in this value have this code; `x-evenkeel-oneOfCode`: only the choice among fields |
 
 pub mod action;
 pub mod action_test;

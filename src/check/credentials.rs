@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::RegexSet;
 
-use crate::catalog::Entry;
+use crate::catalog::{Catalog, Entry};
 use crate::definition::Kind;
 use crate::definition::shape::Format;
 use crate::text::{Finding, Kind as Value, Node, codes};
@@ -49,11 +49,29 @@ const NAMES: [&str; 12] = [
     "xapikey",
 ];
 
-pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
+/// Credentials of the usual methods that are secret.
+const SECRET: [&str; 7] = ["password", "token", "apiKey", "accessToken", "refreshToken", "clientSecret", "privateKey"];
+
+/// Is this credential of a connection a secret? The fields of a custom method say so by their type.
+fn is_secret(catalog: &Catalog, entry: &Entry, pointer: &str) -> bool {
+    let name = pointer.rsplit('/').next().unwrap_or_default();
+    if entry.id.kind != Kind::Connection || SECRET.contains(&name) {
+        return true;
+    }
+    let connector =
+        entry.node("/spec/connector").and_then(Node::as_str).and_then(|name| catalog.find(Kind::Connector, name));
+    let methods = connector.and_then(|connector| connector.node("/spec/auth/methods")).map_or(&[][..], Node::entries);
+    methods.iter().any(|method| {
+        let field = method.value.pointer(&format!("/custom/fields/{name}/type"));
+        field.and_then(Node::as_str) == Some("Password")
+    })
+}
+
+pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         let secret_field = match marked.format {
-            Format::Credential => true,
+            Format::Credential => is_secret(catalog, entry, &marked.pointer),
             // The default of a password that a user is to enter.
             Format::NotCredential => {
                 let parent = marked.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);

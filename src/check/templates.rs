@@ -73,11 +73,18 @@ fn finding(problem: &Problem, span: Span) -> Finding {
         ProblemKind::TooLarge => &codes::TEMPLATE_TOO_LARGE,
         ProblemKind::NotLiteral | ProblemKind::BadArguments => &codes::TEMPLATE_ARGUMENTS,
     };
-    let finding = Finding::new(code, span, problem.message.clone());
-    match &problem.help {
-        Some(help) => finding.help(help.clone()),
-        None => finding,
-    }
+    let usual = match problem.kind {
+        ProblemKind::Syntax => "see `evenkeel explain EK0301` for the syntax",
+        ProblemKind::TooLarge => {
+            "build large bodies from a tree whose leaves are templates, or use fewer nested blocks"
+        }
+        ProblemKind::Forbidden => "write what it would bring in here",
+        ProblemKind::NotLiteral => "write the name in quotes, so that it can be checked before anything runs",
+        ProblemKind::HostNotVariable => "use literal text and `get_variable('name')` in the host",
+        ProblemKind::SecretNotAllowed => "secrets may be used in headers, query and auth only",
+        _ => "see `evenkeel explain` for what templates may use",
+    };
+    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(|| usual.into()))
 }
 
 /// A host by itself, as a database has: checked as the host of a URL.

@@ -253,6 +253,12 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
         if backwards(rules.minimum, rules.maximum) {
             report(&format!("{base}/maximum"), "no number is in this range".into(), "swap the two".into());
         }
+        let of_text = rules.min_length.is_some() || rules.max_length.is_some() || rules.pattern.is_some();
+        let is_text = !matches!(kind, Number | FormFieldType::Checkbox | Select | MultiSelect | Files | Mapping);
+        if of_text && !is_text {
+            let message = format!("a field of type {kind:?} has no length or pattern");
+            report(&base, message, "remove it, or use `type: Text`".into());
+        }
         if (rules.minimum.is_some() || rules.maximum.is_some()) && kind != Number {
             let message = format!("a field of type {kind:?} has no smallest or largest number");
             report(&base, message, "use `minLength` and `maxLength`, or `type: Number`".into());

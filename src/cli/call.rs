@@ -82,7 +82,7 @@ impl Target {
                 let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
                 bail!("the action has no test `{name}`; there are: {}", names.join(", "));
             };
-            call = connector::testing::call_of(found);
+            call = ConnectorCall { hermetic: false, ..connector::testing::call_of(found) };
         }
         if let Some(text) = &self.input {
             call.input = input(text)?;

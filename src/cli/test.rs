@@ -65,6 +65,14 @@ impl Test {
             Form::Json => json(&results, failed),
             Form::Junit => junit(&results, failed),
         });
+        let workflows = examined.catalog.of_kind(crate::definition::Kind::Workflow);
+        let waiting: usize =
+            workflows.map(|entry| entry.node("/spec/tests").map_or(0, |tests| tests.items().len())).sum();
+        if waiting > 0 {
+            output::note(&format!(
+                "{waiting} tests of workflows are checked and not run: this version does not run workflows"
+            ));
+        }
         if results.is_empty() {
             output::note("no tests; add `tests:` to an action");
         }

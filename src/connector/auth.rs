@@ -236,7 +236,13 @@ impl Lookup<'_> {
         if self.secrets.masked() {
             return Ok(format!("[credential {name}]"));
         }
-        let detail = format!("the connection has no credential `{name}`; add it to its `credentials`");
+        let detail = if self.given.is_empty() {
+            format!(
+                "no connection gives `{name}`: name a tenant or a connection, or declare a Connection of this connector"
+            )
+        } else {
+            format!("the connection has no credential `{name}`; add it to its `credentials`")
+        };
         Err(CallError::new(ErrorCode::ConnectionRequired, detail))
     }
 }

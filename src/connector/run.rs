@@ -227,7 +227,8 @@ fn check_output(
         return Ok((output, status));
     }
     // What does not fit came from the application: its values may be anybody's data and are not repeated.
-    let places: Vec<String> = violations.into_iter().map(|violation| violation.pointer).collect();
+    let mut places: Vec<String> = violations.into_iter().map(|violation| violation.pointer).collect();
+    places.dedup();
     let shown: Vec<&str> =
         places.iter().map(|place| if place.is_empty() { "the whole output" } else { place }).collect();
     let detail = format!("the output does not fit the action's schema at {}", shown.join(", "));

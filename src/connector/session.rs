@@ -162,10 +162,16 @@ fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Chose
             }
         }
     };
+    if call.hermetic {
+        return Ok(None);
+    }
     if let Some(name) = &call.connection {
         // Another tenant's connection looks exactly like one that does not exist.
         let found = runtime.connections.get(name).filter(|connection| visible(connection));
-        let found = found.ok_or_else(|| error(format!("there is no connection `{name}`")))?;
+        let found = found.ok_or_else(|| match &call.tenant {
+            Some(tenant) => error(format!("there is no connection `{name}` for tenant `{tenant}`")),
+            None => error(format!("there is no connection `{name}` for calls without a tenant")),
+        })?;
         if found.connector != connector.name {
             return Err(error(format!("connection `{name}` is not one of connector `{}`", connector.name)));
         }

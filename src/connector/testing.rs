@@ -97,10 +97,13 @@ fn outcome_difference(test: &ActionTest, result: &Result<Value, CallError>) -> O
             difference("error", expected.code.clone(), format!("no error; the output is\n{}", pretty(actual)))
         }
         (Err(error), _, Some(expected)) => {
-            let detail = expected.detail.as_deref();
-            let fits =
-                error.code.as_str() == expected.code && detail.is_none_or(|detail| error.detail.contains(detail));
-            let wanted = format!("{}: …{}…", expected.code, detail.unwrap_or(""));
+            let (detail, upstream) = (expected.detail.as_deref(), expected.upstream.as_ref());
+            let fits = error.code.as_str() == expected.code
+                && detail.is_none_or(|detail| error.detail.contains(detail))
+                && upstream.is_none_or(|wanted| error.upstream.as_deref().is_some_and(|actual| same(wanted, actual)));
+            let detail = detail.map_or_else(String::new, |detail| format!(": …{detail}…"));
+            let upstream = upstream.map_or_else(String::new, |body| format!("\n{}", pretty(body)));
+            let wanted = format!("{}{detail}{upstream}", expected.code);
             if fits { None } else { difference("error", wanted, shown(error)) }
         }
         (Err(error), Some(expected), None) => difference("output", pretty(expected), format!("error {}", shown(error))),
@@ -129,6 +132,7 @@ pub fn call_of(test: &ActionTest) -> Call {
         settings,
         variables: test.variables.clone(),
         request_id: "test".into(),
+        hermetic: true,
         now: Some(now.map_or(NOW, jiff::Timestamp::as_second)),
         ..Call::default()
     }

@@ -47,8 +47,14 @@ impl NetworkUpstream {
 impl Upstream for NetworkUpstream {
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
         Box::pin(async move {
-            let response =
-                self.client.send(request.to_net()?, &request.limits).await.map_err(|error| refused(&error))?;
+            let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| {
+                let mut failed = refused(&error);
+                if request.url.host_str().is_some_and(super::is_example_host) {
+                    failed.detail +=
+                        "; this host exists in examples only: `--mock` answers from the tests beside actions";
+                }
+                failed
+            })?;
             let mut headers = std::collections::BTreeMap::<String, String>::new();
             for (name, value) in &response.headers {
                 let value = String::from_utf8_lossy(value.as_bytes());

@@ -155,4 +155,7 @@ pub struct ExpectedError {
     /// Text that its detail holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What the application answered, after the response transform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<serde_json::Value>,
 }

@@ -285,7 +285,7 @@ impl JsonSchema for Budget {
 #[schemars(extend("oneOf" = [
     {"required": ["env"]}, {"required": ["file"]}, {"required": ["kubernetes"]}, {"required": ["age"]},
     {"required": ["sops"]}, {"required": ["vault"]}
-], "x-evenkeel-code" = "EK0802"))]
+], "x-evenkeel-oneOfCode" = "EK0802"))]
 pub struct SecretSource {
     /// Name of an environment variable of the process.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -87,6 +87,8 @@ pub(super) struct Fields {
     pub(super) by_name: HashMap<String, usize>,
     pub(super) required: Vec<String>,
     pub(super) exactly_one: Vec<Vec<String>>,
+    /// The code where not exactly one of those is given, if not the usual one.
+    pub(super) one_code: Option<&'static Code>,
     pub(super) at_most_one: Vec<Vec<String>>,
     pub(super) not_empty: bool,
 }

@@ -21,6 +21,9 @@ use super::{Context, RenderError, RenderErrorKind};
 /// How many keys of a map are considered for a suggestion.
 const MAX_KEYS: usize = 200;
 
+/// How many characters of an expression are repeated.
+const MAX_WRITTEN: usize = 80;
+
 /// Turns the error of a render into one of ours.
 pub(super) fn explain(source: &str, ctx: &Context, meter: &Meter, error: &Error) -> RenderError {
     let range =
@@ -76,7 +79,7 @@ fn undefined(source: &str, ctx: &Context, meter: &Meter, explained: &mut RenderE
     let Ok(template) = shape::parse(source) else {
         return;
     };
-    let mut search = Search { ctx, meter, wanted: explained.range.clone(), local: None, found: None };
+    let mut search = Search { source, ctx, meter, wanted: explained.range.clone(), local: None, found: None };
     search.stmt(&template);
     let Some(found) = search.found.or(search.local) else {
         return;
@@ -95,6 +98,7 @@ struct Found {
 
 /// Looks for what does not exist, within the bytes of the error.
 struct Search<'c> {
+    source: &'c str,
     ctx: &'c Context,
     meter: &'c Meter,
     wanted: Option<Range<usize>>,
@@ -221,10 +225,14 @@ impl Search<'_> {
                 }
                 self.args(&test.args, within);
             }
-            Expr::GetAttr(attr) => self.expr(&attr.expr, within),
+            Expr::GetAttr(attr) => {
+                self.expr(&attr.expr, within);
+                self.missing(expr, &attr.expr, within);
+            }
             Expr::GetItem(item) => {
                 self.expr(&item.expr, within);
                 self.expr(&item.subscript_expr, within);
+                self.missing(expr, &item.expr, within);
             }
             Expr::Call(call) => {
                 if let Some(name) = variable_name(expr)
@@ -259,6 +267,29 @@ impl Search<'_> {
                     self.expr(expr, within);
                 }
             }
+        }
+    }
+
+    /// A part of something that is there, such as an item past the end of a list.
+    fn missing(&mut self, expr: &Expr<'_>, whole: &Expr<'_>, within: bool) {
+        let is = |expr| self.value(expr).map(|value| !value.is_undefined());
+        if self.found.is_none() && within && is(whole) == Some(true) && is(expr) == Some(false) {
+            let range = range_of(expr.span());
+            let written = self.source.get(range.clone()).unwrap_or_default();
+            let written: String = written.chars().take(MAX_WRITTEN).collect();
+            let message = format!("`{written}` does not exist");
+            self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range });
+        }
+    }
+
+    /// What an expression reads from the context; `None` where that would have to be computed.
+    fn value(&self, expr: &Expr<'_>) -> Option<Value> {
+        match expr {
+            Expr::Var(var) => self.ctx.get(var.id).cloned(),
+            Expr::Const(constant) => Some(constant.value.clone()),
+            Expr::GetAttr(attr) => self.value(&attr.expr)?.get_attr(attr.name).ok(),
+            Expr::GetItem(item) => self.value(&item.expr)?.get_item(&self.value(&item.subscript_expr)?).ok(),
+            _ => None,
         }
     }
 
@@ -301,6 +332,7 @@ impl Search<'_> {
                     }
                     None => format!("`{path}.{name}` does not exist"),
                 },
+                ValueKind::None => format!("`{path}.{name}` does not exist: `{path}` is null"),
                 kind => format!("`{path}.{name}` does not exist: `{path}` is a {kind}"),
             };
             self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });

@@ -6,9 +6,24 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// The rooms, from the top. A room may use only those before it.
-const ROOMS: [&str; 14] = [
-    "text", "definition", "template", "catalog", "check", "plan", "store", "source", "net", "connector", "workflow",
-    "reconcile", "server", "cli",
+const ROOMS: [&str; 17] = [
+    "text",
+    "definition",
+    "template",
+    "catalog",
+    "check",
+    "plan",
+    "store",
+    "source",
+    "net",
+    "connector",
+    "workflow",
+    "trigger",
+    "widget",
+    "reconcile",
+    "server",
+    "operator",
+    "cli",
 ];
 
 /// Crates that shape what they touch, and the room that hides each.
@@ -117,7 +132,8 @@ fn each_heavy_crate_is_named_in_one_room() {
     for (room, path, text) in files() {
         for (number, line) in code(&text) {
             for (name, home) in HEAVY {
-                let uses = |start: &str| line.contains(&format!("{start}{name}::")) && !line.contains(&format!("_{name}::"));
+                let uses =
+                    |start: &str| line.contains(&format!("{start}{name}::")) && !line.contains(&format!("_{name}::"));
                 let uses = line.trim_start().starts_with(&format!("use {name}")) || uses(" ") || uses("(") || uses("<");
                 if uses && room != home && !line.contains("crate::") {
                     rooms.entry(name).or_default().push(format!("{}:{number}", path.display()));
@@ -132,8 +148,14 @@ fn each_heavy_crate_is_named_in_one_room() {
 fn only_the_command_line_prints() {
     let mut wrong = Vec::new();
     for (room, path, text) in files() {
-        let printing = |line: &str| ["println!", "eprintln!", "print!(", "stdout()", "stderr()"].iter().any(|word| line.contains(word));
-        wrong.extend(code(&text).filter(|(_, line)| room != "cli" && printing(line)).map(|(number, _)| format!("{}:{number}", path.display())));
+        let printing = |line: &str| {
+            ["println!", "eprintln!", "print!(", "stdout()", "stderr()"].iter().any(|word| line.contains(word))
+        };
+        wrong.extend(
+            code(&text)
+                .filter(|(_, line)| room != "cli" && printing(line))
+                .map(|(number, _)| format!("{}:{number}", path.display())),
+        );
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -141,11 +163,25 @@ fn only_the_command_line_prints() {
 #[test]
 fn what_comes_before_the_source_is_pure() {
     let pure = &ROOMS[..ROOMS.iter().position(|room| *room == "store").unwrap()];
-    let impure = ["std::fs::", "std::env::", "SystemTime::now", "Instant::now", "tokio::", "std::net::Tcp", "async fn", "std::process"];
+    let impure = [
+        "std::fs::",
+        "std::env::",
+        "SystemTime::now",
+        "Instant::now",
+        "tokio::",
+        "std::net::Tcp",
+        "async fn",
+        "std::process",
+    ];
     let mut wrong = Vec::new();
     for (room, path, text) in files().into_iter().filter(|(room, ..)| pure.contains(&room.as_str())) {
         for (number, line) in code(&text) {
-            wrong.extend(impure.iter().filter(|word| line.contains(**word)).map(|word| format!("{}:{number}: {room} uses {word}", path.display())));
+            wrong.extend(
+                impure
+                    .iter()
+                    .filter(|word| line.contains(**word))
+                    .map(|word| format!("{}:{number}: {room} uses {word}", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

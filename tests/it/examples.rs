@@ -23,7 +23,8 @@ fn every_action_has_a_test_and_all_pass() {
         for entry in examined.catalog.of_kind(evenkeel::definition::Kind::Connector) {
             for action in entry.node("/spec/actions").unwrap().entries() {
                 let tested = report["tests"].as_array().unwrap().iter();
-                let tested = tested.filter(|test| test["connector"] == entry.id.name && test["action"] == *action.key.name);
+                let tested =
+                    tested.filter(|test| test["connector"] == entry.id.name && test["action"] == *action.key.name);
                 assert!(tested.count() > 0, "{}/{} has no test", entry.id.name, action.key.name);
             }
         }
@@ -35,7 +36,7 @@ fn one_broken_template_fails_with_a_diff_that_a_person_can_read() {
     let folder = copy("examples/quickstart");
     let path = folder.path().join("2-connector.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let broken = text.replacen("\"{{ input.email }}\"", "\"{{ input.email | upper }}\"", 1);
+    let broken = text.replacen("{{ input.email | lower }}", "{{ input.email | upper }}", 1);
     assert_ne!(text, broken, "the example has changed; break something else");
     std::fs::write(&path, broken).unwrap();
     let said = run(["test".as_ref(), folder.path().as_os_str()]);

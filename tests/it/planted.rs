@@ -64,7 +64,8 @@ fn what_was_meant_is_what_is_found() {
         let number: u64 = number.parse().unwrap();
         meant += 1;
         let lines = found.entry((file.to_owned(), code.to_owned())).or_default();
-        match lines.iter().position(|found| found.abs_diff(number) <= 3) {
+        let nearest = lines.iter().enumerate().min_by_key(|(_, found)| found.abs_diff(number));
+        match nearest.filter(|(_, found)| found.abs_diff(number) <= 3).map(|(at, _)| at) {
             Some(at) => {
                 lines.remove(at);
             }

@@ -114,14 +114,35 @@ fn the_application_receives_what_was_declared() {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"ok\":1}",
     );
     let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
-    let said = call(&folder, "local/send", &["-i", r#"{"text":"a b/c?&","tags":["x"]}"#, "-p", "id=a@b", "--query", "page=2", "--header", "X-Trace=mine", "--header", "X-Fixed=changed"]);
+    let said = call(
+        &folder,
+        "local/send",
+        &[
+            "-i",
+            r#"{"text":"a b/c?&","tags":["x"]}"#,
+            "-p",
+            "id=a@b",
+            "--query",
+            "page=2",
+            "--header",
+            "X-Trace=mine",
+            "--header",
+            "X-Fixed=changed",
+        ],
+    );
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let output: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(output, serde_json::json!({"status": 200, "got": {"ok": 1}}));
     let request = received.recv().unwrap();
     assert!(request.starts_with("POST /api/items/a%40b?page=2&q=a%20b%2Fc%3F%26 HTTP/1.1\r\n"), "{request}");
     let lower = request.to_ascii_lowercase();
-    for header in ["x-key: s3cret-value", "x-other: 0ther-value", "x-trace: mine", "x-fixed: fixed", "content-type: application/json"] {
+    for header in [
+        "x-key: s3cret-value",
+        "x-other: 0ther-value",
+        "x-trace: mine",
+        "x-fixed: fixed",
+        "content-type: application/json",
+    ] {
         assert!(lower.contains(header), "{header} in {request}");
     }
     assert!(request.ends_with("{\"text\":\"a b/c?&\",\"tags\":[\"x\"]}"), "{request}");
@@ -130,14 +151,18 @@ fn the_application_receives_what_was_declared() {
 #[test]
 fn every_way_to_authenticate() {
     let cases = [
-        ("method: basic, credentials: { username: ada, password: { secretRef: key } }", "authorization: basic ywrhonmzy3jldc12ywx1zq=="),
+        (
+            "method: basic, credentials: { username: ada, password: { secretRef: key } }",
+            "authorization: basic ywrhonmzy3jldc12ywx1zq==",
+        ),
         ("method: bearer, credentials: { token: { secretRef: key } }", "authorization: bearer s3cret-value"),
         ("method: query, credentials: { apiKey: { secretRef: key } }", "/api/raw?api_key=s3cret-value "),
-        ("method: custom, credentials: { shop: keel, pin: { secretRef: key } }", "x-pin: czniy3jldc12ywx1zq=="),
+        ("method: custom, credentials: { shop: keel, pin: { secretRef: key } }", "x-pin: cznjcmv0lxzhbhvl"),
     ];
     for (connection, expected) in cases {
         let (port, received) = application("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
-        let text = definitions(port, "").replace("connector: local, credentials: {  }", &format!("connector: local, {connection}"));
+        let text = definitions(port, "")
+            .replace("connector: local, credentials: {  }", &format!("connector: local, {connection}"));
         let folder = folder(&[("a.yaml", &text)]);
         let said = call(&folder, "local/raw", &[]);
         assert_eq!((said.code, said.out.as_str()), (0, "ok"), "{}", said.err);
@@ -158,8 +183,14 @@ fn what_an_application_can_do_has_limits() {
     let long = "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\nconnection: close\r\n\r\n";
     let cases: [(&'static str, &str); 5] = [
         (Box::leak(format!("{long}{}", "x".repeat(2000)).into_boxed_str()), "RESPONSE_TOO_LARGE"),
-        ("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "REFUSED_ADDRESS"),
-        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/api/raw\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "UNREACHABLE"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "REFUSED_ADDRESS",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/api/raw\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "UNREACHABLE",
+        ),
         ("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy", "UPSTREAM_ERROR"),
         ("nonsense\r\n\r\n", "UNREACHABLE"),
     ];
@@ -186,7 +217,10 @@ fn this_machine_is_refused_unless_allowed() {
     assert!(received.try_recv().is_err(), "something was sent");
     let dev = Dev::start(folder.path(), &[]);
     let answer = dev.post("/v1/connectors/local/actions/raw", &[], "");
-    assert!(["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["errors"]["code"].as_str().unwrap()), "{answer:?}");
+    assert!(
+        ["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["errors"]["code"].as_str().unwrap()),
+        "{answer:?}"
+    );
     assert!(received.try_recv().is_err(), "something was sent");
 }
 
@@ -195,10 +229,18 @@ fn a_missing_secret_is_named_and_nothing_is_sent() {
     let (port, received) = application(OK);
     let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
     let mut command = evenkeel();
-    command.args(["call", "local/raw", "--allow-loopback"]).arg(folder.path()).env_remove("TEST_KEY").env("TEST_OTHER", "o");
+    command
+        .args(["call", "local/raw", "--allow-loopback"])
+        .arg(folder.path())
+        .env_remove("TEST_KEY")
+        .env("TEST_OTHER", "o");
     let missing = said(&command.output().unwrap());
     assert_eq!(missing.code, 1);
-    assert!(missing.out.contains("CREDENTIAL_UNAVAILABLE") && missing.out.contains("TEST_KEY is not set"), "{}", missing.out);
+    assert!(
+        missing.out.contains("CREDENTIAL_UNAVAILABLE") && missing.out.contains("TEST_KEY is not set"),
+        "{}",
+        missing.out
+    );
     assert!(received.try_recv().is_err(), "something was sent");
 }
 
@@ -209,7 +251,11 @@ fn render_shows_where_secrets_come_from_and_never_what_they_are() {
     command.args(["render", "local/send"]).arg(folder.path()).args(["-i", r#"{"text":"hi"}"#, "-p", "id=7"]);
     let shown = said(&command.env("TEST_KEY", "s3cret-value").env("TEST_OTHER", "0ther-value").output().unwrap());
     assert_eq!(shown.code, 0, "{}", shown.err);
-    assert!(shown.out.contains("X-Key: [secret key]") && shown.out.contains("X-Other: [secret other]"), "{}", shown.out);
+    assert!(
+        shown.out.contains("X-Key: [secret key]") && shown.out.contains("X-Other: [secret other]"),
+        "{}",
+        shown.out
+    );
     assert!(!shown.out.contains("s3cret") && !shown.out.contains("0ther-"), "{}", shown.out);
     assert!(shown.out.starts_with("POST http://127.0.0.1:9/api/items/7?page=1&q=hi\n"), "{}", shown.out);
     assert_eq!(run(["render", "local", "."]).code, 2);

@@ -153,6 +153,7 @@ impl Compiler {
             by_name: fields,
             required: names(&schema["required"]),
             exactly_one: Vec::from_iter((!one.is_empty()).then_some(one)),
+            one_code: schema["x-evenkeel-oneOfCode"].as_str().map(|id| codes::find(id).expect("a known code")),
             at_most_one: Vec::from_iter(Some(names(&schema["x-evenkeel-atMostOne"])).filter(|names| !names.is_empty())),
             not_empty: length(schema, "minProperties", 0) > 0,
         })

@@ -182,7 +182,7 @@ impl Walk<'_> {
                         format!("{} has {}, which exclude each other", quoted(name), listed(&there)),
                     ),
                 };
-                self.report(&codes::EXACTLY_ONE, span, message).help =
+                self.report(fields.one_code.unwrap_or(&codes::EXACTLY_ONE), span, message).help =
                     Some(format!("keep exactly one of {}", listed(group)));
             }
         }

@@ -7,12 +7,17 @@ export class Exact {
   toString() { return this.text; }
 }
 
-const TOKEN = /[{}[\],:]|"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/g;
-
 /** The tokens of a JSON text. Throws what `JSON.parse` throws when it is none. */
 export function tokens(text) {
   JSON.parse(text);
-  return text.match(TOKEN);
+  const list = [], token = /[{}[\],:"]|[^\s{}[\],:"]+/g;
+  for (let found; (found = token.exec(text)); list.push(text.slice(found.index, token.lastIndex))) {
+    if (found[0] !== '"') continue;
+    let end = found.index + 1;
+    while (text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
+    token.lastIndex = end + 1;
+  }
+  return list;
 }
 
 /** Pieces `[class, text]` of a JSON text, indented. Numbers and strings stay as they were written. */
@@ -163,7 +168,7 @@ export function timings(header) {
   }).filter(([, duration]) => duration !== null);
 }
 
-export const milliseconds = (ms) => ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+export const milliseconds = (ms) => ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms < 0.05 ? "under 0.1" : ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 export const shortId = (id) => (id ?? "").replace(/^[\w-]+:/, "").slice(0, 12);
 export const place = ({ file, line, column }) => [file, line, column].filter((part) => part !== null && part !== undefined && part !== "").join(":");
 export const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
@@ -240,7 +245,7 @@ async function load() {
   Object.assign(state, { generation, connectors, actions: new Map() });
   for (const connector of connectors) for (const action of connector.actions) state.actions.set(keyOf(connector.name, action.name), { connector, action });
   $("environment").textContent = environment ?? "";
-  showList();
+  keepFocus(showList);
   select();
 }
 
@@ -280,7 +285,7 @@ function showList() {
       h("h2", { title: connector.source }, connector.displayName ?? connector.name, connector.displayName && h("code", {}, connector.name)),
       h("ul", {}, shown.map((action) => {
         const key = keyOf(connector.name, action.name);
-        return h("li", {}, h("a", { href: `#${key}`, "data-key": key, "aria-current": String(key === state.key), class: action.runnable ? null : "idle" },
+        return h("li", {}, h("a", { id: `a:${key}`, href: `#${key}`, "data-key": key, "aria-current": String(key === state.key), class: action.runnable ? null : "idle" },
           h("span", {}, action.title ?? action.name), h("span", { class: `badge ${action.operation ?? "Other"}` }, action.operation ?? "Other")));
       })));
   }).filter(Boolean);
@@ -576,7 +581,9 @@ async function call() {
     draft.result = { failed: error.name === "AbortError" ? "Cancelled. The call may have reached the application." : `No answer: ${error.message}` };
   }
   draft.pending = null;
-  if (state.key === key) showResult(draft);
+  if (state.key !== key) return;
+  showResult(draft);
+  if (matchMedia("(max-width: 1179px)").matches) $("result").scrollIntoView({ block: "nearest" });
 }
 
 function paint(block, text) {
@@ -633,7 +640,11 @@ function explain(body) {
   const { code, params } = body?.errors ?? {};
   if (body?.success !== false || !Array.isArray(params)) return;
   for (const name of params) {
-    const control = $(idOf("p", name)) ?? $(idOf("f", name));
+    let control = $(idOf("p", name));
+    for (let pointer = name; !control && pointer; pointer = pointer.slice(0, pointer.lastIndexOf("/"))) {
+      if (!pointer.startsWith("/")) break;
+      control = $(idOf("f", pointer));
+    }
     if (control) mark(control, code);
   }
 }

@@ -45,9 +45,8 @@ fn row_22_yaml_billion_laughs() {
         text + &format!("a{level}: &a{level} {{y{level}: [*a{before}, *a{before}], <<: *a{before}}}\n")
     });
     let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(1 << 20), "*a, ".repeat(20));
-    let deep = (1..100).fold("a0: &a0 [x]\n".to_owned(), |text, level| {
-        text + &format!("a{level}: &a{level} [*a{}]\n", level - 1)
-    });
+    let deep = (1..100)
+        .fold("a0: &a0 [x]\n".to_owned(), |text, level| text + &format!("a{level}: &a{level} [*a{}]\n", level - 1));
     refused(&[
         // Counted before they are made: one alias for 111,111 values fits, the next does not.
         ("nine levels", laughs(9, 10).as_bytes(), "EK0003 a.yaml:6:14"),
@@ -243,7 +242,12 @@ fn row_22_yaml_documents() {
         ("empty ones", b"---\n---\n# c\n---\na: 1\n...\n---\n...\n---\nb: 2\n", &[one.clone(), two.clone()], ""),
         ("trailing dots", b"a: 1\n...\n", std::slice::from_ref(&one), ""),
         ("dots and a comment", b"---\na: 1\n...\n# end\n", std::slice::from_ref(&one), ""),
-        ("one is broken", b"a: [\n---\nb: 2\n---\n- @\n", std::slice::from_ref(&two), "EK0004 a.yaml:1:4, EK0004 a.yaml:5:3"),
+        (
+            "one is broken",
+            b"a: [\n---\nb: 2\n---\n- @\n",
+            std::slice::from_ref(&two),
+            "EK0004 a.yaml:1:4, EK0004 a.yaml:5:3",
+        ),
         ("1.1", b"%YAML 1.1\n---\na: 1\n", std::slice::from_ref(&one), "EK0004 a.yaml:1:1"),
     ]);
     let many = "a: 1\n---\n".repeat(10_001);
