@@ -11,12 +11,12 @@ WORDS = "the printer on floor cannot reach server after update and asks for a pa
 
 def record(at):
     pick = random.Random(at)
-    words = [pick.choice(WORDS) for _ in range(14)]
+    words = [pick.choice(WORDS) for _ in range(7)]
     return {
         "sys_id": f"{pick.getrandbits(128):032x}",
         "number": f"INC{10000 + at * 7 % 200:07d}",
-        "short_description": " ".join(words[:6]),
-        "description": " ".join(words[6:]),
+        "short_description": " ".join(words[:4]),
+        "description": " ".join(words[4:]),
         "state": {"value": "2", "display_value": pick.choice(["New", "In Progress", "On Hold"])},
         "priority": str(1 + at % 5),
         "active": True,

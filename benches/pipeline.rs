@@ -2,6 +2,7 @@
 //!
 //! With a folder of definitions, also among all of them. Prints `{name: {calls_per_second, p50_us, p99_us}, …}` with the
 //! request that was sent and the output, which `benches/run` compares with those of `pipeline.py`.
+#![allow(clippy::print_stdout, reason = "results are data")]
 #![allow(clippy::expect_used, reason = "a bench that cannot go on has nothing better to do than to say why")]
 
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ fn main() {
     // `cargo bench` adds `--bench`.
     let catalog = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an executor starts");
-    let small = runtime(&Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipeline"));
+    let small = runtime(&Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipeline/connector.yaml"));
     let mut results = serde_json::Map::new();
     results.insert("alone".into(), measure(&executor, &small));
     if let Some(folder) = catalog {

@@ -1,6 +1,7 @@
 //! Compiles and renders `templates/*.jinja`: `templates CONTEXT OUT`. `benches/run` compares it with Jinja2 (`templates.py`).
 //!
 //! Prints `{name: {compile_us, render_us, bytes}}` and writes what was rendered to `OUT/name.txt`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "results are data")]
 #![allow(clippy::expect_used, reason = "a bench that cannot go on has nothing better to do than to say why")]
 
 use std::collections::BTreeMap;

@@ -27,6 +27,8 @@ pub use load::load;
 /// What a source holds at one revision.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// What paths are shown under: the folder as it was named; empty for a source of its own.
+    pub shown_under: String,
     /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
     pub files: Vec<File>,
     /// Every file, for definitions that name one, such as a workflow's code.

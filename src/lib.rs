@@ -1,4 +1,45 @@
-//! Evenkeel.
+//! Evenkeel keeps an integration environment on an even keel: connectors, widgets, triggers and workflows are declared as
+//! YAML or JSON, checked, and run.
+//!
+//! # The map
+//!
+//! ```text
+//! folder ──source──► Snapshot ──text──► documents ──definition──► typed, with facts ──catalog──► Catalog
+//!                                                                                                   │
+//!            ┌──────────── findings ◄──────────────── template ◄──────────────── check ◄────────────┤
+//!            ▼                                                                                      ▼
+//!           cli                server ◄──── reconcile (one pointer that is swapped) ◄──── connector::Runtime
+//!                                 │                                                                 │
+//!                                 └────────────── call ──► connector ──► net (guarded) ──► application
+//! ```
+//!
+//! Rooms, from the top; a room may use only those above it (`tests/it/architecture.rs` enforces it):
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`text`] | spans, reading YAML and JSON with positions, findings and their renderers |
+//! | [`definition`] | the kinds, their generated schemas, the shapes that check documents |
+//! | [`template`] | Jinja: what may be used where, limits, compiled templates |
+//! | [`catalog`] | all definitions of one source, references between them |
+//! | [`check`] | one file per family of findings |
+//! | [`source`] | a folder as a snapshot |
+//! | [`net`] | the guarded HTTP client |
+//! | [`connector`] | the pipeline of a call; tests beside actions |
+//! | [`reconcile`] | examine, activate, follow |
+//! | [`server`] | the gateway and the page of `dev` |
+//! | [`cli`] | one file per command; the only room that prints |
+//!
+//! # Invariants
+//!
+//! 1. Imports only go up the list; each heavy crate is named in one room.
+//! 2. `text` to `check` are pure and synchronous: no clock, network or environment; same input, same bytes.
+//! 3. Every stage goes on and collects: nothing stops at the first mistake.
+//! 4. What is active changes as a whole or not at all; a broken edit changes nothing; a call finishes on the generation
+//!    that it started on.
+//! 5. A secret's value is looked up for one use, and reaches no output, error, log or field that may not hold it.
+//! 6. Every finding has a stable code, and a position when it comes from a file.
+//! 7. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
+
 pub mod catalog;
 pub mod check;
 pub mod cli;

@@ -17,6 +17,7 @@ pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
     let files: Vec<&File> = snapshot.files.iter().filter(|file| !is_foreign(&file.path)).collect();
     let read: Vec<Read> = files.par_iter().map(|file| read(file, &limits)).collect();
     let mut catalog = Catalog { files: snapshot.names.clone(), ..Catalog::default() };
+    catalog.sources = catalog.sources.shown_under(&snapshot.shown_under);
     let mut findings = Vec::new();
     for Read { source, entries, findings: found } in read {
         let id = catalog.sources.add(Arc::clone(&source));

@@ -5,7 +5,7 @@ use crate::catalog::Entry;
 use crate::definition::Kind;
 use crate::definition::shape::{Format, TemplateUse, listed, nearest};
 use crate::template::{Analysis, Problem, ProblemKind, Site, analyse};
-use crate::text::{Code, Finding, Node, Span, codes};
+use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
 pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
     for template in &entry.facts.templates {
@@ -109,15 +109,16 @@ fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis
         let missing = match parts.next() {
             Some("input") => owner(entry, template).and_then(|owner| {
                 let schema = entry.node(&format!("{owner}/input"))?;
-                undeclared(schema, parts).map(|(field, declared)| (field, declared, "the input schema has"))
+                undeclared(schema, parts)
+                    .map(|(field, declared, closed)| (field, declared, closed, "the input schema has"))
             }),
             Some("form") => form_fields(entry, template).and_then(|declared| {
                 let field = parts.next().filter(|field| !declared.iter().any(|name| name == field))?;
-                Some((field, declared, "the form has"))
+                Some((field, declared, true, "the form has"))
             }),
             _ => None,
         };
-        let Some((field, declared, who)) = missing else { continue };
+        let Some((field, declared, closed, who)) = missing else { continue };
         let help = match nearest(field, declared.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("it has {}; correct the name, or declare it", listed(&declared)),
@@ -125,12 +126,15 @@ fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis
         let text = node.as_str().unwrap_or_default();
         let range = text.find(field).map_or(0..text.len(), |at| at..at + field.len());
         let message = format!("{who} no `{field}`");
-        findings.push(Finding::new(&codes::TEMPLATE_INPUT, Place { entry, node }.span(range), message).help(help));
+        // A schema that refuses other fields makes sure that this one is never there.
+        let severity = if closed { Severity::Error } else { Severity::Warning };
+        let span = Place { entry, node }.span(range);
+        findings.push(Finding::new(&codes::TEMPLATE_INPUT, span, message).help(help).severity(severity));
     }
 }
 
-/// The first part of a path that a schema does not declare, with what it declares there.
-fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) -> Option<(&'p str, Vec<&'a str>)> {
+/// The first part of a path that a schema does not declare, with what it declares there and whether it refuses others.
+fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) -> Option<(&'p str, Vec<&'a str>, bool)> {
     let mut schema = schema;
     for part in parts {
         let declared = properties(schema)?;
@@ -138,7 +142,8 @@ fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) ->
             return None;
         }
         if !declared.contains(&part) {
-            return Some((part, declared));
+            let closed = schema.get("additionalProperties").is_some();
+            return Some((part, declared, closed));
         }
         schema = schema.get("properties")?.get(part)?;
     }

@@ -98,9 +98,10 @@ impl Dev {
         let actions: usize = runtime.connectors.values().map(|connector| connector.actions.len()).sum();
         let environment = if runtime.environment.is_empty() { "none" } else { &runtime.environment };
         output::note(&format!(
-            "{} definitions, {} connectors with {actions} actions, environment {environment}, generation {}",
-            examined.catalog.entries.len(),
-            runtime.connectors.len(),
+            "{}, {} with {}, environment {environment}, generation {}",
+            output::count(examined.catalog.entries.len(), "definition"),
+            output::count(runtime.connectors.len(), "connector"),
+            output::count(actions, "action"),
             runtime.generation,
         ));
         if !examined.findings.is_empty() {

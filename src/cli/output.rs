@@ -98,3 +98,8 @@ pub(super) fn report_of(examined: &Examined) -> Report<'_> {
         definitions: examined.catalog.entries.len(),
     }
 }
+
+/// `1 action`, `2 actions`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
@@ -53,7 +54,14 @@ impl JsonSchema {
     /// Where a value does not fit, at most `most` places.
     pub fn violations(&self, value: &Value, most: usize) -> Vec<Violation> {
         let violation = |error: jsonschema::ValidationError| Violation {
-            pointer: error.instance_path().to_string(),
+            pointer: match error.kind() {
+                // What is missing has no place of its own; the name of it is what a form or a person looks for.
+                ValidationErrorKind::Required { property } => {
+                    let name = property.as_str().unwrap_or_default().replace('~', "~0").replace('/', "~1");
+                    format!("{}/{name}", error.instance_path())
+                }
+                _ => error.instance_path().to_string(),
+            },
             message: shortened(error.to_string()),
         };
         self.validator.iter_errors(value).take(most).map(violation).collect()

@@ -34,9 +34,11 @@ pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<Unreadable>)> {
         walk.root = path.parent().unwrap_or(Path::new("")).to_owned();
         // Neighbours count as there, so that the files that the definition names are found.
         walk.names_of_neighbours();
+        walk.snapshot.shown_under = walk.root.to_string_lossy().into_owned();
         walk.file(path.to_owned(), name);
     } else {
         fs::read_dir(path)?;
+        walk.snapshot.shown_under = path.to_string_lossy().into_owned();
         walk.folder(path, "", 0);
     }
     walk.snapshot.files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{CallArg, Expr, Stmt, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
@@ -274,7 +274,8 @@ impl Search<'_> {
     fn missing(&mut self, expr: &Expr<'_>, whole: &Expr<'_>, within: bool) {
         let is = |expr| self.value(expr).map(|value| !value.is_undefined());
         if self.found.is_none() && within && is(whole) == Some(true) && is(expr) == Some(false) {
-            let range = range_of(expr.span());
+            // The span of a postfix expression does not hold what it is applied to.
+            let range = start_of(expr)..range_of(expr.span()).end;
             let written = self.source.get(range.clone()).unwrap_or_default();
             let written: String = written.chars().take(MAX_WRITTEN).collect();
             let message = format!("`{written}` does not exist");
@@ -287,6 +288,9 @@ impl Search<'_> {
         match expr {
             Expr::Var(var) => self.ctx.get(var.id).cloned(),
             Expr::Const(constant) => Some(constant.value.clone()),
+            Expr::UnaryOp(op) if matches!(op.op, UnaryOpKind::Neg) => {
+                self.value(&op.expr)?.as_i64()?.checked_neg().map(Value::from)
+            }
             Expr::GetAttr(attr) => self.value(&attr.expr)?.get_attr(attr.name).ok(),
             Expr::GetItem(item) => self.value(&item.expr)?.get_item(&self.value(&item.subscript_expr)?).ok(),
             _ => None,
@@ -338,6 +342,15 @@ impl Search<'_> {
             self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });
             return;
         }
+    }
+}
+
+/// Where an expression starts that is read from the context.
+fn start_of(expr: &Expr<'_>) -> usize {
+    match expr {
+        Expr::GetAttr(attr) => start_of(&attr.expr),
+        Expr::GetItem(item) => start_of(&item.expr),
+        other => range_of(other.span()).start,
     }
 }
 

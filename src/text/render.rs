@@ -95,20 +95,20 @@ pub fn render(report: &Report<'_>, output: Output, color: bool, width: usize) ->
 }
 
 /// Where a finding is, as far as it is in a file.
-struct Location<'a> {
-    file: &'a str,
+struct Location {
+    file: String,
     line: u32,
     column: u32,
     end_line: u32,
     end_column: u32,
 }
 
-impl<'a> Location<'a> {
-    fn of(span: super::Span, sources: &'a SourceMap) -> Option<Location<'a>> {
+impl Location {
+    fn of(span: super::Span, sources: &SourceMap) -> Option<Location> {
         let source = sources.find(span.source)?;
         let (start, end) = (source.position(span.start), source.position(span.end.max(span.start)));
         Some(Location {
-            file: source.path(),
+            file: sources.shown(span.source),
             line: start.line,
             column: start.column,
             end_line: end.line,
@@ -116,7 +116,7 @@ impl<'a> Location<'a> {
         })
     }
 
-    fn first(finding: &Finding, sources: &'a SourceMap) -> Option<Location<'a>> {
+    fn first(finding: &Finding, sources: &SourceMap) -> Option<Location> {
         finding.span().and_then(|span| Location::of(span, sources))
     }
 }

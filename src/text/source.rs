@@ -112,9 +112,26 @@ impl Source {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     sources: Vec<Arc<Source>>,
+    prefix: Arc<str>,
 }
 
 impl SourceMap {
+    /// Shows every path after `prefix`, such as the folder that was named on the command line: paths that people and
+    /// tools are shown can then be opened from where they are. Paths in definitions stay relative to the source.
+    #[must_use]
+    pub fn shown_under(mut self, prefix: &str) -> SourceMap {
+        self.prefix = match prefix.trim_end_matches('/') {
+            "" | "." if !prefix.starts_with('/') => "".into(),
+            prefix => format!("{}/", prefix.strip_prefix("./").unwrap_or(prefix)).into(),
+        };
+        self
+    }
+
+    /// The path of a file as shown to people; empty where it is unknown.
+    pub fn shown(&self, id: SourceId) -> String {
+        self.find(id).map_or_else(String::new, |source| format!("{}{}", self.prefix, source.path()))
+    }
+
     /// Adds a file and gives it its number.
     pub fn add(&mut self, source: impl Into<Arc<Source>>) -> SourceId {
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX - 1));
@@ -140,7 +157,7 @@ impl SourceMap {
         match self.find(span.source) {
             Some(source) => {
                 let at = source.position(span.start);
-                format!("{}:{}:{}", source.path(), at.line, at.column)
+                format!("{}:{}:{}", self.shown(span.source), at.line, at.column)
             }
             None => String::new(),
         }

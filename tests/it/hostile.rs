@@ -25,6 +25,7 @@ use evenkeel::connector::{
     self, Call, CallError, MaskedSecrets, Outcome, Prepared, Runtime, Upstream, UpstreamResponse,
 };
 use evenkeel::reconcile::examine::{self, Examined};
+use evenkeel::source::directory;
 use evenkeel::text::{self, Finding, Node, ReadLimits, SourceMap};
 
 /// `EK0004 a.yaml:2:1` of each finding.
@@ -50,16 +51,19 @@ fn none_wrong(wrong: Vec<String>) {
 /// Writes files into a folder and examines it.
 fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Examined {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), files);
-    examine::folder(folder.path()).unwrap()
-}
-
-fn write<N: AsRef<str>, T: AsRef<[u8]>>(folder: &Path, files: &[(N, T)]) {
     for (name, content) in files {
-        let path = folder.join(name.as_ref());
+        let path = folder.path().join(name.as_ref());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
+    examined(folder.path())
+}
+
+/// As `examine::folder`, with paths from the folder.
+fn examined(folder: &Path) -> Examined {
+    let (mut snapshot, unreadable) = directory::read(folder).unwrap();
+    snapshot.shown_under.clear();
+    examine::with(&snapshot, unreadable)
 }
 
 /// The errors of a folder as `EK0004 a.yaml:2:1`; warnings are left out.
@@ -83,7 +87,7 @@ const PROBE_LINES: usize = 8;
 /// Compiles definitions that must be free of errors.
 fn runtime(text: &str) -> Runtime {
     let file = File { path: "probe.yaml".into(), bytes: text.as_bytes().to_vec() };
-    let snapshot = Snapshot { names: [file.path.clone()].into(), files: vec![file] };
+    let snapshot = Snapshot { names: [file.path.clone()].into(), files: vec![file], ..Snapshot::default() };
     let (catalog, findings) = catalog::load(&snapshot);
     assert_eq!(places(&findings, &catalog.sources), [""; 0], "{text}");
     Runtime::compile(&catalog, None, String::new()).unwrap()

@@ -53,7 +53,8 @@ fn what_was_meant_is_what_is_found() {
     let mut found: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
     for finding in report["findings"].as_array().unwrap() {
         let text = |key: &str| finding[key].as_str().unwrap().to_owned();
-        found.entry((text("file"), text("code"))).or_default().push(finding["line"].as_u64().unwrap());
+        let file = text("file").strip_prefix("tests/planted/").unwrap().to_owned();
+        found.entry((file, text("code"))).or_default().push(finding["line"].as_u64().unwrap());
     }
     let mut meant = 0;
     let mut missing = Vec::new();

@@ -1,1 +1,136 @@
-//! The README's words: every command in it runs.
+//! The README's words: every command in it is run here, on a copy of what a clone holds, and says what the README shows.
+
+use crate::support::{Dev, copy, evenkeel, request, root, said};
+
+/// A command and the lines that it must print; `…` stands for anything.
+struct Step {
+    command: String,
+    output: Vec<String>,
+}
+
+fn steps() -> Vec<Step> {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut console = false;
+    for line in text.lines() {
+        match line.strip_prefix("$ ") {
+            _ if line.starts_with("```") => console = line == "```console",
+            Some(command) if console => steps.push(Step { command: command.to_owned(), output: Vec::new() }),
+            None if console => steps.last_mut().expect("output before any command").output.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// Do the lines appear in this order? A line of `…` stands for any number of lines, one that ends in it for the rest.
+fn shows(actual: &str, expected: &[String]) -> Result<(), String> {
+    let mut rest = actual.lines();
+    for line in expected.iter().filter(|line| *line != "…" && !line.is_empty()) {
+        let wanted = line.split('…').next().unwrap_or(line);
+        let exact = wanted == line.as_str();
+        let fits = |actual: &str| if exact { actual == wanted } else { actual.starts_with(wanted) };
+        if !rest.any(fits) {
+            return Err(format!("`{line}` is not in:\n{actual}"));
+        }
+    }
+    Ok(())
+}
+
+/// The words of a command line, with quotes as a shell takes them.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for character in command.chars() {
+        match (quote, character) {
+            (None, ' ') => words.push(String::new()),
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), close) if open == close => quote = None,
+            (_, other) => words.last_mut().unwrap().push(other),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn every_command_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = copy("examples");
+    std::fs::rename(examples.path(), folder.path().join("examples")).unwrap();
+    let mut dev: Option<Dev> = None;
+    let mut ran = 0;
+    for Step { command, output } in steps() {
+        let words = words(&command);
+        let word = |at: usize| words.get(at).map_or("", String::as_str);
+        let actual = match (word(0), word(1)) {
+            ("cargo", "run") => {
+                assert_eq!(&words[..4], ["cargo", "run", "--release", "--"]);
+                let (path, rest) = (folder.path(), &words[5..]);
+                let mut started = Dev::start_in(path, &rest[0], &[]);
+                let said = started.wait_for("edits go live");
+                let text = format!("listening on {}\n{said}", started.address);
+                let text = text.replace(&started.address, "http://127.0.0.1:7400");
+                dev = Some(started);
+                text
+            }
+            ("curl", url) => {
+                let dev = dev.as_ref().expect("the server is started before it is asked");
+                let path = url.strip_prefix("http://127.0.0.1:7400").unwrap();
+                assert_eq!(word(2), "-d");
+                let answer = request(&dev.address, "POST", path, &[], word(3));
+                assert!(answer.status < 300, "{command}: {answer:?}");
+                answer.body
+            }
+            ("sed", _) => {
+                let edited = std::process::Command::new("sed").args(&words[1..]).current_dir(folder.path()).status();
+                assert!(edited.unwrap().success(), "{command}");
+                let last = output.last().unwrap().split('…').next().unwrap();
+                dev.as_mut().expect("the server is started before it follows an edit").wait_for(last)
+            }
+            ("tests/run", _) => {
+                // This test is part of it.
+                let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+                assert!(ci.contains("tests/run"), "CI does not run the tests of the README");
+                continue;
+            }
+            ("evenkeel", _) => {
+                let run = said(&evenkeel().args(&words[1..]).current_dir(folder.path()).output().unwrap());
+                assert_eq!(run.code, 0, "{command}: {}{}", run.out, run.err);
+                run.out
+            }
+            _ => panic!("the README shows a command that this test does not know: {command}"),
+        };
+        shows(&actual, &output).unwrap_or_else(|missing| panic!("{command}: {missing}"));
+        ran += 1;
+    }
+    assert!(ran >= 12, "only {ran} commands were found");
+}
+
+/// The YAML in the README is right too.
+#[test]
+fn its_definitions_are_right() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let block = text
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .find(|block| block.contains("kind:"));
+    let environment = "---\napiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: draft }\nspec: { variables: { region: eu } }\n";
+    let folder = crate::support::folder(&[("a.yaml", &format!("{}{environment}", block.unwrap()))]);
+    let checked = crate::support::run(["validate".as_ref(), folder.path().as_os_str()]);
+    assert_eq!(checked.code, 0, "{}", checked.out);
+    let tested = crate::support::run(["test".as_ref(), folder.path().as_os_str()]);
+    assert_eq!(tested.code, 0, "{}", tested.out);
+}
+
+#[test]
+fn every_command_is_in_the_table() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let help = crate::support::run(["--help"]).out;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let own = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    for command in commands.filter(own).filter_map(|line| line.split_whitespace().next()) {
+        assert!(text.contains(&format!("| `{command}` |")), "{command} is not in the README");
+    }
+}

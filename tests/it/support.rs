@@ -82,7 +82,13 @@ pub struct Dev {
 impl Dev {
     /// Starts it on a free port and waits until it listens.
     pub fn start(path: &Path, more: &[&str]) -> Dev {
+        Dev::start_in(root(), &path.to_string_lossy(), more)
+    }
+
+    /// The same from another folder.
+    pub fn start_in(folder: &Path, path: &str, more: &[&str]) -> Dev {
         let mut child = evenkeel()
+            .current_dir(folder)
             .arg("dev")
             .arg(path)
             .args(["--port", "0"])

@@ -1,5 +1,5 @@
 // The page of `evenkeel dev`: pick an action, fill in its input, call it, see what came back and what served it.
-// Data reaches the page as text nodes and attributes only. Everything above `start` is pure and runs in Node as well.
+// Data reaches the page as text nodes and attributes only. The first half is pure and runs in Node as well.
 
 /** A number that a double would change: kept as it was written. */
 export class Exact {
@@ -186,7 +186,7 @@ export const keyOf = (connector, action) => `${encodeURIComponent(connector)}/${
 
 const MOST_LISTED = 500, MOST_COLOURED = 200_000, MOST_SHOWN = 2_000_000, POLL = 1500;
 const $ = (id) => document.getElementById(id);
-const state = { generation: null, connectors: [], actions: new Map(), drafts: new Map(), key: null, shown: "", form: null, report: "", current: null };
+const state = { generation: null, connectors: [], actions: new Map(), drafts: new Map(), key: null, shown: "", report: "", current: null };
 
 function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -344,7 +344,9 @@ function select() {
     showAbout(known);
     keepFocus(() => showForm(known.action, draft));
   }
-  if (changed) showResult(draft);
+  if (!changed) return;
+  showResult(draft);
+  $("main").scrollTop = 0;
 }
 
 const fresh = (action) => ({ data: prefill(action.input ?? {}, action.input) ?? {}, json: false, text: null, broken: {}, params: {}, dirty: false });
@@ -516,7 +518,6 @@ function showForm(action, draft) {
   $("samples").replaceChildren(h("span", { class: "hint" }, "From a test"), ...action.samples.map((sample) => h("button", { type: "button", onclick: () => {
     fill(action, draft, { data: sample.input ?? {}, params: { ...sample.pathParams } });
   } }, sample.name)));
-  state.form = form;
   showCurl();
 }
 
@@ -640,11 +641,8 @@ function explain(body) {
   const { code, params } = body?.errors ?? {};
   if (body?.success !== false || !Array.isArray(params)) return;
   for (const name of params) {
-    let control = $(idOf("p", name));
-    for (let pointer = name; !control && pointer; pointer = pointer.slice(0, pointer.lastIndexOf("/"))) {
-      if (!pointer.startsWith("/")) break;
-      control = $(idOf("f", pointer));
-    }
+    let control = $(idOf("p", name)), pointer = name;
+    for (; !control && pointer.startsWith("/"); pointer = pointer.slice(0, pointer.lastIndexOf("/"))) control = $(idOf("f", pointer));
     if (control) mark(control, code);
   }
 }

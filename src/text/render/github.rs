@@ -9,7 +9,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     for finding in report.findings {
         let _ = write!(out, "::{} ", level(finding.severity));
         if let Some(at) = Location::first(finding, report.sources) {
-            let file = property(at.file);
+            let file = property(&at.file);
             let _ = write!(out, "file={file},line={},col={},", at.line, at.column);
             let _ = write!(out, "endLine={},endColumn={},", at.end_line, at.end_column);
         }

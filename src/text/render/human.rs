@@ -70,7 +70,7 @@ fn places(finding: &Finding, report: &Report<'_>) -> Vec<Element<'static>> {
             labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
         marks.sort_by_key(|mark| (mark.line, mark.start));
         for piece in marks.chunk_by(|one, next| next.line - one.line <= GAP) {
-            let path = neutral(source.path());
+            let path = neutral(&report.sources.shown(file));
             let (snippet, cut) = snippet(source, piece);
             // The renderer counts columns in what it is given; where a line's start is cut off, they are given to it.
             match piece.iter().find(|mark| mark.primary).or(piece.first()).filter(|_| cut) {

@@ -16,7 +16,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     }
     for finding in report.findings {
         let at = Location::first(finding, report.sources);
-        let file = escape(at.as_ref().map_or(SUITE, |at| at.file));
+        let file = escape(at.as_ref().map_or(SUITE, |at| at.file.as_str()));
         let place = at.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let (code, message) = (finding.code.id, escape(&finding.message));
         let help = finding.help.as_deref().map(|help| format!("\nhelp: {}", escape(help))).unwrap_or_default();

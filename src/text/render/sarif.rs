@@ -73,7 +73,7 @@ fn location(label: &Label, sources: &SourceMap) -> Option<Value> {
     let at = Location::of(label.span, sources)?;
     Some(json!({
         "physicalLocation": {
-            "artifactLocation": artifact(at.file),
+            "artifactLocation": artifact(&at.file),
             "region": {
                 "startLine": at.line,
                 "startColumn": at.column,

@@ -6,7 +6,7 @@ use evenkeel::connector::{self, Call, ErrorCode, ProvidedSecrets, Runtime};
 use evenkeel::text::{Finding, SourceMap};
 use serde_json::json;
 
-use super::{PROBE_LINES, errors, folder, none_wrong, places, probe};
+use super::{PROBE_LINES, errors, examined, folder, none_wrong, places, probe};
 
 fn tenant(name: &str) -> String {
     format!("apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata:\n  name: {name}\nspec:\n  displayName: T\n")
@@ -82,7 +82,7 @@ fn row_24_links_are_not_followed() {
     symlink("..", at("up")).unwrap();
     symlink("self.yml", at("self.yml")).unwrap();
     symlink("a.yaml", at("notes.txt")).unwrap();
-    let examined = evenkeel::reconcile::examine::folder(folder.path()).unwrap();
+    let examined = examined(folder.path());
     assert_eq!(errors(&examined), ["EK0009 passwd.yaml:1:1", "EK0009 self.yml:1:1", "EK0009 up:1:1"]);
     assert!(!format!("{:?}", examined.findings).contains("root:"), "what a link points to is not shown");
 }

@@ -1,1 +1,224 @@
+//! Row 37: answers that are not what an API promises. Each has a documented result, and none a panic.
+//!
+//! Compression, size and time are the network's, which hands over a body that is decoded and within its limit: the
+//! tests beside `net` show that.
 
+use std::sync::LazyLock;
+
+use evenkeel::connector::{Call, ErrorCode, Output, Runtime};
+use serde_json::{Value, json};
+
+use super::{Answers, call, none_wrong, probe, runtime};
+
+const ACTIONS: &str = r#"
+raw: { http: { path: /x } }
+typed: { http: { path: /x }, output: { type: object, required: [a] } }
+json: { http: { path: /x }, response: { body: "{{ response.json }}" } }
+field: { http: { path: /x }, response: { body: { a: "{{ response.json.a }}" } } }
+text: { http: { path: /x }, response: { text: "<{{ response.body }}>", contentType: text/plain } }
+string: { http: { path: /x }, response: { body: "{{ response.body }}" } }
+made: { http: { path: /x }, response: { text: "{{ response.body }}" }, output: { type: object } }
+when: { http: { path: /x }, response: { successWhen: "{{ response.json.ok }}" } }
+twice:
+  steps:
+    - { name: one, http: { path: /x } }
+    - { name: two, http: { path: /x }, if: "{{ steps.one.body is none or true }}" }
+  response: { body: { one: "{{ steps.one.body }}", two: "{{ steps.two.status_code }}" } }
+"#;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| runtime(&probe(ACTIONS)));
+
+/// What an action makes of an answer: JSON as it is, bytes as `raw: …`, an error by its code.
+fn outcome(action: &str, status: u16, body: &[u8]) -> String {
+    let outcome = call(&RUNTIME, &Answers::new(status, body), action, Call::default());
+    match outcome.result {
+        Ok(Output::Json { value, .. }) => value.to_string(),
+        Ok(Output::Raw { bytes, .. }) => format!("raw: {}", bytes.escape_ascii()),
+        Err(error) => {
+            // What is wrong is told without the answer's own words, which may be anybody's data.
+            let repeated = body.len() > 8 && error.detail.as_bytes().windows(body.len()).any(|part| part == body);
+            assert!(!repeated, "{}", error.detail);
+            error.code.as_str().to_owned()
+        }
+    }
+}
+
+#[test]
+fn row_37_bodies() {
+    let html: &[u8] = b"<html>502</html>";
+    let deep = "[".repeat(100_000);
+    let closed = "[".repeat(100_000) + &"]".repeat(100_000);
+    let nested = "[".repeat(100) + &"]".repeat(100);
+    let gzip: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    let bad = "RESPONSE_TEMPLATE_ERROR";
+    // Body, then what `raw`, `typed`, `json`, `field`, `text` and `string` make of it.
+    let cases: &[(&str, &[u8], [&str; 6])] = &[
+        (
+            "object",
+            b"{\"a\": 1}",
+            [
+                "raw: {\\\"a\\\": 1}",
+                "raw: {\\\"a\\\": 1}",
+                "{\"a\":1}",
+                "{\"a\":1}",
+                "raw: <{\\\"a\\\": 1}>",
+                "\"{\\\"a\\\": 1}\"",
+            ],
+        ),
+        ("nothing", b"", ["raw: ", "INVALID_OUTPUT", bad, bad, "raw: <>", "\"\""]),
+        ("blank", b" \n", ["raw:  \\n", "INVALID_OUTPUT", bad, bad, "raw: < \\n>", "\" \\n\""]),
+        (
+            "HTML",
+            html,
+            ["raw: <html>502</html>", "INVALID_OUTPUT", bad, bad, "raw: <<html>502</html>>", "\"<html>502</html>\""],
+        ),
+        ("null", b"null", ["raw: null", "INVALID_OUTPUT", "null", bad, "raw: <null>", "\"null\""]),
+        ("NaN", b"NaN", ["raw: NaN", "INVALID_OUTPUT", bad, bad, "raw: <NaN>", "\"NaN\""]),
+        (
+            "NaN within",
+            b"{\"a\": NaN}",
+            ["raw: {\\\"a\\\": NaN}", "INVALID_OUTPUT", bad, bad, "raw: <{\\\"a\\\": NaN}>", "\"{\\\"a\\\": NaN}\""],
+        ),
+        (
+            "infinite",
+            b"[-Infinity]",
+            ["raw: [-Infinity]", "INVALID_OUTPUT", bad, bad, "raw: <[-Infinity]>", "\"[-Infinity]\""],
+        ),
+        (
+            "too large a number",
+            b"{\"a\":1e400}",
+            ["raw: {\\\"a\\\":1e400}", "INVALID_OUTPUT", bad, bad, "raw: <{\\\"a\\\":1e400}>", "\"{\\\"a\\\":1e400}\""],
+        ),
+        ("not UTF-8", b"\xff\xfe{}", ["raw: \\xff\\xfe{}", "INVALID_OUTPUT", bad, bad, "raw: <null>", "null"]),
+        (
+            "not UTF-8 in a string",
+            b"{\"a\":\"\xe9\"}",
+            ["raw: {\\\"a\\\":\\\"\\xe9\\\"}", "INVALID_OUTPUT", bad, bad, "raw: <null>", "null"],
+        ),
+        (
+            "gzip that nobody announced",
+            gzip,
+            [
+                "raw: \\x1f\\x8b\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x03",
+                "INVALID_OUTPUT",
+                bad,
+                bad,
+                "raw: <null>",
+                "null",
+            ],
+        ),
+        (
+            "NUL",
+            b"{\"a\":\"\\u0000\"}",
+            [
+                "raw: {\\\"a\\\":\\\"\\\\u0000\\\"}",
+                "raw: {\\\"a\\\":\\\"\\\\u0000\\\"}",
+                "{\"a\":\"\\u0000\"}",
+                "{\"a\":\"\\u0000\"}",
+                "raw: <{\\\"a\\\":\\\"\\\\u0000\\\"}>",
+                "\"{\\\"a\\\":\\\"\\\\u0000\\\"}\"",
+            ],
+        ),
+        (
+            "lone surrogate",
+            br#"{"a":"\ud800"}"#,
+            [
+                "raw: {\\\"a\\\":\\\"\\\\ud800\\\"}",
+                "INVALID_OUTPUT",
+                bad,
+                bad,
+                "raw: <{\\\"a\\\":\\\"\\\\ud800\\\"}>",
+                "\"{\\\"a\\\":\\\"\\\\ud800\\\"}\"",
+            ],
+        ),
+        (
+            "two values",
+            b"{\"a\":1}{}",
+            ["raw: {\\\"a\\\":1}{}", "INVALID_OUTPUT", bad, bad, "raw: <{\\\"a\\\":1}{}>", "\"{\\\"a\\\":1}{}\""],
+        ),
+        (
+            "the last of two",
+            b"{\"a\":1,\"a\":2}",
+            [
+                "raw: {\\\"a\\\":1,\\\"a\\\":2}",
+                "raw: {\\\"a\\\":1,\\\"a\\\":2}",
+                "{\"a\":2}",
+                "{\"a\":2}",
+                "raw: <{\\\"a\\\":1,\\\"a\\\":2}>",
+                "\"{\\\"a\\\":1,\\\"a\\\":2}\"",
+            ],
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, body, expected) in cases {
+        for (action, expected) in ["raw", "typed", "json", "field", "text", "string"].into_iter().zip(expected) {
+            let outcome = outcome(action, 200, body);
+            if outcome != *expected {
+                wrong.push(format!("{name}, {action}: {outcome} instead of {expected}"));
+            }
+        }
+        // A failed answer is passed on within the error, whatever it is.
+        for action in ["raw", "typed", "json", "field", "text", "string", "made", "when"] {
+            let outcome = outcome(action, 500, body);
+            if outcome != "UPSTREAM_ERROR" {
+                wrong.push(format!("{name}, {action}, status 500: {outcome}"));
+            }
+        }
+    }
+    for (name, body) in [("open", &deep), ("closed", &closed)] {
+        for action in ["json", "field"] {
+            let outcome = outcome(action, 200, body.as_bytes());
+            if outcome != bad {
+                wrong.push(format!("100,000 levels, {name}, {action}: {outcome:.100}"));
+            }
+        }
+        assert_eq!(outcome("typed", 200, body.as_bytes()), "INVALID_OUTPUT");
+        assert_eq!(outcome("raw", 200, body.as_bytes()), format!("raw: {body}"));
+    }
+    let levels = outcome("json", 200, nested.as_bytes());
+    if levels != nested && levels != bad {
+        wrong.push(format!("100 levels: {levels}"));
+    }
+    none_wrong(wrong);
+}
+
+#[test]
+fn row_37_text_that_is_to_be_json() {
+    assert_eq!(outcome("made", 200, b"{\"a\": [1]}"), "{\"a\":[1]}");
+    assert_eq!(outcome("made", 200, b"[1]"), "INVALID_OUTPUT");
+    assert_eq!(outcome("made", 200, b"{\"a\": "), "RESPONSE_TEMPLATE_ERROR");
+    assert_eq!(outcome("made", 200, b""), "RESPONSE_TEMPLATE_ERROR");
+    assert_eq!(outcome("made", 200, b"\xff"), "INVALID_OUTPUT");
+    // Where it cannot be told whether it was a success, it was none.
+    assert_eq!(outcome("when", 200, b"{\"ok\": true}"), "raw: {\\\"ok\\\": true}");
+    assert_eq!(outcome("when", 200, b"{\"ok\": false}"), "UPSTREAM_ERROR");
+    assert_eq!(outcome("when", 200, b"<html>"), "RESPONSE_TEMPLATE_ERROR");
+    assert_eq!(outcome("when", 200, b"{}"), "RESPONSE_TEMPLATE_ERROR");
+}
+
+#[test]
+fn row_37_steps_and_errors_carry_what_came() {
+    for (body, expected) in [
+        (&b""[..], json!(null)),
+        (b"{\"a\":1}", json!({"a": 1})),
+        (b"<html>", json!("<html>")),
+        (b"caf\xe9", json!("caf\u{fffd}")),
+        (b"1e400", json!("1e400")),
+    ] {
+        let step: Value = serde_json::from_str(&outcome("twice", 200, body)).unwrap();
+        assert_eq!(step, json!({"one": expected, "two": 200}));
+        let failed = call(&RUNTIME, &Answers::new(418, body), "json", Call::default());
+        let error = failed.result.unwrap_err();
+        assert_eq!((failed.status, error.code, error.upstream_status), (502, ErrorCode::Upstream, Some(418)));
+        assert_eq!(error.upstream.as_deref(), Some(&expected), "{}", body.escape_ascii());
+        assert_eq!(error.envelope("r")["errors"]["upstream"], json!({"status": 418, "body": expected}));
+    }
+}
+
+/// A list that is small as text and large as values is an error, not the end of the process.
+#[test]
+fn row_37_many_values() {
+    let many = format!("[{}1]", "1,".repeat(4_000_000));
+    let outcome = outcome("json", 200, many.as_bytes());
+    assert!(outcome == "RESPONSE_TEMPLATE_ERROR" || outcome == many, "{outcome:.100}");
+}

@@ -1,1 +1,229 @@
+//! Row 27: schemas that fetch, loop, or take for ever.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use evenkeel::catalog::{self, File, Snapshot};
+use evenkeel::connector::{ErrorCode, Runtime};
+use evenkeel::definition::json_schema::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::{Answers, PROBE_LINES, call, child, errors, folder, input, none_wrong, prepare, probe, say};
+
+/// A connector whose action `check` has a schema, written as JSON on one line, and a test with an input.
+fn with_schema(schema: &Value, value: &Value) -> String {
+    probe(&format!(
+        "check:\n  input: {schema}\n  output: {schema}\n  http: {{ path: /x }}\n  tests:\n    - {{ name: one, input: {value}, \
+         respond: {{ body: 1 }}, expectOutput: {value} }}\n"
+    ))
+}
+
+/// The line of the input schema in [`with_schema`].
+const SCHEMA_LINE: usize = PROBE_LINES + 2;
+
+#[test]
+fn row_27_nothing_is_fetched() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{\"type\": \"string\"}").unwrap();
+    let path = file.path().display();
+    let schemas = [
+        json!({"$ref": format!("{at}/a.json")}),
+        json!({"properties": {"a": {"$ref": format!("{at}/a.json#/$defs/b")}}}),
+        json!({"$dynamicRef": format!("{at}/a.json#x")}),
+        json!({"$ref": format!("file://{path}")}),
+        json!({"$ref": path.to_string()}),
+        json!({"$ref": "other.json"}),
+        json!({"$id": format!("{at}/root.json"), "$ref": "other.json"}),
+        json!({"$ref": "//evil.example/a.json"}),
+        json!({"$ref": "urn:uuid:deadbeef-4321-4321-4321-1234567890ab"}),
+    ];
+    let mut wrong = Vec::new();
+    for schema in schemas {
+        let told = errors(&folder(&[("p.yaml", with_schema(&schema, &json!({"a": 1})))]));
+        let reference = schema.to_string();
+        // The value of the reference, in the input and in the output.
+        let found = ["\"$ref\":", "\"$dynamicRef\":"].iter().find_map(|key| Some(reference.find(key)? + key.len()));
+        let column = found.unwrap() + 1;
+        let expected = [
+            format!("EK0702 p.yaml:{SCHEMA_LINE}:{}", column + "      input: ".len()),
+            format!("EK0702 p.yaml:{}:{}", SCHEMA_LINE + 1, column + "      output: ".len()),
+        ];
+        if told != expected {
+            wrong.push(format!("{schema}: {told:?} instead of {expected:?}"));
+        }
+        if let Ok(compiled) = JsonSchema::compile(&schema, &Map::new()) {
+            wrong.push(format!("{schema} was compiled: {:?}", compiled.violations(&json!({"a": 1}), 1)));
+        }
+    }
+    // Two that name an address and refer to nothing there.
+    for schema in [json!({"$schema": format!("{at}/meta")}), json!({"$id": format!("{at}/a.json"), "type": "string"})] {
+        let _either = JsonSchema::compile(&schema, &Map::new()).map(|schema| schema.accepts(&json!(1)));
+        errors(&folder(&[("p.yaml", with_schema(&schema, &json!("a")))]));
+    }
+    none_wrong(wrong);
+    assert_eq!(listener.accept().map(|_| ()).unwrap_err().kind(), ErrorKind::WouldBlock, "there was a connection");
+}
+
+/// A schema that the checks pass is enforced: one that cannot be compiled must be told, or refuse every call; taking
+/// anything in silence is what nobody asked for.
+#[test]
+fn row_27_a_schema_that_passes_is_enforced() {
+    let words = "\\w".repeat(31);
+    // Each refuses the number 5 within a list, whatever else it says.
+    let schemas = [
+        json!({"items": {"type": "string"}}),
+        json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"type": "string"}}),
+        json!({"$schema": "http://json-schema.org/draft-07/schema#", "items": {"type": "string"}}),
+        json!({"$schema": "http://evil.example/meta", "items": {"type": "string"}}),
+        json!({"$schema": "", "items": {"type": "string"}}),
+        json!({"$id": "http://x.example/a", "items": {"$ref": "#/$defs/s"}, "$defs": {"s": {"type": "string"}}}),
+        json!({"items": {"$id": "http://x.example/a", "$ref": "#/$defs/s"}, "$defs": {"s": {"type": "string"}}}),
+        json!({"items": {"$id": "a", "$ref": "#s"}, "$defs": {"s": {"$anchor": "s", "type": "string"}}}),
+        json!({"$id": "#x", "items": {"type": "string"}}),
+        json!({"$id": "::", "items": {"type": "string"}}),
+        json!({"$anchor": "1 x", "items": {"type": "string"}}),
+        json!({"items": {"type": "string"}, "multipleOf": 0}),
+        json!({"items": {"type": "string"}, "multipleOf": -1}),
+        json!({"items": {"type": "string"}, "contains": {"type": []}}),
+        json!({"items": {"type": "string"}, "contains": {"type": ["null", "null", "number"]}}),
+        json!({"items": {"type": "string"}, "enum": [[5], [5]]}),
+        json!({"items": {"type": "string", "pattern": words}}),
+        json!({"items": {"type": "string", "pattern": "(?i)a\\z"}}),
+        json!({"items": {"type": "string", "pattern": "\\A(?P<n>[[:alpha:]&&[^b]]+)\\x{41}$"}}),
+        json!({"items": {"type": "string", "pattern": "(?x) a # b"}}),
+        json!({"items": {"type": "string", "pattern": "\\p{Greek}\\pL\\C"}}),
+        json!({"items": {"type": "string", "pattern": "\\a\\cA\\/\\-\\Q"}}),
+        json!({"items": {"type": "string", "pattern": "[^]"}}),
+        json!({"items": {"type": "string", "format": "no-such-format"}}),
+        json!({"items": {"type": "string"}, "maxItems": 18_446_744_073_709_551_615_u64}),
+        json!({"items": {"type": "string"}, "minItems": 1.0}),
+        json!({"items": {"type": "string"}, "definitions": {"a": {"$ref": "#/definitions/a"}}}),
+        json!({"items": {"type": "string"}, "$defs": {"a": {"type": "text"}}}),
+        json!({"items": {"$ref": "#/items"}}),
+        json!({"items": {"$ref": "#/$defs/a%25b~1c"}, "$defs": {"a%b/c": {"type": "string"}}}),
+        json!({"items": {"$ref": "#/properties/x/default"}, "properties": {"x": {"default": {"type": "string"}}}}),
+        json!({"items": {"$ref": "#/enum/0"}, "enum": [{"type": "string"}]}),
+        json!({"items": {"$ref": "#/x-own"}, "x-own": {"type": "string"}}),
+        json!({"items": {"$ref": "#/required"}, "required": ["a"]}),
+    ];
+    let mut wrong = Vec::new();
+    for schema in schemas {
+        // `#/items` refers to itself for ever; the others say no.
+        let text = probe(&format!("check:\n  input: {schema}\n  http: {{ path: /x }}\n"));
+        let examined = folder(&[("p.yaml", text)]);
+        if !errors(&examined).is_empty() {
+            continue;
+        }
+        if schema["items"]["$ref"] == "#/items" {
+            // Run in a process of its own, see below.
+            continue;
+        }
+        let Ok(runtime) = Runtime::compile(&examined.catalog, None, String::new()) else { continue };
+        match prepare(&runtime, "check", &input(json!([5]))) {
+            Err(_) => {}
+            Ok(_) => wrong.push(format!("{schema} passes the checks and takes anything")),
+        }
+    }
+    none_wrong(wrong);
+}
+
+/// Patterns and lists that other engines take exponential or quadratic time for.
+#[test]
+fn row_27_patterns_and_long_lists_end() {
+    let long = "a".repeat(50_000) + "!";
+    let patterns = ["(a+)+$", "(a|aa)+$", "(a|a)*$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*a){20}", "(x+x+)+y"];
+    for pattern in patterns {
+        let schema = json!({"type": "string", "pattern": pattern, "maxLength": 60_000});
+        let examined = folder(&[("p.yaml", with_schema(&schema, &json!(long)))]);
+        assert!(errors(&examined).iter().all(|told| told.starts_with("EK070")), "{pattern}: {:?}", errors(&examined));
+        let compiled = JsonSchema::compile(&schema, &Map::new()).unwrap();
+        assert!(compiled.accepts(&json!("a".repeat(40))) || pattern.contains(['!', 'A', 'y']), "{pattern}");
+        compiled.violations(&json!(long), 20);
+    }
+    for pattern in ["(?=a)b", "(a)\\1", "(?<!a)b", "((a{0,100}){0,100}){0,100}", "(", "a{2,1}", "(?P<a>x)(?P<a>y)"] {
+        let schema = json!({"type": "string", "pattern": pattern});
+        let told = errors(&folder(&[("p.yaml", with_schema(&schema, &json!("a")))]));
+        let column = "      input: ".len() + schema.to_string().find(&json!(pattern).to_string()).unwrap() + 1;
+        assert!(told.contains(&format!("EK0703 p.yaml:{SCHEMA_LINE}:{column}")), "{pattern}: {told:?}");
+    }
+    let words: Vec<String> = (0..100_000).map(|at| format!("w{at}")).collect();
+    let schema = json!({"enum": words});
+    let text = probe(&format!(
+        "check:\n  input: {schema}\n  http: {{ path: /x }}\n  tests: [{{ name: one, input: w99999 }}]\n"
+    ));
+    let examined = folder(&[("p.yaml", text)]);
+    assert_eq!(errors(&examined), [""; 0]);
+    let runtime = Runtime::compile(&examined.catalog, None, String::new()).unwrap();
+    assert!(prepare(&runtime, "check", &input(json!("w5"))).is_ok());
+    let error = prepare(&runtime, "check", &input(json!("no"))).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidInput);
+    assert!(error.detail.len() < 1000, "the list is not repeated");
+}
+
+/// Schemas that lead back to themselves, or double at each step, and lists of names. Each ends; whether as a finding or
+/// as a refusal does not matter here.
+#[test]
+fn row_27_cycles_end() {
+    for number in 0..loops().len() {
+        let out = child("exec \"$0\" \"$@\"", "hostile::schemas::worker_27", &[("EVENKEEL_LOOP", &number.to_string())]);
+        assert!(out.contains("\nended\n"), "{out}");
+    }
+}
+
+fn loops() -> Vec<(&'static str, Value, Value)> {
+    let mut doubled = Map::new();
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+        doubled.insert(format!("l{level}"), json!({"allOf": [next, next]}));
+    }
+    doubled.insert("l40".into(), json!({"type": "string"}));
+    let bomb = json!({
+        "$dynamicAnchor": "n", "anyOf": [{"type": "string"}],
+        "properties": {"a": {"allOf": [{"$dynamicRef": "#n"}, {"$dynamicRef": "#n"}]}},
+    });
+    let nested = (0..30).fold(json!(1), |value, _| json!({"a": value}));
+    let names: Vec<String> = (0..100_000).map(|at| format!("n{at}")).collect();
+    vec![
+        ("itself", json!({"$ref": "#"}), json!({})),
+        ("a part of itself", json!({"items": {"$ref": "#/items"}}), json!([5])),
+        (
+            "two",
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+            json!(1),
+        ),
+        ("through allOf", json!({"allOf": [{"$ref": "#"}]}), json!(1)),
+        ("through anyOf", json!({"anyOf": [{"type": "string"}, {"$ref": "#"}]}), json!(1)),
+        ("through not", json!({"not": {"$ref": "#"}}), json!(1)),
+        ("through if", json!({"if": {"$ref": "#"}, "then": true}), json!(1)),
+        ("dynamic", json!({"$dynamicAnchor": "n", "$dynamicRef": "#n"}), json!(1)),
+        ("dynamic bomb", bomb, nested),
+        ("a tree, which is fine", json!({"properties": {"a": {"$ref": "#"}}}), json!({"a": {"a": {}}})),
+        ("doubled", json!({"$ref": "#/$defs/l0", "$defs": doubled}), json!("text")),
+        ("many names", json!({"required": names}), json!({})),
+    ]
+}
+
+#[test]
+#[ignore = "processes of their own run it"]
+fn worker_27() {
+    let number: usize = std::env::var("EVENKEEL_LOOP").unwrap().parse().unwrap();
+    let (name, schema, value) = loops().swap_remove(number);
+    say(&format!("\n{name}\n"));
+    let text = with_schema(&schema, &value);
+    say(&format!("{:.1000}\n", format!("{:?}", errors(&folder(&[("p.yaml", &text)])))));
+    let file = File { path: "p.yaml".into(), bytes: text.into_bytes() };
+    let (catalog, _) =
+        catalog::load(&Snapshot { names: [file.path.clone()].into(), files: vec![file], ..Snapshot::default() });
+    if let Ok(runtime) = Runtime::compile(&catalog, None, String::new())
+        && runtime.connectors.contains_key("probe")
+    {
+        let prepared = prepare(&runtime, "check", &input(value.clone())).map(|_| ());
+        say(&format!("{:.300}\n", format!("{prepared:?}")));
+        let outcome = call(&runtime, &Answers::new(200, value.to_string()), "check", input(value));
+        say(&format!("{:.300}\n", format!("{:?}", outcome.result)));
+    }
+    say("\nended\n");
+}

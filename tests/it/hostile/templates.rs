@@ -204,20 +204,24 @@ send:
   http:
     method: POST
     path: "/{{ input.v }}/{{ pathParams.p }}"
-    pathParams: { p: {}, d: { default: "{{ input.v }}" } }
+    pathParams: { p: {} }
     query: { q: "{{ input.v }}", o: { value: x, overridable: true } }
     headers: { X-A: "{{ input.v }}", X-O: { value: x, overridable: true } }
     body: { a: "{{ input.v }}", b: "<{{ input.v }}>", c: "{{ input }}" }
   response:
     body: { a: "{{ response.json }}", b: "{{ response.body }}", c: "{{ response.headers['x-a'] }}" }
 form:
-  http: { method: POST, path: "/{{ pathParams.d }}", pathParams: { d: { default: "{{ input.v }}" } }, form: { f: "{{ input.v }}" } }
+  http: { method: POST, path: /x, form: { f: "{{ input.v }}" } }
 text:
   http: { method: POST, path: /x, text: "{{ input.v }} {{ input.v | upper }} {{ get_variable('v') }}" }
   response: { text: "{{ response.body }}", contentType: text/plain }
 "#;
-    let actions = actions.replace(", d: { default: \"{{ input.v }}\" } }\n    query", " }\n    query");
-    let runtime = runtime(&probe(&actions));
+    let runtime = runtime(&probe(actions));
+    let answers = |data: &str| {
+        let mut answers = Answers::new(200, json!(data).to_string());
+        answers.headers.insert("x-a".into(), data.into());
+        answers
+    };
     for data in
         ["{{ 7*7 }}", "{% for x in range(9) %}x{% endfor %}", "{{ get_secret('s') }}", "{#", "}}", "{{", "{%raw%}"]
     {
@@ -235,12 +239,17 @@ text:
         let segment = request.url.path_segments().unwrap().nth(1).unwrap();
         assert_eq!(percent_encoding::percent_decode_str(segment).decode_utf8().unwrap(), data);
 
+        let Ok(Output::Json { value, .. }) = call(&runtime, &answers(data), "send", given.clone()).result else {
+            panic!()
+        };
+        assert_eq!(value, json!({"a": data, "b": json!(data).to_string(), "c": data}));
+
+        given.path_params.clear();
+        let request = prepare(&runtime, "form", &given).unwrap();
+        let form: Vec<_> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+        assert_eq!(form, [("f".to_owned(), data.to_owned())]);
         let request = prepare(&runtime, "text", &given).unwrap();
         assert_eq!(request.body, format!("{data} {} {data}", data.to_uppercase()));
-        let mut answers = Answers::new(200, json!(data).to_string());
-        answers.headers.insert("x-a".into(), data.into());
-        let Ok(Output::Json { value, .. }) = call(&runtime, &answers, "send", given.clone()).result else { panic!() };
-        assert_eq!(value, json!({"a": data, "b": json!(data).to_string(), "c": data}));
         let Ok(Output::Raw { bytes, .. }) = call(&runtime, &Answers::new(200, data), "text", given).result else {
             panic!()
         };
