@@ -184,6 +184,7 @@ fn loops() -> Vec<(&'static str, Value, Value)> {
         "$dynamicAnchor": "n", "anyOf": [{"type": "string"}],
         "properties": {"a": {"allOf": [{"$dynamicRef": "#n"}, {"$dynamicRef": "#n"}]}},
     });
+    let again = json!({"properties": {"a": {"$ref": "#"}}});
     let nested = (0..30).fold(json!(1), |value, _| json!({"a": value}));
     let names: Vec<String> = (0..100_000).map(|at| format!("n{at}")).collect();
     vec![
@@ -199,8 +200,9 @@ fn loops() -> Vec<(&'static str, Value, Value)> {
         ("through not", json!({"not": {"$ref": "#"}}), json!(1)),
         ("through if", json!({"if": {"$ref": "#"}, "then": true}), json!(1)),
         ("dynamic", json!({"$dynamicAnchor": "n", "$dynamicRef": "#n"}), json!(1)),
-        ("dynamic bomb", bomb, nested),
+        ("dynamic bomb", bomb, nested.clone()),
         ("a tree, which is fine", json!({"properties": {"a": {"$ref": "#"}}}), json!({"a": {"a": {}}})),
+        ("recursion doubled", json!({"allOf": [again, again]}), nested),
         ("doubled", json!({"$ref": "#/$defs/l0", "$defs": doubled}), json!("text")),
         ("many names", json!({"required": names}), json!({})),
     ]

@@ -21,8 +21,8 @@ fn understood(cases: &[(&str, &[u8], &[Value], &str)]) {
     let wrong = cases.iter().filter_map(|(name, bytes, expected, finding)| {
         let (values, told) = read("a.yaml", bytes);
         let finding: Vec<&str> = finding.split(", ").filter(|finding| !finding.is_empty()).collect();
-        let same = values.len() == expected.len()
-            && values.iter().zip(*expected).all(|(value, expected)| value.to_string() == expected.to_string());
+        let same =
+            values.len() == expected.len() && values.iter().zip(*expected).all(|(value, expected)| *value == *expected);
         (told != finding || !same)
             .then(|| format!("{name}: {told:?} instead of {finding:?}\n  {values:?}\n  {expected:?}"))
     });

@@ -27,7 +27,7 @@ fn aliases_are_charged_before_they_are_expanded() {
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].message, "more than 250000 values in one file");
     let span = findings[0].span().unwrap();
-    assert_eq!(&text[span.start as usize..span.start as usize + 1], "*");
+    assert_eq!(&text[(span.start as usize)..=(span.start as usize)], "*");
 
     let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(1 << 20), "*a,".repeat(20));
     assert_eq!(quickly(&long).1[0].message, "more than 16777216 bytes of strings in one file");
@@ -141,7 +141,7 @@ fn soup() {
         for path in ["a.yaml", "a.json"] {
             let (documents, findings) = parse_source(&Source::new(path, &*text), &ReadLimits::default());
             let inside = |start: u32, end: u32| {
-                assert!(text.get(start as usize..end as usize).is_some(), "{text:?} {start}..{end}")
+                assert!(text.get(start as usize..end as usize).is_some(), "{text:?} {start}..{end}");
             };
             for document in &documents {
                 check(&document.root, &inside, &text);

@@ -8,7 +8,7 @@ fn at(text: &str, range: Range) -> &str {
 #[test]
 fn spans_cover_what_is_written() {
     let text = "a: 'x y' # c\nb: |- # c\n  one\n\n  two\n\nc: &anchor >\n  fold\nd:   # nothing\ne: [1, {k: v}, ]\nf:\n  - a\n  -\n  - g: 1\n    \"h\": ü\n# end\n";
-    let (roots, findings) = super::read(text);
+    let (roots, findings) = read(text);
     assert_eq!(findings, []);
     let root = &roots[0];
     let cases = [
