@@ -12,6 +12,7 @@
 pub mod graph;
 mod load;
 pub mod references;
+mod salvage;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use crate::definition::shape::Facts;
 use crate::definition::{Definition, Id, Kind, Spec};
 use crate::text::{Document, Node, Range, Source, SourceMap, Span};
 
-pub use load::load;
+pub use load::{is_foreign, load};
 
 /// What a source holds at one revision.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// What paths are shown under: the folder as it was named; empty for a source of its own.
     pub shown_under: String,
+    /// Is this one file of a folder, so that what it refers to may be in another?
+    pub alone: bool,
     /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
     pub files: Vec<File>,
     /// Every file, for definitions that name one, such as a workflow's code.
@@ -53,6 +56,8 @@ pub struct Catalog {
     pub entries: Vec<Entry>,
     /// Every file of the source.
     pub files: BTreeSet<String>,
+    /// Is this one file of a source, so that what it refers to may be in another?
+    pub alone: bool,
     index: HashMap<Id, usize>,
 }
 
@@ -69,8 +74,10 @@ pub struct Entry {
     pub name_span: Range,
     /// References, templates and marked values.
     pub facts: Facts,
-    /// The typed definition; `None` where it has mistakes.
+    /// The typed definition, without the parts that have mistakes in their shape; `None` where nothing can be left out.
     pub definition: Option<Definition>,
+    /// Were parts left out? Then it tells less than its document, and is never run.
+    pub partial: bool,
 }
 
 impl Entry {

@@ -41,7 +41,7 @@ pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
 pub use pipeline::{Outcome, Output, Timing, call, prepare};
 pub use request::Prepared;
-pub use upstream::{NetworkUpstream, Upstream, UpstreamResponse};
+pub use upstream::{NetworkUpstream, Sent, Upstream, UpstreamResponse};
 
 /// Everything that calls need, compiled from one catalog for one environment.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Action {
 #[derive(Debug)]
 struct Schema {
     source: Option<Value>,
-    compiled: OnceLock<Option<JsonSchema>>,
+    compiled: OnceLock<Result<JsonSchema, String>>,
 }
 
 impl Schema {
@@ -149,10 +149,44 @@ impl Schema {
         Schema { source: source.map(|schema| schema.0.clone()), compiled: OnceLock::new() }
     }
 
-    fn get(&self, entities: &Map<String, Value>) -> Option<&JsonSchema> {
-        let compile = || JsonSchema::compile(self.source.as_ref()?, entities).ok();
-        self.compiled.get_or_init(compile).as_ref()
+    /// The schema; `None` where the definition has none.
+    ///
+    /// # Errors
+    /// Where it cannot be compiled: nothing may pass unchecked because of that.
+    fn get(&self, entities: &Map<String, Value>) -> Result<Option<&JsonSchema>, CallError> {
+        let Some(source) = &self.source else { return Ok(None) };
+        match self.compiled.get_or_init(|| JsonSchema::compile(source, entities)) {
+            Ok(schema) => Ok(Some(schema)),
+            Err(reason) => {
+                Err(CallError::new(ErrorCode::Schema, format!("a schema of this action cannot be used: {reason}")))
+            }
+        }
     }
+}
+
+/// The first integer in JSON text that 64 bits cannot hold: read as a float it would be another number.
+pub fn inexact_integer(json: &[u8]) -> Option<String> {
+    let mut rest = json;
+    while let Some(&byte) = rest.first() {
+        if byte == b'"' {
+            let mut escaped = false;
+            let end = rest.iter().skip(1).position(|&byte| {
+                let closes = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                closes
+            })?;
+            rest = rest.get(end + 2..)?;
+            continue;
+        }
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count();
+        let number = rest.get(..length).and_then(|number| std::str::from_utf8(number).ok()).unwrap_or_default();
+        let integer = number.len() > 18 && number.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+        if integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+            return Some(number.to_owned());
+        }
+        rest = rest.get(length.max(1)..)?;
+    }
+    None
 }
 
 /// One call of an action.

@@ -2,10 +2,10 @@
 
 mod answer;
 mod gateway;
+mod listener;
 mod listing;
 mod page;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use axum::routing::{any, get};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::net;
 use crate::reconcile::active::Pointer;
 
 /// Largest request body.
@@ -39,17 +38,18 @@ pub enum Mocking {
 pub struct Server {
     /// What serves.
     pub pointer: Pointer,
-    /// The guarded client.
-    pub client: net::Client,
     /// Where calls go.
     pub mocking: Mocking,
+    names: Arc<[String]>,
     calls: Arc<Semaphore>,
 }
 
 impl Server {
     /// A server of what a pointer points to.
-    pub fn new(pointer: Pointer, client: net::Client, mocking: Mocking) -> Server {
-        Server { pointer, client, mocking, calls: Arc::new(Semaphore::new(MOST_CALLS)) }
+    ///
+    /// `names` are those by which it may be asked, beside its addresses and `localhost`.
+    pub fn new(pointer: Pointer, mocking: Mocking, names: Vec<String>) -> Server {
+        Server { pointer, mocking, names: names.into(), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
     }
 
     /// Serves until `until` is done, and then until calls in flight are done, for a while.
@@ -61,10 +61,9 @@ impl Server {
         listener: TcpListener,
         until: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let address = listener.local_addr()?;
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
-        let router = self.router(address);
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let router = self.router();
+        let serving = axum::serve(listener::Patient::new(listener), router).with_graceful_shutdown(async move {
             until.await;
             let _ = ended.send(());
         });
@@ -74,7 +73,7 @@ impl Server {
         }
     }
 
-    fn router(self, address: SocketAddr) -> Router {
+    fn router(self) -> Router {
         Router::new()
             .route("/", get(page::index))
             .route("/assets/{name}", get(page::asset))
@@ -84,8 +83,9 @@ impl Server {
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(async || "ok\n"))
             .fallback(answer::not_found)
+            .method_not_allowed_fallback(answer::not_allowed)
             .layer(DefaultBodyLimit::max(MOST_BODY))
-            .layer(axum::middleware::from_fn_with_state(address, answer::same_site))
+            .layer(axum::middleware::from_fn_with_state(self.clone(), answer::same_site))
             .with_state(self)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
-use super::{Catalog, Entry, File, Snapshot};
+use super::{Catalog, Entry, File, Snapshot, salvage};
 use crate::definition::shape;
 use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
 use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Source, codes};
@@ -16,7 +16,7 @@ pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
     let limits = ReadLimits::default();
     let files: Vec<&File> = snapshot.files.iter().filter(|file| !is_foreign(&file.path)).collect();
     let read: Vec<Read> = files.par_iter().map(|file| read(file, &limits)).collect();
-    let mut catalog = Catalog { files: snapshot.names.clone(), ..Catalog::default() };
+    let mut catalog = Catalog { files: snapshot.names.clone(), alone: snapshot.alone, ..Catalog::default() };
     catalog.sources = catalog.sources.shown_under(&snapshot.shown_under);
     let mut findings = Vec::new();
     for Read { source, entries, findings: found } in read {
@@ -33,9 +33,9 @@ pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
 }
 
 /// Files that other tools keep beside definitions, and never hold any.
-fn is_foreign(path: &str) -> bool {
+pub fn is_foreign(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(name, "package.json" | "package-lock.json" | "deno.json" | "jsconfig.json")
+    matches!(name, "package.json" | "package-lock.json" | "pnpm-lock.yaml" | "deno.json" | "jsconfig.json")
         || name.starts_with("tsconfig") && name.ends_with(".json")
         || path.split('/').any(|part| part == "node_modules")
 }
@@ -88,11 +88,14 @@ fn entry(document: Document, source: &Arc<Source>, findings: &mut Vec<Finding>) 
     };
     let written = version.as_str().unwrap_or_default();
     if written != API_VERSION {
-        let (group, _) = written.split_once('/').unwrap_or((written, ""));
+        let (group, _) = written.split_once('/').unwrap_or(("", written));
+        let near = written.contains("evenkeel") || !group.is_empty() && strsim::levenshtein(group, API_GROUP) <= 3;
+        let ours = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.parse::<Kind>().is_ok());
         // Manifests of other tools, such as a `kustomization.yaml`, may lie between definitions.
-        if group != API_GROUP && version.as_str().is_some() && strsim::levenshtein(group, API_GROUP) > 3 {
+        if version.as_str().is_some() && !near && !(group.is_empty() && ours) {
             return None;
         }
+        let written = version.as_str().map_or_else(|| version.to_json().to_string(), str::to_owned);
         findings.push(
             Finding::new(&codes::API_VERSION, at(version.span), format!("unknown apiVersion `{written}`"))
                 .help(format!("this version of Evenkeel reads `{API_VERSION}`")),
@@ -107,8 +110,15 @@ fn entry(document: Document, source: &Arc<Source>, findings: &mut Vec<Finding>) 
         Some(node) => (node.as_str().unwrap_or_default().to_owned(), node.span),
         None => (String::new(), first),
     };
-    let definition = if findings.len() == before { typed(&document, kind, findings) } else { None };
-    Some(Entry { id: Id { kind, name }, source: Arc::clone(source), document, name_span, facts, definition })
+    let partial = findings.len() > before;
+    let definition = if partial {
+        // What the salvaged parts say is worth checking; that they cannot be typed is no news.
+        let salvaged = salvage::salvage(&document, kind, &findings[before..]);
+        salvaged.and_then(|salvaged| typed(&salvaged, kind, &mut Vec::new()))
+    } else {
+        typed(&document, kind, findings)
+    };
+    Some(Entry { id: Id { kind, name }, source: Arc::clone(source), document, name_span, facts, definition, partial })
 }
 
 fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Finding>) -> Option<Kind> {

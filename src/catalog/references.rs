@@ -87,6 +87,7 @@ pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str>
 fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
     match catalog.find(kind, name) {
         Some(found) => Resolution::Found(Some(found.id.clone())),
+        None if catalog.alone => Resolution::Unknown,
         None => Resolution::Missing {
             what: format!("{kind} `{name}`"),
             candidates: catalog.of_kind(kind).map(|entry| entry.id.name.clone()).collect(),

@@ -28,6 +28,15 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
             }
         }
         grpc(entry, spec, action, &base, findings);
+        pagination(entry, action, &base, findings);
+        let default = spec.auth.as_ref().and_then(|auth| auth.default.as_ref());
+        if let Some(default) = default.filter(|default| action.auth.len() > 1 && !action.auth.contains(*default)) {
+            let message = format!("the connector's default method `{default}` is none of those that this action takes");
+            findings.push(
+                Finding::new(&codes::AUTH_SETTING, entry.key_span(&format!("{base}/auth")), message)
+                    .help("add it, or leave one method only: it is used then"),
+            );
+        }
     }
     base_url(entry, spec, findings);
 }
@@ -70,16 +79,7 @@ fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, finding
 
 /// Characters that a URL cannot hold outside of templates.
 fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Finding>) {
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("{{").or_else(|| rest.find("{%")) {
-        literal += &rest[..start];
-        match rest[start..].find("}}").or_else(|| rest[start..].find("%}")) {
-            Some(end) => rest = &rest[start + end + 2..],
-            None => return,
-        }
-    }
-    literal += rest;
+    let Some(literal) = literal_part(text) else { return };
     if let Some(bad) = literal.chars().find(|character| character.is_whitespace() || "<>\"\\^`|".contains(*character)) {
         let message = format!("a URL cannot hold {bad:?}");
         findings.push(
@@ -101,6 +101,23 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
                 .help("remove it; credentials go into `auth`"),
         );
     }
+}
+
+/// A template without its expressions, statements and comments; `None` where one of them does not end.
+fn literal_part(text: &str) -> Option<String> {
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some((start, end)) = ["{{", "{%", "{#"]
+        .iter()
+        .zip(["}}", "%}", "#}"])
+        .filter_map(|(start, end)| Some((rest.find(start)?, end)))
+        .min()
+    {
+        literal += &rest[..start];
+        let close = rest[start..].find(end)?;
+        rest = &rest[start + close + 2..];
+    }
+    Some(literal + rest)
 }
 
 /// Plain `http://` is for a server on the author's own machine only.
@@ -131,7 +148,7 @@ fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Fin
     let mut used = BTreeSet::new();
     let mut unknown = false;
     for text in [&request.url, &request.path].into_iter().flatten() {
-        for read in &analyse(text, Site::Url, false).reads {
+        for read in analyse(text, Site::Url, false).reads.keys() {
             match read.strip_prefix("pathParams") {
                 Some("") => unknown = true,
                 Some(rest) => {
@@ -170,15 +187,19 @@ fn identity(
     findings: &mut Vec<Finding>,
 ) {
     for (group, params) in [("headers", headers), ("query", query)] {
+        let reserved = credential_names(entry, group);
         let site = if group == "headers" { Site::Header } else { Site::Query };
         for (name, param) in params.iter().filter(|(_, param)| param.overridable()) {
             let analysis = analyse(&param.value(), site, false);
-            let identity = analysis.reads.iter().find(|read| {
+            let identity = analysis.reads.keys().find(|read| {
                 ["user", "tenant", "tenant_id", "connection"].contains(&read.split('.').next().unwrap_or(read))
             });
             let what = match (identity, analysis.secrets.first()) {
                 (_, Some(secret)) => format!("the secret `{}`", secret.name),
                 (Some(read), None) => format!("`{read}`"),
+                (None, None) if reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) => {
+                    format!("the credential in `{name}`")
+                }
                 (None, None) => continue,
             };
             let pointer = format!("{base}/{group}/{}/overridable", name.replace('~', "~0").replace('/', "~1"));
@@ -189,6 +210,51 @@ fn identity(
             );
         }
     }
+}
+
+/// Inputs that paging sets and a closed schema refuses.
+fn pagination(entry: &Entry, action: &Action, base: &str, findings: &mut Vec<Finding>) {
+    let Some(pages) = &action.pagination else { return };
+    let counted = [("offset", &pages.offset), ("page", &pages.page)];
+    let counted = counted.into_iter().filter_map(|(field, pages)| Some((field, pages.as_ref()?)));
+    let mut inputs: Vec<(String, &str)> = Vec::new();
+    for (field, pages) in counted {
+        inputs.push((format!("{field}/input"), &pages.input));
+        inputs.extend(pages.limit_input.iter().map(|input| (format!("{field}/limitInput"), input.as_str())));
+    }
+    inputs.extend(pages.cursor.iter().map(|cursor| ("cursor/input".to_owned(), cursor.input.as_str())));
+    let Some(schema) = action.input.as_ref().map(|schema| &schema.0) else { return };
+    let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false) else {
+        return;
+    };
+    for (field, input) in inputs.into_iter().filter(|(_, input)| !properties.contains_key(*input)) {
+        let help = match nearest(input, properties.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `{input}` to the input schema"),
+        };
+        let span = entry.value_span(&format!("{base}/pagination/{field}"));
+        let message = format!("the input schema has no `{input}`");
+        findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(help));
+    }
+}
+
+/// Names of headers or query parameters that carry credentials here.
+fn credential_names(entry: &Entry, group: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    if group == "headers" {
+        names.extend(["Authorization", "Cookie"].map(str::to_owned));
+    }
+    let wanted = if group == "headers" { "Header" } else { "Query" };
+    for method in entry.node("/spec/auth/methods").map_or(&[][..], crate::text::Node::entries) {
+        if let Some(key) = method.value.get("apiKey")
+            && key.get("in").and_then(crate::text::Node::as_str).unwrap_or("Header") == wanted
+        {
+            names.extend(key.get("name").and_then(|name| name.as_str()).map(str::to_owned));
+        }
+        let custom = method.value.pointer(&format!("/custom/{group}")).map_or(&[][..], crate::text::Node::entries);
+        names.extend(custom.iter().map(|entry| entry.key.name.to_string()));
+    }
+    names
 }
 
 fn grpc(entry: &Entry, spec: &ConnectorSpec, action: &Action, base: &str, findings: &mut Vec<Finding>) {
@@ -208,7 +274,7 @@ fn grpc(entry: &Entry, spec: &ConnectorSpec, action: &Action, base: &str, findin
                 false => format!("the query has {wanted} placeholders, and there are {} params", sql.params.len()),
             };
             findings.push(
-                Finding::new(&codes::AUTH_SETTING, entry.value_span(&format!("{base}/sql/query")), message)
+                Finding::new(&codes::SQL_PARAMS, entry.value_span(&format!("{base}/sql/query")), message)
                     .help("give each of `$1`, `$2` … one of `params`, in order"),
             );
         }
@@ -218,6 +284,8 @@ fn grpc(entry: &Entry, spec: &ConnectorSpec, action: &Action, base: &str, findin
 /// Numbers of the placeholders `$1`, `$2` … outside of quotes.
 fn placeholders(query: &str) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
+    let lines = query.lines().map(|line| line.split("--").next().unwrap_or(line));
+    let query = lines.collect::<Vec<_>>().join("\n");
     // Every second part between quotes is outside of them.
     for part in query.split('\'').step_by(2) {
         let digits =
@@ -301,7 +369,7 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
 fn credentials(entry: &Entry, custom: &crate::definition::auth::CustomAuth, base: &str, findings: &mut Vec<Finding>) {
     for (group, params) in [("headers", &custom.headers), ("query", &custom.query)] {
         for (name, template) in params {
-            for read in &analyse(template, Site::Auth, false).reads {
+            for read in analyse(template, Site::Auth, false).reads.keys() {
                 let Some(field) = read.strip_prefix("credentials.").and_then(|rest| rest.split('.').next()) else {
                     continue;
                 };

@@ -3,10 +3,12 @@
 //! Walks the document itself, so that every mistake has its place; a validator's meta-schema would only say where in the
 //! schema. Keywords and their forms: JSON Schema 2020-12, core and validation.
 
+use std::collections::HashSet;
+
 use regex::RegexBuilder;
 
 use crate::catalog::Entry;
-use crate::definition::json_schema::PATTERN_BYTES;
+use crate::definition::json_schema::{self, PATTERN_BYTES};
 use crate::definition::shape::{Format, listed, nearest};
 use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
 
@@ -96,8 +98,19 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         match marked.format {
-            Format::JsonSchema => Walk { entry, root: node, findings }.schema(node, 0),
-            Format::Regex => Walk { entry, root: node, findings }.pattern(node),
+            Format::JsonSchema => {
+                let mut walk = Walk { entry, root: node, anchors: None, refers: false, findings };
+                walk.schema(node, 0);
+                if walk.refers
+                    && let Some(problem) = json_schema::growth(&node.to_json())
+                {
+                    let message = format!("this schema cannot be used: {problem}");
+                    let span = entry.key_span(&marked.pointer);
+                    let help = "let references reach each part of a value by one way only";
+                    findings.push(Finding::new(&codes::SCHEMA, span, message).help(help));
+                }
+            }
+            Format::Regex => Walk { entry, root: node, anchors: None, refers: false, findings }.pattern(node),
             _ => {}
         }
     }
@@ -106,10 +119,14 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
 struct Walk<'a> {
     entry: &'a Entry,
     root: &'a Node,
+    /// Names that references may use, collected when the first one does.
+    anchors: Option<HashSet<&'a str>>,
+    /// Does it refer to anything?
+    refers: bool,
     findings: &'a mut Vec<Finding>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn report(&mut self, code: &'static Code, range: Range, message: String, help: impl Into<String>) {
         self.findings.push(Finding::new(code, self.entry.span(range), message).help(help));
     }
@@ -126,8 +143,46 @@ impl Walk<'_> {
                 for entry in entries {
                     self.keyword(&entry.key.name, entry.key.span, &entry.value, depth);
                 }
+                self.together(node);
             }
             _ => self.wrong(node, "a schema", "a map, `true` or `false`", "write `{ type: string }`"),
+        }
+    }
+
+    /// Keywords that only make sense together with others.
+    fn together(&mut self, node: &Node) {
+        let number = |keyword: &str| match node.get(keyword).map(|value| &value.kind) {
+            Some(Value::Number(number)) => number.as_f64(),
+            _ => None,
+        };
+        let pairs = [
+            ("minimum", "maximum"),
+            ("minLength", "maxLength"),
+            ("minItems", "maxItems"),
+            ("minProperties", "maxProperties"),
+        ];
+        for (low, high) in pairs {
+            if let (Some(least), Some(most)) = (number(low), number(high))
+                && least > most
+                && let Some(place) = node.get(high)
+            {
+                let message = format!("no value is at least {least} and at most {most}");
+                self.report(&codes::SCHEMA, place.span, message, format!("swap `{low}` and `{high}`"));
+            }
+        }
+        let closed = node.get("additionalProperties").is_some_and(|value| matches!(value.kind, Value::Bool(false)));
+        let (Some(properties), Some(required)) = (node.get("properties"), node.get("required")) else { return };
+        if closed && node.get("patternProperties").is_none() {
+            let known: Vec<&str> = properties.entries().iter().map(|entry| &*entry.key.name).collect();
+            for item in required.items() {
+                let Some(name) = item.as_str().filter(|name| !known.contains(name)) else { continue };
+                let help = match nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add `{name}` to `properties`"),
+                };
+                let message = format!("`{name}` is required, and no other properties are allowed");
+                self.report(&codes::SCHEMA, item.span, message, help);
+            }
         }
     }
 
@@ -144,6 +199,36 @@ impl Walk<'_> {
             return;
         };
         match form {
+            Form::Text if name == "$id" && depth > 0 => {
+                let message = "an inner `$id` changes what every reference below it means".to_owned();
+                self.report(
+                    &codes::SCHEMA_REF,
+                    key,
+                    message,
+                    "remove it, and refer to inner schemas by `#/$defs/name`",
+                );
+            }
+            Form::Text if name == "format" && value.as_str().is_some_and(|format| !FORMATS.contains(&format)) => {
+                let format = value.as_str().unwrap_or_default();
+                let help = match nearest(format, FORMATS.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "unknown formats check nothing; use `pattern`".into(),
+                };
+                let message = format!("JSON Schema has no format `{format}`");
+                self.report(&codes::SCHEMA_UNKNOWN_KEYWORD, value.span, message, help);
+            }
+            Form::Number if name == "multipleOf" && is_not_positive(value) => {
+                self.report(
+                    &codes::SCHEMA,
+                    value.span,
+                    "`multipleOf` takes a number above 0".into(),
+                    "write such as `0.01`",
+                );
+            }
+            Form::List if name == "enum" && repeated(value).is_some() => {
+                let span = repeated(value).map_or(value.span, |item| item.span);
+                self.report(&codes::SCHEMA, span, "a value is listed twice".into(), "remove one");
+            }
             Form::Any => {}
             Form::Schema => self.schema(value, depth + 1),
             Form::Schemas => match &value.kind {
@@ -192,6 +277,12 @@ impl Walk<'_> {
 
     fn types(&mut self, value: &Node) {
         let words = if let Value::List(items) = &value.kind { items.as_slice() } else { std::slice::from_ref(value) };
+        if words.is_empty() {
+            self.report(&codes::SCHEMA, value.span, "`type` lists no type".into(), "name one, or remove `type`");
+        }
+        if let Some(item) = repeated(value) {
+            self.report(&codes::SCHEMA, item.span, "a type is listed twice".into(), "remove one");
+        }
         for word in words {
             match word.as_str() {
                 Some(text) if TYPES.contains(&text) => {}
@@ -222,10 +313,11 @@ impl Walk<'_> {
             };
             return self.wrong(value, name, "a list of names", help);
         }
-        for (at, item) in names.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for item in names {
             match item.as_str() {
                 None => self.wrong(item, name, "names", "put it in quotes"),
-                Some(text) if names[..at].iter().any(|other| other.as_str() == Some(text)) => {
+                Some(text) if !seen.insert(text) => {
                     self.report(&codes::SCHEMA, item.span, format!("`{text}` is listed twice"), "remove one");
                 }
                 Some(_) => {}
@@ -282,17 +374,24 @@ impl Walk<'_> {
             let help = "write the schema here, under `$defs`, and refer to it as `#/$defs/name`";
             return self.report(&codes::SCHEMA_REF, value.span, message, help);
         };
+        self.refers = true;
         let entity = fragment.strip_prefix("/entities/");
         let found = match entity {
             Some(rest) => {
-                let name = rest.split('/').next().unwrap_or(rest);
-                self.entry.node("/spec/entities").is_some_and(|entities| entities.get(name).is_some())
+                let parts: Vec<&str> = rest.split('/').collect();
+                let entity = self.entry.node("/spec/entities").and_then(|entities| entities.get(parts[0]));
+                match parts.as_slice() {
+                    [_] => entity.is_some(),
+                    [_, "properties", field] => entity.and_then(|entity| entity.get("fields")?.get(field)).is_some(),
+                    _ => false,
+                }
             }
             None if fragment.is_empty() || fragment.starts_with('/') => {
                 let decoded = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
-                self.root.pointer(&decoded).is_some()
+                let target = self.root.pointer(&decoded);
+                target.is_some_and(|target| matches!(target.kind, Value::Map(_) | Value::Bool(_)))
             }
-            None => anchors(self.root).contains(&fragment),
+            None => self.anchors.get_or_insert_with(|| anchors(self.root)).contains(fragment),
         };
         if !found {
             let candidates: Vec<String> = match entity {
@@ -312,8 +411,51 @@ impl Walk<'_> {
     }
 }
 
-fn anchors(root: &Node) -> Vec<&str> {
-    let mut found = Vec::new();
+/// Formats of JSON Schema 2020-12, validation, 7.3, and those of OpenAPI that say how a number or text is kept.
+const FORMATS: [&str; 27] = [
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "email",
+    "idn-email",
+    "hostname",
+    "idn-hostname",
+    "ipv4",
+    "ipv6",
+    "uri",
+    "uri-reference",
+    "iri",
+    "iri-reference",
+    "uuid",
+    "uri-template",
+    "json-pointer",
+    "relative-json-pointer",
+    "regex",
+    "int32",
+    "int64",
+    "float",
+    "double",
+    "byte",
+    "binary",
+    "password",
+    "decimal",
+];
+
+fn is_not_positive(value: &Node) -> bool {
+    matches!(&value.kind, Value::Number(number) if number.as_f64().is_some_and(|number| number <= 0.0))
+}
+
+/// The second of two equal items.
+fn repeated(list: &Node) -> Option<&Node> {
+    let items = list.items();
+    // Long lists are not compared item by item: a hundred thousand words would take minutes.
+    let mut seen = HashSet::new();
+    items.iter().find(|item| !seen.insert(item.to_json().to_string()))
+}
+
+fn anchors(root: &Node) -> HashSet<&str> {
+    let mut found = HashSet::new();
     let mut stack = vec![root];
     while let Some(node) = stack.pop() {
         let named = ["$anchor", "$dynamicAnchor"].iter().filter_map(|keyword| node.get(keyword)?.as_str());

@@ -14,6 +14,8 @@ pub(super) struct Settings {
     /// By name: the environments that provide it.
     secrets: BTreeMap<String, BTreeSet<String>>,
     variables: BTreeMap<String, BTreeSet<String>>,
+    /// Is one file of several looked at, which says nothing about what others provide?
+    alone: bool,
     /// Variables that a tenant or connection sets: there at least for some calls.
     others: BTreeSet<String>,
 }
@@ -24,6 +26,7 @@ impl Settings {
             environments: catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.clone()).collect(),
             secrets: BTreeMap::new(),
             variables: BTreeMap::new(),
+            alone: catalog.alone && catalog.of_kind(Kind::Environment).next().is_none(),
             others: BTreeSet::new(),
         };
         for entry in catalog.of_kind(Kind::Environment) {
@@ -42,6 +45,9 @@ impl Settings {
 
     /// Reports a secret that is used and not provided everywhere.
     pub(super) fn secret(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        if self.alone {
+            return;
+        }
         let help = |near: Option<&str>| match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add `{name}` to `secrets` of an Environment, with where it comes from"),
@@ -61,7 +67,7 @@ impl Settings {
     /// Reports a variable that is used without a default and not set everywhere.
     pub(super) fn variable(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
         match self.variables.get(name) {
-            _ if self.others.contains(name) => {}
+            _ if self.alone || self.others.contains(name) => {}
             Some(environments) => self.everywhere("variable", name, environments, span, findings),
             None => {
                 let help = match nearest(name, self.variables.keys().chain(&self.others).map(String::as_str)) {
@@ -95,6 +101,13 @@ pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Findi
         if !own {
             settings.secret(&reference.name, entry.span(reference.span), findings);
         }
+    }
+    if entry.id.kind == Kind::Environment
+        && entry.node("/spec/overlays").is_some_and(|overlays| !overlays.items().is_empty())
+    {
+        let message = "this version does not apply overlays: their patches are neither checked nor run";
+        let span = entry.key_span("/spec/overlays");
+        findings.push(Finding::new(&codes::OVERLAYS, span, message).help("write what differs into `variables`"));
     }
     if let (Kind::Environment, Some(secrets), Some(variables)) =
         (entry.id.kind, entry.node("/spec/secrets"), entry.node("/spec/variables"))
@@ -145,6 +158,9 @@ pub(super) fn check_catalog(catalog: &Catalog, findings: &mut Vec<Finding>) {
 
 /// Secrets that nothing reads: most often a name that was changed in one place only.
 pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
+    if catalog.alone {
+        return;
+    }
     let mut used: BTreeSet<String> = BTreeSet::new();
     for entry in &catalog.entries {
         let references = entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret);

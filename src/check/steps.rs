@@ -66,12 +66,11 @@ fn reads(
         }
         let Some(node) = entry.node(&template.pointer) else { continue };
         let text = node.as_str().unwrap_or_default();
-        for read in &analyse(text, Site::Step, false).reads {
+        for (read, range) in &analyse(text, Site::Step, false).reads {
             if let root @ ("item" | "index") = read.split('.').next().unwrap_or(read)
                 && !in_loop
             {
-                let at = text.find(root).unwrap_or(0);
-                let span = entry.span(node.locate(entry.text(), at..at + root.len()));
+                let span = entry.span(node.locate(entry.text(), range.clone()));
                 let message = format!("`{root}` is only there inside a loop");
                 findings.push(
                     Finding::new(&codes::TEMPLATE_NOT_HERE, span, message).help("move the step into `loop.steps`"),
@@ -81,8 +80,7 @@ fn reads(
             if done.contains(name) {
                 continue;
             }
-            let at = text.find(name).unwrap_or(0);
-            let span = entry.span(node.locate(entry.text(), at..at + name.len().min(text.len() - at)));
+            let span = entry.span(node.locate(entry.text(), range.clone()));
             let finding = if later.contains(&name) {
                 let message = format!("step `{name}` has not run yet");
                 Finding::new(&codes::STEP_ORDER, span, message).help("move it before this one")

@@ -104,7 +104,7 @@ fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findin
 
 /// Fields that a template reads and nothing declares: of the input, and of a form.
 fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis, findings: &mut Vec<Finding>) {
-    for path in &analysis.reads {
+    for (path, read) in &analysis.reads {
         let mut parts = path.split('.');
         let missing = match parts.next() {
             Some("input") => owner(entry, template).and_then(|owner| {
@@ -124,7 +124,9 @@ fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis
             None => format!("it has {}; correct the name, or declare it", listed(&declared)),
         };
         let text = node.as_str().unwrap_or_default();
-        let range = text.find(field).map_or(0..text.len(), |at| at..at + field.len());
+        // The field is within what is read: its last part, or an inner one.
+        let within = text.get(read.clone()).and_then(|read| read.rfind(field));
+        let range = within.map_or(read.clone(), |at| read.start + at..read.start + at + field.len());
         let message = format!("{who} no `{field}`");
         // A schema that refuses other fields makes sure that this one is never there.
         let severity = if closed { Severity::Error } else { Severity::Warning };

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, Entry};
 use crate::definition::action::Action;
-use crate::definition::action_test::ActionTest;
+use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
+use crate::definition::shape::{listed, nearest};
 use crate::definition::{Kind, Spec};
 use crate::text::{Code, Finding, codes};
 
@@ -23,8 +24,10 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
         Some(Spec::Workflow(spec)) => {
             let names = spec.tests.iter().map(|test| test.name.as_str());
             duplicates(entry, "/spec/tests", names, findings);
-            let input = compiled(spec.input.as_ref(), &Map::new(), !spec.tests.is_empty());
-            let output = compiled(spec.output.as_ref(), &Map::new(), !spec.tests.is_empty());
+            let input = spec.input.as_ref().filter(|_| !spec.tests.is_empty());
+            let input = compiled(entry, input, &Map::new(), "/spec/input", findings);
+            let output = spec.output.as_ref().filter(|_| !spec.tests.is_empty());
+            let output = compiled(entry, output, &Map::new(), "/spec/output", findings);
             for (at, test) in spec.tests.iter().enumerate() {
                 let pointer = format!("/spec/tests/{at}");
                 for action in test.actions.keys() {
@@ -54,9 +57,12 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
     }
     duplicates(entry, &format!("{base}/tests"), action.tests.iter().map(|test| test.name.as_str()), findings);
     // Compiled only where a test needs them: that a schema is valid was checked by its keywords.
-    let input = compiled(action.input.as_ref(), entities, !action.tests.is_empty());
-    let output =
-        compiled(action.output.as_ref(), entities, action.tests.iter().any(|test| test.expect_output.is_some()));
+    let tested = !action.tests.is_empty();
+    let shown = action.tests.iter().any(|test| test.expect_output.is_some());
+    let input = action.input.as_ref().filter(|_| tested);
+    let input = compiled(entry, input, entities, &format!("{base}/input"), findings);
+    let output = action.output.as_ref().filter(|_| shown);
+    let output = compiled(entry, output, entities, &format!("{base}/output"), findings);
     for (at, test) in action.tests.iter().enumerate() {
         let pointer = format!("{base}/tests/{at}");
         if !expects_refusal(test) {
@@ -66,6 +72,7 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
         if let Some(value) = &test.expect_output {
             fits(entry, output.as_ref(), value, &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
         }
+        expectations(entry, test, &pointer, findings);
         let path_params = action.http.as_ref().map(|http| &http.path_params);
         let empty = BTreeMap::new();
         for given in test.path_params.keys() {
@@ -95,9 +102,58 @@ fn expects_refusal(test: &ActionTest) -> bool {
     test.expect_error.as_ref().is_some_and(|error| error.code == "INVALID_INPUT")
 }
 
-fn compiled(schema: Option<&SchemaValue>, entities: &Map<String, Value>, needed: bool) -> Option<JsonSchema> {
-    // A schema that does not compile is reported by its keywords.
-    schema.filter(|_| needed).and_then(|schema| JsonSchema::compile(&schema.0, entities).ok())
+fn compiled(
+    entry: &Entry,
+    schema: Option<&SchemaValue>,
+    entities: &Map<String, Value>,
+    pointer: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<JsonSchema> {
+    match JsonSchema::compile(&schema?.0, entities) {
+        Ok(schema) => Some(schema),
+        Err(reason) => {
+            let known = [&codes::SCHEMA, &codes::SCHEMA_REF, &codes::SCHEMA_PATTERN];
+            if !findings.iter().any(|finding| known.contains(&finding.code)) {
+                findings.push(
+                    Finding::new(
+                        &codes::SCHEMA,
+                        entry.key_span(pointer),
+                        format!("this schema cannot be used: {reason}"),
+                    )
+                    .help("see the JSON Schema specification, draft 2020-12"),
+                );
+            }
+            None
+        }
+    }
+}
+
+/// What a test expects that can never be.
+fn expectations(entry: &Entry, test: &ActionTest, pointer: &str, findings: &mut Vec<Finding>) {
+    if let Some(error) = &test.expect_error
+        && !ERROR_CODES.contains(&error.code.as_str())
+    {
+        let help = match nearest(&error.code, ERROR_CODES.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("codes are {}", listed(&ERROR_CODES)),
+        };
+        let span = entry.value_span(&format!("{pointer}/expectError/code"));
+        let message = format!("no call fails with the code `{}`", error.code);
+        findings.push(Finding::new(&codes::NOT_ALLOWED, span, message).help(help));
+    }
+    let urls = test.expect_request.iter().map(|request| (format!("{pointer}/expectRequest/url"), request));
+    let more = test.expect_requests.iter().enumerate();
+    let urls = urls.chain(more.map(|(at, request)| (format!("{pointer}/expectRequests/{at}/url"), request)));
+    for (pointer, request) in urls {
+        if let Some(url) = &request.url
+            && !url.starts_with("https://")
+            && !url.starts_with("http://")
+        {
+            let message = format!("`{url}` is not a whole URL");
+            let help = "write all of it, with `https://` and the host";
+            findings.push(Finding::new(&codes::BAD_URL, entry.value_span(&pointer), message).help(help));
+        }
+    }
 }
 
 fn fits(

@@ -115,6 +115,12 @@ fn input(text: &str) -> anyhow::Result<Value> {
         }
         None => text,
     };
+    if text.len() as u64 >= MOST {
+        bail!("the input is larger than {} MiB", MOST >> 20);
+    }
+    if let Some(number) = connector::inexact_integer(text.as_bytes()) {
+        bail!("the integer {number} cannot be carried exactly; write it as a string");
+    }
     serde_json::from_str(text).context("the input is not JSON")
 }
 

@@ -11,10 +11,9 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::output;
-use crate::net;
-use crate::reconcile::active::{Active, Pointer};
+use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::Examined;
-use crate::reconcile::follow::{self, Event};
+use crate::reconcile::follow::{self, Event, Source};
 use crate::server::{Mocking, Server};
 
 /// Run definitions on this machine, and follow every edit.
@@ -39,6 +38,9 @@ pub(super) struct Dev {
     /// Allow applications on this machine, such as `http://localhost:3000`.
     #[arg(long)]
     allow_loopback: bool,
+    /// A name by which this server may be asked, beside its addresses. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// The Environment; the first one where left out.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
@@ -46,23 +48,24 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (examined, runtime, generation) = follow::load(&self.path, self.environment.as_deref())
-            .with_context(|| format!("cannot read {}", self.path.display()))?;
-        let Some(runtime) = runtime else {
+        let source = Source {
+            path: self.path.clone(),
+            environment: self.environment.clone(),
+            allow_loopback: self.allow_loopback,
+        };
+        let loaded = source.load();
+        let (examined, active, generation) = loaded.with_context(|| format!("cannot run {}", self.path.display()))?;
+        let Some(active) = active else {
             output::findings(&examined);
             bail!("nothing can be served: there is no earlier version to fall back to");
         };
-        let policy = crate::reconcile::policy(&runtime.egress, self.allow_loopback)?;
-        let client = net::Client::new(policy).context("the network cannot be used")?;
-        let pointer = Pointer::new(Active { runtime, examined: Arc::clone(&examined), current: true });
-        let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
-        let server = Server::new(pointer.clone(), client, mocking);
-        super::executor()?.block_on(self.serve(server, pointer, examined, generation))
+        let pointer = Pointer::new(active);
+        super::executor()?.block_on(self.serve(source, pointer, examined, generation))
     }
 
     async fn serve(
         self,
-        server: Server,
+        source: Source,
         pointer: Pointer,
         examined: Arc<Examined>,
         generation: String,
@@ -73,20 +76,19 @@ impl Dev {
         })?;
         let address = listener.local_addr()?;
         self.greet(&pointer, &examined, address);
+        let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
+        let server = Server::new(pointer.clone(), mocking, self.allow_host);
         let ended = Arc::new(AtomicBool::new(false));
-        let follower = {
-            let (path, environment, ended) = (self.path.clone(), self.environment.clone(), Arc::clone(&ended));
-            let run = move || {
-                follow::follow(path, environment, &pointer, generation, |event| {
-                    tell(&event);
-                    !ended.load(Ordering::Relaxed)
-                });
-            };
-            std::thread::Builder::new().name("follow".into()).spawn(run).context("a thread cannot be started")?
+        let follower = Arc::clone(&ended);
+        let run = move || {
+            follow::follow(&source, &pointer, generation, |event| {
+                tell(&event);
+                !follower.load(Ordering::Relaxed)
+            });
         };
+        std::thread::Builder::new().name("follow".into()).spawn(run).context("a thread cannot be started")?;
         let served = server.serve(listener, interrupted()).await;
         ended.store(true, Ordering::Relaxed);
-        drop(follower);
         served.context("the server broke off")?;
         Ok(ExitCode::SUCCESS)
     }

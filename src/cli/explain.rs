@@ -28,8 +28,8 @@ impl Explain {
         };
         let Some(code) = codes::find(&wanted) else {
             let near = nearest(&wanted, codes::ALL.iter().map(|code| code.id));
-            let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            anyhow::bail!("there is no code {wanted}{near} `evenkeel explain` lists all");
+            let near = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
+            anyhow::bail!("there is no code {wanted}.{near} `evenkeel explain` lists all");
         };
         output::data(&format!("{} ({}): {}\n\n{}\n", code.id, severity(code.severity), code.title, code.explanation));
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `evenkeel fmt`: one way to write definitions.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::output;
+use crate::catalog::is_foreign;
 use crate::source::directory;
 use crate::text::format;
 
@@ -33,7 +35,9 @@ impl Fmt {
             if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
         let mut code = ExitCode::SUCCESS;
         let mut changed = 0;
-        for file in &snapshot.files {
+        for file in
+            snapshot.files.iter().filter(|file| !is_foreign(&file.path) && format::is_ours(&file.path, &file.bytes))
+        {
             match format::format(&file.path, &file.bytes) {
                 Ok(text) if text.as_bytes() == file.bytes => {}
                 Ok(_) if self.check => {
@@ -54,7 +58,7 @@ impl Fmt {
             }
         }
         let verb = if self.check { "would change" } else { "changed" };
-        output::note(&format!("{changed} of {} files {verb}", snapshot.files.len()));
+        output::note(&format!("{} {verb}", output::count(changed, "file")));
         Ok(code)
     }
 }
@@ -63,7 +67,9 @@ impl Fmt {
 fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));
-    std::fs::write(&beside, text)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    drop(file);
     let permissions = std::fs::metadata(path)?.permissions();
     let moved = std::fs::set_permissions(&beside, permissions).and_then(|()| std::fs::rename(&beside, path));
     if moved.is_err() {

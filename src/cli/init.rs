@@ -30,7 +30,7 @@ impl Init {
         let taken: Vec<&str> =
             FILES.iter().map(|(name, _)| *name).filter(|name| self.path.join(name).exists()).collect();
         if !taken.is_empty() {
-            bail!("{} is there already; nothing was written", taken.join(", "));
+            bail!("already there: {}; nothing was written", taken.join(", "));
         }
         for (name, text) in FILES {
             write_new(&self.path.join(name), text)?;

@@ -73,6 +73,9 @@ impl Test {
                 "{waiting} tests of workflows are checked and not run: this version does not run workflows"
             ));
         }
+        if let Some(filter) = self.filter.filter(|_| results.is_empty()) {
+            anyhow::bail!("no test's `connector/action/test` holds `{filter}`");
+        }
         if results.is_empty() {
             output::note("no tests; add `tests:` to an action");
         }

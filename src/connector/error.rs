@@ -23,6 +23,9 @@ macro_rules! error_codes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ErrorCode { $($(#[doc = $doc])+ $variant),* }
 
+        #[cfg(test)]
+        const ALL_CODES: &[&str] = &[$($code),*];
+
         impl ErrorCode {
             /// As callers see it.
             pub fn as_str(self) -> &'static str {
@@ -87,6 +90,8 @@ error_codes! {
     NoMock "NO_MOCK" 502 "Downstream (mock)"
     /// The application did not answer in time.
     Timeout "TIMEOUT" 504 "Downstream (network/external service)"
+    /// The action's schema cannot be used.
+    Schema "SCHEMA_ERROR" 422 "Configuration (schema)"
     /// Evenkeel could not work on it right now.
     Unavailable "UNAVAILABLE" 503 "Evenkeel"
 }
@@ -101,6 +106,18 @@ impl CallError {
     #[must_use]
     pub fn params(mut self, params: Vec<String>) -> CallError {
         self.params = params;
+        self
+    }
+
+    /// What a caller could not have done better: a failure of an action that another one calls is the definitions' own.
+    #[must_use]
+    pub fn of_definition(mut self) -> CallError {
+        let blames_caller = self.code.status() < 422;
+        if blames_caller {
+            self.detail = format!("{}: {}", self.code.as_str(), self.detail);
+            self.code = ErrorCode::Template;
+            self.params.clear();
+        }
         self
     }
 
@@ -125,5 +142,16 @@ impl CallError {
             errors["upstream"] = json!({"status": status, "body": self.upstream});
         }
         json!({"success": false, "errors": errors, "request_id": request_id})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL_CODES;
+    use crate::definition::action_test::ERROR_CODES;
+
+    #[test]
+    fn tests_may_expect_every_code() {
+        assert_eq!(ALL_CODES, ERROR_CODES);
     }
 }

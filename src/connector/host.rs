@@ -104,6 +104,10 @@ impl template::Host for CallHost {
         self.secrets.get(name)
     }
 
+    fn masked(&self) -> bool {
+        self.secrets.masked()
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.iter().find_map(|layer| layer.get(name)).cloned()
     }

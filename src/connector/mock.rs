@@ -1,7 +1,7 @@
 //! The definitions' own tests as the application at the other end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -15,31 +15,38 @@ use crate::definition::action_test::{ActionTest, ExpectedRequest, MockResponse};
 ///
 /// Of the tests, the one whose request is the same answers; else the first one whose answer is a success.
 /// The answer names it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MockUpstream {
     runtime: Arc<Runtime>,
+    /// The test that answers this call, by connector and action, and how many of its answers were given.
+    playing: Mutex<BTreeMap<(String, String), (usize, usize)>>,
 }
 
 impl MockUpstream {
-    /// Answers for the actions of a runtime.
+    /// Answers for one call of the actions of a runtime.
     pub fn new(runtime: Arc<Runtime>) -> MockUpstream {
-        MockUpstream { runtime }
+        MockUpstream { runtime, playing: Mutex::default() }
     }
 
     fn answer(&self, connector: &str, action: &str, request: &Prepared) -> Option<UpstreamResponse> {
         let tests = &self.runtime.connectors.get(connector)?.actions.get(action)?.spec.tests;
-        let same = tests.iter().find_map(|test| {
-            let at = self.position(connector, action, test, request)?;
-            Some((test, answers(test).get(at)?.clone()))
-        });
-        let (test, response) = same.or_else(|| {
-            let good = |test: &&ActionTest| {
-                test.expect_error.is_none() && answers(test).iter().all(|answer| answer.status < 400)
-            };
-            let test = tests.iter().find(good)?;
-            Some((test, answers(test).first()?.clone()))
-        })?;
-        let mut answer = response_of(&response);
+        let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (connector.to_owned(), action.to_owned());
+        // The first request of a call chooses the test; the ones after it get that test's next answers.
+        let (test, at) = match playing.get(&key) {
+            Some(&(test, given)) => (test, given),
+            None => {
+                let same = |test: &ActionTest| self.position(connector, action, test, request) == Some(0);
+                let good = |test: &ActionTest| {
+                    test.expect_error.is_none() && answers(test).last().is_some_and(|last| last.status < 400)
+                };
+                (tests.iter().position(same).or_else(|| tests.iter().position(good))?, 0)
+            }
+        };
+        playing.insert(key, (test, at + 1));
+        let test = &tests[test];
+        let answers = answers(test);
+        let mut answer = response_of(answers.get(at).or(answers.last())?);
         answer.mock = Some(test.name.clone());
         Some(answer)
     }
@@ -60,6 +67,10 @@ impl MockUpstream {
 }
 
 impl Upstream for MockUpstream {
+    fn takes_time(&self) -> bool {
+        false
+    }
+
     fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a> {
         Box::pin(async move {
             self.answer(connector, action, request).ok_or_else(|| {

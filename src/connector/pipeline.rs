@@ -101,8 +101,10 @@ pub async fn call(
     let result = match find(runtime, connector, action) {
         Ok((connector, action)) => {
             place.clone_from(&action.place);
-            let run = Run { runtime, upstream, secrets };
-            run.action(connector, action, &call, &mut timing, 0).await
+            let mut run = Run::new(runtime, upstream, secrets, action.timeout);
+            let result = run.action(connector, action, &call, 0).await;
+            timing = run.timing;
+            result
         }
         Err(error) => Err(error),
     };

@@ -213,38 +213,17 @@ impl Request {
     }
 
     fn url(&self, context: &Context, limits: &Limits) -> Result<Url, CallError> {
-        let wrong = |detail: &str| CallError::new(ErrorCode::Template, format!("url: {detail}"));
         let path = self.path.render_text(context, limits).map_err(|error| failed("url", &error))?;
         let text = match &self.base {
             Some(base) => {
                 let base = base.render_text(context, limits).map_err(|error| failed("baseUrl", &error))?;
+                // The host is decided before any part of the path is there to decide it.
+                parse(&base)?;
                 format!("{}{path}", base.strip_suffix('/').unwrap_or(&base))
             }
             None => path,
         };
-        let Some((_, rest)) = text.split_once("://") else {
-            return Err(wrong("it does not start with `https://`; is a variable empty?"));
-        };
-        let path = rest.split(['?', '#']).next().unwrap_or(rest);
-        // The URL parser would resolve dot segments, which end at another resource than the one that was checked.
-        let dots = |segment: &str| {
-            let segment = segment.replace("%2e", ".").replace("%2E", ".");
-            segment == "." || segment == ".."
-        };
-        if path.split(['/', '\\']).skip(1).any(dots) {
-            return Err(wrong("a segment of the path is `.` or `..`"));
-        }
-        let url = Url::parse(&text).map_err(|error| wrong(&error.to_string()))?;
-        if !["https", "http"].contains(&url.scheme()) {
-            return Err(wrong("it does not start with `https://`"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("it holds a user name or password"));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(wrong("it has no host; is a variable empty?"));
-        }
-        Ok(url)
+        parse(&text)
     }
 
     fn body(&self, context: &Context, limits: &Limits) -> Result<(Bytes, Option<&'static str>), CallError> {
@@ -295,6 +274,13 @@ impl Prepared {
 
     /// Adds a query parameter that holds a credential.
     pub(super) fn credential_query(&mut self, name: &str, value: &str) {
+        // Of two parameters of one name some applications take the first, which might be the caller's.
+        let others: Vec<(String, String)> =
+            self.url.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
+        if others.len() != self.url.query_pairs().count() {
+            self.url.set_query(None);
+            append_query(&mut self.url, others.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
         append_query(&mut self.url, std::iter::once((name, value)));
     }
 
@@ -322,6 +308,44 @@ impl Prepared {
         request.body = self.body.clone();
         Ok(request)
     }
+}
+
+/// A URL whose parts are those that were written: parsers forgive much, such as an empty host (the next segment becomes
+/// the host), `\\` for `/`, tabs, and `..`, and each of that would send credentials elsewhere.
+fn parse(text: &str) -> Result<Url, CallError> {
+    let wrong = |detail: &str| CallError::new(ErrorCode::Template, format!("url: {detail}"));
+    let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !scheme("https://") && !scheme("http://") {
+        return Err(wrong("it does not start with `https://`; is a variable empty?"));
+    }
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(wrong("it has no host; is a variable empty?"));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte) || byte >= 0x80;
+    if authority.contains('@') {
+        return Err(wrong("it holds a user name or password"));
+    }
+    if !authority.bytes().all(allowed) {
+        return Err(wrong("the host holds a character that no host has"));
+    }
+    if text.chars().any(|character| character.is_control() || character == '\\') {
+        return Err(wrong("it holds a control character or `\\`"));
+    }
+    let path = rest.get(authority.len()..).unwrap_or_default().split(['?', '#']).next().unwrap_or_default();
+    let dots = |segment: &str| {
+        let segment = segment.replace("%2e", ".").replace("%2E", ".");
+        segment == "." || segment == ".."
+    };
+    if path.split('/').any(dots) {
+        return Err(wrong("a segment of the path is `.` or `..`"));
+    }
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(wrong("it has no host; is a variable empty?"));
+    }
+    Ok(url)
 }
 
 /// `user:password` as HTTP Basic sends it (RFC 7617).

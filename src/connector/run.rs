@@ -22,132 +22,141 @@ use crate::template::{Context, Limits};
 
 /// Actions that call actions, at most this deep.
 const DEEPEST: usize = 8;
+/// Requests of one call, with those of its steps and those that are tried again.
+const MOST_REQUESTS: usize = 100;
 
+/// One call: what it runs on, and what it may still use up.
 pub(super) struct Run<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) upstream: &'a dyn Upstream,
     pub(super) secrets: Arc<dyn Secrets>,
+    pub(super) timing: Timing,
+    requests: usize,
+    deadline: Instant,
 }
 
+/// One action of a call.
+struct Frame<'a> {
+    session: Session,
+    connector: &'a Connector,
+    action: &'a Action,
+    call: &'a Call,
+    depth: usize,
+}
+
+/// An output, its status, and the headers that came with it.
+type Answered = (Output, u16, BTreeMap<String, String>);
 type Ran<'a> = Pin<Box<dyn Future<Output = Result<(Output, u16), CallError>> + Send + 'a>>;
 
-impl Run<'_> {
-    pub(super) fn action<'a>(
-        &'a self,
-        connector: &'a Connector,
-        action: &'a Action,
-        call: &'a Call,
-        timing: &'a mut Timing,
+impl<'a> Run<'a> {
+    /// A call that must be done in `timeout`, whatever it is made of.
+    pub(super) fn new(
+        runtime: &'a Runtime,
+        upstream: &'a dyn Upstream,
+        secrets: Arc<dyn Secrets>,
+        timeout: Duration,
+    ) -> Run<'a> {
+        let deadline = Instant::now() + timeout;
+        Run { runtime, upstream, secrets, timing: Timing::default(), requests: 0, deadline }
+    }
+
+    pub(super) fn action<'r>(
+        &'r mut self,
+        connector: &'r Connector,
+        action: &'r Action,
+        call: &'r Call,
         depth: usize,
-    ) -> Ran<'a> {
+    ) -> Ran<'r> {
         Box::pin(async move {
             let (session, mut context) = Session::open(self.runtime, &self.secrets, connector, action, call)?;
-            let json_wanted = action.spec.output.is_some();
+            let frame = Frame { session, connector, action, call, depth };
             let (output, status) = match &action.transport {
                 Transport::Http(request) => {
-                    let prepared = session.request(request, connector, call, &context, None)?;
-                    let answer = self.send(connector, action, &prepared, request, timing).await?;
-                    let output = finish(&action.response, &mut context, &answer, json_wanted)?;
+                    let prepared = frame.session.request(request, connector, call, &context, None)?;
+                    let answer = self.send(&frame, &prepared, request).await?;
+                    let output = finish(&action.response, &mut context, &answer, action.spec.output.is_some())?;
                     (output, answer.status)
                 }
-                Transport::Steps(steps) => {
-                    self.steps(&session, connector, action, steps, call, context, timing, depth).await?
-                }
+                Transport::Steps(steps) => self.steps(&frame, steps, context).await?,
                 Transport::NotRunnable(name) => return Err(not_runnable(name)),
             };
             check_output(connector, action, output, status)
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one call, used in this file only")]
     async fn steps(
-        &self,
-        session: &Session,
-        connector: &Connector,
-        action: &Action,
+        &mut self,
+        frame: &Frame<'_>,
         steps: &[Step],
-        call: &Call,
         mut context: Context,
-        timing: &mut Timing,
-        depth: usize,
     ) -> Result<(Output, u16), CallError> {
         let mut results = Map::new();
         let mut last = None;
         for (index, step) in steps.iter().enumerate() {
             context.set("steps", Value::Object(results.clone()));
             if let Some(condition) = &step.condition {
-                let value = condition
-                    .render_value(&context, &Limits::default())
-                    .map_err(|error| failed("if", &error).in_step(&step.name, index))?;
-                if !is_true(&value) {
+                let value = condition.render_value(&context, &Limits::default());
+                if !is_true(&value.map_err(|error| failed("if", &error).in_step(&step.name, index))?) {
                     continue;
                 }
             }
             let started = Instant::now();
-            let ran = self.step(session, connector, action, step, call, &mut context, timing, depth).await;
-            timing.steps.push((step.name.clone(), started.elapsed()));
+            let ran = self.step(frame, step, &mut context).await;
+            // Steps of inner actions are part of the step that called them.
+            if frame.depth == 0 && self.timing.steps.len() < 50 {
+                self.timing.steps.push((step.name.clone(), started.elapsed()));
+            }
             match ran {
                 Ok((output, status, headers)) => {
                     let value = output.to_value();
-                    results.insert(
-                        step.name.clone(),
-                        json!({"body": value, "output": value, "status_code": status, "headers": headers}),
-                    );
+                    let result = json!({"body": value, "output": value, "status_code": status, "headers": headers});
+                    results.insert(step.name.clone(), result);
                     last = Some((output, status, headers));
                 }
                 Err(error) if step.goes_on => {
-                    let status = error.upstream_status.unwrap_or(0);
-                    results.insert(step.name.clone(), json!({"body": null, "output": null, "status_code": status, "headers": {}, "error": error.code.as_str()}));
+                    let (status, code) = (error.upstream_status.unwrap_or(0), error.code.as_str());
+                    let result =
+                        json!({"body": null, "output": null, "status_code": status, "headers": {}, "error": code});
+                    results.insert(step.name.clone(), result);
                 }
                 Err(error) => return Err(error.in_step(&step.name, index)),
             }
         }
-        let (output, status, headers) = last.ok_or_else(|| CallError::new(ErrorCode::Template, "no step was run"))?;
+        let nothing = || (Output::Json { value: Value::Null, content_type: None }, 200, BTreeMap::new());
+        let (output, status, headers) = last.unwrap_or_else(nothing);
+        if frame.action.spec.response.is_none() {
+            return Ok((output, status));
+        }
         // The action's own transform sees the last result as its response.
-        let answer = match &output {
-            Output::Raw { bytes, .. } => UpstreamResponse { status, headers, body: bytes.clone(), mock: None },
-            Output::Json { value, .. } => {
-                UpstreamResponse { status, headers, body: value.to_string().into(), mock: None }
-            }
+        let body = match &output {
+            Output::Raw { bytes, .. } => bytes.clone(),
+            Output::Json { value, .. } => value.to_string().into(),
         };
         context.set("steps", Value::Object(results));
-        let transformed = action.response.apply(&mut context, &answer, action.spec.output.is_some())?;
-        let output = if action.spec.response.is_some() { transformed } else { output };
-        Ok((output, status))
+        let answer = UpstreamResponse { status, headers, body, mock: None };
+        Ok((frame.action.response.apply(&mut context, &answer, frame.action.spec.output.is_some())?, status))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one call, used in this file only")]
-    async fn step(
-        &self,
-        session: &Session,
-        connector: &Connector,
-        action: &Action,
-        step: &Step,
-        call: &Call,
-        context: &mut Context,
-        timing: &mut Timing,
-        depth: usize,
-    ) -> Result<(Output, u16, BTreeMap<String, String>), CallError> {
+    async fn step(&mut self, frame: &Frame<'_>, step: &Step, context: &mut Context) -> Result<Answered, CallError> {
         match &step.call {
             StepCall::Http(request) => {
-                let prepared = session.request(request, connector, call, context, step.auth.as_deref())?;
-                let answer = self.send(connector, action, &prepared, request, timing).await?;
+                let method = step.auth.as_deref();
+                let prepared = frame.session.request(request, frame.connector, frame.call, context, method)?;
+                let answer = self.send(frame, &prepared, request).await?;
                 let output = finish(&step.response, context, &answer, false)?;
                 Ok((output, answer.status, answer.headers))
             }
             StepCall::Action { connector: name, action: called, input } => {
-                if depth >= DEEPEST {
-                    return Err(CallError::new(
-                        ErrorCode::Template,
-                        format!("actions call each other more than {DEEPEST} deep"),
-                    ));
+                if frame.depth >= DEEPEST {
+                    let detail = format!("actions call each other more than {DEEPEST} deep");
+                    return Err(CallError::new(ErrorCode::Template, detail));
                 }
                 let (other, called) = find(self.runtime, name, called)?;
                 let input = match input {
                     Some(input) => {
                         input.render(context, &Limits::default()).map_err(|error| failed("input", &error))?
                     }
-                    None => call.input.clone(),
+                    None => frame.call.input.clone(),
                 };
                 // Overrides and path parameters are the caller's word to the action that it called, not to others.
                 let inner = Call {
@@ -156,11 +165,12 @@ impl Run<'_> {
                     path_params: BTreeMap::new(),
                     headers: BTreeMap::new(),
                     query: BTreeMap::new(),
-                    connection: call.connection.clone().filter(|_| other.name == connector.name),
+                    connection: frame.call.connection.clone().filter(|_| other.name == frame.connector.name),
                     method: step.auth.clone(),
-                    ..call.clone()
+                    ..frame.call.clone()
                 };
-                let (output, status) = self.action(other, called, &inner, timing, depth + 1).await?;
+                let ran = self.action(other, called, &inner, frame.depth + 1).await;
+                let (output, status) = ran.map_err(CallError::of_definition)?;
                 Ok((output, status, BTreeMap::new()))
             }
         }
@@ -168,49 +178,41 @@ impl Run<'_> {
 
     /// Sends a request, again where the policy says so and nothing can have been done twice.
     async fn send(
-        &self,
-        connector: &Connector,
-        action: &Action,
+        &mut self,
+        frame: &Frame<'_>,
         prepared: &Prepared,
         request: &Request,
-        timing: &mut Timing,
     ) -> Result<UpstreamResponse, CallError> {
-        timing.host = prepared.url.host_str().unwrap_or_default().to_owned();
-        let deadline = Instant::now() + action.timeout;
+        self.timing.host = prepared.url.host_str().unwrap_or_default().to_owned();
         let attempts = request.retry.as_ref().map_or(1, |retry| retry.max_attempts);
-        let mut wait = request
-            .retry
-            .as_ref()
-            .and_then(|retry| retry.initial_interval)
-            .map_or(Duration::from_secs(5), |wait| wait.0);
-        let mut attempt = 1;
-        loop {
+        let first = request.retry.as_ref().and_then(|retry| retry.initial_interval);
+        let mut wait = first.map_or(Duration::from_secs(5), |wait| wait.0);
+        for attempt in 1.. {
+            self.requests += 1;
+            if self.requests > MOST_REQUESTS {
+                let detail = format!("this call made {MOST_REQUESTS} requests, and wants more");
+                return Err(CallError::new(ErrorCode::Template, detail));
+            }
             let mut limited = prepared.clone();
-            limited.limits.timeout = deadline.saturating_duration_since(Instant::now()).min(prepared.limits.timeout);
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            limited.limits.timeout = left.min(prepared.limits.timeout);
             let started = Instant::now();
-            let sent = self.upstream.send(&connector.name, &action.name, &limited).await;
-            timing.external += started.elapsed();
-            timing.mock = sent.as_ref().ok().and_then(|answer| answer.mock.clone());
-            let pause = match (&sent, &request.retry) {
-                (_, None) => None,
-                (Ok(answer), Some(retry)) => retry_after(answer, request.method, retry, wait),
-                (Err(error), Some(_)) if error.code == ErrorCode::Unreachable && is_idempotent(request.method) => {
-                    Some(wait)
-                }
-                (Err(_), Some(_)) => None,
+            let sent = self.upstream.send(&frame.connector.name, &frame.action.name, &limited).await;
+            self.timing.external += started.elapsed();
+            self.timing.mock = sent.as_ref().ok().and_then(|answer| answer.mock.clone());
+            let Some(retry) = request.retry.as_ref().filter(|_| attempt < attempts) else { return sent };
+            let pause = match &sent {
+                Ok(answer) => pause(answer, request.method, retry, wait),
+                Err(error) => (error.code == ErrorCode::Unreachable && is_idempotent(request.method)).then_some(wait),
             };
-            match pause {
-                Some(pause) if attempt < attempts && Instant::now() + pause < deadline => {
-                    tokio::time::sleep(pause).await;
-                }
-                _ => return sent,
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < self.deadline) else { return sent };
+            if self.upstream.takes_time() {
+                tokio::time::sleep(pause).await;
             }
-            attempt += 1;
-            if let Some(retry) = &request.retry {
-                let factor = retry.backoff_coefficient.unwrap_or(2.0).clamp(1.0, 10.0);
-                wait = wait.mul_f64(factor).min(retry.max_interval.map_or(Duration::from_mins(1), |most| most.0));
-            }
+            let factor = retry.backoff_coefficient.unwrap_or(2.0).clamp(1.0, 10.0);
+            wait = wait.mul_f64(factor).min(longest(retry));
         }
+        Err(CallError::new(ErrorCode::Unreachable, "no attempt was made"))
     }
 }
 
@@ -221,7 +223,7 @@ fn check_output(
     output: Output,
     status: u16,
 ) -> Result<(Output, u16), CallError> {
-    let Some(schema) = action.output.get(&connector.entities) else { return Ok((output, status)) };
+    let Some(schema) = action.output.get(&connector.entities)? else { return Ok((output, status)) };
     let violations = schema.violations(&output.to_value(), 5);
     if violations.is_empty() {
         return Ok((output, status));
@@ -269,15 +271,22 @@ fn is_idempotent(method: HttpMethod) -> bool {
 }
 
 /// How long to wait before the next attempt; `None` where this answer stands.
-fn retry_after(answer: &UpstreamResponse, method: HttpMethod, retry: &Retry, wait: Duration) -> Option<Duration> {
-    // 429 and 503 say that nothing was done; other failures may come after the deed.
-    let refused = matches!(answer.status, 429 | 503);
-    let failed = matches!(answer.status, 500 | 502 | 504) && is_idempotent(method);
-    if !refused && !failed {
-        return None;
-    }
+fn pause(answer: &UpstreamResponse, method: HttpMethod, retry: &Retry, wait: Duration) -> Option<Duration> {
     let asked =
         answer.headers.get("retry-after").and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-    let most = retry.max_interval.map_or(Duration::from_mins(1), |most| most.0);
-    Some(asked.unwrap_or(wait).min(most))
+    let again = match answer.status {
+        // Nothing was done (RFC 6585, 4).
+        429 => true,
+        // A proxy in between may say so after the deed; the application itself says when to come back.
+        503 => is_idempotent(method) || asked.is_some(),
+        500 | 502 | 504 => is_idempotent(method),
+        _ => false,
+    };
+    // Coming back earlier than asked would only be refused again.
+    let too_long = asked.is_some_and(|asked| asked > longest(retry));
+    (again && !too_long).then(|| asked.unwrap_or(wait))
+}
+
+fn longest(retry: &Retry) -> Duration {
+    retry.max_interval.map_or(Duration::from_mins(1), |most| most.0)
 }

@@ -33,7 +33,7 @@ impl Session {
         if action.spec.requires_user && call.user.is_none() {
             return Err(CallError::new(ErrorCode::UserRequired, "only signed-in users may call this action"));
         }
-        if let Some(schema) = action.input.get(&connector.entities) {
+        if let Some(schema) = action.input.get(&connector.entities)? {
             let violations = schema.violations(&call.input, 20);
             if !violations.is_empty() {
                 let shown: Vec<String> = violations
@@ -209,7 +209,9 @@ fn method_name(
     let Some(auth) = &connector.spec.auth else { return Ok(None) };
     let only = || auth.methods.keys().next().filter(|_| auth.methods.len() == 1);
     let chosen = call.method.as_ref().or(connection.and_then(|connection| connection.method.as_ref()));
-    let name = chosen.or(auth.default.as_ref()).or_else(only);
+    // An action that takes one method only is called with it, whatever the others' default is.
+    let own = || action.spec.auth.first().filter(|_| action.spec.auth.len() == 1);
+    let name = chosen.or_else(own).or(auth.default.as_ref()).or_else(only);
     match name {
         Some(name) if !action.spec.auth.is_empty() && !action.spec.auth.contains(name) => {
             let detail = format!(

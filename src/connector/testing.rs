@@ -229,6 +229,10 @@ struct Scripted {
 }
 
 impl Upstream for Scripted {
+    fn takes_time(&self) -> bool {
+        false
+    }
+
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
         Box::pin(async move {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);

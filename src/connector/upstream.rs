@@ -27,6 +27,11 @@ pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallErr
 
 /// Sends requests.
 pub trait Upstream: Send + Sync {
+    /// Does waiting before another attempt mean anything here?
+    fn takes_time(&self) -> bool {
+        true
+    }
+
     /// Sends one request of an action.
     fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a>;
 }

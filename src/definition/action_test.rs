@@ -159,3 +159,31 @@ pub struct ExpectedError {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<serde_json::Value>,
 }
+
+/// The codes that calls fail with.
+pub const ERROR_CODES: [&str; 24] = [
+    "INVALID_INPUT",
+    "MISSING_PATH_PARAMETERS",
+    "INVALID_PATH_PARAMETERS",
+    "BAD_REQUEST",
+    "USER_REQUIRED",
+    "UNKNOWN_CONNECTOR",
+    "UNKNOWN_ACTION",
+    "UNKNOWN_TENANT",
+    "METHOD_NOT_ALLOWED",
+    "CONNECTION_REQUIRED",
+    "REQUEST_TOO_LARGE",
+    "TEMPLATE_ERROR",
+    "RESPONSE_TEMPLATE_ERROR",
+    "CREDENTIAL_UNAVAILABLE",
+    "NOT_RUNNABLE",
+    "UPSTREAM_ERROR",
+    "UNREACHABLE",
+    "REFUSED_ADDRESS",
+    "RESPONSE_TOO_LARGE",
+    "INVALID_OUTPUT",
+    "NO_MOCK",
+    "TIMEOUT",
+    "SCHEMA_ERROR",
+    "UNAVAILABLE",
+];

@@ -349,7 +349,7 @@ pub struct VaultSecret {
 }
 
 /// What connectors may reach. Private, loopback and metadata addresses are refused unless they are allowed here.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Egress {
     /// Hosts that may be reached, such as `api.example.com` or `*.example.com`; every public one where left out.

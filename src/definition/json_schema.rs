@@ -3,6 +3,8 @@
 //! References are followed within the schema and to the connector's entities; nothing is fetched. Patterns run in time
 //! linear in the input, so no input can stall a call.
 
+mod growth;
+
 use std::collections::BTreeMap;
 
 use jsonschema::error::ValidationErrorKind;
@@ -41,6 +43,9 @@ impl JsonSchema {
         {
             map.insert("entities".into(), Value::Object(entities.clone()));
         }
+        if let Some(problem) = growth(&schema) {
+            return Err(problem.into());
+        }
         jsonschema::options()
             .offline()
             .with_draft(Draft::Draft202012)
@@ -71,6 +76,12 @@ impl JsonSchema {
     pub fn accepts(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
+}
+
+/// Why a schema would take unbounded time; only references can make it so.
+pub fn growth(schema: &Value) -> Option<&'static str> {
+    let text = schema.to_string();
+    if text.contains("\"$ref\"") || text.contains("\"$dynamicRef\"") { growth::problem(schema) } else { None }
 }
 
 /// Messages quote the value, which may be a whole document.

@@ -6,12 +6,15 @@ use arc_swap::ArcSwap;
 
 use super::examine::Examined;
 use crate::connector::Runtime;
+use crate::net;
 
 /// What serves now, and what the last look at the source found.
 #[derive(Debug)]
 pub struct Active {
     /// The generation that serves.
     pub runtime: Arc<Runtime>,
+    /// The guarded client, which reaches what this generation's environment allows.
+    pub client: net::Client,
     /// The last look: of this generation, or of a broken one after it.
     pub examined: Arc<Examined>,
     /// Does `examined` serve? If not, it is broken and the last good one serves.

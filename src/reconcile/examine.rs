@@ -43,7 +43,8 @@ pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Examin
     if catalog.entries.is_empty() && findings.is_empty() {
         let id = catalog.sources.add(Source::new(".", ""));
         let nothing = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
-            .help("`evenkeel init` writes a first one");
+            .help("check the path, or let `evenkeel init` write a first one")
+            .severity(Severity::Error);
         findings.push(nothing);
     }
     text::sort(&mut findings, &catalog.sources);

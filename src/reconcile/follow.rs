@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use notify::{Event as FileEvent, RecursiveMode, Watcher as _};
+use notify::{Event as FileEvent, RecommendedWatcher, RecursiveMode, Watcher as _};
 use sha2::{Digest as _, Sha256};
 
 use super::active::{Active, Pointer};
 use super::examine::{self, Examined};
 use crate::catalog::Snapshot;
 use crate::connector::Runtime;
-use crate::source::directory;
+use crate::net;
+use crate::source::directory::{self, Unreadable};
 
 /// Quiet time after which an edit counts as done: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
@@ -52,78 +53,118 @@ pub enum Event {
     },
 }
 
-/// Reads, checks and compiles a folder.
-///
-/// # Errors
-/// Where the folder cannot be read, or there is no such environment.
-pub fn load(path: &Path, environment: Option<&str>) -> anyhow::Result<(Arc<Examined>, Option<Arc<Runtime>>, String)> {
-    let (snapshot, unreadable) = directory::read(path)?;
-    let digest = digest(&snapshot);
-    let examined = examine::with(&snapshot, unreadable);
-    if !examined.is_good() {
-        return Ok((Arc::new(examined), None, digest));
-    }
-    let runtime = Runtime::compile(&examined.catalog, environment, digest.clone()).map_err(anyhow::Error::msg)?;
-    Ok((Arc::new(examined), Some(Arc::new(runtime)), digest))
+/// What is followed, and how it is run.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// A folder of definitions, or one file.
+    pub path: PathBuf,
+    /// The Environment; the first one where left out.
+    pub environment: Option<String>,
+    /// May connectors reach this machine?
+    pub allow_loopback: bool,
 }
 
-/// Follows a folder until the process ends or `tell` returns `false`; runs on a thread of its own.
-pub fn follow(
-    path: PathBuf,
-    environment: Option<String>,
-    pointer: &Pointer,
-    mut seen: String,
-    mut tell: impl FnMut(Event) -> bool,
-) {
-    let (sender, events) = channel();
-    let watcher = notify::recommended_watcher(move |event: notify::Result<FileEvent>| {
-        let _ = sender.send(event);
-    });
-    let watched = watcher.and_then(|mut watcher| watcher.watch(&path, RecursiveMode::Recursive).map(|()| watcher));
-    let look = match &watched {
-        Ok(_) => LOOK,
-        Err(error) => {
-            if !tell(Event::Unwatched { reason: error.to_string() }) {
-                return;
-            }
-            LOOK_UNWATCHED
-        }
-    };
-    loop {
-        let started = match wait(&events, look) {
-            Some(started) => started,
-            // The watcher is gone: looking is all that is left.
-            None if watched.is_err() => {
-                std::thread::sleep(look);
-                Instant::now()
-            }
-            None => return,
+impl Source {
+    /// Reads, checks and compiles. With what was examined comes what may serve, unless there are errors, and a digest.
+    ///
+    /// # Errors
+    /// Where the path cannot be read, or there is no such environment.
+    pub fn load(&self) -> anyhow::Result<(Arc<Examined>, Option<Active>, String)> {
+        let (snapshot, unreadable) = directory::read(&self.path)?;
+        let digest = digest(&snapshot, &unreadable);
+        let examined = Arc::new(examine::with(&snapshot, unreadable));
+        let active = examined.is_good().then(|| self.compile(&examined, &digest, None)).transpose()?;
+        Ok((examined, active, digest))
+    }
+
+    /// What serves a generation. The client of the one before is kept where it may reach the same, with its connections.
+    fn compile(&self, examined: &Arc<Examined>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
+        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), digest.to_owned());
+        let runtime = runtime.map_err(anyhow::Error::msg)?;
+        let client = match before.filter(|before| before.runtime.egress == runtime.egress) {
+            Some(before) => before.client.clone(),
+            None => net::Client::new(super::policy(&runtime.egress, self.allow_loopback)?)?,
         };
-        let Some(event) = examine(&path, environment.as_deref(), pointer, &mut seen, started) else { continue };
-        if !tell(event) {
+        Ok(Active { runtime: Arc::new(runtime), client, examined: Arc::clone(examined), current: true })
+    }
+}
+
+/// Follows a source until `tell` returns `false`; runs on a thread of its own.
+pub fn follow(source: &Source, pointer: &Pointer, mut seen: String, mut tell: impl FnMut(Event) -> bool) {
+    let mut watch = Watch::start(&source.path);
+    if let Err(error) = &watch.watcher
+        && !tell(Event::Unwatched { reason: error.to_string() })
+    {
+        return;
+    }
+    loop {
+        let started = watch.wait();
+        // A folder that was replaced is another one, and the watch is still on the old.
+        if watch.identity != identity(&source.path) {
+            watch = Watch::start(&source.path);
+        }
+        if let Some(event) = examine(source, pointer, &mut seen, started)
+            && !tell(event)
+        {
             return;
         }
     }
 }
 
-/// Waits for an edit to be done, or for the time to look; `None` where no event can come any more.
-fn wait(events: &Receiver<notify::Result<FileEvent>>, look: Duration) -> Option<Instant> {
-    loop {
-        match events.recv_timeout(look) {
-            Ok(event) if matters(&event) => break,
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout) => return Some(Instant::now()),
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
+/// A watch on a folder, or on the folder around a file: editors replace files by others.
+struct Watch {
+    events: Receiver<()>,
+    watcher: notify::Result<RecommendedWatcher>,
+    identity: Option<u64>,
+}
+
+impl Watch {
+    fn start(path: &Path) -> Watch {
+        // One place is enough: an event says that something changed, and everything is looked at.
+        let (sender, events) = sync_channel(1);
+        let identity = identity(path);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<FileEvent>| {
+            if matters(&event) {
+                let _ = sender.try_send(());
+            }
+        });
+        let watcher = watcher.and_then(|mut watcher| {
+            match path.parent().filter(|_| path.is_file()) {
+                Some(folder) if folder.as_os_str().is_empty() => {
+                    watcher.watch(Path::new("."), RecursiveMode::NonRecursive)
+                }
+                Some(folder) => watcher.watch(folder, RecursiveMode::NonRecursive),
+                None => watcher.watch(path, RecursiveMode::Recursive),
+            }?;
+            Ok(watcher)
+        });
+        Watch { events, watcher, identity }
     }
-    let started = Instant::now();
-    while started.elapsed() < PATIENCE {
-        match events.recv_timeout(QUIET) {
-            Ok(_) => {}
-            Err(_) => break,
+
+    /// Waits for an edit to be done, or for the time to look; gives when it began.
+    fn wait(&self) -> Instant {
+        let look = if self.watcher.is_ok() { LOOK } else { LOOK_UNWATCHED };
+        match self.events.recv_timeout(look) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return Instant::now(),
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(look);
+                return Instant::now();
+            }
         }
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE && self.events.recv_timeout(QUIET).is_ok() {}
+        started
     }
-    Some(started)
+}
+
+/// Which folder it is, whatever its name; a file is found by its name anew each time.
+fn identity(path: &Path) -> Option<u64> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    return Some(u64::from(metadata.is_dir()));
 }
 
 /// Reading a file is an event too, and ours would never end.
@@ -138,22 +179,16 @@ fn matters(event: &notify::Result<FileEvent>) -> bool {
     }
 }
 
-fn examine(
-    path: &Path,
-    environment: Option<&str>,
-    pointer: &Pointer,
-    seen: &mut String,
-    started: Instant,
-) -> Option<Event> {
-    let (snapshot, unreadable) = match directory::read(path) {
+fn examine(source: &Source, pointer: &Pointer, seen: &mut String, started: Instant) -> Option<Event> {
+    let (snapshot, unreadable) = match directory::read(&source.path) {
         Ok(read) => read,
         Err(error) => {
-            let reason = format!("{}: {error}", path.display());
+            let reason = format!("{}: {error}", source.path.display());
             // Told once, not at every look.
             return (std::mem::replace(seen, reason.clone()) != reason).then_some(Event::Unreadable { reason });
         }
     };
-    let generation = digest(&snapshot);
+    let generation = digest(&snapshot, &unreadable);
     if *seen == generation {
         return None;
     }
@@ -162,28 +197,28 @@ fn examine(
     let before = pointer.load();
     // A folder that was emptied is more often a mistake than a wish: what serves keeps serving.
     let emptied = examined.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
-    let compiled = match examined.is_good() && !emptied {
-        true => Runtime::compile(&examined.catalog, environment, generation.clone()),
-        false => Err(String::new()),
+    let keep = || {
+        let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
+        pointer.store(Active { runtime, client, examined: Arc::clone(&examined), current: false });
     };
-    match compiled {
-        Ok(runtime) => {
-            pointer.store(Active { runtime: Arc::new(runtime), examined: Arc::clone(&examined), current: true });
+    if !examined.is_good() || emptied {
+        keep();
+        return Some(Event::Refused { examined });
+    }
+    match source.compile(&examined, &generation, Some(&before)) {
+        Ok(active) => {
+            pointer.store(active);
             Some(Event::Activated { examined, generation, took: started.elapsed() })
         }
-        Err(reason) => {
-            pointer.store(Active {
-                runtime: Arc::clone(&before.runtime),
-                examined: Arc::clone(&examined),
-                current: false,
-            });
-            if reason.is_empty() { Some(Event::Refused { examined }) } else { Some(Event::Unreadable { reason }) }
+        Err(error) => {
+            keep();
+            Some(Event::Unreadable { reason: format!("{error:#}") })
         }
     }
 }
 
 /// What a snapshot holds, in 16 hexadecimal digits: equal for equal files, wherever they lie.
-fn digest(snapshot: &Snapshot) -> String {
+fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
@@ -196,6 +231,10 @@ fn digest(snapshot: &Snapshot) -> String {
     // Files that are only named matter by being there.
     for name in &snapshot.names {
         part(name.as_bytes());
+    }
+    for Unreadable { path, finding } in unreadable {
+        part(path.as_bytes());
+        part(finding.code.id.as_bytes());
     }
     let digest = hash.finalize();
     format!("sha256:{}", digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())

@@ -1,6 +1,5 @@
 //! Answers that every surface gives: errors in one form, and nothing to pages of other sites.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
 
+use super::Server;
 use crate::connector::{CallError, ErrorCode};
 
 /// The request id that the caller gave, or a new one: time and a number, so that ids sort and do not repeat.
@@ -58,20 +58,32 @@ pub(super) async fn not_found(request: Request) -> Response {
     error(&found, &request_id(request.headers()))
 }
 
+/// What is there, for other methods.
+pub(super) async fn not_allowed(request: Request) -> Response {
+    let detail = format!("{} cannot be asked by {}", request.uri().path(), request.method());
+    error(&CallError::new(ErrorCode::MethodNotAllowed, detail), &request_id(request.headers()))
+}
+
 /// Refuses what a page of another site makes a browser send: its name would resolve to this machine (DNS rebinding), or
-/// its script would post without asking (CSRF).
-pub(super) async fn same_site(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { &host }
-    });
-    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name == address.ip().to_string();
-    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let own = origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, rest)| rest == host));
-    if (address.ip().is_loopback() && !local) || !own {
-        let refused =
-            CallError::new(ErrorCode::BadRequest, "this server answers only its own page and tools on this machine");
-        return error(&refused, &request_id(request.headers()));
+/// its script would post without asking (CSRF). An address cannot be rebound, a name can.
+pub(super) async fn same_site(State(server): State<Server>, request: Request, next: Next) -> Response {
+    if is_own(request.headers(), &server) {
+        return next.run(request).await;
     }
-    next.run(request).await
+    let detail = "this server is asked by its address, and by its own page only; `--allow-host NAME` adds a name";
+    error(&CallError::new(ErrorCode::BadRequest, detail), &request_id(request.headers()))
+}
+
+fn is_own(headers: &HeaderMap, server: &Server) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    let port = |(_, port): &(&str, &str)| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(port).map_or(host, |(name, _)| name);
+    let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    let is_name = std::iter::once("localhost")
+        .chain(server.names.iter().map(String::as_str))
+        .any(|known| known.eq_ignore_ascii_case(name));
+    let origin = text(header::ORIGIN);
+    (is_address || is_name)
+        && origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, rest)| rest == host))
 }

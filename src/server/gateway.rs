@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
@@ -20,7 +20,7 @@ use crate::connector::{
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
 pub(super) async fn call(
     State(server): State<Server>,
-    Path((connector, action)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     method: Method,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -33,6 +33,9 @@ pub(super) async fn call(
         set(&mut response, "allow", "POST");
         return response;
     }
+    let Ok(Path((connector, action))) = path else {
+        return answer::error(&CallError::new(ErrorCode::BadRequest, "the path is not UTF-8"), &id);
+    };
     let Ok(_permit) = server.calls.try_acquire() else {
         let mut response =
             answer::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
@@ -50,7 +53,7 @@ pub(super) async fn call(
     let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
         (Box::new(MockUpstream::new(Arc::clone(runtime))), Arc::new(MaskedSecrets))
     } else {
-        (Box::new(NetworkUpstream::new(server.client.clone())), Arc::new(ProvidedSecrets::new(runtime.secrets.clone())))
+        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(ProvidedSecrets::new(runtime.secrets.clone())))
     };
     let outcome = connector::call(runtime, &*upstream, secrets, &connector, &action, call).await;
     let mut response = match &outcome.result {
@@ -116,7 +119,11 @@ fn read(
     let input = if body.is_empty() {
         json!({})
     } else {
-        serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?
+        let value = serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+        if let Some(number) = connector::inexact_integer(&body) {
+            return Err(bad(format!("the integer {number} cannot be carried exactly; send it as a string")));
+        }
+        value
     };
     let text = |name: &str| -> Result<Option<String>, CallError> {
         match headers.get(name) {

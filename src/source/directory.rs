@@ -13,6 +13,8 @@ use crate::text::{Code, Finding, Format, ReadLimits, SourceId, Span, codes};
 /// Most files of a folder, and deepest folder in it.
 const MOST_FILES: usize = 200_000;
 const DEEPEST: usize = 64;
+/// Most bytes of all definitions together.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Something that could not be read, with the path as shown to people.
 #[derive(Clone, Debug)]
@@ -28,12 +30,20 @@ pub struct Unreadable {
 /// # Errors
 /// Where the path itself cannot be read.
 pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<Unreadable>)> {
-    let mut walk = Walk { snapshot: Snapshot::default(), unreadable: Vec::new(), root: path.to_owned() };
-    if fs::metadata(path)?.is_file() {
+    let mut walk = Walk { snapshot: Snapshot::default(), unreadable: Vec::new(), root: path.to_owned(), bytes: 0 };
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() && !fs::metadata(path)?.is_dir() {
+        return Err(std::io::Error::other("it is a symbolic link to a file; name the file itself"));
+    }
+    if metadata.is_file() {
+        if Format::of(&path.to_string_lossy()).is_none() {
+            return Err(std::io::Error::other("it is neither `.yaml`, `.yml` nor `.json`"));
+        }
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         walk.root = path.parent().unwrap_or(Path::new("")).to_owned();
         // Neighbours count as there, so that the files that the definition names are found.
         walk.names_of_neighbours();
+        walk.snapshot.alone = true;
         walk.snapshot.shown_under = walk.root.to_string_lossy().into_owned();
         walk.file(path.to_owned(), name);
     } else {
@@ -47,6 +57,7 @@ pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<Unreadable>)> {
 }
 
 struct Walk {
+    bytes: usize,
     root: PathBuf,
     snapshot: Snapshot,
     unreadable: Vec<Unreadable>,
@@ -121,8 +132,18 @@ impl Walk {
         // One byte more than the limit, so that a file that is too long is told from one that just fits.
         let most = ReadLimits::default().file_bytes as u64 + 1;
         let mut bytes = Vec::new();
-        match fs::File::open(&path).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
-            Ok(_) => self.snapshot.files.push(File { path: shown, bytes }),
+        match open(&path).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
+            Ok(_) => {
+                self.bytes += bytes.len();
+                if self.bytes > MOST_BYTES {
+                    let message = format!(
+                        "the folder's definitions are larger than {} MiB; the rest is not read",
+                        MOST_BYTES >> 20
+                    );
+                    return self.report(shown, &codes::LIMIT, message, "read a smaller folder");
+                }
+                self.snapshot.files.push(File { path: shown, bytes });
+            }
             Err(error) => {
                 self.report(
                     shown,
@@ -140,6 +161,20 @@ impl Walk {
         let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         self.snapshot.names.extend(names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)));
     }
+}
+
+/// Opens a file that was a plain one a moment ago: a link that took its place is refused, a pipe does not stop us.
+#[cfg(unix)]
+fn open(path: &Path) -> std::io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is no plain file")) }
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> std::io::Result<fs::File> {
+    fs::File::open(path)
 }
 
 fn join(folder: &str, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Everything there is to know about a template without running it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Problem, Site, check, host_rule, shape};
@@ -25,8 +25,8 @@ pub struct Analysis {
     pub secrets: Vec<Use>,
     /// The variables used.
     pub variables: Vec<Use>,
-    /// The dotted paths read from the context, for example `input.email`.
-    pub reads: BTreeSet<String>,
+    /// The dotted paths read from the context, for example `input.email`, each with the place where it is first read.
+    pub reads: BTreeMap<String, Range<usize>>,
     /// Whether there is no Jinja in the source at all.
     pub plain: bool,
     /// Whether the template is exactly one `{{ expression }}`.

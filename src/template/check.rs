@@ -3,7 +3,7 @@
 mod calls;
 mod chain;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use minijinja::machinery::ast::{self, Expr, Stmt};
@@ -22,7 +22,7 @@ pub(super) struct Findings {
     pub problems: Vec<Problem>,
     pub secrets: Vec<Use>,
     pub variables: Vec<Use>,
-    pub reads: BTreeSet<String>,
+    pub reads: BTreeMap<String, Range<usize>>,
 }
 
 /// Walks through a template.  Without a site, names are not looked at.
@@ -325,7 +325,7 @@ impl<'s> Checker<'s> {
             path.push('.');
             path.push_str(name);
         }
-        self.found.reads.insert(path);
+        self.found.reads.entry(path).or_insert_with(|| range.clone());
         if let (Some(known), Some(name)) = (attributes(root), names.first())
             && !known.contains(name)
         {

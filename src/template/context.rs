@@ -17,6 +17,10 @@ use super::meter::Meter;
 pub trait Host: Send + Sync {
     /// The value of a secret, or why there is none (without any part of it).
     fn secret(&self, name: &str) -> Result<String, String>;
+    /// Whether secrets are placeholders in brackets, as in a preview.
+    fn masked(&self) -> bool {
+        false
+    }
     /// The value of a variable, if it is set.
     fn variable(&self, name: &str) -> Option<String>;
     /// The time, in seconds since 1970.

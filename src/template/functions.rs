@@ -93,6 +93,10 @@ fn jwt_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let headers = headers.map(|headers| to_json(&args.meter, &headers)).transpose()?;
     // An RSA signature takes about a millisecond: price it accordingly.
     args.meter.work(1 << 20)?;
+    // A placeholder is no key; what it would have signed is a placeholder too.
+    if args.meter.host().masked() && key.starts_with('[') {
+        return Ok(Value::from(format!("[jwt signed with {}]", key.trim_matches(['[', ']']))));
+    }
     let token = sign_jwt(&payload, &key, &algorithm, headers.as_ref()).map_err(bad)?;
     args.meter.hold(token.len())?;
     Ok(Value::from(token))

@@ -32,6 +32,7 @@ pub(super) const OPERATORS: &[(&str, Native)] = &[
     (UNPACK, unpack),
     (CAPTURED, captured),
     (SET_ATTR, set_attr),
+    (HOST, host),
     (SEGMENT, segment),
     (QUERY, query),
 ];
@@ -66,6 +67,8 @@ pub(super) const CAPTURED: &str = "@captured";
 /// `{% set namespace.name = value %}`
 pub(super) const SET_ATTR: &str = "@setattr";
 
+/// Text printed into the host of a URL.
+pub(super) const HOST: &str = "@host";
 /// Text printed into the path of a URL.
 pub(super) const SEGMENT: &str = "@segment";
 /// Text printed into the query of a URL.
@@ -331,6 +334,17 @@ fn captured(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.meter.hold(text.len().saturating_mul(2))?;
     // The mark tells the formatter that this is not output.
     Ok(Value::from_safe_string(text.into_owned()))
+}
+
+/// A value in a host is part of it and does not end it: `evil.example/` would send everything elsewhere.
+fn host(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let plain = text(&args.meter, args.value()?)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    if plain.is_empty() || !plain.bytes().all(allowed) {
+        return Err(bad("a variable in the host is empty or holds other than letters, digits, `.`, `-`, `_` and `:`"));
+    }
+    args.meter.hold(plain.len())?;
+    Ok(Value::from(plain.into_owned()))
 }
 
 /// A value in a path stays in its segment: percent-encoded, and never nothing, `.` or `..`, which would change which

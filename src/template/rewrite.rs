@@ -25,7 +25,7 @@ pub(super) fn template<'s>(template: &Stmt<'s>) -> Stmt<'s> {
 /// Rebuilds a template that makes a URL: what its expressions print is percent-encoded, except for the operator's own
 /// settings and what is encoded already.
 pub(super) fn url<'s>(template: &Stmt<'s>) -> Stmt<'s> {
-    let mut rewriter = Rewriter { url: Some(ops::SEGMENT), ..Rewriter::default() };
+    let mut rewriter = Rewriter { url: Some(Part::Start), ..Rewriter::default() };
     rewritten(&mut rewriter, template)
 }
 
@@ -43,6 +43,32 @@ pub(super) fn expression<'s>(expr: &Expr<'s>) -> Expr<'s> {
     Rewriter::default().expr(expr)
 }
 
+/// Which part of a URL a template is writing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Start,
+    Authority,
+    Path,
+    Query,
+}
+
+impl Part {
+    /// The part after more literal text.
+    fn after(self, raw: &str) -> Part {
+        match self {
+            Part::Start if raw.is_empty() => Part::Start,
+            Part::Start => match raw.split_once("://") {
+                Some((_, rest)) => Part::Authority.after(rest),
+                None => Part::Path.after(raw),
+            },
+            Part::Authority if !raw.contains(['/', '?', '#']) => Part::Authority,
+            Part::Authority | Part::Path if raw.contains('?') => Part::Query,
+            Part::Authority | Part::Path => Part::Path,
+            Part::Query => Part::Query,
+        }
+    }
+}
+
 /// Text that an operator set (`get_variable`), or that its author has encoded.
 fn is_url_text(expr: &Expr<'_>) -> bool {
     match expr {
@@ -57,8 +83,8 @@ fn is_url_text(expr: &Expr<'_>) -> bool {
 
 #[derive(Default)]
 struct Rewriter {
-    /// In a URL: the operation that what is printed goes through.
-    url: Option<&'static str>,
+    /// In a URL: which part of it is being written.
+    url: Option<Part>,
     /// Whether what is printed goes into a variable (or a filter, or the value
     /// of a macro) instead of the output.
     captured: bool,
@@ -213,9 +239,7 @@ impl Rewriter {
     /// Literal text.  Where it can be printed once only it cannot amount to
     /// more than the source; otherwise the formatter has to see it.
     fn raw<'s>(&mut self, raw: &'s str, span: Span) -> Stmt<'s> {
-        if self.url.is_some() && raw.contains('?') {
-            self.url = Some(ops::QUERY);
-        }
+        self.url = self.url.map(|part| part.after(raw));
         if self.repeated {
             let text = constant(Value::from(raw), span);
             self.printed(text, span)
@@ -239,11 +263,20 @@ impl Rewriter {
             }
             other => other,
         };
-        let rebuilt = match self.url {
-            Some(operation) if !self.captured && !is_url_text(expr) => {
-                call(operation, rebuilt, Vec::new(), expr.span())
-            }
-            _ => rebuilt,
+        let operation = match self.url.filter(|_| !self.captured) {
+            // A variable may be the whole origin, or part of the host, which it must not end.
+            Some(Part::Authority) => Some(ops::HOST),
+            Some(_) if is_url_text(expr) => None,
+            Some(Part::Query) => Some(ops::QUERY),
+            Some(Part::Start | Part::Path) => Some(ops::SEGMENT),
+            None => None,
+        };
+        if self.url == Some(Part::Start) {
+            self.url = Some(Part::Path);
+        }
+        let rebuilt = match operation {
+            Some(operation) => call(operation, rebuilt, Vec::new(), expr.span()),
+            None => rebuilt,
         };
         self.printed(rebuilt, span)
     }

@@ -170,6 +170,9 @@ codes! {
     EK0410 ABSOLUTE_PATH Error "an action's URL is not complete"
         "An action needs either `url`, or the connector's `baseUrl` and `path`."
 
+    EK0411 SQL_PARAMS Error "placeholders and params that do not fit"
+        "Each of `$1`, `$2` … in a query stands for one of `params`, in order and without gaps."
+
     // EK05: widgets
     EK0501 PRIMARY Error "not exactly one primary connector"
         "With several connectors exactly one is `primary`: it decides the first prompt."
@@ -231,4 +234,6 @@ codes! {
         "Both share one namespace, so that a variable can never be taken for a secret."
     EK0804 PROMOTION Error "environments that promote in a circle"
         "`promoteFrom` must lead from one environment to another without coming back."
+    EK0805 OVERLAYS Warning "overlays that are not applied"
+        "This version reads the files of overlay folders only to see whether they are YAML or JSON. It neither checks nor applies them: what runs is what stands outside of them."
 }

@@ -19,19 +19,32 @@ pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) {
         return Err(describe(finding, &source));
     }
-    let text = match source.format() {
-        Format::Yaml => yaml(source.text(), &documents),
-        Format::Json => documents.first().map_or_else(String::new, |document| json(&document.root, source.text())),
+    let candidates = match source.format() {
+        // Reordering may move an alias before its anchor; then only what is between the lines is changed.
+        Format::Yaml => vec![yaml(source.text(), &documents, true), yaml(source.text(), &documents, false)],
+        Format::Json => {
+            vec![documents.first().map_or_else(String::new, |document| json(&document.root, source.text()))]
+        }
     };
-    let again = Source::new(path, text.as_str());
-    let (after, found) = parse(&again, &limits);
     let values = |documents: &[Document]| documents.iter().map(|document| document.root.to_json()).collect::<Vec<_>>();
-    // Equal up to the order of members, which is all that may have changed.
-    if !found.iter().any(|finding| finding.severity == Severity::Error) && values(&documents) == values(&after) {
-        Ok(text)
-    } else {
-        Err("it uses a form that cannot be changed safely".into())
-    }
+    let same = |text: &String| {
+        let (after, found) = parse(&Source::new(path, text.as_str()), &limits);
+        !found.iter().any(|finding| finding.severity == Severity::Error) && values(&documents) == values(&after)
+    };
+    Ok(candidates.into_iter().find(same).unwrap_or_else(|| source.text().to_owned()))
+}
+
+/// Does a file hold one of our documents? Files of other tools are theirs to write.
+pub fn is_ours(path: &str, bytes: &[u8]) -> bool {
+    let limits = ReadLimits::default();
+    let (source, _) = decode(path, bytes, &limits);
+    let (documents, _) = parse(&source, &limits);
+    let ours = |document: &Document| {
+        let version = document.root.get("apiVersion").and_then(Node::as_str);
+        version.is_some_and(|version| version.starts_with("evenkeel"))
+    };
+    // A file that cannot be read at all says so by its text.
+    documents.iter().any(ours) || documents.is_empty() && source.text().contains("evenkeel.dev/")
 }
 
 fn describe(finding: &Finding, source: &Source) -> String {
@@ -44,7 +57,7 @@ fn describe(finding: &Finding, source: &Source) -> String {
 /// A line, and whether every character of it may be part of a value.
 type Line = (String, bool);
 
-fn yaml(text: &str, documents: &[Document]) -> String {
+fn yaml(text: &str, documents: &[Document], reorder: bool) -> String {
     // Spans are of the text with its own line ends; lines are the same in both.
     let fixed = fixed_lines(text, documents);
     let text = text.replace("\r\n", "\n");
@@ -65,7 +78,7 @@ fn yaml(text: &str, documents: &[Document]) -> String {
     let mut document: Vec<Line> = Vec::new();
     for (line, keep) in lines {
         if !keep && (line == "---" || line.starts_with("--- ") || line == "...") {
-            out += &ordered(&document);
+            out += &ordered(&document, reorder);
             document.clear();
             out += &line;
             out += "\n";
@@ -73,7 +86,7 @@ fn yaml(text: &str, documents: &[Document]) -> String {
             document.push((line, keep));
         }
     }
-    out += &ordered(&document);
+    out += &ordered(&document, reorder);
     out
 }
 
@@ -91,6 +104,14 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
                 // From the line after the one that opens it; the header of a block has nothing to keep.
                 let end = last.min(fixed.len());
                 fixed[first.min(end)..end].fill(true);
+                // With `|+` the blank lines after the text are part of it.
+                let header =
+                    text.get(node.span.start as usize..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+                if block && header.contains('+') {
+                    let blank = text.split('\n').skip(end).take_while(|line| line.trim().is_empty()).count();
+                    let after = (end + blank).min(fixed.len());
+                    fixed[end..after].fill(true);
+                }
             }
         }
         stack.extend(node.items());
@@ -100,7 +121,7 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
 }
 
 /// Moves the envelope's fields into their order, each with the comments above it.
-fn ordered(lines: &[Line]) -> String {
+fn ordered(lines: &[Line], reorder: bool) -> String {
     let joined = |lines: &[Line]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
     let field = |(line, keep): &(String, bool)| {
         let name = line.split(':').next()?;
@@ -123,7 +144,7 @@ fn ordered(lines: &[Line]) -> String {
     let names: Vec<&String> = blocks.iter().filter_map(|(name, _)| name.as_ref()).collect();
     // Only a document that is plainly an envelope is reordered.
     let is_envelope = names.len() >= 2 && names.iter().all(|name| ENVELOPE.contains(&name.as_str()));
-    if !is_envelope {
+    if !is_envelope || !reorder {
         return joined(lines);
     }
     let place = |name: &Option<String>| match name {
@@ -136,11 +157,10 @@ fn ordered(lines: &[Line]) -> String {
     }
     // Comments above the first field are about the whole document and stay on top.
     if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
-        let comments = first
-            .len()
-            .saturating_sub(1)
-            .min(first.iter().take_while(|(line, _)| line.starts_with('#') || line.is_empty()).count());
-        head.extend(first.drain(..comments));
+        // Up to the last blank line they are about the document, after it about the field below.
+        let comments = first.len().saturating_sub(1);
+        let blank = first.iter().take(comments).rposition(|(line, _)| line.is_empty());
+        head.extend(first.drain(..blank.map_or(comments, |at| at + 1)));
     }
     blocks.sort_by_key(|(name, _)| place(name));
     let mut out: String = blocks.iter().map(|(_, block)| joined(block)).collect();

@@ -77,7 +77,7 @@ fn every_code_is_explained_and_used() {
     }
     let unknown = run(["explain", "EK010"]);
     assert_eq!(unknown.code, 2);
-    assert!(unknown.err.contains("did you mean EK0"), "{}", unknown.err);
+    assert!(unknown.err.contains("Did you mean EK0"), "{}", unknown.err);
     assert!(run(["explain"]).out.lines().count() >= evenkeel::text::codes::ALL.len());
 }
 

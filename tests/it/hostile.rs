@@ -13,7 +13,7 @@ mod templates;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Command, Stdio};
@@ -137,42 +137,36 @@ fn call(runtime: &Runtime, answers: &Answers, action: &str, call: Call) -> Outco
 }
 
 /// Runs an ignored test of this executable in a process of its own, through a line of shell that ends by running
-/// `"$0" "$@"`, and gives what it printed. A process that ends badly, or has not ended after several minutes, fails.
-#[track_caller]
-fn child(shell: &str, test: &str, variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(shell).arg(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "--test-threads=1", test]);
-    command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
-    let mut pipes = [
-        Box::new(process.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
-        Box::new(process.stderr.take().unwrap()),
-    ]
-    .map(|mut pipe| {
+/// `"$0" "$@"`, and gives what it printed; an error where it ends badly, or has not ended after a time that is far
+/// above what it takes: a process that hangs must not hang the tests.
+fn child(shell: &str, test: &str, variables: &[(&str, &str)], most: Duration) -> Result<String, String> {
+    fn drain(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
             let mut told = Vec::new();
             pipe.read_to_end(&mut told).unwrap();
             String::from_utf8_lossy(&told).into_owned()
         })
-    })
-    .into_iter();
-    // Far above what it takes: a process that hangs must not hang the tests.
-    let most = Instant::now() + Duration::from_mins(5);
-    let status = loop {
-        if let Some(status) = process.try_wait().unwrap() {
-            break Some(status);
+    }
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(shell).arg(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", "--test-threads=1", test]);
+    command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let (out, err) = (drain(process.stdout.take().unwrap()), drain(process.stderr.take().unwrap()));
+    let end = Instant::now() + most;
+    let ended = loop {
+        match process.try_wait().unwrap() {
+            Some(status) => break status.success().then_some(()).ok_or_else(|| format!("ended with {status}")),
+            None if Instant::now() > end => {
+                process.kill().unwrap();
+                process.wait().unwrap();
+                break Err("does not end".to_owned());
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
         }
-        if Instant::now() > most {
-            process.kill().unwrap();
-            process.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(20));
     };
-    let [out, err] = [pipes.next(), pipes.next()].map(|pipe| pipe.unwrap().join().unwrap());
-    assert!(status.is_some_and(|status| status.success()), "{test} ended with {status:?}\n{out}\n{err}");
-    out
+    let (out, err) = (out.join().unwrap(), err.join().unwrap());
+    ended.map_err(|error| format!("{test} {variables:?} {error}\n{out}\n{err}")).map(|()| out)
 }
 
 /// Prints from a worker: the test harness does not hold it back.

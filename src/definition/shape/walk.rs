@@ -104,7 +104,11 @@ impl Walk<'_> {
             What::Number { min, max } => self.number(node, *min, *max, name),
             What::Words(words) => self.words(node, words, name),
             What::Text { min, max, pattern } => {
-                let Some(text) = node.as_str() else { return self.wrong_type(node, "a string", name) };
+                let Some(text) = node.as_str() else {
+                    let expected =
+                        if marks.format == Some(Format::Duration) { "a duration such as `15s`" } else { "a string" };
+                    return self.wrong_type(node, expected, name);
+                };
                 self.text(node, text, (*min, *max), pattern.as_ref(), below, name);
             }
             What::List { items, min, max } => {

@@ -96,7 +96,7 @@ fn what_is_used() {
     assert_eq!(secrets, [("a", true), ("b", false)]);
     assert_eq!(analysis.secrets[0].range, 3..18);
     assert!(analysis.variables[0].has_default);
-    let reads: Vec<_> = analysis.reads.iter().map(String::as_str).collect();
+    let reads: Vec<_> = analysis.reads.keys().map(String::as_str).collect();
     assert_eq!(reads, ["input.items", "input.user.email.x", "steps.find.body"]);
     assert!(!analysis.plain && !analysis.single_expression);
     assert!(analyse("{{ input }}", Site::Body, false).single_expression);

@@ -1,12 +1,13 @@
 //! For a terminal, in the looks of rustc.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use super::{Report, Severity, is_unsafe};
-use crate::text::{Finding, Label, Source, SourceId};
+use crate::text::{Finding, Label, Source, SourceId, codes};
 
 /// Characters shown of a line; of a longer one, a part around what is marked.
 const LINE: usize = 400;
@@ -20,14 +21,17 @@ const GAP: u32 = 40;
 pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width.clamp(40, LINE));
+    let masked = masked(report);
     let mut out = String::new();
     for finding in report.findings {
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group =
-            level.primary_title(neutral(&finding.message)).id(finding.code.id).elements(places(finding, report));
+        let mut group = level
+            .primary_title(neutral(&finding.message))
+            .id(finding.code.id)
+            .elements(places(finding, report, &masked));
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(neutral(help)));
         }
@@ -46,7 +50,8 @@ fn summary(report: &Report<'_>, out: &mut String) {
         .map(|(number, what)| count(number, what))
         .collect();
     let definitions = count(report.definitions, "definition");
-    let _ = match report.findings.first() {
+    let errors = report.findings.iter().find(|finding| finding.severity == Severity::Error);
+    let _ = match errors.or(report.findings.first()) {
         Some(first) => {
             writeln!(out, "{} in {definitions}\nevenkeel explain {} tells more", counts.join(", "), first.code.id)
         }
@@ -54,8 +59,29 @@ fn summary(report: &Report<'_>, out: &mut String) {
     };
 }
 
+type Masked = HashMap<SourceId, Source>;
+
+/// Files that hold credentials, with those made unreadable: what is printed ends up in logs. Every byte keeps its place.
+fn masked(report: &Report<'_>) -> Masked {
+    let mut texts: HashMap<SourceId, Vec<u8>> = HashMap::new();
+    for finding in report.findings.iter().filter(|finding| finding.code == &codes::LITERAL_CREDENTIAL) {
+        let Some(span) = finding.span() else { continue };
+        let Some(source) = report.sources.find(span.source) else { continue };
+        let text = texts.entry(span.source).or_insert_with(|| source.text().as_bytes().to_vec());
+        // The first characters tell which one it is; quotes and line ends keep the look of the file.
+        let (start, end) = ((span.start as usize + 5).min(text.len()), (span.end as usize).min(text.len()));
+        for byte in text.get_mut(start..end.max(start)).unwrap_or_default() {
+            if !byte.is_ascii_whitespace() && !b"\"'".contains(byte) {
+                *byte = b'*';
+            }
+        }
+    }
+    let source = |(id, text): (SourceId, Vec<u8>)| (id, Source::new("", String::from_utf8_lossy(&text).into_owned()));
+    texts.into_iter().map(source).collect()
+}
+
 /// The places of a finding, file by file; that of the finding itself first.
-fn places(finding: &Finding, report: &Report<'_>) -> Vec<Element<'static>> {
+fn places(finding: &Finding, report: &Report<'_>, masked: &Masked) -> Vec<Element<'static>> {
     let mut files: Vec<(SourceId, Vec<(usize, &Label)>)> = Vec::new();
     for (number, label) in finding.labels.iter().enumerate() {
         match files.iter_mut().find(|(file, _)| *file == label.span.source) {
@@ -65,7 +91,9 @@ fn places(finding: &Finding, report: &Report<'_>) -> Vec<Element<'static>> {
     }
     let mut elements = Vec::new();
     for (file, labels) in files {
-        let Some(source) = report.sources.find(file) else { continue };
+        let Some(source) = masked.get(&file).or_else(|| report.sources.find(file).map(|source| &**source)) else {
+            continue;
+        };
         let mut marks: Vec<Mark<'_>> =
             labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
         marks.sort_by_key(|mark| (mark.line, mark.start));

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use evenkeel::catalog::{self, File, Snapshot};
 use evenkeel::connector::{ErrorCode, Runtime};
@@ -102,7 +103,6 @@ fn row_27_a_schema_that_passes_is_enforced() {
         json!({"items": {"type": "string"}, "minItems": 1.0}),
         json!({"items": {"type": "string"}, "definitions": {"a": {"$ref": "#/definitions/a"}}}),
         json!({"items": {"type": "string"}, "$defs": {"a": {"type": "text"}}}),
-        json!({"items": {"$ref": "#/items"}}),
         json!({"items": {"$ref": "#/$defs/a%25b~1c"}, "$defs": {"a%b/c": {"type": "string"}}}),
         json!({"items": {"$ref": "#/properties/x/default"}, "properties": {"x": {"default": {"type": "string"}}}}),
         json!({"items": {"$ref": "#/enum/0"}, "enum": [{"type": "string"}]}),
@@ -111,14 +111,9 @@ fn row_27_a_schema_that_passes_is_enforced() {
     ];
     let mut wrong = Vec::new();
     for schema in schemas {
-        // `#/items` refers to itself for ever; the others say no.
         let text = probe(&format!("check:\n  input: {schema}\n  http: {{ path: /x }}\n"));
         let examined = folder(&[("p.yaml", text)]);
         if !errors(&examined).is_empty() {
-            continue;
-        }
-        if schema["items"]["$ref"] == "#/items" {
-            // Run in a process of its own, see below.
             continue;
         }
         let Ok(runtime) = Runtime::compile(&examined.catalog, None, String::new()) else { continue };
@@ -167,10 +162,16 @@ fn row_27_patterns_and_long_lists_end() {
 /// as a refusal does not matter here.
 #[test]
 fn row_27_cycles_end() {
-    for number in 0..loops().len() {
-        let out = child("exec \"$0\" \"$@\"", "hostile::schemas::worker_27", &[("EVENKEEL_LOOP", &number.to_string())]);
-        assert!(out.contains("\nended\n"), "{out}");
-    }
+    let ended = |number: usize| {
+        let variables = [("EVENKEEL_LOOP", &*number.to_string())];
+        let out = child("exec \"$0\" \"$@\"", "hostile::schemas::worker_27", &variables, Duration::from_mins(1))?;
+        if out.contains("\nended\n") { Ok(()) } else { Err(out) }
+    };
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..loops().len()).map(|number| scope.spawn(move || ended(number))).collect();
+        runs.into_iter().filter_map(|run| run.join().unwrap().err()).collect()
+    });
+    none_wrong(wrong);
 }
 
 fn loops() -> Vec<(&'static str, Value, Value)> {

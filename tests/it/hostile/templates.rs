@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use evenkeel::connector::{Call, Output};
 use evenkeel::template::{Context, Host, Limits, ProblemKind, RenderErrorKind, Template, Tree};
@@ -290,7 +291,8 @@ fn row_39_nothing_depends_on_locale_or_time_zone() {
         [("UTC", "C"), ("Asia/Kathmandu", "de_DE.UTF-8"), ("America/St_Johns", "tr_TR.UTF-8"), ("<+14>-14", "ar_EG")];
     let rendered = places.map(|(zone, locale)| {
         let variables = [("TZ", zone), ("LANG", locale), ("LC_ALL", locale), ("LANGUAGE", locale)];
-        let out = child("exec \"$0\" \"$@\"", "hostile::templates::worker_39", &variables);
+        let out =
+            child("exec \"$0\" \"$@\"", "hostile::templates::worker_39", &variables, Duration::from_mins(2)).unwrap();
         let (_, text) = out.split_once("\nrendered: ").unwrap();
         text.split_once('\n').unwrap().0.to_owned()
     });
