@@ -51,7 +51,7 @@ pub struct Runtime {
     /// The environment's name; empty where no Environment is declared.
     pub environment: String,
     /// Variables of the environment.
-    pub variables: BTreeMap<String, String>,
+    pub variables: Arc<BTreeMap<String, String>>,
     /// Where its secrets come from.
     pub secrets: BTreeMap<String, SecretSource>,
     /// What may be reached.
@@ -60,6 +60,8 @@ pub struct Runtime {
     pub connectors: BTreeMap<String, Arc<Connector>>,
     /// Connections by name.
     pub connections: BTreeMap<String, Arc<ConnectionSpec>>,
+    /// Names of connections by their connector's, in order.
+    pub by_connector: BTreeMap<String, Vec<String>>,
     /// Tenants by name.
     pub tenants: BTreeMap<String, Arc<TenantSpec>>,
 }

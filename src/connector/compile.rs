@@ -35,11 +35,12 @@ impl Runtime {
         let mut runtime = Runtime {
             generation,
             environment: chosen.map_or_else(String::new, |(entry, _)| entry.id.name.clone()),
-            variables: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.variables.clone()),
+            variables: Arc::new(chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.variables.clone())),
             secrets: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.secrets.clone()),
             egress: chosen.map_or_else(Default::default, |(_, spec)| spec.egress.clone()),
             connectors: BTreeMap::new(),
             connections: BTreeMap::new(),
+            by_connector: BTreeMap::new(),
             tenants: BTreeMap::new(),
         };
         for entry in &catalog.entries {
@@ -57,6 +58,9 @@ impl Runtime {
                 }
                 _ => {}
             }
+        }
+        for (name, connection) in &runtime.connections {
+            runtime.by_connector.entry(connection.connector.clone()).or_default().push(name.clone());
         }
         Ok(runtime)
     }

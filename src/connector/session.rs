@@ -63,7 +63,7 @@ impl Session {
         let mut variables: Vec<Arc<BTreeMap<String, String>>> = vec![Arc::new(call.variables.clone())];
         variables.extend(connection.as_ref().map(|(_, connection)| Arc::new(connection.variables.clone())));
         variables.extend(tenant.as_ref().map(|tenant| Arc::new(tenant.variables.clone())));
-        variables.push(Arc::new(runtime.variables.clone()));
+        variables.push(Arc::clone(&runtime.variables));
         let now = call.now.unwrap_or_else(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -181,13 +181,10 @@ fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Chose
         return Ok(Some((name.clone(), Arc::clone(found))));
     }
     for scope in [ConnectionScope::User, ConnectionScope::Tenant, ConnectionScope::Organization] {
-        let fits = |connection: &ConnectionSpec| {
-            connection.scope == scope
-                && connection.active
-                && connection.connector == connector.name
-                && visible(connection)
-        };
-        let mut found = runtime.connections.iter().filter(|(_, connection)| fits(connection));
+        let fits = |connection: &ConnectionSpec| connection.scope == scope && connection.active && visible(connection);
+        let own = runtime.by_connector.get(&connector.name).into_iter().flatten();
+        let own = own.filter_map(|name| runtime.connections.get_key_value(name));
+        let mut found = own.filter(|(_, connection)| fits(connection));
         match (found.next(), found.next()) {
             (Some((name, connection)), None) => return Ok(Some((name.clone(), Arc::clone(connection)))),
             (Some((first, _)), Some((second, _))) => {

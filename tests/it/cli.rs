@@ -138,7 +138,7 @@ fn fmt_changes_the_form_and_never_the_meaning() {
             "b.json",
             "{\"apiVersion\":\"evenkeel.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"b\"},\"spec\":{\"displayName\":\"\\u0042\"}}",
         ),
-        ("c.yaml", "a: ["),
+        ("c.yaml", "apiVersion: evenkeel.dev/v1alpha1\nspec: [\n"),
     ]);
     let check = run(["fmt".as_ref(), "--check".as_ref(), folder.path().as_os_str()]);
     assert_eq!((check.code, check.out.as_str()), (1, "a.yaml\nb.json\n"), "{}", check.err);
@@ -154,4 +154,99 @@ fn fmt_changes_the_form_and_never_the_meaning() {
     assert!(std::fs::read_to_string(folder.path().join("b.json")).unwrap().contains("\n    \"displayName\": \"B\"\n"));
     std::fs::remove_file(folder.path().join("c.yaml")).unwrap();
     assert_eq!(run(["fmt".as_ref(), "--check".as_ref(), folder.path().as_os_str()]).code, 0);
+}
+
+#[test]
+fn fmt_leaves_files_of_other_tools_alone() {
+    let foreign = [
+        ("package.json", "{\"a\":1}"),
+        ("chart.yaml", "apiVersion: v1\nkind:   ConfigMap\n\n\n\n"),
+        ("data.json", "[1,2]"),
+        ("tsconfig.json", "{ // a comment\n}"),
+    ];
+    let folder = folder(&foreign);
+    let said = run(["fmt".as_ref(), folder.path().as_os_str()]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    for (name, text) in foreign {
+        assert_eq!(std::fs::read_to_string(folder.path().join(name)).unwrap(), text);
+    }
+}
+
+#[test]
+fn fmt_keeps_what_it_cannot_move() {
+    let cases = [
+        // An alias cannot come before its anchor, so nothing is reordered.
+        "kind: Tenant\nspec: &spec { displayName: &name A }\napiVersion: evenkeel.dev/v1alpha1\nmetadata: { name: a, labels: { x: *name } }\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: a }\nspec:\n  displayName: |+\n    A\n\n\n",
+        "# about the file\n\n# about the version\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: a }\nspec: { displayName: A }\n--- # second\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: b }\nspec: { displayName: B }\n",
+    ];
+    for text in cases {
+        let folder = folder(&[("a.yaml", text)]);
+        let said = run(["fmt".as_ref(), folder.path().as_os_str()]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert_eq!(std::fs::read_to_string(folder.path().join("a.yaml")).unwrap(), text);
+    }
+    let moved = folder(&[(
+        "a.yaml",
+        "# about the file\n\n# about the spec\nspec: { displayName: A }\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: a }\n",
+    )]);
+    assert_eq!(run(["fmt".as_ref(), moved.path().as_os_str()]).code, 0);
+    assert_eq!(
+        std::fs::read_to_string(moved.path().join("a.yaml")).unwrap(),
+        "# about the file\n\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: a }\n# about the spec\nspec: { displayName: A }\n"
+    );
+}
+
+#[test]
+fn links_are_refused_and_not_replaced() {
+    let folder = folder(&[("real.yaml", TENANT)]);
+    let link = folder.path().join("link.yaml");
+    std::os::unix::fs::symlink(folder.path().join("real.yaml"), &link).unwrap();
+    for command in ["fmt", "validate"] {
+        let said = run([command.as_ref(), link.as_os_str()]);
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains("symbolic link"), "{}", said.err);
+    }
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    let said = run(["validate".as_ref(), folder.path().as_os_str()]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("EK0009"), "{}", said.out);
+}
+
+#[test]
+fn a_credential_is_not_printed_again() {
+    let key = ["sk", "live", "abcdefghijklmnop12345678"].join("_");
+    let text = format!(
+        "{}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: {{ name: a }}\nspec: {{ connector: none, credentials: {{ token: \"{key}\" }} }}\n",
+        TENANT
+    );
+    let folder = folder(&[("a.yaml", &text)]);
+    for form in ["human", "json", "sarif", "junit", "github"] {
+        let said = run(["validate".as_ref(), folder.path().as_os_str(), "-o".as_ref(), form.as_ref()]);
+        assert!(said.out.contains("EK0801"), "{form}: {}", said.out);
+        assert!(!said.out.contains("abcdefghijklmnop"), "{form}: {}", said.out);
+    }
+}
+
+#[test]
+fn one_mistake_in_the_shape_does_not_hide_the_others() {
+    let text = "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: c }\nspec:\n  displayName: C\n  visibilty: Public\n  baseUrl: https://c.example\n  actions:\n    one:\n      operation: Foo\n      http: { path: /one }\n      tests: [{ name: t }]\n    two:\n      http: { path: /two, body: { a: 1 } }\n      tests: [{ name: t }]\n";
+    let folder = folder(&[("a.yaml", text)]);
+    let said = run(["validate".as_ref(), folder.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let codes: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().filter_map(|finding| finding["code"].as_str()).collect();
+    assert_eq!(codes, ["EK0101", "EK0104", "EK0405"], "{}", said.out);
+}
+
+#[test]
+fn one_file_of_several_is_checked_by_itself() {
+    let widget = "apiVersion: evenkeel.dev/v1alpha1\nkind: Widget\nmetadata: { name: w }\nspec:\n  displayName: W\n  actions: [{ name: Go, workflow: elsewhere }]\n";
+    let folder = folder(&[("w.yaml", widget), ("notes.txt", "")]);
+    assert_eq!(run(["validate".as_ref(), folder.path().join("w.yaml").as_os_str()]).code, 0);
+    assert_eq!(run(["validate".as_ref(), folder.path().as_os_str()]).code, 1);
+    assert_eq!(run(["validate".as_ref(), folder.path().join("notes.txt").as_os_str()]).code, 2);
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(run(["validate".as_ref(), empty.path().as_os_str()]).code, 1);
+    assert_eq!(run(["test", "examples/quickstart", "-f", "no such test"]).code, 2);
 }

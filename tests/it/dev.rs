@@ -192,3 +192,84 @@ fn a_folder_that_cannot_run_says_why() {
     assert_eq!(said.code, 2);
     assert!(said.err.contains("no/such/folder"), "{}", said.err);
 }
+
+/// A connector whose answer is `message`.
+fn saying(message: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: extra }}\nspec:\n  displayName: Extra\n  baseUrl: https://extra.example\n  actions:\n    say:\n      http: {{ path: /say }}\n      response: {{ body: {{ said: {message} }} }}\n      tests: [{{ name: says, respond: {{ status: 200 }} }}]\n"
+    )
+}
+
+fn says(dev: &Dev) -> serde_json::Value {
+    dev.post("/v1/connectors/extra/actions/say", &[], "").json()["said"].clone()
+}
+
+#[test]
+fn a_file_that_is_replaced_is_followed() {
+    let folder = crate::support::folder(&[("a.yaml", &saying("one"))]);
+    let path = folder.path().join("a.yaml");
+    let mut dev = Dev::start(&path, &[]);
+    for message in ["two", "three", "four"] {
+        // As editors save: another file, moved over the old one.
+        let beside = folder.path().join(".a.yaml.swp");
+        write(&beside, &saying(message));
+        std::fs::rename(&beside, &path).unwrap();
+        dev.wait_for("live: generation");
+        assert_eq!(says(&dev), message);
+    }
+}
+
+#[test]
+fn a_folder_that_is_replaced_is_followed() {
+    let parent = crate::support::folder(&[("defs/a.yaml", &saying("one")), ("next/a.yaml", &saying("two"))]);
+    let (path, next) = (parent.path().join("defs"), parent.path().join("next"));
+    let mut dev = Dev::start(&path, &[]);
+    std::fs::rename(&path, parent.path().join("old")).unwrap();
+    std::fs::rename(&next, &path).unwrap();
+    dev.wait_for("live: generation");
+    assert_eq!(says(&dev), "two");
+    for message in ["three", "four"] {
+        write(&path.join("a.yaml"), &saying(message));
+        dev.wait_for("live: generation");
+        assert_eq!(says(&dev), message);
+    }
+}
+
+#[test]
+fn a_link_that_comes_and_goes_is_seen_both_times() {
+    let folder = crate::support::folder(&[("a.yaml", &saying("one"))]);
+    let mut dev = Dev::start(folder.path(), &[]);
+    let link = folder.path().join("b.yaml");
+    std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+    let said = dev.wait_for("keep serving");
+    assert!(said.contains("EK0009") && !said.contains("root:"), "{said}");
+    std::fs::remove_file(&link).unwrap();
+    dev.wait_for("live: generation");
+    assert_eq!(dev.get("/v1/findings").json()["current"], true);
+}
+
+#[test]
+fn what_may_be_reached_follows_the_environment() {
+    let environment = |hosts: &str| {
+        format!(
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: e }}\nspec: {{ egress: {{ hosts: [{hosts}] }} }}\n"
+        )
+    };
+    let local = saying("one").replace("https://extra.example", "http://127.0.0.1:9");
+    let folder = crate::support::folder(&[("a.yaml", &local), ("e.yaml", &environment("127.0.0.1"))]);
+    let mut dev = Dev::start(folder.path(), &["--allow-loopback"]);
+    let code = |dev: &Dev| dev.post("/v1/connectors/extra/actions/say", &[], "").json()["errors"]["code"].clone();
+    assert_eq!(code(&dev), "UNREACHABLE");
+    write(&folder.path().join("e.yaml"), &environment("other.example"));
+    dev.wait_for("live: generation");
+    assert_eq!(code(&dev), "REFUSED_ADDRESS");
+}
+
+#[test]
+fn integers_that_cannot_be_kept_are_refused() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","name":"100000000000000000000"}"#);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","tags":[100000000000000000000]}"#);
+    assert_eq!((answer.status, answer.json()["errors"]["code"].as_str()), (400, Some("BAD_REQUEST")), "{answer:?}");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on must fail")]
 
 mod architecture;
+mod calls;
 mod cli;
 mod dev;
 mod examples;

@@ -140,7 +140,7 @@ impl<'a> Graph<'a> {
         for (&node, &count) in applied {
             let Value::Object(map) = self.nodes[node] else { continue };
             for (keyword, value) in map {
-                let mut add = |graph: &mut Self, place: &mut BTreeMap<usize, u64>, schema: &'a Value| {
+                let add = |graph: &mut Self, place: &mut BTreeMap<usize, u64>, schema: &'a Value| {
                     let sum = place.entry(graph.id(schema)).or_default();
                     *sum = sum.saturating_add(count);
                 };

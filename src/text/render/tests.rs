@@ -78,7 +78,7 @@ fn human() {
       = help: put the whole value in quotes
 
     4 errors, 2 warnings in 2 definitions
-    evenkeel explain EK0011 tells more
+    evenkeel explain EK0004 tells more
     "#);
     insta::assert_snapshot!(nothing(Output::Human), @"12 definitions, no findings");
 }
@@ -211,11 +211,11 @@ fn sarif() {
                     "text": "a key is there twice in one map"
                   },
                   "fullDescription": {
-                    "text": "YAML and JSON readers disagree on which of two equal keys wins, so neither is taken. Remove one."
+                    "text": "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one."
                   },
                   "help": {
-                    "text": "YAML and JSON readers disagree on which of two equal keys wins, so neither is taken. Remove one.",
-                    "markdown": "YAML and JSON readers disagree on which of two equal keys wins, so neither is taken. Remove one."
+                    "text": "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one.",
+                    "markdown": "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one."
                   },
                   "defaultConfiguration": {
                     "level": "error"
