@@ -126,7 +126,7 @@ struct Walk<'a> {
     findings: &'a mut Vec<Finding>,
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     fn report(&mut self, code: &'static Code, range: Range, message: String, help: impl Into<String>) {
         self.findings.push(Finding::new(code, self.entry.span(range), message).help(help));
     }

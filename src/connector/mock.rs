@@ -33,15 +33,14 @@ impl MockUpstream {
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (connector.to_owned(), action.to_owned());
         // The first request of a call chooses the test; the ones after it get that test's next answers.
-        let (test, at) = match playing.get(&key) {
-            Some(&(test, given)) => (test, given),
-            None => {
-                let same = |test: &ActionTest| self.position(connector, action, test, request) == Some(0);
-                let good = |test: &ActionTest| {
-                    test.expect_error.is_none() && answers(test).last().is_some_and(|last| last.status < 400)
-                };
-                (tests.iter().position(same).or_else(|| tests.iter().position(good))?, 0)
-            }
+        let (test, at) = if let Some(&(test, given)) = playing.get(&key) {
+            (test, given)
+        } else {
+            let same = |test: &ActionTest| self.position(connector, action, test, request) == Some(0);
+            let good = |test: &ActionTest| {
+                test.expect_error.is_none() && answers(test).last().is_some_and(|last| last.status < 400)
+            };
+            (tests.iter().position(same).or_else(|| tests.iter().position(good))?, 0)
         };
         playing.insert(key, (test, at + 1));
         let test = &tests[test];

@@ -166,6 +166,7 @@ async fn proxies_from_the_environment_are_ignored() {
         install_crypto_provider();
         let upstream = Upstream::fixed(response(200, &[], b"direct")).await;
         // reqwest by itself does use the (dead) proxy: the test can fail.
+        #[allow(clippy::disallowed_methods, reason = "the unguarded client shows what the guarded one must not do")]
         let naive = reqwest::Client::new().get(upstream.url("/")).send().await;
         assert!(naive.is_err(), "the variables have no effect at all");
         let response = send(&client(), get(upstream.url("/"))).await.expect("direct");

@@ -217,8 +217,7 @@ fn links_are_refused_and_not_replaced() {
 fn a_credential_is_not_printed_again() {
     let key = ["sk", "live", "abcdefghijklmnop12345678"].join("_");
     let text = format!(
-        "{}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: {{ name: a }}\nspec: {{ connector: none, credentials: {{ token: \"{key}\" }} }}\n",
-        TENANT
+        "{TENANT}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: {{ name: a }}\nspec: {{ connector: none, credentials: {{ token: \"{key}\" }} }}\n"
     );
     let folder = folder(&[("a.yaml", &text)]);
     for form in ["human", "json", "sarif", "junit", "github"] {

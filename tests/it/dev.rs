@@ -27,10 +27,13 @@ fn an_action_answers_and_says_who_served() {
     );
 }
 
+/// Path, body, headers; status and code of the answer.
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)], u16, &'static str);
+
 #[test]
 fn errors_have_one_form() {
     let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
-    let cases: [(&str, &str, &[(&str, &str)], u16, &str); 6] = [
+    let cases: [Case; 6] = [
         (CREATE, "{}", &[], 400, "INVALID_INPUT"),
         (CREATE, "{", &[], 400, "BAD_REQUEST"),
         ("/v1/connectors/orbit-crm/actions/nothing", "{}", &[], 404, "UNKNOWN_ACTION"),

@@ -8,6 +8,7 @@ mod cli;
 mod dev;
 mod examples;
 mod hostile;
+mod page;
 mod planted;
 mod readme;
 mod schemas;

@@ -123,7 +123,9 @@ impl Dev {
                     self.seen += &line;
                     self.seen += "\n";
                 }
-                Err(_) => panic!("it never said `{text}`; it said:\n{}", self.seen),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout | std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("it never said `{text}`; it said:\n{}", self.seen)
+                }
             }
         }
         std::mem::take(&mut self.seen)

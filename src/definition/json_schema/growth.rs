@@ -151,14 +151,18 @@ impl<'a> Graph<'a> {
                         }
                     }
                     ("patternProperties", Value::Object(schemas)) => {
-                        schemas.values().for_each(|schema| add(self, &mut any, schema));
+                        for schema in schemas.values() {
+                            add(self, &mut any, schema);
+                        }
                     }
                     ("additionalProperties" | "unevaluatedProperties" | "propertyNames", schema) => {
-                        add(self, &mut other, schema)
+                        add(self, &mut other, schema);
                     }
                     ("items" | "contains" | "unevaluatedItems", schema) => add(self, &mut items, schema),
                     ("prefixItems", Value::Array(schemas)) => {
-                        schemas.iter().for_each(|schema| add(self, &mut items, schema));
+                        for schema in schemas {
+                            add(self, &mut items, schema);
+                        }
                     }
                     _ => {}
                 }

@@ -175,6 +175,7 @@ fn json() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one long snapshot")]
 fn sarif() {
     let version = format!("\"semanticVersion\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let sarif = report(Output::Sarif).replace(&version, "\"semanticVersion\": \"VERSION\"");
