@@ -449,6 +449,9 @@ fn is_not_positive(value: &Node) -> bool {
 /// The second of two equal items.
 fn repeated(list: &Node) -> Option<&Node> {
     let items = list.items();
+    if items.len() < 2 {
+        return None;
+    }
     // Long lists are not compared item by item: a hundred thousand words would take minutes.
     let mut seen = HashSet::new();
     items.iter().find(|item| !seen.insert(item.to_json().to_string()))

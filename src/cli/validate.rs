@@ -36,6 +36,9 @@ impl Validate {
                 finding.severity = Severity::Error;
             }
         }
-        Ok(output::report(&examined, self.output))
+        let code = output::report(&examined, self.output);
+        // The process ends here: taking a large catalog apart value by value would take a tenth of the whole time.
+        std::mem::forget(examined);
+        Ok(code)
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::action_test::ActionTest;
-use super::common::{Credential, Duration, Param, Retry, SchemaValue};
+use super::common::{Code, Credential, Duration, Param, Retry, SchemaValue};
 
 /// One action: exactly one of `http`, `grpc`, `sql`, `function`, `steps`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ pub struct Action {
     pub sql: Option<Sql>,
     /// A function in JavaScript or TypeScript.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub function: Option<Function>,
+    pub function: Option<Code>,
     /// Several calls in order; the last one's result is the action's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
@@ -102,7 +102,7 @@ pub enum Transport<'a> {
     Http(&'a Http),
     Grpc(&'a Grpc),
     Sql(&'a Sql),
-    Function(&'a Function),
+    Function(&'a Code),
     Steps(&'a [CompositeStep]),
 }
 
@@ -287,21 +287,6 @@ pub enum SqlTls {
     Require,
     /// Without; for private networks.
     Disable,
-}
-
-/// A function in JavaScript or TypeScript: exactly one of `file`, `inline`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
-pub struct Function {
-    /// A `.js` or `.ts` file beside the definition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-evenkeel-ref" = "File"))]
-    pub file: Option<String>,
-    /// The source itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 262_144))]
-    pub inline: Option<String>,
 }
 
 /// One call of several: exactly one of `http`, `action`.

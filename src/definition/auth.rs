@@ -148,7 +148,7 @@ pub struct OAuth2 {
     #[serde(default)]
     pub client_auth: ClientAuth,
     /// Proof key for code exchange (RFC 7636); `true` unless set.
-    #[serde(default = "yes")]
+    #[serde(default = "super::common::yes")]
     pub pkce: bool,
     /// Further parameters of the authorization request, such as `access_type: offline`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -173,10 +173,6 @@ pub struct OAuth2 {
     /// The assertion of the `JwtBearer` grant (RFC 7523).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assertion: Option<Jwt>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// An OAuth 2.0 grant.

@@ -236,3 +236,23 @@ impl Param {
         matches!(self, Param::Detailed(DetailedParam { omit_empty: true, .. }))
     }
 }
+
+/// JavaScript or TypeScript: exactly one of `file`, `inline`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
+pub struct Code {
+    /// A `.js` or `.ts` file beside the definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-ref" = "File"))]
+    pub file: Option<String>,
+    /// The source itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262_144))]
+    pub inline: Option<String>,
+}
+
+/// What serde takes for a flag that is on unless it is set.
+pub(super) fn yes() -> bool {
+    true
+}

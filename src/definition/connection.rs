@@ -46,12 +46,8 @@ pub struct ConnectionSpec {
     #[schemars(extend("x-evenkeel-keys" = "variable", "x-evenkeel-type" = "variables"))]
     pub variables: BTreeMap<String, String>,
     /// May it be used? `true` unless set.
-    #[serde(default = "yes")]
+    #[serde(default = "super::common::yes")]
     pub active: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Whose a connection is.

@@ -44,7 +44,7 @@ pub struct ConnectorSpec {
     #[serde(default)]
     pub visibility: ConnectorVisibility,
     /// Is it offered to end users for activation? `true` unless set.
-    #[serde(default = "yes")]
+    #[serde(default = "super::common::yes")]
     pub activation: bool,
     /// The URL that action paths are appended to; its host is literal text and variables.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,10 +80,6 @@ pub struct ConnectorSpec {
     /// Names and descriptions in other languages.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub localization: BTreeMap<String, ConnectorTexts>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Outside or one's own.

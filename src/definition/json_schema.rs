@@ -80,8 +80,14 @@ impl JsonSchema {
 
 /// Why a schema would take unbounded time; only references can make it so.
 pub fn growth(schema: &Value) -> Option<&'static str> {
-    let text = schema.to_string();
-    if text.contains("\"$ref\"") || text.contains("\"$dynamicRef\"") { growth::problem(schema) } else { None }
+    fn refers(schema: &Value) -> bool {
+        match schema {
+            Value::Object(map) => map.iter().any(|(key, value)| key == "$ref" || key == "$dynamicRef" || refers(value)),
+            Value::Array(items) => items.iter().any(refers),
+            _ => false,
+        }
+    }
+    if refers(schema) { growth::problem(schema) } else { None }
 }
 
 /// Messages quote the value, which may be a whole document.

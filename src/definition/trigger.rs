@@ -21,7 +21,7 @@ pub struct TriggerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Does it start anything? `true` unless set.
-    #[serde(default = "yes")]
+    #[serde(default = "super::common::yes")]
     pub active: bool,
     /// A call from outside.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,10 +32,6 @@ pub struct TriggerSpec {
     /// An event of a connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_event: Option<AppEventTrigger>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A call from outside, to `/hooks/{trigger}`.

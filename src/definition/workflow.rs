@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::action::OnError;
-use super::common::{Duration, Retry, SchemaValue};
+use super::common::{Code, Duration, Retry, SchemaValue};
 
 /// Code or steps: exactly one of `source`, `steps`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ pub struct WorkflowSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// May it run? `true` unless set.
-    #[serde(default = "yes")]
+    #[serde(default = "super::common::yes")]
     pub active: bool,
     /// Which executions go first; `P2` unless set.
     #[serde(default)]
@@ -59,7 +59,7 @@ pub struct WorkflowSpec {
     pub config: BTreeMap<String, serde_json::Value>,
     /// TypeScript or JavaScript.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<WorkflowSource>,
+    pub source: Option<Code>,
     /// Steps, run in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
@@ -72,10 +72,6 @@ pub struct WorkflowSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub tests: Vec<WorkflowTest>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// How long a workflow may run and whether the caller waits.
@@ -141,21 +137,6 @@ pub struct UsedConnector {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "UsedAction"))]
     pub actions: Vec<String>,
-}
-
-/// TypeScript or JavaScript: exactly one of `file`, `inline`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
-pub struct WorkflowSource {
-    /// A `.ts` or `.js` file beside the definition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-evenkeel-ref" = "File"))]
-    pub file: Option<String>,
-    /// The source itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 262_144))]
-    pub inline: Option<String>,
 }
 
 /// One step: exactly one of `action`, `workflow`, `set`, `wait`, `approval`, `notify`, `gate`, `loop`, `parallel`, `switch`, `code`.

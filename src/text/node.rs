@@ -1,5 +1,7 @@
 //! The tree that every file is read into: JSON's data model, each value with its place.
 
+use std::borrow::Cow;
+
 use super::{SourceId, Span};
 
 /// A range of bytes within one file, end exclusive. Half the size of a [`Span`]; the document knows the file.
@@ -149,7 +151,7 @@ impl Node {
     pub fn pointer(&self, pointer: &str) -> Option<&Node> {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
-            let part = part.replace("~1", "/").replace("~0", "~");
+            let part = unescaped(part);
             node = match &node.kind {
                 Kind::Map(_) => node.get(&part)?,
                 Kind::List(items) => items.get(part.parse::<usize>().ok()?)?,
@@ -163,7 +165,7 @@ impl Node {
     pub fn pointer_mut(&mut self, pointer: &str) -> Option<&mut Node> {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
-            let part = part.replace("~1", "/").replace("~0", "~");
+            let part = unescaped(part);
             node = match &mut node.kind {
                 Kind::Map(entries) => &mut entries.iter_mut().find(|entry| *entry.key.name == *part)?.value,
                 Kind::List(items) => items.get_mut(part.parse::<usize>().ok()?)?,
@@ -235,6 +237,11 @@ impl Entry {
     pub fn span(&self) -> Range {
         Range { start: self.key.span.start, end: self.value.span.end.max(self.key.span.end) }
     }
+}
+
+/// A part of a JSON pointer as the key that it means.
+fn unescaped(part: &str) -> Cow<'_, str> {
+    if part.contains('~') { part.replace("~1", "/").replace("~0", "~").into() } else { part.into() }
 }
 
 /// Offset in a `|` block as written of an offset in its value: same line, moved by the block's indentation.
