@@ -9,6 +9,7 @@
 //! A [`Runtime`] is everything that is needed for calls, compiled from a checked catalog; it never changes. Secrets
 //! are looked up when a call needs them and live no longer than the call.
 
+mod address;
 mod auth;
 mod compile;
 mod error;

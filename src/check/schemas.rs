@@ -3,96 +3,17 @@
 //! Walks the document itself, so that every mistake has its place; a validator's meta-schema would only say where in the
 //! schema. Keywords and their forms: JSON Schema 2020-12, core and validation.
 
+mod keywords;
+
 use std::collections::HashSet;
 
 use regex::RegexBuilder;
 
+use self::keywords::{FORMATS, Form, KEYWORDS, TYPES};
 use crate::catalog::Entry;
 use crate::definition::json_schema::{self, PATTERN_BYTES};
 use crate::definition::shape::{Format, listed, nearest};
 use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
-
-/// What a keyword takes.
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    Any,
-    Schema,
-    Schemas,
-    SchemaMap,
-    Type,
-    Text,
-    Texts,
-    Bool,
-    Number,
-    Count,
-    List,
-    Pattern,
-    PatternMap,
-    Reference,
-    TextLists,
-}
-
-const KEYWORDS: [(&str, Form); 57] = [
-    ("$schema", Form::Text),
-    ("$id", Form::Text),
-    ("$ref", Form::Reference),
-    ("$dynamicRef", Form::Reference),
-    ("$anchor", Form::Text),
-    ("$dynamicAnchor", Form::Text),
-    ("$defs", Form::SchemaMap),
-    ("$comment", Form::Text),
-    ("definitions", Form::SchemaMap),
-    ("allOf", Form::Schemas),
-    ("anyOf", Form::Schemas),
-    ("oneOf", Form::Schemas),
-    ("not", Form::Schema),
-    ("if", Form::Schema),
-    ("then", Form::Schema),
-    ("else", Form::Schema),
-    ("dependentSchemas", Form::SchemaMap),
-    ("dependentRequired", Form::TextLists),
-    ("prefixItems", Form::Schemas),
-    ("items", Form::Schema),
-    ("contains", Form::Schema),
-    ("properties", Form::SchemaMap),
-    ("patternProperties", Form::PatternMap),
-    ("additionalProperties", Form::Schema),
-    ("propertyNames", Form::Schema),
-    ("unevaluatedItems", Form::Schema),
-    ("unevaluatedProperties", Form::Schema),
-    ("type", Form::Type),
-    ("enum", Form::List),
-    ("const", Form::Any),
-    ("multipleOf", Form::Number),
-    ("maximum", Form::Number),
-    ("exclusiveMaximum", Form::Number),
-    ("minimum", Form::Number),
-    ("exclusiveMinimum", Form::Number),
-    ("maxLength", Form::Count),
-    ("minLength", Form::Count),
-    ("pattern", Form::Pattern),
-    ("maxItems", Form::Count),
-    ("minItems", Form::Count),
-    ("uniqueItems", Form::Bool),
-    ("maxContains", Form::Count),
-    ("minContains", Form::Count),
-    ("maxProperties", Form::Count),
-    ("minProperties", Form::Count),
-    ("required", Form::Texts),
-    ("title", Form::Text),
-    ("description", Form::Text),
-    ("default", Form::Any),
-    ("deprecated", Form::Bool),
-    ("readOnly", Form::Bool),
-    ("writeOnly", Form::Bool),
-    ("examples", Form::List),
-    ("format", Form::Text),
-    ("contentEncoding", Form::Text),
-    ("contentMediaType", Form::Text),
-    ("contentSchema", Form::Schema),
-];
-
-const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "string", "integer"];
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
@@ -410,37 +331,6 @@ impl Walk<'_> {
         }
     }
 }
-
-/// Formats of JSON Schema 2020-12, validation, 7.3, and those of OpenAPI that say how a number or text is kept.
-const FORMATS: [&str; 27] = [
-    "date-time",
-    "date",
-    "time",
-    "duration",
-    "email",
-    "idn-email",
-    "hostname",
-    "idn-hostname",
-    "ipv4",
-    "ipv6",
-    "uri",
-    "uri-reference",
-    "iri",
-    "iri-reference",
-    "uuid",
-    "uri-template",
-    "json-pointer",
-    "relative-json-pointer",
-    "regex",
-    "int32",
-    "int64",
-    "float",
-    "double",
-    "byte",
-    "binary",
-    "password",
-    "decimal",
-];
 
 fn is_not_positive(value: &Node) -> bool {
     matches!(&value.kind, Value::Number(number) if number.as_f64().is_some_and(|number| number <= 0.0))

@@ -7,6 +7,7 @@
 mod compile;
 mod format;
 mod walk;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -18,7 +19,7 @@ use crate::text::{Code, Range};
 
 pub use format::Format;
 pub use walk::check;
-pub(crate) use walk::{listed, nearest};
+pub(crate) use words::{listed, nearest};
 
 /// The shapes of all kinds.
 pub static SHAPES: LazyLock<Shapes> = LazyLock::new(compile::all);

@@ -1,5 +1,6 @@
 //! A document against its shape: every mistake with its place, and the facts.
 
+use super::words::{listed, nearest};
 use super::{Facts, Fields, Format, Marked, RefKind, Reference, SHAPES, Shape, Shapes, TemplateUse, What};
 use crate::definition::Kind;
 use crate::definition::common::Duration;
@@ -398,36 +399,6 @@ fn expected(shapes: &Shapes, index: usize) -> &'static str {
         What::List { .. } => "a list",
         What::Map { .. } | What::Object(_) => "a map",
     }
-}
-
-/// The candidate that is most likely meant: at most a third of its letters differ, or only case and separators do.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain =
-        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    let wanted = plain(text);
-    let scored = candidates.map(|candidate| {
-        let plain = plain(candidate);
-        (strsim::damerau_levenshtein(&wanted, &plain), plain.len().max(wanted.len()), candidate)
-    });
-    let near = scored.filter(|(distance, length, _)| *distance * 3 <= *length).min_by_key(|(distance, ..)| *distance);
-    near.map(|(_, _, candidate)| candidate)
-}
-
-/// `a`, `b` and `c`
-pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let mut text = String::new();
-    for (at, name) in names.iter().enumerate() {
-        let separator = match at {
-            0 => "",
-            _ if at + 1 == names.len() => " and ",
-            _ => ", ",
-        };
-        text += separator;
-        text += "`";
-        text += name.as_ref();
-        text += "`";
-    }
-    text
 }
 
 fn quoted(name: &str) -> String {
