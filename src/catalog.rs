@@ -56,6 +56,10 @@ pub struct Catalog {
     pub entries: Vec<Entry>,
     /// Every file of the source.
     pub files: BTreeSet<String>,
+    /// Could something not be read, so that nobody can say what is not there?
+    pub incomplete: bool,
+    /// Names of documents whose kind is not known.
+    pub nameless: BTreeSet<String>,
     /// Is this one file of a source, so that what it refers to may be in another?
     pub alone: bool,
     index: HashMap<Id, usize>,

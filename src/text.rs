@@ -11,6 +11,7 @@
 //! The YAML and JSON crates are named only here, so they can be exchanged without touching another room.
 
 pub mod codes;
+mod credentials;
 mod de;
 mod encoding;
 mod finding;
@@ -24,6 +25,7 @@ mod tree;
 mod yaml;
 
 pub use codes::Code;
+pub use credentials::is_known_credential;
 pub use de::from_node;
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle};

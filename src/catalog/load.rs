@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Catalog, Entry, File, Snapshot, salvage};
 use crate::definition::shape;
 use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
-use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Source, codes};
+use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Severity, Source, codes};
 
 /// Reads every definition of a snapshot. Pure: the same snapshot gives the same catalog and findings.
 pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
@@ -19,14 +19,16 @@ pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
     let mut catalog = Catalog { files: snapshot.names.clone(), alone: snapshot.alone, ..Catalog::default() };
     catalog.sources = catalog.sources.shown_under(&snapshot.shown_under);
     let mut findings = Vec::new();
-    for Read { source, entries, findings: found } in read {
+    for Read { source, entries, nameless, findings: found } in read {
         let id = catalog.sources.add(Arc::clone(&source));
         findings.extend(found.into_iter().map(|finding| finding.within(id)));
+        catalog.nameless.extend(nameless);
         for mut entry in entries {
             entry.document.source = id;
             catalog.entries.push(entry);
         }
     }
+    catalog.incomplete = findings.iter().any(|finding| finding.severity == Severity::Error);
     leave_out_overlays(&mut catalog, &mut findings);
     index(&mut catalog, &mut findings);
     (catalog, findings)
@@ -42,6 +44,7 @@ pub fn is_foreign(path: &str) -> bool {
 
 struct Read {
     source: Arc<Source>,
+    nameless: Vec<String>,
     entries: Vec<Entry>,
     findings: Vec<Finding>,
 }
@@ -60,6 +63,7 @@ fn read(file: &File, limits: &ReadLimits) -> Read {
     }
     let name = file.path.rsplit('/').next().unwrap_or(&file.path);
     let mut entries = Vec::new();
+    let mut nameless = Vec::new();
     for document in documents {
         if ["connectors_registry.json", "extensions_registry.json", "widget_registry.json"].contains(&name) {
             let span = document.root.span.within(document.source);
@@ -69,9 +73,16 @@ fn read(file: &File, limits: &ReadLimits) -> Read {
             );
             continue;
         }
-        entries.extend(entry(document, &source, &mut findings));
+        let name = document.root.pointer("/metadata/name").and_then(Node::as_str).map(str::to_owned);
+        let before = findings.len();
+        match entry(document, &source, &mut findings) {
+            Some(entry) => entries.push(entry),
+            // It may be what others refer to; its own mistake is reported.
+            None if findings.len() > before => nameless.extend(name),
+            None => {}
+        }
     }
-    Read { source, entries, findings }
+    Read { source, nameless, entries, findings }
 }
 
 /// The definition in a document; `None` where it is none, with a finding unless it belongs to another tool.

@@ -87,10 +87,14 @@ pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str>
 fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
     match catalog.find(kind, name) {
         Some(found) => Resolution::Found(Some(found.id.clone())),
-        None if catalog.alone => Resolution::Unknown,
+        None if catalog.alone || catalog.nameless.contains(name) => Resolution::Unknown,
         None => Resolution::Missing {
             what: format!("{kind} `{name}`"),
-            candidates: catalog.of_kind(kind).map(|entry| entry.id.name.clone()).collect(),
+            candidates: catalog
+                .of_kind(kind)
+                .map(|entry| entry.id.name.clone())
+                .filter(|name| !name.is_empty())
+                .collect(),
         },
     }
 }

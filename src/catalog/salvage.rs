@@ -8,10 +8,13 @@ use crate::definition::Kind;
 use crate::definition::shape::nearest;
 use crate::text::{Document, Entry, Finding, Node, Span, codes};
 
+/// Most mistakes of one document that are worked around.
+const MOST: usize = 100;
+
 /// Maps whose entries stand for themselves.
 fn independent(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Connector => &["/spec/actions", "/spec/entities", "/spec/events", "/spec/auth/methods"],
+        Kind::Connector => &["/spec/actions", "/spec/events", "/spec/auth/methods"],
         Kind::Widget => &["/spec/forms"],
         _ => &[],
     }
@@ -29,10 +32,18 @@ fn needed(kind: Kind) -> &'static [&'static str] {
 
 /// The document without the parts that the findings are in; `None` where nothing may be left out.
 pub(super) fn salvage(document: &Document, kind: Kind, findings: &[Finding]) -> Option<Document> {
+    // Beyond that it is another kind of document, and every finding walks what is left.
+    if findings.len() > MOST {
+        return None;
+    }
+    let entities = document.root.pointer("/spec/entities").map_or(&[][..], Node::entries);
+    let fields: Vec<String> =
+        entities.iter().map(|entity| format!("/spec/entities/{}/fields", entity.key.name)).collect();
+    let groups: Vec<&str> = independent(kind).iter().copied().chain(fields.iter().map(String::as_str)).collect();
     let mut salvaged = document.clone();
     for span in findings.iter().map(|finding| (finding.code, finding.span())) {
         let (code, Some(span)) = span else { return None };
-        let inside = independent(kind).iter().any(|group| remove(&mut salvaged.root, group, span, |_| true));
+        let inside = groups.iter().any(|group| remove(&mut salvaged.root, group, span, |_| true));
         let droppable = |entry: &Entry| {
             let name = &*entry.key.name;
             // A misspelt field may be one of those that are needed.

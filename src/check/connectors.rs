@@ -87,6 +87,10 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
                 .help("percent-encode it, or put the value into `query`, which is encoded when sent"),
         );
     }
+    // After the start another URL may stand, as in `/lookup?url=https://…`.
+    if literal.starts_with(['/', '?']) {
+        return;
+    }
     let scheme = literal.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| scheme != "https") && !is_loopback(text) {
         findings.push(

@@ -1,37 +1,9 @@
 //! Literals that look like credentials.
 
-use std::sync::LazyLock;
-
-use regex::RegexSet;
-
 use crate::catalog::{Catalog, Entry};
 use crate::definition::Kind;
 use crate::definition::shape::Format;
-use crate::text::{Finding, Kind as Value, Node, codes};
-
-/// Prefixes and forms that services give their keys, so that scanners can find them.
-static KNOWN: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSet::new([
-        r"\b[sr]k_(live|test)_[A-Za-z0-9]{16,}",
-        r"\bwhsec_[A-Za-z0-9+/=]{16,}",
-        r"\bgh[pousr]_[A-Za-z0-9]{30,}",
-        r"\bgithub_pat_[A-Za-z0-9_]{22,}",
-        r"\bglpat-[A-Za-z0-9_-]{16,}",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\bshp(at|ca|pa|ss)_[A-Fa-f0-9]{24,}",
-        r"\bpat-(na|eu)[0-9]-[A-Fa-f0-9-]{20,}",
-        r"\b(AKIA|ASIA)[A-Z0-9]{16}\b",
-        r"\bAIza[A-Za-z0-9_-]{35}",
-        r"\bya29\.[A-Za-z0-9_-]{20,}",
-        r"\bsk-(ant-|proj-)?[A-Za-z0-9_-]{20,}",
-        r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
-        r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-        r"(?i)^(bearer|basic)\s+[A-Za-z0-9+/_=.-]{16,}$",
-        r"://[^/\s:@]+:[^/\s:@{}]+@",
-    ])
-    .expect("our own patterns")
-});
+use crate::text::{Finding, Kind as Value, Node, codes, is_known_credential};
 
 /// Words in names of fields, headers and parameters whose value is a credential.
 const NAMES: [&str; 12] = [
@@ -89,7 +61,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     let mut stack = vec![(&entry.document.root, false)];
     while let Some((node, named)) = stack.pop() {
         match &node.kind {
-            Value::Text(text) if KNOWN.is_match(&text.value) => {
+            Value::Text(text) if is_known_credential(&text.value) => {
                 report(entry, node, "this looks like a credential", findings);
             }
             Value::Text(text) if named && looks_random(&text.value) => {

@@ -109,7 +109,7 @@ fn connector_entity(
     }
     let lacking: Vec<&String> =
         known.iter().filter(|(name, required)| **required && !mapped.contains(*name)).map(|(name, _)| name).collect();
-    if !lacking.is_empty() {
+    if !lacking.is_empty() && !entry.partial {
         let verb = if lacking.len() == 1 { "field is" } else { "fields are" };
         let message = format!("{} of {canonical_name} {verb} not mapped", listed(&lacking));
         findings.push(

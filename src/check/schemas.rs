@@ -11,7 +11,7 @@ use regex::RegexBuilder;
 
 use self::keywords::{FORMATS, Form, KEYWORDS, TYPES};
 use crate::catalog::Entry;
-use crate::definition::json_schema::{self, PATTERN_BYTES};
+use crate::definition::json_schema::{self, Growth, PATTERN_BYTES};
 use crate::definition::shape::{Format, listed, nearest};
 use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
 
@@ -23,7 +23,8 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
                 let mut walk = Walk { entry, root: node, anchors: None, refers: false, findings };
                 walk.schema(node, 0);
                 if walk.refers
-                    && let Some(problem) = json_schema::growth(&node.to_json())
+                    && !walk.findings.iter().any(|finding| finding.code == &codes::SCHEMA_REF)
+                    && let Growth::Endless(problem) = json_schema::growth(&node.to_json())
                 {
                     let message = format!("this schema cannot be used: {problem}");
                     let span = entry.key_span(&marked.pointer);

@@ -174,7 +174,9 @@ pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
     }
     for entry in catalog.of_kind(Kind::Environment) {
         for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
-            if !used.contains(&*secret.key.name) {
+            let name = &*secret.key.name;
+            let may_be_used = used.contains(name) || catalog.incomplete && is_mentioned(catalog, name);
+            if !may_be_used {
                 let message = format!("nothing uses the secret `{}`", secret.key.name);
                 findings.push(
                     Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
@@ -183,6 +185,13 @@ pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Is a name anywhere in the source but where environments provide it? A part that cannot be read may use it.
+fn is_mentioned(catalog: &Catalog, name: &str) -> bool {
+    let all: usize = catalog.sources.iter().map(|(_, source)| source.text().matches(name).count()).sum();
+    let provided = catalog.of_kind(Kind::Environment).flat_map(|entry| names(entry, "/spec/secrets"));
+    all > provided.filter(|provided| provided == name).count()
 }
 
 fn names<'a>(entry: &'a Entry, pointer: &str) -> impl Iterator<Item = String> + use<'a> {

@@ -93,7 +93,10 @@ fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findi
     if found.is_none() {
         let span = entry.key_span(&format!("{pointer}/{}", action.replace('~', "~0").replace('/', "~1")));
         let message = format!("there is no action `{action}`");
-        findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help("write it as `connector/action`"));
+        findings.push(
+            Finding::new(&codes::UNKNOWN_REFERENCE, span, message)
+                .help("correct the name, or define it; it is written as `connector/action`"),
+        );
     }
 }
 
@@ -109,11 +112,17 @@ fn compiled(
     pointer: &str,
     findings: &mut Vec<Finding>,
 ) -> Option<JsonSchema> {
-    match JsonSchema::compile(&schema?.0, entities) {
+    let schema = schema?;
+    // Nothing is evaluated by a schema with mistakes: they may be what makes it endless.
+    let known = [&codes::SCHEMA, &codes::SCHEMA_REF, &codes::SCHEMA_PATTERN];
+    if findings.iter().any(|finding| known.contains(&finding.code)) {
+        return None;
+    }
+    match JsonSchema::compile(&schema.0, entities) {
         Ok(schema) => Some(schema),
         Err(reason) => {
-            let known = [&codes::SCHEMA, &codes::SCHEMA_REF, &codes::SCHEMA_PATTERN];
-            if !findings.iter().any(|finding| known.contains(&finding.code)) {
+            // A part that was left out for its own mistake may be what this one refers to.
+            if !entry.partial {
                 findings.push(
                     Finding::new(
                         &codes::SCHEMA,

@@ -82,7 +82,10 @@ impl Target {
                 let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
                 bail!("the action has no test `{name}`; there are: {}", names.join(", "));
             };
-            call = ConnectorCall { hermetic: false, ..connector::testing::call_of(found) };
+            call = ConnectorCall {
+                hermetic: self.tenant.is_none() && self.connection.is_none(),
+                ..connector::testing::call_of(found)
+            };
         }
         if let Some(text) = &self.input {
             call.input = input(text)?;

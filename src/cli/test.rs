@@ -70,7 +70,8 @@ impl Test {
             workflows.map(|entry| entry.node("/spec/tests").map_or(0, |tests| tests.items().len())).sum();
         if waiting > 0 {
             output::note(&format!(
-                "{waiting} tests of workflows are checked and not run: this version does not run workflows"
+                "{} of workflows checked and not run: this version does not run workflows",
+                output::count(waiting, "test")
             ));
         }
         if let Some(filter) = self.filter.filter(|_| results.is_empty()) {

@@ -42,6 +42,15 @@ struct CompiledParam {
     omit_empty: bool,
 }
 
+impl CompiledParam {
+    /// The text that is sent; null is nothing.
+    fn render(&self, context: &Context, limits: &Limits) -> Result<String, RenderError> {
+        let text = self.value.render_text(context, limits)?;
+        let null = text == "null" && self.value.render_value(context, limits).is_ok_and(|value| value.is_null());
+        Ok(if null { String::new() } else { text })
+    }
+}
+
 #[derive(Debug)]
 enum BodyTemplate {
     None,
@@ -162,8 +171,7 @@ impl Request {
             let value = match call.query.get(&param.name).filter(|_| param.overridable) {
                 Some(given) => given.clone(),
                 None => param
-                    .value
-                    .render_text(context, &limits)
+                    .render(context, &limits)
                     .map_err(|error| failed(&format!("query `{}`", param.name), &error))?,
             };
             if !(value.is_empty() && param.omit_empty) {
@@ -177,8 +185,7 @@ impl Request {
             let value = match given {
                 Some(given) => given.clone(),
                 None => param
-                    .value
-                    .render_text(context, &limits)
+                    .render(context, &limits)
                     .map_err(|error| failed(&format!("header `{}`", param.name), &error))?,
             };
             if !(value.is_empty() && param.omit_empty) {

@@ -32,6 +32,7 @@ pub(super) struct Run<'a> {
     pub(super) secrets: Arc<dyn Secrets>,
     pub(super) timing: Timing,
     requests: usize,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -57,7 +58,7 @@ impl<'a> Run<'a> {
         timeout: Duration,
     ) -> Run<'a> {
         let deadline = Instant::now() + timeout;
-        Run { runtime, upstream, secrets, timing: Timing::default(), requests: 0, deadline }
+        Run { runtime, upstream, secrets, timing: Timing::default(), requests: 0, timeout, deadline }
     }
 
     pub(super) fn action<'r>(
@@ -197,7 +198,16 @@ impl<'a> Run<'a> {
             let left = self.deadline.saturating_duration_since(Instant::now());
             limited.limits.timeout = left.min(prepared.limits.timeout);
             let started = Instant::now();
-            let sent = self.upstream.send(&frame.connector.name, &frame.action.name, &limited).await;
+            let mut sent = match left.is_zero() {
+                true => Err(CallError::new(ErrorCode::Timeout, String::new())),
+                false => self.upstream.send(&frame.connector.name, &frame.action.name, &limited).await,
+            };
+            if let Err(error) = &mut sent
+                && error.code == ErrorCode::Timeout
+            {
+                error.detail =
+                    format!("the whole call took longer than {:?}; raise the action's `timeout`", self.timeout);
+            }
             self.timing.external += started.elapsed();
             self.timing.mock = sent.as_ref().ok().and_then(|answer| answer.mock.clone());
             let Some(retry) = request.retry.as_ref().filter(|_| attempt < attempts) else { return sent };

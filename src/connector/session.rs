@@ -54,7 +54,7 @@ impl Session {
                     return Err(CallError::new(ErrorCode::UnknownTenant, format!("tenant `{name}` is not active")));
                 }
                 // Without any Tenant declared, tenants are whatever the embedding product says.
-                None if runtime.tenants.is_empty() || secrets.masked() => None,
+                None if runtime.tenants.is_empty() || call.hermetic => None,
                 None => return Err(CallError::new(ErrorCode::UnknownTenant, format!("there is no tenant `{name}`"))),
             },
             None => None,

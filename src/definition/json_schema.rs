@@ -11,6 +11,8 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
+pub use growth::Growth;
+
 use super::entity::{ConnectorEntity, FieldType};
 
 /// Bytes that one compiled pattern may take.
@@ -20,6 +22,8 @@ pub const PATTERN_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct JsonSchema {
     validator: std::sync::Arc<Validator>,
+    /// How deep values may be nested, where the schema's work grows with each level.
+    deepest: Option<usize>,
 }
 
 /// One place of a value that does not fit its schema.
@@ -43,21 +47,28 @@ impl JsonSchema {
         {
             map.insert("entities".into(), Value::Object(entities.clone()));
         }
-        if let Some(problem) = growth(&schema) {
-            return Err(problem.into());
-        }
+        let deepest = match growth(&schema) {
+            Growth::Bounded => None,
+            Growth::Deepest(levels) => Some(levels),
+            Growth::Endless(problem) => return Err(problem.into()),
+        };
         jsonschema::options()
             .offline()
             .with_draft(Draft::Draft202012)
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
             .build(&schema)
-            .map(|validator| JsonSchema { validator: validator.into() })
+            .map(|validator| JsonSchema { validator: validator.into(), deepest })
             .map_err(|error| error.to_string())
     }
 
     /// Where a value does not fit, at most `most` places.
     pub fn violations(&self, value: &Value, most: usize) -> Vec<Violation> {
+        if let Some(levels) = self.deepest.filter(|levels| is_deeper(value, *levels)) {
+            let message =
+                format!("this is nested more than {levels} levels deep, and the schema's work grows with each");
+            return vec![Violation { pointer: String::new(), message }];
+        }
         let violation = |error: jsonschema::ValidationError| Violation {
             pointer: match error.kind() {
                 // What is missing has no place of its own; the name of it is what a form or a person looks for.
@@ -74,12 +85,22 @@ impl JsonSchema {
 
     /// Does a value fit?
     pub fn accepts(&self, value: &Value) -> bool {
-        self.validator.is_valid(value)
+        !self.deepest.is_some_and(|levels| is_deeper(value, levels)) && self.validator.is_valid(value)
     }
 }
 
-/// Why a schema would take unbounded time; only references can make it so.
-pub fn growth(schema: &Value) -> Option<&'static str> {
+/// Is a value nested deeper than a number of levels?
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let below = |value| levels == 0 || is_deeper(value, levels - 1);
+    match value {
+        Value::Object(map) => map.values().any(below),
+        Value::Array(items) => items.iter().any(below),
+        _ => false,
+    }
+}
+
+/// How the work of a schema grows with a value; only references can make it grow with more than its size.
+pub fn growth(schema: &Value) -> Growth {
     fn refers(schema: &Value) -> bool {
         match schema {
             Value::Object(map) => map.iter().any(|(key, value)| key == "$ref" || key == "$dynamicRef" || refers(value)),
@@ -87,7 +108,7 @@ pub fn growth(schema: &Value) -> Option<&'static str> {
             _ => false,
         }
     }
-    if refers(schema) { growth::problem(schema) } else { None }
+    if refers(schema) { growth::of(schema) } else { Growth::Bounded }
 }
 
 /// Messages quote the value, which may be a whole document.

@@ -164,6 +164,9 @@ impl<'s> Checker<'s> {
                 self.body_of(stmt);
             }
             Stmt::CallBlock(stmt) => {
+                if self.site == Some(Site::Url) {
+                    self.forbid("a call block cannot be used in a URL", range_of(stmt.span()));
+                }
                 self.call(&stmt.call);
                 self.body_of(&stmt.macro_decl);
             }

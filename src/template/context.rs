@@ -190,7 +190,9 @@ impl Response {
             Ok(meter) => meter,
             Err(error) => return Value::from(error),
         };
-        if let Ok(value) = convert::parse_json(&meter, &self.body, false) {
+        if let Ok(value) =
+            convert::parse_json(&meter, self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body), false)
+        {
             self.json.get_or_init(|| Some(value)).clone().unwrap_or_default()
         } else {
             // `parse_json` noted the failure; its own words fit a filter,

@@ -34,6 +34,7 @@ pub(super) const OPERATORS: &[(&str, Native)] = &[
     (SET_ATTR, set_attr),
     (HOST, host),
     (SEGMENT, segment),
+    (ENCODED, encoded),
     (QUERY, query),
 ];
 
@@ -71,6 +72,8 @@ pub(super) const SET_ATTR: &str = "@setattr";
 pub(super) const HOST: &str = "@host";
 /// Text printed into the path of a URL.
 pub(super) const SEGMENT: &str = "@segment";
+/// Text that `urlencode` made, printed into the path of a URL.
+pub(super) const ENCODED: &str = "@encoded";
 /// Text printed into the query of a URL.
 pub(super) const QUERY: &str = "@query";
 
@@ -350,6 +353,9 @@ fn host(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 /// A value in a path stays in its segment: percent-encoded, and never nothing, `.` or `..`, which would change which
 /// resource is meant (RFC 3986, 3.3 and 5.2.4).
 fn segment(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    if args.value()?.is_none() {
+        return Err(bad("a value in a path is null"));
+    }
     let plain = text(&args.meter, args.value()?)?;
     if matches!(&*plain, "" | "." | "..") {
         return Err(bad("a value in a path is empty, `.` or `..`"));
@@ -358,6 +364,16 @@ fn segment(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         return Err(bad("a value in a path holds control characters"));
     }
     query(state, args)
+}
+
+/// What `urlencode` made keeps its encoding; the `/` that it leaves would start another segment.
+fn encoded(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
+    let plain = text(&args.meter, args.value()?)?;
+    if matches!(&*plain, "" | "." | "..") {
+        return Err(bad("a value in a path is empty, `.` or `..`"));
+    }
+    args.meter.hold(plain.len().saturating_mul(3))?;
+    Ok(Value::from(plain.replace('/', "%2F")))
 }
 
 /// A value in a query, percent-encoded.

@@ -57,6 +57,8 @@ impl Part {
     fn after(self, raw: &str) -> Part {
         match self {
             Part::Start if raw.is_empty() => Part::Start,
+            // A path may hold another URL, which is none of ours.
+            Part::Start if raw.starts_with(['/', '?']) => Part::Path.after(raw),
             Part::Start => match raw.split_once("://") {
                 Some((_, rest)) => Part::Authority.after(rest),
                 None => Part::Path.after(raw),
@@ -69,12 +71,14 @@ impl Part {
     }
 }
 
-/// Text that an operator set (`get_variable`), or that its author has encoded.
+/// Text of the definition itself, or that an operator set (`get_variable`).
 fn is_url_text(expr: &Expr<'_>) -> bool {
+    let literal = |arg: &CallArg<'_>| matches!(arg, CallArg::Pos(Expr::Const(_)) | CallArg::Kwarg(_, Expr::Const(_)));
     match expr {
-        Expr::Filter(filter) if filter.name == "urlencode" => true,
+        Expr::Const(_) => true,
+        Expr::IfExpr(choice) => is_url_text(&choice.true_expr) && choice.false_expr.as_ref().is_none_or(is_url_text),
         Expr::Filter(filter) if filter.name == "default" || filter.name == "d" => {
-            filter.expr.as_ref().is_some_and(is_url_text)
+            filter.expr.as_ref().is_some_and(is_url_text) && filter.args.iter().all(literal)
         }
         Expr::Call(call) => matches!(&call.expr, Expr::Var(var) if var.id == "get_variable"),
         _ => false,
@@ -83,6 +87,8 @@ fn is_url_text(expr: &Expr<'_>) -> bool {
 
 #[derive(Default)]
 struct Rewriter {
+    /// Whether what is captured is printed by a filter block.
+    in_filter: bool,
     /// In a URL: which part of it is being written.
     url: Option<Part>,
     /// Whether what is printed goes into a variable (or a filter, or the value
@@ -206,13 +212,19 @@ impl Rewriter {
                 }
             }
             Stmt::FilterBlock(stmt) => {
-                let rebuilt = ast::FilterBlock { body: self.capture(&stmt.body), filter: self.expr(&stmt.filter) };
+                // What a filter block prints is printed again as it is, so in a URL it is encoded within.
+                let outer = std::mem::replace(&mut self.in_filter, true);
+                let body = self.capture(&stmt.body);
+                self.in_filter = outer;
+                let rebuilt = ast::FilterBlock { body, filter: self.expr(&stmt.filter) };
                 out.push(Stmt::FilterBlock(Spanned::new(rebuilt, stmt.span())));
             }
             Stmt::Macro(stmt) => {
                 let rebuilt = self.declared(stmt);
                 out.push(Stmt::Macro(Spanned::new(rebuilt, stmt.span())));
             }
+            // What its macro prints could not be told apart from text; `analyse` reports it.
+            Stmt::CallBlock(_) if self.url.is_some() => {}
             Stmt::CallBlock(stmt) => {
                 let declared = self.declared(&stmt.macro_decl);
                 let rebuilt = ast::CallBlock {
@@ -258,16 +270,19 @@ impl Rewriter {
         }
         // In print, an `if` without its `else` is empty text.
         let rebuilt = match rebuilt {
-            Expr::IfExpr(choice) if choice.false_expr.is_none() && self.captured => {
+            Expr::IfExpr(choice) if choice.false_expr.is_none() && (self.captured || self.url.is_some()) => {
                 call("default", Expr::IfExpr(choice), Vec::new(), expr.span())
             }
             other => other,
         };
-        let operation = match self.url.filter(|_| !self.captured) {
+        let encoded = matches!(expr, Expr::Filter(filter) if filter.name == "urlencode");
+        let operation = match self.url.filter(|_| !self.captured || self.in_filter) {
             // A variable may be the whole origin, or part of the host, which it must not end.
             Some(Part::Authority) => Some(ops::HOST),
             Some(_) if is_url_text(expr) => None,
+            Some(Part::Query) if encoded => None,
             Some(Part::Query) => Some(ops::QUERY),
+            Some(Part::Start | Part::Path) if encoded => Some(ops::ENCODED),
             Some(Part::Start | Part::Path) => Some(ops::SEGMENT),
             None => None,
         };

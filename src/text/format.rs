@@ -158,7 +158,7 @@ fn ordered(lines: &[Line], reorder: bool) -> String {
     // Comments above the first field are about the whole document and stay on top.
     if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
         // Up to the last blank line they are about the document, after it about the field below.
-        let comments = first.len().saturating_sub(1);
+        let comments = first.iter().take_while(|(line, _)| line.is_empty() || line.starts_with('#')).count();
         let blank = first.iter().take(comments).rposition(|(line, _)| line.is_empty());
         head.extend(first.drain(..blank.map_or(comments, |at| at + 1)));
     }

@@ -8,6 +8,7 @@ mod sarif;
 
 use std::str::FromStr;
 
+use super::credentials::redacted;
 use super::{Finding, Severity, SourceMap};
 
 pub use junit::escape as xml_escape;
@@ -85,6 +86,8 @@ impl Report<'_> {
 
 /// Renders a report, with a line break at its end unless it is empty. `color` and `width` matter to people only.
 pub fn render(report: &Report<'_>, output: Output, color: bool, width: usize) -> String {
+    let findings = without_credentials(report);
+    let report = &Report { findings: &findings, ..*report };
     match output {
         Output::Human => human::render(report, color, width),
         Output::Json => json::render(report),
@@ -92,6 +95,33 @@ pub fn render(report: &Report<'_>, output: Output, color: bool, width: usize) ->
         Output::Junit => junit::render(report),
         Output::Github => github::render(report),
     }
+}
+
+/// Findings whose words repeat no credential: reports end up in logs and in pull requests.
+fn without_credentials(report: &Report<'_>) -> Vec<Finding> {
+    let literals = report.findings.iter().filter(|finding| finding.code == &super::codes::LITERAL_CREDENTIAL);
+    let literals: Vec<String> = literals
+        .filter_map(|finding| {
+            let span = finding.span()?;
+            let text = report.sources.find(span.source)?.text().get(span.start as usize..span.end as usize)?;
+            Some(text.trim_matches(['"', '\'']).to_owned()).filter(|text| text.len() >= 8)
+        })
+        .collect();
+    let clean = |text: &str| {
+        let mut text = redacted(text);
+        for literal in &literals {
+            text = text.replace(literal, "*****");
+        }
+        text
+    };
+    let cleaned = |finding: &Finding| {
+        let mut finding = finding.clone();
+        finding.message = clean(&finding.message);
+        finding.help = finding.help.as_deref().map(clean);
+        finding.labels.iter_mut().for_each(|label| label.text = clean(&label.text));
+        finding
+    };
+    report.findings.iter().map(cleaned).collect()
 }
 
 /// Where a finding is, as far as it is in a file.

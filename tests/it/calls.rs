@@ -136,6 +136,54 @@ fn an_empty_origin_does_not_make_the_path_the_host() {
     }
 }
 
+/// However a path is written, what comes from outside stays in its segment, and literal text is as it was written.
+#[test]
+fn no_way_to_write_a_path_lets_a_value_out() {
+    let with = |path: &str, y: Value| {
+        let runtime =
+            connector(&format!("baseUrl: https://a.example\nactions:\n  a: {{ http: {{ path: {path:?} }} }}\n"));
+        request(&runtime, "a", &input(json!({"y": y, "l": [1, 2], "old": true}))).map(|request| request.url.to_string())
+    };
+    for path in [
+        "/x/{{ input.y }}/z",
+        "/x/{% filter trim %}{{ input.y }}{% endfilter %}/z",
+        "/x/{{ get_variable('nope') | default(input.y) }}/z",
+        "/x/{{ input.y | urlencode }}/z",
+        "/x/{% set v %}{{ input.y }}{% endset %}{{ v }}/z",
+        "/x/{% macro m(v) %}{{ v }}{% endmacro %}{{ m(input.y) }}/z",
+        "/x/{{ 'a' if input.none is defined else input.y }}/z",
+    ] {
+        let url = with(path, json!("b/c?x=1&k=2")).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let rest = url
+            .strip_prefix("https://a.example/x/")
+            .unwrap()
+            .strip_suffix("/z")
+            .unwrap_or_else(|| panic!("{path}: {url}"));
+        assert!(!rest.contains(['/', '?', '&']), "{path}: {url}");
+    }
+    assert!(with("/x/{{ input.y }}", json!(null)).is_err());
+    assert_eq!(
+        with("/items{{ '/archived' if input.old else '' }}", json!(1)).unwrap(),
+        "https://a.example/items/archived"
+    );
+    assert_eq!(with("/q{{ '?a=1' if input.old }}", json!(1)).unwrap(), "https://a.example/q?a=1");
+    let listed = "/q?ids={% for i in input.l %}{{ i }}{{ ',' if not loop.last }}{% endfor %}";
+    assert_eq!(with(listed, json!(1)).unwrap(), "https://a.example/q?ids=1,2");
+    assert_eq!(
+        with("/lookup?url=https://b.example/{{ input.y }}", json!("a&b")).unwrap(),
+        "https://a.example/lookup?url=https://b.example/a%26b"
+    );
+}
+
+#[test]
+fn null_is_nothing_in_query_and_headers() {
+    let runtime = connector(
+        "baseUrl: https://a.example\nactions:\n  a: { http: { path: /x, query: { c: { value: \"{{ input.y | default(none) }}\", omitEmpty: true }, d: \"{{ none }}\", e: 'null' }, headers: { X-A: { value: \"{{ none }}\", omitEmpty: true } } } }\n",
+    );
+    let sent = request(&runtime, "a", &input(json!({}))).unwrap();
+    assert_eq!((sent.url.query(), sent.header("x-a")), (Some("d=&e=null"), None));
+}
+
 #[test]
 fn base_and_path_are_joined_once() {
     for (base, path, expected) in [

@@ -219,10 +219,14 @@ fn a_credential_is_not_printed_again() {
     let text = format!(
         "{TENANT}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: {{ name: a }}\nspec: {{ connector: none, credentials: {{ token: \"{key}\" }} }}\n"
     );
+    // In places where another finding tells of it, too.
+    let text = format!(
+        "{text}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: e }}\nspec: {{ secrets: {{ k: {{ env: {key}-x }} }} }}\n---\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenent # {key}\n---\na: {key}: b: [\n"
+    );
     let folder = folder(&[("a.yaml", &text)]);
     for form in ["human", "json", "sarif", "junit", "github"] {
         let said = run(["validate".as_ref(), folder.path().as_os_str(), "-o".as_ref(), form.as_ref()]);
-        assert!(said.out.contains("EK0801"), "{form}: {}", said.out);
+        assert!(said.out.contains("EK0801") && said.out.contains("EK0112"), "{form}: {}", said.out);
         assert!(!said.out.contains("abcdefghijklmnop"), "{form}: {}", said.out);
     }
 }

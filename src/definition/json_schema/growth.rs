@@ -11,38 +11,78 @@ use serde_json::Value;
 
 /// Applications of schemas at one place of a value.
 const MOST_APPLICATIONS: u64 = 10_000;
-/// Places that are looked at: more than that is taken for growth.
-const MOST_PLACES: usize = 20_000;
+/// Schemas that are looked at, over all places: more than that is taken for growth.
+const MOST_WORK: u64 = 500_000;
+/// Values that are nested less than this are all that nobody would miss.
+const SHALLOW: usize = 4;
 
-/// Why a schema cannot be evaluated in bounded time; `None` where it can.
-pub(super) fn problem(root: &Value) -> Option<&'static str> {
-    let mut graph = Graph { root, nodes: Vec::new(), known: HashMap::new() };
+/// How the work of a schema grows with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// With its size only.
+    Bounded,
+    /// With each level too: values may be nested this deep.
+    Deepest(usize),
+    /// Without bound, and why.
+    Endless(&'static str),
+}
+
+/// How the work of a schema grows.
+pub(super) fn of(root: &Value) -> Growth {
+    if leads_outside(root) {
+        return Growth::Endless("it refers to something outside of itself");
+    }
+    let mut graph = Graph { root, nodes: Vec::new(), known: HashMap::new(), anchors: None };
     let start = graph.id(root);
     let mut places: Vec<Vec<(usize, u64)>> = vec![vec![(start, 1)]];
     let mut seen: BTreeSet<Vec<(usize, u64)>> = BTreeSet::new();
-    while let Some(place) = places.pop() {
-        if !seen.insert(place.clone()) {
-            continue;
+    let mut work: u64 = 0;
+    // Level by level of the value, so that growth is told from a schema that is merely large.
+    for depth in 0_usize.. {
+        let mut next = Vec::new();
+        for place in std::mem::take(&mut places) {
+            if !seen.insert(place.clone()) {
+                continue;
+            }
+            let applied = match graph.applied(&place) {
+                Ok(applied) => applied,
+                Err(problem) => return Growth::Endless(problem),
+            };
+            let here = applied.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+            work = work.saturating_add(applied.len() as u64);
+            if here > MOST_APPLICATIONS || work > MOST_WORK {
+                let grows = "it applies schemas more and more often to one value";
+                return if depth > SHALLOW { Growth::Deepest(depth - 1) } else { Growth::Endless(grows) };
+            }
+            next.extend(graph.below(&applied));
         }
-        if seen.len() > MOST_PLACES {
-            return Some("it is too complex to be evaluated in bounded time");
+        if next.is_empty() {
+            break;
         }
-        let applied = match graph.applied(&place) {
-            Ok(applied) => applied,
-            Err(problem) => return Some(problem),
-        };
-        if applied.values().fold(0_u64, |sum, count| sum.saturating_add(*count)) > MOST_APPLICATIONS {
-            return Some("it applies schemas more and more often to one value");
-        }
-        places.extend(graph.below(&applied));
+        places = next;
     }
-    None
+    Growth::Bounded
+}
+
+/// Is there a reference that is not to a part of the schema itself?
+fn leads_outside(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => map.iter().any(|(key, value)| {
+            let reference = (key == "$ref" || key == "$dynamicRef")
+                && value.as_str().is_some_and(|target| !target.starts_with('#'));
+            reference || leads_outside(value)
+        }),
+        Value::Array(items) => items.iter().any(leads_outside),
+        _ => false,
+    }
 }
 
 struct Graph<'a> {
     root: &'a Value,
     nodes: Vec<&'a Value>,
     known: HashMap<*const Value, usize>,
+    /// Named parts, found when the first of them is referred to.
+    anchors: Option<HashMap<&'a str, &'a Value>>,
 }
 
 impl<'a> Graph<'a> {
@@ -54,7 +94,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Schemas applied at the same place as this one.
-    fn beside(&self, node: usize) -> Vec<&'a Value> {
+    fn beside(&mut self, node: usize) -> Vec<&'a Value> {
         let Value::Object(map) = self.nodes[node] else { return Vec::new() };
         let mut found = Vec::new();
         for (keyword, value) in map {
@@ -69,24 +109,28 @@ impl<'a> Graph<'a> {
         found
     }
 
-    fn target(&self, target: &str) -> Option<&'a Value> {
+    fn target(&mut self, target: &str) -> Option<&'a Value> {
         let fragment = target.strip_prefix('#')?;
         if fragment.is_empty() || fragment.starts_with('/') {
             let decoded = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
             return self.root.pointer(&decoded);
         }
-        let mut stack = vec![self.root];
-        while let Some(node) = stack.pop() {
-            if node["$anchor"] == fragment || node["$dynamicAnchor"] == fragment {
-                return Some(node);
+        let root = self.root;
+        let anchors = self.anchors.get_or_insert_with(|| {
+            let mut found = HashMap::new();
+            let mut stack = vec![root];
+            while let Some(node) = stack.pop() {
+                let names = ["$anchor", "$dynamicAnchor"].into_iter().filter_map(|keyword| node[keyword].as_str());
+                found.extend(names.map(|name| (name, node)));
+                match node {
+                    Value::Object(map) => stack.extend(map.values()),
+                    Value::Array(items) => stack.extend(items),
+                    _ => {}
+                }
             }
-            match node {
-                Value::Object(map) => stack.extend(map.values()),
-                Value::Array(items) => stack.extend(items),
-                _ => {}
-            }
-        }
-        None
+            found
+        });
+        anchors.get(fragment).copied()
     }
 
     /// How often each schema is applied at a place, with those that others bring along.
@@ -184,7 +228,7 @@ impl<'a> Graph<'a> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::problem;
+    use super::{Growth, of};
 
     fn doubled(levels: usize) -> Value {
         let mut defs = serde_json::Map::new();
@@ -197,37 +241,45 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_found() {
-        let again = json!({"properties": {"a": {"$ref": "#"}}});
+    fn work_without_end_is_found() {
+        let each_other =
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"});
         for (name, schema) in [
             ("doubled at one place", doubled(40)),
-            ("doubled by each level of the value", json!({"allOf": [again, again]})),
             ("itself", json!({"$ref": "#"})),
-            (
-                "each other",
-                json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}),
-            ),
-            (
-                "by a dynamic reference",
-                json!({"$dynamicAnchor": "n", "allOf": [
-                    {"properties": {"a": {"$dynamicRef": "#n"}}}, {"properties": {"a": {"$dynamicRef": "#n"}}}
-                ]}),
-            ),
+            ("each other", each_other),
+            ("outside", json!({"$id": "urn:x", "allOf": [{"$ref": "urn:x"}, {"$ref": "urn:x"}]})),
         ] {
-            assert!(problem(&schema).is_some(), "{name}");
+            assert!(matches!(of(&schema), Growth::Endless(_)), "{name}: {:?}", of(&schema));
         }
     }
 
     #[test]
     fn ordinary_recursion_is_fine() {
+        let node = json!({"properties": {"children": {"items": {"$ref": "#/$defs/node"}}}});
         for schema in [
             json!(true),
             json!({"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}}),
             json!({"items": {"$ref": "#"}, "additionalProperties": {"$ref": "#"}}),
-            json!({"$defs": {"node": {"properties": {"children": {"items": {"$ref": "#/$defs/node"}}}}}, "$ref": "#/$defs/node"}),
+            json!({"$defs": {"node": node}, "$ref": "#/$defs/node"}),
             doubled(5),
         ] {
-            assert_eq!(problem(&schema), None, "{schema}");
+            assert_eq!(of(&schema), Growth::Bounded, "{schema}");
         }
+    }
+
+    #[test]
+    fn growth_with_each_level_bounds_the_levels() {
+        let twice = |part: Value| json!({"$dynamicAnchor": "n", "allOf": [part, part]});
+        for part in [json!({"properties": {"a": {"$ref": "#"}}}), json!({"properties": {"a": {"$dynamicRef": "#n"}}})] {
+            let growth = of(&twice(part));
+            assert!(matches!(growth, Growth::Deepest(5..=20)), "{growth:?}");
+        }
+        // Blocks of a rich text, as several applications have them.
+        let children = json!({"items": {"$ref": "#/$defs/node"}});
+        let block = |kind: &str| json!({"properties": {"type": {"const": kind}, "children": children}});
+        let node = json!({"oneOf": [block("paragraph"), block("list"), block("quote")]});
+        let growth = of(&json!({"$defs": {"node": node}, "$ref": "#/$defs/node"}));
+        assert!(matches!(growth, Growth::Deepest(8..)), "{growth:?}");
     }
 }

@@ -7,6 +7,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use super::{Report, Severity, is_unsafe};
+use crate::text::credentials::{hide, is_known_credential, redacted};
 use crate::text::{Finding, Label, Source, SourceId, codes};
 
 /// Characters shown of a line; of a longer one, a part around what is marked.
@@ -64,17 +65,17 @@ type Masked = HashMap<SourceId, Source>;
 /// Files that hold credentials, with those made unreadable: what is printed ends up in logs. Every byte keeps its place.
 fn masked(report: &Report<'_>) -> Masked {
     let mut texts: HashMap<SourceId, Vec<u8>> = HashMap::new();
-    for finding in report.findings.iter().filter(|finding| finding.code == &codes::LITERAL_CREDENTIAL) {
-        let Some(span) = finding.span() else { continue };
-        let Some(source) = report.sources.find(span.source) else { continue };
-        let text = texts.entry(span.source).or_insert_with(|| source.text().as_bytes().to_vec());
-        // The first characters tell which one it is; quotes and line ends keep the look of the file.
-        let (start, end) = ((span.start as usize + 5).min(text.len()), (span.end as usize).min(text.len()));
-        for byte in text.get_mut(start..end.max(start)).unwrap_or_default() {
-            if !byte.is_ascii_whitespace() && !b"\"'".contains(byte) {
-                *byte = b'*';
+    for finding in report.findings {
+        for file in finding.labels.iter().map(|label| label.span.source) {
+            let Some(source) = report.sources.find(file) else { continue };
+            if !texts.contains_key(&file) && is_known_credential(source.text()) {
+                texts.insert(file, redacted(source.text()).into_bytes());
             }
         }
+        let Some(span) = finding.span().filter(|_| finding.code == &codes::LITERAL_CREDENTIAL) else { continue };
+        let Some(source) = report.sources.find(span.source) else { continue };
+        let text = texts.entry(span.source).or_insert_with(|| source.text().as_bytes().to_vec());
+        hide(text, span.start as usize..span.end as usize);
     }
     let source = |(id, text): (SourceId, Vec<u8>)| (id, Source::new("", String::from_utf8_lossy(&text).into_owned()));
     texts.into_iter().map(source).collect()

@@ -123,11 +123,11 @@ fn row_37_text_that_is_to_be_json() {
     assert_eq!(outcome("made", 200, b"{\"a\": "), "RESPONSE_TEMPLATE_ERROR");
     assert_eq!(outcome("made", 200, b""), "RESPONSE_TEMPLATE_ERROR");
     assert_eq!(outcome("made", 200, b"\xff"), "INVALID_OUTPUT");
-    // Where it cannot be told whether it was a success, it was none.
+    // Where it cannot be told whether it was a success, it was none, and what the application said is kept.
     assert_eq!(outcome("when", 200, b"{\"ok\": true}"), "raw: {\\\"ok\\\": true}");
     assert_eq!(outcome("when", 200, b"{\"ok\": false}"), "UPSTREAM_ERROR");
-    assert_eq!(outcome("when", 200, b"<html>"), "RESPONSE_TEMPLATE_ERROR");
-    assert_eq!(outcome("when", 200, b"{}"), "RESPONSE_TEMPLATE_ERROR");
+    assert_eq!(outcome("when", 200, b"<html>"), "UPSTREAM_ERROR");
+    assert_eq!(outcome("when", 200, b"{}"), "UPSTREAM_ERROR");
 }
 
 #[test]
