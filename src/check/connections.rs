@@ -52,7 +52,10 @@ fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, 
     let only = || auth.methods.keys().next().filter(|_| auth.methods.len() == 1);
     let Some(name) = spec.method.as_ref().or(auth.default.as_ref()).or_else(only) else { return };
     let Some(method) = auth.methods.get(name) else { return };
-    let (known, needed) = fields(method);
+    let (mut known, needed) = fields(method);
+    // An action that takes one method only is called with it, whatever the connection's is.
+    let own = connector.actions.values().filter(|action| action.auth.len() == 1).flat_map(|action| &action.auth);
+    known.extend(own.filter_map(|name| auth.methods.get(name)).flat_map(|method| fields(method).0));
     for given in spec.credentials.keys().filter(|given| !known.contains(given)) {
         let help = match nearest(given, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
