@@ -21,7 +21,7 @@ use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::shape::Facts;
 use crate::definition::{Definition, Id, Kind, Spec};
-use crate::text::{Document, Node, Range, Source, SourceMap, Span};
+use crate::text::{Document, Node, Range, Source, SourceMap, Span, unescaped};
 
 pub use load::{is_foreign, load};
 
@@ -103,7 +103,7 @@ impl Entry {
     /// Where the key at a pointer stands; its value's place for an item of a list, the document's where there is nothing.
     pub fn key_span(&self, pointer: &str) -> Span {
         let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
-        let key = key.replace("~1", "/").replace("~0", "~");
+        let key = unescaped(key);
         let entry = self.node(parent).and_then(|parent| parent.entry(&key));
         let range = entry.map(|entry| entry.key.span).or_else(|| self.node(pointer).map(|node| node.span));
         self.span(range.unwrap_or(self.name_span))

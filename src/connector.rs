@@ -40,7 +40,7 @@ use crate::definition::tenant::TenantSpec;
 pub use error::{CallError, ErrorCode};
 pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
-pub use pipeline::{Outcome, Output, Timing, call, prepare};
+pub use pipeline::{Outcome, Output, Timing, call, find, prepare};
 pub use request::Prepared;
 pub use upstream::{NetworkUpstream, Sent, Upstream, UpstreamResponse};
 

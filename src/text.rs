@@ -28,7 +28,7 @@ pub use codes::Code;
 pub use credentials::is_known_credential;
 pub use de::from_node;
 pub use finding::{Finding, Label, Severity, sort};
-pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle};
+pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
 pub use source::{Format, Position, Source, SourceId, SourceMap, Span};
 
 /// Limits of one definition file. A file beyond them is refused with a finding; nothing is truncated.

@@ -8,9 +8,9 @@ use crate::definition::action::{Action, Http, Method};
 use crate::definition::auth::{AuthMethod, Grant, KeyPlace};
 use crate::definition::common::Param;
 use crate::definition::connector::ConnectorSpec;
-use crate::definition::shape::{listed, nearest};
+use crate::definition::shape::{Format, listed, nearest};
 use crate::template::{Site, analyse};
-use crate::text::{Finding, codes};
+use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     urls(entry, findings);
@@ -206,7 +206,7 @@ fn identity(
                 }
                 (None, None) => continue,
             };
-            let pointer = format!("{base}/{group}/{}/overridable", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{base}/{group}/{}/overridable", escaped(name));
             let message = format!("a caller could replace {what}");
             findings.push(
                 Finding::new(&codes::OVERRIDABLE_IDENTITY, entry.key_span(&pointer), message)
@@ -357,12 +357,9 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
     if let Some(key) = &method.api_key
         && key.place == KeyPlace::Header
     {
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if !key.name.bytes().all(known) {
-            let span = entry.value_span(&format!("{base}/apiKey/name"));
-            let message = format!("`{}` is not a header name", key.name);
-            findings.push(Finding::new(&codes::BAD_HEADER, span, message).help("use letters, digits and `-`"));
-        }
+        let problem = Format::Header.problem(&key.name);
+        let span = entry.value_span(&format!("{base}/apiKey/name"));
+        findings.extend(problem.map(|(code, message, help)| Finding::new(code, span, message).help(help)));
     }
     if let Some(custom) = &method.custom {
         credentials(entry, custom, base, findings);

@@ -9,7 +9,7 @@ use crate::definition::entity::{ConnectorEntity, EntitySpec, Transform};
 use crate::definition::event::Change;
 use crate::definition::shape::{listed, nearest};
 use crate::definition::{Kind, Spec, canonical};
-use crate::text::{Finding, codes};
+use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
@@ -62,7 +62,7 @@ fn connector_entity(
         );
     }
     for (field_name, field) in &entity.fields {
-        let base = format!("{base}/fields/{}", field_name.replace('~', "~0").replace('/', "~1"));
+        let base = format!("{base}/fields/{}", escaped(field_name));
         for (at, transform) in field.transforms.iter().enumerate() {
             for other in other_fields(transform).filter(|other| !entity.fields.contains_key(*other)) {
                 let help = match nearest(other, entity.fields.keys().map(String::as_str)) {
@@ -90,7 +90,7 @@ fn connector_entity(
     let mut mapped = BTreeSet::new();
     for (field_name, field) in &entity.fields {
         let Some(path) = &field.canonical else { continue };
-        let pointer = format!("{base}/fields/{}/canonical", field_name.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("{base}/fields/{}/canonical", escaped(field_name));
         let root = path.split(['.', '[']).next().unwrap_or(path);
         mapped.insert(root.to_owned());
         let built_in = canonical::find(canonical_name).is_some_and(|entity| entity.field(path).is_some());

@@ -6,7 +6,7 @@ use crate::catalog::Entry;
 use crate::definition::Kind;
 use crate::definition::shape::nearest;
 use crate::template::{Site, analyse};
-use crate::text::{Finding, Node, codes};
+use crate::text::{Finding, Node, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.id.kind {
@@ -39,7 +39,7 @@ fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: boo
         let cases = step.get("switch").map_or(&[][..], Node::items);
         let inner = inner.chain((0..cases.len()).map(|case| format!("{base}/switch/{case}/steps")));
         let branches = step.get("parallel").map_or(&[][..], Node::entries);
-        let inner = inner.chain(branches.iter().map(|branch| format!("{base}/parallel/{}", branch.key.name)));
+        let inner = inner.chain(branches.iter().map(|branch| format!("{base}/parallel/{}", escaped(&branch.key.name))));
         for pointer in inner {
             let in_loop = in_loop || pointer.ends_with("/loop/steps");
             of_list(entry, &pointer, &done, in_loop, findings);

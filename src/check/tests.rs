@@ -11,7 +11,7 @@ use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::definition::shape::{listed, nearest};
 use crate::definition::{Kind, Spec};
-use crate::text::{Code, Finding, codes};
+use crate::text::{Code, Finding, Range, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
@@ -47,7 +47,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
 }
 
 fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, Value>, findings: &mut Vec<Finding>) {
-    let base = format!("/spec/actions/{}", name.replace('~', "~0").replace('/', "~1"));
+    let base = format!("/spec/actions/{}", escaped(name));
     if action.tests.is_empty() && action.http.is_some() {
         findings.push(
             Finding::new(&codes::UNTESTED, entry.key_span(&base), format!("action `{name}` has no test"))
@@ -91,7 +91,7 @@ fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findi
         .split_once('/')
         .and_then(|(connector, name)| catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name));
     if found.is_none() {
-        let span = entry.key_span(&format!("{pointer}/{}", action.replace('~', "~0").replace('/', "~1")));
+        let span = entry.key_span(&format!("{pointer}/{}", escaped(action)));
         let message = format!("there is no action `{action}`");
         findings.push(
             Finding::new(&codes::UNKNOWN_REFERENCE, span, message)
@@ -115,7 +115,12 @@ fn compiled(
     let schema = schema?;
     // Nothing is evaluated by a schema with mistakes: they may be what makes it endless.
     let known = [&codes::SCHEMA, &codes::SCHEMA_REF, &codes::SCHEMA_PATTERN];
-    if findings.iter().any(|finding| known.contains(&finding.code)) {
+    let own = entry.node(pointer).map_or(Range::default(), |node| node.span);
+    let at = [entry.span(own), entry.key_span(pointer)];
+    let within = |finding: &Finding| {
+        finding.span().is_some_and(|span| at.iter().any(|at| at.start <= span.start && span.start < at.end))
+    };
+    if findings.iter().any(|finding| known.contains(&finding.code) && within(finding)) {
         return None;
     }
     match JsonSchema::compile(&schema.0, entities) {

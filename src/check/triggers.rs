@@ -12,7 +12,7 @@ use crate::definition::event::{Condition, Filter, Operators};
 use crate::definition::shape::Format;
 use crate::definition::trigger::TriggerSpec;
 use crate::definition::{Kind, Spec};
-use crate::text::{Finding, codes};
+use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
@@ -136,7 +136,7 @@ fn active(
 /// Conditions that can never hold.
 pub(super) fn filter(entry: &Entry, filter: &Filter, pointer: &str, findings: &mut Vec<Finding>) {
     for (path, condition) in filter {
-        let at = format!("{pointer}/{}", path.replace('~', "~0").replace('/', "~1"));
+        let at = format!("{pointer}/{}", escaped(path));
         if path.is_empty() || path.split('.').any(str::is_empty) {
             let message = format!("`{path}` is not the path of a field");
             findings.push(

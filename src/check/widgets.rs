@@ -9,7 +9,7 @@ use crate::definition::Spec;
 use crate::definition::form::{FieldOptions, Form, FormField, FormFieldType};
 use crate::definition::shape::{Format, nearest};
 use crate::definition::widget::{Visibility, WidgetActionType, WidgetSpec};
-use crate::text::{Finding, codes};
+use crate::text::{Finding, codes, unescaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     let Some(Spec::Widget(spec)) = entry.spec() else { return };
@@ -273,7 +273,7 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
 /// Texts in other languages for actions that are not there.
 fn localization(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
     for marked in entry.facts.marked.iter().filter(|marked| marked.format == Format::WidgetAction) {
-        let name = marked.pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+        let name = unescaped(marked.pointer.rsplit('/').next().unwrap_or_default());
         if !spec.actions.iter().any(|action| action.name == name) {
             let help = match nearest(&name, spec.actions.iter().map(|action| action.name.as_str())) {
                 Some(near) => format!("did you mean `{near}`?"),

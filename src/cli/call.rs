@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::{output, test};
 use crate::connector::{
-    self, Call as ConnectorCall, MockUpstream, NetworkUpstream, Output, Prepared, ProvidedSecrets, Runtime, Upstream,
+    self, Call as ConnectorCall, CallError, ErrorCode, MockUpstream, NetworkUpstream, Output, Prepared,
+    ProvidedSecrets, Runtime, Upstream,
 };
 use crate::net;
 
@@ -76,11 +77,14 @@ impl Target {
             .map_err(anyhow::Error::msg)?;
         let mut call = ConnectorCall { input: json!({}), ..ConnectorCall::default() };
         if let Some(name) = &self.test {
-            let tests = runtime.connectors.get(connector).and_then(|found| found.actions.get(action));
-            let tests = tests.map_or(&[][..], |action| &action.spec.tests);
+            let (_, found) =
+                connector::find(&runtime, connector, action).map_err(|error| anyhow::anyhow!(error.detail))?;
+            let tests = &found.spec.tests;
             let Some(found) = tests.iter().find(|test| test.name == *name) else {
-                let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
-                bail!("the action has no test `{name}`; there are: {}", names.join(", "));
+                let names: Vec<String> = tests.iter().map(|test| format!("`{}`", test.name)).collect();
+                let known =
+                    if names.is_empty() { "it has none".to_owned() } else { format!("there are {}", names.join(", ")) };
+                bail!("the action has no test `{name}`; {known}");
             };
             call = ConnectorCall {
                 hermetic: self.tenant.is_none() && self.connection.is_none(),
@@ -127,6 +131,22 @@ fn input(text: &str) -> anyhow::Result<Value> {
     serde_json::from_str(text).context("the input is not JSON")
 }
 
+/// Prints an error as callers over HTTP get it, and how the command line gives what was missing.
+fn failed(error: &CallError, request_id: &str) -> ExitCode {
+    output::data(&format!("{:#}\n", error.envelope(request_id)));
+    match error.code {
+        ErrorCode::InvalidInput => output::note("the input is given by --input JSON, or by --test NAME"),
+        ErrorCode::MissingPathParameters | ErrorCode::InvalidPathParameters => {
+            output::note("path parameters are given by --path-param NAME=VALUE");
+        }
+        ErrorCode::ConnectionRequired | ErrorCode::UnknownTenant => {
+            output::note("a tenant is named by --tenant NAME, a connection by --connection NAME");
+        }
+        _ => {}
+    }
+    ExitCode::FAILURE
+}
+
 /// Show the request that an action would send: no network, secrets masked by where they come from.
 #[derive(Debug, Args)]
 pub(super) struct Render {
@@ -145,8 +165,7 @@ impl Render {
             Ok(request) if self.json => output::data(&format!("{:#}\n", as_json(&request))),
             Ok(request) => output::data(&as_text(&request)),
             Err(error) => {
-                output::data(&format!("{:#}\n", error.envelope(&ready.call.request_id)));
-                return Ok(ExitCode::FAILURE);
+                return Ok(failed(&error, &ready.call.request_id));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -218,8 +237,7 @@ impl Call {
             Ok(Output::Json { value, .. }) => output::data(&format!("{value:#}\n")),
             Ok(Output::Raw { bytes, .. }) => output::bytes(&bytes),
             Err(error) => {
-                output::data(&format!("{:#}\n", error.envelope(&ready.call.request_id)));
-                return Ok(ExitCode::FAILURE);
+                return Ok(failed(&error, &ready.call.request_id));
             }
         }
         Ok(ExitCode::SUCCESS)

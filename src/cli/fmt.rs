@@ -38,21 +38,22 @@ impl Fmt {
         for file in
             snapshot.files.iter().filter(|file| !is_foreign(&file.path) && format::is_ours(&file.path, &file.bytes))
         {
+            let path = root.join(&file.path);
+            let shown = path.strip_prefix(".").unwrap_or(&path).display();
             match format::format(&file.path, &file.bytes) {
                 Ok(text) if text.as_bytes() == file.bytes => {}
                 Ok(_) if self.check => {
-                    output::data(&format!("{}\n", file.path));
+                    output::data(&format!("{shown}\n"));
                     code = ExitCode::FAILURE;
                     changed += 1;
                 }
                 Ok(text) => {
-                    let path = root.join(&file.path);
-                    replace(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-                    output::data(&format!("{}\n", file.path));
+                    replace(&path, &text).with_context(|| format!("cannot write {shown}"))?;
+                    output::data(&format!("{shown}\n"));
                     changed += 1;
                 }
                 Err(reason) => {
-                    output::note(&format!("{}: left as it is: {reason}; see `evenkeel validate`", file.path));
+                    output::note(&format!("{shown}: left as it is: {reason}; see `evenkeel validate`"));
                     code = ExitCode::FAILURE;
                 }
             }

@@ -62,6 +62,8 @@ error_codes! {
     UnknownAction "UNKNOWN_ACTION" 404 "Request"
     /// No such tenant, or one that may not use anything.
     UnknownTenant "UNKNOWN_TENANT" 404 "Request (identity)"
+    /// Nothing answers at this address.
+    NotFound "NOT_FOUND" 404 "Request"
     /// Actions are called with POST.
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 "Request"
     /// There is no connection to use, or several.

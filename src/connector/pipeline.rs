@@ -148,11 +148,11 @@ pub fn prepare(
     }
 }
 
-pub(super) fn find<'a>(
-    runtime: &'a Runtime,
-    connector: &str,
-    action: &str,
-) -> Result<(&'a Connector, &'a Action), CallError> {
+/// The action of a name, with its connector.
+///
+/// # Errors
+/// Where there is none, with what may be meant.
+pub fn find<'a>(runtime: &'a Runtime, connector: &str, action: &str) -> Result<(&'a Connector, &'a Action), CallError> {
     let near = |text: &str, names: Vec<&str>| {
         crate::definition::shape::nearest(text, names.into_iter())
             .map_or_else(String::new, |near| format!("; did you mean `{near}`?"))

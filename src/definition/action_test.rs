@@ -161,7 +161,7 @@ pub struct ExpectedError {
 }
 
 /// The codes that calls fail with.
-pub const ERROR_CODES: [&str; 24] = [
+pub const ERROR_CODES: [&str; 25] = [
     "INVALID_INPUT",
     "MISSING_PATH_PARAMETERS",
     "INVALID_PATH_PARAMETERS",
@@ -170,6 +170,7 @@ pub const ERROR_CODES: [&str; 24] = [
     "UNKNOWN_CONNECTOR",
     "UNKNOWN_ACTION",
     "UNKNOWN_TENANT",
+    "NOT_FOUND",
     "METHOD_NOT_ALLOWED",
     "CONNECTION_REQUIRED",
     "REQUEST_TOO_LARGE",

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 pub use growth::Growth;
 
 use super::entity::{ConnectorEntity, FieldType};
+use crate::text::escaped;
 
 /// Bytes that one compiled pattern may take.
 pub const PATTERN_BYTES: usize = 1 << 20;
@@ -73,8 +74,7 @@ impl JsonSchema {
             pointer: match error.kind() {
                 // What is missing has no place of its own; the name of it is what a form or a person looks for.
                 ValidationErrorKind::Required { property } => {
-                    let name = property.as_str().unwrap_or_default().replace('~', "~0").replace('/', "~1");
-                    format!("{}/{name}", error.instance_path())
+                    format!("{}/{}", error.instance_path(), escaped(property.as_str().unwrap_or_default()))
                 }
                 _ => error.instance_path().to_string(),
             },

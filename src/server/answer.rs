@@ -53,7 +53,7 @@ pub(super) fn set(response: &mut Response, name: &'static str, value: &str) {
 
 /// What is nowhere.
 pub(super) async fn not_found(request: Request) -> Response {
-    let mut found = CallError::new(ErrorCode::UnknownAction, format!("there is nothing at {}", request.uri().path()));
+    let mut found = CallError::new(ErrorCode::NotFound, format!("there is nothing at {}", request.uri().path()));
     found.detail += "; actions are called by POST /v1/connectors/{connector}/actions/{action}";
     error(&found, &request_id(request.headers()))
 }

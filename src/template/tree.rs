@@ -116,7 +116,7 @@ fn inside<E>((mut path, error): (Vec<String>, E), step: String) -> (Vec<String>,
 }
 
 fn pointer(path: &[String]) -> String {
-    path.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
+    path.iter().map(|step| format!("/{}", crate::text::escaped(step))).collect()
 }
 
 fn too_large() -> RenderError {

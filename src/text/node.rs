@@ -239,8 +239,13 @@ impl Entry {
     }
 }
 
+/// A key as a part of a JSON pointer (RFC 6901, 3).
+pub fn escaped(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1").into() } else { key.into() }
+}
+
 /// A part of a JSON pointer as the key that it means.
-fn unescaped(part: &str) -> Cow<'_, str> {
+pub fn unescaped(part: &str) -> Cow<'_, str> {
     if part.contains('~') { part.replace("~1", "/").replace("~0", "~").into() } else { part.into() }
 }
 

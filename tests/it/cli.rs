@@ -141,7 +141,8 @@ fn fmt_changes_the_form_and_never_the_meaning() {
         ("c.yaml", "apiVersion: evenkeel.dev/v1alpha1\nspec: [\n"),
     ]);
     let check = run(["fmt".as_ref(), "--check".as_ref(), folder.path().as_os_str()]);
-    assert_eq!((check.code, check.out.as_str()), (1, "a.yaml\nb.json\n"), "{}", check.err);
+    let shown = |name: &str| format!("{}\n", folder.path().join(name).display());
+    assert_eq!((check.code, check.out), (1, shown("a.yaml") + &shown("b.json")), "{}", check.err);
     assert_eq!(std::fs::read_to_string(folder.path().join("a.yaml")).unwrap(), untidy);
     let said = run(["fmt".as_ref(), folder.path().as_os_str()]);
     assert!(said.err.contains("c.yaml: left as it is"), "{}", said.err);
@@ -252,4 +253,41 @@ fn one_file_of_several_is_checked_by_itself() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(run(["validate".as_ref(), empty.path().as_os_str()]).code, 1);
     assert_eq!(run(["test", "examples/quickstart", "-f", "no such test"]).code, 2);
+}
+
+#[test]
+fn a_mistake_in_one_schema_does_not_hide_what_does_not_fit_another() {
+    let action = |name: &str, schema: &str, input: &str| {
+        format!("    {name}: {{ input: {schema}, http: {{ path: /x }}, tests: [{{ name: t, input: {input} }}] }}\n")
+    };
+    let text = format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: c }}\nspec:\n  displayName: C\n  baseUrl: https://c.example\n  actions:\n{}{}",
+        action("wrong", "{ type: strng }", "{ a: 1 }"),
+        action("right", "{ type: object, properties: { a: { type: string } } }", "{ a: 1 }"),
+    );
+    let folder = folder(&[("a.yaml", &text)]);
+    let said = run(["validate".as_ref(), folder.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let found = report["findings"].as_array().unwrap().iter();
+    let found: Vec<_> =
+        found.map(|finding| (finding["code"].as_str().unwrap(), finding["line"].as_u64().unwrap())).collect();
+    assert_eq!(found, [("EK0701", 8), ("EK0704", 9)], "{}", said.out);
+}
+
+#[test]
+fn what_is_missing_is_told_in_the_words_of_the_command_line() {
+    let cases = [
+        (vec!["render", "orbit-crm/create-contct", "--test", "x"], 2, "did you mean `create-contact`?"),
+        (vec!["render", "orbit-crm/create-contact", "--test", "x"], 2, "there are `creates a contact with tags`"),
+        (vec!["render", "orbit-crm/get-contact"], 1, "--path-param NAME=VALUE"),
+        (vec!["render", "orbit-crm/create-contact"], 1, "--input JSON"),
+        (vec!["call", "orbit-crm/list-contacts"], 1, "--tenant NAME"),
+        (vec!["render", "orbit-crm/create-contact", "--input", "{a}"], 2, "the input is not JSON"),
+    ];
+    for (mut args, code, expected) in cases {
+        args.insert(2, "examples/quickstart");
+        let said = run(&args);
+        assert_eq!(said.code, code, "{args:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains(expected), "{args:?}: {}", said.err);
+    }
 }

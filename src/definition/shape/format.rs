@@ -82,7 +82,7 @@ impl Format {
     }
 
     /// What is wrong with a text of this form: a code, a message and help.
-    pub(super) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
+    pub(crate) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
         let wrong =
             |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
         match self {

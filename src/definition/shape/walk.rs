@@ -5,7 +5,7 @@ use super::{Facts, Fields, Format, Marked, RefKind, Reference, SHAPES, Shape, Sh
 use crate::definition::Kind;
 use crate::definition::common::Duration;
 use crate::text::Kind as Value;
-use crate::text::{Code, Document, Finding, Key, Node, Range, codes};
+use crate::text::{Code, Document, Finding, Key, Node, Range, codes, escaped};
 
 /// Checks a whole document of a kind. Findings and facts are both complete: a mistake in one field does not hide
 /// what the others say.
@@ -49,7 +49,7 @@ impl Walk<'_> {
         let start = length + 1;
         let _ = write!(self.pointer, "/{part}");
         if self.pointer[start..].contains(['~', '/']) {
-            let escaped = self.pointer[start..].replace('~', "~0").replace('/', "~1");
+            let escaped = escaped(&self.pointer[start..]).into_owned();
             self.pointer.replace_range(start.., &escaped);
         }
         walk(self);
@@ -222,7 +222,7 @@ impl Walk<'_> {
         }
         match format {
             Some(format) if format.is_fact() => {
-                let pointer = format!("{}/{}", self.pointer, key.name.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{}/{}", self.pointer, escaped(&key.name));
                 self.facts.marked.push(Marked { format, pointer });
             }
             Some(format) => {

@@ -1,46 +1,7 @@
-use std::time::{Duration, Instant};
+//! The other side of tests/it/hostile/bombs.rs: what is large or deep and harmless still renders.
 
 use super::super::{Limits, Template};
 use super::context;
-
-/// Templates that must end with an error; the integration tests run them
-/// again with little memory.
-const BOMBS: &str = include_str!("../../../tests/it/bombs.txt");
-
-#[test]
-fn bombs_end_with_an_error() {
-    let ctx = context();
-    let mut wrong = Vec::new();
-    for bomb in BOMBS.split("\n----\n").map(expand) {
-        let start = Instant::now();
-        let name: String = bomb.chars().take(120).collect();
-        let outcome = Template::compile(&bomb).map_err(|problem| format!("{:?}", problem.kind)).and_then(|template| {
-            template.render_text(&ctx, &Limits::default()).map_err(|error| format!("{:?}", error.kind))
-        });
-        let took = start.elapsed();
-        if let Ok(text) = outcome {
-            wrong.push(format!("{name}: rendered {} bytes", text.len()));
-        }
-        // Without optimisation everything takes several times as long.
-        if took > Duration::from_secs(12) {
-            wrong.push(format!("{name}: took {took:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-/// `§repeat 3000 (§` stands for that many brackets: the file stays readable.
-fn expand(bomb: &str) -> String {
-    let mut out = String::new();
-    for (at, part) in bomb.split('§').enumerate() {
-        let repeated = (at % 2 == 1).then(|| part.strip_prefix("repeat ")?.split_once(' ')).flatten();
-        match repeated {
-            Some((times, unit)) => out.push_str(&unit.repeat(times.parse().unwrap())),
-            None => out.push_str(part),
-        }
-    }
-    out
-}
 
 #[test]
 fn harmless_templates_are_not_bombs() {
