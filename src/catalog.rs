@@ -35,16 +35,27 @@ pub struct Snapshot {
     /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
     pub files: Vec<File>,
     /// Every file, for definitions that name one, such as a workflow's code.
-    pub names: BTreeSet<String>,
+    pub names: Arc<BTreeSet<String>>,
+}
+
+impl Snapshot {
+    /// A snapshot of these files and no others.
+    pub fn of<P: Into<Arc<str>>, B: Into<Arc<[u8]>>>(files: impl IntoIterator<Item = (P, B)>) -> Snapshot {
+        let files = files.into_iter().map(|(path, bytes)| File { path: path.into(), bytes: bytes.into() });
+        let mut files: Vec<File> = files.collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let names = Arc::new(files.iter().map(|file| file.path.to_string()).collect());
+        Snapshot { files, names, ..Snapshot::default() }
+    }
 }
 
 /// A file of a snapshot.
 #[derive(Clone, Debug)]
 pub struct File {
     /// Path from the source's root, with `/` between its parts.
-    pub path: String,
-    /// Its content.
-    pub bytes: Vec<u8>,
+    pub path: Arc<str>,
+    /// Its content; the same `Arc` as before where a source knows that it did not change.
+    pub bytes: Arc<[u8]>,
 }
 
 /// All definitions of one source at one revision.
@@ -55,7 +66,7 @@ pub struct Catalog {
     /// The definitions in the order of their files.
     pub entries: Vec<Entry>,
     /// Every file of the source.
-    pub files: BTreeSet<String>,
+    pub files: Arc<BTreeSet<String>>,
     /// Could something not be read, so that nobody can say what is not there?
     pub incomplete: bool,
     /// Names of documents whose kind is not known.

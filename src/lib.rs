@@ -49,5 +49,6 @@ pub mod net;
 pub mod reconcile;
 pub mod server;
 pub mod source;
+pub mod store;
 pub mod template;
 pub mod text;

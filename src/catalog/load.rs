@@ -16,7 +16,7 @@ pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
     let limits = ReadLimits::default();
     let files: Vec<&File> = snapshot.files.iter().filter(|file| !is_foreign(&file.path)).collect();
     let read: Vec<Read> = files.par_iter().map(|file| read(file, &limits)).collect();
-    let mut catalog = Catalog { files: snapshot.names.clone(), alone: snapshot.alone, ..Catalog::default() };
+    let mut catalog = Catalog { files: Arc::clone(&snapshot.names), alone: snapshot.alone, ..Catalog::default() };
     catalog.sources = catalog.sources.shown_under(&snapshot.shown_under);
     let mut findings = Vec::new();
     for Read { source, entries, nameless, findings: found } in read {

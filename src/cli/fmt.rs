@@ -38,10 +38,10 @@ impl Fmt {
         for file in
             snapshot.files.iter().filter(|file| !is_foreign(&file.path) && format::is_ours(&file.path, &file.bytes))
         {
-            let path = root.join(&file.path);
+            let path = root.join(&*file.path);
             let shown = path.strip_prefix(".").unwrap_or(&path).display();
             match format::format(&file.path, &file.bytes) {
-                Ok(text) if text.as_bytes() == file.bytes => {}
+                Ok(text) if text.as_bytes() == &*file.bytes => {}
                 Ok(_) if self.check => {
                     output::data(&format!("{shown}\n"));
                     code = ExitCode::FAILURE;

@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use notify::{Event as FileEvent, RecommendedWatcher, RecursiveMode, Watcher as _};
-use sha2::{Digest as _, Sha256};
 
 use super::active::{Active, Pointer};
 use super::examine::{self, Examined};
@@ -14,6 +13,7 @@ use crate::catalog::Snapshot;
 use crate::connector::Runtime;
 use crate::net;
 use crate::source::directory::{self, Unreadable};
+use crate::text::Digest;
 
 /// Quiet time after which an edit counts as done: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
@@ -219,23 +219,9 @@ fn examine(source: &Source, pointer: &Pointer, seen: &mut String, started: Insta
 
 /// What a snapshot holds, in 16 hexadecimal digits: equal for equal files, wherever they lie.
 fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    for file in &snapshot.files {
-        part(file.path.as_bytes());
-        part(&file.bytes);
-    }
+    let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
     // Files that are only named matter by being there.
-    for name in &snapshot.names {
-        part(name.as_bytes());
-    }
-    for Unreadable { path, finding } in unreadable {
-        part(path.as_bytes());
-        part(finding.code.id.as_bytes());
-    }
-    let digest = hash.finalize();
-    format!("sha256:{}", digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
+    let names = snapshot.names.iter().map(String::as_bytes);
+    let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
+    Digest::of_parts(files.chain(names).chain(broken)).short()
 }

@@ -3,9 +3,11 @@
 //! Links are never followed: what they point to may lie outside the folder, and is not part of what was committed.
 //! Files and folders whose name starts with a dot, and `node_modules`, are passed over.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::catalog::{File, Snapshot};
 use crate::text::{Code, Finding, Format, ReadLimits, SourceId, Span, codes};
@@ -125,7 +127,7 @@ impl Walk {
             }
             return;
         }
-        self.snapshot.names.insert(shown.clone());
+        self.names().insert(shown.clone());
         if Format::of(&shown).is_none() {
             return;
         }
@@ -142,7 +144,7 @@ impl Walk {
                     );
                     return self.report(shown, &codes::LIMIT, message, "read a smaller folder");
                 }
-                self.snapshot.files.push(File { path: shown, bytes });
+                self.snapshot.files.push(File { path: shown.into(), bytes: bytes.into() });
             }
             Err(error) => {
                 self.report(
@@ -155,11 +157,15 @@ impl Walk {
         }
     }
 
+    fn names(&mut self) -> &mut BTreeSet<String> {
+        Arc::make_mut(&mut self.snapshot.names)
+    }
+
     fn names_of_neighbours(&mut self) {
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
         let names = fs::read_dir(root).into_iter().flatten().flatten().take(10_000);
         let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        self.snapshot.names.extend(names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)));
+        self.names().extend(names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)));
     }
 }
 

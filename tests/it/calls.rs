@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use evenkeel::catalog::{self, File, Snapshot};
+use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
     Call, ErrorCode, MaskedSecrets, Outcome, Prepared, Runtime, Sent, Upstream, UpstreamResponse, call, prepare,
 };
@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 
 /// A runtime of definitions that may be wrong: what is not checked must still be safe to run.
 pub fn runtime(text: &str) -> Runtime {
-    let file = File { path: "a.yaml".into(), bytes: text.as_bytes().to_vec() };
-    let snapshot = Snapshot { names: [file.path.clone()].into(), files: vec![file], ..Snapshot::default() };
+    let snapshot = Snapshot::of([("a.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
     assert!(findings.is_empty(), "{findings:#?}");
     Runtime::compile(&catalog, None, String::new()).unwrap()

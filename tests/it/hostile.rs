@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel::catalog::{self, File, Snapshot};
+use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
     self, Call, CallError, MaskedSecrets, Outcome, Prepared, Runtime, Upstream, UpstreamResponse,
 };
@@ -86,8 +86,7 @@ const PROBE_LINES: usize = 8;
 
 /// Compiles definitions that must be free of errors.
 fn runtime(text: &str) -> Runtime {
-    let file = File { path: "probe.yaml".into(), bytes: text.as_bytes().to_vec() };
-    let snapshot = Snapshot { names: [file.path.clone()].into(), files: vec![file], ..Snapshot::default() };
+    let snapshot = Snapshot::of([("probe.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
     assert_eq!(places(&findings, &catalog.sources), [""; 0], "{text}");
     Runtime::compile(&catalog, None, String::new()).unwrap()

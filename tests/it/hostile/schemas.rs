@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use evenkeel::catalog::{self, File, Snapshot};
+use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{ErrorCode, Runtime};
 use evenkeel::definition::json_schema::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -217,9 +217,7 @@ fn worker_27() {
     say(&format!("\n{name}\n"));
     let text = with_schema(&schema, &value);
     say(&format!("{:.1000}\n", format!("{:?}", errors(&folder(&[("p.yaml", &text)])))));
-    let file = File { path: "p.yaml".into(), bytes: text.into_bytes() };
-    let (catalog, _) =
-        catalog::load(&Snapshot { names: [file.path.clone()].into(), files: vec![file], ..Snapshot::default() });
+    let (catalog, _) = catalog::load(&Snapshot::of([("p.yaml", text.as_bytes())]));
     if let Ok(runtime) = Runtime::compile(&catalog, None, String::new())
         && runtime.connectors.contains_key("probe")
     {
