@@ -139,7 +139,7 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
     let options = options.clone().options([("statement_timeout", &limit)]);
     let connecting = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options));
     let mut connection = connecting.await.map_err(|_| slow())??;
-    let migrating = tokio::time::timeout(MIGRATING, MIGRATIONS.run(&mut connection));
+    let migrating = tokio::time::timeout(MIGRATING, MIGRATIONS.run_direct(None, &mut connection, false));
     let migrated = migrating.await.map_err(|_| slow())?.map_err(super::error::of_migration);
     // Closing gives the lock back, whatever happened.
     let _ = tokio::time::timeout(ACQUIRE, connection.close()).await;

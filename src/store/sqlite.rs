@@ -78,10 +78,12 @@ impl Backend {
         readers: SqlitePool,
         lock: Option<File>,
     ) -> Result<Backend, StoreError> {
-        MIGRATIONS.run(&writer).await.map_err(super::error::of_migration)?;
+        let mut connection = writer.acquire().await?;
+        MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(super::error::of_migration)?;
         // We are the only process, so whoever held a lease is gone.
         let statement = "UPDATE leases SET holder = '', expires_at = 0 WHERE holder <> ''";
-        sqlx::query(statement).execute(&writer).await?;
+        sqlx::query(statement).execute(&mut *connection).await?;
+        drop(connection);
         Ok(Backend { common: Common::new(keys), writer, readers, replicas: Mutex::default(), _lock: lock })
     }
 

@@ -52,6 +52,8 @@ impl Drop for Listener {
 async fn listen(pool: &PgPool, changes: &watch::Sender<u64>, connected: &mut bool) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.ignore_pool_close_event(true);
+    // A lost connection is made again by our caller: here, the timeout below could interrupt it halfway.
+    listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     // What happened before we listened was told to nobody.
     let mut seen = version(pool).await?;
@@ -60,8 +62,9 @@ async fn listen(pool: &PgPool, changes: &watch::Sender<u64>, connected: &mut boo
     *connected = true;
     loop {
         if let Ok(message) = tokio::time::timeout(LOOK, listener.try_recv()).await {
-            // `None`: the connection was lost and made again.
-            message?;
+            if message?.is_none() {
+                return Ok(());
+            }
             told = true;
             bump(changes);
         } else {
