@@ -15,6 +15,8 @@ mod migrations;
 mod model;
 mod on_postgres;
 mod on_sqlite;
+#[cfg(debug_assertions)]
+mod pauses;
 
 /// A store of a test's own, with a way around it.
 pub struct Fixture {
