@@ -22,6 +22,7 @@
 //! | [`template`] | Jinja: what may be used where, limits, compiled templates |
 //! | [`catalog`] | all definitions of one source, references between them |
 //! | [`check`] | one file per family of findings |
+//! | [`store`] | what outlives the process: objects, generations, leases, credentials; SQLite and PostgreSQL |
 //! | [`source`] | a folder as a snapshot |
 //! | [`net`] | the guarded HTTP client |
 //! | [`connector`] | the pipeline of a call; tests beside actions |

@@ -16,6 +16,7 @@ super::on_both!(
     damaged_objects_are_seen_and_repaired,
     an_object_under_another_digest_is_refused,
     ten_thousand_objects_are_one_call,
+    objects_may_be_large_up_to_a_limit,
     objects_are_stored_by_many_at_once,
     generations_count_up_and_are_found,
     a_refused_activation_changes_nothing,
@@ -83,6 +84,19 @@ async fn ten_thousand_objects_are_one_call(fixture: Fixture) {
     let digests: Vec<Digest> = objects.iter().map(|(digest, _)| *digest).collect();
     let contents = store.objects(&digests).await.unwrap();
     assert!(contents.iter().eq(objects.iter().map(|(_, content)| content)));
+}
+
+async fn objects_may_be_large_up_to_a_limit(fixture: Fixture) {
+    let store = fixture.store;
+    // More than goes into one statement, alone and together.
+    let objects = [1, 9, 5, 5].map(|mebibytes| object(&mebibytes.to_string().repeat(mebibytes << 20)));
+    assert_eq!(store.put_objects(&objects).await.unwrap(), 3);
+    for (digest, content) in objects {
+        assert!(store.objects(&[digest]).await.unwrap() == [content]);
+    }
+    let too_large = vec![0; (64 << 20) + 1];
+    let error = store.put_objects(&[object("fine"), (Digest::of(b""), too_large)]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(text) if text.contains("67108865")), "{error}");
 }
 
 async fn objects_are_stored_by_many_at_once(fixture: Fixture) {

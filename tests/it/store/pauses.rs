@@ -1,7 +1,7 @@
 //! A process that is killed at each of the places where one may be: what it did is there as a whole or not at all.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use evenkeel::store::{Keys, StoreError, open};
@@ -47,7 +47,23 @@ async fn kill_at_each_place(mut url: impl AsyncFnMut() -> Option<String>) {
 }
 
 fn kill_at(place: &str, url: &str, file: &Path) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = paused_at(place, url, file);
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+}
+
+/// Ended when dropped.
+struct Paused(Child);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn paused_at(place: &str, url: &str, file: &Path) -> Paused {
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--ignored"])
         .env("EVENKEEL_TEST_URL", url)
         .env("EVENKEEL_PAUSE_AT", place)
@@ -55,13 +71,27 @@ fn kill_at(place: &str, url: &str, file: &Path) {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Paused(child);
     let deadline = Instant::now() + Duration::from_mins(1);
     while !file.exists() {
-        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "it never came to {place}");
+        assert!(child.0.try_wait().unwrap().is_none() && Instant::now() < deadline, "it never came to {place}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stands_still_in_the_middle_is_overtaken() {
+    let Some(url) = crate::postgres::database().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut paused = paused_at("activate-committing", &url, &folder.path().join("paused"));
+    let store = open(&url, Keys::none()).await.unwrap();
+    // The server ends the other's transaction before our patience does.
+    let wanted = activation(&*store, "live", 0, "another").await;
+    let generation = store.activate(&wanted, None).await.unwrap();
+    assert!(paused.0.try_wait().unwrap().is_none(), "it was still there");
+    assert_eq!((generation.number, generation.digest), (1, object("another").0));
+    assert_eq!(store.history("live", None, 9).await.unwrap(), [generation]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
