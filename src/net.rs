@@ -31,6 +31,7 @@ mod message;
 mod policy;
 mod redirect;
 mod resolver;
+pub mod signature;
 
 #[cfg(test)]
 mod test_upstream;

@@ -7,8 +7,10 @@
 //! ```
 
 pub mod active;
+pub mod announce;
 pub mod examine;
 pub mod follow;
+pub mod metrics;
 
 use anyhow::Context as _;
 

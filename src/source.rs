@@ -4,6 +4,8 @@
 //! what happens then.
 
 pub mod directory;
+pub mod hint;
+pub mod sealed;
 
 use std::fmt;
 use std::sync::Arc;

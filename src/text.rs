@@ -28,7 +28,7 @@ mod yaml;
 pub use codes::Code;
 pub use credentials::is_known_credential;
 pub use de::from_node;
-pub use digest::{Digest, equal_in_constant_time, hmac_sha256};
+pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
 pub use source::{Format, Position, Source, SourceId, SourceMap, Span};
