@@ -38,7 +38,7 @@ use crate::definition::json_schema::JsonSchema;
 use crate::definition::tenant::TenantSpec;
 
 pub use error::{CallError, ErrorCode};
-pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
+pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
 pub use pipeline::{Outcome, Output, Timing, call, find, prepare};
 pub use request::Prepared;
@@ -53,8 +53,10 @@ pub struct Runtime {
     pub environment: String,
     /// Variables of the environment.
     pub variables: Arc<BTreeMap<String, String>>,
-    /// Where its secrets come from.
+    /// Where its secrets come from; encrypted files by their path from the source's root.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// The encrypted files among them; empty until whoever has the source fills it.
+    pub vault: Arc<Vault>,
     /// What may be reached.
     pub egress: Egress,
     /// Connectors by name.

@@ -91,6 +91,10 @@ fn entry(document: Document, source: &Arc<Source>, findings: &mut Vec<Finding>) 
     let at = |range: Range| range.within(document.source);
     let first = root.entries().first().map_or(root.span, |entry| entry.key.span);
     let Some(version) = root.get("apiVersion") else {
+        // Secrets that SOPS encrypted lie beside the environments that name them.
+        if root.pointer("/sops/mac").is_some() {
+            return None;
+        }
         findings.push(
             Finding::new(&codes::NOT_A_DEFINITION, at(first), "this document has no `apiVersion`")
                 .help(format!("start it with `apiVersion: {API_VERSION}` and `kind`, or move it to another folder")),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Action, Connector, Runtime, Schema, Step, StepCall, Transport, auth, request, response};
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{Catalog, Entry, references};
 use crate::definition::action::{self, CompositeStep, OnError};
 use crate::definition::connector::ConnectorSpec;
+use crate::definition::environment::SecretSource;
 use crate::definition::json_schema::entity_schemas;
 use crate::definition::{Kind, Spec};
 use crate::template::{Template, Tree};
@@ -36,7 +37,8 @@ impl Runtime {
             generation,
             environment: chosen.map_or_else(String::new, |(entry, _)| entry.id.name.clone()),
             variables: Arc::new(chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.variables.clone())),
-            secrets: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.secrets.clone()),
+            secrets: chosen.map_or_else(BTreeMap::new, |(entry, spec)| secrets(entry.source.path(), &spec.secrets)),
+            vault: Arc::default(),
             egress: chosen.map_or_else(Default::default, |(_, spec)| spec.egress.clone()),
             connectors: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -64,6 +66,18 @@ impl Runtime {
         }
         Ok(runtime)
     }
+}
+
+/// Where secrets come from, with encrypted files by their path from the source's root. One that would lead out of it was
+/// reported, and stays as it is: nothing has such a path.
+fn secrets(file: &str, secrets: &BTreeMap<String, SecretSource>) -> BTreeMap<String, SecretSource> {
+    let mut secrets = secrets.clone();
+    for sealed in secrets.values_mut().flat_map(|source| [&mut source.age, &mut source.sops]).flatten() {
+        if let Some(path) = references::resolve_path(file, &sealed.file) {
+            sealed.file = path;
+        }
+    }
+    secrets
 }
 
 fn connector(entry: &Entry, spec: &ConnectorSpec) -> Result<Connector, String> {

@@ -138,12 +138,14 @@ mod tests {
         }
     }
 
+    type Case<'a> = (WebhookProvider, &'a [(&'a str, &'a str)], Refusal);
+
     #[test]
     fn what_does_not_fit_is_refused_with_its_reason() {
         let prefixed = format!("sha256={MAC}");
         let flipped = format!("sha256=8{}", &MAC[1..]);
         let malformed = Refusal::Malformed;
-        let cases: [(WebhookProvider, &[(&str, &str)], Refusal); 11] = [
+        let cases: [Case<'_>; 11] = [
             (GitHub, &[("x-hub-signature-256", &flipped)], Refusal::Mismatch),
             (GitHub, &[("x-hub-signature-256", MAC)], malformed("x-hub-signature-256")),
             (GitHub, &[("x-hub-signature-256", "sha256=")], malformed("x-hub-signature-256")),

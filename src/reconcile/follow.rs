@@ -80,7 +80,8 @@ impl Source {
     /// What serves a generation. The client of the one before is kept where it may reach the same, with its connections.
     fn compile(&self, examined: &Arc<Examined>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
         let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), digest.to_owned());
-        let runtime = runtime.map_err(anyhow::Error::msg)?;
+        let mut runtime = runtime.map_err(anyhow::Error::msg)?;
+        runtime.vault = Arc::new(super::vault(&self.path, &runtime.secrets)?);
         let client = match before.filter(|before| before.runtime.egress == runtime.egress) {
             Some(before) => before.client.clone(),
             None => net::Client::new(super::policy(&runtime.egress, self.allow_loopback)?)?,

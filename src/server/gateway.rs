@@ -53,7 +53,8 @@ pub(super) async fn call(
     let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
         (Box::new(MockUpstream::new(Arc::clone(runtime))), Arc::new(MaskedSecrets))
     } else {
-        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(ProvidedSecrets::new(runtime.secrets.clone())))
+        let secrets = ProvidedSecrets::new(runtime.secrets.clone(), Arc::clone(&runtime.vault));
+        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(secrets))
     };
     let outcome = connector::call(runtime, &*upstream, secrets, &connector, &action, call).await;
     let mut response = match &outcome.result {

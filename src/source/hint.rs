@@ -103,7 +103,8 @@ fn forge(body: &[u8]) -> Option<Hint> {
 fn bitbucket(body: &[u8]) -> Option<Hint> {
     #[derive(Deserialize)]
     struct Push {
-        push: Option<Cloud>,
+        #[serde(rename = "push")]
+        cloud: Option<Cloud>,
         #[serde(default)]
         changes: Vec<ServerChange>,
         repository: Option<Repository>,
@@ -151,7 +152,7 @@ fn bitbucket(body: &[u8]) -> Option<Hint> {
         key: Option<String>,
     }
     let push: Push = serde_json::from_slice(body).ok()?;
-    let cloud = push.push.into_iter().flat_map(|push| push.changes).filter_map(|change| {
+    let cloud = push.cloud.into_iter().flat_map(|push| push.changes).filter_map(|change| {
         let removed = change.new.is_none();
         let at = change.new.or(change.old)?;
         let folder = if at.r#type.as_deref() == Some("tag") { "tags" } else { "heads" };

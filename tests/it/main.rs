@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on must fail")]
 
+mod announce;
 mod architecture;
 mod calls;
 mod cli;
@@ -12,5 +13,6 @@ mod page;
 mod planted;
 mod readme;
 mod schemas;
+mod sealed;
 mod support;
 mod upstream;

@@ -47,7 +47,9 @@ pub fn open_sops(
     }?;
     let data_key = metadata.data_key(identities)?;
     let cipher = Cipher::new_from_slice(&data_key).map_err(|_| damaged("its data key has the wrong length"))?;
-    let mut walk = Walk { cipher, metadata: &metadata, clear: Zeroizing::new(Vec::new()), path: Vec::new() };
+    // What is in the clear is shorter than what it was encrypted to, so this seldom grows and leaves a copy behind.
+    let clear = Zeroizing::new(Vec::with_capacity(bytes.len() + ONLY_ENCRYPTED.len()));
+    let mut walk = Walk { cipher, metadata: &metadata, clear, path: Vec::new() };
     if metadata.only_encrypted {
         walk.clear.extend(ONLY_ENCRYPTED);
     }
@@ -171,6 +173,9 @@ impl Rule {
     }
 }
 
+/// A value, and its bytes as the MAC covers them.
+type Opened = (Plain, Zeroizing<Vec<u8>>);
+
 /// A walk over all values in their order, which gathers what the MAC covers.
 struct Walk<'a> {
     cipher: Cipher,
@@ -219,7 +224,7 @@ impl<'a> Walk<'a> {
     }
 
     /// An encrypted value, and its bytes as the MAC covers them; `None` for a comment, which the MAC does not cover.
-    fn open(&self, text: &str) -> Result<Option<(Plain, Zeroizing<Vec<u8>>)>, String> {
+    fn open(&self, text: &str) -> Result<Option<Opened>, String> {
         let wrong = || damaged(&format!("`{}` was changed, or moved from another place", self.path.join(".")));
         // SOPS leaves empty strings as they are.
         if text.is_empty() {

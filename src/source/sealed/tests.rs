@@ -73,7 +73,7 @@ fn age_files_are_opened() {
 #[test]
 fn what_cannot_be_opened_says_why() {
     let keys = keys("key.txt");
-    let others = super::tests::keys("other.txt");
+    let others = self::keys("other.txt");
     let large = [b"age-encryption.org/v1\n".to_vec(), vec![b'x'; MOST_SEALED_BYTES]].concat();
     let cases: [(&[u8], &Identities, &str); 7] = [
         (&file("whole.age"), &others, "for other age keys"),

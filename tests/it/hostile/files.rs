@@ -220,7 +220,7 @@ fn row_29_a_missing_secret_concerns_its_definition_only() {
             folder(&[("e.yaml", &environment(secrets)), ("good.yaml", &good), ("probe.yaml", &probe(READS_A_SECRET))]);
         assert_eq!(errors(&examined), [""; 0], "{secrets}");
         let runtime = Runtime::compile(&examined.catalog, None, String::new()).unwrap();
-        let secrets = Arc::new(ProvidedSecrets::new(runtime.secrets.clone()));
+        let secrets = Arc::new(ProvidedSecrets::new(runtime.secrets.clone(), Arc::default()));
         let prepare = |name: &str| connector::prepare(&runtime, secrets.clone(), name, "read", &Call::default());
         assert_eq!(prepare("good").unwrap().url.as_str(), "https://api.orbit.example/v1/x");
         let error = prepare("probe").unwrap_err();
