@@ -4,6 +4,7 @@
 //! what happens then.
 
 pub mod directory;
+pub mod git;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ pub struct Fetched {
     pub snapshot: Snapshot,
     /// What could not be read, as findings.
     pub unreadable: Vec<Unreadable>,
+    /// Does history no longer lead from the revision before to this one, as after a forced push? `false` where that
+    /// cannot be told.
+    pub rewritten: bool,
 }
 
 /// What a source was at.
