@@ -327,7 +327,8 @@ impl Walk {
         // A file that was written just now may be written again within the same tick of the clock: its stamp would not
         // tell, so none is kept.
         let settled = |stamp: &Stamp| {
-            let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.identity.2.try_into().unwrap_or(u64::MAX / 4));
+            let changed =
+                SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.identity.2.try_into().unwrap_or(u64::MAX / 4));
             let old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= SETTLED);
             stamp.written.is_some_and(old) && old(changed)
         };
@@ -379,3 +380,6 @@ fn open(path: &Path) -> std::io::Result<fs::File> {
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
+
+#[cfg(test)]
+mod tests;

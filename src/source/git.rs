@@ -21,6 +21,8 @@ mod tree;
 mod url;
 
 use std::fmt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -67,9 +69,34 @@ pub enum Credentials {
 /// Gives the current credentials; called for each fetch, so that a secret that was rotated is picked up.
 pub type CredentialsOf = Arc<dyn Fn() -> Result<Credentials, FetchError> + Send + Sync>;
 
+/// Both directions of a connection.
+pub trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
+
+/// Speaks TLS over a connection, as a client that verifies the server's certificate.
+pub trait Secure: Send + Sync {
+    /// Shakes hands as a client of `host`.
+    ///
+    /// # Errors
+    /// Where the certificate is not trusted for the host, or the connection breaks.
+    fn secure(&self, stream: TcpStream, host: &str) -> Result<Box<dyn Stream>, TlsError>;
+}
+
+/// Why there is no TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsError {
+    /// The certificate is not trusted.
+    Untrusted(String),
+    /// Anything else.
+    Broken(String),
+}
+
 /// How repositories are fetched.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct GitOptions {
+    /// How TLS is spoken; `https://` is refused without.
+    pub secure: Option<Arc<dyn Secure>>,
     /// Allows `file://`, and `http://` to this machine: for tests and development.
     pub allow_file: bool,
     /// Limits.
@@ -122,6 +149,7 @@ pub struct Git {
     keys: signature::Keys,
     known_hosts: Vec<ssh_key::known_hosts::Entry>,
     credentials: CredentialsOf,
+    secure: Option<Arc<dyn Secure>>,
     budgets: Budgets,
     last: Mutex<Option<Last>>,
 }
@@ -161,6 +189,9 @@ impl Git {
             (url::GitUrl::Http { .. }, Some(_), _) => {
                 return Err(invalid("`auth.ssh` is for SSH; give an `ssh://` URL, or `auth.token`"));
             }
+            (url::GitUrl::Http { tls: true, .. }, ..) if options.secure.is_none() => {
+                return Err(invalid("`https://` is not set up here"));
+            }
             (url::GitUrl::File(_), _, true) => return Err(invalid("`file://` takes no `auth`")),
             _ => {}
         }
@@ -179,8 +210,9 @@ impl Git {
         let auth = serde_json::to_vec(&spec.auth).unwrap_or_default();
         let key = Digest::of_parts([spec.url.as_bytes(), &*auth]);
         let shared = repositories.shared(key);
-        let (budgets, last) = (options.budgets, Mutex::new(None));
-        Ok(Git { shared, url, selector, path, verify, keys, known_hosts, credentials, budgets, last })
+        let GitOptions { secure, budgets, .. } = options;
+        let last = Mutex::new(None);
+        Ok(Git { shared, url, selector, path, verify, keys, known_hosts, credentials, secure, budgets, last })
     }
 
     /// How often the server was asked, by all sources of this repository together.
@@ -194,7 +226,7 @@ impl Git {
 
     fn visit<'a>(&'a self, credentials: &'a Credentials, deadline: Instant) -> Visit<'a> {
         let (url, known_hosts, budgets) = (&self.url, &*self.known_hosts, &self.budgets);
-        Visit { url, credentials, known_hosts, deadline, budgets }
+        Visit { url, credentials, known_hosts, deadline, budgets, secure: self.secure.clone() }
     }
 
     /// Lists what the server has, and fetches what all who ask now want and do not have.
@@ -228,7 +260,9 @@ impl Git {
         let alone = visit.go(&repository, Depth::One, |_| vec![format!("+{id}:refs/evenkeel/{id}")]);
         match alone {
             Ok(_) if has() => return Ok(()),
-            Err(error) if !matches!(error.reason, FetchReason::Unreachable | FetchReason::Corrupt) => return Err(error),
+            Err(error) if !matches!(error.reason, FetchReason::Unreachable | FetchReason::Corrupt) => {
+                return Err(error);
+            }
             _ => {}
         }
         visit.go(&repository, Depth::Full, |_| vec!["+refs/heads/*:refs/evenkeel/heads/*".to_owned()])?;
@@ -304,11 +338,13 @@ impl Source for Git {
     }
 
     fn read(&self, fetched: &Fetched, path: &str) -> Result<Vec<u8>, FetchError> {
-        let gone = || fail(FetchReason::RevisionNotFound, "the revision is no longer kept; it was fetched too long ago");
+        let gone =
+            || fail(FetchReason::RevisionNotFound, "the revision is no longer kept; it was fetched too long ago");
         let id = Oid::from_str(&fetched.revision.commit).map_err(|_| gone())?;
         let (current, _) = self.shared.repository()?;
         let holds = |repository: &Repository| repository.find_commit(id).is_ok();
-        let repository = if holds(&current) { current } else { self.shared.previous().filter(holds).ok_or_else(gone)? };
+        let repository =
+            if holds(&current) { current } else { self.shared.previous().filter(holds).ok_or_else(gone)? };
         let commit = repository.find_commit(id).map_err(|_| gone())?;
         let root = commit.tree().map_err(|error| tree::broken(&error))?;
         let root = tree::subtree(&repository, root, &self.path)?;
@@ -393,6 +429,3 @@ fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,8 @@ mod calls;
 mod cli;
 mod dev;
 mod examples;
+mod git;
+mod git_server;
 mod hostile;
 mod page;
 mod planted;

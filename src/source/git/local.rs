@@ -21,9 +21,10 @@ const LONGEST: Duration = Duration::from_mins(5);
 pub fn local(repository: &Path, revision: &str, path: Option<&str>) -> Result<Fetched, FetchError> {
     let shown = repository.display();
     let opened = Repository::discover(repository).map_err(|error| match error.code() {
-        ErrorCode::Owner => {
-            fail(FetchReason::Unreadable, format!("the repository at {shown} belongs to another user; see safe.directory"))
-        }
+        ErrorCode::Owner => fail(
+            FetchReason::Unreadable,
+            format!("the repository at {shown} belongs to another user; see safe.directory"),
+        ),
         _ => fail(FetchReason::RepositoryNotFound, format!("there is no Git repository at {shown}")),
     })?;
     let missing = |_| {

@@ -141,8 +141,7 @@ fn primary(key: &Key, now: u64) -> State {
     let direct = details.direct_signatures.iter().filter(|signature| signature.verify_key(own).is_ok());
     let users = details.users.iter().flat_map(|user| {
         let certifies = |signature: &&Signature| {
-            signature.is_certification()
-                && signature.verify_certification(own, Tag::UserId, &user.id).is_ok()
+            signature.is_certification() && signature.verify_certification(own, Tag::UserId, &user.id).is_ok()
         };
         user.signatures.iter().filter(certifies)
     });

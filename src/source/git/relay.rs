@@ -1,8 +1,11 @@
 //! A relay on loopback between the Git library and one host: the only way out that the library is given.
 //!
 //! libgit2 waits for a silent server for ever, reads a listing of any size into memory, and follows redirects to
-//! other hosts. The relay ends every connection at the deadline or when too much was received, and dials nobody but
-//! the host that it was made for. It neither reads nor changes what is encrypted through it.
+//! other hosts; its own proxy support uses freed memory where a certificate is refused (1.9.7). The relay ends every
+//! connection at the deadline or when too much was received, dials nobody but the host that it was made for, and
+//! speaks TLS itself. What passes through it in the clear stays in this process and the machine's loopback.
+
+mod http;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
@@ -11,8 +14,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Longest head of a request to the proxy.
-const LONGEST_HEAD: usize = 16 << 10;
+use super::Secure;
+
 /// Most connections of one session. The library uses two or three.
 const MOST_CONNECTIONS: usize = 32;
 /// Longest wait for one address of the host.
@@ -29,30 +32,32 @@ pub(super) enum Stop {
     Unreachable(String),
     /// The server pointed to this other host.
     OtherHost(String),
+    /// The certificate is not trusted.
+    Untrusted(String),
 }
 
 /// How the library reaches the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entrance {
-    /// As an HTTP proxy.
-    Proxy,
-    /// As if it were the host.
-    Direct,
+    /// As a web server without TLS, which the host may have.
+    Http { tls: bool },
+    /// Bytes as they are.
+    Raw,
 }
 
 /// A running relay; ended, with all its connections, when dropped.
-#[derive(Debug)]
 pub(super) struct Relay {
     shared: Arc<Shared>,
     address: SocketAddr,
     _supervisor: Sender<()>,
 }
 
-#[derive(Debug)]
 struct Shared {
     host: String,
     port: u16,
     entrance: Entrance,
+    secure: Option<Arc<dyn Secure>>,
+    address: SocketAddr,
     deadline: Instant,
     received: AtomicU64,
     most: AtomicU64,
@@ -70,6 +75,7 @@ impl Relay {
         host: &str,
         port: u16,
         entrance: Entrance,
+        secure: Option<Arc<dyn Secure>>,
         deadline: Instant,
         most: u64,
     ) -> std::io::Result<Relay> {
@@ -79,6 +85,8 @@ impl Relay {
             host: host.to_owned(),
             port,
             entrance,
+            secure,
+            address,
             deadline,
             received: AtomicU64::new(0),
             most: AtomicU64::new(most),
@@ -138,6 +146,14 @@ impl Shared {
         }
     }
 
+    /// Counts what the server sent.
+    fn count(&self, bytes: u64) {
+        let received = self.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if received > self.most.load(Ordering::Relaxed) {
+            self.end(Stop::TooMuch);
+        }
+    }
+
     /// Notes a connection so that it is ended with the session.
     fn register(&self, stream: &TcpStream) -> std::io::Result<()> {
         lock(&self.streams).push(stream.try_clone()?);
@@ -184,48 +200,40 @@ fn connection(mut client: TcpStream, shared: &Arc<Shared>) {
     if shared.register(&client).is_err() {
         return;
     }
-    let served = relay(&mut client, shared);
-    let _ = client.shutdown(Shutdown::Both);
-    if let Err(Some(stop)) = served {
+    // The reason is noted before the library can see that the connection ended.
+    if let Err(Some(stop)) = relay(&mut client, shared) {
         shared.end(stop);
     }
+    let _ = client.shutdown(Shutdown::Both);
 }
 
 fn relay(client: &mut TcpStream, shared: &Arc<Shared>) -> Result<(), Option<Stop>> {
-    let head = match shared.entrance {
-        Entrance::Proxy => read_head(client).map_err(|_| None)?,
-        Entrance::Direct => Vec::new(),
-    };
-    let tunnel = match shared.entrance {
-        Entrance::Proxy => asked_for(&head, shared)?,
-        Entrance::Direct => false,
-    };
-    let mut upstream = shared.dial().map_err(Some)?;
+    match shared.entrance {
+        Entrance::Http { tls } => http::exchange(client, shared, tls),
+        Entrance::Raw => raw(client, shared),
+    }
+}
+
+/// Passes bytes in both directions as they are.
+fn raw(client: &mut TcpStream, shared: &Arc<Shared>) -> Result<(), Option<Stop>> {
     let broken = |_: std::io::Error| None;
+    let mut upstream = shared.dial().map_err(Some)?;
     shared.register(&upstream).map_err(broken)?;
     let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
-    if tunnel {
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").map_err(broken)?;
-    } else {
-        upstream.write_all(&head).map_err(broken)?;
-    }
     let (mut from, mut to) = (upstream.try_clone().map_err(broken)?, client.try_clone().map_err(broken)?);
     let counting = Arc::clone(shared);
     let down = std::thread::Builder::new().name("git-relay".into()).spawn(move || {
-        copy(&mut from, &mut to, |bytes| {
-            let received = counting.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            if received > counting.most.load(Ordering::Relaxed) {
-                counting.end(Stop::TooMuch);
-            }
-        });
+        copy(&mut from, &mut to, |bytes| counting.count(bytes));
+        let _ = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
     });
     copy(client, &mut upstream, |_| {});
+    let _ = upstream.shutdown(Shutdown::Write);
     let _ = down.map_err(broken)?.join();
     Ok(())
 }
 
-/// Copies until one side ends, and tells the other.
-fn copy(from: &mut TcpStream, to: &mut TcpStream, mut count: impl FnMut(u64)) {
+/// Copies until one side ends.
+fn copy(from: &mut impl Read, to: &mut impl Write, mut count: impl FnMut(u64)) {
     let mut buffer = vec![0; 32 << 10];
     loop {
         match from.read(&mut buffer) {
@@ -239,45 +247,6 @@ fn copy(from: &mut TcpStream, to: &mut TcpStream, mut count: impl FnMut(u64)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-    let _ = from.shutdown(Shutdown::Read);
-}
-
-fn read_head(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= LONGEST_HEAD {
-            return Err(std::io::Error::other("the head is too long"));
-        }
-        client.read_exact(&mut byte)?;
-        head.extend_from_slice(&byte);
-    }
-    Ok(head)
-}
-
-/// Is a tunnel asked for? Refuses any host but ours.
-fn asked_for(head: &[u8], shared: &Shared) -> Result<bool, Option<Stop>> {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line);
-    let mut words = line.split(' ');
-    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let tunnel = method == "CONNECT";
-    let authority = match target.split_once("://") {
-        Some((_, rest)) if !tunnel => rest.split('/').next().unwrap_or(""),
-        _ => target,
-    };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-        _ => (authority, Some(if tunnel { 443 } else { 80 })),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.eq_ignore_ascii_case(&shared.host) && port == Some(shared.port) {
-        Ok(tunnel)
-    } else {
-        let shown = host.chars().filter(|c| !c.is_control()).take(100).collect();
-        Err(Some(Stop::OtherHost(shown)))
     }
 }
 

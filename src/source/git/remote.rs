@@ -1,19 +1,20 @@
 //! One visit to a server: connect, list, and fetch what is wanted, within the deadline and the budgets.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
-    ProxyOptions, Remote, RemoteCallbacks, Repository,
+    Remote, RemoteCallbacks, Repository,
 };
 use ssh_key::known_hosts::Entry;
 
 use super::relay::{Entrance, Relay, Stop};
 use super::select::Head;
 use super::url::GitUrl;
-use super::{Budgets, Credentials, fail, printable};
+use super::{Budgets, Credentials, Secure, fail, printable};
 use crate::source::{FetchError, FetchReason};
 
 /// Most times that the server may ask for credentials in one visit: a second time means that they were refused.
@@ -28,6 +29,7 @@ pub(super) struct Visit<'a> {
     pub(super) known_hosts: &'a [Entry],
     pub(super) deadline: Instant,
     pub(super) budgets: &'a Budgets,
+    pub(super) secure: Option<Arc<dyn Secure>>,
 }
 
 /// How much of the history comes along.
@@ -84,8 +86,14 @@ impl Visit<'_> {
             return Err(told(self.timed_out()));
         }
         let listing = self.budgets.listing_bytes;
-        let entrance = if matches!(self.url, GitUrl::Http { .. }) { Entrance::Proxy } else { Entrance::Direct };
-        let relay = self.url.authority().map(|(host, port)| Relay::start(host, port, entrance, self.deadline, listing));
+        let entrance = match self.url {
+            GitUrl::Http { tls, .. } => Entrance::Http { tls: *tls },
+            _ => Entrance::Raw,
+        };
+        let relay = self.url.authority().map(|(host, port)| {
+            let secure = self.secure.clone();
+            Relay::start(host, port, entrance, secure, self.deadline, listing)
+        });
         let relay = relay.transpose().map_err(|error| {
             told(fail(FetchReason::Unreachable, format!("no connection can be made from this machine: {error}")))
         })?;
@@ -106,15 +114,8 @@ impl Visit<'_> {
         relay: Option<&Relay>,
         notes: &Notes,
     ) -> Result<Vec<Head>, git2::Error> {
-        let proxy = || {
-            let mut proxy = ProxyOptions::new();
-            if let (GitUrl::Http { .. }, Some(relay)) = (self.url, relay) {
-                proxy.url(&format!("http://{}", relay.address()));
-            }
-            proxy
-        };
         let mut remote = repository.remote_anonymous(&self.url.through(relay.map(Relay::address)))?;
-        let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks(notes)), Some(proxy()))?;
+        let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks(notes)), None)?;
         let heads = self.heads(connection.remote(), notes)?;
         let refspecs = wanted(&heads);
         if refspecs.is_empty() {
@@ -124,7 +125,7 @@ impl Visit<'_> {
             relay.allow(self.budgets.listing_bytes.saturating_add(self.budgets.received_bytes));
         }
         let mut options = FetchOptions::new();
-        options.remote_callbacks(self.callbacks(notes)).proxy_options(proxy());
+        options.remote_callbacks(self.callbacks(notes));
         options.download_tags(AutotagOption::None).update_fetchhead(false);
         // The library cannot fetch a part of a repository on this disk.
         options.depth(match depth {
@@ -164,7 +165,10 @@ impl Visit<'_> {
                 Some(self.too_much())
             } else if progress.total_objects() > self.budgets.objects {
                 let (objects, most) = (progress.total_objects(), self.budgets.objects);
-                Some(fail(FetchReason::TooLarge, format!("the server sends {objects} objects, at most {most} are read")))
+                Some(fail(
+                    FetchReason::TooLarge,
+                    format!("the server sends {objects} objects, at most {most} are read"),
+                ))
             } else {
                 None
             };
@@ -211,7 +215,7 @@ impl Visit<'_> {
 
     fn certificate(&self, certificate: &Cert<'_>, notes: &Notes) -> Result<CertificateCheckStatus, git2::Error> {
         let Some(shown) = certificate.as_hostkey() else {
-            // Certificates of web servers are checked by the TLS library against the machine's authorities.
+            // Certificates of web servers are checked by the relay.
             return Ok(CertificateCheckStatus::CertificatePassthrough);
         };
         let (host, port) = self.url.authority().unwrap_or_default();
@@ -238,8 +242,14 @@ impl Visit<'_> {
             Some(Stop::TooMuch) => return self.too_much(),
             Some(Stop::Unreachable(why)) => return fail(FetchReason::Unreachable, why),
             Some(Stop::OtherHost(host)) => {
-                let message = format!("`{shown}` points to another host, `{host}`; name that one in `url` if it is right");
+                let message =
+                    format!("`{shown}` points to another host, `{host}`; name that one in `url` if it is right");
                 return fail(FetchReason::Unreachable, message);
+            }
+            Some(Stop::Untrusted(why)) => {
+                let why = printable(&why, 200);
+                let message = format!("the certificate of `{shown}` is not one that this machine trusts: {why}");
+                return fail(FetchReason::UntrustedHost, message);
             }
             None => {}
         }
@@ -256,16 +266,17 @@ impl Visit<'_> {
             (_, ErrorCode::Auth, _) => {
                 fail(FetchReason::Unauthorized, format!("`{shown}` refuses the credentials; check the secret"))
             }
-            (ErrorClass::Ssl, _, _) | (_, ErrorCode::Certificate, _) => {
-                let message = format!("the certificate of `{shown}` is not one that this machine trusts");
-                fail(FetchReason::UntrustedHost, message)
+            (ErrorClass::Ssh, _, _) if text.contains("authenticate") => {
+                let message = format!("the private key for `{shown}` cannot be used; give one without passphrase");
+                fail(FetchReason::Unauthorized, message)
             }
             // The server's own words, which the library gives for this case only, are not repeated: they may be cut.
             (ErrorClass::Ssh, ErrorCode::Eof, _) => self.not_found(),
             (ErrorClass::Repository, ErrorCode::NotFound, _) => self.not_found(),
-            (ErrorClass::Indexer | ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object, _, _) => {
-                fail(FetchReason::Corrupt, format!("what `{shown}` sent is broken or cut off; it is fetched anew next time"))
-            }
+            (ErrorClass::Indexer | ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object, _, _) => fail(
+                FetchReason::Corrupt,
+                format!("what `{shown}` sent is broken or cut off; it is fetched anew next time"),
+            ),
             (ErrorClass::Http, _, _) if text.contains("content-type") => {
                 fail(FetchReason::RepositoryNotFound, format!("`{shown}` does not answer as a Git server does"))
             }

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn ranges_choose_the_highest_version() {
-        let tags = ["1.0.0", "v1.2.0", "v1.2.0^{}", "1.10.0", "v2.0.0-rc.1", "v2.0.0-rc.2", "latest", "1.3", "v0.9.1+b7"];
+        let tags =
+            ["1.0.0", "v1.2.0", "v1.2.0^{}", "1.10.0", "v2.0.0-rc.1", "v2.0.0-rc.2", "latest", "1.3", "v0.9.1+b7"];
         for (range, tag) in [
             ("*", Some("1.10.0")),
             (">=1.0.0 <2.0.0", Some("1.10.0")),

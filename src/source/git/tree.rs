@@ -34,7 +34,11 @@ pub(super) struct Folder {
 enum Child {
     Folder(Arc<Folder>),
     /// `bytes` where it may hold definitions.
-    File { id: Oid, path: Arc<str>, bytes: Option<Arc<[u8]>> },
+    File {
+        id: Oid,
+        path: Arc<str>,
+        bytes: Option<Arc<[u8]>>,
+    },
 }
 
 /// Sums over a folder and all in it.
@@ -254,11 +258,7 @@ impl Folder {
         (Snapshot { files: all.iter().filter_map(file).collect(), names, ..Snapshot::default() }, unreadable)
     }
 
-    fn collect<'a>(
-        &'a self,
-        all: &mut Vec<(&'a Arc<str>, Option<&'a Arc<[u8]>>)>,
-        unreadable: &mut Vec<Unreadable>,
-    ) {
+    fn collect<'a>(&'a self, all: &mut Vec<(&'a Arc<str>, Option<&'a Arc<[u8]>>)>, unreadable: &mut Vec<Unreadable>) {
         unreadable.extend(self.unreadable.iter().cloned());
         for child in self.children.values() {
             match child {

@@ -64,12 +64,13 @@ impl GitUrl {
         }
     }
 
-    /// The address that the library is given. Over SSH it is the relay's own, as there is no proxy for it: the host key
-    /// is compared with the real host's. Over HTTP the relay is a proxy, so that certificates are checked for the host.
+    /// The address that the library is given, which is the relay's: it checks certificates for the real host, and host
+    /// keys are compared with those of the real host.
     pub(super) fn through(&self, relay: Option<SocketAddr>) -> String {
         match (self, relay) {
             (GitUrl::Ssh { user, path, relative: false, .. }, Some(relay)) => format!("ssh://{user}@{relay}{path}"),
             (GitUrl::Ssh { user, path, .. }, Some(relay)) => format!("[{user}@{relay}]:{path}"),
+            (GitUrl::Http { path, .. }, Some(relay)) => format!("http://{relay}{path}"),
             (GitUrl::File(path), _) => path.to_string_lossy().into_owned(),
             _ => self.shown(),
         }
@@ -78,7 +79,8 @@ impl GitUrl {
 
 fn by_scheme(text: &str, scheme: &str, allow_file: bool) -> Result<GitUrl, FetchError> {
     // The address itself is never repeated in an error: someone may have put a password into it.
-    let url = url::Url::parse(text).map_err(|error| invalid(format!("the repository's URL cannot be read: {error}")))?;
+    let url =
+        url::Url::parse(text).map_err(|error| invalid(format!("the repository's URL cannot be read: {error}")))?;
     if url.password().is_some() {
         return Err(invalid("the repository's URL holds a password; name a secret in `auth` instead"));
     }
@@ -162,13 +164,13 @@ mod tests {
     #[test]
     fn what_names_a_host_and_a_path_is_taken() {
         for (text, shown, relayed) in [
-            ("https://git.example/a/b.git", "https://git.example/a/b.git", "https://git.example/a/b.git"),
-            ("HTTPS://Git.Example:8443/a", "https://git.example:8443/a", "https://git.example:8443/a"),
-            ("https://bot@git.example/a", "https://git.example/a", "https://git.example/a"),
+            ("https://git.example/a/b.git", "https://git.example/a/b.git", "http://127.0.0.1:9/a/b.git"),
+            ("HTTPS://Git.Example:8443/a", "https://git.example:8443/a", "http://127.0.0.1:9/a"),
+            ("https://bot@git.example/a", "https://git.example/a", "http://127.0.0.1:9/a"),
             ("ssh://git@git.example/a.git", "ssh://git.example/a.git", "ssh://git@127.0.0.1:9/a.git"),
             ("ssh://git.example:2222/~u/a", "ssh://git.example:2222/~u/a", "ssh://git@127.0.0.1:9/~u/a"),
             ("git@git.example:a/b.git", "git.example:a/b.git", "[git@127.0.0.1:9]:a/b.git"),
-            ("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a"),
+            ("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a", "http://127.0.0.1:9/a"),
             ("file:///srv/a.git", "file:///srv/a.git", "/srv/a.git"),
         ] {
             let url = GitUrl::parse(text, true).unwrap();

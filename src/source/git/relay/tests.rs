@@ -28,7 +28,7 @@ fn all(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn bytes_pass_and_too_many_end_it() {
     let (port, server) = server(vec![7; 100_000]);
-    let relay = Relay::start("127.0.0.1", port, Entrance::Direct, soon(), 50_000).unwrap();
+    let relay = Relay::start("127.0.0.1", port, Entrance::Raw, None, soon(), 50_000).unwrap();
     let received = all(TcpStream::connect(relay.address()).unwrap());
     assert!(received.len() < 100_000 && received.iter().all(|byte| *byte == 7));
     assert_eq!(relay.stopped(), Some(Stop::TooMuch));
@@ -40,58 +40,99 @@ fn bytes_pass_and_too_many_end_it() {
 fn a_silent_server_ends_at_the_deadline() {
     let (port, server) = server(Vec::new());
     let deadline = Instant::now() + Duration::from_millis(50);
-    let relay = Relay::start("127.0.0.1", port, Entrance::Direct, deadline, 100).unwrap();
+    let relay = Relay::start("127.0.0.1", port, Entrance::Raw, None, deadline, 100).unwrap();
     assert_eq!(all(TcpStream::connect(relay.address()).unwrap()), b"");
     assert_eq!(relay.stopped(), Some(Stop::TimedOut));
     server.join().unwrap();
 }
 
+/// Sends a request through a relay to a server that answers so; gives the answer and why the relay ended it.
+fn exchanged(request: &str, answer: &str) -> (String, String, Option<Stop>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = answer.replace("PORT", &port.to_string());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n") && !got.ends_with(b"body") {
+            let mut byte = [0];
+            if stream.read_exact(&mut byte).is_err() {
+                break;
+            }
+            got.push(byte[0]);
+        }
+        let _ = stream.write_all(answer.as_bytes());
+        String::from_utf8(got).unwrap()
+    });
+    let relay = Relay::start("127.0.0.1", port, Entrance::Http { tls: false }, None, soon(), 1000).unwrap();
+    let mut stream = TcpStream::connect(relay.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let answer = String::from_utf8(all(stream)).unwrap();
+    let there = server.join().unwrap().replace(&port.to_string(), "PORT");
+    (there, answer.replace(&relay.address().port().to_string(), "RELAY"), relay.stopped())
+}
+
 #[test]
-fn only_one_host_is_dialled() {
-    for (head, stop) in [
-        ("CONNECT other.example:443 HTTP/1.1\r\n\r\n", Stop::OtherHost("other.example".into())),
-        ("CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n", Stop::OtherHost("127.0.0.1".into())),
-        ("GET http://other.example/a HTTP/1.1\r\n\r\n", Stop::OtherHost("other.example".into())),
-        ("nonsense\r\n\r\n", Stop::OtherHost(String::new())),
+fn heads_are_changed_and_bodies_are_not() {
+    let get = "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: keep-alive\r\nAccept: */*\r\n\r\n";
+    let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: keep-alive\r\nX: y\r\n\r\nhello\r\n\r\n";
+    let (there, back, stop) = exchanged(get, answer);
+    assert_eq!(there, "GET /a?b HTTP/1.1\r\nAccept: */*\r\nHost: 127.0.0.1:PORT\r\nConnection: close\r\n\r\n");
+    assert_eq!(back, "HTTP/1.1 200 OK\r\nX: y\r\nConnection: close\r\n\r\nhello\r\n\r\n");
+    assert_eq!(stop, None);
+    let post = "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    let (there, back, _) = exchanged(post, "HTTP/1.1 200 OK\r\n\r\n");
+    assert!(there.ends_with("\r\n\r\nbody") && back.starts_with("HTTP/1.1 200"), "{there} {back}");
+}
+
+#[test]
+fn redirects_stay_on_the_host() {
+    for (location, told) in [
+        ("/b/info/refs?x", Ok("http://127.0.0.1:RELAY/b/info/refs?x")),
+        ("http://127.0.0.1:PORT/b", Ok("http://127.0.0.1:RELAY/b")),
+        ("http://127.0.0.1:1/b", Err("127.0.0.1")),
+        ("https://127.0.0.1:PORT/b", Err("127.0.0.1")),
+        ("http://evil.example/b", Err("evil.example")),
+        ("//evil.example/b", Err("evil.example")),
+        ("file:///etc/passwd", Err("")),
     ] {
-        let relay = Relay::start("127.0.0.1", 9, Entrance::Proxy, soon(), 100).unwrap();
-        let mut stream = TcpStream::connect(relay.address()).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        assert_eq!(all(stream), b"");
-        assert_eq!(relay.stopped(), Some(stop), "{head}");
+        let answer = format!("HTTP/1.1 301 Moved\r\nLocation: {location}\r\n\r\n");
+        let (_, back, stop) = exchanged("GET / HTTP/1.1\r\n\r\n", &answer);
+        match told {
+            Ok(to) => assert!(back.contains(&format!("Location: {to}\r\n")), "{location}: {back}"),
+            Err(host) => assert_eq!((back.as_str(), stop), ("", Some(Stop::OtherHost(host.into()))), "{location}"),
+        }
     }
 }
 
 #[test]
-fn a_tunnel_and_a_plain_request_reach_the_host() {
-    for (head, start) in [
-        ("CONNECT 127.0.0.1:PORT HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 200"),
-        ("GET http://127.0.0.1:PORT/a HTTP/1.1\r\n\r\n", "hello"),
-    ] {
-        let (port, server) = server(b"hello".to_vec());
-        let relay = Relay::start("127.0.0.1", port, Entrance::Proxy, soon(), 100).unwrap();
-        let mut stream = TcpStream::connect(relay.address()).unwrap();
-        stream.write_all(head.replace("PORT", &port.to_string()).as_bytes()).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let answer = String::from_utf8(all(stream)).unwrap();
-        assert!(answer.starts_with(start) && answer.ends_with("hello"), "{answer}");
-        assert_eq!(relay.stopped(), None);
-        server.join().unwrap();
+fn nonsense_ends_the_exchange() {
+    for answer in ["", "nonsense\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", &"HTTP/1.1 100 Go on\r\n\r\n".repeat(30)] {
+        assert_eq!(exchanged("GET / HTTP/1.1\r\n\r\n", answer).1, "", "{answer}");
     }
+    let (_, back, stop) = exchanged("GET / HTTP/1.1\r\n\r\n", &format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(2000)));
+    assert_eq!((back.as_str(), stop), ("", Some(Stop::TooMuch)));
 }
 
 #[test]
 fn a_closed_port_is_told() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let relay = Relay::start("127.0.0.1", free, Entrance::Direct, soon(), 100).unwrap();
+    let relay = Relay::start("127.0.0.1", free, Entrance::Raw, None, soon(), 100).unwrap();
     assert_eq!(all(TcpStream::connect(relay.address()).unwrap()), b"");
     assert!(matches!(relay.stopped(), Some(Stop::Unreachable(_))), "{:?}", relay.stopped());
 }
 
 #[test]
-fn a_long_head_is_refused() {
-    let relay = Relay::start("127.0.0.1", 9, Entrance::Proxy, soon(), 100).unwrap();
-    let mut stream = TcpStream::connect(relay.address()).unwrap();
-    let _ = stream.write_all(&vec![b'a'; LONGEST_HEAD + 100]);
-    assert_eq!(all(stream), b"");
+fn requests_that_the_library_never_makes_are_refused() {
+    for head in [
+        format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000)),
+        "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+    ] {
+        let relay = Relay::start("127.0.0.1", 9, Entrance::Http { tls: false }, None, soon(), 100).unwrap();
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        let _ = stream.write_all(head.as_bytes());
+        assert_eq!(all(stream), b"");
+    }
 }
