@@ -366,7 +366,7 @@ fn peel(repository: &Repository, id: Oid) -> Result<Commit<'_>, FetchError> {
     for _ in 0..MOST_PEELED {
         match object.kind() {
             Some(ObjectType::Tag) => {
-                let target = object.as_tag().map(git2::Tag::target_id).unwrap_or(id);
+                let target = object.as_tag().map_or(id, git2::Tag::target_id);
                 object = repository.find_object(target, None).map_err(|error| tree::broken(&error))?;
             }
             _ => break,

@@ -6,7 +6,9 @@ fn soon() -> Instant {
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    files.iter().for_each(|(name, text)| write(folder.path(), name, text));
+    for (name, text) in files {
+        write(folder.path(), name, text);
+    }
     folder
 }
 

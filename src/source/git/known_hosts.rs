@@ -132,6 +132,8 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -159,7 +161,6 @@ mod tests {
             ("|1|AAECAwQFBgcICQoLDA0ODxAREhM=|HASH", "git.example", 22),
         ] {
             let mac = hmac_sha1(&(0..20).collect::<Vec<u8>>(), b"git.example").unwrap();
-            use base64::Engine as _;
             let hosts = hosts.replace("HASH", &base64::engine::general_purpose::STANDARD.encode(mac));
             assert_eq!(told(&[&format!("{hosts} {KEY}")], host, port), Ok(()), "{hosts}");
             assert!(told(&[&format!("{hosts} {KEY}")], "git.example.evil", port).is_err(), "{hosts}");

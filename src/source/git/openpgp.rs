@@ -145,7 +145,8 @@ fn primary(key: &Key, now: u64) -> State {
         };
         user.signatures.iter().filter(certifies)
     });
-    let newest = direct.chain(users).max_by_key(|signature| signature.created().map_or(0, |time| time.as_secs()));
+    let newest =
+        direct.chain(users).max_by_key(|signature| signature.created().map_or(0, pgp::types::Timestamp::as_secs));
     state_by(newest, own.created_at().as_secs(), now)
 }
 
@@ -158,10 +159,11 @@ fn subkey_state(key: &Key, subkey: &pgp::composed::SignedPublicSubKey, now: u64)
     if !revocations.is_empty() {
         return State::Revoked;
     }
-    let newest = bindings.into_iter().max_by_key(|signature| signature.created().map_or(0, |time| time.as_secs()));
+    let newest =
+        bindings.into_iter().max_by_key(|signature| signature.created().map_or(0, pgp::types::Timestamp::as_secs));
     // A subkey that signs says itself that it belongs to the key, so that nobody can claim another's (RFC 9580, 5.2.1.9).
     let back = newest.and_then(Signature::embedded_signature);
-    if !back.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, own).is_ok()) {
+    if back.is_none_or(|back| back.verify_primary_key_binding(&subkey.key, own).is_err()) {
         return State::Unfit;
     }
     state_by(newest, subkey.key.created_at().as_secs(), now)

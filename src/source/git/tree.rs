@@ -41,6 +41,9 @@ enum Child {
     },
 }
 
+/// A path, and bytes where it may hold definitions.
+type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
+
 /// Sums over a folder and all in it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
@@ -243,7 +246,7 @@ impl Folder {
     /// All files below, sorted by path, and what could not be read. Keeps the set of names of `before` where it did not
     /// change.
     pub(super) fn flatten(&self, before: Option<&Snapshot>) -> (Snapshot, Vec<Unreadable>) {
-        let mut all: Vec<(&Arc<str>, Option<&Arc<[u8]>>)> = Vec::with_capacity(self.totals.files);
+        let mut all: Vec<Listed<'_>> = Vec::with_capacity(self.totals.files);
         let mut unreadable = Vec::new();
         self.collect(&mut all, &mut unreadable);
         all.sort_by(|a, b| a.0.cmp(b.0));
@@ -252,13 +255,12 @@ impl Folder {
             names.len() == all.len() && names.iter().zip(&all).all(|(name, (path, _))| name.as_str() == &***path)
         });
         let names = same.map_or_else(|| Arc::new(all.iter().map(|(path, _)| path.to_string()).collect()), Arc::clone);
-        let file = |(path, bytes): &(&Arc<str>, Option<&Arc<[u8]>>)| {
-            bytes.map(|bytes| File { path: Arc::clone(path), bytes: Arc::clone(bytes) })
-        };
+        let file =
+            |(path, bytes): &Listed<'_>| bytes.map(|bytes| File { path: Arc::clone(path), bytes: Arc::clone(bytes) });
         (Snapshot { files: all.iter().filter_map(file).collect(), names, ..Snapshot::default() }, unreadable)
     }
 
-    fn collect<'a>(&'a self, all: &mut Vec<(&'a Arc<str>, Option<&'a Arc<[u8]>>)>, unreadable: &mut Vec<Unreadable>) {
+    fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<Unreadable>) {
         unreadable.extend(self.unreadable.iter().cloned());
         for child in self.children.values() {
             match child {

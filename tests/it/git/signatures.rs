@@ -208,7 +208,7 @@ fn row_19_openpgp_signatures_each_with_its_reason() {
     // A subkey that signs.
     gpg.run(&["--quick-add-key", &ed, "rsa2048", "sign"], "");
     let listed = gpg.run(&["--with-colons", "--list-keys", &ed], "");
-    let subkey = listed.lines().filter(|line| line.starts_with("fpr:")).next_back().unwrap();
+    let subkey = listed.lines().rfind(|line| line.starts_with("fpr:")).unwrap();
     let subkey = subkey.split(':').nth(9).unwrap().to_owned();
     with_signature(&place.repository, |plain| gpg.signature(&format!("{subkey}!"), plain, &[]));
     assert_eq!(told(&[gpg.public(&ed)]), None);

@@ -17,7 +17,7 @@ fn a_folder_is_used_by_one_process() {
     assert_eq!(GitRepositories::open(&folder.path().join("git")).unwrap_err().reason, FetchReason::Unreadable);
     drop(first);
     assert!(GitRepositories::open(&folder.path().join("git")).is_ok());
-    std::fs::write(folder.path().join("file"), "").unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
     assert_eq!(GitRepositories::open(&folder.path().join("file")).unwrap_err().reason, FetchReason::Unreadable);
 }
 
@@ -29,7 +29,7 @@ fn what_nobody_uses_is_removed() {
     let kept = repositories.shared(used);
     kept.repository().unwrap();
     repositories.shared(unused).repository().unwrap();
-    std::fs::write(folder.path().join("note"), "not ours").unwrap();
+    fs::write(folder.path().join("note"), "not ours").unwrap();
     repositories.forget_unused();
     let exists = |name: &str| folder.path().join(name).exists();
     assert!(exists(&used.hex()) && !exists(&unused.hex()) && exists("note") && exists("lock"));
@@ -51,7 +51,7 @@ fn a_repository_is_begun_anew_and_the_one_before_is_kept() {
     shared.repository().unwrap();
     assert!(!shared.path(first).exists() && shared.path(second).exists());
     // What stands there is no repository.
-    std::fs::remove_file(shared.path(second + 1).join("HEAD")).unwrap();
+    fs::remove_file(shared.path(second + 1).join("HEAD")).unwrap();
     assert_eq!(shared.repository().unwrap().1, second + 2);
 }
 
@@ -61,14 +61,18 @@ fn what_a_killed_process_left_is_removed() {
     let place = {
         let shared = shared(folder.path());
         let (_, number) = shared.repository().unwrap();
-        std::fs::create_dir_all(shared.path(number + 7)).unwrap();
+        fs::create_dir_all(shared.path(number + 7)).unwrap();
         shared.path(number)
     };
-    std::fs::rename(place.with_file_name("8"), place.with_file_name("0")).unwrap();
+    fs::rename(place.with_file_name("8"), place.with_file_name("0")).unwrap();
     let left = ["HEAD.lock", "refs/heads/x.lock", "objects/pack/tmp_pack_1", "objects/pack/pack-1.pack"];
-    left.iter().for_each(|name| std::fs::write(place.join(name), "").unwrap());
+    for name in left {
+        fs::write(place.join(name), "").unwrap();
+    }
     let whole = ["objects/pack/pack-2.pack", "objects/pack/pack-2.idx"];
-    whole.iter().for_each(|name| std::fs::write(place.join(name), "").unwrap());
+    for name in whole {
+        fs::write(place.join(name), "").unwrap();
+    }
     let shared = shared(folder.path());
     assert!(left.iter().all(|name| !place.join(name).exists()));
     assert!(whole.iter().all(|name| place.join(name).exists()));

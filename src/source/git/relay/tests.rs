@@ -51,11 +51,13 @@ fn exchanged(request: &str, answer: &str) -> (String, String, Option<Stop>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer = answer.replace("PORT", &port.to_string());
+    let posts = request.starts_with("POST");
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut got = Vec::new();
-        while !got.ends_with(b"\r\n\r\n") && !got.ends_with(b"body") {
+        let end: &[u8] = if posts { b"body" } else { b"\r\n\r\n" };
+        while !got.ends_with(end) {
             let mut byte = [0];
             if stream.read_exact(&mut byte).is_err() {
                 break;
