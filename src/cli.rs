@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod init;
 mod output;
+mod plan;
 mod schema;
 mod test;
 mod validate;
@@ -30,6 +31,7 @@ enum Command {
     Dev(dev::Dev),
     Validate(validate::Validate),
     Fmt(fmt::Fmt),
+    Plan(plan::PlanCommand),
     Explain(explain::Explain),
     Schema(schema::SchemaCommand),
     Render(call::Render),
@@ -46,11 +48,16 @@ fn executor() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     crate::net::install_crypto_provider();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    let result = match cli.command {
         Command::Init(command) => command.run(),
         Command::Dev(command) => command.run(),
         Command::Validate(command) => command.run(),
         Command::Fmt(command) => command.run(),
+        Command::Plan(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Render(command) => command.run(),

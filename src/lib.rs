@@ -22,6 +22,7 @@
 //! | [`template`] | Jinja: what may be used where, limits, compiled templates |
 //! | [`catalog`] | all definitions of one source, references between them |
 //! | [`check`] | one file per family of findings |
+//! | [`plan`] | what changes between two sets of definitions, as a value |
 //! | [`source`] | a folder as a snapshot |
 //! | [`net`] | the guarded HTTP client |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
@@ -46,6 +47,7 @@ pub mod cli;
 pub mod connector;
 pub mod definition;
 pub mod net;
+pub mod plan;
 pub mod reconcile;
 pub mod server;
 pub mod source;

@@ -32,6 +32,18 @@ pub(super) fn error(error: &anyhow::Error) {
     note(&format!("{red}error{red:#}: {error:#}"));
 }
 
+/// Why the command line is not understood, or the help that it asks for. 2 means "changes" where the exit code is to be
+/// detailed, so a mistake is 1 there.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
+    match error.use_stderr() {
+        false => ExitCode::SUCCESS,
+        true if detailed => ExitCode::FAILURE,
+        true => ExitCode::from(2),
+    }
+}
+
 /// May colours be written to stdout?
 pub(super) fn colored() -> bool {
     let wanted = anstream::AutoStream::choice(&std::io::stdout());
