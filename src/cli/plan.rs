@@ -21,7 +21,9 @@ const SOURCE: &str = "definitions";
 /// comments, the order of keys and spelled-out defaults do not. Each change says where it is declared, whether it breaks
 /// those who use the definition, and what depends on it. Exits with 0, and with 1 where there is an error.
 #[derive(Debug, Args)]
-#[command(override_usage = "evenkeel plan [OPTIONS] BEFORE AFTER\n       evenkeel plan [OPTIONS] --from REVISION [--to REVISION] [FOLDER]")]
+#[command(
+    override_usage = "evenkeel plan [OPTIONS] BEFORE AFTER\n       evenkeel plan [OPTIONS] --from REVISION [--to REVISION] [FOLDER]"
+)]
 pub(super) struct PlanCommand {
     /// Two folders of definitions, before and after; with `--from`, the one folder that is looked at (`.` where left out).
     #[arg(value_name = "FOLDER", num_args = 0..=2)]
@@ -69,8 +71,10 @@ impl PlanCommand {
             output::note("no plan: correct the definitions first");
             return Ok(ExitCode::FAILURE);
         }
-        if !before.examined.is_good() {
-            let name = &before.name;
+        let name = &before.name;
+        if before.examined.catalog.entries.is_empty() {
+            output::note(&format!("{name} holds no definitions: everything is new"));
+        } else if !before.examined.is_good() {
             output::note(&format!("warning: {name} has errors; what they are in counts as not there before"));
         }
         let environment = environment(self.environment.as_deref(), &after.examined)?;

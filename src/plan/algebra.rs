@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Inventory, Place, Plan, Verb, reason};
+use super::build::reason;
+use super::{Action, Inventory, Place, Plan, Verb};
 use crate::definition::Id;
 use crate::text::Digest;
 

@@ -6,9 +6,9 @@
 //! Two decisions: another `baseUrl` is breaking, because the credentials that users gave to one application would be
 //! sent to another address; another `auth.default` is, because connections that name no method would log in otherwise.
 
+mod judge;
 mod rules;
 mod schema;
-mod judge;
 
 use std::fmt;
 
@@ -113,7 +113,9 @@ fn without_texts(kind: Kind, document: &Value) -> Value {
             map.retain(|key, _| key.starts_with("evenkeel.dev/"));
         }
     });
-    pattern::remove(&mut document, "metadata/annotations", |value| value.as_object().is_some_and(serde_json::Map::is_empty));
+    pattern::remove(&mut document, "metadata/annotations", |value| {
+        value.as_object().is_some_and(serde_json::Map::is_empty)
+    });
     for rule in RULES.iter().filter(|rule| rule.kind == kind && rule.test.is_schema()) {
         pattern::each_mut(&mut document, rule.place, &mut schema::without_texts);
     }

@@ -104,7 +104,9 @@ pub fn document(definition: &Definition) -> Option<Value> {
         pattern::each_mut(&mut document, pattern, &mut whole_numbers);
     }
     if kind == Kind::Connector {
-        PARAMS.iter().for_each(|pattern| pattern::each_mut(&mut document, pattern, &mut short));
+        for pattern in PARAMS {
+            pattern::each_mut(&mut document, pattern, &mut short);
+        }
     }
     for (_, pattern, default) in DEFAULTS.iter().filter(|(of, ..)| *of == kind) {
         pattern::remove(&mut document, pattern, |value| is(value, default));
@@ -160,7 +162,8 @@ fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
             // Beyond 2^53 a float is not the number that was written, so it stays what it is.
-            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
+            let whole =
+                number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
             if let Some(whole) = whole {
                 *value = Value::from(whole as i64);
             }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::or_null;
+use super::mask::is_marker;
 use crate::text::escaped;
 
 /// One difference.
@@ -95,8 +95,8 @@ impl Walk {
             pointer: self.pointer.clone(),
             path: self.path.clone(),
             kind,
-            before: or_null(before),
-            after: or_null(after),
+            before: before.cloned().unwrap_or_default(),
+            after: after.cloned().unwrap_or_default(),
         });
     }
 
@@ -123,6 +123,9 @@ impl Walk {
     fn values(&mut self, before: &Value, after: &Value) {
         match (before, after) {
             (one, other) if one == other => {}
+            (one, other) if is_marker(one) || is_marker(other) => {
+                self.push(ChangeKind::Replace, Some(one), Some(other));
+            }
             (Value::Object(before), Value::Object(after)) => self.maps(before, after),
             (Value::Array(before), Value::Array(after)) => self.lists(before, after),
             _ => self.push(ChangeKind::Replace, Some(before), Some(after)),
@@ -223,11 +226,14 @@ mod tests {
     #[test]
     fn other_lists_are_compared_by_place() {
         let before = json!([{"x": 1}, {"x": 2}, {"x": 9}]);
-        assert_eq!(told(&before, &json!([{"x": 1}, {"x": 3}, {"x": 4}, {"x": 9}])), [
-            "~ /1/x [1].x 2→3",
-            "+ /2 [2] null→{\"x\":4}"
-        ]);
+        assert_eq!(
+            told(&before, &json!([{"x": 1}, {"x": 3}, {"x": 4}, {"x": 9}])),
+            ["~ /1/x [1].x 2→3", "+ /2 [2] null→{\"x\":4}"]
+        );
         assert_eq!(told(&json!(["a"]), &json!(["a", "b"])), ["~   [\"a\"]→[\"a\",\"b\"]"]);
-        assert_eq!(told(&json!([{"name": "a"}, {"name": "a"}]), &json!([{"name": "a"}])), ["- /1 [1] {\"name\":\"a\"}→null"]);
+        assert_eq!(
+            told(&json!([{"name": "a"}, {"name": "a"}]), &json!([{"name": "a"}])),
+            ["- /1 [1] {\"name\":\"a\"}→null"]
+        );
     }
 }

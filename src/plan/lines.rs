@@ -56,8 +56,9 @@ mod tests {
 
     #[test]
     fn differences_have_equal_lines_around_them() {
-        let text = |changed: &str| (0..20).map(|n| if n == 10 { format!("{changed}\n") } else { format!("{n}\n") });
-        let lines = text_diff(&text("x").collect::<String>(), &text("y").collect::<String>());
+        let number = |n: i32, changed: &str| if n == 10 { format!("{changed}\n") } else { format!("{n}\n") };
+        let text = |changed: &str| (0..20).map(|n| number(n, changed)).collect::<String>();
+        let lines = text_diff(&text("x"), &text("y"));
         assert_eq!(lines.len(), 8);
         assert_eq!(lines[3..5], [DiffLine::Removed("x".into()), DiffLine::Added("y".into())]);
         assert!(text_diff("a", "a\n").is_empty());

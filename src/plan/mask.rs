@@ -85,6 +85,12 @@ pub(super) fn shorten(change: &mut Change, keyed: bool) {
     texts(&mut change.after, &shorten);
 }
 
+/// Is it what stands in place of a secret?
+pub(super) fn is_marker(value: &Value) -> bool {
+    let secret = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("secret"));
+    secret.and_then(Value::as_str).is_some_and(|secret| secret.starts_with("hmac:"))
+}
+
 /// Is it, or may it hold, a credential by its looks alone?
 pub(super) fn looks_secret(text: &str) -> bool {
     is_known_credential(text) || IN_URL.as_ref().is_none_or(|regex| text.contains('=') && regex.is_match(text))

@@ -29,17 +29,14 @@ fn in_need(actions: Vec<Action>, inventory: &Inventory) -> Vec<Action> {
         seen.insert(root);
         let mut path = vec![(root, rest)];
         while let Some((id, rest)) = path.last_mut() {
-            match rest.next() {
-                Some(next) => {
-                    if let Some((next, rest)) = needs(next).filter(|(next, _)| !seen.contains(next)) {
-                        seen.insert(next);
-                        path.push((next, rest));
-                    }
-                }
-                None => {
-                    sorted.extend(waiting.remove(*id));
-                    path.pop();
-                }
+            let Some(next) = rest.next() else {
+                sorted.extend(waiting.remove(*id));
+                path.pop();
+                continue;
+            };
+            if let Some((next, rest)) = needs(next).filter(|(next, _)| !seen.contains(next)) {
+                seen.insert(next);
+                path.push((next, rest));
             }
         }
     }

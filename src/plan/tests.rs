@@ -1,9 +1,10 @@
 //! The algebra of plans, on random inventories; and what must never be in one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::catalog::{Snapshot, load};
@@ -24,16 +25,21 @@ pub(super) fn thing(kind: Kind, name: &str, value: Value, path: &str, needs: &[I
 
 const KINDS: [Kind; 5] = [Kind::Connector, Kind::Workflow, Kind::Tenant, Kind::Alert, Kind::Environment];
 
+/// Value, file, another source, line, needs, protected.
+type Random = (usize, usize, bool, u32, Vec<usize>, bool);
+
 /// Up to 24 definitions; `upward` lets them need only those of smaller number, so that there are no circles.
 fn random_inventory(upward: bool) -> impl Strategy<Value = Inventory> {
-    let one = (0_usize..4, 0_usize..3, any::<bool>(), 0_u32..3, prop::collection::vec(0_usize..24, 0..4), any::<bool>());
+    let one =
+        (0_usize..4, 0_usize..3, any::<bool>(), 0_u32..3, prop::collection::vec(0_usize..24, 0..4), any::<bool>());
     prop::collection::btree_map(0_usize..24, one, 0..16).prop_map(move |things| {
         let id_of = |n: usize| id(KINDS[n % KINDS.len()], &format!("n{n}"));
-        let object = |(n, (value, file, other, line, needs, protected)): (usize, (usize, usize, bool, u32, Vec<usize>, bool))| {
+        let object = |(n, (value, file, other, line, needs, protected)): (usize, Random)| {
             let needs: Vec<Id> =
                 needs.into_iter().filter(|need| *need != n && (!upward || *need < n)).map(id_of).collect();
             let id = id_of(n);
-            let mut object = thing(id.kind, &id.name, json!({"n": value, "l": [value]}), &format!("f{file}.yaml"), &needs);
+            let mut object =
+                thing(id.kind, &id.name, json!({"n": value, "l": [value]}), &format!("f{file}.yaml"), &needs);
             object.place.source = if other { "other" } else { "s" }.into();
             object.place.line = line;
             object.protected = protected && value == 0;
@@ -245,7 +251,7 @@ fn planted(token: &str) -> String {
     [
         format!("Connection\nmetadata: {{ name: c }}\nspec: {{ connector: x, credentials: {{ apiKey: \"{token}\", pin: \"1{token}\", ref: {{ secretRef: shown-name }} }} }}"),
         format!("Tenant\nmetadata: {{ name: t, annotations: {{ note: \"{known}\", api-token: \"{token}\" }} }}\nspec: {{ displayName: T, variables: {{ db_password: \"{token}\", url: \"https://u:{token}@h.example\", q: \"https://h.example/?api_key={token}\" }} }}"),
-        format!("Trigger\nmetadata: {{ name: w }}\nspec: {{ webhook: {{ verify: {{ none: {{}} }}, webhookId: 0b5e7c7a-0000-4000-8000-{token:0<12.12}, routes: [{{ workflow: f, headers: {{ Cookie: \"{token}\", x-auth-token: \"Bearer {token} {{{{ event.id }}}}\" }} }}] }} }}").replace("hunter2-corr", "aaaaaaaaaaaa"),
+        format!("Trigger\nmetadata: {{ name: w }}\nspec: {{ webhook: {{ verify: {{ none: {{}} }}, webhookId: 0b5e7c7a-1111-4000-8000-0123456789ab, routes: [{{ workflow: f, headers: {{ Cookie: \"{token}\", x-auth-token: \"Bearer {token} {{{{ event.id }}}}\" }} }}] }} }}"),
         format!("Connector
 metadata: {{ name: x }}
 spec:
@@ -278,7 +284,8 @@ fn no_secret_is_shown() {
     let before = inventory_of_text(&planted(TOKEN));
     let other = TOKEN.replace("horse", "donkey");
     let after = inventory_of_text(&planted(&other));
-    let renamed = inventory_of_text(&planted(&other).replace("name: b,", "name: c,").replace("name: a, token", "name: d, token"));
+    let renamed =
+        inventory_of_text(&planted(&other).replace("name: b,", "name: c,").replace("name: a, token", "name: d, token"));
     let nothing = Inventory::new();
     let key = [7; 32];
     for (before, after) in [(&before, &after), (&nothing, &after), (&before, &nothing), (&before, &renamed)] {
@@ -287,10 +294,14 @@ fn no_secret_is_shown() {
             let revisions = render::Revisions { from: "a", to: "b" };
             for text in [plan.to_json(), render::human(&plan, false), render::markdown(&plan, &revisions)] {
                 assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
-                assert!(!text.contains("ghp_"), "{text}");
+                assert!(!text.contains("ghp_") && !text.contains("0b5e7c7a"), "{text}");
             }
             let json = plan.to_json();
-            assert!(json.contains(if fingerprint.is_some() { "\"secret\": \"hmac:" } else { "\"secret\": \"hidden\"" }));
+            assert!(json.contains(if fingerprint.is_some() {
+                "\"secret\": \"hmac:"
+            } else {
+                "\"secret\": \"hidden\""
+            }));
         }
     }
     let json = plan(&nothing, &after, &OPTIONS).to_json();

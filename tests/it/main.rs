@@ -9,6 +9,7 @@ mod dev;
 mod examples;
 mod hostile;
 mod page;
+mod plan;
 mod planted;
 mod readme;
 mod schemas;

@@ -120,9 +120,8 @@ fn test(rule: &Rule, names: &[&str], before: Option<&Value>, after: Option<&Valu
             }
         }
         Test::RequiredNamed => {
-            let must = |value: &Value| {
-                value.get("required") == Some(&Value::Bool(true)) && value.get("default").is_none()
-            };
+            let must =
+                |value: &Value| value.get("required") == Some(&Value::Bool(true)) && value.get("default").is_none();
             let known = named(before, "name");
             for (name, _) in named(after, "name").into_iter().filter(|(_, value)| must(value)) {
                 if !known.iter().any(|(known, value)| *known == name && must(value)) {
@@ -151,13 +150,7 @@ fn test(rule: &Rule, names: &[&str], before: Option<&Value>, after: Option<&Valu
     }
 }
 
-fn order_test(
-    order: &[&str],
-    whole: &str,
-    before: Option<&Value>,
-    after: Option<&Value>,
-    say: &mut dyn FnMut(String),
-) {
+fn order_test(order: &[&str], whole: &str, before: Option<&Value>, after: Option<&Value>, say: &mut dyn FnMut(String)) {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let (Some(one), Some(other)) = (before.map(word), after.map(word)) else { return };
     let place = |word: &str| order.iter().position(|known| *known == word);

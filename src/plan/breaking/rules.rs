@@ -1,6 +1,8 @@
 //! The rules as data.
 
-use crate::definition::Kind::{self, *};
+use crate::definition::Kind::{
+    self, Connection, Connector, Entity, Environment, Role, Tenant, Trigger, Widget, Workflow,
+};
 
 /// A place that others rely on, and how it can break them.
 #[derive(Debug)]
@@ -62,8 +64,8 @@ const fn rule(kind: Kind, place: &'static str, test: Test, what: &'static str) -
 }
 
 use Test::{
-    Allowed, Changed, ChangedFrom, Input, Items, Keys, Named, New, NewItems, NoDefault, NoLonger, Order, Output, Required,
-    RequiredNamed, Variant,
+    Allowed, Changed, ChangedFrom, Input, Items, Keys, Named, New, NewItems, NoDefault, NoLonger, Order, Output,
+    Required, RequiredNamed, Variant,
 };
 
 /// `true` to `false` breaks.
@@ -83,7 +85,12 @@ pub(super) static RULES: &[Rule] = &[
     rule(Connector, "spec/actions/*/http/pathParams", Keys, "path parameter of action"),
     rule(Connector, "spec/actions/*/http/pathParams", NoDefault, "path parameter of action"),
     rule(Connector, "spec/actions/*/http/headers/*/overridable", NoLonger, "`overridable` of a header of action"),
-    rule(Connector, "spec/actions/*/http/query/*/overridable", NoLonger, "`overridable` of a query parameter of action"),
+    rule(
+        Connector,
+        "spec/actions/*/http/query/*/overridable",
+        NoLonger,
+        "`overridable` of a query parameter of action",
+    ),
     rule(Connector, "spec/entities", Keys, "entity"),
     rule(Connector, "spec/entities/*/key", Changed, "the key of entity"),
     rule(Connector, "spec/entities/*/canonical", ChangedFrom, "the canonical entity of"),

@@ -3,7 +3,7 @@
 //! Compared by structure. What cannot be compared so, such as a changed `pattern`, counts as breaking on the side of
 //! those who send, who can find nothing worse than a refusal; readers are told of types, properties and values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -60,14 +60,14 @@ const OPAQUE: [&str; 13] = [
 /// Adds what callers send, was taken, and is refused now.
 pub(super) fn stricter(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
     let (before, after) = (before.unwrap_or(&ANYTHING), after.unwrap_or(&ANYTHING));
-    Walk { before, after, what, because, visits: 0 }.input(before, after, "", 0);
+    Walk { before, after, what, because, seen: HashSet::new() }.input(before, after, "", 0);
 }
 
 /// Adds what callers read, could rely on, and cannot any longer.
 pub(super) fn looser(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
     let Some(before) = before else { return };
     let Some(after) = after else { return because.push(format!("{what} has no schema any longer")) };
-    Walk { before, after, what, because, visits: 0 }.output(before, after, "", 0);
+    Walk { before, after, what, because, seen: HashSet::new() }.output(before, after, "", 0);
 }
 
 /// Removes what only people read.
@@ -90,7 +90,8 @@ struct Walk<'a> {
     after: &'a Value,
     what: &'a str,
     because: &'a mut Vec<String>,
-    visits: usize,
+    /// Pairs that were compared, by where they lie: references may go in circles.
+    seen: HashSet<(usize, usize)>,
 }
 
 impl<'a> Walk<'a> {
@@ -99,16 +100,15 @@ impl<'a> Walk<'a> {
         self.because.push(format!("{}{place}: {text}", self.what));
     }
 
-    /// May one more pair be compared? Too deep or too many means that references go in circles, where what is below has
-    /// been compared before.
-    fn enter(&mut self, depth: usize) -> bool {
-        self.visits += 1;
-        self.visits <= MOST_VISITS && depth <= DEEPEST
+    /// Is this pair to be compared?
+    fn enter(&mut self, before: &Value, after: &Value, depth: usize) -> bool {
+        let address = |value: &Value| std::ptr::from_ref(value).addr();
+        depth <= DEEPEST && self.seen.len() < MOST_VISITS && self.seen.insert((address(before), address(after)))
     }
 
     fn input(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {
         let (before, after) = (resolved(before, self.before), resolved(after, self.after));
-        if before == after && !has_reference(before) || !self.enter(depth) {
+        if !self.enter(before, after, depth) || before == after && !has_reference(before) {
             return;
         }
         match (before, after) {
@@ -124,8 +124,7 @@ impl<'a> Walk<'a> {
         for name in strings(other, "required").difference(&strings(one, "required")) {
             self.say(at, &format!("{} is required now", quoted(name)));
         }
-        let refused: Vec<&str> =
-            types(one).into_iter().filter(|name| !types(other).contains(name)).collect();
+        let refused: Vec<&str> = types(one).into_iter().filter(|name| !types(other).contains(name)).collect();
         if let Some(types) = list(&refused) {
             self.say(at, &format!("{types} is refused now"));
         }
@@ -171,7 +170,7 @@ impl<'a> Walk<'a> {
 
     fn output(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {
         let (before, after) = (resolved(before, self.before), resolved(after, self.after));
-        if before == after && !has_reference(before) || !self.enter(depth) {
+        if !self.enter(before, after, depth) || before == after && !has_reference(before) {
             return;
         }
         let Some(one) = before.as_object() else { return };
@@ -245,7 +244,13 @@ impl<'a> Walk<'a> {
             let stricter = match (number(one), number(other)) {
                 (_, None) => false,
                 (None, Some(_)) => true,
-                (Some(one), Some(other)) => if larger_is_stricter { other > one } else { other < one },
+                (Some(one), Some(other)) => {
+                    if larger_is_stricter {
+                        other > one
+                    } else {
+                        other < one
+                    }
+                }
             };
             if stricter {
                 self.say(at, &format!("{} is stricter", quoted(key)));
@@ -273,11 +278,16 @@ impl<'a> Walk<'a> {
 
 /// The schema that a reference within the same document leads to; itself where it is none, or leads elsewhere.
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    // A reference with conditions beside it is more than its target.
+    let beside = |key: &String| {
+        TEXTS.contains(&key.as_str()) || ["$ref", "$defs", "definitions", "$schema"].contains(&key.as_str())
+    };
+    let alone = |map: &Map<String, Value>| map.keys().all(beside);
     let mut schema = schema;
     for _ in 0..DEEPEST {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         match target.and_then(|pointer| root.pointer(pointer)) {
-            Some(next) if schema.as_object().is_some_and(|map| map.len() == 1) => schema = next,
+            Some(next) if schema.as_object().is_some_and(alone) => schema = next,
             _ => break,
         }
     }

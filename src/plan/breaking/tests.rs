@@ -36,7 +36,12 @@ fn texts_are_nothing() {
 
 #[test]
 fn what_others_name_is_missed() {
-    breaks(Kind::Connector, json!({"actions": {"a": {}, "b": {}}}), json!({"actions": {"b": {}}}), "action `a` is gone");
+    breaks(
+        Kind::Connector,
+        json!({"actions": {"a": {}, "b": {}}}),
+        json!({"actions": {"b": {}}}),
+        "action `a` is gone",
+    );
     breaks(Kind::Connector, json!({"actions": {"a": {}}}), json!({}), "action `a` is gone");
     goes_on(Kind::Connector, json!({"actions": {"b": {}}}), json!({"actions": {"a": {}, "b": {}}}));
     breaks(Kind::Connector, json!({"events": {"a": {}}}), json!({}), "event `a` is gone");
@@ -97,14 +102,34 @@ fn who_calls_must_do_something_else() {
     let header = |value: Value| action(json!({"http": {"headers": {"X": value}}}));
     breaks(Kind::Connector, header(json!({"value": "a", "overridable": true})), header(json!("a")), "no longer true");
     goes_on(Kind::Connector, header(json!("a")), header(json!({"value": "a", "overridable": true})));
-    breaks(Kind::Connector, action(json!({})), action(json!({"auth": ["key"]})), "no longer every authentication method");
-    breaks(Kind::Connector, action(json!({"auth": ["key", "o"]})), action(json!({"auth": ["key"]})), "method `o` of action");
+    breaks(
+        Kind::Connector,
+        action(json!({})),
+        action(json!({"auth": ["key"]})),
+        "no longer every authentication method",
+    );
+    breaks(
+        Kind::Connector,
+        action(json!({"auth": ["key", "o"]})),
+        action(json!({"auth": ["key"]})),
+        "method `o` of action",
+    );
     breaks(Kind::Workflow, json!({"tier": "Instant"}), json!({"tier": "Long"}), "`tier` changes");
     breaks(Kind::Workflow, json!({"active": true}), json!({"active": false}), "`active` becomes `false`");
     goes_on(Kind::Workflow, json!({"active": false}), json!({"active": true}));
     goes_on(Kind::Workflow, json!({"steps": [1]}), json!({"steps": [2]}));
-    breaks(Kind::Trigger, json!({"webhook": {}}), json!({"schedule": {}}), "trigger was `webhook` and becomes `schedule`");
-    breaks(Kind::Trigger, json!({"webhook": {"verify": {"a": 1}}}), json!({"webhook": {"verify": {"a": 2}}}), "verification");
+    breaks(
+        Kind::Trigger,
+        json!({"webhook": {}}),
+        json!({"schedule": {}}),
+        "trigger was `webhook` and becomes `schedule`",
+    );
+    breaks(
+        Kind::Trigger,
+        json!({"webhook": {"verify": {"a": 1}}}),
+        json!({"webhook": {"verify": {"a": 2}}}),
+        "verification",
+    );
     breaks(Kind::Trigger, json!({"webhook": {}}), json!({"webhook": {"webhookId": "u"}}), "the address changes");
     let fields = |fields: Value| json!({"forms": {"f": {"fields": fields}}});
     breaks(
@@ -126,10 +151,20 @@ fn who_is_connected_must_do_something_else() {
         "authentication method `k` was `apiKey` and becomes `basic`",
     );
     let scopes = |scopes: Value| auth(json!({"o": {"oauth2": {"scopes": scopes}}}));
-    breaks(Kind::Connector, scopes(json!(["a"])), scopes(json!(["a", "b"])), "scope `b` of authentication method `o` is new");
+    breaks(
+        Kind::Connector,
+        scopes(json!(["a"])),
+        scopes(json!(["a", "b"])),
+        "scope `b` of authentication method `o` is new",
+    );
     goes_on(Kind::Connector, scopes(json!(["a", "b"])), scopes(json!(["a"])));
     breaks(Kind::Connector, json!({"baseUrl": "https://a"}), json!({"baseUrl": "https://b"}), "`baseUrl`");
-    breaks(Kind::Connector, json!({"scope": "Organization"}), json!({"scope": "Workspace"}), "`scope` becomes `Workspace`");
+    breaks(
+        Kind::Connector,
+        json!({"scope": "Organization"}),
+        json!({"scope": "Workspace"}),
+        "`scope` becomes `Workspace`",
+    );
     goes_on(Kind::Connector, json!({"scope": "Workspace"}), json!({"scope": "Community"}));
     breaks(Kind::Environment, json!({}), json!({"egress": {"hosts": ["a"]}}), "no longer every host");
     breaks(Kind::Tenant, json!({"status": "Active"}), json!({"status": "Suspended"}), "`status`");
@@ -163,7 +198,11 @@ fn inputs_may_take_more_and_not_less() {
         (json!({"additionalProperties": true}), json!({"additionalProperties": false}), Some("other properties")),
         (json!({"items": {"type": "string"}}), json!({"items": {"type": "null"}}), Some("at `[]`: `string`")),
         (json!({"anyOf": [1, 2]}), json!({"anyOf": [1]}), Some("other alternatives")),
-        (json!({"properties": {"a": {"type": "string"}}}), json!({"properties": {"a": false}}), Some("at `a`: nothing")),
+        (
+            json!({"properties": {"a": {"type": "string"}}}),
+            json!({"properties": {"a": false}}),
+            Some("at `a`: nothing"),
+        ),
         (json!({"$ref": "#/entities/a"}), json!({"$ref": "#/entities/b"}), Some("refers to another")),
         (
             json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}),

@@ -37,8 +37,16 @@ fn connector(one: &str, other: &str) {
 fn writing_makes_no_difference() {
     same("Tenant", "{ displayName: Acme, plan: gold } # a customer", "{ \"plan\": 'gold', displayName: \"Acme\" }");
     same("Tenant", "{ displayName: Acme, status: Active }", "{ displayName: Acme }");
-    same("Tenant", "{ displayName: Acme, quotas: { connections: 0x10 } }", "{ displayName: Acme, quotas: { connections: 16 } }");
-    same("Alert", "{ condition: ErrorRate, threshold: 1, window: 300s, for: 0s }", "{ condition: ErrorRate, threshold: 1.0 }");
+    same(
+        "Tenant",
+        "{ displayName: Acme, quotas: { connections: 0x10 } }",
+        "{ displayName: Acme, quotas: { connections: 16 } }",
+    );
+    same(
+        "Alert",
+        "{ condition: ErrorRate, threshold: 1, window: 300s, for: 0s }",
+        "{ condition: ErrorRate, threshold: 1.0 }",
+    );
     let schema = |number: &str| format!("actions: {{ a: {{ input: {{ minimum: {number} }}, http: {{ path: / }} }} }}");
     connector(&schema("1.0"), &schema("1"));
 }
@@ -47,7 +55,10 @@ fn writing_makes_no_difference() {
 fn spelled_out_defaults_make_no_difference() {
     connector("defaults: { timeout: 15s, maxRedirects: 5, maxResponseBytes: 8388608 }", "defaults: {}");
     connector("defaults: {}", "activation: true");
-    connector("entities: { e: { key: id, fields: { a: { type: string } } } }", "entities: { e: { fields: { a: { type: string, required: false } } } }");
+    connector(
+        "entities: { e: { key: id, fields: { a: { type: string } } } }",
+        "entities: { e: { fields: { a: { type: string, required: false } } } }",
+    );
     let header = |value: &str| format!("defaults: {{ headers: {{ Accept: {value} }} }}");
     connector(&header("{ value: a }"), &header("a"));
     let action = |rest: &str| format!("actions: {{ a: {{ http: {{ path: / }}{rest} }} }}");
@@ -56,7 +67,9 @@ fn spelled_out_defaults_make_no_difference() {
     let workflow = |rest: &str| format!("{{ tier: Standard{rest}, steps: [{{ name: a, set: 1 }}] }}");
     same("Workflow", &workflow(", timeout: 15m, active: true, priority: P2"), &workflow(""));
     let trigger = |rest: &str| {
-        format!("{{ webhook: {{ verify: {{ hmacSha256: {{ header: X, secretRef: s{rest} }} }}, routes: [{{ workflow: w }}] }} }}")
+        format!(
+            "{{ webhook: {{ verify: {{ hmacSha256: {{ header: X, secretRef: s{rest} }} }}, routes: [{{ workflow: w }}] }} }}"
+        )
     };
     same("Trigger", &trigger(", tolerance: 300s, encoding: Hex"), &trigger(""));
     same(

@@ -71,10 +71,13 @@ fn protected_and_referenced_definitions_stay() {
     observed.insert(hand.id.clone(), Arc::new(hand));
     let blocked = guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false });
     let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
-    assert_eq!(told, [
-        (BlockedReason::Protected, vec!["Role/kept".to_owned()]),
-        (BlockedReason::StillReferenced, vec!["Tenant/t4".to_owned()]),
-    ]);
+    assert_eq!(
+        told,
+        [
+            (BlockedReason::Protected, vec!["Role/kept".to_owned()]),
+            (BlockedReason::StillReferenced, vec!["Tenant/t4".to_owned()]),
+        ]
+    );
     assert!(blocked[1].message.starts_with("`Connection/by-hand` would refer"), "{}", blocked[1].message);
 }
 

@@ -37,14 +37,16 @@ pub struct Revisions<'a> {
 /// The plan as a comment in Markdown (GitHub's), at most [`MOST_COMMENT`] bytes and never cut within a definition. It
 /// starts with a hidden marker by which the comment is found again: `<!-- evenkeel:plan:ENVIRONMENT -->`.
 pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
-    let name: String = plan.environment.chars().take(63).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String =
+        plan.environment.chars().take(63).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let marker = format!("<!-- evenkeel:plan:{name} -->\n");
     if plan.is_empty() {
         return format!("{marker}No changes.\n");
     }
     let mut text = marker;
     let _ = writeln!(text, "### Plan for {}: {}\n", code(&plan.environment), counts(&plan.summary));
-    let _ = writeln!(text, "{} → {}\n", code(&words::short(revisions.from, 200)), code(&words::short(revisions.to, 200)));
+    let _ =
+        writeln!(text, "{} → {}\n", code(&words::short(revisions.from, 200)), code(&words::short(revisions.to, 200)));
     breaking(plan, &mut text);
     let mut left_out = 0;
     let room = |text: &String, more: &str| text.len() + more.len() + FOOT <= MOST_COMMENT;

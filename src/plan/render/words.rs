@@ -18,7 +18,9 @@ pub(super) type Line = (char, String);
 pub(super) fn neutral(text: &str) -> String {
     let replace = |character: char| match character {
         '\n' | '\t' => ' ',
-        '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' => '\u{FFFD}',
+        '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' => {
+            '\u{FFFD}'
+        }
         character if character.is_control() => '\u{FFFD}',
         character => character,
     };
