@@ -30,12 +30,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::catalog::Tally;
 use crate::definition::action;
 use crate::definition::connection::ConnectionSpec;
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::{Egress, SecretSource};
 use crate::definition::json_schema::JsonSchema;
 use crate::definition::tenant::TenantSpec;
+use crate::text::Digest;
 
 pub use error::{CallError, ErrorCode};
 pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
@@ -65,6 +67,8 @@ pub struct Runtime {
     pub by_connector: BTreeMap<String, Vec<String>>,
     /// Tenants by name.
     pub tenants: BTreeMap<String, Arc<TenantSpec>>,
+    /// Connectors that were taken over from the runtime before, and those that were compiled.
+    pub compiled: Tally,
 }
 
 /// A connector, ready to be called.
@@ -81,6 +85,10 @@ pub struct Connector {
     /// Schemas of its entities, for `#/entities/x`.
     pub entities: Map<String, Value>,
     methods: BTreeMap<String, auth::Method>,
+    /// The entry that it was compiled from.
+    stamp: u64,
+    /// What it was compiled from: content and places.
+    digest: Digest,
 }
 
 /// An action, ready to be called.

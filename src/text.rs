@@ -31,7 +31,7 @@ pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256};
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
-pub use source::{Format, Position, Source, SourceId, SourceMap, Span};
+pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 
 /// Limits of one definition file. A file beyond them is refused with a finding; nothing is truncated.
 ///

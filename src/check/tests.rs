@@ -11,7 +11,7 @@ use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::definition::shape::{listed, nearest};
 use crate::definition::{Kind, Spec};
-use crate::text::{Code, Finding, Range, codes, escaped};
+use crate::text::{Code, Finding, Range, Span, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
@@ -118,7 +118,10 @@ fn compiled(
     let own = entry.node(pointer).map_or(Range::default(), |node| node.span);
     let at = [entry.span(own), entry.key_span(pointer)];
     let within = |finding: &Finding| {
-        finding.span().is_some_and(|span| at.iter().any(|at| at.start <= span.start && span.start < at.end))
+        let inside = |at: &Span, span: Span| at.source == span.source && at.start <= span.start && span.start < at.end;
+        // Parts of a patched schema may stand in several files.
+        let patched = !entry.source.parts().is_empty();
+        patched || finding.span().is_some_and(|span| at.iter().any(|at| inside(at, span)))
     };
     if findings.iter().any(|finding| known.contains(&finding.code) && within(finding)) {
         return None;

@@ -73,8 +73,7 @@ impl Target {
             bail!("`{}` is not an action; write it as connector/action", self.action);
         };
         let Some(examined) = test::load(&self.path)? else { return Ok(None) };
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
-            .map_err(anyhow::Error::msg)?;
+        let runtime = test::compiled(&examined, self.environment.as_deref())?;
         let mut call = ConnectorCall { input: json!({}), ..ConnectorCall::default() };
         if let Some(name) = &self.test {
             let (_, found) =

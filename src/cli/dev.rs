@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::output;
 use crate::reconcile::active::Pointer;
-use crate::reconcile::examine::Examined;
+use crate::reconcile::examine::{Examined, Examiner};
 use crate::reconcile::follow::{self, Event, Source};
 use crate::server::{Mocking, Server};
 
@@ -53,20 +53,22 @@ impl Dev {
             environment: self.environment.clone(),
             allow_loopback: self.allow_loopback,
         };
-        let loaded = source.load();
+        let mut examiner = Examiner::new();
+        let loaded = source.load(&mut examiner);
         let (examined, active, generation) = loaded.with_context(|| format!("cannot run {}", self.path.display()))?;
         let Some(active) = active else {
             output::findings(&examined);
             bail!("nothing can be served: there is no earlier version to fall back to");
         };
         let pointer = Pointer::new(active);
-        super::executor()?.block_on(self.serve(source, pointer, examined, generation))
+        super::executor()?.block_on(self.serve(source, pointer, examiner, examined, generation))
     }
 
     async fn serve(
         self,
         source: Source,
         pointer: Pointer,
+        examiner: Examiner,
         examined: Arc<Examined>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
@@ -81,7 +83,7 @@ impl Dev {
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {
-            follow::follow(&source, &pointer, generation, |event| {
+            follow::follow(&source, &pointer, examiner, generation, |event| {
                 tell(&event);
                 !follower.load(Ordering::Relaxed)
             });

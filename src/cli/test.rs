@@ -45,8 +45,7 @@ impl Test {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let examined = load(&self.path)?;
         let Some(examined) = examined else { return Ok(ExitCode::FAILURE) };
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
-            .map_err(anyhow::Error::msg)?;
+        let runtime = compiled(&examined, self.environment.as_deref())?;
         let executor = super::executor()?;
         let mut results = Vec::new();
         for (name, connector) in &runtime.connectors {
@@ -65,7 +64,7 @@ impl Test {
             Form::Json => json(&results, failed),
             Form::Junit => junit(&results, failed),
         });
-        let workflows = examined.catalog.of_kind(crate::definition::Kind::Workflow);
+        let workflows = examined.catalog_of(self.environment.as_deref()).of_kind(crate::definition::Kind::Workflow);
         let waiting: usize =
             workflows.map(|entry| entry.node("/spec/tests").map_or(0, |tests| tests.items().len())).sum();
         if waiting > 0 {
@@ -92,6 +91,13 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Option<Examined>> {
     }
     output::findings(&examined);
     Ok(None)
+}
+
+/// What runs in an environment, with its overlays.
+pub(super) fn compiled(examined: &Examined, environment: Option<&str>) -> anyhow::Result<Runtime> {
+    let catalog = examined.catalog_of(environment);
+    Runtime::compile(catalog, environment.or(catalog.environment.as_deref()), String::new(), None)
+        .map_err(anyhow::Error::msg)
 }
 
 fn human(results: &[TestResult], failed: usize) -> String {

@@ -23,6 +23,7 @@ pub use sync::{ApplyMode, Budget, History, Prune, Sync, SyncMode};
 /// A named place where definitions run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-evenkeel-atMostOne" = ["source", "sources"]))]
 pub struct EnvironmentSpec {
     /// Name shown to people.
     #[serde(skip_serializing_if = "Option::is_none")]

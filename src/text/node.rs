@@ -198,6 +198,37 @@ impl Node {
         }
     }
 
+    /// From the first to the last byte of it and of everything in it.
+    pub fn extent(&self) -> Range {
+        let mut extent = self.span;
+        let mut widen = |range: Range| {
+            extent.start = extent.start.min(range.start);
+            extent.end = extent.end.max(range.end);
+        };
+        self.items().iter().map(Node::extent).for_each(&mut widen);
+        for entry in self.entries() {
+            widen(entry.key.span);
+            widen(entry.value.extent());
+        }
+        extent
+    }
+
+    /// Moves it and everything in it from one offset to another.
+    pub fn move_by(&mut self, from: u32, to: u32) {
+        let moved = |range: Range| Range { start: range.start.saturating_sub(from) + to, end: range.end.saturating_sub(from) + to };
+        self.span = moved(self.span);
+        match &mut self.kind {
+            Kind::List(items) => items.iter_mut().for_each(|item| item.move_by(from, to)),
+            Kind::Map(entries) => {
+                for entry in entries {
+                    entry.key.span = moved(entry.key.span);
+                    entry.value.move_by(from, to);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The bytes of the file that hold `range` of this string's value.
     ///
     /// Exact for strings that stand in the file as they are (plain, quoted without escapes, `|` blocks); the

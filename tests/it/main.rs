@@ -8,6 +8,8 @@ mod cli;
 mod dev;
 mod examples;
 mod hostile;
+mod incremental;
+mod overlays;
 mod page;
 mod planted;
 mod readme;
