@@ -53,6 +53,7 @@ pub fn of_environment(catalog: &Catalog, checker: &Checker) -> Vec<Found> {
         .collect();
     settings::check_catalog(catalog, &mut found);
     found.extend(checker.circles().iter().cloned());
+    found.retain(|found| !found.is_elsewhere(catalog));
     found
 }
 

@@ -182,7 +182,8 @@ impl Loader {
 
     /// A file as patches.
     fn patch_file(&self, file: &Read, call: &mut Call<'_>) -> Arc<PatchFile> {
-        let known = call.patches.get(&file.id).or_else(|| self.patches.get(&file.id).filter(|known| known.id == file.id));
+        let known =
+            call.patches.get(&file.id).or_else(|| self.patches.get(&file.id).filter(|known| known.id == file.id));
         let known = known.cloned().unwrap_or_else(|| Arc::new(PatchFile::read(file)));
         call.patches.insert(file.id, Arc::clone(&known));
         known
@@ -218,7 +219,8 @@ impl Loader {
         if patch.as_ref().is_none_or(|patch| patch.id != id) && findings.is_empty() {
             findings = view::lost(&id, written, file.id).findings;
         }
-        let patch = patch.filter(|patch| patch.id == id).map(|patch| Patch { layer: view::operators(&patch.layer), ..patch });
+        let patch =
+            patch.filter(|patch| patch.id == id).map(|patch| Patch { layer: view::operators(&patch.layer), ..patch });
         Some(Given { patch, findings, own })
     }
 

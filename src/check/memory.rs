@@ -53,7 +53,8 @@ impl Checker {
         let usable = |last: &&Last| last.alone == catalog.alone;
         let before = last.as_ref().or_else(|| seed?.last.as_ref()).filter(usable);
         let moves = before.map(|before| Moves::between(&before.entries, &catalog.entries));
-        let settings = Settings::after(catalog, before.map(|before| &before.settings), moves.as_ref().map(Moves::kinds));
+        let settings =
+            Settings::after(catalog, before.map(|before| &before.settings), moves.as_ref().map(Moves::kinds));
         let changed = before.zip(moves.as_ref()).map(|(before, moves)| before.changed(catalog, moves, &settings));
         let fresh = |entry: &Arc<Entry>| Arc::new(of_entry(catalog, entry, &settings));
         let mut tally = Tally::default();

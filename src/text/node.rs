@@ -215,7 +215,10 @@ impl Node {
 
     /// Moves it and everything in it from one offset to another.
     pub fn move_by(&mut self, from: u32, to: u32) {
-        let moved = |range: Range| Range { start: range.start.saturating_sub(from) + to, end: range.end.saturating_sub(from) + to };
+        let moved = |range: Range| Range {
+            start: range.start.saturating_sub(from) + to,
+            end: range.end.saturating_sub(from) + to,
+        };
         self.span = moved(self.span);
         match &mut self.kind {
             Kind::List(items) => items.iter_mut().for_each(|item| item.move_by(from, to)),

@@ -40,7 +40,7 @@ fn document(kind: u8, name: u8, variant: u8) -> String {
             v % 3
         ),
         1 => format!(
-            "kind: Workflow\nmetadata: {{ name: w{n}, labels: {{ tier: t{} }} }}\nspec: {{ source: {{ file: {} }}, onFailure: w{other}, secrets: [s{n}], active: {} }}\n",
+            "kind: Workflow\nmetadata: {{ name: w{n}, labels: {{ tier: t{} }} }}\nspec: {{ tier: Standard, source: {{ file: {} }}, onFailure: w{other}, secrets: [s{n}], active: {} }}\n",
             v % 2,
             ["sync.ts", "../sync.ts", "nothing.ts", "c/sync.ts", "../../../x.ts", "sync.tsx"][v as usize],
             v != 1
@@ -53,13 +53,17 @@ fn document(kind: u8, name: u8, variant: u8) -> String {
             "kind: Connection\nmetadata: {{ name: k{n} }}\nspec: {{ connector: c{other}, scope: {}, tenant: n{other}, variables: {{ v{v}: x, s1: y }} }}\n",
             ["Tenant", "Organization"][v as usize % 2]
         ),
-        4 => format!("kind: Tenant\nmetadata: {{ name: n{n} }}\nspec: {{ displayName: N, variables: {{ v{other}: x }} }}\n"),
+        4 => format!(
+            "kind: Tenant\nmetadata: {{ name: n{n} }}\nspec: {{ displayName: N, variables: {{ v{other}: x }} }}\n"
+        ),
         5 => format!("kind: Role\nmetadata: {{ name: r{n} }}\nspec: {{ extends: r{other}, environments: [draft] }}\n"),
         6 => format!(
-            "kind: Entity\nmetadata: {{ name: e{n} }}\nspec: {{ {} , fields: {{ f{v}: {{ type: String }} }} }}\n",
+            "kind: Entity\nmetadata: {{ name: e{n} }}\nspec: {{ {} , fields: {{ f{v}: {{ type: string }} }} }}\n",
             ["extends: Contact", "canonicalName: Special"][v as usize % 2]
         ),
-        7 => format!("kind: Connector\nmetadata: {{ name: c{n} }}\nspec: {{ displayNam: C, entities: {{ x: {{ canonical: Special, fields: {{ a: {{ type: string, canonical: f{v} }} }} }} }} }}\n"),
+        7 => format!(
+            "kind: Connector\nmetadata: {{ name: c{n} }}\nspec: {{ displayNam: C, entities: {{ x: {{ canonical: Special, fields: {{ a: {{ type: string, canonical: f{v} }} }} }} }} }}\n"
+        ),
         8 => environment(n, v),
         9 => patch(n, v),
         _ => match v {
@@ -67,7 +71,9 @@ fn document(kind: u8, name: u8, variant: u8) -> String {
             1 => "kind: Connector\nmetadata: { name: c1 }\nspec: { displayName: A, displayName: B }\n".into(),
             2 => "kind: [\n".into(),
             3 => "spec: {}\n".into(),
-            _ => format!("kind: Workflow\nmetadata: {{ name: w{n} }}\nspec: {{ source: {{ inline: x }} }}\n"),
+            _ => format!(
+                "kind: Workflow\nmetadata: {{ name: w{n} }}\nspec: {{ tier: Standard, source: {{ inline: x }} }}\n"
+            ),
         },
     };
     format!("{HEAD}\n{spec}")
@@ -90,11 +96,21 @@ fn environment(name: u8, variant: u8) -> String {
 
 fn patch(name: u8, variant: u8) -> String {
     match variant % 6 {
-        0 => format!("kind: Connector\nmetadata: {{ name: c{name}, labels: {{ tier: t1 }} }}\nspec: {{ actions: {{ all: null }} }}\n"),
-        1 => format!("kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ source: {{ file: ./sync.ts }}, onFailure: null }}\n"),
-        2 => format!("kind: Connector\nmetadata: {{ name: c{name} }}\nspec: {{ baseUrl: \"https://{{{{ get_variable('v9') }}}}.example\", unknown: 1 }}\n"),
-        3 => format!("kind: Environment\nmetadata: {{ name: live }}\nspec: {{ variables: {{ v{name}: patched }}, secrets: {{ s1: null }} }}\n"),
-        4 => format!("kind: Trigger\nmetadata: {{ name: t{name} }}\nspec: {{ schedule: {{ routes: [{{ workflow: w9 }}] }} }}\n"),
+        0 => format!(
+            "kind: Connector\nmetadata: {{ name: c{name}, labels: {{ tier: t1 }} }}\nspec: {{ actions: {{ all: null }} }}\n"
+        ),
+        1 => format!(
+            "kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ source: {{ file: ./sync.ts }}, onFailure: null }}\n"
+        ),
+        2 => format!(
+            "kind: Connector\nmetadata: {{ name: c{name} }}\nspec: {{ baseUrl: \"https://{{{{ get_variable('v9') }}}}.example\", unknown: 1 }}\n"
+        ),
+        3 => format!(
+            "kind: Environment\nmetadata: {{ name: live }}\nspec: {{ variables: {{ v{name}: patched }}, secrets: {{ s1: null }} }}\n"
+        ),
+        4 => format!(
+            "kind: Trigger\nmetadata: {{ name: t{name} }}\nspec: {{ schedule: {{ routes: [{{ workflow: w9 }}] }} }}\n"
+        ),
         _ => "kind: Workflow\nmetadata: { labels: {} }\n".into(),
     }
 }
@@ -197,7 +213,8 @@ impl World {
         let snapshot = &mut self.input.snapshot;
         let is_definition = |path: &&&str| Format::of(path).is_some();
         let files = self.files.keys().filter(is_definition);
-        snapshot.files = files.map(|path| File { path: (*path).into(), bytes: Arc::clone(&self.files[path]) }).collect();
+        snapshot.files =
+            files.map(|path| File { path: (*path).into(), bytes: Arc::clone(&self.files[path]) }).collect();
         snapshot.names = Arc::new(self.files.keys().map(ToString::to_string).collect());
     }
 }
@@ -282,12 +299,15 @@ proptest! {
 fn many(edit: &str) -> Input {
     let file = |number: u32, more: &str| {
         let text = format!(
-            "{HEAD}\nkind: Workflow\nmetadata: {{ name: w{number} }}\nspec: {{ source: {{ inline: \"x{more}\" }}, secrets: [s] }}\n"
+            "{HEAD}\nkind: Workflow\nmetadata: {{ name: w{number} }}\nspec: {{ tier: Standard, source: {{ inline: \"x{more}\" }}, secrets: [s] }}\n"
         );
         (format!("w/{number:04}.yaml"), text.into_bytes())
     };
-    let environment = format!("{HEAD}\nkind: Environment\nmetadata: {{ name: live }}\nspec: {{ secrets: {{ s: {{ env: S }} }} }}\n");
-    let trigger = format!("{HEAD}\nkind: Trigger\nmetadata: {{ name: t }}\nspec: {{ schedule: {{ cron: \"0 6 * * *\", routes: [{{ workflow: w7 }}] }} }}\n");
+    let environment =
+        format!("{HEAD}\nkind: Environment\nmetadata: {{ name: live }}\nspec: {{ secrets: {{ s: {{ env: S }} }} }}\n");
+    let trigger = format!(
+        "{HEAD}\nkind: Trigger\nmetadata: {{ name: t }}\nspec: {{ schedule: {{ cron: \"0 6 * * *\", routes: [{{ workflow: w7 }}] }} }}\n"
+    );
     let mut files: Vec<(String, Vec<u8>)> =
         (0..1000).map(|number| file(number, if number == 7 { edit } else { "" })).collect();
     files.push(("env.yaml".into(), environment.into_bytes()));

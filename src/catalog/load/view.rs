@@ -41,6 +41,15 @@ impl Found {
         Found { finding, of: Vec::from_iter(named.then(|| id.clone())), beyond: !named }
     }
 
+    /// Is it wrong with nothing but other environments than the one that a catalog is for? They do not run there, and
+    /// are looked at for themselves.
+    pub fn is_elsewhere(&self, catalog: &Catalog) -> bool {
+        let other = |id: &Id| {
+            id.kind == Kind::Environment && catalog.environment.as_ref().is_some_and(|chosen| *chosen != id.name)
+        };
+        !self.beyond && !self.of.is_empty() && self.of.iter().all(other)
+    }
+
     /// A finding of no definition that is known.
     pub fn beyond(finding: Finding) -> Found {
         Found { finding, of: Vec::new(), beyond: true }
@@ -95,8 +104,10 @@ impl Loader {
             let id = Id { kind: Kind::Environment, name: chosen.unwrap_or_default() };
             view.findings.extend(findings.iter().map(|finding| Found::of(finding.clone(), &id)));
         }
+        view.findings.retain(|found| !found.is_elsewhere(&view.catalog));
         view.catalog.incomplete = view.findings.iter().any(|found| found.finding.severity == Severity::Error);
         finish(&mut view, slots);
+        view.findings.retain(|found| !found.is_elsewhere(&view.catalog));
         call.pieces = pieces;
         view
     }
@@ -112,7 +123,8 @@ impl Loader {
             let name = &environment.id.name;
             let folders = overlays::folders(environment);
             let selects = !labels(environment, "/spec/selector").is_empty();
-            let first = main.catalog.find(Kind::Environment, name).is_some_and(|first| first.stamp == environment.stamp);
+            let first =
+                main.catalog.find(Kind::Environment, name).is_some_and(|first| first.stamp == environment.stamp);
             if !first || folders.is_empty() && !selects {
                 continue;
             }
@@ -170,6 +182,8 @@ impl Loader {
         if !pieces.is_empty() {
             let place = |slot: &Slot<'a>| (Arc::clone(&slot.entry.origin.base.path), slot.entry.origin.base.index);
             slots.sort_by_cached_key(place);
+            // A piece that is still there as it was is the same definition, not another one.
+            slots.dedup_by(|a, b| a.entry.stamp == b.entry.stamp);
         }
         slots
     }
