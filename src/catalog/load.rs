@@ -139,7 +139,9 @@ impl Loader {
                     jobs.push(Ok(known));
                 }
                 changed => {
-                    changed.into_iter().for_each(|changed| self.numbers.free(changed.id));
+                    if let Some(changed) = changed {
+                        self.numbers.free(changed.id);
+                    }
                     self.read.misses += 1;
                     jobs.push(Err((file, self.numbers.next())));
                 }

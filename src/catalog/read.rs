@@ -50,7 +50,9 @@ pub(super) fn text(path: &Arc<str>, bytes: &[u8], id: SourceId) -> (Arc<Source>,
     let source = Arc::new(source);
     let (mut documents, found) = text::parse(&source, &limits);
     findings.extend(found);
-    documents.iter_mut().for_each(|document| document.source = id);
+    for document in &mut documents {
+        document.source = id;
+    }
     (source, documents, findings.into_iter().map(|finding| finding.within(id)).collect())
 }
 

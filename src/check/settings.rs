@@ -255,7 +255,8 @@ pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], 
         for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
             let name = &*secret.key.name;
             let is_used = used.get(name).copied().unwrap_or(false);
-            if !is_used && !(catalog.incomplete && is_mentioned(catalog, name)) {
+            let may_be_used = is_used || catalog.incomplete && is_mentioned(catalog, name);
+            if !may_be_used {
                 let message = format!("nothing uses the secret `{name}`");
                 let finding = Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
                     .help("remove it, or name it in a Workflow's `secrets` where code reads it");

@@ -83,7 +83,7 @@ impl Loader {
             let folders = environment.as_ref().map_or_else(Vec::new, |entry| overlays::folders(entry));
             let patches = self.overlaid(call, &folders, &mut view.findings);
             self.apply(call, name, &mut slots[..below], patches, &kept, &mut view.findings);
-            excluded.extend(self.select(&mut slots, environment.as_deref()));
+            excluded.extend(select(&mut slots, environment.as_deref()));
         } else {
             let all: Vec<usize> = call.overlays.iter().copied().collect();
             for at in all {
@@ -135,7 +135,7 @@ impl Loader {
             // What is wrong with the patches' files is told by the main catalog.
             let patches = self.overlaid(call, &folders, &mut Vec::new());
             self.apply(call, name, &mut slots, patches, &pieces, &mut view.findings);
-            self.select(&mut slots, Some(environment));
+            select(&mut slots, Some(environment));
             for (slot, part) in slots.iter().filter_map(|slot| Some((slot, slot.composed.as_ref()?))) {
                 view.findings.extend(part.findings.iter().map(|finding| Found::of(finding.clone(), &slot.entry.id)));
             }
@@ -284,25 +284,25 @@ impl Loader {
             }
         }
     }
+}
 
-    /// Leaves out definitions without the labels that an environment asks for; gives which.
-    fn select(&self, slots: &mut Vec<Slot<'_>>, environment: Option<&Entry>) -> BTreeSet<Id> {
-        let wanted = environment.map_or_else(Vec::new, |environment| labels(environment, "/spec/selector"));
-        let mut left_out = BTreeSet::new();
-        if wanted.is_empty() {
-            return left_out;
-        }
-        slots.retain(|slot| {
-            let labels = labels(&slot.entry, "/metadata/labels");
-            let fits = wanted.iter().all(|label| labels.contains(label));
-            let stays = fits || slot.entry.id.kind == Kind::Environment;
-            if !stays {
-                left_out.insert(slot.entry.id.clone());
-            }
-            stays
-        });
-        left_out
+/// Leaves out definitions without the labels that an environment asks for; gives which.
+fn select(slots: &mut Vec<Slot<'_>>, environment: Option<&Entry>) -> BTreeSet<Id> {
+    let wanted = environment.map_or_else(Vec::new, |environment| labels(environment, "/spec/selector"));
+    let mut left_out = BTreeSet::new();
+    if wanted.is_empty() {
+        return left_out;
     }
+    slots.retain(|slot| {
+        let labels = labels(&slot.entry, "/metadata/labels");
+        let fits = wanted.iter().all(|label| labels.contains(label));
+        let stays = fits || slot.entry.id.kind == Kind::Environment;
+        if !stays {
+            left_out.insert(slot.entry.id.clone());
+        }
+        stays
+    });
+    left_out
 }
 
 fn is_environment(slot: &Slot<'_>, name: &str) -> bool {
