@@ -98,7 +98,7 @@ impl<'a> Layers<'a> {
         };
         for (at, patch) in moved.enumerate() {
             if self.given.is_some() && at == self.patches.len() {
-                leave_to_the_operator(&mut root);
+                leave_to_the_operator(&mut root, &patch);
             }
             merge(&mut root, &without_identity(patch));
         }
@@ -135,11 +135,13 @@ fn without_identity(mut patch: Node) -> Node {
 }
 
 /// Takes out of a source's Environment what only the operator may say: where definitions come from, when they go live,
-/// which private networks are reached, and what is read from the process and its machine.
-fn leave_to_the_operator(root: &mut Node) {
+/// which private networks are reached, and what is read from the process and its machine. A secret that the operator's
+/// document provides too comes from there alone: merged, it would have two sources.
+fn leave_to_the_operator(root: &mut Node, operators: &Node) {
     const OPERATOR: [&str; 8] =
         ["source", "sources", "sync", "interval", "suspend", "promoteFrom", "notifications", "history"];
     const PROVIDERS: [&str; 4] = ["env", "file", "kubernetes", "vault"];
+    let given = operators.pointer("/spec/secrets");
     if let Some(spec) = root.pointer_mut("/spec").and_then(Node::entries_mut) {
         spec.retain(|entry| !OPERATOR.contains(&&*entry.key.name));
     }
@@ -147,7 +149,10 @@ fn leave_to_the_operator(root: &mut Node) {
         egress.retain(|entry| &*entry.key.name != "privateNetworks");
     }
     if let Some(secrets) = root.pointer_mut("/spec/secrets").and_then(Node::entries_mut) {
-        secrets.retain(|secret| !PROVIDERS.iter().any(|provider| secret.value.get(provider).is_some()));
+        secrets.retain(|secret| {
+            let replaced = given.is_some_and(|given| given.get(&secret.key.name).is_some());
+            !replaced && !PROVIDERS.iter().any(|provider| secret.value.get(provider).is_some())
+        });
     }
 }
 

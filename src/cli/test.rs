@@ -95,9 +95,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Option<Examined>> {
 
 /// What runs in an environment, with its overlays.
 pub(super) fn compiled(examined: &Examined, environment: Option<&str>) -> anyhow::Result<Runtime> {
-    let catalog = examined.catalog_of(environment);
-    Runtime::compile(catalog, environment.or(catalog.environment.as_deref()), String::new(), None)
-        .map_err(anyhow::Error::msg)
+    Runtime::compile(examined.catalog_of(environment), environment, String::new(), None).map_err(anyhow::Error::msg)
 }
 
 fn human(results: &[TestResult], failed: usize) -> String {

@@ -19,8 +19,8 @@ use crate::text::Digest;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Runtime {
-    /// Compiles a catalog for one of its environments: the one that is named, or the first. Connectors that did not
-    /// change are those of the runtime `before`.
+    /// Compiles a catalog for one of its environments: the one that is named, the one that the catalog is for, or the
+    /// first. Connectors that did not change are those of the runtime `before`.
     ///
     /// # Errors
     /// Where there is no such environment, or a definition cannot be compiled, which no checked catalog gives.
@@ -30,7 +30,7 @@ impl Runtime {
         generation: String,
         before: Option<&Runtime>,
     ) -> Result<Runtime, String> {
-        let chosen = match environment {
+        let chosen = match environment.or(catalog.environment.as_deref()) {
             Some(name) => {
                 let found = catalog.environments().find(|(entry, _)| entry.id.name == name);
                 let names: Vec<&str> = catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.as_str()).collect();

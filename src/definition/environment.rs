@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Duration;
 
-pub use notify::{Notification, NotificationEvent, SlackTarget, WebhookTarget};
+pub use self::notify::{Notification, NotificationEvent, SlackTarget, WebhookTarget};
 pub use secrets::{EncryptedFile, KubernetesSecret, SecretSource, VaultSecret};
 pub use source::{
     ClusterSource, CommitStatus, DirectorySource, GitAuth, GitBasic, GitSource, GitSsh, GitWebhook, NamedSource,

@@ -80,8 +80,8 @@ impl Source {
 
     /// What serves a generation. The client of the one before is kept where it may reach the same, with its connections.
     fn compile(&self, examined: &Arc<Examined>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
-        let catalog = examined.catalog_of(self.environment.as_deref());
-        let environment = self.environment.as_deref().or(catalog.environment.as_deref());
+        let environment = self.environment.as_deref();
+        let catalog = examined.catalog_of(environment);
         let earlier = before.map(|before| &*before.runtime);
         let runtime = Runtime::compile(catalog, environment, digest.to_owned(), earlier).map_err(anyhow::Error::msg)?;
         let client = match before.filter(|before| before.runtime.egress == runtime.egress) {

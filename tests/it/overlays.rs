@@ -229,6 +229,7 @@ spec:
     stolen: { env: PATH }
     read: { file: /etc/passwd }
     locked: { age: { file: locked.age } }
+    key: { age: { file: locked.age } }
 ";
     let operator = "\
 apiVersion: evenkeel.dev/v1alpha1
