@@ -71,7 +71,7 @@ fn main() {
 fn runtime(folder: &Path) -> Runtime {
     let examined = examine::folder(folder).expect("the definitions are read");
     assert!(examined.is_good(), "the definitions have errors: {:?}", examined.findings.first());
-    Runtime::compile(&examined.catalog, None, "bench".into()).expect("the definitions compile")
+    Runtime::compile(&examined.catalog, None, "bench".into(), None).expect("the definitions compile")
 }
 
 fn measure(executor: &tokio::runtime::Runtime, runtime: &Runtime) -> Value {

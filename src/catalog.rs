@@ -1,21 +1,31 @@
 //! All definitions of one source at one revision, read, typed and findable.
 //!
 //! ```text
-//! Snapshot (paths and bytes) ──► load ──► Catalog { entries, sources } + findings
-//!                                            │ references::resolve
-//!                                            ▼
-//!                                 graph of who needs whom
+//! Input ──read──► documents ──overlays, selector──► Catalog { entries, sources } + findings
+//!        (kept while a file stays)                     │ references::resolve
+//!                                                      ▼
+//!                                           graph of who needs whom
 //! ```
 //!
 //! A definition with mistakes is in the catalog too, untyped, so that what refers to it is not reported as well.
 
+mod assets;
 pub mod graph;
+mod index;
+mod input;
 mod load;
+mod merge;
+mod overlays;
+pub mod questions;
+mod read;
 pub mod references;
 mod salvage;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use self::index::Index;
+use self::questions::{Question, ask};
 
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::EnvironmentSpec;
@@ -23,48 +33,18 @@ use crate::definition::shape::Facts;
 use crate::definition::{Definition, Id, Kind, Spec};
 use crate::text::{Document, Node, Range, Source, SourceMap, Span, unescaped};
 
-pub use load::{is_foreign, load};
-
-/// What a source holds at one revision.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// What paths are shown under: the folder as it was named; empty for a source of its own.
-    pub shown_under: String,
-    /// Is this one file of a folder, so that what it refers to may be in another?
-    pub alone: bool,
-    /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
-    pub files: Vec<File>,
-    /// Every file, for definitions that name one, such as a workflow's code.
-    pub names: Arc<BTreeSet<String>>,
-}
-
-impl Snapshot {
-    /// A snapshot of these files and no others.
-    pub fn of<P: Into<Arc<str>>, B: Into<Arc<[u8]>>>(files: impl IntoIterator<Item = (P, B)>) -> Snapshot {
-        let files = files.into_iter().map(|(path, bytes)| File { path: path.into(), bytes: bytes.into() });
-        let mut files: Vec<File> = files.collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let names = Arc::new(files.iter().map(|file| file.path.to_string()).collect());
-        Snapshot { files, names, ..Snapshot::default() }
-    }
-}
-
-/// A file of a snapshot.
-#[derive(Clone, Debug)]
-pub struct File {
-    /// Path from the source's root, with `/` between its parts.
-    pub path: Arc<str>,
-    /// Its content; the same `Arc` as before where a source knows that it did not change.
-    pub bytes: Arc<[u8]>,
-}
+pub use assets::{assets, assets_of};
+pub use input::{Chosen, File, Input, Origin, Piece, Snapshot, Written};
+pub use load::{Found, Loaded, Loader, Tally, View, load};
+pub use read::is_foreign;
 
 /// All definitions of one source at one revision.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// The files, for places.
     pub sources: SourceMap,
     /// The definitions in the order of their files.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// Every file of the source.
     pub files: Arc<BTreeSet<String>>,
     /// Could something not be read, so that nobody can say what is not there?
@@ -73,7 +53,9 @@ pub struct Catalog {
     pub nameless: BTreeSet<String>,
     /// Is this one file of a source, so that what it refers to may be in another?
     pub alone: bool,
-    index: HashMap<Id, usize>,
+    /// The environment that it is for; `None` for all that there are.
+    pub environment: Option<String>,
+    index: Index,
 }
 
 /// A definition with where it was written and what it says.
@@ -81,9 +63,11 @@ pub struct Catalog {
 pub struct Entry {
     /// Its identity.
     pub id: Id,
-    /// The file it stands in.
+    /// The file it stands in, or the parts of files that it is composed of.
     pub source: Arc<Source>,
-    /// Its document.
+    /// What it was made from.
+    pub origin: Origin,
+    /// Its document; places in it are places in `source`, see [`Entry::span`].
     pub document: Document,
     /// Where its name stands.
     pub name_span: Range,
@@ -93,17 +77,34 @@ pub struct Entry {
     pub definition: Option<Definition>,
     /// Were parts left out? Then it tells less than its document, and is never run.
     pub partial: bool,
+    /// A number that no other has: equal exactly for the same entry.
+    stamp: u64,
 }
 
 impl Entry {
-    /// A range of this definition's file.
+    /// Where a range of its document was really written.
     pub fn span(&self, range: Range) -> Span {
-        range.within(self.document.source)
+        self.source.written(self.document.source, range)
     }
 
-    /// The text of its file.
+    /// The text that its document was read from.
     pub fn text(&self) -> &str {
         self.source.text()
+    }
+
+    /// The file and the line of its name.
+    pub fn place(&self) -> (&str, u32) {
+        self.source.line_of(self.name_span.start)
+    }
+
+    /// The file and the line of the key at a pointer.
+    pub fn place_of(&self, pointer: &str) -> (&str, u32) {
+        self.source.line_of(self.key_range(pointer).start)
+    }
+
+    /// A number that no other entry of this process has: equal exactly for the same entry.
+    pub fn stamp(&self) -> u64 {
+        self.stamp
     }
 
     /// The value at a JSON pointer of the document.
@@ -113,11 +114,15 @@ impl Entry {
 
     /// Where the key at a pointer stands; its value's place for an item of a list, the document's where there is nothing.
     pub fn key_span(&self, pointer: &str) -> Span {
+        self.span(self.key_range(pointer))
+    }
+
+    fn key_range(&self, pointer: &str) -> Range {
         let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
         let key = unescaped(key);
         let entry = self.node(parent).and_then(|parent| parent.entry(&key));
         let range = entry.map(|entry| entry.key.span).or_else(|| self.node(pointer).map(|node| node.span));
-        self.span(range.unwrap_or(self.name_span))
+        range.unwrap_or(self.name_span)
     }
 
     /// Where the value at a pointer stands; the name's place where there is none.
@@ -134,12 +139,44 @@ impl Entry {
 impl Catalog {
     /// The definition of an identity.
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Entry> {
-        self.index.get(&Id { kind, name: name.to_owned() }).map(|&index| &self.entries[index])
+        self.shared(kind, name).map(|entry| &**entry)
+    }
+
+    /// The same, to keep it.
+    pub fn shared(&self, kind: Kind, name: &str) -> Option<&Arc<Entry>> {
+        ask(Question::Definition(kind, name));
+        self.index.find(&self.entries, kind, name)
     }
 
     /// All definitions of a kind, in the order of their files.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.id.kind == kind)
+        ask(Question::Kind(kind));
+        self.index.of_kind(&self.entries, kind).map(|entry| &**entry)
+    }
+
+    /// Is there a document of this name whose kind is not known?
+    pub fn is_nameless(&self, name: &str) -> bool {
+        ask(Question::Nameless(name));
+        self.nameless.contains(name)
+    }
+
+    /// Is there this file, by its path from the root?
+    pub fn has_file(&self, path: &str) -> bool {
+        ask(Question::File(path));
+        self.files.contains(path)
+    }
+
+    /// Is there a file in this folder?
+    pub fn has_folder(&self, path: &str) -> bool {
+        ask(Question::Folder(path));
+        let prefix = format!("{path}/");
+        self.files.range(prefix.clone()..).next().is_some_and(|file| file.starts_with(&prefix))
+    }
+
+    /// Every file, where it matters which ones there are.
+    pub fn all_files(&self) -> impl Iterator<Item = &String> {
+        ask(Question::Files);
+        self.files.iter()
     }
 
     /// The typed connector of a name.

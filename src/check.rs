@@ -2,12 +2,16 @@
 //!
 //! Every check sees the whole catalog and reports all that it finds. The checks of one definition run side by side with
 //! those of the others; those of the catalog as a whole run after them.
+//!
+//! A [`Checker`] that is used again runs only the checks whose definition changed, or that asked something whose answer
+//! may have changed (`catalog::questions`).
 
 mod connections;
 mod connectors;
 mod credentials;
 mod cycles;
 mod entities;
+mod memory;
 mod references;
 mod schemas;
 mod settings;
@@ -18,20 +22,49 @@ mod triggers;
 mod widgets;
 mod workflows;
 
-use rayon::prelude::*;
-
-use crate::catalog::{Catalog, Entry};
+use self::memory::Memo;
+use self::settings::Settings;
+use crate::catalog::questions::listen;
+use crate::catalog::{Catalog, Entry, Found};
 use crate::text::Finding;
+
+pub use memory::Checker;
 
 /// Everything that is wrong with a catalog, unsorted. Pure: the same catalog gives the same findings.
 pub fn check(catalog: &Catalog) -> Vec<Finding> {
-    let settings = settings::Settings::of(catalog);
-    let of_entry = |entry: &Entry| {
+    let mut checker = Checker::default();
+    checker.look(catalog, None);
+    of_catalog(catalog, &checker, &[]).into_iter().map(|found| found.finding).collect()
+}
+
+/// What is wrong with each definition that was looked at, and with the catalog as a whole. What the `others` use counts
+/// as used: they are the same catalog for its environments.
+pub fn of_catalog(catalog: &Catalog, checker: &Checker, others: &[&Checker]) -> Vec<Found> {
+    let mut found = of_environment(catalog, checker);
+    settings::unused(catalog, checker, others, &mut found);
+    found
+}
+
+/// The same for an environment of a catalog that is looked at as a whole: what is used is told there.
+pub fn of_environment(catalog: &Catalog, checker: &Checker) -> Vec<Found> {
+    let with_findings = checker.memos().filter(|(_, memo)| !memo.findings.is_empty());
+    let mut found: Vec<Found> = with_findings
+        .flat_map(|(entry, memo)| memo.findings.iter().map(|finding| Found::of(finding.clone(), &entry.id)))
+        .collect();
+    settings::check_catalog(catalog, &mut found);
+    found.extend(checker.circles().iter().cloned());
+    found.retain(|found| !found.is_elsewhere(catalog));
+    found
+}
+
+/// Checks one definition, and remembers what else the catalog as a whole needs to know of it.
+fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Memo {
+    let (mut memo, asked) = listen(|| {
         let mut findings = Vec::new();
         let out = &mut findings;
         references::check(catalog, entry, out);
-        templates::check(entry, &settings, out);
-        settings::check(entry, &settings, out);
+        templates::check(entry, settings, out);
+        settings::check(catalog, entry, settings, out);
         credentials::check(catalog, entry, out);
         schemas::check(entry, out);
         connections::check(catalog, entry, out);
@@ -42,11 +75,13 @@ pub fn check(catalog: &Catalog) -> Vec<Finding> {
         widgets::check(entry, out);
         triggers::check(catalog, entry, out);
         workflows::check(entry, out);
-        findings
-    };
-    let mut findings: Vec<Finding> = catalog.entries.par_iter().flat_map_iter(of_entry).collect();
-    settings::check_catalog(catalog, &mut findings);
-    settings::unused(catalog, &mut findings);
-    cycles::check(catalog, &mut findings);
-    findings
+        Memo {
+            findings: findings.into(),
+            arrows: cycles::arrows(catalog, entry),
+            secrets: settings::secrets(entry),
+            asked: Box::default(),
+        }
+    });
+    memo.asked = asked;
+    memo
 }

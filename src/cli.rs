@@ -1,13 +1,20 @@
 //! The command line: one file per command. The only room that prints: data on stdout, everything else on stderr.
 
+mod apply;
 mod call;
 mod completions;
 mod dev;
 mod explain;
 mod fmt;
 mod init;
+mod operate;
 mod output;
+mod plan;
+mod remote;
 mod schema;
+mod secrets;
+mod serve;
+mod status;
 mod test;
 mod validate;
 
@@ -35,6 +42,20 @@ enum Command {
     Render(call::Render),
     Test(test::Test),
     Call(call::Call),
+    Plan(plan::PlanCommand),
+    Apply(apply::Apply),
+    Serve(serve::Serve),
+    Status(status::StatusCommand),
+    History(status::History),
+    Diff(status::Diff),
+    Rollback(operate::Rollback),
+    Promote(operate::Promote),
+    Suspend(operate::Suspend),
+    Resume(operate::Resume),
+    Reconcile(operate::Reconcile),
+    Trace(operate::Trace),
+    Restore(operate::Restore),
+    Secrets(secrets::Secrets),
     Completions(completions::Completions),
 }
 
@@ -46,7 +67,11 @@ fn executor() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
     crate::net::install_crypto_provider();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    let result = match cli.command {
         Command::Init(command) => command.run(),
         Command::Dev(command) => command.run(),
         Command::Validate(command) => command.run(),
@@ -56,6 +81,20 @@ pub fn run() -> ExitCode {
         Command::Render(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Call(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Apply(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::History(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Rollback(command) => command.run(),
+        Command::Promote(command) => command.run(),
+        Command::Suspend(command) => command.run(),
+        Command::Resume(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
+        Command::Trace(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Secrets(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match result {

@@ -28,17 +28,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::catalog::Tally;
 use crate::definition::action;
+use crate::definition::common::SchemaValue;
 use crate::definition::connection::ConnectionSpec;
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::{Egress, SecretSource};
-use crate::definition::json_schema::JsonSchema;
+use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::definition::tenant::TenantSpec;
+use crate::text::Digest;
 
 pub use error::{CallError, ErrorCode};
-pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, resolve_secret};
+pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
 pub use pipeline::{Outcome, Output, Timing, call, find, prepare};
 pub use request::Prepared;
@@ -53,8 +56,10 @@ pub struct Runtime {
     pub environment: String,
     /// Variables of the environment.
     pub variables: Arc<BTreeMap<String, String>>,
-    /// Where its secrets come from.
+    /// Where its secrets come from; encrypted files by their path from the source's root.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// The encrypted files among them; empty until whoever has the source fills it.
+    pub vault: Arc<Vault>,
     /// What may be reached.
     pub egress: Egress,
     /// Connectors by name.
@@ -65,6 +70,8 @@ pub struct Runtime {
     pub by_connector: BTreeMap<String, Vec<String>>,
     /// Tenants by name.
     pub tenants: BTreeMap<String, Arc<TenantSpec>>,
+    /// Connectors that were taken over from the runtime before, and those that were compiled.
+    pub compiled: Tally,
 }
 
 /// A connector, ready to be called.
@@ -75,12 +82,14 @@ pub struct Connector {
     /// `file:line` of its definition.
     pub place: String,
     /// Its definition.
-    pub spec: ConnectorSpec,
+    pub spec: Arc<ConnectorSpec>,
     /// Actions by name.
     pub actions: BTreeMap<String, Action>,
-    /// Schemas of its entities, for `#/entities/x`.
-    pub entities: Map<String, Value>,
     methods: BTreeMap<String, auth::Method>,
+    /// The entry that it was compiled from.
+    stamp: u64,
+    /// What it was compiled from: content and places.
+    digest: Digest,
 }
 
 /// An action, ready to be called.
@@ -91,7 +100,7 @@ pub struct Action {
     /// `file:line` of its definition.
     pub place: String,
     /// Its definition.
-    pub spec: action::Action,
+    pub spec: Arc<action::Action>,
     /// Longest wait for the whole answer.
     pub timeout: Duration,
     transport: Transport,
@@ -143,22 +152,22 @@ impl Action {
 /// A schema that is compiled when it is first needed: most actions of a large catalog are never called.
 #[derive(Debug)]
 struct Schema {
-    source: Option<Value>,
+    source: Option<SchemaValue>,
     compiled: OnceLock<Result<JsonSchema, String>>,
 }
 
 impl Schema {
-    fn new(source: Option<&crate::definition::common::SchemaValue>) -> Schema {
-        Schema { source: source.map(|schema| schema.0.clone()), compiled: OnceLock::new() }
+    fn new(source: Option<&SchemaValue>) -> Schema {
+        Schema { source: source.cloned(), compiled: OnceLock::new() }
     }
 
     /// The schema; `None` where the definition has none.
     ///
     /// # Errors
     /// Where it cannot be compiled: nothing may pass unchecked because of that.
-    fn get(&self, entities: &Map<String, Value>) -> Result<Option<&JsonSchema>, CallError> {
+    fn get(&self, spec: &ConnectorSpec) -> Result<Option<&JsonSchema>, CallError> {
         let Some(source) = &self.source else { return Ok(None) };
-        match self.compiled.get_or_init(|| JsonSchema::compile(source, entities)) {
+        match self.compiled.get_or_init(|| JsonSchema::compile(&source.0.value(), &entity_schemas(&spec.entities))) {
             Ok(schema) => Ok(Some(schema)),
             Err(reason) => {
                 Err(CallError::new(ErrorCode::Schema, format!("a schema of this action cannot be used: {reason}")))

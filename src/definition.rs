@@ -29,6 +29,7 @@ mod envelope;
 pub mod environment;
 pub mod event;
 pub mod form;
+mod json;
 pub mod json_schema;
 pub mod role;
 pub mod schema;
@@ -39,3 +40,4 @@ pub mod widget;
 pub mod workflow;
 
 pub use envelope::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Metadata, Spec, is_identifier, is_name};
+pub use json::Json;

@@ -1,14 +1,15 @@
 //! Evenkeel keeps an integration environment on an even keel: connectors, widgets, triggers and workflows are declared as
-//! YAML or JSON, checked, and run.
+//! YAML or JSON in Git or folders, checked, planned, and continuously reconciled into what runs.
 //!
 //! # The map
 //!
 //! ```text
+//! Git,
 //! folder ──source──► Snapshot ──text──► documents ──definition──► typed, with facts ──catalog──► Catalog
 //!                                                                                                   │
 //!            ┌──────────── findings ◄──────────────── template ◄──────────────── check ◄────────────┤
 //!            ▼                                                                                      ▼
-//!           cli                server ◄──── reconcile (one pointer that is swapped) ◄──── connector::Runtime
+//!           cli                server ◄──── reconcile (plan, guard, store, swap one pointer) ◄── connector::Runtime
 //!                                 │                                                                 │
 //!                                 └────────────── call ──► connector ──► net (guarded) ──► application
 //! ```
@@ -22,23 +23,27 @@
 //! | [`template`] | Jinja: what may be used where, limits, compiled templates |
 //! | [`catalog`] | all definitions of one source, references between them |
 //! | [`check`] | one file per family of findings |
-//! | [`source`] | a folder as a snapshot |
-//! | [`net`] | the guarded HTTP client |
+//! | [`plan`] | what changes between two sets of definitions, as a value |
+//! | [`store`] | what outlives the process: objects, generations, leases, credentials; SQLite and PostgreSQL |
+//! | [`source`] | Git repositories and folders as snapshots; encrypted files; hints of webhooks |
+//! | [`net`] | the guarded HTTP client; TLS; signatures of webhooks |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
-//! | [`reconcile`] | examine, activate, follow |
-//! | [`server`] | the gateway and the page of `dev` |
+//! | [`reconcile`] | the loop of each environment: follow, fetch, propose, plan, go live, tell; `dev` follows edits |
+//! | [`server`] | the gateway, the page of `dev`, what operators ask, metrics |
 //! | [`cli`] | one file per command; the only room that prints |
 //!
 //! # Invariants
 //!
 //! 1. Imports only go up the list; each heavy crate is named in one room.
-//! 2. `text` to `check` are pure and synchronous: no clock, network or environment; same input, same bytes.
+//! 2. `text` to `plan` are pure and synchronous: no clock, network or environment; same input, same bytes.
 //! 3. Every stage goes on and collects: nothing stops at the first mistake.
 //! 4. What is active changes as a whole or not at all; a broken edit changes nothing; a call finishes on the generation
 //!    that it started on.
-//! 5. A secret's value is looked up for one use, and reaches no output, error, log or field that may not hold it.
-//! 6. Every finding has a stable code, and a position when it comes from a file.
-//! 7. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
+//! 5. A generation is complete, compiled and stored before it is activated; activating compares and swaps under a fencing
+//!    lease, so that a stale one never replaces a newer one. A failed fetch, parse or check never removes anything.
+//! 6. A secret's value is looked up for one use, and reaches no output, error, log or field that may not hold it.
+//! 7. Every finding has a stable code, and a position when it comes from a file.
+//! 8. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
 
 pub mod catalog;
 pub mod check;
@@ -46,6 +51,7 @@ pub mod cli;
 pub mod connector;
 pub mod definition;
 pub mod net;
+pub mod plan;
 pub mod reconcile;
 pub mod server;
 pub mod source;

@@ -31,6 +31,8 @@ mod message;
 mod policy;
 mod redirect;
 mod resolver;
+pub mod signature;
+mod tls;
 
 #[cfg(test)]
 mod test_upstream;
@@ -52,6 +54,7 @@ pub use client::Client;
 pub use error::{BuildError, Error};
 pub use message::{Limits, Request, Response};
 pub use policy::{HostPattern, HostPatternError, Policy};
+pub use tls::Tls;
 
 /// Installs the ring provider as rustls' process-wide default.
 ///

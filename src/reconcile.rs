@@ -7,13 +7,41 @@
 //! ```
 
 pub mod active;
+mod active_generation;
+mod adopt;
+pub mod announce;
+pub mod beat;
+pub mod candidate;
+pub mod commands;
+pub mod engine;
+pub mod environments;
 pub mod examine;
+mod fights;
 pub mod follow;
+mod hand;
+mod history;
+mod look;
+pub mod metrics;
+mod propose;
+mod renewing;
+mod report;
+pub mod sources;
+pub mod status;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::definition::environment::Egress;
+use crate::connector::Vault;
+use crate::definition::environment::{Egress, SecretSource};
 use crate::net;
+use crate::source::directory;
+use crate::source::sealed::{Identities, MOST_SEALED_BYTES};
 
 /// What connectors may reach, as the environment says.
 ///
@@ -28,4 +56,20 @@ pub fn policy(egress: &Egress, allow_loopback: bool) -> anyhow::Result<net::Poli
         policy.allowed_private.push(network.parse().with_context(|| format!("egress network `{network}`"))?);
     }
     Ok(policy)
+}
+
+/// The encrypted files that secrets are in, read from a folder of definitions (or the folder of one file), and the keys of
+/// this process. A file that cannot be read is left out: the secrets in it say so when they are needed.
+///
+/// # Errors
+/// Where the keys cannot be read.
+pub fn vault(path: &Path, secrets: &BTreeMap<String, SecretSource>) -> anyhow::Result<Vault> {
+    if Vault::wanted(secrets).is_empty() {
+        return Ok(Vault::default());
+    }
+    let identities = Identities::from_environment().map_err(anyhow::Error::msg)?.map(Arc::new);
+    let folder = if path.is_file() { path.parent().unwrap_or(Path::new("")) } else { path };
+    // One byte more than may be, so that one that is too large is told from one that just fits.
+    let read = |file: &str| directory::read_inside(folder, file, MOST_SEALED_BYTES + 1).ok();
+    Ok(Vault::of(secrets, identities, read))
 }

@@ -1,21 +1,28 @@
-//! HTTP surfaces. In `dev`: the gateway that calls actions, the page to try them, and what it is made from.
+//! HTTP surfaces: the gateway that calls actions, the page to try them, and what operators ask of environments.
 
+pub mod access;
 mod answer;
+mod environments;
 mod gateway;
 mod listener;
 mod listing;
+mod metrics;
 mod page;
+mod receiver;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post, put};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::reconcile::active::Pointer;
+use crate::connector::{CallError, ErrorCode};
+use crate::reconcile::active::{Active, Pointer};
+use crate::reconcile::environments::Environments;
+use access::Access;
 
 /// Largest request body.
 pub const MOST_BODY: usize = 8 << 20;
@@ -27,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Where calls go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mocking {
+    /// Every host is called.
+    None,
     /// Tests answer for hosts that exist in examples only; others are called.
     Examples,
     /// Tests answer for every host.
@@ -36,8 +45,12 @@ pub enum Mocking {
 /// What the server needs.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// What serves.
+    /// What serves, where it is one folder (`dev`).
     pub pointer: Pointer,
+    /// What serves, where there are environments (`serve`).
+    pub environments: Option<Environments>,
+    /// Who may read and change environments.
+    pub access: Access,
     /// Where calls go.
     pub mocking: Mocking,
     names: Arc<[String]>,
@@ -49,7 +62,36 @@ impl Server {
     ///
     /// `names` are those by which it may be asked, beside its addresses and `localhost`.
     pub fn new(pointer: Pointer, mocking: Mocking, names: Vec<String>) -> Server {
-        Server { pointer, mocking, names: names.into(), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
+        let calls = Arc::new(Semaphore::new(MOST_CALLS));
+        Server { pointer, environments: None, access: Access::default(), mocking, names: names.into(), calls }
+    }
+
+    /// A server of environments.
+    pub fn of(environments: Environments, access: Access, names: Vec<String>) -> Server {
+        let server = Server::new(Pointer::empty(), Mocking::None, names);
+        Server { environments: Some(environments), access, ..server }
+    }
+
+    /// What serves calls for an environment: the one that is named, or the only one.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    fn active(&self, environment: Option<&str>) -> Result<Arc<Active>, CallError> {
+        let unavailable = |detail: String| CallError::new(ErrorCode::Unavailable, detail);
+        let pointer = match &self.environments {
+            None => self.pointer.clone(),
+            Some(environments) => {
+                let handle = environments.find(environment).ok_or_else(|| match environment {
+                    Some(name) => CallError::new(ErrorCode::NotFound, format!("there is no environment `{name}`")),
+                    None => CallError::new(
+                        ErrorCode::BadRequest,
+                        "there are several environments: name one in the header `x-evenkeel-environment`",
+                    ),
+                })?;
+                handle.pointer
+            }
+        };
+        pointer.load().ok_or_else(|| unavailable("nothing is live yet".into()))
     }
 
     /// Serves until `until` is done, and then until calls in flight are done, for a while.
@@ -74,18 +116,39 @@ impl Server {
     }
 
     fn router(self) -> Router {
-        Router::new()
-            .route("/", get(page::index))
-            .route("/assets/{name}", get(page::asset))
+        let router = match &self.environments {
+            None => Router::new().route("/", get(page::index)).route("/assets/{name}", get(page::asset)),
+            Some(_) => operators(),
+        };
+        router
             .route("/v1/connectors", get(listing::connectors))
             .route("/v1/findings", get(listing::findings))
             .route("/v1/connectors/{connector}/actions/{action}", any(gateway::call))
-            .route("/healthz", get(async || "ok\n"))
-            .route("/readyz", get(async || "ok\n"))
+            .route("/healthz", get(metrics::health))
+            .route("/readyz", get(metrics::ready))
             .fallback(answer::not_found)
             .method_not_allowed_fallback(answer::not_allowed)
             .layer(DefaultBodyLimit::max(MOST_BODY))
             .layer(axum::middleware::from_fn_with_state(self.clone(), answer::same_site))
             .with_state(self)
     }
+}
+
+/// What operators and forges ask.
+fn operators() -> Router<Server> {
+    let environment = "/v1/environments/{environment}";
+    let at = |path: &str| format!("{environment}/{path}");
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/environments", get(environments::list))
+        .route(environment, get(environments::status))
+        .route(&at("findings"), get(environments::findings))
+        .route(&at("history"), get(environments::history))
+        .route(&at("diff"), get(environments::diff))
+        .route(&at("plan"), get(environments::pending).post(environments::preview))
+        .route(&at("definitions"), get(environments::definitions))
+        .route(&at("definitions/{kind}/{name}"), put(environments::put).delete(environments::delete))
+        .route(&at("trace/{kind}/{name}"), get(environments::trace))
+        .route(&at("webhook"), post(receiver::webhook))
+        .route(&at("{verb}"), post(environments::act))
 }

@@ -4,6 +4,9 @@
 //! what happens then.
 
 pub mod directory;
+pub mod git;
+pub mod hint;
+pub mod sealed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +45,9 @@ pub struct Fetched {
     pub snapshot: Snapshot,
     /// What could not be read, as findings.
     pub unreadable: Vec<Unreadable>,
+    /// Does history no longer lead from the revision before to this one, as after a forced push? `false` where that
+    /// cannot be told.
+    pub rewritten: bool,
 }
 
 /// What a source was at.

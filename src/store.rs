@@ -8,8 +8,11 @@
 //!
 //! One trait, [`Store`]; SQLite for one process, PostgreSQL for many. Both are held to the same tests (`tests/it`).
 
+pub mod manifest;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,39 @@ use serde_json::Value;
 
 use crate::definition::Id;
 use crate::text::Digest;
+
+mod common;
+mod error;
+mod keys;
+mod pause;
+mod postgres;
+mod sqlite;
+
+pub use keys::Keys;
+pub use pause::pause;
+
+/// Opens a store and brings its schema up to date.
+///
+/// `sqlite:PATH` is a file for one process, made where it is missing, with its folder; `sqlite::memory:` is gone with
+/// the store. `postgres://…` is a database for many processes.
+///
+/// # Errors
+/// [`StoreError::Newer`] where a newer version wrote it, [`StoreError::Refused`] where trying again is of no use (also
+/// for a file that another process has open), else [`StoreError::Unavailable`]. None repeats the URL, which may hold a
+/// password.
+pub async fn open(url: &str, keys: Keys) -> Result<Arc<dyn Store>, StoreError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    match scheme {
+        "sqlite" if !rest.trim_start_matches('/').is_empty() => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            Ok(Arc::new(sqlite::Backend::open(path, keys).await?))
+        }
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Backend::open(url, keys).await?)),
+        _ => Err(StoreError::Refused(
+            "this is no database; write `sqlite:PATH` or `postgres://user:password@host/name`".to_owned(),
+        )),
+    }
+}
 
 /// Microseconds since 1970, UTC.
 pub type Micros = i64;
@@ -109,6 +145,12 @@ impl Cause {
             Cause::Promotion => "Promotion",
             Cause::Hand => "Hand",
         }
+    }
+
+    /// The cause of a word; `None` where it is none.
+    pub fn from_word(word: &str) -> Option<Cause> {
+        let all = [Cause::Source, Cause::Heal, Cause::Rollback, Cause::Promotion, Cause::Hand];
+        all.into_iter().find(|cause| cause.as_str() == word)
     }
 }
 
@@ -258,7 +300,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn forget(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError>;
 
     /// Removes objects that are not among these. The caller has listed everything that all generations need, after
-    /// [`Store::all_roots`]; objects written since `before` are kept whatever is listed.
+    /// [`Store::all_roots`]; objects written since `before` are kept whatever is listed. `before` must lie so far before
+    /// the time that [`Store::all_roots`] gave that no build can still be on its way from [`Store::put_objects`] to
+    /// [`Store::activate`]: an hour.
     async fn sweep(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError>;
 
     /// The root digests of all generations of all environments, and the store's time.
@@ -309,6 +353,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Wraps every credential's data key with the newest master key; gives how many were wrapped anew.
     async fn rotate_credentials(&self) -> Result<u64, StoreError>;
+
+    /// A key for fingerprints of secret values, always the same for a database: made of the oldest master key, or random
+    /// and stored where there are none.
+    async fn fingerprint_key(&self) -> Result<[u8; 32], StoreError>;
 
     /// Rows written by this process since it started, of every table: what "a no-op writes nothing" is counted by.
     fn writes(&self) -> u64;

@@ -21,6 +21,7 @@ mod json;
 mod node;
 pub mod render;
 mod scalar;
+mod share;
 mod source;
 mod tree;
 mod yaml;
@@ -28,10 +29,10 @@ mod yaml;
 pub use codes::Code;
 pub use credentials::is_known_credential;
 pub use de::from_node;
-pub use digest::{Digest, equal_in_constant_time, hmac_sha256};
+pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
-pub use source::{Format, Position, Source, SourceId, SourceMap, Span};
+pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 
 /// Limits of one definition file. A file beyond them is refused with a finding; nothing is truncated.
 ///
@@ -97,9 +98,10 @@ pub fn parse(source: &Source, limits: &ReadLimits) -> (Vec<Document>, Vec<Findin
     if let Err(finding) = encoding::fits(source.text().len(), limits) {
         return (Vec::new(), vec![finding]);
     }
-    let documents = match source.format() {
+    let mut documents = match source.format() {
         Format::Json => json::parse(source.text(), limits, &mut findings),
         Format::Yaml => yaml::parse(source.text(), limits, &mut findings),
     };
+    share::share(&mut documents);
     (documents, findings)
 }

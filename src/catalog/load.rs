@@ -1,233 +1,305 @@
-//! A snapshot to a catalog: files are read side by side, and joined in the order of their paths.
+//! An input to catalogs. What was read before is kept while its file stays as it is, so that a call costs what changed.
 
-use std::collections::BTreeSet;
+mod numbers;
+mod view;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::de::DeserializeOwned;
 
-use super::{Catalog, Entry, File, Snapshot, salvage};
-use crate::definition::shape;
-use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
-use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Severity, Source, codes};
+use self::numbers::Numbers;
+pub use self::view::{Found, View};
+use super::merge::{Base, Layer, Layers};
+use super::overlays::{self, Patch, PatchFile};
+use super::read::{self, Part, Read, is_foreign};
+use super::{Catalog, Entry, File, Input, Snapshot, Written};
+use crate::definition::{Id, Kind};
+use crate::text::{Finding, SourceId, SourceMap};
 
 /// Reads every definition of a snapshot. Pure: the same snapshot gives the same catalog and findings.
 pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
-    let limits = ReadLimits::default();
-    let files: Vec<&File> = snapshot.files.iter().filter(|file| !is_foreign(&file.path)).collect();
-    let read: Vec<Read> = files.par_iter().map(|file| read(file, &limits)).collect();
-    let mut catalog = Catalog { files: Arc::clone(&snapshot.names), alone: snapshot.alone, ..Catalog::default() };
-    catalog.sources = catalog.sources.shown_under(&snapshot.shown_under);
-    let mut findings = Vec::new();
-    for Read { source, entries, nameless, findings: found } in read {
-        let id = catalog.sources.add(Arc::clone(&source));
-        findings.extend(found.into_iter().map(|finding| finding.within(id)));
-        catalog.nameless.extend(nameless);
-        for mut entry in entries {
-            entry.document.source = id;
-            catalog.entries.push(entry);
-        }
-    }
-    catalog.incomplete = findings.iter().any(|finding| finding.severity == Severity::Error);
-    leave_out_overlays(&mut catalog, &mut findings);
-    index(&mut catalog, &mut findings);
-    (catalog, findings)
+    let input = Input { snapshot: snapshot.clone(), ..Input::default() };
+    let loaded = Loader::default().load(&input);
+    let views = std::iter::once(&loaded.main).chain(loaded.environments.iter().map(|(_, view)| view));
+    let findings = views.flat_map(|view| view.findings.iter().map(|found| found.finding.clone())).collect();
+    (loaded.main.catalog, findings)
 }
 
-/// Files that other tools keep beside definitions, and never hold any.
-pub fn is_foreign(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(name, "package.json" | "package-lock.json" | "pnpm-lock.yaml" | "deno.json" | "jsconfig.json")
-        || name.starts_with("tsconfig") && name.ends_with(".json")
-        || path.split('/').any(|part| part == "node_modules")
+/// Reads inputs, one after the other, and remembers the last.
+#[derive(Debug, Default)]
+pub struct Loader {
+    /// Files of the snapshot, by path.
+    files: Vec<Arc<Read>>,
+    /// Files of pieces and of the operator, by path.
+    loose: HashMap<Arc<str>, Vec<Arc<Read>>>,
+    /// Files that were read as patches, by their number.
+    patches: HashMap<SourceId, Arc<PatchFile>>,
+    /// Composed definitions by environment and identity, with what they were composed of.
+    composed: HashMap<(String, Id), (Vec<u64>, Arc<Part>)>,
+    numbers: Numbers,
+    /// The names of the last snapshot; kept where equal, as comparing them again costs.
+    names: Arc<BTreeSet<String>>,
+    read: Tally,
 }
 
-struct Read {
-    source: Arc<Source>,
-    nameless: Vec<String>,
-    entries: Vec<Entry>,
+/// How often something was there already, and how often it had to be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// It was there.
+    pub hits: u64,
+    /// It was made.
+    pub misses: u64,
+}
+
+/// What an input holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The catalog: for the chosen environment, or before any overlay.
+    pub main: View,
+    /// Where none is chosen: each environment that has overlays or a selector, by name.
+    pub environments: Vec<(String, View)>,
+    /// Files that were there already, and files that were read.
+    pub read: Tally,
+}
+
+/// What stands for an environment's name where it is none's; no environment has such a name.
+const PIECES: &str = "/pieces";
+
+/// What one call works on.
+struct Call<'a> {
+    input: &'a Input,
+    sources: SourceMap,
+    /// Files that hold patches and no definitions, as places in the list of files.
+    overlays: BTreeSet<usize>,
+    pieces: Vec<(Id, Arc<Part>, Vec<Finding>)>,
+    given: Option<Given>,
+    composed: HashMap<(String, Id), (Vec<u64>, Arc<Part>)>,
+    patches: HashMap<SourceId, Arc<PatchFile>>,
+}
+
+/// The operator's own Environment document.
+struct Given {
+    /// Read as a patch.
+    patch: Option<Patch>,
     findings: Vec<Finding>,
+    /// Is it a document of the source?
+    own: bool,
 }
 
-fn read(file: &File, limits: &ReadLimits) -> Read {
-    let (source, mut findings) = text::decode(&file.path, &file.bytes, limits);
-    let source = Arc::new(source);
-    let (documents, found) = text::parse(&source, limits);
-    findings.extend(found);
-    if documents.is_empty() && findings.is_empty() {
-        let start = Range::default().within(text::SourceId::UNKNOWN);
-        findings.push(
-            Finding::new(&codes::EMPTY, start, "this file holds no definition")
-                .help("remove it, or write a document that starts with `apiVersion`"),
-        );
-    }
-    let name = file.path.rsplit('/').next().unwrap_or(&file.path);
-    let mut entries = Vec::new();
-    let mut nameless = Vec::new();
-    for document in documents {
-        if ["connectors_registry.json", "extensions_registry.json", "widget_registry.json"].contains(&name) {
-            let span = document.root.span.within(document.source);
-            findings.push(
-                Finding::new(&codes::REGISTRY_FILE, span, format!("`{name}` is not read by this version"))
-                    .help("write its connectors as documents of kind `Connector`"),
-            );
-            continue;
+impl Loader {
+    /// Reads an input. Pure but for time: the same input gives the same, whatever was read before.
+    pub fn load(&mut self, input: &Input) -> Loaded {
+        self.read = Tally::default();
+        self.numbers.begin();
+        self.files(&input.snapshot);
+        let mut before = std::mem::take(&mut self.loose);
+        let mut call = Call {
+            input,
+            sources: SourceMap::default().shown_under(&input.snapshot.shown_under),
+            overlays: BTreeSet::new(),
+            pieces: Vec::new(),
+            given: None,
+            composed: HashMap::new(),
+            patches: HashMap::new(),
+        };
+        call.given = self.given(input, &mut call, &mut before);
+        call.pieces = self.pieces(input, &mut call, &mut before);
+        for file in before.into_values().flatten() {
+            self.numbers.free(file.id);
         }
-        let name = document.root.pointer("/metadata/name").and_then(Node::as_str).map(str::to_owned);
-        let before = findings.len();
-        match entry(document, &source, &mut findings) {
-            Some(entry) => entries.push(entry),
-            // It may be what others refer to; its own mistake is reported.
-            None if findings.len() > before => nameless.extend(name),
-            None => {}
+        let files = self.files.iter().chain(self.loose.values().flatten());
+        call.sources.set(files.map(|file| (file.id, Arc::clone(&file.source))));
+        call.overlays = overlays::inside(&self.files, &self.overlay_folders(&call));
+        let main = self.main(&mut call);
+        let environments = self.environments(&mut call, &main);
+        self.composed = call.composed;
+        self.patches = call.patches;
+        Loaded { main, environments, read: self.read }
+    }
+
+    /// Brings the list of files up to date: those that changed are read, side by side.
+    fn files(&mut self, snapshot: &Snapshot) {
+        if self.names != snapshot.names {
+            self.names = Arc::clone(&snapshot.names);
         }
-    }
-    Read { source, nameless, entries, findings }
-}
-
-/// The definition in a document; `None` where it is none, with a finding unless it belongs to another tool.
-fn entry(document: Document, source: &Arc<Source>, findings: &mut Vec<Finding>) -> Option<Entry> {
-    let root = &document.root;
-    let at = |range: Range| range.within(document.source);
-    let first = root.entries().first().map_or(root.span, |entry| entry.key.span);
-    let Some(version) = root.get("apiVersion") else {
-        findings.push(
-            Finding::new(&codes::NOT_A_DEFINITION, at(first), "this document has no `apiVersion`")
-                .help(format!("start it with `apiVersion: {API_VERSION}` and `kind`, or move it to another folder")),
-        );
-        return None;
-    };
-    let written = version.as_str().unwrap_or_default();
-    if written != API_VERSION {
-        let (group, _) = written.split_once('/').unwrap_or(("", written));
-        let near = written.contains("evenkeel") || !group.is_empty() && strsim::levenshtein(group, API_GROUP) <= 3;
-        let ours = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.parse::<Kind>().is_ok());
-        // Manifests of other tools, such as a `kustomization.yaml`, may lie between definitions.
-        if version.as_str().is_some() && !near && !(group.is_empty() && ours) {
-            return None;
+        let mut wanted: Vec<&File> = snapshot.files.iter().filter(|file| !is_foreign(&file.path)).collect();
+        if !wanted.is_sorted_by(|a, b| a.path <= b.path) {
+            wanted.sort_by(|a, b| a.path.cmp(&b.path));
         }
-        let written = version.as_str().map_or_else(|| version.to_json().to_string(), str::to_owned);
-        findings.push(
-            Finding::new(&codes::API_VERSION, at(version.span), format!("unknown apiVersion `{written}`"))
-                .help(format!("this version of Evenkeel reads `{API_VERSION}`")),
-        );
-        return None;
-    }
-    let kind = kind(root, first, &document, findings)?;
-    let before = findings.len();
-    let facts = shape::check(&document, kind, findings);
-    let name = root.get("metadata").and_then(|metadata| metadata.get("name"));
-    let (name, name_span) = match name {
-        Some(node) => (node.as_str().unwrap_or_default().to_owned(), node.span),
-        None => (String::new(), first),
-    };
-    let partial = findings.len() > before;
-    let definition = if partial {
-        // What the salvaged parts say is worth checking; that they cannot be typed is no news.
-        let salvaged = salvage::salvage(&document, kind, &findings[before..]);
-        salvaged.and_then(|salvaged| typed(&salvaged, kind, &mut Vec::new()))
-    } else {
-        typed(&document, kind, findings)
-    };
-    Some(Entry { id: Id { kind, name }, source: Arc::clone(source), document, name_span, facts, definition, partial })
-}
-
-fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Finding>) -> Option<Kind> {
-    let Some(node) = root.get("kind") else {
-        findings.push(
-            Finding::new(&codes::MISSING_FIELD, first.within(document.source), "the document lacks `kind`")
-                .help(format!("add one of {}", shape::listed(&Kind::ALL.map(Kind::as_str)))),
-        );
-        return None;
-    };
-    let written = node.as_str().unwrap_or_default();
-    if let Ok(kind) = written.parse() {
-        return Some(kind);
-    }
-    let names = Kind::ALL.map(Kind::as_str);
-    let help = match shape::nearest(written, names.into_iter()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the kinds are {}", shape::listed(&names)),
-    };
-    let span = node.span.within(document.source);
-    findings.push(Finding::new(&codes::UNKNOWN_KIND, span, format!("unknown kind `{written}`")).help(help));
-    None
-}
-
-fn typed(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Option<Definition> {
-    fn of<S: DeserializeOwned>(
-        document: &Document,
-        findings: &mut Vec<Finding>,
-        wrap: impl FnOnce(Box<S>) -> Spec,
-    ) -> Option<Definition> {
-        match text::from_node::<Envelope<S>>(&document.root) {
-            Ok(envelope) => Some(Definition { metadata: envelope.metadata, spec: wrap(Box::new(envelope.spec)) }),
-            // The shape allowed what the type refuses. Better a plain finding than a definition that is half read.
-            Err((range, message)) => {
-                findings.push(Finding::new(&codes::WRONG_TYPE, range.within(document.source), message));
-                None
+        let mut before = std::mem::take(&mut self.files).into_iter().peekable();
+        let mut jobs: Vec<Result<Arc<Read>, (&File, SourceId)>> = Vec::with_capacity(wanted.len());
+        for file in wanted {
+            while let Some(gone) = before.next_if(|known| known.path < file.path) {
+                self.numbers.free(gone.id);
+            }
+            match before.next_if(|known| known.path == file.path) {
+                Some(known) if same(&known.bytes, &file.bytes) => {
+                    self.read.hits += 1;
+                    jobs.push(Ok(known));
+                }
+                changed => {
+                    if let Some(changed) = changed {
+                        self.numbers.free(changed.id);
+                    }
+                    if let Some(known) = self.loosened(file) {
+                        self.read.hits += 1;
+                        jobs.push(Ok(known));
+                        continue;
+                    }
+                    self.read.misses += 1;
+                    jobs.push(Err((file, self.numbers.next())));
+                }
             }
         }
+        before.for_each(|gone| self.numbers.free(gone.id));
+        let make = |(file, id): (&File, SourceId)| Arc::new(read::read(&file.path, &file.bytes, id));
+        self.files = if self.read.misses == 0 {
+            jobs.into_iter().filter_map(Result::ok).collect()
+        } else {
+            jobs.into_par_iter().map(|job| job.unwrap_or_else(make)).collect()
+        };
     }
-    match kind {
-        Kind::Connector => of(document, findings, Spec::Connector),
-        Kind::Widget => of(document, findings, Spec::Widget),
-        Kind::Trigger => of(document, findings, Spec::Trigger),
-        Kind::Workflow => of(document, findings, Spec::Workflow),
-        Kind::Environment => of(document, findings, Spec::Environment),
-        Kind::Tenant => of(document, findings, Spec::Tenant),
-        Kind::Connection => of(document, findings, Spec::Connection),
-        Kind::Entity => of(document, findings, Spec::Entity),
-        Kind::Role => of(document, findings, Spec::Role),
-        Kind::Alert => of(document, findings, Spec::Alert),
+
+    /// A file of the snapshot that was read for a piece before: after a start, what is stored is mostly what is declared,
+    /// and need not be held twice.
+    fn loosened(&mut self, file: &File) -> Option<Arc<Read>> {
+        let files = self.loose.get_mut(&file.path)?;
+        let at = files.iter().position(|known| same(&known.bytes, &file.bytes))?;
+        Some(files.swap_remove(at))
+    }
+
+    /// A file that may be none of the snapshot's.
+    fn loose(&mut self, written: &Written, before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>) -> Arc<Read> {
+        let is = |file: &Arc<Read>| file.path == written.path && same(&file.bytes, &written.bytes);
+        let at = self.files.partition_point(|file| *file.path < *written.path);
+        if let Some(file) = self.files.get(at).filter(|file| is(file)) {
+            return Arc::clone(file);
+        }
+        let known = self.loose.get(&written.path).and_then(|files| files.iter().find(|file| is(file)));
+        if let Some(file) = known {
+            return Arc::clone(file);
+        }
+        let kept = before.get_mut(&written.path).and_then(|files| {
+            let at = files.iter().position(is)?;
+            Some(files.swap_remove(at))
+        });
+        let file = if let Some(kept) = kept {
+            self.read.hits += 1;
+            kept
+        } else {
+            self.read.misses += 1;
+            Arc::new(read::read(&written.path, &written.bytes, self.numbers.next()))
+        };
+        self.loose.entry(Arc::clone(&written.path)).or_default().push(Arc::clone(&file));
+        file
+    }
+
+    /// A file as patches.
+    fn patch_file(&self, file: &Read, call: &mut Call<'_>) -> Arc<PatchFile> {
+        let known =
+            call.patches.get(&file.id).or_else(|| self.patches.get(&file.id).filter(|known| known.id == file.id));
+        let known = known.cloned().unwrap_or_else(|| Arc::new(PatchFile::read(file)));
+        call.patches.insert(file.id, Arc::clone(&known));
+        known
+    }
+
+    /// Every folder of patches: of all environments, as their files are no definitions whichever one is chosen.
+    fn overlay_folders(&self, call: &Call<'_>) -> BTreeSet<String> {
+        let entries = self.files.iter().flat_map(|file| &file.documents).filter_map(|part| part.entry.as_ref());
+        let environments = entries.filter(|entry| entry.id.kind == Kind::Environment);
+        let mut folders: BTreeSet<String> = environments.flat_map(|entry| overlays::folders(entry)).collect();
+        let given = call.given.as_ref().filter(|given| !given.own).and_then(|given| given.patch.as_ref());
+        if let Some(given) = given {
+            let alone = Layers { base: Base::Layer(&given.layer), patches: &[], given: None }.compose();
+            folders.extend(alone.entry.iter().flat_map(|entry| overlays::folders(entry)));
+        }
+        folders
+    }
+
+    fn given(
+        &mut self,
+        input: &Input,
+        call: &mut Call<'_>,
+        before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>,
+    ) -> Option<Given> {
+        let written = input.environment.as_ref()?.given.as_ref()?;
+        let at = self.files.partition_point(|file| *file.path < *written.path);
+        let own = self.files.get(at).is_some_and(|file| file.path == written.path && same(&file.bytes, &written.bytes));
+        let file = self.loose(written, before);
+        let patches = self.patch_file(&file, call);
+        let patch = patches.patches.get(written.index as usize).cloned().flatten();
+        let id = Id { kind: Kind::Environment, name: input.environment.as_ref()?.name.clone() };
+        let mut findings = view::of_document(&file, written.index, &patches.findings);
+        if patch.as_ref().is_none_or(|patch| patch.id != id) && findings.is_empty() {
+            findings = view::lost(&id, written, file.id).findings;
+        }
+        let patch =
+            patch.filter(|patch| patch.id == id).map(|patch| Patch { layer: view::operators(&patch.layer), ..patch });
+        Some(Given { patch, findings, own })
+    }
+
+    fn pieces(
+        &mut self,
+        input: &Input,
+        call: &mut Call<'_>,
+        before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>,
+    ) -> Vec<(Id, Arc<Part>, Vec<Finding>)> {
+        let mut pieces = Vec::with_capacity(input.pieces.len());
+        for piece in &input.pieces {
+            let file = self.loose(&piece.base, before);
+            let text = view::of_document(&file, piece.base.index, &file.findings);
+            let base = file.documents.get(piece.base.index as usize);
+            let base = base.and_then(|part| part.entry.as_ref().map(|entry| (part, entry)));
+            let Some((part, entry)) = base.filter(|(_, entry)| entry.id == piece.id) else {
+                pieces.push((piece.id.clone(), Arc::new(view::lost(&piece.id, &piece.base, file.id)), text));
+                continue;
+            };
+            if piece.patches.is_empty() {
+                let kept = Part { entry: Some(Arc::clone(entry)), nameless: None, findings: part.findings.clone() };
+                pieces.push((piece.id.clone(), Arc::new(kept), text));
+                continue;
+            }
+            let mut layers = Vec::with_capacity(piece.patches.len());
+            let mut lost = None;
+            for written in &piece.patches {
+                let file = self.loose(written, before);
+                let patches = self.patch_file(&file, call);
+                let patch = patches.patches.get(written.index as usize).cloned().flatten();
+                match patch.filter(|patch| patch.id == piece.id) {
+                    Some(patch) => layers.push(patch.layer),
+                    None => lost = Some(view::lost(&piece.id, written, file.id)),
+                }
+            }
+            let part = match lost {
+                Some(lost) => Arc::new(lost),
+                None => self.compose(call, PIECES, entry, &layers, None),
+            };
+            pieces.push((piece.id.clone(), part, text));
+        }
+        pieces
+    }
+
+    /// A definition with patches over it; the one of the last call where it is made of the same.
+    fn compose(
+        &self,
+        call: &mut Call<'_>,
+        environment: &str,
+        base: &Arc<Entry>,
+        patches: &[Arc<Layer>],
+        given: Option<&Patch>,
+    ) -> Arc<Part> {
+        let layers = Layers { base: Base::Entry(base), patches, given: given.map(|given| &*given.layer) };
+        let stamps = layers.stamps();
+        let key = (environment.to_owned(), base.id.clone());
+        let known = self.composed.get(&key).filter(|(known, _)| *known == stamps).map(|(_, part)| Arc::clone(part));
+        let part = known.unwrap_or_else(|| Arc::new(layers.compose()));
+        call.composed.insert(key, (stamps, Arc::clone(&part)));
+        part
     }
 }
 
-/// Documents in an overlay folder are patches of others, not definitions of their own.
-fn leave_out_overlays(catalog: &mut Catalog, findings: &mut Vec<Finding>) {
-    let mut folders = BTreeSet::new();
-    for (entry, spec) in catalog.environments() {
-        let path = catalog.sources.get(entry.document.source).path();
-        folders.extend(spec.overlays.iter().filter_map(|overlay| super::references::resolve_path(path, overlay)));
-    }
-    if folders.is_empty() {
-        return;
-    }
-    let sources = catalog.sources.clone();
-    let inside = |source| {
-        let path = sources.find(source).map_or("", |source| source.path());
-        folders.iter().any(|folder| path.strip_prefix(&**folder).is_some_and(|rest| rest.starts_with('/')))
-    };
-    catalog.entries.retain(|entry| !inside(entry.document.source));
-    // A patch lacks most fields, so only what is wrong with its text counts.
-    findings.retain(|finding| {
-        finding.code.id < codes::UNKNOWN_FIELD.id || !finding.span().is_some_and(|span| inside(span.source))
-    });
-}
-
-fn index(catalog: &mut Catalog, findings: &mut Vec<Finding>) {
-    for (at, entry) in catalog.entries.iter().enumerate() {
-        if entry.id.name.is_empty() {
-            continue;
-        }
-        match catalog.index.entry(entry.id.clone()) {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(at);
-            }
-            std::collections::hash_map::Entry::Occupied(first) => {
-                let first = &catalog.entries[*first.get()];
-                let place = catalog.sources.place(first.span(first.name_span));
-                findings.push(
-                    Finding::new(
-                        &codes::DUPLICATE_DEFINITION,
-                        entry.span(entry.name_span),
-                        format!("{} `{}` is defined twice; the other is at {place}", entry.id.kind, entry.id.name),
-                    )
-                    .label("again here")
-                    .also(first.span(first.name_span), "first here")
-                    .help("rename or remove one of them"),
-                );
-            }
-        }
-    }
+/// Are two contents the same? Mostly told by being the same piece of memory.
+fn same(one: &Arc<[u8]>, other: &Arc<[u8]>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }

@@ -32,6 +32,7 @@ pub fn resolve(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resol
     let root = &entry.document.root;
     match reference.to {
         RefKind::Definition(Kind::Role) if role::SYSTEM_ROLES.contains(&name) => Resolution::Found(None),
+        RefKind::Definition(Kind::Environment) if is_operators(entry, reference) => operators(catalog, name),
         RefKind::Definition(kind) => definition(catalog, kind, name),
         RefKind::Action => action(catalog, entry, name),
         RefKind::LocalAction => member(root.pointer("/spec/actions"), name, "action", None),
@@ -47,8 +48,8 @@ pub fn resolve(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resol
         RefKind::Event => of_connector(catalog, entry, reference, "/spec/events", "event"),
         RefKind::UsedAction => of_connector(catalog, entry, reference, "/spec/actions", "action"),
         RefKind::CanonicalEntity => canonical_entity(catalog, name),
-        RefKind::File => file(catalog, entry, name),
-        RefKind::Folder => folder(catalog, entry, name),
+        RefKind::File => file(catalog, entry, reference),
+        RefKind::Folder => folder(catalog, entry, reference),
         RefKind::Secret | RefKind::CanonicalField => Resolution::Unknown,
     }
 }
@@ -87,7 +88,7 @@ pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str>
 fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
     match catalog.find(kind, name) {
         Some(found) => Resolution::Found(Some(found.id.clone())),
-        None if catalog.alone || catalog.nameless.contains(name) => Resolution::Unknown,
+        None if catalog.alone || catalog.is_nameless(name) => Resolution::Unknown,
         None => Resolution::Missing {
             what: format!("{kind} `{name}`"),
             candidates: catalog
@@ -96,6 +97,20 @@ fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
                 .filter(|name| !name.is_empty())
                 .collect(),
         },
+    }
+}
+
+/// Is it written in the operator's document, whose paths start at the root?
+fn is_operators(entry: &Entry, reference: &Reference) -> bool {
+    entry.source.path_at(reference.span.start).is_empty()
+}
+
+/// An environment that an operator's document names. It is another document of the operator's, which the source need
+/// not know of.
+fn operators(catalog: &Catalog, name: &str) -> Resolution {
+    match definition(catalog, Kind::Environment, name) {
+        Resolution::Missing { .. } => Resolution::Unknown,
+        found => found,
     }
 }
 
@@ -150,32 +165,30 @@ fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
     Resolution::Missing { what: format!("canonical entity `{name}`"), candidates }
 }
 
-fn file(catalog: &Catalog, entry: &Entry, path: &str) -> Resolution {
-    let from = catalog.sources.find(entry.document.source).map_or("", |source| source.path());
-    match resolve_path(from, path) {
+/// The path that a reference to a file or folder names, from the root; `None` where it leads out of it. It is relative
+/// to the file that it is written in, which for a patched definition may be the overlay's.
+pub fn path_of(entry: &Entry, reference: &Reference) -> Option<String> {
+    resolve_path(entry.source.path_at(reference.span.start), &reference.name)
+}
+
+fn file(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+    match path_of(entry, reference) {
         None => Resolution::Outside,
-        Some(resolved) if catalog.files.contains(&resolved) => Resolution::Found(None),
+        Some(resolved) if catalog.has_file(&resolved) => Resolution::Found(None),
         Some(resolved) => {
             let folder = resolved.rsplit_once('/').map_or("", |(folder, _)| folder);
             let beside = |name: &&String| name.rsplit_once('/').map_or("", |(folder, _)| folder) == folder;
             let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
-            let candidates = catalog.files.iter().filter(beside).map(name).collect();
-            Resolution::Missing { what: format!("file `{path}`"), candidates }
+            let candidates = catalog.all_files().filter(beside).map(name).collect();
+            Resolution::Missing { what: format!("file `{}`", reference.name), candidates }
         }
     }
 }
 
-fn folder(catalog: &Catalog, entry: &Entry, path: &str) -> Resolution {
-    let from = catalog.sources.find(entry.document.source).map_or("", |source| source.path());
-    match resolve_path(from, path) {
+fn folder(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+    match path_of(entry, reference) {
         None => Resolution::Outside,
-        Some(resolved) => {
-            let prefix = format!("{resolved}/");
-            if catalog.files.iter().any(|file| file.starts_with(&prefix)) {
-                Resolution::Found(None)
-            } else {
-                Resolution::Missing { what: format!("folder `{path}`"), candidates: Vec::new() }
-            }
-        }
+        Some(resolved) if catalog.has_folder(&resolved) => Resolution::Found(None),
+        Some(_) => Resolution::Missing { what: format!("folder `{}`", reference.name), candidates: Vec::new() },
     }
 }

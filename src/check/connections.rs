@@ -123,7 +123,7 @@ fn settings(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, fin
         }
         return;
     };
-    let Ok(schema) = JsonSchema::compile(&schema.0, &Map::new()) else { return };
+    let Ok(schema) = JsonSchema::compile(&schema.0.value(), &Map::new()) else { return };
     let value = Value::Object(spec.settings.clone().into_iter().collect());
     for violation in schema.violations(&value, 20) {
         let pointer = format!("/spec/settings{}", violation.pointer);

@@ -227,7 +227,7 @@ fn pagination(entry: &Entry, action: &Action, base: &str, findings: &mut Vec<Fin
         inputs.extend(pages.limit_input.iter().map(|input| (format!("{field}/limitInput"), input.as_str())));
     }
     inputs.extend(pages.cursor.iter().map(|cursor| ("cursor/input".to_owned(), cursor.input.as_str())));
-    let Some(schema) = action.input.as_ref().map(|schema| &schema.0) else { return };
+    let Some(schema) = action.input.as_ref().map(|schema| schema.0.value()) else { return };
     let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false) else {
         return;
     };

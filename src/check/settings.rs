@@ -1,14 +1,18 @@
 //! Secrets and variables: what environments, tenants and connections provide, against what is used.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::catalog::{Catalog, Entry};
+use super::Checker;
+use crate::catalog::questions::{Question, ask};
+use crate::catalog::{Catalog, Entry, Found};
 use crate::definition::Kind;
 use crate::definition::shape::{RefKind, nearest};
 use crate::template::{Site, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
 /// What is provided, and where.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     environments: Vec<String>,
     /// By name: the environments that provide it.
@@ -20,16 +24,22 @@ pub(super) struct Settings {
     others: BTreeSet<String>,
 }
 
+/// The environments that count: the chosen one, or all.
+fn environments(catalog: &Catalog) -> impl Iterator<Item = &Entry> {
+    let counts = |entry: &&Entry| catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
+    catalog.of_kind(Kind::Environment).filter(counts)
+}
+
 impl Settings {
-    pub(super) fn of(catalog: &Catalog) -> Settings {
+    fn of(catalog: &Catalog) -> Settings {
         let mut settings = Settings {
-            environments: catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.clone()).collect(),
+            environments: environments(catalog).map(|entry| entry.id.name.clone()).collect(),
             secrets: BTreeMap::new(),
             variables: BTreeMap::new(),
             alone: catalog.alone && catalog.of_kind(Kind::Environment).next().is_none(),
             others: BTreeSet::new(),
         };
-        for entry in catalog.of_kind(Kind::Environment) {
+        for entry in environments(catalog) {
             for name in names(entry, "/spec/secrets") {
                 settings.secrets.entry(name).or_default().insert(entry.id.name.clone());
             }
@@ -43,8 +53,49 @@ impl Settings {
         settings
     }
 
+    /// What a catalog provides: the same as before where nothing of the kinds that provide changed, or it makes no
+    /// difference.
+    pub(super) fn after(
+        catalog: &Catalog,
+        before: Option<&Arc<Settings>>,
+        moved: Option<BTreeSet<Kind>>,
+    ) -> Arc<Settings> {
+        let environments = environments(catalog).map(|entry| &entry.id.name);
+        let before = before.filter(|before| before.environments.iter().eq(environments));
+        let provides = |kind: &Kind| matches!(kind, Kind::Environment | Kind::Tenant | Kind::Connection);
+        match (before, moved) {
+            (Some(before), Some(moved)) if !moved.iter().any(provides) => Arc::clone(before),
+            (before, _) => {
+                let now = Settings::of(catalog);
+                before.filter(|before| ***before == now).map_or_else(|| Arc::new(now), Arc::clone)
+            }
+        }
+    }
+
+    /// The questions that later settings answer in another way.
+    pub(super) fn changed(&self, later: &Settings, mut changed: impl FnMut(Question<'_>)) {
+        if self.environments != later.environments || self.alone != later.alone {
+            changed(Question::Environments);
+        }
+        let differing = |a: &BTreeMap<String, BTreeSet<String>>, b: &BTreeMap<String, BTreeSet<String>>| {
+            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            names.into_iter().filter(|name| a.get(*name) != b.get(*name)).cloned().collect::<Vec<String>>()
+        };
+        for name in differing(&self.secrets, &later.secrets) {
+            changed(Question::Secret(&name));
+            changed(Question::Secrets);
+        }
+        let others = self.others.symmetric_difference(&later.others).cloned();
+        for name in differing(&self.variables, &later.variables).into_iter().chain(others) {
+            changed(Question::Variable(&name));
+            changed(Question::Variables);
+        }
+    }
+
     /// Reports a secret that is used and not provided everywhere.
     pub(super) fn secret(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        ask(Question::Environments);
+        ask(Question::Secret(name));
         if self.alone {
             return;
         }
@@ -55,6 +106,7 @@ impl Settings {
         if let Some(environments) = self.secrets.get(name) {
             self.everywhere("secret", name, environments, span, findings);
         } else {
+            ask(Question::Secrets);
             let near = nearest(name, self.secrets.keys().map(String::as_str));
             let message = match self.environments.is_empty() {
                 true => format!("no environment provides the secret `{name}`: there is no Environment"),
@@ -66,10 +118,13 @@ impl Settings {
 
     /// Reports a variable that is used without a default and not set everywhere.
     pub(super) fn variable(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        ask(Question::Environments);
+        ask(Question::Variable(name));
         match self.variables.get(name) {
             _ if self.alone || self.others.contains(name) => {}
             Some(environments) => self.everywhere("variable", name, environments, span, findings),
             None => {
+                ask(Question::Variables);
                 let help = match nearest(name, self.variables.keys().chain(&self.others).map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("set `{name}` in `variables` of an Environment, or add `| default('…', true)`"),
@@ -93,21 +148,30 @@ impl Settings {
     }
 }
 
-pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+    let is_environment = entry.id.kind == Kind::Environment;
+    if is_environment {
+        ask(Question::Environments);
+    }
+    // Another environment than the chosen one is there to be named, and provides for itself.
+    let counts = !is_environment || catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
     // An environment's own secrets, such as a token for its repository, must come from itself.
-    for reference in entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret) {
-        let own =
-            entry.id.kind == Kind::Environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
+    for reference in entry.facts.references.iter().filter(|reference| counts && reference.to == RefKind::Secret) {
+        let own = is_environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
         if !own {
             settings.secret(&reference.name, entry.span(reference.span), findings);
         }
     }
-    if entry.id.kind == Kind::Environment
-        && entry.node("/spec/overlays").is_some_and(|overlays| !overlays.items().is_empty())
-    {
-        let message = "this version does not apply overlays: their patches are neither checked nor run";
-        let span = entry.key_span("/spec/overlays");
-        findings.push(Finding::new(&codes::OVERLAYS, span, message).help("write what differs into `variables`"));
+    let mut seen = BTreeSet::new();
+    for source in entry.node("/spec/sources").filter(|_| is_environment).map_or(&[][..], Node::items) {
+        let Some(name) = source.get("name") else { continue };
+        if name.as_str().is_some_and(|name| !seen.insert(name)) {
+            let message = format!("there are two sources named `{}`", name.as_str().unwrap_or_default());
+            findings.push(
+                Finding::new(&codes::DUPLICATE_DEFINITION, entry.span(name.span), message)
+                    .help("give one of them another name: it is the folder that its files are shown in"),
+            );
+        }
     }
     if let (Kind::Environment, Some(secrets), Some(variables)) =
         (entry.id.kind, entry.node("/spec/secrets"), entry.node("/spec/variables"))
@@ -129,59 +193,74 @@ pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Findi
 }
 
 /// A name that is a secret in one environment and a variable in another.
-pub(super) fn check_catalog(catalog: &Catalog, findings: &mut Vec<Finding>) {
-    let mut secrets: BTreeMap<String, &Entry> = BTreeMap::new();
-    for entry in catalog.of_kind(Kind::Environment) {
-        for name in names(entry, "/spec/secrets") {
-            secrets.entry(name).or_insert(entry);
+pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<Found>) {
+    let mut secrets: BTreeMap<&str, &Entry> = BTreeMap::new();
+    for entry in environments(catalog) {
+        for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
+            secrets.entry(&secret.key.name).or_insert(entry);
         }
     }
-    for entry in &catalog.entries {
+    if secrets.is_empty() {
+        return;
+    }
+    let others = catalog.of_kind(Kind::Tenant).chain(catalog.of_kind(Kind::Connection));
+    for entry in environments(catalog).chain(others) {
         for variable in entry.node("/spec/variables").map_or(&[][..], Node::entries) {
             let Some(other) = secrets.get(&*variable.key.name) else { continue };
-            let reported = std::ptr::eq(*other, entry);
-            let holds = matches!(entry.id.kind, Kind::Environment | Kind::Tenant | Kind::Connection);
-            if !reported && holds {
-                findings.push(
-                    Finding::new(
-                        &codes::NAME_CLASH,
-                        entry.span(variable.key.span),
-                        format!("`{}` is a variable here and a secret elsewhere", variable.key.name),
-                    )
-                    .also(other.key_span(&format!("/spec/secrets/{}", variable.key.name)), "the secret")
-                    .help("rename one of them"),
+            if !std::ptr::eq(*other, entry) {
+                let finding = Finding::new(
+                    &codes::NAME_CLASH,
+                    entry.span(variable.key.span),
+                    format!("`{}` is a variable here and a secret elsewhere", variable.key.name),
                 );
+                let place = other.key_span(&format!("/spec/secrets/{}", variable.key.name));
+                let finding = finding.also(place, "the secret").help("rename one of them");
+                found.push(Found::of(finding, &entry.id));
             }
         }
     }
 }
 
+/// Names of the secrets that a definition uses.
+pub(super) fn secrets(entry: &Entry) -> Box<[Box<str>]> {
+    let references = entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret);
+    let mut used: BTreeSet<Box<str>> = references.map(|reference| reference.name.as_str().into()).collect();
+    for template in &entry.facts.templates {
+        let text = entry.node(&template.pointer).and_then(Node::as_str).unwrap_or_default();
+        if text.contains("get_secret") {
+            used.extend(analyse(text, Site::Auth, false).secrets.into_iter().map(|secret| secret.name.into()));
+        }
+    }
+    used.into_iter().collect()
+}
+
 /// Secrets that nothing reads: most often a name that was changed in one place only.
-pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
+pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], found: &mut Vec<Found>) {
     if catalog.alone {
         return;
     }
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    for entry in &catalog.entries {
-        let references = entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret);
-        used.extend(references.map(|reference| reference.name.clone()));
-        for template in &entry.facts.templates {
-            let text = entry.node(&template.pointer).and_then(Node::as_str).unwrap_or_default();
-            if text.contains("get_secret") {
-                used.extend(analyse(text, Site::Auth, false).secrets.into_iter().map(|secret| secret.name));
+    let mut used: BTreeMap<&str, bool> = BTreeMap::new();
+    for entry in environments(catalog) {
+        let secrets = entry.node("/spec/secrets").map_or(&[][..], Node::entries);
+        used.extend(secrets.iter().map(|secret| (&*secret.key.name, false)));
+    }
+    for (_, memo) in std::iter::once(&checker).chain(others).flat_map(|checker| checker.memos()) {
+        for name in &memo.secrets {
+            if let Some(used) = used.get_mut(&**name) {
+                *used = true;
             }
         }
     }
-    for entry in catalog.of_kind(Kind::Environment) {
+    for entry in environments(catalog) {
         for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
             let name = &*secret.key.name;
-            let may_be_used = used.contains(name) || catalog.incomplete && is_mentioned(catalog, name);
+            let is_used = used.get(name).copied().unwrap_or(false);
+            let may_be_used = is_used || catalog.incomplete && is_mentioned(catalog, name);
             if !may_be_used {
-                let message = format!("nothing uses the secret `{}`", secret.key.name);
-                findings.push(
-                    Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
-                        .help("remove it, or name it in a Workflow's `secrets` where code reads it"),
-                );
+                let message = format!("nothing uses the secret `{name}`");
+                let finding = Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
+                    .help("remove it, or name it in a Workflow's `secrets` where code reads it");
+                found.push(Found::of(finding, &entry.id));
             }
         }
     }
@@ -189,9 +268,9 @@ pub(super) fn unused(catalog: &Catalog, findings: &mut Vec<Finding>) {
 
 /// Is a name anywhere in the source but where environments provide it? A part that cannot be read may use it.
 fn is_mentioned(catalog: &Catalog, name: &str) -> bool {
-    let all: usize = catalog.sources.iter().map(|(_, source)| source.text().matches(name).count()).sum();
     let provided = catalog.of_kind(Kind::Environment).flat_map(|entry| names(entry, "/spec/secrets"));
-    all > provided.filter(|provided| provided == name).count()
+    let provided = provided.filter(|provided| provided == name).count();
+    catalog.sources.iter().flat_map(|(_, source)| source.text().matches(name)).nth(provided).is_some()
 }
 
 fn names<'a>(entry: &'a Entry, pointer: &str) -> impl Iterator<Item = String> + use<'a> {

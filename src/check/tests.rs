@@ -10,8 +10,8 @@ use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::definition::shape::{listed, nearest};
-use crate::definition::{Kind, Spec};
-use crate::text::{Code, Finding, Range, codes, escaped};
+use crate::definition::{Json, Kind, Spec};
+use crate::text::{Code, Finding, Range, Span, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
@@ -33,12 +33,20 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
                 for action in test.actions.keys() {
                     answered(catalog, entry, action, &format!("{pointer}/actions"), findings);
                 }
-                let value = test.input.clone().unwrap_or_else(|| json!({}));
+                let value = test.input.as_ref().map_or_else(|| json!({}), Json::value);
                 if test.expect_error.is_none() {
                     fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
                 }
                 if let Some(value) = &test.expect_output {
-                    fits(entry, output.as_ref(), value, &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
+                    fits(
+                        entry,
+                        output.as_ref(),
+                        &value.value(),
+                        &pointer,
+                        "expectOutput",
+                        &codes::TEST_OUTPUT,
+                        findings,
+                    );
                 }
             }
         }
@@ -66,11 +74,11 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
     for (at, test) in action.tests.iter().enumerate() {
         let pointer = format!("{base}/tests/{at}");
         if !expects_refusal(test) {
-            let value = test.input.clone().unwrap_or_else(|| json!({}));
+            let value = test.input.as_ref().map_or_else(|| json!({}), Json::value);
             fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
         }
         if let Some(value) = &test.expect_output {
-            fits(entry, output.as_ref(), value, &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
+            fits(entry, output.as_ref(), &value.value(), &pointer, "expectOutput", &codes::TEST_OUTPUT, findings);
         }
         expectations(entry, test, &pointer, findings);
         let path_params = action.http.as_ref().map(|http| &http.path_params);
@@ -118,12 +126,15 @@ fn compiled(
     let own = entry.node(pointer).map_or(Range::default(), |node| node.span);
     let at = [entry.span(own), entry.key_span(pointer)];
     let within = |finding: &Finding| {
-        finding.span().is_some_and(|span| at.iter().any(|at| at.start <= span.start && span.start < at.end))
+        let inside = |at: &Span, span: Span| at.source == span.source && at.start <= span.start && span.start < at.end;
+        // Parts of a patched schema may stand in several files.
+        let patched = !entry.source.parts().is_empty();
+        patched || finding.span().is_some_and(|span| at.iter().any(|at| inside(at, span)))
     };
     if findings.iter().any(|finding| known.contains(&finding.code) && within(finding)) {
         return None;
     }
-    match JsonSchema::compile(&schema.0, entities) {
+    match JsonSchema::compile(&schema.0.value(), entities) {
         Ok(schema) => Some(schema),
         Err(reason) => {
             // A part that was left out for its own mistake may be what this one refers to.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::catalog::Entry;
-use crate::definition::Spec;
 use crate::definition::form::{FieldOptions, Form, FormField, FormFieldType};
 use crate::definition::shape::{Format, nearest};
 use crate::definition::widget::{Visibility, WidgetActionType, WidgetSpec};
+use crate::definition::{Json, Spec};
 use crate::text::{Finding, codes, unescaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
@@ -218,7 +218,8 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
             report(&format!("{base}/{setting}"), message, "remove it, or change the type".into());
         }
     }
-    if let (Some(FieldOptions::Static(options)), Some(default)) = (&field.options, &field.default) {
+    let default = field.default.as_ref().map(Json::value);
+    if let (Some(FieldOptions::Static(options)), Some(default)) = (&field.options, &default) {
         let values: Vec<Value> = options.iter().filter_map(|option| serde_json::to_value(&option.value).ok()).collect();
         let chosen = default.as_array().map_or(std::slice::from_ref(default), Vec::as_slice);
         if chosen.iter().any(|value| !values.contains(value)) {
@@ -229,7 +230,7 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
             );
         }
     }
-    if let Some(default) = &field.default {
+    if let Some(default) = &default {
         let fits = match kind {
             FormFieldType::Checkbox => default.is_boolean(),
             Number => default.is_number(),

@@ -60,6 +60,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 struct Ready {
+    path: PathBuf,
     runtime: Arc<Runtime>,
     connector: String,
     action: String,
@@ -73,8 +74,7 @@ impl Target {
             bail!("`{}` is not an action; write it as connector/action", self.action);
         };
         let Some(examined) = test::load(&self.path)? else { return Ok(None) };
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
-            .map_err(anyhow::Error::msg)?;
+        let runtime = test::compiled(&examined, self.environment.as_deref())?;
         let mut call = ConnectorCall { input: json!({}), ..ConnectorCall::default() };
         if let Some(name) = &self.test {
             let (_, found) =
@@ -103,7 +103,8 @@ impl Target {
         if call.request_id.is_empty() {
             call.request_id = "cli".into();
         }
-        Ok(Some(Ready { runtime: Arc::new(runtime), connector: connector.into(), action: action.into(), call }))
+        let (connector, action) = (connector.into(), action.into());
+        Ok(Some(Ready { path: self.path, runtime: Arc::new(runtime), connector, action, call }))
     }
 }
 
@@ -223,7 +224,8 @@ impl Call {
         } else {
             let policy = crate::reconcile::policy(&ready.runtime.egress, self.allow_loopback)?;
             let client = net::Client::new(policy).context("the network cannot be used")?;
-            let secrets = ProvidedSecrets::new(ready.runtime.secrets.clone());
+            let vault = Arc::new(crate::reconcile::vault(&ready.path, &ready.runtime.secrets)?);
+            let secrets = ProvidedSecrets::new(ready.runtime.secrets.clone(), vault);
             (Box::new(NetworkUpstream::new(client)), Arc::new(secrets))
         };
         let executor = super::executor()?;

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::output;
 use crate::reconcile::active::Pointer;
-use crate::reconcile::examine::Examined;
+use crate::reconcile::examine::{Examined, Examiner};
 use crate::reconcile::follow::{self, Event, Source};
 use crate::server::{Mocking, Server};
 
@@ -53,20 +53,22 @@ impl Dev {
             environment: self.environment.clone(),
             allow_loopback: self.allow_loopback,
         };
-        let loaded = source.load();
+        let mut examiner = Examiner::new();
+        let loaded = source.load(&mut examiner);
         let (examined, active, generation) = loaded.with_context(|| format!("cannot run {}", self.path.display()))?;
         let Some(active) = active else {
             output::findings(&examined);
             bail!("nothing can be served: there is no earlier version to fall back to");
         };
         let pointer = Pointer::new(active);
-        super::executor()?.block_on(self.serve(source, pointer, examined, generation))
+        super::executor()?.block_on(self.serve(source, pointer, examiner, examined, generation))
     }
 
     async fn serve(
         self,
         source: Source,
         pointer: Pointer,
+        examiner: Examiner,
         examined: Arc<Examined>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
@@ -81,7 +83,7 @@ impl Dev {
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {
-            follow::follow(&source, &pointer, generation, |event| {
+            follow::follow(&source, &pointer, examiner, generation, |event| {
                 tell(&event);
                 !follower.load(Ordering::Relaxed)
             });
@@ -94,7 +96,7 @@ impl Dev {
     }
 
     fn greet(&self, pointer: &Pointer, examined: &Examined, address: SocketAddr) {
-        let active = pointer.load();
+        let Some(active) = pointer.load() else { return };
         let runtime = &active.runtime;
         output::data(&format!("listening on http://{address}\n"));
         let actions: usize = runtime.connectors.values().map(|connector| connector.actions.len()).sum();
@@ -133,7 +135,7 @@ impl Dev {
 }
 
 /// Ctrl+C, or the signal that ends services.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {

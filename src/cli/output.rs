@@ -32,12 +32,29 @@ pub(super) fn error(error: &anyhow::Error) {
     note(&format!("{red}error{red:#}: {error:#}"));
 }
 
+/// Why the command line is not understood, or the help that it asks for. 2 means "changes" where the exit code is to be
+/// detailed, so a mistake is 1 there.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
+    match error.use_stderr() {
+        false => ExitCode::SUCCESS,
+        true if detailed => ExitCode::FAILURE,
+        true => ExitCode::from(2),
+    }
+}
+
 /// May colours be written to stdout?
 pub(super) fn colored() -> bool {
     let wanted = anstream::AutoStream::choice(&std::io::stdout());
     !matches!(wanted, anstream::ColorChoice::Never) && std::io::stdout().is_terminal()
         || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0")
             && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// May colours be written to stderr?
+pub(super) fn colored_stderr() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Columns to write in.
@@ -55,8 +72,7 @@ pub(super) fn report(examined: &Examined, output: Output) -> ExitCode {
 
 /// Prints findings to stderr: those that keep a command from its work.
 pub(super) fn findings(examined: &Examined) {
-    let colored = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    note(render(&report_of(examined), Output::Human, colored, width()).trim_end());
+    note(render(&report_of(examined), Output::Human, colored_stderr(), width()).trim_end());
 }
 
 /// Colours where they are wanted.

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use similar::{ChangeTag, TextDiff};
 
 use super::output;
 use crate::connector::Runtime;
 use crate::connector::testing::{self, Difference, TestResult};
+use crate::plan::{DiffLine, text_diff};
 use crate::reconcile::examine::{self, Examined};
 
 /// Run the tests beside actions: no network, no account, no secrets.
@@ -45,8 +45,7 @@ impl Test {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let examined = load(&self.path)?;
         let Some(examined) = examined else { return Ok(ExitCode::FAILURE) };
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), String::new())
-            .map_err(anyhow::Error::msg)?;
+        let runtime = compiled(&examined, self.environment.as_deref())?;
         let executor = super::executor()?;
         let mut results = Vec::new();
         for (name, connector) in &runtime.connectors {
@@ -65,7 +64,7 @@ impl Test {
             Form::Json => json(&results, failed),
             Form::Junit => junit(&results, failed),
         });
-        let workflows = examined.catalog.of_kind(crate::definition::Kind::Workflow);
+        let workflows = examined.catalog_of(self.environment.as_deref()).of_kind(crate::definition::Kind::Workflow);
         let waiting: usize =
             workflows.map(|entry| entry.node("/spec/tests").map_or(0, |tests| tests.items().len())).sum();
         if waiting > 0 {
@@ -92,6 +91,11 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Option<Examined>> {
     }
     output::findings(&examined);
     Ok(None)
+}
+
+/// What runs in an environment, with its overlays.
+pub(super) fn compiled(examined: &Examined, environment: Option<&str>) -> anyhow::Result<Runtime> {
+    Runtime::compile(examined.catalog_of(environment), environment, String::new(), None).map_err(anyhow::Error::msg)
 }
 
 fn human(results: &[TestResult], failed: usize) -> String {
@@ -134,25 +138,14 @@ fn human(results: &[TestResult], failed: usize) -> String {
 
 /// Lines that are missing and lines that are too many, with a few around them.
 fn diff(difference: &Difference, paint: &output::Paint) -> String {
-    let expected = format!("{}\n", difference.expected);
-    let actual = format!("{}\n", difference.actual);
-    let diff = TextDiff::from_lines(expected.as_str(), actual.as_str());
-    let mut text = String::new();
-    for (at, group) in diff.grouped_ops(3).iter().enumerate() {
-        if at > 0 {
-            text += "  …\n";
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let line = change.value().trim_end_matches('\n');
-            text += &match change.tag() {
-                ChangeTag::Delete => paint.red(&format!("- {line}")),
-                ChangeTag::Insert => paint.green(&format!("+ {line}")),
-                ChangeTag::Equal => format!("  {line}"),
-            };
-            text += "\n";
-        }
-    }
-    text
+    let line = |line| match line {
+        DiffLine::Removed(line) => paint.red(&format!("- {line}")),
+        DiffLine::Added(line) => paint.green(&format!("+ {line}")),
+        DiffLine::Same(line) => format!("  {line}"),
+        DiffLine::Gap => "  …".into(),
+        DiffLine::TooLong(expected, actual) => format!("  {expected} lines expected, {actual} were"),
+    };
+    text_diff(&difference.expected, &difference.actual).into_iter().map(|diff| line(diff) + "\n").collect()
 }
 
 fn json(results: &[TestResult], failed: usize) -> String {

@@ -4,24 +4,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rayon::prelude::*;
+
 use super::{Action, Connector, Runtime, Schema, Step, StepCall, Transport, auth, request, response};
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{Catalog, Entry, Tally, references};
 use crate::definition::action::{self, CompositeStep, OnError};
 use crate::definition::connector::ConnectorSpec;
-use crate::definition::json_schema::entity_schemas;
+use crate::definition::environment::SecretSource;
 use crate::definition::{Kind, Spec};
 use crate::template::{Template, Tree};
+use crate::text::Digest;
 
 /// Longest wait for an answer where nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Runtime {
-    /// Compiles a catalog for one of its environments: the one that is named, or the first.
+    /// Compiles a catalog for one of its environments: the one that is named, the one that the catalog is for, or the
+    /// first. Connectors that did not change are those of the runtime `before`.
     ///
     /// # Errors
     /// Where there is no such environment, or a definition cannot be compiled, which no checked catalog gives.
-    pub fn compile(catalog: &Catalog, environment: Option<&str>, generation: String) -> Result<Runtime, String> {
-        let chosen = match environment {
+    pub fn compile(
+        catalog: &Catalog,
+        environment: Option<&str>,
+        generation: String,
+        before: Option<&Runtime>,
+    ) -> Result<Runtime, String> {
+        let chosen = match environment.or(catalog.environment.as_deref()) {
             Some(name) => {
                 let found = catalog.environments().find(|(entry, _)| entry.id.name == name);
                 let names: Vec<&str> = catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.as_str()).collect();
@@ -36,25 +45,24 @@ impl Runtime {
             generation,
             environment: chosen.map_or_else(String::new, |(entry, _)| entry.id.name.clone()),
             variables: Arc::new(chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.variables.clone())),
-            secrets: chosen.map_or_else(BTreeMap::new, |(_, spec)| spec.secrets.clone()),
+            secrets: chosen.map_or_else(BTreeMap::new, |(entry, spec)| secrets(entry.place().0, &spec.secrets)),
+            vault: Arc::default(),
             egress: chosen.map_or_else(Default::default, |(_, spec)| spec.egress.clone()),
             connectors: BTreeMap::new(),
             connections: BTreeMap::new(),
             by_connector: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            compiled: Tally::default(),
         };
+        runtime.compile_connectors(catalog, before)?;
         for entry in &catalog.entries {
             let name = entry.id.name.clone();
             match entry.spec() {
-                Some(Spec::Connector(spec)) => {
-                    let connector = connector(entry, spec).map_err(|error| format!("{}: {error}", entry.id))?;
-                    runtime.connectors.insert(name, Arc::new(connector));
-                }
                 Some(Spec::Connection(spec)) => {
-                    runtime.connections.insert(name, Arc::new((**spec).clone()));
+                    runtime.connections.insert(name, Arc::clone(spec));
                 }
                 Some(Spec::Tenant(spec)) => {
-                    runtime.tenants.insert(name, Arc::new((**spec).clone()));
+                    runtime.tenants.insert(name, Arc::clone(spec));
                 }
                 _ => {}
             }
@@ -64,12 +72,65 @@ impl Runtime {
         }
         Ok(runtime)
     }
+
+    fn compile_connectors(&mut self, catalog: &Catalog, before: Option<&Runtime>) -> Result<(), String> {
+        let of = |entry| match Entry::spec(entry) {
+            Some(Spec::Connector(spec)) => Some((entry, spec)),
+            _ => None,
+        };
+        let all: Vec<(&Entry, &Arc<ConnectorSpec>)> = catalog.of_kind(Kind::Connector).filter_map(of).collect();
+        let compiled: Result<Vec<(Arc<Connector>, bool)>, String> = all
+            .into_par_iter()
+            .map(|(entry, spec)| {
+                let known = before.and_then(|before| before.connectors.get(&entry.id.name));
+                if let Some(known) = known.filter(|known| known.stamp == entry.stamp()) {
+                    return Ok((Arc::clone(known), true));
+                }
+                let digest = digest(entry, spec);
+                if let Some(known) = known.filter(|known| known.digest == digest) {
+                    return Ok((Arc::clone(known), true));
+                }
+                let connector = connector(entry, spec, digest).map_err(|error| format!("{}: {error}", entry.id))?;
+                Ok((Arc::new(connector), false))
+            })
+            .collect();
+        for (connector, known) in compiled? {
+            let count = if known { &mut self.compiled.hits } else { &mut self.compiled.misses };
+            *count += 1;
+            self.connectors.insert(connector.name.clone(), connector);
+        }
+        Ok(())
+    }
 }
 
-fn connector(entry: &Entry, spec: &ConnectorSpec) -> Result<Connector, String> {
+/// Where secrets come from, with encrypted files by their path from the source's root. One that would lead out of it was
+/// reported, and stays as it is: nothing has such a path.
+fn secrets(file: &str, secrets: &BTreeMap<String, SecretSource>) -> BTreeMap<String, SecretSource> {
+    let mut secrets = secrets.clone();
+    for sealed in secrets.values_mut().flat_map(|source| [&mut source.age, &mut source.sops]).flatten() {
+        if let Some(path) = references::resolve_path(file, &sealed.file) {
+            sealed.file = path;
+        }
+    }
+    secrets
+}
+
+/// Everything that a compiled connector holds: its content, and the places that it shows.
+fn digest(entry: &Entry, spec: &ConnectorSpec) -> Digest {
+    let mut places = String::new();
+    let names = spec.actions.keys().map(|name| format!("/spec/actions/{name}"));
+    for pointer in std::iter::once("/metadata/name".to_owned()).chain(names) {
+        let (path, line) = entry.place_of(&pointer);
+        places += &format!("{path}:{line}\n");
+    }
+    let content = entry.document.root.to_json().to_string();
+    Digest::of_parts([places.as_bytes(), content.as_bytes()])
+}
+
+fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result<Connector, String> {
     let place = |pointer: &str| {
-        let line = entry.source.position(entry.key_span(pointer).start).line;
-        format!("{}:{line}", entry.source.path())
+        let (path, line) = entry.place_of(pointer);
+        format!("{path}:{line}")
     };
     let mut actions = BTreeMap::new();
     for (name, definition) in &spec.actions {
@@ -85,10 +146,11 @@ fn connector(entry: &Entry, spec: &ConnectorSpec) -> Result<Connector, String> {
     Ok(Connector {
         name: entry.id.name.clone(),
         place: place("/metadata/name"),
-        spec: spec.clone(),
+        spec: Arc::clone(spec),
         actions,
-        entities: entity_schemas(&spec.entities),
         methods,
+        stamp: entry.stamp(),
+        digest,
     })
 }
 
@@ -96,7 +158,7 @@ fn action(
     spec: &ConnectorSpec,
     connector: &str,
     name: &str,
-    definition: &action::Action,
+    definition: &Arc<action::Action>,
     place: String,
 ) -> Result<Action, String> {
     let timeout = definition.timeout.or(spec.defaults.timeout).map_or(TIMEOUT, |timeout| timeout.0);
@@ -122,7 +184,7 @@ fn action(
         response: response::Transform::compile(definition.response.as_ref())?,
         input: Schema::new(definition.input.as_ref()),
         output: Schema::new(definition.output.as_ref()),
-        spec: definition.clone(),
+        spec: Arc::clone(definition),
     })
 }
 

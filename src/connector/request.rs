@@ -94,7 +94,7 @@ impl Request {
             path_params.insert(name.clone(), param.default.as_deref().map(template).transpose()?);
         }
         let body = match (&http.body, &http.form, &http.text) {
-            (Some(body), _, _) => BodyTemplate::Json(tree(body)?),
+            (Some(body), _, _) => BodyTemplate::Json(tree(&body.value())?),
             (None, Some(form), _) => {
                 let fields: Result<Vec<_>, String> =
                     form.iter().map(|(name, value)| Ok((name.clone(), tree(value)?))).collect();

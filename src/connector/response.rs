@@ -23,7 +23,7 @@ impl Transform {
     pub(super) fn compile(response: Option<&Response>) -> Result<Transform, String> {
         let Some(response) = response else { return Ok(Transform::default()) };
         Ok(Transform {
-            body: response.body.as_ref().map(tree).transpose()?,
+            body: response.body.as_ref().map(|body| tree(&body.value())).transpose()?,
             text: response.text.as_deref().map(template).transpose()?,
             content_type: response.content_type.clone(),
             success: response.success.clone(),

@@ -233,7 +233,7 @@ fn check_output(
     output: Output,
     status: u16,
 ) -> Result<(Output, u16), CallError> {
-    let Some(schema) = action.output.get(&connector.entities)? else { return Ok((output, status)) };
+    let Some(schema) = action.output.get(&connector.spec)? else { return Ok((output, status)) };
     let violations = schema.violations(&output.to_value(), 5);
     if violations.is_empty() {
         return Ok((output, status));

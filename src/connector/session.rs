@@ -33,7 +33,7 @@ impl Session {
         if action.spec.requires_user && call.user.is_none() {
             return Err(CallError::new(ErrorCode::UserRequired, "only signed-in users may call this action"));
         }
-        if let Some(schema) = action.input.get(&connector.entities)? {
+        if let Some(schema) = action.input.get(&connector.spec)? {
             let violations = schema.violations(&call.input, 20);
             if !violations.is_empty() {
                 let shown: Vec<String> = violations

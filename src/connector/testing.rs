@@ -11,6 +11,7 @@ use super::pipeline::call;
 use super::request::Prepared;
 use super::upstream::{Sent, Upstream};
 use super::{Call, CallError, ErrorCode, MaskedSecrets, Runtime};
+use crate::definition::Json;
 use crate::definition::action_test::{ActionTest, ExpectedRequest};
 
 /// What became of one test.
@@ -89,7 +90,8 @@ pub async fn run(runtime: &Runtime, connector: &str, action: &str, test: &Action
 fn outcome_difference(test: &ActionTest, result: &Result<Value, CallError>) -> Option<Difference> {
     let difference =
         |what: &str, expected: String, actual: String| Some(Difference { what: what.into(), expected, actual });
-    match (result, &test.expect_output, &test.expect_error) {
+    let output = test.expect_output.as_ref().map(Json::value);
+    match (result, &output, &test.expect_error) {
         (Ok(actual), Some(expected), _) if !same(expected, actual) => {
             difference("output", pretty(expected), pretty(actual))
         }
@@ -97,12 +99,14 @@ fn outcome_difference(test: &ActionTest, result: &Result<Value, CallError>) -> O
             difference("error", expected.code.clone(), format!("no error; the output is\n{}", pretty(actual)))
         }
         (Err(error), _, Some(expected)) => {
-            let (detail, upstream) = (expected.detail.as_deref(), expected.upstream.as_ref());
+            let (detail, upstream) = (expected.detail.as_deref(), expected.upstream.as_ref().map(Json::value));
             let fits = error.code.as_str() == expected.code
                 && detail.is_none_or(|detail| error.detail.contains(detail))
-                && upstream.is_none_or(|wanted| error.upstream.as_deref().is_some_and(|actual| same(wanted, actual)));
+                && upstream
+                    .as_ref()
+                    .is_none_or(|wanted| error.upstream.as_deref().is_some_and(|actual| same(wanted, actual)));
             let detail = detail.map_or_else(String::new, |detail| format!(": …{detail}…"));
-            let upstream = upstream.map_or_else(String::new, |body| format!("\n{}", pretty(body)));
+            let upstream = upstream.map_or_else(String::new, |body| format!("\n{}", pretty(&body)));
             let wanted = format!("{}{detail}{upstream}", expected.code);
             if fits { None } else { difference("error", wanted, shown(error)) }
         }
@@ -120,9 +124,10 @@ fn shown(error: &CallError) -> String {
 /// The call that a test makes.
 pub fn call_of(test: &ActionTest) -> Call {
     let now = test.now.as_deref().and_then(|text| jiff::Timestamp::from_str(text).ok());
-    let settings = (!test.settings.is_empty()).then(|| Value::Object(test.settings.clone().into_iter().collect()));
+    let settings = (!test.settings.is_empty())
+        .then(|| Value::Object(test.settings.iter().map(|(name, value)| (name.clone(), value.value())).collect()));
     Call {
-        input: test.input.clone().unwrap_or_else(|| json!({})),
+        input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
         path_params: test.path_params.clone(),
         headers: test.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
         query: test.query.clone(),
@@ -164,7 +169,7 @@ pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec
     if let Some(query) = &expected.query {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let expected: BTreeMap<String, String> =
-            query.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+            query.iter().map(|(name, value)| (name.clone(), text(&value.value()))).collect();
         let actual: BTreeMap<String, String> = request.url.query_pairs().into_owned().collect();
         compare("query", pretty(&json!(expected)), pretty(&json!(actual)));
     }
@@ -173,7 +178,7 @@ pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec
         compare("header", format!("{name}: {value}"), actual);
     }
     let body = || String::from_utf8_lossy(&request.body).into_owned();
-    if let Some(expected) = &expected.body {
+    if let Some(expected) = &expected.body.as_ref().map(Json::value) {
         match serde_json::from_slice::<Value>(&request.body) {
             Ok(actual) if same(expected, &actual) => {}
             Ok(actual) => compare("body", pretty(expected), pretty(&actual)),

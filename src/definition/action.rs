@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Json;
 use super::action_test::ActionTest;
 use super::common::{Code, Credential, Duration, Param, Retry, SchemaValue};
 
@@ -148,7 +149,7 @@ pub struct Http {
     /// A JSON body: a tree whose string leaves are templates. A leaf that is one expression keeps its type.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
-    pub body: Option<serde_json::Value>,
+    pub body: Option<Json>,
     /// A form (`application/x-www-form-urlencoded`); values are templates. Maps and lists are written as `a[b]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
@@ -342,7 +343,7 @@ pub struct Response {
     /// A tree whose string leaves are templates; a single template that is one expression keeps its type.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]
-    pub body: Option<serde_json::Value>,
+    pub body: Option<Json>,
     /// Text: one template. Where its output is to be JSON it is parsed as such.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]

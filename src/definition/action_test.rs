@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Json;
 use super::action::Method;
 
 /// A sample call with its outcome: what is sent, what comes back, and what becomes of it.
@@ -17,7 +18,7 @@ pub struct ActionTest {
     pub name: String,
     /// The input; an empty object where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<Json>,
     /// Path parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_params: BTreeMap<String, String>,
@@ -36,7 +37,7 @@ pub struct ActionTest {
     pub auth: Option<String>,
     /// Settings of the connection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, serde_json::Value>,
+    pub settings: BTreeMap<String, Json>,
     /// The user who calls; nobody where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<TestUser>,
@@ -61,15 +62,15 @@ pub struct ActionTest {
     pub responds: Vec<MockResponse>,
     /// The output that must result.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub expect_output: Option<serde_json::Value>,
+    pub expect_output: Option<Json>,
     /// The error that must result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_error: Option<ExpectedError>,
 }
 
 /// Keeps `expectOutput: null` apart from no `expectOutput`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(deserializer).map(Some)
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// The user of a test.
@@ -101,13 +102,13 @@ pub struct ExpectedRequest {
     pub url: Option<String>,
     /// Query parameters: these and no others.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<BTreeMap<String, serde_json::Value>>,
+    pub query: Option<BTreeMap<String, Json>>,
     /// Headers that must be there; others may be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// JSON body.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub body: Option<serde_json::Value>,
+    pub body: Option<Json>,
     /// Form fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<BTreeMap<String, String>>,
@@ -130,7 +131,7 @@ pub struct MockResponse {
     pub headers: BTreeMap<String, String>,
     /// JSON body.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub body: Option<serde_json::Value>,
+    pub body: Option<Json>,
     /// Body as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -157,7 +158,7 @@ pub struct ExpectedError {
     pub detail: Option<String>,
     /// What the application answered, after the response transform.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<serde_json::Value>,
+    pub upstream: Option<Json>,
 }
 
 /// The codes that calls fail with.

@@ -20,7 +20,7 @@ pub struct Auth {
     pub allow_switching: bool,
     /// The methods by name.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16, "x-evenkeel-keys" = "name"))]
-    pub methods: BTreeMap<String, AuthMethod>,
+    pub methods: BTreeMap<String, Box<AuthMethod>>,
 }
 
 /// One method: exactly one of `none`, `basic`, `bearerToken`, `apiKey`, `oauth2`, `jwt`, `custom`.

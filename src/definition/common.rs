@@ -7,6 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Json;
+
 /// Text by locale, such as `{ en: Contacts, de: Kontakte }`; keys are BCP 47 language tags.
 pub type ByLocale = BTreeMap<String, String>;
 
@@ -105,7 +107,7 @@ impl JsonSchema for Duration {
 /// connector (`#/entities/contact`); nothing is ever fetched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SchemaValue(pub serde_json::Value);
+pub struct SchemaValue(pub Json);
 
 impl JsonSchema for SchemaValue {
     fn schema_name() -> std::borrow::Cow<'static, str> {

@@ -1,6 +1,7 @@
 //! `Connector`: an application that actions call, with its authentication, entities and events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,21 +66,21 @@ pub struct ConnectorSpec {
     /// What can be done, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
-    pub actions: BTreeMap<String, Action>,
+    pub actions: BTreeMap<String, Arc<Action>>,
     /// The application's records and how their fields map to the canonical entities, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
-    pub entities: BTreeMap<String, ConnectorEntity>,
+    pub entities: BTreeMap<String, Box<ConnectorEntity>>,
     /// What the application tells about, by webhook or by polling, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "name"))]
-    pub events: BTreeMap<String, Event>,
+    pub events: BTreeMap<String, Box<Event>>,
     /// What the connector claims to support. Derived from actions and events where left out, compared with them where set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
     /// Names and descriptions in other languages.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub localization: BTreeMap<String, ConnectorTexts>,
+    pub localization: BTreeMap<String, Box<ConnectorTexts>>,
 }
 
 /// Outside or one's own.

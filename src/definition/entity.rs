@@ -26,7 +26,7 @@ pub struct ConnectorEntity {
     pub key: Option<String>,
     /// Fields by their name in the application.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1000))]
-    pub fields: BTreeMap<String, ConnectorField>,
+    pub fields: BTreeMap<String, Box<ConnectorField>>,
 }
 
 /// A field of a connector's record.
@@ -70,7 +70,7 @@ pub struct ConnectorField {
     pub values_map: BTreeMap<String, String>,
     /// Value where the record has none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<serde_json::Value>,
+    pub default: Option<super::Json>,
 }
 
 /// The type of a field, in the words of JSON Schema and its formats.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,17 @@ impl fmt::Display for Id {
     }
 }
 
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Id, String> {
+        let parts = text.split_once('/').and_then(|(kind, name)| Some((kind.parse().ok()?, name)));
+        let wrong = || format!("`{}` is no `Kind/name`", text.chars().take(80).collect::<String>());
+        let (kind, name) = parts.filter(|(_, name)| is_name(name)).ok_or_else(wrong)?;
+        Ok(Id { kind, name: name.to_owned() })
+    }
+}
+
 /// A whole document of one kind, as it stands in a file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -129,17 +141,17 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a definition declares, by kind.
+/// What a definition declares, by kind. What calls need is shared with what is compiled for them.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each kind is described at its spec")]
 pub enum Spec {
-    Connector(Box<ConnectorSpec>),
+    Connector(Arc<ConnectorSpec>),
     Widget(Box<WidgetSpec>),
     Trigger(Box<TriggerSpec>),
     Workflow(Box<WorkflowSpec>),
     Environment(Box<EnvironmentSpec>),
-    Tenant(Box<TenantSpec>),
-    Connection(Box<ConnectionSpec>),
+    Tenant(Arc<TenantSpec>),
+    Connection(Arc<ConnectionSpec>),
     Entity(Box<EntitySpec>),
     Role(Box<RoleSpec>),
     Alert(Box<AlertSpec>),

@@ -1,6 +1,6 @@
 //! `Environment`: a named place where definitions run, where they come from, and what they are given.
 
-mod notify;
+mod notification;
 mod secrets;
 mod source;
 mod sync;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Duration;
 
-pub use notify::{Notification, NotificationEvent, SlackTarget, WebhookTarget};
+pub use notification::{Notification, NotificationEvent, SlackTarget, WebhookTarget};
 pub use secrets::{EncryptedFile, KubernetesSecret, SecretSource, VaultSecret};
 pub use source::{
     ClusterSource, CommitStatus, DirectorySource, GitAuth, GitBasic, GitSource, GitSsh, GitWebhook, NamedSource,
@@ -23,6 +23,7 @@ pub use sync::{ApplyMode, Budget, History, Prune, Sync, SyncMode};
 /// A named place where definitions run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-evenkeel-atMostOne" = ["source", "sources"]))]
 pub struct EnvironmentSpec {
     /// Name shown to people.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -63,7 +63,7 @@ pub struct EventWebhook {
     /// The event's data: a tree of templates; the call's body where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
-    pub data: Option<serde_json::Value>,
+    pub data: Option<super::Json>,
     /// What makes two calls the same event: a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
@@ -99,7 +99,7 @@ pub struct Poll {
     /// Its input: a tree of templates; `{}` where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "pollInput"))]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<super::Json>,
     /// Time between two calls.
     #[schemars(extend("x-evenkeel-min" = "10s", "x-evenkeel-max" = "7d"))]
     pub interval: Duration,

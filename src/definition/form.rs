@@ -45,7 +45,7 @@ pub struct FormField {
     pub required: bool,
     /// What it starts with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<serde_json::Value>,
+    pub default: Option<super::Json>,
     /// Text in an empty field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<String>,
@@ -122,7 +122,7 @@ pub struct DynamicOptions {
     /// Its input: a tree of templates that may use `form.field`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "form"))]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<super::Json>,
     /// Where the list is in the output, dotted; the output itself where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<String>,

@@ -123,7 +123,7 @@ fn shortened(message: String) -> String {
 }
 
 /// The schemas of a connector's entities, by name, for `#/entities/x`.
-pub fn entity_schemas(entities: &BTreeMap<String, ConnectorEntity>) -> Map<String, Value> {
+pub fn entity_schemas(entities: &BTreeMap<String, Box<ConnectorEntity>>) -> Map<String, Value> {
     entities.iter().map(|(name, entity)| (name.clone(), entity_schema(entity))).collect()
 }
 
@@ -131,11 +131,9 @@ fn entity_schema(entity: &ConnectorEntity) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (name, field) in &entity.fields {
-        let mut schema = match field.schema.as_ref().map(|schema| &schema.0) {
-            Some(Value::Object(map)) if field.field_type == FieldType::Object => map.clone(),
-            Some(items) if field.field_type == FieldType::Array => {
-                Map::from_iter([("items".to_owned(), items.clone())])
-            }
+        let mut schema = match field.schema.as_ref().map(|schema| schema.0.value()) {
+            Some(Value::Object(map)) if field.field_type == FieldType::Object => map,
+            Some(items) if field.field_type == FieldType::Array => Map::from_iter([("items".to_owned(), items)]),
             _ => Map::new(),
         };
         let (json_type, format) = match field.field_type {

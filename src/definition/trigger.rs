@@ -115,7 +115,7 @@ pub struct Route {
     /// The workflow's input: a tree of templates; the event where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "route"))]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<super::Json>,
     /// The tenant it runs for: a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "route"))]
@@ -183,7 +183,7 @@ pub struct ScheduleTrigger {
     /// The workflows' input.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "noTemplate"))]
-    pub payload: Option<serde_json::Value>,
+    pub payload: Option<super::Json>,
     /// Which workflows it starts.
     #[schemars(length(min = 1, max = 100))]
     pub routes: Vec<ScheduleRoute>,
@@ -203,7 +203,7 @@ pub struct ScheduleRoute {
     /// Its input; the schedule's `payload` where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "noTemplate"))]
-    pub payload: Option<serde_json::Value>,
+    pub payload: Option<super::Json>,
     /// The tenants it runs for, one execution each; once without a tenant where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Tenant"))]

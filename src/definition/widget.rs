@@ -37,14 +37,14 @@ pub struct WidgetSpec {
     /// Configuration forms by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "name"))]
-    pub forms: BTreeMap<String, Form>,
+    pub forms: BTreeMap<String, Box<Form>>,
     /// Numbers on the card.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     pub metrics: Vec<Metric>,
     /// Texts in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub localization: BTreeMap<String, WidgetTexts>,
+    pub localization: BTreeMap<String, Box<WidgetTexts>>,
 }
 
 /// A connector that the user must authenticate with.

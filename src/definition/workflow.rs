@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Json;
 use super::action::OnError;
 use super::common::{Code, Duration, Retry, SchemaValue};
 
@@ -48,7 +49,7 @@ pub struct WorkflowSpec {
     /// The connectors that the code calls, so that they can be checked: by the name used in code.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
-    pub connectors: BTreeMap<String, UsedConnector>,
+    pub connectors: BTreeMap<String, Box<UsedConnector>>,
     /// Secrets that the code reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
@@ -56,7 +57,7 @@ pub struct WorkflowSpec {
     /// Values that the code reads as `ctx.config.name`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier", "x-evenkeel-type" = "noTemplate"))]
-    pub config: BTreeMap<String, serde_json::Value>,
+    pub config: BTreeMap<String, Json>,
     /// TypeScript or JavaScript.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Code>,
@@ -173,11 +174,11 @@ pub struct Step {
     /// Input of `action` or `workflow`: a tree of templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<Json>,
     /// Makes a value: a tree of templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
-    pub set: Option<serde_json::Value>,
+    pub set: Option<Json>,
     /// Waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "6h"))]
@@ -246,7 +247,7 @@ pub struct Notification {
     /// Its input: a tree of templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<Json>,
 }
 
 /// Steps for each item of a list.
@@ -291,16 +292,16 @@ pub struct WorkflowTest {
     pub name: String,
     /// The input.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<serde_json::Value>,
+    pub input: Option<Json>,
     /// The headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// What actions answer, by `connector/action`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub actions: BTreeMap<String, Vec<serde_json::Value>>,
+    pub actions: BTreeMap<String, Vec<Json>>,
     /// The output that must result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expect_output: Option<serde_json::Value>,
+    pub expect_output: Option<Json>,
     /// Text that the error must hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_error: Option<String>,

@@ -1,8 +1,9 @@
 //! What serves, and what is wrong with what does not: replaced as a whole, never changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 
 use super::examine::Examined;
 use crate::connector::Runtime;
@@ -19,25 +20,35 @@ pub struct Active {
     pub examined: Arc<Examined>,
     /// Does `examined` serve? If not, it is broken and the last good one serves.
     pub current: bool,
+    /// The generation's number; 0 where generations are not counted.
+    pub number: u64,
+    /// The revision of each source, by its name.
+    pub revisions: BTreeMap<String, String>,
 }
 
 /// The one pointer that is swapped.
 #[derive(Clone, Debug)]
-pub struct Pointer(Arc<ArcSwap<Active>>);
+pub struct Pointer(Arc<ArcSwapOption<Active>>);
 
 impl Pointer {
     /// Starts with a generation.
     pub fn new(active: Active) -> Pointer {
-        Pointer(Arc::new(ArcSwap::from_pointee(active)))
+        Pointer(Arc::new(ArcSwapOption::from_pointee(active)))
+    }
+
+    /// Starts with nothing: calls are told to come back.
+    pub fn empty() -> Pointer {
+        Pointer(Arc::new(ArcSwapOption::empty()))
     }
 
     /// What is active: a call that holds it finishes on it, whatever becomes active meanwhile.
-    pub fn load(&self) -> Arc<Active> {
+    /// `None` where nothing was ever active.
+    pub fn load(&self) -> Option<Arc<Active>> {
         self.0.load_full()
     }
 
     /// Replaces what is active.
     pub fn store(&self, active: Active) {
-        self.0.store(Arc::new(active));
+        self.0.store(Some(Arc::new(active)));
     }
 }

@@ -1,5 +1,6 @@
 //! A folder, followed: every edit is examined, and goes live where nothing is wrong with it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 use notify::{Event as FileEvent, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::active::{Active, Pointer};
-use super::examine::{self, Examined};
-use crate::catalog::Snapshot;
+use super::examine::{Examined, Examiner};
+use crate::catalog::{Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
 use crate::source::directory::{self, Unreadable};
@@ -69,28 +70,40 @@ impl Source {
     ///
     /// # Errors
     /// Where the path cannot be read, or there is no such environment.
-    pub fn load(&self) -> anyhow::Result<(Arc<Examined>, Option<Active>, String)> {
+    pub fn load(&self, examiner: &mut Examiner) -> anyhow::Result<(Arc<Examined>, Option<Active>, String)> {
         let (snapshot, unreadable) = directory::read(&self.path)?;
         let digest = digest(&snapshot, &unreadable);
-        let examined = Arc::new(examine::with(&snapshot, unreadable));
+        let input = Input { snapshot, ..Input::default() };
+        let examined = Arc::new(examiner.examine(&input, &unreadable));
         let active = examined.is_good().then(|| self.compile(&examined, &digest, None)).transpose()?;
         Ok((examined, active, digest))
     }
 
     /// What serves a generation. The client of the one before is kept where it may reach the same, with its connections.
     fn compile(&self, examined: &Arc<Examined>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
-        let runtime = Runtime::compile(&examined.catalog, self.environment.as_deref(), digest.to_owned());
-        let runtime = runtime.map_err(anyhow::Error::msg)?;
+        let environment = self.environment.as_deref();
+        let catalog = examined.catalog_of(environment);
+        let earlier = before.map(|before| &*before.runtime);
+        let runtime = Runtime::compile(catalog, environment, digest.to_owned(), earlier);
+        let mut runtime = runtime.map_err(anyhow::Error::msg)?;
+        runtime.vault = Arc::new(super::vault(&self.path, &runtime.secrets)?);
         let client = match before.filter(|before| before.runtime.egress == runtime.egress) {
             Some(before) => before.client.clone(),
             None => net::Client::new(super::policy(&runtime.egress, self.allow_loopback)?)?,
         };
-        Ok(Active { runtime: Arc::new(runtime), client, examined: Arc::clone(examined), current: true })
+        let (runtime, examined) = (Arc::new(runtime), Arc::clone(examined));
+        Ok(Active { runtime, client, examined, current: true, number: 0, revisions: BTreeMap::new() })
     }
 }
 
-/// Follows a source until `tell` returns `false`; runs on a thread of its own.
-pub fn follow(source: &Source, pointer: &Pointer, mut seen: String, mut tell: impl FnMut(Event) -> bool) {
+/// Follows a source until `tell` returns `false`; runs on a thread of its own. `examiner` remembers what was loaded.
+pub fn follow(
+    source: &Source,
+    pointer: &Pointer,
+    mut examiner: Examiner,
+    mut seen: String,
+    mut tell: impl FnMut(Event) -> bool,
+) {
     let mut watch = Watch::start(&source.path);
     if let Err(error) = &watch.watcher
         && !tell(Event::Unwatched { reason: error.to_string() })
@@ -103,7 +116,7 @@ pub fn follow(source: &Source, pointer: &Pointer, mut seen: String, mut tell: im
         if watch.identity != identity(&source.path) {
             watch = Watch::start(&source.path);
         }
-        if let Some(event) = examine(source, pointer, &mut seen, started)
+        if let Some(event) = examine(source, pointer, &mut examiner, &mut seen, started)
             && !tell(event)
         {
             return;
@@ -179,7 +192,13 @@ fn matters(event: &notify::Result<FileEvent>) -> bool {
     }
 }
 
-fn examine(source: &Source, pointer: &Pointer, seen: &mut String, started: Instant) -> Option<Event> {
+fn examine(
+    source: &Source,
+    pointer: &Pointer,
+    examiner: &mut Examiner,
+    seen: &mut String,
+    started: Instant,
+) -> Option<Event> {
     let (snapshot, unreadable) = match directory::read(&source.path) {
         Ok(read) => read,
         Err(error) => {
@@ -193,13 +212,15 @@ fn examine(source: &Source, pointer: &Pointer, seen: &mut String, started: Insta
         return None;
     }
     seen.clone_from(&generation);
-    let examined = Arc::new(examine::with(&snapshot, unreadable));
-    let before = pointer.load();
+    let input = Input { snapshot, ..Input::default() };
+    let examined = Arc::new(examiner.examine(&input, &unreadable));
+    let before = pointer.load()?;
     // A folder that was emptied is more often a mistake than a wish: what serves keeps serving.
     let emptied = examined.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
     let keep = || {
         let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
-        pointer.store(Active { runtime, client, examined: Arc::clone(&examined), current: false });
+        let (examined, revisions) = (Arc::clone(&examined), BTreeMap::new());
+        pointer.store(Active { runtime, client, examined, current: false, number: 0, revisions });
     };
     if !examined.is_good() || emptied {
         keep();

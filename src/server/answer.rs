@@ -82,7 +82,7 @@ fn is_own(headers: &HeaderMap, server: &Server) -> bool {
     let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
     let is_name = std::iter::once("localhost")
         .chain(server.names.iter().map(String::as_str))
-        .any(|known| known.eq_ignore_ascii_case(name));
+        .any(|known| known == "*" || known.eq_ignore_ascii_case(name));
     let origin = text(header::ORIGIN);
     (is_address || is_name)
         && origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, rest)| rest == host))

@@ -46,15 +46,25 @@ pub(super) async fn call(
         Ok(call) => call,
         Err(error) => return answer::error(&error, &id),
     };
+    let environment = headers.get(super::environments::ENVIRONMENT).and_then(|name| name.to_str().ok());
     // Loaded once: this call finishes on the generation that it started on.
-    let active = server.pointer.load();
+    let active = match server.active(environment) {
+        Ok(active) => active,
+        Err(error) => return answer::error(&error, &id),
+    };
     let runtime = &active.runtime;
-    let mocked = server.mocking == Mocking::All || is_example(runtime, &connector, &action, &call);
+    let mocked = match server.mocking {
+        Mocking::All => true,
+        Mocking::Examples => is_example(runtime, &connector, &action, &call),
+        Mocking::None => false,
+    };
     let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
         (Box::new(MockUpstream::new(Arc::clone(runtime))), Arc::new(MaskedSecrets))
     } else {
-        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(ProvidedSecrets::new(runtime.secrets.clone())))
+        let secrets = ProvidedSecrets::new(runtime.secrets.clone(), Arc::clone(&runtime.vault));
+        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(secrets))
     };
+    let started = std::time::Instant::now();
     let outcome = connector::call(runtime, &*upstream, secrets, &connector, &action, call).await;
     let mut response = match &outcome.result {
         Ok(output) => success(output, outcome.status),
@@ -62,6 +72,11 @@ pub(super) async fn call(
     };
     set(&mut response, "x-request-id", &id);
     set(&mut response, "x-evenkeel-generation", &runtime.generation);
+    if active.number > 0 {
+        set(&mut response, "x-evenkeel-environment", &runtime.environment);
+        let revisions: Vec<&str> = active.revisions.values().map(String::as_str).collect();
+        set(&mut response, "x-evenkeel-revision", &revisions.join(", "));
+    }
     if !outcome.place.is_empty() {
         set(&mut response, "x-evenkeel-source", &outcome.place);
     }
@@ -69,6 +84,16 @@ pub(super) async fn call(
         set(&mut response, "x-evenkeel-mock", mock);
     }
     set(&mut response, "server-timing", &outcome.timing.server_timing());
+    tracing::info!(
+        request_id = id,
+        environment = runtime.environment,
+        generation = active.number,
+        connector,
+        action,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        "call"
+    );
     response
 }
 

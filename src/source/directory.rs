@@ -3,20 +3,24 @@
 //! Links are never followed: what they point to may lie outside the folder, and is not part of what was committed.
 //! Files and folders whose name starts with a dot, and `node_modules`, are passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision, Source};
 use crate::catalog::{File, Snapshot};
-use crate::text::{Code, Finding, Format, ReadLimits, SourceId, Span, codes};
+use crate::text::{Code, Digest, Finding, Format, ReadLimits, SourceId, Span, codes};
 
 /// Most files of a folder, and deepest folder in it.
 const MOST_FILES: usize = 200_000;
 const DEEPEST: usize = 64;
 /// Most bytes of all definitions together.
 const MOST_BYTES: usize = 1 << 30;
+/// How old a file must be before its times tell that it did not change: clocks of file systems may be this coarse.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Something that could not be read, with the path as shown to people.
 #[derive(Clone, Debug)]
@@ -27,38 +31,217 @@ pub struct Unreadable {
     pub finding: Finding,
 }
 
+impl Unreadable {
+    /// Something at a path, with what is wrong and what to do.
+    pub(super) fn new(path: String, code: &'static Code, message: String, help: &str) -> Unreadable {
+        let nowhere = Span { source: SourceId::UNKNOWN, start: 0, end: 0 };
+        Unreadable { path, finding: Finding::new(code, nowhere, message).help(help) }
+    }
+
+    /// A symbolic link, where it may stand for definitions: it looks like one, or may lead to a folder.
+    pub(super) fn link(path: String) -> Option<Unreadable> {
+        let may_matter = Format::of(&path).is_some() || !path.rsplit('/').next().unwrap_or("").contains('.');
+        let message = "a symbolic link is not followed".to_owned();
+        may_matter.then(|| Unreadable::new(path, &codes::SYMLINK, message, "copy what it points to, or remove it"))
+    }
+
+    /// A folder that is nested deeper than `most`.
+    pub(super) fn too_deep(path: String, most: usize) -> Unreadable {
+        let message = format!("folders are nested more than {most} deep");
+        Unreadable::new(path, &codes::LIMIT, message, "move its definitions up")
+    }
+}
+
 /// Reads a folder, or a single file as if it were alone in its folder.
 ///
 /// # Errors
 /// Where the path itself cannot be read.
 pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<Unreadable>)> {
-    let mut walk = Walk { snapshot: Snapshot::default(), unreadable: Vec::new(), root: path.to_owned(), bytes: 0 };
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_symlink() && !fs::metadata(path)?.is_dir() {
-        return Err(std::io::Error::other("it is a symbolic link to a file; name the file itself"));
-    }
-    if metadata.is_file() {
-        if Format::of(&path.to_string_lossy()).is_none() {
-            return Err(std::io::Error::other("it is neither `.yaml`, `.yml` nor `.json`"));
-        }
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        walk.root = path.parent().unwrap_or(Path::new("")).to_owned();
-        // Neighbours count as there, so that the files that the definition names are found.
-        walk.names_of_neighbours();
-        walk.snapshot.alone = true;
-        walk.snapshot.shown_under = walk.root.to_string_lossy().into_owned();
-        walk.file(path.to_owned(), name);
-    } else {
-        fs::read_dir(path)?;
-        walk.snapshot.shown_under = path.to_string_lossy().into_owned();
-        walk.folder(path, "", 0);
-    }
-    walk.snapshot.files.sort_by(|a, b| a.path.cmp(&b.path));
-    walk.unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut walk = Walk::new(path);
+    walk.all(path)?;
     Ok((walk.snapshot, walk.unreadable))
 }
 
+/// A plain file of a folder, by its path from it; cut at `most` bytes.
+///
+/// # Errors
+/// Where there is none, or the way to it leads through a link or out of the folder.
+pub fn read_inside(folder: &Path, file: &str, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut path = folder.to_owned();
+    for part in file.split('/') {
+        if matches!(part, "" | "." | "..") || part.contains(['\\', '\0']) {
+            return Err(std::io::Error::other("it leads out of the folder"));
+        }
+        path.push(part);
+        if fs::symlink_metadata(&path)?.is_symlink() {
+            return Err(std::io::Error::other("a symbolic link is not followed"));
+        }
+    }
+    let mut bytes = Vec::new();
+    open(&path)?.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A folder as a source that is looked at again and again.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    last: Mutex<Last>,
+}
+
+/// What the last look found.
+#[derive(Debug, Default)]
+struct Last {
+    seen: Seen,
+    fetched: Option<Arc<Fetched>>,
+}
+
+/// Files with what told them apart from what they were.
+type Seen = BTreeMap<Arc<str>, (Stamp, Arc<[u8]>)>;
+
+/// Changes whenever a file does, unless it was written moments ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    written: Option<SystemTime>,
+    /// Inode and time of its last change in any way, where the system has them.
+    identity: (u64, u64, i64, i64),
+}
+
+impl Directory {
+    /// A source of the definitions in a folder, or of one file.
+    pub fn new(path: impl Into<PathBuf>) -> Directory {
+        Directory { path: path.into(), last: Mutex::default() }
+    }
+}
+
+impl Source for Directory {
+    fn fetch(&self, deadline: Instant) -> Result<Arc<Fetched>, FetchError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut walk = Walk::new(&self.path);
+        walk.deadline = Some(deadline);
+        walk.before = Some(std::mem::take(&mut last.seen));
+        let walked = walk.all(&self.path);
+        last.seen = if walked.is_ok() { walk.seen } else { walk.before.unwrap_or_default() };
+        walked.map_err(|error| self.failed(&error))?;
+        if let Some(fetched) = &last.fetched
+            && same(&fetched.snapshot, &walk.snapshot)
+            && fetched.unreadable.len() == walk.unreadable.len()
+            && fetched.unreadable.iter().zip(&walk.unreadable).all(|(a, b)| a.path == b.path && a.finding == b.finding)
+        {
+            return Ok(Arc::clone(fetched));
+        }
+        let (snapshot, unreadable) = (walk.snapshot, walk.unreadable);
+        let name = digest(&snapshot, &unreadable).to_string();
+        let (commit, author, subject) = (String::new(), String::new(), String::new());
+        let revision = Revision { name, commit, committed: 0, author, subject };
+        let fetched = Arc::new(Fetched { revision, snapshot, unreadable, rewritten: false });
+        last.fetched = Some(Arc::clone(&fetched));
+        Ok(fetched)
+    }
+
+    fn read(&self, fetched: &Fetched, path: &str) -> Result<Vec<u8>, FetchError> {
+        let fail = |reason, message| Err(FetchError { reason, message });
+        let missing = || format!("the folder has no plain file `{path}`");
+        // Only names that the walk found: it followed no link, and took nothing from outside.
+        if !fetched.snapshot.names.contains(path) {
+            return fail(FetchReason::PathNotFound, missing());
+        }
+        let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &self.path };
+        let mut place = folder.to_owned();
+        for part in path.split('/') {
+            place.push(part);
+            if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+                return fail(FetchReason::PathNotFound, missing());
+            }
+        }
+        let mut bytes = Vec::new();
+        let read = open(&place).and_then(|file| file.take(MOST_ASSET_BYTES as u64 + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) if bytes.len() > MOST_ASSET_BYTES => {
+                let message = format!("`{path}` has more than the {MOST_ASSET_BYTES} bytes that are read");
+                fail(FetchReason::TooLarge, message)
+            }
+            Ok(_) => Ok(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => fail(FetchReason::PathNotFound, missing()),
+            Err(error) => fail(FetchReason::Unreadable, format!("`{path}` cannot be read: {error}")),
+        }
+    }
+}
+
+impl Directory {
+    fn failed(&self, error: &std::io::Error) -> FetchError {
+        let path = self.path.display();
+        let (reason, message) = match error.kind() {
+            std::io::ErrorKind::NotFound => (FetchReason::PathNotFound, format!("there is no folder `{path}`")),
+            std::io::ErrorKind::TimedOut => {
+                (FetchReason::TimedOut, format!("reading the folder `{path}` took longer than it may"))
+            }
+            _ => (FetchReason::Unreadable, format!("the folder `{path}` cannot be read: {error}")),
+        };
+        FetchError { reason, message }
+    }
+}
+
+/// Are these the same files, as far as their bytes were kept?
+fn same(before: &Snapshot, now: &Snapshot) -> bool {
+    let file = |(a, b): (&File, &File)| a.path == b.path && (Arc::ptr_eq(&a.bytes, &b.bytes) || a.bytes == b.bytes);
+    before.alone == now.alone
+        && before.files.len() == now.files.len()
+        && before.files.iter().zip(&now.files).all(file)
+        && before.names == now.names
+}
+
+/// What a folder holds: equal for equal files, wherever they lie.
+fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> Digest {
+    let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
+    // Files that are only named matter by being there.
+    let names = snapshot.names.iter().map(String::as_bytes);
+    let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
+    Digest::of_parts(files.chain(names).chain(broken))
+}
+
+impl Walk {
+    fn new(path: &Path) -> Walk {
+        let (snapshot, unreadable) = (Snapshot::default(), Vec::new());
+        let seen = Seen::new();
+        Walk { snapshot, unreadable, root: path.to_owned(), bytes: 0, before: None, seen, deadline: None, late: false }
+    }
+
+    fn all(&mut self, path: &Path) -> std::io::Result<()> {
+        let walk = self;
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_symlink() && !fs::metadata(path)?.is_dir() {
+            return Err(std::io::Error::other("it is a symbolic link to a file; name the file itself"));
+        }
+        if metadata.is_file() {
+            if Format::of(&path.to_string_lossy()).is_none() {
+                return Err(std::io::Error::other("it is neither `.yaml`, `.yml` nor `.json`"));
+            }
+            let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            walk.root = path.parent().unwrap_or(Path::new("")).to_owned();
+            // Neighbours count as there, so that the files that the definition names are found.
+            walk.names_of_neighbours();
+            walk.snapshot.alone = true;
+            walk.snapshot.shown_under = walk.root.to_string_lossy().into_owned();
+            walk.file(path.to_owned(), name);
+        } else {
+            fs::read_dir(path)?;
+            walk.snapshot.shown_under = path.to_string_lossy().into_owned();
+            walk.folder(path, "", 0);
+        }
+        walk.snapshot.files.sort_by(|a, b| a.path.cmp(&b.path));
+        walk.unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+        if walk.late { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+}
+
 struct Walk {
+    /// What the last look found; `None` where nothing is kept between looks.
+    before: Option<Seen>,
+    seen: Seen,
+    deadline: Option<Instant>,
+    late: bool,
     bytes: usize,
     root: PathBuf,
     snapshot: Snapshot,
@@ -67,8 +250,7 @@ struct Walk {
 
 impl Walk {
     fn report(&mut self, path: String, code: &'static Code, message: String, help: &str) {
-        let nowhere = Span { source: SourceId::UNKNOWN, start: 0, end: 0 };
-        self.unreadable.push(Unreadable { path, finding: Finding::new(code, nowhere, message).help(help) });
+        self.unreadable.push(Unreadable::new(path, code, message, help));
     }
 
     fn folder(&mut self, path: &Path, shown: &str, depth: usize) {
@@ -81,6 +263,10 @@ impl Walk {
         };
         for entry in entries {
             let Ok(entry) = entry else { continue };
+            self.late |= self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if self.late {
+                return;
+            }
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 self.report(join(shown, &name), &codes::UNREADABLE, "the name is not UTF-8".into(), "rename it");
@@ -91,10 +277,9 @@ impl Walk {
             }
             let shown = join(shown, &name);
             match entry.file_type() {
-                Ok(kind) if kind.is_symlink() => self.link(shown),
+                Ok(kind) if kind.is_symlink() => self.unreadable.extend(Unreadable::link(shown)),
                 Ok(kind) if kind.is_dir() && depth >= DEEPEST => {
-                    let message = format!("folders are nested more than {DEEPEST} deep");
-                    self.report(shown, &codes::LIMIT, message, "move its definitions up");
+                    self.unreadable.push(Unreadable::too_deep(shown, DEEPEST));
                 }
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path(), &shown, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(entry.path(), shown),
@@ -102,18 +287,6 @@ impl Walk {
                 Ok(_) => {}
                 Err(error) => self.report(shown, &codes::UNREADABLE, error.to_string(), "check its permissions"),
             }
-        }
-    }
-
-    fn link(&mut self, shown: String) {
-        // A link to a folder may hold definitions as well as one that looks like a definition.
-        if Format::of(&shown).is_some() || !shown.rsplit('/').next().unwrap_or("").contains('.') {
-            self.report(
-                shown,
-                &codes::SYMLINK,
-                "a symbolic link is not followed".into(),
-                "copy what it points to, or remove it",
-            );
         }
     }
 
@@ -131,30 +304,60 @@ impl Walk {
         if Format::of(&shown).is_none() {
             return;
         }
+        let (stamp, bytes) = match self.bytes_of(&path, &shown) {
+            Ok(read) => read,
+            Err(error) => {
+                let message = format!("the file cannot be read: {error}");
+                return self.report(shown, &codes::UNREADABLE, message, "check its permissions");
+            }
+        };
+        self.bytes += bytes.len();
+        if self.bytes > MOST_BYTES {
+            let most = MOST_BYTES >> 20;
+            let message = format!("the folder's definitions are larger than {most} MiB; the rest is not read");
+            return self.report(shown, &codes::LIMIT, message, "read a smaller folder");
+        }
+        let known = self.before.as_ref().and_then(|before| before.get_key_value(shown.as_str()));
+        let path: Arc<str> = known.map_or_else(|| shown.into(), |(path, _)| Arc::clone(path));
+        if let Some(stamp) = stamp {
+            self.seen.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
+        }
+        self.snapshot.files.push(File { path, bytes });
+    }
+
+    /// The bytes of a file, those of the last look where it did not change. With a stamp where the next look may take
+    /// them over.
+    fn bytes_of(&self, path: &Path, shown: &str) -> std::io::Result<(Option<Stamp>, Arc<[u8]>)> {
+        let known = self.before.as_ref().and_then(|before| before.get(shown));
+        let now = SystemTime::now();
+        let stamp = self.before.as_ref().and_then(|_| fs::symlink_metadata(path).ok()).map(|found| stamp_of(&found));
+        if let (Some((before, bytes)), Some(stamp)) = (known, &stamp)
+            && before == stamp
+        {
+            return Ok((Some(stamp.clone()), Arc::clone(bytes)));
+        }
         // One byte more than the limit, so that a file that is too long is told from one that just fits.
         let most = ReadLimits::default().file_bytes as u64 + 1;
         let mut bytes = Vec::new();
-        match open(&path).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
-            Ok(_) => {
-                self.bytes += bytes.len();
-                if self.bytes > MOST_BYTES {
-                    let message = format!(
-                        "the folder's definitions are larger than {} MiB; the rest is not read",
-                        MOST_BYTES >> 20
-                    );
-                    return self.report(shown, &codes::LIMIT, message, "read a smaller folder");
-                }
-                self.snapshot.files.push(File { path: shown.into(), bytes: bytes.into() });
-            }
-            Err(error) => {
-                self.report(
-                    shown,
-                    &codes::UNREADABLE,
-                    format!("the file cannot be read: {error}"),
-                    "check its permissions",
-                );
-            }
-        }
+        open(path)?.take(most).read_to_end(&mut bytes)?;
+        let bytes = match known {
+            Some((_, before)) if **before == *bytes => Arc::clone(before),
+            _ => bytes.into(),
+        };
+        // A file that was written just now may be written again within the same tick of the clock: its stamp would not
+        // tell, so none is kept.
+        let settled = |stamp: &Stamp| {
+            let changed =
+                SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.identity.2.try_into().unwrap_or(u64::MAX / 4));
+            let old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= SETTLED);
+            stamp.written.is_some_and(old) && old(changed)
+        };
+        let stamp = match stamp {
+            Some(stamp) if settled(&stamp) => Some(stamp),
+            Some(stamp) => Some(Stamp { size: u64::MAX, ..stamp }),
+            None => None,
+        };
+        Ok((stamp, bytes))
     }
 
     fn names(&mut self) -> &mut BTreeSet<String> {
@@ -167,6 +370,17 @@ impl Walk {
         let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         self.names().extend(names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)));
     }
+}
+
+fn stamp_of(metadata: &fs::Metadata) -> Stamp {
+    #[cfg(unix)]
+    let identity = {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let identity = (0, 0, 0, 0);
+    Stamp { size: metadata.len(), written: metadata.modified().ok(), identity }
 }
 
 /// Opens a file that was a plain one a moment ago: a link that took its place is refused, a pipe does not stop us.
@@ -186,3 +400,6 @@ fn open(path: &Path) -> std::io::Result<fs::File> {
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
+
+#[cfg(test)]
+mod tests;

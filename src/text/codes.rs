@@ -234,6 +234,8 @@ codes! {
         "Both share one namespace, so that a variable can never be taken for a secret."
     EK0804 PROMOTION Error "environments that promote in a circle"
         "`promoteFrom` must lead from one environment to another without coming back."
-    EK0805 OVERLAYS Warning "overlays that are not applied"
-        "This version reads the files of overlay folders only to see whether they are YAML or JSON. It neither checks nor applies them: what runs is what stands outside of them."
+    EK0805 OVERLAYS Warning "overlays that are not applied (retired)"
+        "Nothing says this any more: overlays are applied."
+    EK0806 OVERLAY_TARGET Error "an overlay patches what is not there"
+        "A document in an overlay folder changes the definition of the same kind and name outside of it. There is none: correct the name, or move the document out of the overlay folder so that it is a definition of its own."
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
@@ -57,6 +57,11 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+/// SHA-512 of some bytes (FIPS 180-4): for formats of others that ask for it.
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    Sha512::digest(bytes).into()
 }
 
 /// Are two values equal? Takes as long whatever they are, so that nobody can guess one byte by byte.
@@ -124,6 +129,12 @@ mod tests {
         assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         assert!(equal_in_constant_time(b"a", b"a") && !equal_in_constant_time(b"a", b"b"));
         assert!(!equal_in_constant_time(b"a", b"ab"));
+    }
+
+    #[test]
+    fn sha512_of_abc_is_the_published_one() {
+        let hex: String = sha512(b"abc").iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "ddaf35a193617aba");
     }
 
     #[test]

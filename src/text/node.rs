@@ -1,6 +1,7 @@
 //! The tree that every file is read into: JSON's data model, each value with its place.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{SourceId, Span};
 
@@ -59,7 +60,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Text {
     /// The string's value.
-    pub value: Box<str>,
+    pub value: Arc<str>,
     /// How it was written.
     pub style: TextStyle,
 }
@@ -90,7 +91,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The key's text.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Where the key stands, quotes included.
     pub span: Range,
 }
@@ -195,6 +196,40 @@ impl Node {
             Kind::Map(entries) => {
                 Value::Object(entries.iter().map(|entry| (entry.key.name.to_string(), entry.value.to_json())).collect())
             }
+        }
+    }
+
+    /// From the first to the last byte of it and of everything in it.
+    pub fn extent(&self) -> Range {
+        let mut extent = self.span;
+        let mut widen = |range: Range| {
+            extent.start = extent.start.min(range.start);
+            extent.end = extent.end.max(range.end);
+        };
+        self.items().iter().map(Node::extent).for_each(&mut widen);
+        for entry in self.entries() {
+            widen(entry.key.span);
+            widen(entry.value.extent());
+        }
+        extent
+    }
+
+    /// Moves it and everything in it from one offset to another.
+    pub fn move_by(&mut self, from: u32, to: u32) {
+        let moved = |range: Range| Range {
+            start: range.start.saturating_sub(from) + to,
+            end: range.end.saturating_sub(from) + to,
+        };
+        self.span = moved(self.span);
+        match &mut self.kind {
+            Kind::List(items) => items.iter_mut().for_each(|item| item.move_by(from, to)),
+            Kind::Map(entries) => {
+                for entry in entries {
+                    entry.key.span = moved(entry.key.span);
+                    entry.value.move_by(from, to);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -27,7 +27,7 @@ const ROOMS: [&str; 17] = [
 ];
 
 /// Crates that shape what they touch, and the room that hides each.
-const HEAVY: [(&str, &str); 29] = [
+const HEAVY: [(&str, &str); 28] = [
     ("annotate_snippets", "text"),
     ("sha2", "text"),
     ("granit_parser", "text"),
@@ -39,7 +39,6 @@ const HEAVY: [(&str, &str); 29] = [
     ("regex_syntax", "check"),
     ("sqlx", "store"),
     ("chacha20poly1305", "store"),
-    ("hkdf", "store"),
     ("git2", "source"),
     ("ssh_key", "source"),
     ("pgp", "source"),

@@ -16,7 +16,7 @@ pub fn runtime(text: &str) -> Runtime {
     let snapshot = Snapshot::of([("a.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
     assert!(findings.is_empty(), "{findings:#?}");
-    Runtime::compile(&catalog, None, String::new()).unwrap()
+    Runtime::compile(&catalog, None, String::new(), None).unwrap()
 }
 
 /// A connector named `c` with these lines under `spec`.

@@ -2,7 +2,7 @@
 
 use crate::support::{copy, run};
 
-const FOLDERS: [&str; 2] = ["examples/quickstart", "examples/connectors"];
+const FOLDERS: [&str; 3] = ["examples/quickstart", "examples/connectors", "examples/environments"];
 
 #[test]
 fn nothing_is_wrong_with_them() {
@@ -29,6 +29,19 @@ fn every_action_has_a_test_and_all_pass() {
             }
         }
     }
+}
+
+#[test]
+fn an_overlay_changes_what_live_runs() {
+    let url = |environment: &str| {
+        let action =
+            ["render", "orbit-crm/list-contacts", "examples/environments", "--test", "lists", "-e", environment];
+        let said = run(action);
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(url("draft"), "GET https://sandbox.orbit.example/v2/contacts?limit=50");
+    assert_eq!(url("live"), "GET https://eu.orbit.example/v2/contacts?limit=200");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn runtime(text: &str) -> Runtime {
     let snapshot = Snapshot::of([("probe.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
     assert_eq!(places(&findings, &catalog.sources), [""; 0], "{text}");
-    Runtime::compile(&catalog, None, String::new()).unwrap()
+    Runtime::compile(&catalog, None, String::new(), None).unwrap()
 }
 
 /// The request of an action of `probe`.

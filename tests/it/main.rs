@@ -2,15 +2,25 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on must fail")]
 
+mod announce;
 mod architecture;
 mod calls;
 mod cli;
 mod dev;
 mod examples;
+mod git;
+mod git_server;
 mod hostile;
+mod incremental;
+mod overlays;
 mod page;
+mod plan;
 mod planted;
+mod postgres;
 mod readme;
 mod schemas;
+mod sealed;
+mod serve;
+mod store;
 mod support;
 mod upstream;

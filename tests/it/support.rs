@@ -87,17 +87,12 @@ impl Dev {
 
     /// The same from another folder.
     pub fn start_in(folder: &Path, path: &str, more: &[&str]) -> Dev {
-        let mut child = evenkeel()
-            .current_dir(folder)
-            .arg("dev")
-            .arg(path)
-            .args(["--port", "0"])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Dev::spawn(evenkeel().current_dir(folder).arg("dev").arg(path).args(["--port", "0"]).args(more))
+    }
+
+    /// Starts a command that says where it listens, and waits until it does.
+    pub fn spawn(command: &mut Command) -> Dev {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -111,6 +106,23 @@ impl Dev {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let address = first.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it did not start: {first}"));
         Dev { address: address.to_owned(), child, lines, seen: String::new() }
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Everything that it said on stderr so far, since the last call.
+    pub fn said(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter().map(|line| line + "\n"));
+        std::mem::take(&mut self.seen)
     }
 
     /// Waits until it has said something on stderr; gives all that it said since the last call.

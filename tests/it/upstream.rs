@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::support::{Dev, evenkeel, folder, run, said};
 
 /// An application that gives the same answer to everything, and tells what it received.
-fn application(answer: &'static str) -> (u16, Receiver<String>) {
+pub fn application(answer: &'static str) -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, received) = channel();

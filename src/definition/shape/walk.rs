@@ -13,7 +13,11 @@ pub fn check(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Fa
     let shapes: &'static Shapes = &SHAPES;
     let mut walk = Walk { shapes, document, findings, facts: Facts::default(), pointer: String::new(), code: None };
     walk.node(&document.root, shapes.roots[&kind], Marks::default(), "the document");
-    walk.facts
+    let mut facts = walk.facts;
+    facts.references.shrink_to_fit();
+    facts.templates.shrink_to_fit();
+    facts.marked.shrink_to_fit();
+    facts
 }
 
 /// Marks of shapes further out, which hold for everything below.

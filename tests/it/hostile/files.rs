@@ -219,8 +219,8 @@ fn row_29_a_missing_secret_concerns_its_definition_only() {
         let examined =
             folder(&[("e.yaml", &environment(secrets)), ("good.yaml", &good), ("probe.yaml", &probe(READS_A_SECRET))]);
         assert_eq!(errors(&examined), [""; 0], "{secrets}");
-        let runtime = Runtime::compile(&examined.catalog, None, String::new()).unwrap();
-        let secrets = Arc::new(ProvidedSecrets::new(runtime.secrets.clone()));
+        let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
+        let secrets = Arc::new(ProvidedSecrets::new(runtime.secrets.clone(), Arc::default()));
         let prepare = |name: &str| connector::prepare(&runtime, secrets.clone(), name, "read", &Call::default());
         assert_eq!(prepare("good").unwrap().url.as_str(), "https://api.orbit.example/v1/x");
         let error = prepare("probe").unwrap_err();
@@ -244,7 +244,7 @@ fn row_30_one_mebibyte_is_read_and_five_are_refused() {
     assert!(one.len() > 1 << 20);
     let examined = folder(&[("a.yaml", &one)]);
     assert_eq!(errors(&examined), [""; 0]);
-    let runtime = Runtime::compile(&examined.catalog, None, String::new()).unwrap();
+    let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
     assert_eq!(runtime.connectors["probe"].actions.len(), 420);
 
     let five = large(1).replace("word", &"word".repeat((5 << 20) / 1900));

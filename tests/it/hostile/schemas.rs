@@ -116,7 +116,7 @@ fn row_27_a_schema_that_passes_is_enforced() {
         if !errors(&examined).is_empty() {
             continue;
         }
-        let Ok(runtime) = Runtime::compile(&examined.catalog, None, String::new()) else { continue };
+        let Ok(runtime) = Runtime::compile(&examined.catalog, None, String::new(), None) else { continue };
         match prepare(&runtime, "check", &input(json!([5]))) {
             Err(_) => {}
             Ok(_) => wrong.push(format!("{schema} passes the checks and takes anything")),
@@ -151,7 +151,7 @@ fn row_27_patterns_and_long_lists_end() {
     ));
     let examined = folder(&[("p.yaml", text)]);
     assert_eq!(errors(&examined), [""; 0]);
-    let runtime = Runtime::compile(&examined.catalog, None, String::new()).unwrap();
+    let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
     assert!(prepare(&runtime, "check", &input(json!("w5"))).is_ok());
     let error = prepare(&runtime, "check", &input(json!("no"))).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidInput);
@@ -218,7 +218,7 @@ fn worker_27() {
     let text = with_schema(&schema, &value);
     say(&format!("{:.1000}\n", format!("{:?}", errors(&folder(&[("p.yaml", &text)])))));
     let (catalog, _) = catalog::load(&Snapshot::of([("p.yaml", text.as_bytes())]));
-    if let Ok(runtime) = Runtime::compile(&catalog, None, String::new())
+    if let Ok(runtime) = Runtime::compile(&catalog, None, String::new(), None)
         && runtime.connectors.contains_key("probe")
     {
         let prepared = prepare(&runtime, "check", &input(value.clone())).map(|_| ());

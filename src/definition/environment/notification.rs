@@ -37,6 +37,8 @@ pub enum NotificationEvent {
     Drifted,
     /// A removal waits for approval.
     PruneBlocked,
+    /// A plan waits for `evenkeel apply`, as everything does in `Manual`.
+    AwaitingApproval,
 }
 
 /// Where a signed webhook goes.

@@ -1,0 +1,355 @@
+//! JSON Schemas (2020-12) before and after: does the new one refuse what was taken, or give what was not?
+//!
+//! Compared by structure. What cannot be compared so, such as a changed `pattern`, counts as breaking on the side of
+//! those who send, who can find nothing worse than a refusal; readers are told of types, properties and values.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use super::quoted;
+
+/// Schemas that are compared at most; definitions have a size, so this bounds references that multiply.
+const MOST_VISITS: usize = 10_000;
+
+/// Deepest schema that is compared.
+const DEEPEST: usize = 64;
+
+/// The schema of a value that may be anything.
+static ANYTHING: Value = Value::Bool(true);
+static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+
+/// Keywords that say something to people only.
+const TEXTS: [&str; 7] = ["title", "description", "examples", "default", "$comment", "deprecated", "$id"];
+
+/// Keywords whose value is a map of names to schemas.
+const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+
+/// Bounds, with whether a larger number is the stricter one.
+const BOUNDS: [(&str, bool); 10] = [
+    ("minimum", true),
+    ("exclusiveMinimum", true),
+    ("minLength", true),
+    ("minItems", true),
+    ("minProperties", true),
+    ("maximum", false),
+    ("exclusiveMaximum", false),
+    ("maxLength", false),
+    ("maxItems", false),
+    ("maxProperties", false),
+];
+
+/// Keywords of which any other value may refuse more.
+const OPAQUE: [&str; 13] = [
+    "pattern",
+    "format",
+    "multipleOf",
+    "contains",
+    "not",
+    "if",
+    "then",
+    "else",
+    "propertyNames",
+    "dependentRequired",
+    "dependentSchemas",
+    "patternProperties",
+    "unevaluatedProperties",
+];
+
+/// Adds what callers send, was taken, and is refused now.
+pub(super) fn stricter(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
+    let (before, after) = (before.unwrap_or(&ANYTHING), after.unwrap_or(&ANYTHING));
+    Walk { before, after, what, because, seen: HashSet::new() }.input(before, after, "", 0);
+}
+
+/// Adds what callers read, could rely on, and cannot any longer.
+pub(super) fn looser(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
+    let Some(before) = before else { return };
+    let Some(after) = after else { return because.push(format!("{what} has no schema any longer")) };
+    Walk { before, after, what, because, seen: HashSet::new() }.output(before, after, "", 0);
+}
+
+/// Removes what only people read.
+pub(super) fn without_texts(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    map.retain(|key, _| !TEXTS.contains(&key.as_str()));
+    for (key, value) in map.iter_mut() {
+        match value {
+            Value::Object(named) if MAPS.contains(&key.as_str()) => named.values_mut().for_each(without_texts),
+            // `enum` and `const` hold values, not schemas.
+            Value::Array(items) if key != "enum" => items.iter_mut().for_each(without_texts),
+            value if key != "const" => without_texts(value),
+            _ => {}
+        }
+    }
+}
+
+struct Walk<'a> {
+    before: &'a Value,
+    after: &'a Value,
+    what: &'a str,
+    because: &'a mut Vec<String>,
+    /// Pairs that were compared, by where they lie: references may go in circles.
+    seen: HashSet<(usize, usize)>,
+}
+
+impl<'a> Walk<'a> {
+    fn say(&mut self, at: &str, text: &str) {
+        let place = if at.is_empty() { String::new() } else { format!(" at {}", quoted(at)) };
+        self.because.push(format!("{}{place}: {text}", self.what));
+    }
+
+    /// Is this pair to be compared?
+    fn enter(&mut self, before: &Value, after: &Value, depth: usize) -> bool {
+        let address = |value: &Value| std::ptr::from_ref(value).addr();
+        depth <= DEEPEST && self.seen.len() < MOST_VISITS && self.seen.insert((address(before), address(after)))
+    }
+
+    fn input(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {
+        let (before, after) = (resolved(before, self.before), resolved(after, self.after));
+        if !self.enter(before, after, depth) || before == after && !has_reference(before) {
+            return;
+        }
+        match (before, after) {
+            (_, Value::Bool(true)) | (Value::Bool(false), _) => return,
+            (_, Value::Bool(false)) => return self.say(at, "nothing is taken any longer"),
+            _ => {}
+        }
+        let one = before.as_object().unwrap_or(&EMPTY);
+        let Some(other) = after.as_object() else { return };
+        if reference(one) != reference(other) && reference(other).is_some() {
+            self.say(at, "it refers to another schema");
+        }
+        for name in strings(other, "required").difference(&strings(one, "required")) {
+            self.say(at, &format!("{} is required now", quoted(name)));
+        }
+        let refused: Vec<&str> = types(one).into_iter().filter(|name| !types(other).contains(name)).collect();
+        if let Some(types) = list(&refused) {
+            self.say(at, &format!("{types} is refused now"));
+        }
+        self.values(one, other, at);
+        self.bounds(one, other, at);
+        for key in OPAQUE {
+            if other.get(key).is_some() && one.get(key) != other.get(key) {
+                self.say(at, &format!("{} changes", quoted(key)));
+            }
+        }
+        if other.get("uniqueItems") == Some(&Value::Bool(true)) && one.get("uniqueItems") != other.get("uniqueItems") {
+            self.say(at, "items must be unique now");
+        }
+        self.alternatives(one, other, at);
+        self.input_properties(one, other, at, depth);
+        self.items(one, other, at, depth, Walk::input);
+    }
+
+    fn input_properties(&mut self, one: &'a Map<String, Value>, other: &'a Map<String, Value>, at: &str, depth: usize) {
+        let closed = |map: &Map<String, Value>| map.get("additionalProperties") == Some(&Value::Bool(false));
+        let (before, after) = (properties(one), properties(other));
+        for (name, schema) in before {
+            let at = below(at, name);
+            match after.get(name) {
+                Some(next) => self.input(schema, next, &at, depth + 1),
+                None if closed(other) => self.say(&at, "it is refused now"),
+                None => {
+                    let rest = other.get("additionalProperties").unwrap_or(&ANYTHING);
+                    self.input(schema, rest, &at, depth + 1);
+                }
+            }
+        }
+        match (one.get("additionalProperties"), other.get("additionalProperties")) {
+            (one, Some(Value::Bool(false))) if one != Some(&Value::Bool(false)) => {
+                self.say(at, "other properties are refused now");
+            }
+            (one, Some(other @ Value::Object(_))) => {
+                self.input(one.unwrap_or(&ANYTHING), other, &below(at, "*"), depth + 1);
+            }
+            _ => {}
+        }
+    }
+
+    fn output(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {
+        let (before, after) = (resolved(before, self.before), resolved(after, self.after));
+        if !self.enter(before, after, depth) || before == after && !has_reference(before) {
+            return;
+        }
+        let Some(one) = before.as_object() else { return };
+        let other = after.as_object().unwrap_or(&EMPTY);
+        if reference(one) != reference(other) {
+            return self.say(at, "it refers to another schema");
+        }
+        for name in strings(one, "required").difference(&strings(other, "required")) {
+            self.say(at, &format!("{} may be missing now", quoted(name)));
+        }
+        let new: Vec<&str> = types(other).into_iter().filter(|name| !types(one).contains(name)).collect();
+        if let Some(types) = list(&new).filter(|_| one.contains_key("type")) {
+            self.say(at, &format!("it may be {types} now"));
+        }
+        match (allowed(one), allowed(other)) {
+            (Some(_), None) => self.say(at, "it may be any value now"),
+            (Some(one), Some(other)) => {
+                for value in other.difference(&one) {
+                    self.say(at, &format!("it may be {} now", quoted(value)));
+                }
+            }
+            _ => {}
+        }
+        for key in ["anyOf", "oneOf"] {
+            if let (Some(before), Some(after)) = (branches(one, key), branches(other, key))
+                && after.iter().any(|branch| !before.contains(branch))
+            {
+                self.say(at, &format!("{} has other alternatives", quoted(key)));
+            }
+        }
+        let (before, after) = (properties(one), properties(other));
+        for (name, schema) in before {
+            match after.get(name) {
+                Some(next) => self.output(schema, next, &below(at, name), depth + 1),
+                None => self.say(&below(at, name), "it is gone"),
+            }
+        }
+        self.items(one, other, at, depth, Walk::output);
+    }
+
+    fn items(
+        &mut self,
+        one: &'a Map<String, Value>,
+        other: &'a Map<String, Value>,
+        at: &str,
+        depth: usize,
+        compare: fn(&mut Walk<'a>, &'a Value, &'a Value, &str, usize),
+    ) {
+        let (before, after) = (one.get("items"), other.get("items"));
+        if before.is_some() || after.is_some() {
+            let (before, after) = (before.unwrap_or(&ANYTHING), after.unwrap_or(&ANYTHING));
+            compare(self, before, after, &format!("{at}[]"), depth + 1);
+        }
+    }
+
+    fn values(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
+        match (allowed(one), allowed(other)) {
+            (None, Some(_)) => self.say(at, "only certain values are taken now"),
+            (Some(one), Some(other)) => {
+                for value in one.difference(&other) {
+                    self.say(at, &format!("{} is refused now", quoted(value)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn bounds(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
+        for (key, larger_is_stricter) in BOUNDS {
+            let number = |map: &Map<String, Value>| map.get(key).and_then(Value::as_f64);
+            let stricter = match (number(one), number(other)) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(one), Some(other)) => {
+                    if larger_is_stricter {
+                        other > one
+                    } else {
+                        other < one
+                    }
+                }
+            };
+            if stricter {
+                self.say(at, &format!("{} is stricter", quoted(key)));
+            }
+        }
+    }
+
+    /// Alternatives are compared as wholes: one that is gone may have been used, a further condition may not be met.
+    fn alternatives(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
+        for key in ["anyOf", "oneOf"] {
+            match (branches(one, key), branches(other, key)) {
+                (None, Some(_)) => self.say(at, &format!("{} is new", quoted(key))),
+                (Some(one), Some(other)) if one.iter().any(|branch| !other.contains(branch)) => {
+                    self.say(at, &format!("{} has other alternatives", quoted(key)));
+                }
+                _ => {}
+            }
+        }
+        let before = branches(one, "allOf").unwrap_or_default();
+        if branches(other, "allOf").unwrap_or_default().iter().any(|branch| !before.contains(branch)) {
+            self.say(at, &format!("{} has further conditions", quoted("allOf")));
+        }
+    }
+}
+
+/// The schema that a reference within the same document leads to; itself where it is none, or leads elsewhere.
+fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    // A reference with conditions beside it is more than its target.
+    let beside = |key: &String| {
+        TEXTS.contains(&key.as_str()) || ["$ref", "$defs", "definitions", "$schema"].contains(&key.as_str())
+    };
+    let alone = |map: &Map<String, Value>| map.keys().all(beside);
+    let mut schema = schema;
+    for _ in 0..DEEPEST {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+        match target.and_then(|pointer| root.pointer(pointer)) {
+            Some(next) if schema.as_object().is_some_and(alone) => schema = next,
+            _ => break,
+        }
+    }
+    schema
+}
+
+/// Does it hold a reference whose target may have changed though it did not?
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => map.contains_key("$ref") || map.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
+    }
+}
+
+fn reference(map: &Map<String, Value>) -> Option<&str> {
+    map.get("$ref").and_then(Value::as_str)
+}
+
+fn properties(map: &Map<String, Value>) -> &Map<String, Value> {
+    map.get("properties").and_then(Value::as_object).unwrap_or(&EMPTY)
+}
+
+fn strings(map: &Map<String, Value>, key: &str) -> BTreeSet<String> {
+    let items = map.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The types that are taken, all of them where none is named. Every integer is a number.
+fn types(map: &Map<String, Value>) -> BTreeSet<&str> {
+    let mut types: BTreeSet<&str> = match map.get("type") {
+        Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ => BTreeSet::from(["array", "boolean", "null", "number", "object", "string"]),
+    };
+    if types.contains("number") {
+        types.insert("integer");
+    }
+    types
+}
+
+fn list(words: &[&str]) -> Option<String> {
+    // An integer goes with the number it is.
+    let words = words.iter().filter(|word| **word != "integer" || !words.contains(&"number"));
+    let words: Vec<String> = words.map(|word| quoted(word)).collect();
+    (!words.is_empty()).then(|| words.join(" or "))
+}
+
+/// The values of `enum` or `const`, as JSON; texts without their quotes.
+fn allowed(map: &Map<String, Value>) -> Option<BTreeSet<String>> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match (map.get("enum").and_then(Value::as_array), map.get("const")) {
+        (Some(values), _) => Some(values.iter().map(text).collect()),
+        (None, Some(value)) => Some(BTreeSet::from([text(value)])),
+        (None, None) => None,
+    }
+}
+
+fn branches<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a [Value]> {
+    map.get(key).and_then(Value::as_array).map(Vec::as_slice)
+}
+
+fn below(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}

@@ -1,0 +1,283 @@
+//! Which changes break whom.
+
+use serde_json::json;
+
+use super::*;
+
+fn check(kind: Kind, before: Value, after: Value, expected: Class, says: &str) {
+    let (found, because) = class(kind, &json!({ "spec": before }), &json!({ "spec": after }));
+    assert_eq!(found, expected, "{before} → {after}: {because:?}");
+    assert_eq!(because.is_empty(), says.is_empty(), "{because:?}");
+    assert!(says.is_empty() || because.iter().any(|because| because.contains(says)), "{because:?}");
+}
+
+fn breaks(kind: Kind, before: Value, after: Value, says: &str) {
+    check(kind, before, after, Class::Breaking, says);
+}
+
+fn goes_on(kind: Kind, before: Value, after: Value) {
+    check(kind, before, after, Class::Compatible, "");
+}
+
+#[test]
+fn texts_are_nothing() {
+    let none = |kind, before, after| check(kind, before, after, Class::None, "");
+    none(Kind::Tenant, json!({"displayName": "a"}), json!({"displayName": "b"}));
+    let action = |action: Value| json!({"actions": {"a": action}});
+    none(Kind::Connector, action(json!({"http": {}, "title": "a"})), action(json!({"http": {}, "tests": [{}]})));
+    let input = |text: &str| action(json!({"input": {"properties": {"description": {"description": text}}}}));
+    none(Kind::Connector, input("a"), input("b"));
+    let body = |text: &str| action(json!({"http": {"body": {"description": text}}}));
+    goes_on(Kind::Connector, body("a"), body("b"));
+    let annotated = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value}}, "spec": {}});
+    let of = |key: &str| class(Kind::Tenant, &annotated(key, "a"), &annotated(key, "b")).0;
+    assert_eq!((of("team"), of("evenkeel.dev/prune")), (Class::None, Class::Compatible));
+}
+
+#[test]
+fn what_others_name_is_missed() {
+    breaks(
+        Kind::Connector,
+        json!({"actions": {"a": {}, "b": {}}}),
+        json!({"actions": {"b": {}}}),
+        "action `a` is gone",
+    );
+    breaks(Kind::Connector, json!({"actions": {"a": {}}}), json!({}), "action `a` is gone");
+    goes_on(Kind::Connector, json!({"actions": {"b": {}}}), json!({"actions": {"a": {}, "b": {}}}));
+    breaks(Kind::Connector, json!({"events": {"a": {}}}), json!({}), "event `a` is gone");
+    let fields = |fields: Value| json!({"entities": {"contact": {"fields": fields}}});
+    breaks(
+        Kind::Connector,
+        fields(json!({"a": {"type": "string"}})),
+        fields(json!({})),
+        "field `a` of entity `contact` is gone",
+    );
+    breaks(
+        Kind::Connector,
+        fields(json!({"a": {"type": "string"}})),
+        fields(json!({"a": {"type": "number"}})),
+        "the type of field `contact` / `a` changes",
+    );
+    breaks(Kind::Widget, json!({"forms": {"f": {}}}), json!({"forms": {"g": {}}}), "form `f` is gone");
+    breaks(Kind::Widget, json!({"actions": [{"name": "Sync"}]}), json!({}), "action `Sync` is gone");
+    breaks(Kind::Environment, json!({"variables": {"a": "1"}}), json!({}), "variable `a` is gone");
+    breaks(Kind::Environment, json!({"secrets": {"a": {}}}), json!({"secrets": {}}), "secret `a` is gone");
+    let role = |permissions: Value| json!({"permissions": {"workflows": permissions}});
+    breaks(
+        Kind::Role,
+        role(json!(["Read", "Update"])),
+        role(json!(["Read"])),
+        "permission `Update` of resource `workflows` is gone",
+    );
+    breaks(Kind::Entity, json!({"fields": {"a": {}}}), json!({"fields": {}}), "field `a` is gone");
+}
+
+#[test]
+fn who_calls_must_do_something_else() {
+    let action = |action: Value| json!({"actions": {"a": action}});
+    breaks(
+        Kind::Connector,
+        action(json!({"http": {}})),
+        action(json!({"steps": []})),
+        "action `a` was `http` and becomes `steps`",
+    );
+    breaks(
+        Kind::Connector,
+        action(json!({"requiresUser": false})),
+        action(json!({"requiresUser": true})),
+        "`requiresUser` of action `a` becomes `true`",
+    );
+    goes_on(Kind::Connector, action(json!({"requiresUser": true})), action(json!({"requiresUser": false})));
+    breaks(
+        Kind::Connector,
+        action(json!({"http": {"pathParams": {}}})),
+        action(json!({"http": {"pathParams": {"id": {}}}})),
+        "path parameter `id` of action `a` must be given",
+    );
+    goes_on(
+        Kind::Connector,
+        action(json!({"http": {"pathParams": {"id": {}}}})),
+        action(json!({"http": {"pathParams": {"id": {"default": "7"}}}})),
+    );
+    let header = |value: Value| action(json!({"http": {"headers": {"X": value}}}));
+    breaks(Kind::Connector, header(json!({"value": "a", "overridable": true})), header(json!("a")), "no longer true");
+    goes_on(Kind::Connector, header(json!("a")), header(json!({"value": "a", "overridable": true})));
+    breaks(
+        Kind::Connector,
+        action(json!({})),
+        action(json!({"auth": ["key"]})),
+        "no longer every authentication method",
+    );
+    breaks(
+        Kind::Connector,
+        action(json!({"auth": ["key", "o"]})),
+        action(json!({"auth": ["key"]})),
+        "method `o` of action",
+    );
+    breaks(Kind::Workflow, json!({"tier": "Instant"}), json!({"tier": "Long"}), "`tier` changes");
+    breaks(Kind::Workflow, json!({"active": true}), json!({"active": false}), "`active` becomes `false`");
+    goes_on(Kind::Workflow, json!({"active": false}), json!({"active": true}));
+    goes_on(Kind::Workflow, json!({"steps": [1]}), json!({"steps": [2]}));
+    breaks(
+        Kind::Trigger,
+        json!({"webhook": {}}),
+        json!({"schedule": {}}),
+        "trigger was `webhook` and becomes `schedule`",
+    );
+    breaks(
+        Kind::Trigger,
+        json!({"webhook": {"verify": {"a": 1}}}),
+        json!({"webhook": {"verify": {"a": 2}}}),
+        "verification",
+    );
+    breaks(Kind::Trigger, json!({"webhook": {}}), json!({"webhook": {"webhookId": "u"}}), "the address changes");
+    let fields = |fields: Value| json!({"forms": {"f": {"fields": fields}}});
+    breaks(
+        Kind::Widget,
+        fields(json!([{"name": "a"}])),
+        fields(json!([{"name": "a"}, {"name": "b", "required": true}])),
+        "field `b` of form `f` must be filled in",
+    );
+}
+
+#[test]
+fn who_is_connected_must_do_something_else() {
+    let auth = |methods: Value| json!({"auth": {"methods": methods}});
+    breaks(Kind::Connector, json!({}), auth(json!({"k": {"apiKey": {}}})), "authentication is new");
+    breaks(
+        Kind::Connector,
+        auth(json!({"k": {"apiKey": {}}})),
+        auth(json!({"k": {"basic": {}}})),
+        "authentication method `k` was `apiKey` and becomes `basic`",
+    );
+    let scopes = |scopes: Value| auth(json!({"o": {"oauth2": {"scopes": scopes}}}));
+    breaks(
+        Kind::Connector,
+        scopes(json!(["a"])),
+        scopes(json!(["a", "b"])),
+        "scope `b` of authentication method `o` is new",
+    );
+    goes_on(Kind::Connector, scopes(json!(["a", "b"])), scopes(json!(["a"])));
+    breaks(Kind::Connector, json!({"baseUrl": "https://a"}), json!({"baseUrl": "https://b"}), "`baseUrl`");
+    breaks(
+        Kind::Connector,
+        json!({"scope": "Organization"}),
+        json!({"scope": "Workspace"}),
+        "`scope` becomes `Workspace`",
+    );
+    goes_on(Kind::Connector, json!({"scope": "Workspace"}), json!({"scope": "Community"}));
+    breaks(Kind::Environment, json!({}), json!({"egress": {"hosts": ["a"]}}), "no longer every host");
+    breaks(Kind::Tenant, json!({"status": "Active"}), json!({"status": "Suspended"}), "`status`");
+}
+
+fn input(before: &Value, after: &Value) -> Vec<String> {
+    let mut because = Vec::new();
+    schema::stricter(Some(before), Some(after), "input", &mut because);
+    because
+}
+
+fn output(before: &Value, after: &Value) -> Vec<String> {
+    let mut because = Vec::new();
+    schema::looser(Some(before), Some(after), "output", &mut because);
+    because
+}
+
+#[test]
+fn inputs_may_take_more_and_not_less() {
+    let cases = [
+        (json!({"required": []}), json!({"required": ["a"]}), Some("input: `a` is required now")),
+        (json!({"type": "number"}), json!({"type": "integer"}), Some("`number` is refused now")),
+        (json!({"type": ["string", "null"]}), json!({"type": "string"}), Some("`null` is refused now")),
+        (json!({}), json!({"type": "object"}), Some("`array` or `boolean`")),
+        (json!({}), json!({"enum": ["a"]}), Some("only certain values")),
+        (json!({"enum": ["a", "b"]}), json!({"const": "a"}), Some("`b` is refused now")),
+        (json!({"minLength": 1}), json!({"minLength": 2}), Some("`minLength` is stricter")),
+        (json!({"maximum": 2}), json!({"maximum": 1}), Some("`maximum` is stricter")),
+        (json!({}), json!({"pattern": "a"}), Some("`pattern` changes")),
+        (json!({"properties": {"a": {}}}), json!({"additionalProperties": false}), Some("at `a`: it is refused now")),
+        (json!({"additionalProperties": true}), json!({"additionalProperties": false}), Some("other properties")),
+        (json!({"items": {"type": "string"}}), json!({"items": {"type": "null"}}), Some("at `[]`: `string`")),
+        (json!({"anyOf": [1, 2]}), json!({"anyOf": [1]}), Some("other alternatives")),
+        (
+            json!({"properties": {"a": {"type": "string"}}}),
+            json!({"properties": {"a": false}}),
+            Some("at `a`: nothing"),
+        ),
+        (json!({"$ref": "#/entities/a"}), json!({"$ref": "#/entities/b"}), Some("refers to another")),
+        (
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}),
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}, "title": "t"}),
+            None,
+        ),
+        (
+            json!({"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": ["string", "null"]}}}),
+            json!({"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}),
+            Some("at `a`: `null` is refused now"),
+        ),
+        (json!({"required": ["a"]}), json!({}), None),
+        (json!({"type": "integer"}), json!({"type": "number"}), None),
+        (json!({"enum": ["a"]}), json!({"enum": ["a", "b"]}), None),
+        (json!({"properties": {"a": {}}}), json!({"properties": {"a": {}, "b": {"type": "string"}}}), None),
+        (json!({"pattern": "a", "maximum": 1}), json!({}), None),
+        (json!(true), json!({}), None),
+        (json!(false), json!({"type": "string"}), None),
+    ];
+    for (before, after, expected) in cases {
+        let because = input(&before, &after);
+        assert_eq!(because.is_empty(), expected.is_none(), "{before} → {after}: {because:?}");
+        let said = |expected: &str| because.iter().any(|because| because.contains(expected));
+        assert!(expected.is_none_or(said), "{before} → {after}: {because:?}");
+    }
+}
+
+#[test]
+fn outputs_may_promise_more_and_not_less() {
+    let cases = [
+        (json!({"required": ["a"]}), json!({}), Some("`a` may be missing now")),
+        (json!({"properties": {"a": {}}}), json!({}), Some("at `a`: it is gone")),
+        (json!({"type": "string"}), json!({"type": ["string", "null"]}), Some("it may be `null` now")),
+        (json!({"type": "integer"}), json!({"type": "number"}), Some("it may be `number` now")),
+        (json!({"enum": ["a"]}), json!({"enum": ["a", "b"]}), Some("it may be `b` now")),
+        (json!({"enum": ["a"]}), json!({}), Some("any value")),
+        (json!({"items": {"required": ["a"]}}), json!({"items": {}}), Some("at `[]`: `a` may be missing")),
+        (json!({"oneOf": [1]}), json!({"oneOf": [1, 2]}), Some("alternatives")),
+        (json!({"$ref": "#/entities/a"}), json!({"type": "string"}), Some("refers to another")),
+        (json!({}), json!({"required": ["a"], "properties": {"a": {}}}), None),
+        (json!({"type": "number"}), json!({"type": "integer"}), None),
+        (json!({"enum": ["a", "b"]}), json!({"enum": ["a"]}), None),
+    ];
+    for (before, after, expected) in cases {
+        let because = output(&before, &after);
+        assert_eq!(because.is_empty(), expected.is_none(), "{before} → {after}: {because:?}");
+        let said = |expected: &str| because.iter().any(|because| because.contains(expected));
+        assert!(expected.is_none_or(said), "{before} → {after}: {because:?}");
+    }
+    let mut because = Vec::new();
+    schema::looser(Some(&json!({})), None, "output", &mut because);
+    assert_eq!(because, ["output has no schema any longer"]);
+}
+
+#[test]
+fn schemas_that_refer_to_themselves_end() {
+    let tree = |kind: &str| {
+        json!({"$ref": "#/$defs/t", "$defs": {"t": {
+            "type": kind,
+            "properties": {"l": {"$ref": "#/$defs/t"}, "r": {"$ref": "#/$defs/t"}},
+            "items": {"$ref": "#/$defs/t"},
+        }}})
+    };
+    assert!(!output(&tree("object"), &tree("array")).is_empty());
+    let loops = json!({"$ref": "#"});
+    assert!(input(&loops, &json!({"$ref": "#", "title": "a"})).is_empty());
+}
+
+#[test]
+fn reasons_are_bounded_and_name_no_credential() {
+    let token = format!("ghp_{}", "a1".repeat(20));
+    let actions: serde_json::Map<String, Value> = (0..200).map(|n| (format!("a{n}"), json!({}))).collect();
+    let (_, because) = class(Kind::Connector, &json!({"spec": {"actions": actions}}), &json!({"spec": {}}));
+    assert_eq!((because.len(), because.last().map(String::as_str)), (MOST_REASONS + 1, Some("and 150 more")));
+    let (_, because) = class(Kind::Environment, &json!({"spec": {"variables": {token: "a"}}}), &json!({"spec": {}}));
+    assert_eq!(because, ["variable `…` is gone"]);
+    assert_eq!(quoted(&format!("a`{}", "b".repeat(100))), format!("`a'{}…`", "b".repeat(78)));
+}

@@ -1,0 +1,180 @@
+//! Two inventories to a plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::{Action, Class, Inventory, Object, Options, Plan, Summary, VERSION, Verb, breaking, change, mask, order};
+use crate::definition::Id;
+use crate::text::Digest;
+
+/// What turns `observed` into `desired`. Unchanged definitions cost a comparison of pointers or of digests.
+pub fn plan(observed: &Inventory, desired: &Inventory, options: &Options<'_>) -> Plan {
+    let (pairs, unchanged) = differing(observed, desired);
+    let from = inventory_digest(observed);
+    // What only moved has the same content.
+    let same = pairs.iter().all(|pair| pair.verb() == Verb::Move);
+    let to = if same { from } else { inventory_digest(desired) };
+    let mut actions: Vec<Action> = pairs.par_iter().map(|pair| pair.action(options)).collect();
+    let renames = renames(&pairs);
+    order::dependants(&mut actions, observed, desired);
+    for action in &mut actions {
+        action.renamed_from = renames.get(&(Verb::Create, &action.id)).map(ToString::to_string);
+        action.renamed_to = renames.get(&(Verb::Delete, &action.id)).map(ToString::to_string);
+        if action.action == Verb::Delete {
+            (action.class, action.because) = breaking::removal(action);
+        }
+        action.reason = reason(action);
+    }
+    drop(renames);
+    let actions = order::sorted(actions, observed, desired);
+    let digest = Digest::of(&[]);
+    let environment = options.environment.to_owned();
+    let summary = Summary::default();
+    Plan { version: VERSION, environment, from, to, actions, unchanged, summary, digest }.sealed()
+}
+
+/// A definition that differs, on at least one side.
+struct Pair<'a> {
+    id: &'a Id,
+    before: Option<&'a Arc<Object>>,
+    after: Option<&'a Arc<Object>>,
+}
+
+impl Pair<'_> {
+    fn verb(&self) -> Verb {
+        match (self.before, self.after) {
+            (None, _) => Verb::Create,
+            (Some(_), None) => Verb::Delete,
+            (Some(before), Some(after)) if before.digest == after.digest => Verb::Move,
+            (Some(_), Some(_)) => Verb::Update,
+        }
+    }
+
+    fn action(&self, options: &Options<'_>) -> Action {
+        let verb = self.verb();
+        let kind = self.id.kind;
+        let masked =
+            |object: Option<&Arc<Object>>| object.map(|object| mask::masked(kind, &object.document(), options));
+        let mut changes = match verb {
+            Verb::Move => Vec::new(),
+            Verb::Create | Verb::Update | Verb::Delete => {
+                change::changes(masked(self.before).as_ref(), masked(self.after).as_ref())
+            }
+        };
+        for change in &mut changes {
+            mask::shorten(change, options.fingerprint.is_some());
+        }
+        let (class, because) = match (verb, self.before, self.after) {
+            (Verb::Update, Some(before), Some(after)) => breaking::class(kind, &before.document(), &after.document()),
+            (Verb::Move, ..) => (Class::None, Vec::new()),
+            _ => (Class::Compatible, Vec::new()),
+        };
+        let place = |object: &Arc<Object>| object.place.clone();
+        let moved = |before: &&Arc<Object>| self.after.is_some_and(|after| !before.place.is_beside(&after.place));
+        Action {
+            id: self.id.clone(),
+            action: verb,
+            reason: String::new(),
+            place: self.after.or(self.before).map(place).unwrap_or_default(),
+            was: self.before.filter(moved).map(place),
+            class,
+            because,
+            before: self.before.map(|object| object.digest),
+            after: self.after.map(|object| object.digest),
+            changes,
+            dependants: Vec::new(),
+            dependants_total: 0,
+            renamed_from: None,
+            renamed_to: None,
+        }
+    }
+}
+
+/// The definitions that differ, and how many do not.
+fn differing<'a>(observed: &'a Inventory, desired: &'a Inventory) -> (Vec<Pair<'a>>, usize) {
+    let mut pairs = Vec::new();
+    let mut unchanged = 0;
+    let (mut left, mut right) = (observed.iter().peekable(), desired.iter().peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => break,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+        };
+        let before = if order.is_le() { left.next() } else { None };
+        let after = if order.is_ge() { right.next() } else { None };
+        let Some((id, _)) = before.or(after) else { break };
+        let pair = Pair { id, before: before.map(|(_, object)| object), after: after.map(|(_, object)| object) };
+        let same = |before: &Arc<Object>, after: &Arc<Object>| {
+            Arc::ptr_eq(before, after) || before.digest == after.digest && before.place.is_beside(&after.place)
+        };
+        match (pair.before, pair.after) {
+            (Some(before), Some(after)) if same(before, after) => unchanged += 1,
+            _ => pairs.push(pair),
+        }
+    }
+    (pairs, unchanged)
+}
+
+/// Digest of identities and contents, in order.
+fn inventory_digest(inventory: &Inventory) -> Digest {
+    Digest::of_parts(
+        inventory.iter().flat_map(|(id, object)| {
+            [id.kind.as_str().as_bytes(), id.name.as_bytes(), object.digest.bytes().as_slice()]
+        }),
+    )
+}
+
+/// Definitions that are removed while others of the same kind and spec are created: for each the other one.
+fn renames<'a>(pairs: &[Pair<'a>]) -> BTreeMap<(Verb, &'a Id), &'a Id> {
+    let of = |verb: Verb| pairs.iter().filter(move |pair| pair.verb() == verb);
+    let mut renames = BTreeMap::new();
+    if of(Verb::Create).next().is_none() || of(Verb::Delete).next().is_none() {
+        return renames;
+    }
+    let spec = |object: Option<&Arc<Object>>| {
+        let document = object?.document();
+        Some(Digest::of(document.get("spec")?.to_string().as_bytes()))
+    };
+    let mut gone: BTreeMap<_, Vec<&Id>> = BTreeMap::new();
+    for pair in of(Verb::Delete) {
+        gone.entry((pair.id.kind, spec(pair.before))).or_default().push(pair.id);
+    }
+    // The first by name is taken first.
+    for ids in gone.values_mut() {
+        ids.reverse();
+    }
+    for pair in of(Verb::Create) {
+        let Some(old) = gone.get_mut(&(pair.id.kind, spec(pair.after))).and_then(Vec::pop) else { continue };
+        renames.insert((Verb::Create, pair.id), old);
+        renames.insert((Verb::Delete, old), pair.id);
+    }
+    renames
+}
+
+/// Why an action is done; made from the action alone, so that an inverse has its own.
+pub(super) fn reason(action: &Action) -> String {
+    let elsewhere = |what: &str| match &action.was {
+        Some(was) if was.source != action.place.source => format!("{what} in another source"),
+        Some(_) => format!("{what} in another file"),
+        None => what.to_owned(),
+    };
+    match action.action {
+        Verb::Create => match &action.renamed_from {
+            Some(old) => format!("it is declared and not there; its spec is that of `{old}`, which is removed"),
+            None => "it is declared and not there".into(),
+        },
+        Verb::Update => match action.changes.len() {
+            1 => elsewhere("one field differs from what is declared"),
+            count => elsewhere(&format!("{count} fields differ from what is declared")),
+        },
+        Verb::Delete => match &action.renamed_to {
+            Some(new) => format!("it is no longer declared; its spec is that of `{new}`, which is created"),
+            None => "it is no longer declared".into(),
+        },
+        Verb::Move => elsewhere("it is declared"),
+    }
+}

@@ -1,0 +1,186 @@
+//! The one form in which definitions are compared.
+//!
+//! Two documents that mean the same have the same canonical document: comments, quoting and the order of keys are gone,
+//! durations have one spelling, and what is spelled out as the default is as good as left out. Lists keep their order.
+//!
+//! Numbers in JSON Schemas are numbers (`1.0` is `1`). Elsewhere a number is sent as it is written, so the header
+//! `X-Version: 1.0` is not `X-Version: 1`, and telling them apart is what keeps an edit from being lost.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::pattern;
+use crate::definition::{API_VERSION, Definition, Kind, Metadata, Spec};
+
+/// Where JSON Schemas stand.
+const SCHEMAS: [(Kind, &str); 7] = [
+    (Kind::Connector, "spec/settings"),
+    (Kind::Connector, "spec/actions/*/input"),
+    (Kind::Connector, "spec/actions/*/output"),
+    (Kind::Connector, "spec/events/*/payload"),
+    (Kind::Connector, "spec/entities/*/fields/*/schema"),
+    (Kind::Workflow, "spec/input"),
+    (Kind::Workflow, "spec/output"),
+];
+
+/// Headers and query parameters, whose long form without settings is the short form.
+const PARAMS: [&str; 9] = [
+    "spec/defaults/headers/*",
+    "spec/defaults/query/*",
+    "spec/actions/*/http/headers/*",
+    "spec/actions/*/http/query/*",
+    "spec/actions/*/grpc/metadata/*",
+    "spec/actions/*/steps/*/http/headers/*",
+    "spec/actions/*/steps/*/http/query/*",
+    "spec/events/*/webhook/subscribe/http/headers/*",
+    "spec/events/*/webhook/unsubscribe/http/headers/*",
+];
+
+/// What optional fields are where they are left out, as their documentation says. Durations as they print themselves.
+/// A default that depends on something else, such as an action's timeout on its connector's, is none of these.
+const DEFAULTS: [(Kind, &str, &str); 49] = [
+    (Kind::Connector, "spec/defaults/timeout", r#""15s""#),
+    (Kind::Connector, "spec/defaults/maxResponseBytes", "8388608"),
+    (Kind::Connector, "spec/defaults/maxRedirects", "5"),
+    (Kind::Connector, "spec/defaults/retry/initialInterval", r#""5s""#),
+    (Kind::Connector, "spec/defaults/retry/backoffCoefficient", "2.0"),
+    (Kind::Connector, "spec/defaults/retry/maxInterval", r#""1m""#),
+    (Kind::Connector, "spec/actions/*/retry/initialInterval", r#""5s""#),
+    (Kind::Connector, "spec/actions/*/retry/backoffCoefficient", "2.0"),
+    (Kind::Connector, "spec/actions/*/retry/maxInterval", r#""1m""#),
+    (Kind::Connector, "spec/actions/*/sql/maxRows", "1000"),
+    (Kind::Connector, "spec/actions/*/pagination/maxPages", "100"),
+    (Kind::Connector, "spec/actions/*/pagination/link/rel", r#""next""#),
+    (Kind::Connector, "spec/auth/methods/*/oauth2/scopeSeparator", r#"" ""#),
+    (Kind::Connector, "spec/auth/methods/*/oauth2/header", r#""Authorization""#),
+    (Kind::Connector, "spec/auth/methods/*/oauth2/assertion/lifetime", r#""5m""#),
+    (Kind::Connector, "spec/auth/methods/*/jwt/lifetime", r#""5m""#),
+    (Kind::Connector, "spec/entities/*/key", r#""id""#),
+    (Kind::Connector, "spec/entities/*/fields/*/transforms/*/concat/separator", r#"" ""#),
+    (Kind::Connector, "spec/events/*/poll/remember", r#""7d""#),
+    (Kind::Connector, "spec/events/*/webhook/verify/hmacSha256/tolerance", r#""5m""#),
+    (Kind::Connector, "spec/events/*/webhook/verify/apiKey/header", r#""x-evenkeel-key""#),
+    (Kind::Trigger, "spec/webhook/verify/hmacSha256/tolerance", r#""5m""#),
+    (Kind::Trigger, "spec/webhook/verify/apiKey/header", r#""x-evenkeel-key""#),
+    (Kind::Trigger, "spec/webhook/deduplicationWindow", r#""1d""#),
+    (Kind::Trigger, "spec/webhook/deadLetters/enabled", "true"),
+    (Kind::Trigger, "spec/webhook/deadLetters/retention", r#""30d""#),
+    (Kind::Trigger, "spec/appEvent/deadLetters/enabled", "true"),
+    (Kind::Trigger, "spec/appEvent/deadLetters/retention", r#""30d""#),
+    (Kind::Trigger, "spec/schedule/timeZone", r#""UTC""#),
+    (Kind::Trigger, "spec/schedule/routes/*/priority", r#""P3""#),
+    (Kind::Widget, "spec/metrics/*/window", r#""30d""#),
+    (Kind::Workflow, "spec/retry/initialInterval", r#""5s""#),
+    (Kind::Workflow, "spec/retry/backoffCoefficient", "2.0"),
+    (Kind::Workflow, "spec/retry/maxInterval", r#""1m""#),
+    (Kind::Workflow, "spec/steps/*/retry/initialInterval", r#""5s""#),
+    (Kind::Workflow, "spec/steps/*/retry/backoffCoefficient", "2.0"),
+    (Kind::Workflow, "spec/steps/*/retry/maxInterval", r#""1m""#),
+    (Kind::Workflow, "spec/steps/*/loop/maxItems", "1000"),
+    (Kind::Workflow, "spec/steps/*/loop/concurrency", "1"),
+    (Kind::Environment, "spec/interval", r#""1m""#),
+    (Kind::Environment, "spec/secrets/*/vault/mount", r#""secret""#),
+    (Kind::Environment, "spec/source/git/verify", r#""Head""#),
+    (Kind::Environment, "spec/sources/*/git/verify", r#""Head""#),
+    (Kind::Environment, "spec/sync/prune/enabled", "true"),
+    (Kind::Environment, "spec/sync/prune/undoWindow", r#""7d""#),
+    (Kind::Environment, "spec/history/keep", "20"),
+    (Kind::Environment, "spec/history/maxAge", r#""30d""#),
+    (Kind::Alert, "spec/window", r#""5m""#),
+    (Kind::Alert, "spec/for", r#""0s""#),
+];
+
+/// The canonical document of a definition: envelope and spec, defaults applied, keys sorted. `None` only where a spec
+/// cannot be written as JSON, which no definition that was read from a document is.
+pub fn document(definition: &Definition) -> Option<Value> {
+    let kind = definition.spec.kind();
+    let mut document = Map::new();
+    document.insert("apiVersion".into(), API_VERSION.into());
+    document.insert("kind".into(), kind.as_str().into());
+    document.insert("metadata".into(), metadata(&definition.metadata)?);
+    document.insert("spec".into(), spec(&definition.spec)?);
+    let mut document = Value::Object(document);
+    for (_, pattern) in SCHEMAS.iter().filter(|(of, _)| *of == kind) {
+        pattern::each_mut(&mut document, pattern, &mut whole_numbers);
+    }
+    if kind == Kind::Connector {
+        for pattern in PARAMS {
+            pattern::each_mut(&mut document, pattern, &mut short);
+        }
+    }
+    for (_, pattern, default) in DEFAULTS.iter().filter(|(of, ..)| *of == kind) {
+        pattern::remove(&mut document, pattern, |value| is(value, default));
+    }
+    if kind == Kind::Workflow {
+        let default = match document.pointer("/spec/tier").and_then(Value::as_str) {
+            Some("Instant") => r#""1m""#,
+            Some("Standard") => r#""15m""#,
+            _ => r#""6h""#,
+        };
+        pattern::remove(&mut document, "spec/timeout", |value| is(value, default));
+    }
+    // Where only defaults were in a map that may be left out, the map is as good as left out.
+    pattern::remove(&mut document, "spec/defaults", |value| value.as_object().is_some_and(Map::is_empty));
+    document.sort_all_objects();
+    Some(document)
+}
+
+fn metadata(metadata: &Metadata) -> Option<Value> {
+    serde_json::to_value(metadata).ok()
+}
+
+fn spec(spec: &Spec) -> Option<Value> {
+    fn value(spec: &impl Serialize) -> Option<Value> {
+        serde_json::to_value(spec).ok()
+    }
+    match spec {
+        Spec::Connector(spec) => value(spec),
+        Spec::Widget(spec) => value(spec),
+        Spec::Trigger(spec) => value(spec),
+        Spec::Workflow(spec) => value(spec),
+        Spec::Environment(spec) => value(spec),
+        Spec::Tenant(spec) => value(spec),
+        Spec::Connection(spec) => value(spec),
+        Spec::Entity(spec) => value(spec),
+        Spec::Role(spec) => value(spec),
+        Spec::Alert(spec) => value(spec),
+    }
+}
+
+/// Is a value this one, written as JSON?
+fn is(value: &Value, json: &str) -> bool {
+    match value {
+        Value::String(text) => json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) == Some(text),
+        Value::Number(number) => number.to_string() == json,
+        Value::Bool(value) => json == if *value { "true" } else { "false" },
+        _ => false,
+    }
+}
+
+/// `1.0` to `1`, everywhere below.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Beyond 2^53 a float is not the number that was written, so it stays what it is.
+            let whole =
+                number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
+/// `{ value: x, overridable: false, omitEmpty: false }` to `x`.
+fn short(value: &mut Value) {
+    let unset = |key: &str| value.get(key) == Some(&Value::Bool(false));
+    if unset("overridable") && unset("omitEmpty") && value.as_object().is_some_and(|map| map.len() == 3) {
+        *value = value.get("value").cloned().unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests;

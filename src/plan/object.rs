@@ -1,0 +1,129 @@
+//! One definition as it is declared or observed, and all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::canonical;
+use crate::catalog::references::{Resolution, resolve};
+use crate::catalog::{Catalog, Entry};
+use crate::definition::{Id, is_name};
+use crate::text::Digest;
+
+/// The annotation that keeps a definition from being removed when it leaves its source, with the value `disabled`.
+pub const PRUNE_ANNOTATION: &str = "evenkeel.dev/prune";
+
+/// One definition as it is declared or observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its identity.
+    pub id: Id,
+    /// Digest of the canonical document.
+    pub digest: Digest,
+    /// The canonical document as text: an environment holds one for each of its definitions, and compares few.
+    text: Box<str>,
+    /// Where it is declared.
+    pub place: Place,
+    /// The other definitions that it refers to.
+    pub needs: BTreeSet<Id>,
+    /// May it not be removed?
+    pub protected: bool,
+}
+
+/// Where a definition is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Place {
+    /// The name of the source.
+    pub source: String,
+    /// What the source was at.
+    pub revision: String,
+    /// Path of the file from the source's root.
+    pub path: String,
+    /// The line on which it starts, from 1.
+    pub line: u32,
+}
+
+impl Place {
+    /// Is it the same file of the same source, whatever the line and the revision?
+    pub fn is_beside(&self, other: &Place) -> bool {
+        self.path == other.path && self.source == other.source
+    }
+}
+
+/// Definitions by identity.
+pub type Inventory = BTreeMap<Id, Arc<Object>>;
+
+impl Object {
+    /// An object of a canonical document; the digest and the protection are read from it.
+    pub fn new(id: Id, document: Value, place: Place, needs: BTreeSet<Id>) -> Object {
+        let text = document.to_string().into_boxed_str();
+        let digest = Digest::of(text.as_bytes());
+        let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
+        let annotation = annotation.and_then(|annotations| annotations.get(PRUNE_ANNOTATION)).and_then(Value::as_str);
+        let protected = annotation == Some("disabled");
+        Object { id, digest, text, place, needs, protected }
+    }
+
+    /// The canonical document ([`canonical::document`]).
+    pub fn document(&self) -> Value {
+        // It was written by `new`, so it can be read.
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// The object of a definition; `None` where it has no name or mistakes in its shape, so that it cannot be typed.
+pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) -> Option<Object> {
+    if entry.partial || entry.id.name.is_empty() {
+        return None;
+    }
+    let document = canonical::document(entry.definition.as_ref()?)?;
+    let place = Place {
+        source: source.to_owned(),
+        revision: revision.to_owned(),
+        path: entry.source.path().to_owned(),
+        line: entry.source.position(entry.document.root.span.start).line,
+    };
+    let needed = |reference| match resolve(catalog, entry, reference) {
+        Resolution::Found(Some(id)) if id != entry.id => Some(id),
+        _ => None,
+    };
+    let needs = entry.facts.references.iter().filter_map(needed).collect();
+    Some(Object::new(entry.id.clone(), document, place, needs))
+}
+
+/// The objects of a catalog. Of two definitions of one name the first counts; the check reports both.
+pub fn inventory(catalog: &Catalog, source: &str, revision: &str) -> Inventory {
+    let objects: Vec<Option<Object>> =
+        catalog.entries.par_iter().map(|entry| object(catalog, entry, source, revision)).collect();
+    let mut inventory = Inventory::new();
+    for object in objects.into_iter().flatten() {
+        inventory.entry(object.id.clone()).or_insert_with(|| Arc::new(object));
+    }
+    inventory
+}
+
+/// The identity written as `Kind/name`; `None` for anything else.
+pub fn parse_id(text: &str) -> Option<Id> {
+    let (kind, name) = text.split_once('/')?;
+    Some(Id { kind: kind.parse().ok()?, name: Some(name).filter(|name| is_name(name))?.to_owned() })
+}
+
+/// Identities in JSON, as `Kind/name`.
+pub(super) mod id_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    use crate::definition::Id;
+
+    pub(in crate::plan) fn serialize<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(in crate::plan) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        super::parse_id(&text).ok_or_else(|| de::Error::custom("not an identity such as `Workflow/sync`"))
+    }
+}

@@ -1,0 +1,67 @@
+//! For a terminal.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{counts, sign, words};
+use crate::plan::{Action, Class, Plan, Verb};
+
+/// Lines of changes that are shown of one definition.
+const MOST_LINES: usize = 60;
+
+/// Dependants that are named of one definition.
+const MOST_DEPENDANTS: usize = 8;
+
+/// The plan for a terminal, ending with a line break. `No changes.` where there are none.
+pub fn human(plan: &Plan, color: bool) -> String {
+    if plan.is_empty() {
+        return "No changes.\n".into();
+    }
+    let paint = |style: Style, text: &str| if color { format!("{style}{text}{style:#}") } else { text.to_owned() };
+    let mut text = String::new();
+    let heading = format!("Plan for {}: {}", words::neutral(&plan.environment), counts(&plan.summary));
+    let _ = writeln!(text, "{}", paint(Style::new().bold(), &heading));
+    for action in &plan.actions {
+        block(action, &paint, &mut text);
+    }
+    let unchanged = match plan.unchanged {
+        1 => "1 definition stays as it is".to_owned(),
+        count => format!("{count} definitions stay as they are"),
+    };
+    let _ = writeln!(text, "\n{unchanged}; plan {}", plan.digest.short());
+    text
+}
+
+fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut String) {
+    let red = AnsiColor::Red.on_default();
+    let style = match action.action {
+        Verb::Create => AnsiColor::Green.on_default(),
+        Verb::Update | Verb::Move => AnsiColor::Yellow.on_default(),
+        Verb::Delete => red,
+    };
+    let head = paint(style.bold(), &format!("{} {}", sign(action.action), action.id));
+    let breaking = match action.class {
+        Class::Breaking => format!("  {}", paint(red.bold(), "breaking")),
+        Class::None if action.action == Verb::Update => "  texts only".into(),
+        Class::Compatible | Class::None => String::new(),
+    };
+    let was = action.was.as_ref().map_or_else(String::new, |was| format!(" (was {})", words::place(was)));
+    let _ = writeln!(text, "\n{head}  {}{was}{breaking}", words::place(&action.place));
+    let _ = writeln!(text, "    {}", words::neutral(&action.reason));
+    for because in &action.because {
+        let _ = writeln!(text, "    {} {}", paint(red, "!"), words::neutral(because));
+    }
+    for (sign, line) in words::lines(action, MOST_LINES) {
+        let line = format!("{sign} {line}");
+        let line = match sign {
+            '-' => paint(red, &line),
+            '+' => paint(AnsiColor::Green.on_default(), &line),
+            _ => line,
+        };
+        let _ = writeln!(text, "      {}", line.trim_end());
+    }
+    if let Some(dependants) = words::dependants(action, MOST_DEPENDANTS) {
+        let _ = writeln!(text, "    {dependants}");
+    }
+}

@@ -1,0 +1,197 @@
+//! For the one comment under a pull request that is edited on every push.
+//!
+//! Everything foreign stands in a code span or in a fence, where neither HTML nor Markdown nor a mention means anything,
+//! and neither can be ended from within.
+
+use std::fmt::Write as _;
+
+use super::{counts, sign, words};
+use crate::plan::{Action, Class, Plan, Verb};
+
+/// Most bytes of a comment; GitHub takes 65,536 characters.
+pub const MOST_COMMENT: usize = 65_536;
+
+/// Bytes kept for what stands at the end.
+const FOOT: usize = 1_000;
+
+/// Lines of changes that are shown of one definition, and their bytes.
+const MOST_LINES: usize = 120;
+const MOST_FENCE: usize = 12_000;
+
+/// Dependants that are named of one definition.
+const MOST_DEPENDANTS: usize = 20;
+
+/// Reasons that are named of one definition, and definitions whose reasons stand at the top.
+const MOST_REASONS: usize = 20;
+const MOST_BREAKING: usize = 30;
+
+/// What the two sides of a plan were at, as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Revisions<'a> {
+    /// What is observed.
+    pub from: &'a str,
+    /// What is desired.
+    pub to: &'a str,
+}
+
+/// The plan as a comment in Markdown (GitHub's), at most [`MOST_COMMENT`] bytes and never cut within a definition. It
+/// starts with a hidden marker by which the comment is found again: `<!-- evenkeel:plan:ENVIRONMENT -->`.
+pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
+    let name: String =
+        plan.environment.chars().take(63).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let marker = format!("<!-- evenkeel:plan:{name} -->\n");
+    if plan.is_empty() {
+        return format!("{marker}No changes.\n");
+    }
+    let mut text = marker;
+    let _ = writeln!(text, "### Plan for {}: {}\n", code(&plan.environment), counts(&plan.summary));
+    let _ =
+        writeln!(text, "{} → {}\n", code(&words::short(revisions.from, 200)), code(&words::short(revisions.to, 200)));
+    breaking(plan, &mut text);
+    let mut left_out = 0;
+    let room = |text: &String, more: &str| text.len() + more.len() + FOOT <= MOST_COMMENT;
+    for action in &plan.actions {
+        let (block, line) = (details(action), format!("- {}\n", title(action)));
+        if left_out == 0 && room(&text, &block) {
+            text += &block;
+        } else if room(&text, &line) {
+            // A list of what there was no room for; a blank line ends what came before it.
+            text += if left_out == 0 { "\n" } else { "" };
+            text += &line;
+            left_out += 1;
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(
+            text,
+            "\n{left_out} of {} definitions are shown without details or not at all, as a comment is limited; \
+             `evenkeel plan` shows all.",
+            plan.actions.len()
+        );
+    }
+    let _ = writeln!(text, "\n{} unchanged · plan {}", plan.unchanged, code(&plan.digest.short()));
+    text
+}
+
+/// What breaks, at the top, where nobody misses it.
+fn breaking(plan: &Plan, text: &mut String) {
+    let breaking: Vec<&Action> = plan.actions.iter().filter(|action| action.class == Class::Breaking).collect();
+    if breaking.is_empty() {
+        return;
+    }
+    *text += "**Breaking**\n\n";
+    for action in breaking.iter().take(MOST_BREAKING) {
+        let first = action.because.first().map_or_else(String::new, |because| format!(": {}", sentence(because)));
+        let more = match action.because.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let _ = writeln!(text, "- {}{first}{more}", code(&action.id.to_string()));
+    }
+    if breaking.len() > MOST_BREAKING {
+        let _ = writeln!(text, "- and {} more", breaking.len() - MOST_BREAKING);
+    }
+    text.push('\n');
+}
+
+/// One line about a definition.
+fn title(action: &Action) -> String {
+    let class = if action.class == Class::Breaking { " · **breaking**" } else { "" };
+    format!("{} {}{class}", code(&format!("{} {}", sign(action.action), action.id)), code(&words::place(&action.place)))
+}
+
+/// A definition with everything that is to be known, folded.
+fn details(action: &Action) -> String {
+    let mut text = String::from("<details><summary>");
+    let class = match action.class {
+        Class::Breaking => " · <b>breaking</b>",
+        Class::None if action.action == Verb::Update => " · texts only",
+        Class::Compatible | Class::None => "",
+    };
+    let head = format!("{} {}", sign(action.action), action.id);
+    let _ = writeln!(text, "<code>{}</code>{class}</summary>\n", html(&head));
+    let was = action.was.as_ref().map_or_else(String::new, |was| format!(", was {}", code(&words::place(was))));
+    let _ = writeln!(text, "{}{was}: {}\n", code(&words::place(&action.place)), sentence(&action.reason));
+    for because in action.because.iter().take(MOST_REASONS) {
+        let _ = writeln!(text, "- {}", sentence(because));
+    }
+    match action.because.len() {
+        0 => {}
+        count if count > MOST_REASONS => {
+            let _ = writeln!(text, "- and {} more\n", count - MOST_REASONS);
+        }
+        _ => text.push('\n'),
+    }
+    let lines = words::lines(action, MOST_LINES);
+    if !lines.is_empty() {
+        text += &fenced(&lines);
+    }
+    if let Some(dependants) = words::dependants(action, MOST_DEPENDANTS) {
+        let _ = writeln!(text, "{}\n", sentence(&dependants));
+    }
+    text += "</details>\n";
+    text
+}
+
+/// Lines in a fence that is longer than any run of backquotes in them.
+fn fenced(lines: &[words::Line]) -> String {
+    let mut body = String::new();
+    for (at, (sign, line)) in lines.iter().enumerate() {
+        if body.len() + line.len() > MOST_FENCE {
+            let _ = writeln!(body, "… {} more lines", lines.len() - at);
+            break;
+        }
+        let _ = writeln!(body, "{}", format!("{sign} {line}").trim_end());
+    }
+    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}diff\n{body}{fence}\n\n")
+}
+
+/// Text in a code span, on one line.
+fn code(text: &str) -> String {
+    let text = words::neutral(text).replace('`', "'");
+    if text.trim().is_empty() { "` `".into() } else { format!("`{text}`") }
+}
+
+/// A sentence of ours in which foreign names stand between backquotes.
+fn sentence(text: &str) -> String {
+    let mut out = String::new();
+    for (at, part) in words::neutral(text).split('`').enumerate() {
+        if at % 2 == 1 {
+            out += &code(part);
+        } else {
+            out += &escaped(part);
+        }
+    }
+    out
+}
+
+/// Text that Markdown and HTML take as it is; a mention is broken by a joiner that nobody sees.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        match character {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '@' | '#' => {
+                out.push(character);
+                out.push('\u{2060}');
+            }
+            '\\' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
+                out.push('\\');
+                out.push(character);
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// Text within HTML.
+fn html(text: &str) -> String {
+    words::neutral(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,335 @@
+//! The algebra of plans, on random inventories; and what must never be in one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::catalog::{Snapshot, load};
+use crate::definition::Kind;
+
+const OPTIONS: Options<'_> = Options { environment: "live", fingerprint: None };
+
+pub(super) fn id(kind: Kind, name: &str) -> Id {
+    Id { kind, name: name.to_owned() }
+}
+
+/// A definition whose spec holds a value.
+pub(super) fn thing(kind: Kind, name: &str, value: Value, path: &str, needs: &[Id]) -> Object {
+    let document = json!({"kind": kind.as_str(), "metadata": {"name": name}, "spec": {"value": value}});
+    let place = Place { source: "s".into(), revision: "1".into(), path: path.into(), line: 1 };
+    Object::new(id(kind, name), document, place, needs.iter().cloned().collect())
+}
+
+const KINDS: [Kind; 5] = [Kind::Connector, Kind::Workflow, Kind::Tenant, Kind::Alert, Kind::Environment];
+
+/// Value, file, another source, line, needs, protected.
+type Random = (usize, usize, bool, u32, Vec<usize>, bool);
+
+/// Up to 24 definitions; `upward` lets them need only those of smaller number, so that there are no circles.
+fn random_inventory(upward: bool) -> impl Strategy<Value = Inventory> {
+    let one =
+        (0_usize..4, 0_usize..3, any::<bool>(), 0_u32..3, prop::collection::vec(0_usize..24, 0..4), any::<bool>());
+    prop::collection::btree_map(0_usize..24, one, 0..16).prop_map(move |things| {
+        let id_of = |n: usize| id(KINDS[n % KINDS.len()], &format!("n{n}"));
+        let object = |(n, (value, file, other, line, needs, protected)): (usize, Random)| {
+            let needs: Vec<Id> =
+                needs.into_iter().filter(|need| *need != n && (!upward || *need < n)).map(id_of).collect();
+            let id = id_of(n);
+            let mut object =
+                thing(id.kind, &id.name, json!({"n": value, "l": [value]}), &format!("f{file}.yaml"), &needs);
+            object.place.source = if other { "other" } else { "s" }.into();
+            object.place.line = line;
+            object.protected = protected && value == 0;
+            (id, Arc::new(object))
+        };
+        things.into_iter().map(object).collect()
+    })
+}
+
+pub(super) fn inventories() -> impl Strategy<Value = (Inventory, Inventory)> {
+    (random_inventory(false), random_inventory(false))
+}
+
+/// What a plan speaks of: contents and files; not lines, which change with every edit above them.
+fn seen(state: &BTreeMap<Id, Slot>) -> Vec<(Id, Digest, String, String)> {
+    let of = |(id, slot): (&Id, &Slot)| (id.clone(), slot.digest, slot.place.source.clone(), slot.place.path.clone());
+    state.iter().map(of).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_plan_makes_what_is_desired_and_its_inverse_undoes_it((observed, desired) in inventories()) {
+        let plan = plan(&observed, &desired, &OPTIONS);
+        let after = apply(&state(&observed), &plan).unwrap();
+        prop_assert_eq!(seen(&after), seen(&state(&desired)));
+        let inverse = plan.inverse();
+        prop_assert_eq!(seen(&apply(&after, &inverse).unwrap()), seen(&state(&observed)));
+        prop_assert_eq!(inverse.inverse(), plan.clone());
+        prop_assert_eq!((inverse.from, inverse.to), (plan.to, plan.from));
+        let touched: BTreeSet<&Id> = plan.actions.iter().map(|action| &action.id).collect();
+        prop_assert_eq!(touched.len(), plan.actions.len());
+        let all: BTreeSet<&Id> = observed.keys().chain(desired.keys()).collect();
+        prop_assert_eq!(plan.unchanged + touched.len(), all.len());
+        prop_assert_eq!(plan.is_empty(), seen(&state(&observed)) == seen(&state(&desired)));
+    }
+
+    #[test]
+    fn the_same_gives_the_same_bytes((observed, desired) in inventories()) {
+        let one = plan(&observed, &desired, &OPTIONS);
+        // The same definitions in other memory.
+        let copy = |inventory: &Inventory| -> Inventory {
+            inventory.iter().map(|(id, object)| (id.clone(), Arc::new((**object).clone()))).collect()
+        };
+        let other = plan(&copy(&observed), &copy(&desired), &OPTIONS);
+        prop_assert_eq!(one.to_json(), other.to_json());
+        prop_assert_eq!(render::human(&one, true), render::human(&other, true));
+        let revisions = render::Revisions { from: "a", to: "b" };
+        prop_assert_eq!(render::markdown(&one, &revisions), render::markdown(&other, &revisions));
+        prop_assert!(plan(&desired, &copy(&desired), &OPTIONS).is_empty());
+    }
+
+    #[test]
+    fn a_plan_survives_its_json((observed, desired) in inventories()) {
+        let plan = plan(&observed, &desired, &OPTIONS);
+        prop_assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan.clone());
+        prop_assert_eq!(Plan::from_json(&plan.inverse().to_json()).unwrap(), plan.inverse());
+    }
+
+    #[test]
+    fn what_is_needed_comes_first((observed, desired) in (random_inventory(true), random_inventory(true))) {
+        let plan = plan(&observed, &desired, &OPTIONS);
+        let first_delete = plan.actions.iter().position(|action| action.action == Verb::Delete);
+        let place = |id: &Id| plan.actions.iter().position(|action| action.id == *id);
+        for (at, action) in plan.actions.iter().enumerate() {
+            let delete = action.action == Verb::Delete;
+            prop_assert_eq!(delete, first_delete.is_some_and(|first| at >= first));
+            let side = if delete { &observed } else { &desired };
+            for need in &side[&action.id].needs {
+                let Some(other) = place(need) else { continue };
+                let other_deleted = plan.actions[other].action == Verb::Delete;
+                prop_assert!(delete != other_deleted || (at > other) != delete, "{} and {need}", action.id);
+            }
+        }
+    }
+
+    #[test]
+    fn dependants_are_all_that_reach((observed, desired) in inventories()) {
+        let plan = plan(&observed, &desired, &OPTIONS);
+        for action in plan.actions.iter().filter(|action| matches!(action.action, Verb::Update | Verb::Delete)) {
+            let needs = |id: &Id| {
+                let of = |inventory: &Inventory| inventory.get(id).map(|object| object.needs.clone()).unwrap_or_default();
+                of(&observed).into_iter().chain(of(&desired)).collect::<BTreeSet<Id>>()
+            };
+            let reaches = |from: &Id| {
+                let mut seen = BTreeSet::new();
+                let mut open = vec![from.clone()];
+                while let Some(id) = open.pop() {
+                    open.extend(needs(&id).into_iter().filter(|need| seen.insert(need.clone())));
+                }
+                seen.contains(&action.id)
+            };
+            let all: BTreeSet<&Id> = observed.keys().chain(desired.keys()).collect();
+            let expected: Vec<String> =
+                all.into_iter().filter(|id| **id != action.id && reaches(id)).map(ToString::to_string).collect();
+            prop_assert_eq!(&action.dependants, &expected);
+            prop_assert_eq!(action.dependants_total, expected.len());
+        }
+    }
+}
+
+fn inventory_of<const N: usize>(objects: [Object; N]) -> Inventory {
+    objects.map(|object| (object.id.clone(), Arc::new(object))).into()
+}
+
+#[test]
+fn each_verb_has_its_reason() {
+    let tenant = |name: &str, value: i32, path: &str| thing(Kind::Tenant, name, json!(value), path, &[]);
+    let observed = inventory_of([
+        tenant("changed", 1, "a.yaml"),
+        tenant("gone", 2, "a.yaml"),
+        tenant("moved", 3, "a.yaml"),
+        tenant("old-name", 4, "a.yaml"),
+        tenant("same", 5, "a.yaml"),
+    ]);
+    let desired = inventory_of([
+        tenant("changed", 9, "b.yaml"),
+        tenant("moved", 3, "b.yaml"),
+        tenant("new", 6, "a.yaml"),
+        tenant("new-name", 4, "a.yaml"),
+        tenant("same", 5, "a.yaml"),
+    ]);
+    let plan = plan(&observed, &desired, &OPTIONS);
+    let told: Vec<String> =
+        plan.actions.iter().map(|action| format!("{} {}: {}", action.action, action.id.name, action.reason)).collect();
+    let expected = [
+        "update changed: one field differs from what is declared in another file",
+        "move moved: it is declared in another file",
+        "create new: it is declared and not there",
+        "create new-name: it is declared and not there; its spec is that of `Tenant/old-name`, which is removed",
+        "delete old-name: it is no longer declared; its spec is that of `Tenant/new-name`, which is created",
+        "delete gone: it is no longer declared",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(plan.unchanged, 1);
+    let summary = Summary { create: 2, update: 1, delete: 2, moved: 1, breaking: 2 };
+    assert_eq!(plan.summary, summary);
+}
+
+#[test]
+fn lines_and_revisions_are_no_change_and_count_for_no_digest() {
+    let mut one = thing(Kind::Tenant, "a", json!(1), "a.yaml", &[]);
+    let observed = inventory_of([one.clone()]);
+    one.place.line = 7;
+    one.place.revision = "2".into();
+    assert!(plan(&observed, &inventory_of([one.clone()]), &OPTIONS).is_empty());
+    let nothing = Inventory::new();
+    let (first, second) = (plan(&nothing, &observed, &OPTIONS), plan(&nothing, &inventory_of([one]), &OPTIONS));
+    assert_ne!(first, second);
+    assert_eq!(first.digest, second.digest);
+    let staging = plan(&nothing, &observed, &Options { environment: "staging", ..OPTIONS });
+    assert_ne!(first.digest, staging.digest);
+}
+
+#[test]
+fn circles_are_broken_the_same_way_each_time() {
+    let one = |name: &str, needs: &str| thing(Kind::Workflow, name, json!(1), "a.yaml", &[id(Kind::Workflow, needs)]);
+    let circle = inventory_of([one("a", "b"), one("b", "c"), one("c", "a"), one("d", "a")]);
+    let names = |plan: &Plan| plan.actions.iter().map(|action| action.id.name.clone()).collect::<String>();
+    assert_eq!(names(&plan(&Inventory::new(), &circle, &OPTIONS)), "cbad");
+    assert_eq!(names(&plan(&circle, &Inventory::new(), &OPTIONS)), "dabc");
+}
+
+#[test]
+fn long_chains_and_wide_fans_are_bounded() {
+    let name = |n: usize| format!("w{n}");
+    let chain: Inventory = (0..20_000)
+        .map(|n| {
+            let needs: Vec<Id> = (n > 0).then(|| id(Kind::Workflow, &name(n - 1))).into_iter().collect();
+            let object = thing(Kind::Workflow, &name(n), json!(1), "a.yaml", &needs);
+            (object.id.clone(), Arc::new(object))
+        })
+        .collect();
+    let mut changed = chain.clone();
+    let first = thing(Kind::Workflow, "w0", json!(2), "a.yaml", &[]);
+    changed.insert(first.id.clone(), Arc::new(first));
+    let plan = plan(&chain, &changed, &OPTIONS);
+    assert_eq!((plan.actions.len(), plan.unchanged), (1, 19_999));
+    assert_eq!((plan.actions[0].dependants.len(), plan.actions[0].dependants_total), (MOST_DEPENDANTS, 19_999));
+    assert_eq!(super::plan(&Inventory::new(), &chain, &OPTIONS).actions.len(), 20_000);
+}
+
+#[test]
+fn a_stale_plan_is_refused() {
+    let tenant = |value: i32| inventory_of([thing(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
+    let plan = plan(&tenant(1), &tenant(2), &OPTIONS);
+    assert_eq!(apply(&state(&tenant(3)), &plan).unwrap_err().id, id(Kind::Tenant, "a"));
+    assert!(apply(&state(&Inventory::new()), &plan).is_err());
+}
+
+#[test]
+fn a_plan_that_was_changed_is_refused() {
+    let tenant = |value: i32| inventory_of([thing(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
+    let json = plan(&tenant(1), &tenant(2), &OPTIONS).to_json();
+    let error = |text: &str| Plan::from_json(text).unwrap_err();
+    assert!(error(&json.replace("\"live\"", "\"prod\"")).contains("was changed"));
+    assert!(error(&json.replace("\"update\": 1", "\"update\": 2")).contains("was changed"));
+    assert!(error(&json.replace("\"version\": 1", "\"version\": 2")).contains("version 2"));
+    assert!(error(&json.replace("Tenant/a", "Tenant/A")).contains("no plan"));
+    for text in ["", "{}", "[]", "null", &json[..json.len() / 2]] {
+        assert!(error(text).contains("no plan"), "{text}");
+    }
+}
+
+const TOKEN: &str = "hunter2-correct-horse";
+
+/// Documents that hold secrets in every place where one can be written by mistake.
+fn planted(token: &str) -> String {
+    let known = format!("ghp_{token:a<36}").replace('-', "x");
+    [
+        format!("Connection\nmetadata: {{ name: c }}\nspec: {{ connector: x, credentials: {{ apiKey: \"{token}\", pin: \"1{token}\", ref: {{ secretRef: shown-name }} }} }}"),
+        format!("Tenant\nmetadata: {{ name: t, annotations: {{ note: \"{known}\", api-token: \"{token}\" }} }}\nspec: {{ displayName: T, variables: {{ db_password: \"{token}\", url: \"https://u:{token}@h.example\", q: \"https://h.example/?api_key={token}\" }} }}"),
+        format!("Trigger\nmetadata: {{ name: w }}\nspec: {{ webhook: {{ verify: {{ none: {{}} }}, webhookId: 0b5e7c7a-1111-4000-8000-0123456789ab, routes: [{{ workflow: f, headers: {{ Cookie: \"{token}\", x-auth-token: \"Bearer {token} {{{{ event.id }}}}\" }} }}] }} }}"),
+        format!("Connector
+metadata: {{ name: x }}
+spec:
+  displayName: X
+  baseUrl: https://x.example
+  auth: {{ methods: {{
+    key: {{ apiKey: {{ name: K, value: \"{token}\" }} }},
+    basic: {{ basic: {{ username: shown, password: \"{token}\" }} }},
+    jwt: {{ jwt: {{ key: \"{token}\", claims: {{}} }} }},
+    own: {{ custom: {{ fields: {{ a: {{ type: Password, default: \"{token}\" }} }}, headers: {{ X-Any: \"{token}\" }}, query: {{ any: \"{token}\" }} }} }} }} }}
+  defaults: {{ headers: {{ Authorization: \"Bearer {token}\", X-API-Key: {{ value: \"{token}\", omitEmpty: true }} }} }}
+  actions:
+    a:
+      input: {{ properties: {{ password: {{ type: string, default: \"{token}\", examples: [\"{token}\"] }} }} }}
+      http: {{ method: POST, path: /, body: {{ client_secret: \"{token}\", list: [{{ name: a, token: \"{token}\" }}, {{ name: b, token: \"{{{{ get_secret('shown-secret') }}}}\" }}] }} }}
+      tests: [{{ name: t, input: {{ password: \"{token}\" }} }}]"),
+    ]
+    .map(|rest| format!("---\napiVersion: evenkeel.dev/v1alpha1\nkind: {rest}\n"))
+    .concat()
+}
+
+fn inventory_of_text(text: &str) -> Inventory {
+    let (catalog, findings) = load(&Snapshot::of([("a.yaml", text.as_bytes())]));
+    assert!(findings.is_empty(), "{findings:?}");
+    inventory(&catalog, "s", "1")
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let before = inventory_of_text(&planted(TOKEN));
+    let other = TOKEN.replace("horse", "donkey");
+    let after = inventory_of_text(&planted(&other));
+    let renamed =
+        inventory_of_text(&planted(&other).replace("name: b,", "name: c,").replace("name: a, token", "name: d, token"));
+    let nothing = Inventory::new();
+    let key = [7; 32];
+    for (before, after) in [(&before, &after), (&nothing, &after), (&before, &nothing), (&before, &renamed)] {
+        for fingerprint in [None, Some(&key)] {
+            let plan = plan(before, after, &Options { fingerprint, ..OPTIONS });
+            let revisions = render::Revisions { from: "a", to: "b" };
+            for text in [plan.to_json(), render::human(&plan, false), render::markdown(&plan, &revisions)] {
+                assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
+                assert!(!text.contains("ghp_") && !text.contains("0b5e7c7a"), "{text}");
+            }
+            let json = plan.to_json();
+            assert!(json.contains(if fingerprint.is_some() {
+                "\"secret\": \"hmac:"
+            } else {
+                "\"secret\": \"hidden\""
+            }));
+        }
+    }
+    let json = plan(&nothing, &after, &OPTIONS).to_json();
+    assert!(json.contains("shown-name") && json.contains("get_secret('shown-secret')") && json.contains("shown"));
+}
+
+#[test]
+fn fingerprints_tell_secrets_apart_and_need_the_key() {
+    let of = |token: &str, key: u8| {
+        let inventory = inventory_of_text(&planted(token));
+        let plan = plan(&Inventory::new(), &inventory, &Options { fingerprint: Some(&[key; 32]), ..OPTIONS });
+        let connection = plan.actions.iter().find(|action| action.id.kind == Kind::Connection).unwrap();
+        connection.changes[0].after.pointer("/spec/credentials/apiKey/secret").unwrap().as_str().unwrap().to_owned()
+    };
+    let one = of(TOKEN, 1);
+    assert!(one.starts_with("hmac:") && one.len() == 13, "{one}");
+    assert_eq!(one, of(TOKEN, 1));
+    assert_ne!(one, of("hunter2-other", 1));
+    assert_ne!(one, of(TOKEN, 2));
+}
+
+#[test]
+fn needs_and_places_come_from_the_catalog() {
+    let text = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: a }\nspec: { tier: Long, onFailure: b, steps: [{ name: s, workflow: a }] }\n---\n\
+                apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: b }\nspec: { tier: Long, steps: [{ name: s, set: 1 }] }\n";
+    let inventory = inventory_of_text(text);
+    let a = &inventory[&id(Kind::Workflow, "a")];
+    assert_eq!(a.needs, BTreeSet::from([id(Kind::Workflow, "b")]));
+    let place = &inventory[&id(Kind::Workflow, "b")].place;
+    assert_eq!((place.path.as_str(), place.line, place.source.as_str()), ("a.yaml", 6, "s"));
+}

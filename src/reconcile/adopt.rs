@@ -1,0 +1,199 @@
+//! Generations that somebody asks for: earlier ones, and those of other environments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::candidate::{self, Provenance};
+use super::commands::{Denied, of_generation, with_findings};
+use super::engine::{Engine, Going, now};
+use super::status::{Controls, HeldBack};
+use crate::catalog::{Chosen, Input, Piece, Written};
+use crate::definition::{Id, Kind};
+use crate::plan::BlockedReason;
+use crate::store::manifest::{Item, Part};
+use crate::store::{Cause, Generation};
+use crate::text::Digest;
+
+/// What is to become a generation.
+pub(super) struct Composed {
+    pub(super) input: Input,
+    pub(super) fixed: BTreeMap<Id, Arc<Item>>,
+    pub(super) assets: BTreeMap<String, Arc<[u8]>>,
+    pub(super) going: Going,
+}
+
+/// How often an activation is tried again that another one got ahead of.
+const TRIES: usize = 5;
+
+impl Engine {
+    pub(super) async fn roll_back(&mut self, to: u64, actor: &str) -> Result<Value, Denied> {
+        let generation = self.store().generation(self.name(), to).await?;
+        let missing = || {
+            Denied::new(
+                404,
+                "NoGeneration",
+                format!("there is no generation {to}; see `evenkeel history {}`", self.name()),
+            )
+        };
+        let generation = generation.ok_or_else(missing)?;
+        let before = self.active().await?;
+        if before.digest == generation.digest {
+            return Err(Denied::new(409, "AlreadyActive", format!("generation {to} is what serves already")));
+        }
+        let held = self.hold_back(Some(before), actor).await?;
+        let going = self.adopt(generation.digest, generation.revisions, Cause::Rollback, actor).await;
+        self.or_as_before(going, held).await
+    }
+
+    pub(super) async fn promote(&mut self, from: &str, actor: &str) -> Result<Value, Denied> {
+        let expected = self.given.spec.promote_from.as_deref();
+        if expected.is_some_and(|expected| expected != from) {
+            let message = format!("`{}` is promoted from `{}` only", self.name(), expected.unwrap_or_default());
+            return Err(Denied::new(409, "WrongEnvironment", message));
+        }
+        let promoted = self.store().active(from).await?;
+        let promoted = promoted
+            .ok_or_else(|| Denied::new(404, "NoGeneration", format!("environment `{from}` has no generation")))?;
+        let before = self.store().active(self.name()).await?;
+        let held = self.hold_back(before, actor).await?;
+        let going = self.adopt(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;
+        self.or_as_before(going, held).await
+    }
+
+    async fn active(&self) -> Result<Generation, Denied> {
+        let active = self.store().active(self.name()).await?;
+        active.ok_or_else(|| Denied::new(409, "NoGeneration", "nothing was applied yet"))
+    }
+
+    /// The revision that is left is not applied again: said before it is left, or whoever leads would be faster. Gives
+    /// what was said before.
+    async fn hold_back(&self, before: Option<Generation>, actor: &str) -> Result<Controls, Denied> {
+        let mut revisions = before.map(|before| before.revisions).unwrap_or_default();
+        // What was looked at last, and perhaps refused, is left too.
+        revisions.extend(self.status.last_attempted.clone());
+        let earlier = self.controls().await?;
+        if !revisions.is_empty() {
+            let held_back = Some(HeldBack { revisions, by: actor.to_owned(), at: now() });
+            self.put_controls(&Controls { held_back, ..earlier.clone() }).await?;
+        }
+        Ok(earlier)
+    }
+
+    /// The answer for a generation that went live; where it did not, what was said before is said again.
+    async fn or_as_before(&mut self, going: Result<Generation, Denied>, earlier: Controls) -> Result<Value, Denied> {
+        if going.is_err() {
+            self.put_controls(&earlier).await?;
+        }
+        going.map(|generation| of_generation(&generation))
+    }
+
+    /// Makes the definitions of a stored generation this environment's, with its own Environment document, its own
+    /// identities, and what was made by hand here.
+    async fn adopt(
+        &mut self,
+        digest: Digest,
+        revisions: BTreeMap<String, String>,
+        cause: Cause,
+        actor: &str,
+    ) -> Result<Generation, Denied> {
+        let (manifest, contents) = candidate::stored(self.store(), digest).await?;
+        let buried = self.buried().await?;
+        let going = Going { cause, actor: actor.to_owned(), revisions };
+        self.try_live(|engine| {
+            let name = engine.given.name.clone();
+            let mut input = candidate::input(&name, &manifest, &contents, &engine.shown_under())?;
+            let by_hand = |id: &Id| {
+                manifest.items.get(id).is_some_and(|item| item.is_by_hand() && item.overrides_until().is_none())
+            };
+            // Its own document, and not that of another environment or time.
+            input.pieces.retain_mut(|piece| !by_hand(&piece.id) && engine.as_own(piece, manifest.environment.as_ref()));
+            input.environment = Some(Chosen { name: name.clone(), given: Some(engine.given.document.clone()) });
+            let own = |id: &Id| id.kind == Kind::Environment && id.name == name;
+            let live = engine.live.as_ref().map(|live| Arc::clone(&live.candidate));
+            let mut fixed = BTreeMap::new();
+            for (id, item) in manifest.items.iter().filter(|(id, _)| !own(id) && !by_hand(id)) {
+                let known = live.as_ref().and_then(|live| live.manifest.items.get(id)).map(|known| &known.uid);
+                let uid = known.or_else(|| buried.get(id)).unwrap_or(&item.uid);
+                let same = *uid == item.uid;
+                fixed.insert(
+                    id.clone(),
+                    if same { Arc::clone(item) } else { Arc::new(Item { uid: uid.clone(), ..(**item).clone() }) },
+                );
+            }
+            let known = manifest.assets.iter();
+            let mut assets: BTreeMap<String, Arc<[u8]>> =
+                known.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
+            for item in engine.by_hand(now()).into_iter().filter(|item| item.overrides_until().is_none()) {
+                // What was made by hand here is nobody else's to remove.
+                input.pieces.retain(|piece| piece.id != item.id);
+                input.pieces.push(engine.piece(&item)?);
+                engine.with_assets(&item.id, &mut input);
+                fixed.insert(item.id.clone(), item);
+            }
+            for (path, bytes) in live.iter().flat_map(|live| &live.assets) {
+                assets.entry(path.clone()).or_insert_with(|| Arc::clone(bytes));
+            }
+            Ok(Composed { input, fixed, assets, going: going.clone() })
+        })
+        .await
+    }
+
+    /// Makes a piece of the Environment itself what the source says of it; `false` where it says nothing and all of it is
+    /// the operator's, whose present document counts.
+    pub(super) fn as_own(&self, piece: &mut Piece, given: Option<&Part>) -> bool {
+        let own = piece.id.kind == Kind::Environment && piece.id.name == self.given.name;
+        let operators = |written: &Written| {
+            given.is_some_and(|given| given.path == written.path && given.content == Digest::of(&written.bytes))
+        };
+        if own {
+            piece.patches.retain(|patch| !operators(patch));
+        }
+        !own || !operators(&piece.base)
+    }
+
+    /// Composes, examines, builds and activates; composes anew where another activation got ahead.
+    pub(super) async fn try_live(
+        &mut self,
+        compose: impl Fn(&Engine) -> Result<Composed, Denied>,
+    ) -> Result<Generation, Denied> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            self.follow().await?;
+            let Composed { input, fixed, assets, going } = compose(self)?;
+            let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.examine(&input, &[])));
+            if !examined.is_good() {
+                return Err(with_findings(&examined));
+            }
+            let live = self.live.as_ref().map(|live| Arc::clone(&live.candidate));
+            let given = input.environment.as_ref().and_then(|chosen| chosen.given.clone());
+            let named = crate::catalog::assets(&examined.catalog);
+            let from = Provenance {
+                fixed,
+                before: live.as_ref().map(|live| &*live.manifest),
+                given: given.as_ref(),
+                assets: assets.into_iter().filter(|(path, _)| named.contains(path)).collect(),
+                several: !self.given.spec.sources.is_empty(),
+                revisions: live_revisions(self),
+                ..Provenance::default()
+            };
+            let name = self.given.name.clone();
+            let candidate = Arc::new(candidate::build(&name, &examined, from, &mut self.known)?);
+            let (plan, blocked) = self.plan(&candidate, false);
+            if let Some(protected) = blocked.iter().find(|one| one.reason == BlockedReason::Protected) {
+                return Err(Denied::new(409, "Protected", protected.message.clone()));
+            }
+            match self.go_live(candidate, &plan, going, None).await {
+                Ok(generation) => return Ok(generation),
+                Err(refused) if refused.reason == "Stale" => last = Some(refused),
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Err(last.map_or_else(|| Denied::new(409, "Stale", "the environment changes all the time"), Denied::from))
+    }
+}
+
+pub(super) fn live_revisions(engine: &Engine) -> BTreeMap<String, String> {
+    engine.live.as_ref().map(|live| live.generation.revisions.clone()).unwrap_or_default()
+}

@@ -1,0 +1,396 @@
+//! All environments of a process: each has a task of its own that looks, listens and answers; what falls is started again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::active::Pointer;
+use super::beat::Beat;
+use super::commands::{Command, Denied, Request};
+use super::engine::{Context, Engine, Given, Refused};
+use super::examine::{Examined, Examiner};
+use super::status::Status;
+use crate::catalog::{Input, Snapshot, Written};
+use crate::definition::Spec;
+use crate::source::directory::{self, Directory, Unreadable};
+use crate::source::{Fetched, Source as _};
+use crate::store::Generation;
+use crate::store::manifest::Manifest;
+
+/// Requests that wait for one environment; more are told to come back.
+const MOST_WAITING: usize = 64;
+/// Time after which an environment counts as stuck: longer than the longest fetch with its way back.
+pub const STUCK: Duration = Duration::from_mins(10);
+/// Environments of one process.
+const MOST: usize = 1000;
+/// Quiet time between hints and a look: pushes come in bursts.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long whoever asked for something waits to see what came of it; the look goes on.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Wait before what fell is started again.
+const RESTART: Duration = Duration::from_secs(2);
+/// Time between signs of life to other processes, which count for 30 seconds.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Time between looks at the operator's documents.
+const DOCUMENTS_EVERY: Duration = Duration::from_secs(5);
+
+/// One environment, for those who ask it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Its name.
+    pub name: String,
+    /// What serves.
+    pub pointer: Pointer,
+    /// What it says of itself.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// A sign of life.
+    pub beat: Arc<Beat>,
+    /// What is active and was looked at, for those who ask where something comes from.
+    pub view: Arc<ArcSwap<View>>,
+    /// The operator's document.
+    pub given: Arc<ArcSwap<Given>>,
+    commands: mpsc::Sender<Command>,
+    hint: Arc<Notify>,
+    serving: Arc<ArcSwapOption<Generation>>,
+}
+
+/// What an environment shows beside its status.
+#[derive(Debug, Default)]
+pub struct View {
+    /// The manifest of what is active.
+    pub manifest: Option<Arc<Manifest>>,
+    /// The last look at the sources.
+    pub looked: Option<Arc<Examined>>,
+    /// What paths are shown under.
+    pub shown_under: String,
+}
+
+impl Handle {
+    /// Something may have changed: look soon.
+    pub fn hint(&self) {
+        self.beat.queued();
+        self.hint.notify_one();
+    }
+
+    /// Asks for something and waits for the answer.
+    ///
+    /// # Errors
+    /// Where it is not done, with why.
+    pub async fn ask(&self, request: Request, actor: &str) -> Result<Value, Denied> {
+        let (answer, answered) = oneshot::channel();
+        self.beat.queued();
+        let busy = || Denied::new(503, "Busy", "the environment has too much to do; try again");
+        self.commands.try_send(Command { request, actor: actor.to_owned(), answer }).map_err(|_| busy())?;
+        answered.await.map_err(|_| Denied::new(500, "Failed", "it failed unexpectedly; the log says why"))?
+    }
+}
+
+/// All environments of this process.
+#[derive(Clone, Debug)]
+pub struct Environments {
+    /// By name.
+    pub all: Arc<ArcSwap<BTreeMap<String, Handle>>>,
+    /// What they share.
+    pub context: Arc<Context>,
+}
+
+impl Environments {
+    /// Starts the environments of the operator's documents, and follows these documents.
+    ///
+    /// # Errors
+    /// Where they cannot be read or hold no Environment.
+    pub fn start(path: &Path, context: Context) -> anyhow::Result<Environments> {
+        let given = documents(path)?;
+        if given.is_empty() {
+            bail!("{} holds no Environment; write one that says where its definitions come from", path.display());
+        }
+        let environments = Environments { all: Arc::default(), context: Arc::new(context) };
+        environments.update(given);
+        let (following, path) = (environments.clone(), path.to_owned());
+        tokio::spawn(async move { following.follow(path).await });
+        Ok(environments)
+    }
+
+    /// The environment of a name; the only one where none is given and there is one.
+    pub fn find(&self, name: Option<&str>) -> Option<Handle> {
+        let all = self.all.load();
+        match name {
+            Some(name) => all.get(name).cloned(),
+            None => all.values().next().filter(|_| all.len() == 1).cloned(),
+        }
+    }
+
+    /// Does every environment go on?
+    pub fn stuck(&self) -> Option<String> {
+        let all = self.all.load();
+        all.values().find(|handle| handle.beat.age() > stuck_after(handle)).map(|handle| handle.name.clone())
+    }
+
+    /// Time that the oldest request or hint of all waits.
+    pub fn oldest(&self) -> Duration {
+        self.all.load().values().map(|handle| handle.beat.oldest()).max().unwrap_or_default()
+    }
+
+    fn update(&self, given: Vec<Given>) {
+        let mut all = BTreeMap::clone(&self.all.load());
+        for given in given {
+            match all.get(&given.name) {
+                Some(handle) if handle.given.load().document.bytes == given.document.bytes => {}
+                Some(handle) => {
+                    tracing::info!(environment = given.name, "its Environment document changed");
+                    handle.given.store(Arc::new(given));
+                    handle.hint();
+                }
+                None => {
+                    let handle = spawn(given, &self.context);
+                    all.insert(handle.name.clone(), handle);
+                }
+            }
+        }
+        // One whose document is gone keeps serving what it serves, and is followed no more than its sources are.
+        self.all.store(Arc::new(all));
+    }
+
+    async fn follow(self, path: PathBuf) {
+        let source = Arc::new(Directory::new(path));
+        let mut told = String::new();
+        let mut seen: Option<Arc<Fetched>> = None;
+        loop {
+            tokio::time::sleep(DOCUMENTS_EVERY).await;
+            let (source, before) = (Arc::clone(&source), seen.clone());
+            let read = tokio::task::spawn_blocking(move || {
+                let fetched = source.fetch(Instant::now() + DOCUMENTS_EVERY)?;
+                let unchanged = before.is_some_and(|before| Arc::ptr_eq(&before, &fetched));
+                let given = if unchanged { None } else { Some(given_in(&fetched.snapshot, &fetched.unreadable)?) };
+                anyhow::Ok((fetched, given))
+            });
+            let problem = match read.await {
+                Ok(Ok((fetched, given))) => {
+                    seen = Some(fetched);
+                    if let Some(given) = given {
+                        self.update(given);
+                        String::new()
+                    } else {
+                        told.clone()
+                    }
+                }
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(error) => error.to_string(),
+            };
+            if problem != told && !problem.is_empty() {
+                tracing::warn!("the Environment documents are not taken up: {problem}");
+            }
+            told = problem;
+        }
+    }
+}
+
+fn stuck_after(handle: &Handle) -> Duration {
+    let interval = handle.given.load().spec.interval.map_or(Duration::from_mins(1), |interval| interval.0);
+    stuck_limit() + interval.saturating_mul(2)
+}
+
+/// [`STUCK`], or fewer seconds by `EVENKEEL_STUCK_SECONDS`, for tests and impatient operators.
+fn stuck_limit() -> Duration {
+    static LIMIT: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let seconds = std::env::var("EVENKEEL_STUCK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+        seconds.map_or(STUCK, Duration::from_secs)
+    })
+}
+
+/// The Environment documents of a folder or file, without errors.
+///
+/// # Errors
+/// Where they cannot be read, or one of them has errors.
+pub fn documents(path: &Path) -> anyhow::Result<Vec<Given>> {
+    let (snapshot, unreadable) = directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    given_in(&snapshot, &unreadable)
+}
+
+fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<Given>> {
+    let input = Input { snapshot: snapshot.clone(), ..Input::default() };
+    let examined = Examiner::new().examine(&input, unreadable);
+    let mut given = Vec::new();
+    for entry in &examined.catalog.entries {
+        if let Some(Spec::Environment(spec)) = entry.spec() {
+            // The definitions beside it are the source's concern; a broken Environment is ours.
+            if entry.partial {
+                let place = entry.place();
+                bail!(
+                    "Environment `{}` at {}:{} has errors; `evenkeel validate` shows them",
+                    entry.id.name,
+                    place.0,
+                    place.1
+                );
+            }
+            let document: Written = entry.origin.base.clone();
+            if let Some(other) = given.iter().find(|other: &&Given| other.name == entry.id.name) {
+                let (name, one, two) = (&entry.id.name, &other.document.path, &document.path);
+                bail!("Environment `{name}` is written twice, in {one} and {two}; remove one of them");
+            }
+            given.push(Given { name: entry.id.name.clone(), document, spec: (**spec).clone() });
+        }
+    }
+    if given.len() > MOST {
+        bail!("there are more than {MOST} Environments");
+    }
+    Ok(given)
+}
+
+fn spawn(given: Given, context: &Arc<Context>) -> Handle {
+    let (commands, requests) = mpsc::channel(MOST_WAITING);
+    let (publish, status) = watch::channel(Arc::new(Status::default()));
+    let handle = Handle {
+        name: given.name.clone(),
+        pointer: Pointer::empty(),
+        status,
+        beat: Arc::default(),
+        view: Arc::default(),
+        given: Arc::new(ArcSwap::from_pointee(given)),
+        commands,
+        hint: Arc::new(Notify::new()),
+        serving: Arc::default(),
+    };
+    if context.shared {
+        tokio::spawn(heartbeat(handle.clone(), Arc::clone(context)));
+    }
+    let (supervised, context) = (handle.clone(), Arc::clone(context));
+    tokio::spawn(async move {
+        let requests = Arc::new(tokio::sync::Mutex::new(requests));
+        let mut falls = 0_u32;
+        loop {
+            let running = run(supervised.clone(), Arc::clone(&context), publish.clone(), Arc::clone(&requests));
+            match tokio::spawn(running).await {
+                Ok(()) => return,
+                Err(error) => {
+                    // What serves keeps serving; only the looking is started again.
+                    tracing::error!(environment = supervised.name, "reconciling failed unexpectedly: {error}");
+                    context.metrics.reconciled(&supervised.name, "panic", Duration::ZERO);
+                    publish.send_modify(|status| {
+                        let message = "reconciling failed unexpectedly; the log says why, and it is tried again";
+                        let refused = Refused { reason: "Panicked".into(), message: message.into(), stalled: true };
+                        Engine::refuse(Arc::make_mut(status), &refused, super::engine::now());
+                    });
+                    tokio::time::sleep(RESTART.saturating_mul(1 << falls.min(7))).await;
+                    falls += 1;
+                }
+            }
+        }
+    });
+    handle
+}
+
+/// Tells the others that this process lives, and what it serves.
+async fn heartbeat(handle: Handle, context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        if let Some(generation) = handle.serving.load_full()
+            && let Err(error) = context.store.report(&context.replica, &handle.name, &generation).await
+        {
+            tracing::debug!(environment = handle.name, "no heartbeat: {error}");
+        }
+    }
+}
+
+async fn run(
+    handle: Handle,
+    context: Arc<Context>,
+    publish: watch::Sender<Arc<Status>>,
+    requests: Arc<tokio::sync::Mutex<mpsc::Receiver<Command>>>,
+) {
+    let mut requests = requests.lock().await;
+    let mut changes = context.store.changes();
+    let given = Given::clone(&handle.given.load());
+    let mut engine = Engine::new(context, given, handle.pointer.clone(), publish, Arc::clone(&handle.beat));
+    engine.serving = Arc::clone(&handle.serving);
+    engine.view = Arc::clone(&handle.view);
+    let mut next = tokio::time::Instant::now();
+    loop {
+        let woken = tokio::select! {
+            () = tokio::time::sleep_until(next) => Woken::Look,
+            () = handle.hint.notified() => Woken::Hinted,
+            changed = changes.changed() => match changed {
+                Ok(()) => Woken::News,
+                Err(_) => return,
+            },
+            command = requests.recv() => match command {
+                Some(command) => Woken::Asked(Box::new(command)),
+                None => return,
+            },
+        };
+        handle.beat.taken();
+        handle.beat.tick();
+        engine.take_up(&handle.given.load());
+        match woken {
+            Woken::Look => next = tokio::time::Instant::now() + engine.look().await,
+            Woken::Hinted => {
+                tokio::time::sleep(QUIET).await;
+                next = tokio::time::Instant::now() + engine.look().await;
+                engine.pass_on().await;
+            }
+            Woken::News => {
+                if let Some(wait) = engine.news().await {
+                    next = tokio::time::Instant::now() + wait;
+                }
+            }
+            Woken::Asked(command) => {
+                let Command { request, actor, answer } = *command;
+                let reconcile = matches!(request, Request::Reconcile);
+                let looks = !matches!(request, Request::Plan | Request::Preview { .. });
+                let answered = engine.answer(request, &actor).await;
+                if looks && answered.is_ok() {
+                    next = tokio::time::Instant::now() + look_and_answer(&mut engine, answer, answered).await;
+                    if reconcile {
+                        engine.pass_on().await;
+                    }
+                } else {
+                    let _ = answer.send(answered);
+                }
+            }
+        }
+        handle.view.store(Arc::new(engine.shown()));
+    }
+}
+
+/// Looks before the answer, so that whoever asked sees what came of it; but not for ever.
+async fn look_and_answer(
+    engine: &mut Engine,
+    answer: oneshot::Sender<Result<Value, Denied>>,
+    answered: Result<Value, Denied>,
+) -> Duration {
+    let mut look = std::pin::pin!(engine.look());
+    let looked = tokio::time::timeout(PATIENCE, &mut look).await;
+    let _ = answer.send(answered);
+    match looked {
+        Ok(wait) => wait,
+        Err(_) => look.await,
+    }
+}
+
+enum Woken {
+    Look,
+    Hinted,
+    News,
+    Asked(Box<Command>),
+}
+
+impl Engine {
+    fn take_up(&mut self, given: &Arc<Given>) {
+        if self.given.document.bytes != given.document.bytes {
+            self.given = Given::clone(given);
+            self.sources = None;
+        }
+    }
+
+    /// What those who ask are shown beside the status.
+    pub(super) fn shown(&self) -> View {
+        View { manifest: self.manifest().cloned(), looked: self.looked.clone(), shown_under: self.shown_under() }
+    }
+}

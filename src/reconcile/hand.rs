@@ -1,0 +1,161 @@
+//! Definitions that are written, removed and brought back by hand.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::adopt::{Composed, live_revisions};
+use super::candidate::{self, Contents, Grave};
+use super::commands::{Denied, of_generation};
+use super::engine::{Engine, Going, now};
+use crate::catalog::{Chosen, Input, Piece, Written};
+use crate::definition::{Id, Kind};
+use crate::store::manifest::{Item, Owner, Part};
+use crate::store::{Cause, Generation, Micros, StoreError};
+use crate::text::Digest;
+
+impl Engine {
+    pub(super) async fn put(
+        &mut self,
+        id: &Id,
+        written: Written,
+        over: Option<Micros>,
+        reason: Option<String>,
+        actor: &str,
+    ) -> Result<Value, Denied> {
+        let now = now();
+        let generation = self
+            .change(id, actor, |engine, known| {
+                let owned = known.filter(|item| !item.is_by_hand() || item.overrides_until().is_some());
+                let until = match (owned, over) {
+                    (Some(item), None) => return Err(owned_by(item)),
+                    (Some(_), Some(over)) => Some(now.saturating_add(over)),
+                    (None, _) => None,
+                };
+                let base = Part { path: Arc::clone(&written.path), content: Digest::of(&written.bytes), index: 0 };
+                let uid = known.map_or_else(
+                    || candidate::new_uid(engine.name(), id, &format!("{actor} {now}")),
+                    |known| known.uid.clone(),
+                );
+                let owner = Owner::Hand { who: actor.to_owned(), at: now, reason: reason.clone(), until };
+                let item =
+                    Item { id: id.clone(), uid, digest: base.content, base, patches: Vec::new(), line: 1, owner };
+                let piece = Piece { id: id.clone(), base: written.clone(), patches: Vec::new() };
+                Ok(Some((item, piece)))
+            })
+            .await?;
+        if self.manifest().is_none_or(|manifest| !manifest.items.contains_key(id)) {
+            let message = format!("{id} is written, and `selector` of the environment leaves it out: label it");
+            return Err(Denied::new(409, "NotSelected", message));
+        }
+        Ok(of_generation(&generation))
+    }
+
+    pub(super) async fn delete(&mut self, id: &Id, actor: &str) -> Result<Value, Denied> {
+        let generation = self
+            .change(id, actor, |engine, known| {
+                let item = known.ok_or_else(|| Denied::new(404, "NotFound", format!("there is no {id}")))?;
+                match &item.owner {
+                    Owner::Source { .. } => Err(owned_by(item)),
+                    Owner::Hand { until: None, .. } => Ok(None),
+                    // It ends now, and the next look takes the source's definition back.
+                    Owner::Hand { who, at, reason, .. } => {
+                        let (who, at, reason) = (who.clone(), *at, reason.clone());
+                        let owner = Owner::Hand { who, at, reason, until: Some(now()) };
+                        Ok(Some((Item { owner, ..item.clone() }, engine.piece(item)?)))
+                    }
+                }
+            })
+            .await?;
+        Ok(of_generation(&generation))
+    }
+
+    pub(super) async fn restore(&mut self, id: &Id, actor: &str) -> Result<Value, Denied> {
+        let tombstones = self.store().tombstones(self.name()).await?;
+        let stone = tombstones.into_iter().find(|stone| stone.id == id.to_string());
+        let gone = || Denied::new(404, "NotFound", format!("{id} was not removed, or too long ago"));
+        let grave: Grave = stone.and_then(|stone| serde_json::from_value(stone.item).ok()).ok_or_else(gone)?;
+        let digests: Vec<Digest> = grave.contents().collect();
+        let contents = self.store().objects(&digests).await?;
+        let contents: Contents = digests.into_iter().zip(contents.into_iter().map(Arc::from)).collect();
+        let written = |part: &Part| {
+            let missing = StoreError::Corrupt { digest: part.content, problem: "missing" };
+            let bytes = Arc::clone(contents.get(&part.content).ok_or(missing)?);
+            Ok(Written { path: Arc::clone(&part.path), bytes, index: part.index })
+        };
+        let piece = candidate::piece(&grave.item, &written)?;
+        let named = grave.assets.iter();
+        self.brought = named.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
+        let generation = self
+            .change(id, actor, |_, known| {
+                if let Some(item) = known {
+                    return Err(owned_by(item));
+                }
+                let (who, at) = (actor.to_owned(), now());
+                let owner = Owner::Hand { who, at, reason: Some("restored".into()), until: None };
+                Ok(Some((Item { owner, ..grave.item.clone() }, piece.clone())))
+            })
+            .await;
+        self.brought.clear();
+        Ok(of_generation(&generation?))
+    }
+
+    /// The active generation with one definition written, or removed, as it is decided for what is there.
+    async fn change(
+        &mut self,
+        id: &Id,
+        actor: &str,
+        decide: impl Fn(&Engine, Option<&Item>) -> Result<Option<(Item, Piece)>, Denied>,
+    ) -> Result<Generation, Denied> {
+        self.try_live(|engine| {
+            let nothing = || Denied::new(409, "NoGeneration", "nothing was applied yet");
+            let live = engine.live.as_ref().ok_or_else(nothing)?;
+            let manifest = &live.candidate.manifest;
+            let to = decide(engine, manifest.items.get(id).map(|item| &**item))?;
+            let mut fixed = manifest.items.clone();
+            fixed.remove(id);
+            let mut input = Input {
+                environment: Some(Chosen {
+                    name: engine.given.name.clone(),
+                    given: Some(engine.given.document.clone()),
+                }),
+                ..Input::default()
+            };
+            for item in fixed.values() {
+                let mut piece = engine.piece(item)?;
+                if engine.as_own(&mut piece, manifest.environment.as_ref()) {
+                    input.pieces.push(piece);
+                }
+            }
+            fixed.retain(|id, _| id.kind != Kind::Environment || id.name != engine.given.name);
+            let mut assets = live.candidate.assets.clone();
+            assets.extend(engine.brought.iter().map(|(path, bytes)| (path.clone(), Arc::clone(bytes))));
+            input.snapshot.names = Arc::new(assets.keys().cloned().collect());
+            input.snapshot.shown_under = engine.shown_under();
+            if let Some((item, piece)) = to {
+                input.pieces.push(piece);
+                fixed.insert(id.clone(), Arc::new(item));
+            }
+            let revisions = live_revisions(engine);
+            Ok(Composed {
+                input,
+                fixed,
+                assets,
+                going: Going { cause: Cause::Hand, actor: actor.to_owned(), revisions },
+            })
+        })
+        .await
+    }
+}
+
+fn owned_by(item: &Item) -> Denied {
+    let message = match &item.owner {
+        Owner::Source { source, revision } => format!(
+            "{} belongs to {source} ({revision}, {}:{}): change it there, or write over it for a while with \
+             `?override=2h&reason=…`",
+            item.id, item.base.path, item.line
+        ),
+        Owner::Hand { who, .. } => format!("{} is written over by {who}: end that first, or say for how long", item.id),
+    };
+    Denied::new(409, "OwnedBySource", message)
+}

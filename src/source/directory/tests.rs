@@ -1,0 +1,115 @@
+use super::*;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        write(folder.path(), name, text);
+    }
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// As if the file had been written long ago.
+fn settle(path: &Path) {
+    let long_ago = SystemTime::now() - Duration::from_hours(1);
+    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+}
+
+#[test]
+fn an_unchanged_folder_is_the_same_value() {
+    let folder = folder(&[("a.yaml", "1"), ("b/c.json", "{}"), ("note.txt", "x")]);
+    let source = Directory::new(folder.path());
+    let first = source.fetch(soon()).unwrap();
+    assert!(first.revision.name.starts_with("sha256:") && first.revision.commit.is_empty());
+    assert!(Arc::ptr_eq(&first, &source.fetch(soon()).unwrap()));
+    // A file that is only named matters by being there.
+    write(folder.path(), "code.ts", "1");
+    let named = source.fetch(soon()).unwrap();
+    assert!(!Arc::ptr_eq(&first, &named) && first.revision != named.revision);
+    write(folder.path(), "code.ts", "2");
+    assert!(Arc::ptr_eq(&named, &source.fetch(soon()).unwrap()));
+}
+
+#[test]
+fn one_change_keeps_the_bytes_of_the_others() {
+    let folder = folder(&[("a.yaml", "1"), ("b.yaml", "1")]);
+    let source = Directory::new(folder.path());
+    let first = source.fetch(soon()).unwrap();
+    // The same size and, on a coarse clock, the same time.
+    write(folder.path(), "b.yaml", "2");
+    let second = source.fetch(soon()).unwrap();
+    let bytes = |fetched: &Fetched, at: usize| Arc::clone(&fetched.snapshot.files[at].bytes);
+    assert!(Arc::ptr_eq(&bytes(&first, 0), &bytes(&second, 0)));
+    assert_eq!((&*bytes(&first, 1), &*bytes(&second, 1)), (&b"1"[..], &b"2"[..]));
+    fs::remove_file(folder.path().join("a.yaml")).unwrap();
+    assert_eq!(source.fetch(soon()).unwrap().snapshot.files.len(), 1);
+}
+
+#[test]
+fn equal_folders_have_equal_revisions() {
+    let (one, other) = (folder(&[("a.yaml", "1")]), folder(&[("a.yaml", "1")]));
+    let revision = |folder: &Path| Directory::new(folder).fetch(soon()).unwrap().revision.clone();
+    assert_eq!(revision(one.path()), revision(other.path()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stamp_tells_every_write_to_a_settled_file() {
+    let folder = folder(&[("a.yaml", "1")]);
+    let path = folder.path().join("a.yaml");
+    settle(&path);
+    let before = stamp_of(&fs::symlink_metadata(&path).unwrap());
+    assert_eq!(before, stamp_of(&fs::symlink_metadata(&path).unwrap()));
+    // Even where the time of the last write is set back.
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(&path, "2").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(before.written.unwrap()).unwrap();
+    assert_ne!(before, stamp_of(&fs::symlink_metadata(&path).unwrap()));
+}
+
+#[test]
+fn row_03_missing_and_unreadable_folders_are_told_apart() {
+    let folder = folder(&[("a.yaml", "1"), ("note.txt", "x")]);
+    let reason = |path: &Path| Directory::new(path).fetch(soon()).unwrap_err().reason;
+    assert_eq!(reason(&folder.path().join("gone")), FetchReason::PathNotFound);
+    assert_eq!(reason(&folder.path().join("note.txt")), FetchReason::Unreadable);
+    let source = Directory::new(folder.path());
+    assert_eq!(source.fetch(Instant::now()).unwrap_err().reason, FetchReason::TimedOut);
+    let first = source.fetch(soon()).unwrap();
+    fs::rename(folder.path(), folder.path().with_extension("moved")).unwrap();
+    assert_eq!(source.fetch(soon()).unwrap_err().reason, FetchReason::PathNotFound);
+    fs::rename(folder.path().with_extension("moved"), folder.path()).unwrap();
+    assert!(Arc::ptr_eq(&first, &source.fetch(soon()).unwrap()));
+    assert!(Directory::new(folder.path().join("a.yaml")).fetch(soon()).unwrap().snapshot.alone);
+}
+
+#[test]
+fn only_plain_files_of_the_folder_are_read() {
+    let folder = folder(&[("a/code.ts", "1"), ("big.bin", &"x".repeat(MOST_ASSET_BYTES + 1))]);
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link.ts")).unwrap();
+    let source = Directory::new(folder.path());
+    let fetched = source.fetch(soon()).unwrap();
+    assert_eq!(source.read(&fetched, "a/code.ts").unwrap(), b"1");
+    let reason = |path: &str| source.read(&fetched, path).unwrap_err().reason;
+    for path in ["link.ts", "../x", "/etc/passwd", "a", "", "gone", "a/../a/code.ts"] {
+        assert_eq!(reason(path), FetchReason::PathNotFound, "{path}");
+    }
+    assert_eq!(reason("big.bin"), FetchReason::TooLarge);
+    // A folder on the way that became a link.
+    #[cfg(unix)]
+    {
+        fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
+        assert_eq!(reason("a/code.ts"), FetchReason::PathNotFound);
+    }
+}

@@ -1,0 +1,182 @@
+//! Signatures by OpenPGP keys (RFC 9580).
+
+use std::io::Cursor;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pgp::composed::{Deserializable as _, DetachedSignature, SignedPublicKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureType};
+use pgp::ser::Serialize as _;
+use pgp::types::{KeyDetails, PublicParams, Tag};
+
+use super::known_hosts::FEWEST_RSA_BITS;
+use crate::source::FetchReason;
+
+/// Most keys in one armored block, and most parts of a key.
+const MOST_KEYS: usize = 100;
+const MOST_SUBKEYS: usize = 100;
+
+/// A trusted key.
+pub(super) type Key = SignedPublicKey;
+
+/// A state that a key can be in at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Good,
+    Expired,
+    Revoked,
+    /// May not sign, or is not bound to its owner.
+    Unfit,
+}
+
+/// Reads armored public keys.
+///
+/// # Errors
+/// What is wrong, to follow "the key".
+pub(super) fn keys(text: &str) -> Result<Vec<Key>, String> {
+    let unreadable = |_| "cannot be read as an armored OpenPGP public key".to_owned();
+    let (read, _) = SignedPublicKey::from_armor_many(Cursor::new(text)).map_err(unreadable)?;
+    let keys = read.take(MOST_KEYS).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    match keys.iter().find(|key| key.public_subkeys.len() > MOST_SUBKEYS) {
+        _ if keys.is_empty() => Err("holds no OpenPGP public key".to_owned()),
+        Some(_) => Err(format!("has more than {MOST_SUBKEYS} subkeys")),
+        None => Ok(keys),
+    }
+}
+
+/// Checks a signature now. The reason comes with what is wrong, to follow "the signature of …".
+pub(super) fn check(keys: &[Key], signature: &str, signed: &[u8]) -> Result<(), (FetchReason, &'static str)> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    check_at(keys, signature, signed, now)
+}
+
+fn check_at(keys: &[Key], signature: &str, signed: &[u8], now: u64) -> Result<(), (FetchReason, &'static str)> {
+    let bad = |why: &'static str| (FetchReason::BadSignature, why);
+    let (signature, _) = DetachedSignature::from_armor_single(Cursor::new(signature))
+        .map_err(|_| bad("cannot be read as an OpenPGP signature"))?;
+    if !matches!(signature.signature.typ(), Some(SignatureType::Binary | SignatureType::Text)) {
+        return Err(bad("is of a kind that signs no documents"));
+    }
+    let strong = [
+        HashAlgorithm::Sha256,
+        HashAlgorithm::Sha384,
+        HashAlgorithm::Sha512,
+        HashAlgorithm::Sha3_256,
+        HashAlgorithm::Sha3_512,
+    ];
+    if !signature.signature.hash_alg().is_some_and(|hash| strong.contains(&hash)) {
+        return Err(bad("uses a hash that is broken or not known"));
+    }
+    let mut claimed = false;
+    for key in keys {
+        let parts = std::iter::once(None).chain(key.public_subkeys.iter().map(Some));
+        for subkey in parts {
+            let (fits, ours) = match subkey {
+                None => (signature.verify(&key.primary_key, signed).is_ok(), is_by(&signature, &key.primary_key)),
+                Some(part) => (signature.verify(&part.key, signed).is_ok(), is_by(&signature, &part.key)),
+            };
+            claimed |= ours;
+            if !fits {
+                continue;
+            }
+            let own = primary(key, now);
+            let state = match subkey {
+                None => own,
+                Some(part) => worse(own, subkey_state(key, part, now)),
+            };
+            let weak = match subkey {
+                None => is_weak(key.primary_key.public_params()),
+                Some(part) => is_weak(part.key.public_params()),
+            };
+            let expires = signature.signature.signature_expiration_time().map_or(0, |time| u64::from(time.as_secs()));
+            let made = signature.signature.created().map_or(0, |time| u64::from(time.as_secs()));
+            return match state {
+                State::Revoked => Err((FetchReason::RevokedKey, "is by a key that was revoked")),
+                State::Expired => Err((FetchReason::ExpiredKey, "is by a key that has expired")),
+                State::Unfit => Err((FetchReason::UntrustedKey, "is by a key that may not sign")),
+                State::Good if weak => Err((FetchReason::UntrustedKey, "is by a key that is too weak")),
+                State::Good if expires != 0 && made + expires <= now => Err(bad("has expired")),
+                State::Good => Ok(()),
+            };
+        }
+    }
+    if claimed {
+        return Err(bad("does not fit its content"));
+    }
+    Err((FetchReason::UntrustedKey, "is by an OpenPGP key that is not in `trustedKeys`"))
+}
+
+/// Does a signature say that it is by this key?
+fn is_by(signature: &DetachedSignature, key: &impl KeyDetails) -> bool {
+    let (id, fingerprint) = (key.legacy_key_id(), key.fingerprint());
+    let signature = &signature.signature;
+    signature.issuer_key_id().contains(&&id) || signature.issuer_fingerprint().contains(&&fingerprint)
+}
+
+/// A key that can be broken: RSA with few bits, and DSA.
+fn is_weak(key: &PublicParams) -> bool {
+    match key {
+        // A number is written after its length in bits (RFC 9580, 3.2), and the modulus comes first.
+        PublicParams::RSA(key) => match key.to_bytes().as_deref() {
+            Ok([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])) < FEWEST_RSA_BITS,
+            _ => true,
+        },
+        PublicParams::DSA(_) => true,
+        _ => false,
+    }
+}
+
+fn worse(one: State, other: State) -> State {
+    let order = [State::Revoked, State::Expired, State::Unfit, State::Good];
+    order.into_iter().find(|state| *state == one || *state == other).unwrap_or(State::Unfit)
+}
+
+/// The state of a primary key, by its newest self-signature.
+fn primary(key: &Key, now: u64) -> State {
+    let own = &key.primary_key;
+    let details = &key.details;
+    if details.revocation_signatures.iter().any(|signature| signature.verify_key(own).is_ok()) {
+        return State::Revoked;
+    }
+    let direct = details.direct_signatures.iter().filter(|signature| signature.verify_key(own).is_ok());
+    let users = details.users.iter().flat_map(|user| {
+        let certifies = |signature: &&Signature| {
+            signature.is_certification() && signature.verify_certification(own, Tag::UserId, &user.id).is_ok()
+        };
+        user.signatures.iter().filter(certifies)
+    });
+    let newest =
+        direct.chain(users).max_by_key(|signature| signature.created().map_or(0, pgp::types::Timestamp::as_secs));
+    state_by(newest, own.created_at().as_secs(), now)
+}
+
+/// The state of a subkey, by its newest binding.
+fn subkey_state(key: &Key, subkey: &pgp::composed::SignedPublicSubKey, now: u64) -> State {
+    let own = &key.primary_key;
+    let bound = subkey.signatures.iter().filter(|signature| signature.verify_subkey_binding(own, &subkey.key).is_ok());
+    let (revocations, bindings): (Vec<_>, Vec<_>) =
+        bound.partition(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation));
+    if !revocations.is_empty() {
+        return State::Revoked;
+    }
+    let newest =
+        bindings.into_iter().max_by_key(|signature| signature.created().map_or(0, pgp::types::Timestamp::as_secs));
+    // A subkey that signs says itself that it belongs to the key, so that nobody can claim another's (RFC 9580, 5.2.1.9).
+    let back = newest.and_then(Signature::embedded_signature);
+    if back.is_none_or(|back| back.verify_primary_key_binding(&subkey.key, own).is_err()) {
+        return State::Unfit;
+    }
+    state_by(newest, subkey.key.created_at().as_secs(), now)
+}
+
+fn state_by(signature: Option<&Signature>, created: u32, now: u64) -> State {
+    let Some(signature) = signature else { return State::Unfit };
+    let lives = signature.key_expiration_time().map_or(0, |time| u64::from(time.as_secs()));
+    if lives != 0 && u64::from(created) + lives <= now {
+        State::Expired
+    } else if signature.key_flags().sign() {
+        State::Good
+    } else {
+        State::Unfit
+    }
+}

@@ -1,0 +1,307 @@
+//! From a commit to files, without a checkout: trees are walked and blobs read from the object database.
+//!
+//! What did not change costs nothing: a folder with the same id as before is taken over as a whole, a file with the
+//! same id keeps its bytes. Nothing of the repository is interpreted: no attributes, filters, links or submodules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use git2::{ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
+
+use super::{Budgets, fail, invalid, is_hidden};
+use crate::catalog::{File, Snapshot};
+use crate::source::directory::Unreadable;
+use crate::source::{FetchError, FetchReason};
+use crate::text::{Format, ReadLimits, codes};
+
+/// Modes of entries (gitformat-index(5)).
+const LINK: i32 = 0o120000;
+const SUBMODULE: i32 = 0o160000;
+/// Longest path that is read, as on Linux.
+const LONGEST_PATH: usize = 4096;
+
+/// A folder as it was read.
+#[derive(Debug)]
+pub(super) struct Folder {
+    id: Oid,
+    children: BTreeMap<Box<str>, Child>,
+    unreadable: Vec<Unreadable>,
+    totals: Totals,
+}
+
+#[derive(Clone, Debug)]
+enum Child {
+    Folder(Arc<Folder>),
+    /// `bytes` where it may hold definitions.
+    File {
+        id: Oid,
+        path: Arc<str>,
+        bytes: Option<Arc<[u8]>>,
+    },
+}
+
+/// A path, and bytes where it may hold definitions.
+type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
+
+/// Sums over a folder and all in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    files: usize,
+    bytes: usize,
+}
+
+/// What a walk is given.
+pub(super) struct Walk<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) odb: &'a Odb<'a>,
+    pub(super) budgets: &'a Budgets,
+    pub(super) deadline: Instant,
+}
+
+/// Finds a folder of a tree.
+///
+/// # Errors
+/// `PathNotFound` where a part of the path is missing or no folder.
+pub(super) fn subtree<'r>(repository: &'r Repository, root: Tree<'r>, path: &str) -> Result<Tree<'r>, FetchError> {
+    let mut tree = root;
+    for part in parts(path)? {
+        let entry = tree.get_name_bytes(part.as_bytes()).map(|entry| (entry.id(), entry.filemode(), entry.kind()));
+        let wrong = |what: &str| Err(fail(FetchReason::PathNotFound, format!("`{path}`: `{part}` {what}")));
+        match entry {
+            None => {
+                let message = format!("the revision has no folder `{path}`");
+                return Err(fail(FetchReason::PathNotFound, message));
+            }
+            Some((_, LINK, _)) => return wrong("is a symbolic link, which is not followed"),
+            Some((_, SUBMODULE, _)) => return wrong("is a submodule, which is not read"),
+            Some((id, _, Some(ObjectType::Tree))) => tree = repository.find_tree(id).map_err(|error| broken(&error))?,
+            Some(_) => return wrong("is a file, not a folder"),
+        }
+    }
+    Ok(tree)
+}
+
+/// A plain file of a tree.
+///
+/// # Errors
+/// `PathNotFound` unless it is there and plain, `TooLarge` where it has more than `most` bytes.
+pub(super) fn blob(repository: &Repository, root: Tree<'_>, path: &str, most: usize) -> Result<Vec<u8>, FetchError> {
+    let missing = || fail(FetchReason::PathNotFound, format!("the revision has no plain file `{path}`"));
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if parts(path)?.next().is_none() {
+        return Err(missing());
+    }
+    let tree = subtree(repository, root, folder)?;
+    let entry = tree.get_name_bytes(name.as_bytes()).ok_or_else(missing)?;
+    if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == LINK {
+        return Err(missing());
+    }
+    let odb = repository.odb().map_err(|error| broken(&error))?;
+    let (size, _) = odb.read_header(entry.id()).map_err(|error| broken(&error))?;
+    if size > most {
+        let message = format!("`{path}` has {size} bytes, at most {most} are read");
+        return Err(fail(FetchReason::TooLarge, message));
+    }
+    Ok(odb.read(entry.id()).map_err(|error| broken(&error))?.data().to_vec())
+}
+
+/// Parts of a path inside the repository.
+fn parts(path: &str) -> Result<impl Iterator<Item = &str>, FetchError> {
+    let parts = move || path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    if path.starts_with('/') || path.len() > LONGEST_PATH || parts().any(|part| part == "..") {
+        return Err(invalid("a path inside the repository is relative, and has no `..`"));
+    }
+    Ok(parts())
+}
+
+impl Walk<'_> {
+    /// Reads a tree. `before` is what was read the last time at the same path.
+    ///
+    /// # Errors
+    /// `TooLarge`, `TimedOut`, or `Corrupt` where an object is missing or broken.
+    pub(super) fn root(&self, tree: &Tree<'_>, before: Option<&Arc<Folder>>) -> Result<Arc<Folder>, FetchError> {
+        self.folder(tree, before, "", 0, &mut Totals::default())
+    }
+
+    fn folder(
+        &self,
+        tree: &Tree<'_>,
+        before: Option<&Arc<Folder>>,
+        shown: &str,
+        depth: usize,
+        sums: &mut Totals,
+    ) -> Result<Arc<Folder>, FetchError> {
+        if let Some(same) = before.filter(|before| before.id == tree.id()) {
+            self.count(sums, same.totals)?;
+            return Ok(Arc::clone(same));
+        }
+        let start = *sums;
+        let mut folder =
+            Folder { id: tree.id(), children: BTreeMap::new(), unreadable: Vec::new(), totals: Totals::default() };
+        for entry in tree {
+            let name = entry.name_bytes();
+            // Every name counts, so that a folder of a million odd ones is not a million findings.
+            self.count(sums, Totals { files: 1, bytes: 0 })?;
+            if name.starts_with(b".") && name != b".." && name != b"." || name == b"node_modules" {
+                continue;
+            }
+            let (name, path) = match acceptable(shown, name) {
+                Ok(accepted) => accepted,
+                Err(unreadable) => {
+                    folder.unreadable.push(unreadable);
+                    continue;
+                }
+            };
+            let known = before.and_then(|before| before.children.get(name));
+            let child = match (entry.filemode(), entry.kind()) {
+                (SUBMODULE, _) => None,
+                (LINK, _) => {
+                    folder.unreadable.extend(Unreadable::link(path));
+                    None
+                }
+                (_, Some(ObjectType::Tree)) if depth >= self.budgets.depth => {
+                    folder.unreadable.push(Unreadable::too_deep(path, self.budgets.depth));
+                    None
+                }
+                (_, Some(ObjectType::Tree)) => {
+                    let tree = self.repository.find_tree(entry.id()).map_err(|error| broken(&error))?;
+                    let before = match known {
+                        Some(Child::Folder(before)) => Some(before),
+                        _ => None,
+                    };
+                    Some(Child::Folder(self.folder(&tree, before, &path, depth + 1, sums)?))
+                }
+                (_, Some(ObjectType::Blob)) => self.file(entry.id(), path, known, sums, &mut folder.unreadable)?,
+                _ => None,
+            };
+            if let Some(child) = child
+                && folder.children.insert(name.into(), child).is_some()
+            {
+                let message = "two entries of the folder have the same name".to_owned();
+                let help = "repair the repository; see `git fsck`";
+                folder.unreadable.push(Unreadable::new(join(shown, name), &codes::UNREADABLE, message, help));
+            }
+        }
+        folder.totals = Totals { files: sums.files - start.files, bytes: sums.bytes - start.bytes };
+        Ok(Arc::new(folder))
+    }
+
+    fn file(
+        &self,
+        id: Oid,
+        path: String,
+        known: Option<&Child>,
+        sums: &mut Totals,
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Option<Child>, FetchError> {
+        let known = match known {
+            Some(Child::File { id, path, bytes }) => Some((*id, path, bytes)),
+            _ => None,
+        };
+        if let Some((before, path, bytes)) = known
+            && before == id
+        {
+            self.count(sums, Totals { files: 0, bytes: bytes.as_ref().map_or(0, |bytes| bytes.len()) })?;
+            return Ok(Some(Child::File { id, path: Arc::clone(path), bytes: bytes.clone() }));
+        }
+        let path: Arc<str> = known.map_or_else(|| path.into(), |(_, path, _)| Arc::clone(path));
+        if Format::of(&path).is_none() {
+            return Ok(Some(Child::File { id, path, bytes: None }));
+        }
+        // The header tells the size before anything is inflated.
+        let (size, _) = self.odb.read_header(id).map_err(|error| broken(&error))?;
+        let most = ReadLimits::default().file_bytes;
+        if size > most {
+            let message = format!("the file has {size} bytes, at most {most} are read");
+            let help = "split it into several files; the order of files does not matter";
+            unreadable.push(Unreadable::new(path.to_string(), &codes::LIMIT, message, help));
+            return Ok(Some(Child::File { id, path, bytes: None }));
+        }
+        self.count(sums, Totals { files: 0, bytes: size })?;
+        let object = self.odb.read(id).map_err(|error| broken(&error))?;
+        Ok(Some(Child::File { id, path, bytes: Some(object.data().into()) }))
+    }
+
+    fn count(&self, sums: &mut Totals, more: Totals) -> Result<(), FetchError> {
+        sums.files = sums.files.saturating_add(more.files);
+        sums.bytes = sums.bytes.saturating_add(more.bytes);
+        if sums.files > self.budgets.files {
+            let message = format!("the revision has more than {} files; read a smaller `path`", self.budgets.files);
+            return Err(fail(FetchReason::TooLarge, message));
+        }
+        if sums.bytes > self.budgets.definition_bytes {
+            let most = self.budgets.definition_bytes >> 20;
+            let message = format!("the definitions are larger than {most} MiB; read a smaller `path`");
+            return Err(fail(FetchReason::TooLarge, message));
+        }
+        if sums.files.is_multiple_of(256) && Instant::now() >= self.deadline {
+            return Err(fail(FetchReason::TimedOut, "reading the revision took longer than it may"));
+        }
+        Ok(())
+    }
+}
+
+impl Folder {
+    /// All files below, sorted by path, and what could not be read. Keeps the set of names of `before` where it did not
+    /// change.
+    pub(super) fn flatten(&self, before: Option<&Snapshot>) -> (Snapshot, Vec<Unreadable>) {
+        let mut all: Vec<Listed<'_>> = Vec::with_capacity(self.totals.files);
+        let mut unreadable = Vec::new();
+        self.collect(&mut all, &mut unreadable);
+        all.sort_by(|a, b| a.0.cmp(b.0));
+        unreadable.sort_by(|a: &Unreadable, b| a.path.cmp(&b.path));
+        let same = before.map(|before| &before.names).filter(|names| {
+            names.len() == all.len() && names.iter().zip(&all).all(|(name, (path, _))| name.as_str() == &***path)
+        });
+        let names = same.map_or_else(|| Arc::new(all.iter().map(|(path, _)| path.to_string()).collect()), Arc::clone);
+        let file =
+            |(path, bytes): &Listed<'_>| bytes.map(|bytes| File { path: Arc::clone(path), bytes: Arc::clone(bytes) });
+        (Snapshot { files: all.iter().filter_map(file).collect(), names, ..Snapshot::default() }, unreadable)
+    }
+
+    fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<Unreadable>) {
+        unreadable.extend(self.unreadable.iter().cloned());
+        for child in self.children.values() {
+            match child {
+                Child::Folder(folder) => folder.collect(all, unreadable),
+                Child::File { path, bytes, .. } => all.push((path, bytes.as_ref())),
+            }
+        }
+    }
+}
+
+/// A name that people can read and that is no way out, with the path it makes.
+fn acceptable<'n>(shown: &str, name: &'n [u8]) -> Result<(&'n str, String), Unreadable> {
+    let refuse = |what: &str| {
+        let name: String = String::from_utf8_lossy(name).chars().take(LONGEST_PATH).flat_map(escaped).collect();
+        Err(Unreadable::new(join(shown, &name), &codes::UNREADABLE, what.to_owned(), "rename it"))
+    };
+    let Ok(text) = std::str::from_utf8(name) else { return refuse("the name is not UTF-8") };
+    if text.is_empty() || text == ".." || text == "." || text.contains(['/', '\\']) {
+        return refuse("the name is none that a file can have");
+    }
+    if text.chars().any(is_hidden) {
+        return refuse("the name holds control or invisible characters");
+    }
+    let path = join(shown, text);
+    if path.len() > LONGEST_PATH {
+        return refuse("the path is too long");
+    }
+    Ok((text, path))
+}
+
+fn escaped(c: char) -> Vec<char> {
+    if is_hidden(c) { c.escape_unicode().collect() } else { vec![c] }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// What a failure to read an object means: the cache is broken, as a fetch is complete or nothing.
+pub(super) fn broken(error: &git2::Error) -> FetchError {
+    let missing = error.code() == ErrorCode::NotFound || error.class() == ErrorClass::Odb;
+    let what = if missing { "misses an object" } else { "holds a broken object" };
+    fail(FetchReason::Corrupt, format!("the local copy of the repository {what}"))
+}

@@ -1,0 +1,102 @@
+use super::*;
+
+fn id(name: &str) -> CredentialId {
+    CredentialId { environment: "live".into(), tenant: "acme".into(), name: name.into() }
+}
+
+fn secret(text: &str) -> SecretBytes {
+    SecretBytes(Zeroizing::new(text.as_bytes().to_vec()))
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn the_derivation_is_that_of_rfc_5869() {
+    // Appendix A.1, the first block of its output.
+    let salt = bytes_of("000102030405060708090a0b0c");
+    let expected = bytes_of("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+    assert_eq!(hkdf(&salt, &[0x0b; 22], &bytes_of("f0f1f2f3f4f5f6f7f8f9")).to_vec(), expected);
+    // Appendix A.3: no salt, no info.
+    let expected = bytes_of("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
+    assert_eq!(hkdf(&[0; 32], &[0x0b; 22], b"").to_vec(), expected);
+}
+
+#[test]
+fn a_value_comes_back_and_only_under_its_own_name() {
+    let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
+    let envelope = keys.seal(&id("token"), &secret("hunter2")).unwrap();
+    assert_eq!(*keys.unseal(&id("token"), &envelope).unwrap().0, b"hunter2");
+    assert!(keys.unseal(&id("other"), &envelope).is_err());
+    // Parts are told apart wherever they are cut.
+    let moved = CredentialId { environment: "live".into(), tenant: "acm".into(), name: "etoken".into() };
+    assert!(keys.unseal(&moved, &envelope).is_err());
+    for part in 0..2 {
+        let mut damaged = envelope.clone();
+        let bytes = if part == 0 { &mut damaged.sealed } else { &mut damaged.wrapped_key };
+        *bytes.last_mut().unwrap() ^= 1;
+        assert!(matches!(keys.unseal(&id("token"), &damaged), Err(StoreError::Key(_))));
+        let short = Envelope { wrapped_key: vec![1], sealed: vec![], ..envelope.clone() };
+        assert!(matches!(keys.unseal(&id("token"), &short), Err(StoreError::Key(_))));
+    }
+}
+
+#[test]
+fn two_envelopes_of_one_value_have_nothing_in_common() {
+    let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
+    let one = keys.seal(&id("token"), &secret("hunter2")).unwrap();
+    let other = keys.seal(&id("token"), &secret("hunter2")).unwrap();
+    assert_ne!(one.sealed, other.sealed);
+    assert_ne!(one.wrapped_key, other.wrapped_key);
+}
+
+#[test]
+fn rotation_wraps_the_key_and_leaves_the_value() {
+    let (old, new) = (Keys::generate().unwrap(), Keys::generate().unwrap());
+    let before = Keys::parse(&old).unwrap();
+    let envelope = before.seal(&id("token"), &secret("hunter2")).unwrap();
+
+    let both = Keys::parse(&format!("{}\n\n# the old one\n{}\n", *new, *old)).unwrap();
+    assert_eq!(*both.unseal(&id("token"), &envelope).unwrap().0, b"hunter2");
+    let rotated = both.wrap_anew(&id("token"), &envelope).unwrap().unwrap();
+    assert_eq!(rotated.sealed, envelope.sealed);
+    assert!(both.wrap_anew(&id("token"), &rotated).unwrap().is_none());
+
+    let after = Keys::parse(&new).unwrap();
+    assert_eq!(*after.unseal(&id("token"), &rotated).unwrap().0, b"hunter2");
+    let missing = after.unseal(&id("token"), &envelope).unwrap_err().to_string();
+    let old_id = old.split(':').next().unwrap();
+    assert!(missing.contains(old_id), "{missing}");
+    // Fingerprints stay while the old key is there.
+    assert_eq!(both.fingerprint_key(), before.fingerprint_key());
+    assert_ne!(after.fingerprint_key(), before.fingerprint_key());
+}
+
+#[test]
+fn what_are_no_keys_is_refused_and_not_shown() {
+    let line = Keys::generate().unwrap();
+    let key = line.split_once(':').unwrap().1.to_owned();
+    let seventeen: String = (0..17).map(|number| format!("k{number}:{key}\n")).collect();
+    for wrong in [
+        "",
+        "# nothing",
+        &key,
+        &format!(":{key}"),
+        &format!("a b:{key}"),
+        &format!("{}:{key}", "a".repeat(65)),
+        &format!("a:{key}\na:{key}"),
+        &format!("a:{}", &key[4..]),
+        &format!("a:{key}AAAA"),
+        &format!("a:{}", key.replace('=', "")),
+        "a:!!!!",
+        &seventeen,
+    ] {
+        let error = Keys::parse(wrong).unwrap_err();
+        assert!(error.starts_with("master keys") && !error.contains(&key[..8]), "{error}");
+    }
+    let keys = Keys::parse(&line).unwrap();
+    assert!(!format!("{keys:?}").contains(&key[..8]), "{keys:?}");
+    assert!(Keys::none().is_empty() && Keys::none().fingerprint_key().is_none());
+    assert!(matches!(Keys::none().seal(&id("a"), &secret("b")), Err(StoreError::Key(_))));
+}

@@ -1,0 +1,345 @@
+//! An examiner that remembers gives the same as one that has nothing to remember, whatever was edited before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel::catalog::{Catalog, Chosen, File, Input, Piece, Snapshot, Written, assets};
+use evenkeel::definition::{Id, Kind};
+use evenkeel::reconcile::examine::{Examined, Examiner};
+use evenkeel::text::Format;
+use evenkeel::text::render::{Output, Report, render};
+use proptest::prelude::*;
+
+/// Where files may lie: definitions, overlays of two environments, and code.
+const PATHS: [&str; 14] = [
+    "a.yaml",
+    "b.yaml",
+    "c/d.yaml",
+    "c/e.json",
+    "env/draft.yaml",
+    "env/live.yaml",
+    "env/overlays/live/1.yaml",
+    "env/overlays/live/2.yaml",
+    "env/overlays/draft/1.yaml",
+    "env/more/x.yaml",
+    "sync.ts",
+    "c/sync.ts",
+    "env/overlays/live/sync.ts",
+    "z.yaml",
+];
+
+const HEAD: &str = "apiVersion: evenkeel.dev/v1alpha1";
+
+/// A document of a kind, with a name from a few and one of several contents, some of them wrong.
+fn document(kind: u8, name: u8, variant: u8) -> String {
+    let (n, other, v) = (name % 3, (name + variant) % 3, variant % 6);
+    let spec = match kind % 11 {
+        0 => format!(
+            "kind: Connector\nmetadata: {{ name: c{n}, labels: {{ tier: t{} }} }}\nspec:\n  displayName: C\n  baseUrl: \"https://{{{{ get_variable('v{other}') }}}}.example/v2\"\n  auth: {{ default: key, methods: {{ key: {{ apiKey: {{ in: Header, name: X-Key, value: {{ secretRef: s{other} }} }} }} }} }}\n  actions:\n    list{}: {{ title: List, http: {{ method: GET, path: /a }} }}\n    all:\n      title: All\n      steps: [{{ name: one, action: c{other}/all }}]\n",
+            v % 2,
+            v % 3
+        ),
+        1 => format!(
+            "kind: Workflow\nmetadata: {{ name: w{n}, labels: {{ tier: t{} }} }}\nspec: {{ tier: Standard, source: {{ file: {} }}, onFailure: w{other}, secrets: [s{n}], active: {} }}\n",
+            v % 2,
+            ["sync.ts", "../sync.ts", "nothing.ts", "c/sync.ts", "../../../x.ts", "sync.tsx"][v as usize],
+            v != 1
+        ),
+        2 => format!(
+            "kind: Trigger\nmetadata: {{ name: t{n} }}\nspec: {{ schedule: {{ cron: \"{} 6 * * *\", routes: [{{ workflow: w{other} }}] }} }}\n",
+            v * 12
+        ),
+        3 => format!(
+            "kind: Connection\nmetadata: {{ name: k{n} }}\nspec: {{ connector: c{other}, scope: {}, tenant: n{other}, variables: {{ v{v}: x, s1: y }} }}\n",
+            ["Tenant", "Organization"][v as usize % 2]
+        ),
+        4 => format!(
+            "kind: Tenant\nmetadata: {{ name: n{n} }}\nspec: {{ displayName: N, variables: {{ v{other}: x }} }}\n"
+        ),
+        5 => format!("kind: Role\nmetadata: {{ name: r{n} }}\nspec: {{ extends: r{other}, environments: [draft] }}\n"),
+        6 => format!(
+            "kind: Entity\nmetadata: {{ name: e{n} }}\nspec: {{ {} , fields: {{ f{v}: {{ type: string }} }} }}\n",
+            ["extends: Contact", "canonicalName: Special"][v as usize % 2]
+        ),
+        7 => format!(
+            "kind: Connector\nmetadata: {{ name: c{n} }}\nspec: {{ displayNam: C, entities: {{ x: {{ canonical: Special, fields: {{ a: {{ type: string, canonical: f{v} }} }} }} }} }}\n"
+        ),
+        8 => environment(n, v),
+        9 => patch(n, v),
+        _ => match v {
+            0 => "kind: Nothing\nmetadata: { name: c0 }\n".into(),
+            1 => "kind: Connector\nmetadata: { name: c1 }\nspec: { displayName: A, displayName: B }\n".into(),
+            2 => "kind: [\n".into(),
+            3 => "spec: {}\n".into(),
+            _ => format!(
+                "kind: Workflow\nmetadata: {{ name: w{n} }}\nspec: {{ tier: Standard, source: {{ inline: x }} }}\n"
+            ),
+        },
+    };
+    format!("{HEAD}\n{spec}")
+}
+
+fn environment(name: u8, variant: u8) -> String {
+    let name = ["draft", "live", "spare"][name as usize % 3];
+    let overlays = ["[overlays/live]", "[]", "[overlays/draft, overlays/live]", "[overlays/draft]", "[more]", "[../x]"];
+    let selector = ["{}", "{}", "{ tier: t0 }", "{}", "{ tier: t1 }", "{}"];
+    let v = variant as usize % 6;
+    format!(
+        "kind: Environment\nmetadata: {{ name: {name} }}\nspec:\n  overlays: {}\n  selector: {}\n  promoteFrom: {}\n  variables: {{ v0: x, v{}: y, s2: z }}\n  secrets: {{ s0: {{ env: A }}, s{}: {{ file: /x }} }}\n",
+        overlays[v],
+        selector[v],
+        ["draft", "live", "spare"][(v + 1) % 3],
+        v % 3,
+        v % 2
+    )
+}
+
+fn patch(name: u8, variant: u8) -> String {
+    match variant % 6 {
+        0 => format!(
+            "kind: Connector\nmetadata: {{ name: c{name}, labels: {{ tier: t1 }} }}\nspec: {{ actions: {{ all: null }} }}\n"
+        ),
+        1 => format!(
+            "kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ source: {{ file: ./sync.ts }}, onFailure: null }}\n"
+        ),
+        2 => format!(
+            "kind: Connector\nmetadata: {{ name: c{name} }}\nspec: {{ baseUrl: \"https://{{{{ get_variable('v9') }}}}.example\", unknown: 1 }}\n"
+        ),
+        3 => format!(
+            "kind: Environment\nmetadata: {{ name: live }}\nspec: {{ variables: {{ v{name}: patched }}, secrets: {{ s1: null }} }}\n"
+        ),
+        4 => format!(
+            "kind: Trigger\nmetadata: {{ name: t{name} }}\nspec: {{ schedule: {{ routes: [{{ workflow: w9 }}] }} }}\n"
+        ),
+        _ => "kind: Workflow\nmetadata: { labels: {} }\n".into(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Write(usize, Vec<(u8, u8, u8)>),
+    Append(usize, (u8, u8, u8)),
+    Remove(usize),
+    Move(usize, usize),
+    Choose(u8),
+    Without(u8, u8),
+    Keep(u8),
+    Alone(bool),
+    Nothing,
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let path = || 0..PATHS.len();
+    let content = || (any::<u8>(), 0..3u8, 0..6u8);
+    let edit = prop_oneof![
+        8 => (path(), prop::collection::vec(content(), 1..5)).prop_map(|(path, content)| Edit::Write(path, content)),
+        3 => (path(), content()).prop_map(|(path, content)| Edit::Append(path, content)),
+        2 => path().prop_map(Edit::Remove),
+        2 => (path(), path()).prop_map(|(from, to)| Edit::Move(from, to)),
+        2 => (0..6u8).prop_map(Edit::Choose),
+        1 => (any::<u8>(), 0..3u8).prop_map(|(kind, name)| Edit::Without(kind, name)),
+        1 => any::<u8>().prop_map(Edit::Keep),
+        1 => prop::bool::weighted(0.2).prop_map(Edit::Alone),
+        1 => Just(Edit::Nothing),
+    ];
+    prop::collection::vec(edit, 1..25)
+}
+
+/// What a source and its operator hold, as it is edited.
+#[derive(Default)]
+struct World {
+    files: BTreeMap<&'static str, Arc<[u8]>>,
+    input: Input,
+}
+
+impl World {
+    fn start() -> World {
+        let mut world = World::default();
+        let all: Vec<String> = (0..3).flat_map(|name| (0..7).map(move |kind| document(kind, name, 1))).collect();
+        for (path, documents) in ["a.yaml", "b.yaml", "c/d.yaml"].iter().zip(all.chunks(7)) {
+            world.write(path, &documents.join("---\n"));
+        }
+        world.write("env/draft.yaml", &format!("{HEAD}\n{}", environment(0, 1)));
+        world.write("env/live.yaml", &format!("{HEAD}\n{}", environment(1, 0)));
+        world.write("env/overlays/live/1.yaml", &format!("{HEAD}\n{}", patch(0, 2)));
+        world.write("sync.ts", "");
+        world
+    }
+
+    fn write(&mut self, path: &'static str, text: &str) {
+        self.files.insert(path, Arc::from(text.as_bytes()));
+    }
+
+    fn edit(&mut self, edit: &Edit, last: Option<&Examined>) {
+        let joined = |all: &[(u8, u8, u8)]| -> String {
+            let all: Vec<String> = all.iter().map(|(kind, name, variant)| document(*kind, *name, *variant)).collect();
+            all.join("---\n")
+        };
+        match edit {
+            Edit::Write(path, content) => self.write(PATHS[*path], &joined(content)),
+            Edit::Append(path, content) => {
+                let mut text = self.files.get(PATHS[*path]).map_or(Vec::new(), |bytes| bytes.to_vec());
+                text.extend(format!("\n---\n{}", joined(&[*content])).bytes());
+                self.files.insert(PATHS[*path], text.into());
+            }
+            Edit::Remove(path) => {
+                self.files.remove(PATHS[*path]);
+            }
+            Edit::Move(from, to) => {
+                if let Some(bytes) = self.files.remove(PATHS[*from]) {
+                    self.files.insert(PATHS[*to], bytes);
+                }
+            }
+            Edit::Choose(which) => self.input.environment = chosen(*which, self.files.get("env/live.yaml")),
+            Edit::Without(kind, name) => {
+                let id = |kind, name: String| Id { kind, name };
+                let all = [id(Kind::Connector, format!("c{name}")), id(Kind::Workflow, format!("w{name}"))];
+                self.input.without = BTreeSet::from([all[*kind as usize % 2].clone()]);
+            }
+            Edit::Keep(which) => {
+                self.input.without.clear();
+                self.input.pieces.clear();
+                let entries = last.map_or(&[][..], |last| &last.catalog.entries);
+                if let Some(entry) = entries.get(*which as usize % entries.len().max(1)) {
+                    let origin = entry.origin.clone();
+                    let piece = Piece { id: entry.id.clone(), base: origin.base, patches: origin.patches };
+                    self.input.without.insert(piece.id.clone());
+                    self.input.pieces.push(piece);
+                }
+            }
+            Edit::Alone(alone) => self.input.snapshot.alone = *alone,
+            Edit::Nothing => {}
+        }
+        let snapshot = &mut self.input.snapshot;
+        let is_definition = |path: &&&str| Format::of(path).is_some();
+        let files = self.files.keys().filter(is_definition);
+        snapshot.files =
+            files.map(|path| File { path: (*path).into(), bytes: Arc::clone(&self.files[path]) }).collect();
+        snapshot.names = Arc::new(self.files.keys().map(ToString::to_string).collect());
+    }
+}
+
+fn chosen(which: u8, live: Option<&Arc<[u8]>>) -> Option<Chosen> {
+    let given = |path: &str, bytes: Arc<[u8]>| Some(Written { path: path.into(), bytes, index: 0 });
+    let operators = |variant| Arc::from(format!("{HEAD}\n{}", environment(1, variant)).into_bytes());
+    let given = match which {
+        0 => return None,
+        1 => return Some(Chosen { name: "draft".into(), given: None }),
+        2 => None,
+        3 => given("operator/live.yaml", operators(1)),
+        4 => given("operator/live.yaml", operators(2)),
+        _ => live.and_then(|bytes| given("env/live.yaml", Arc::clone(bytes))),
+    };
+    Some(Chosen { name: "live".into(), given })
+}
+
+/// Everything that anybody can see of a catalog.
+fn seen(catalog: &Catalog) -> String {
+    let mut text = format!("{:?} {:?} {:?}\n", catalog.nameless, catalog.incomplete, catalog.environment);
+    for entry in &catalog.entries {
+        let twin = catalog.find(entry.id.kind, &entry.id.name).map(|first| first.stamp() == entry.stamp());
+        let origin: Vec<_> = std::iter::once(&entry.origin.base)
+            .chain(&entry.origin.patches)
+            .map(|written| (&written.path, written.index, written.bytes.len()))
+            .collect();
+        let references: Vec<String> = entry
+            .facts
+            .references
+            .iter()
+            .map(|reference| format!("{} {}", reference.name, catalog.sources.place(entry.span(reference.span))))
+            .collect();
+        let definition = entry.definition.is_some();
+        text += &format!(
+            "{} {:?} {twin:?} {definition} {} {origin:?} {references:?} {}\n",
+            entry.id,
+            entry.place(),
+            entry.partial,
+            entry.document.root.to_json(),
+        );
+    }
+    text + &format!("{:?}\n", assets(catalog))
+}
+
+fn everything(examined: &Examined) -> String {
+    let definitions = examined.catalog.entries.len();
+    let report = Report { findings: &examined.findings, sources: &examined.catalog.sources, definitions };
+    let mut text = render(&report, Output::Human, false, 200);
+    text += &render(&report, Output::Json, false, 0);
+    text += &format!("{:?} {}\n", examined.broken(), examined.unattributed());
+    for environment in [None, Some("draft"), Some("live"), Some("spare")] {
+        text += &seen(examined.catalog_of(environment));
+    }
+    text + &seen(&examined.catalog)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn history_makes_no_difference(edits in edits()) {
+        let mut world = World::start();
+        let mut examiner = Examiner::new();
+        let mut last: Option<Examined> = None;
+        for edit in std::iter::once(&Edit::Nothing).chain(&edits) {
+            world.edit(edit, last.as_ref());
+            let remembered = examiner.examine(&world.input, &[]);
+            let fresh = Examiner::new().examine(&world.input, &[]);
+            let (remembered_text, fresh_text) = (everything(&remembered), everything(&fresh));
+            if remembered_text != fresh_text {
+                let diff = similar::TextDiff::from_lines(&fresh_text, &remembered_text);
+                let diff = diff.unified_diff().context_radius(1).to_string();
+                prop_assert!(false, "after {edit:?}, - fresh + remembered:\n{}", diff.chars().take(6000).collect::<String>());
+            }
+            last = Some(remembered);
+        }
+    }
+}
+
+/// A thousand definitions; `edit` changes one.
+fn many(edit: &str) -> Input {
+    let file = |number: u32, more: &str| {
+        let text = format!(
+            "{HEAD}\nkind: Workflow\nmetadata: {{ name: w{number} }}\nspec: {{ tier: Standard, source: {{ inline: \"x{more}\" }}, secrets: [s] }}\n"
+        );
+        (format!("w/{number:04}.yaml"), text.into_bytes())
+    };
+    let environment =
+        format!("{HEAD}\nkind: Environment\nmetadata: {{ name: live }}\nspec: {{ secrets: {{ s: {{ env: S }} }} }}\n");
+    let trigger = format!(
+        "{HEAD}\nkind: Trigger\nmetadata: {{ name: t }}\nspec: {{ schedule: {{ cron: \"0 6 * * *\", routes: [{{ workflow: w7 }}] }} }}\n"
+    );
+    let mut files: Vec<(String, Vec<u8>)> =
+        (0..1000).map(|number| file(number, if number == 7 { edit } else { "" })).collect();
+    files.push(("env.yaml".into(), environment.into_bytes()));
+    files.push(("t.yaml".into(), trigger.into_bytes()));
+    Input { snapshot: Snapshot::of(files), ..Input::default() }
+}
+
+#[test]
+fn work_is_in_proportion_to_the_change() {
+    let mut examiner = Examiner::new();
+    assert!(examiner.examine(&many(""), &[]).is_good());
+    let first = examiner.stats();
+    assert_eq!((first.parsed.last.misses, first.checked.last.misses), (1002, 1002));
+
+    assert!(examiner.examine(&many(""), &[]).is_good());
+    let same = examiner.stats();
+    assert_eq!((same.parsed.last.misses, same.checked.last.misses), (0, 0), "the same content, read anew");
+    assert_eq!((same.parsed.last.hits, same.checked.last.hits), (1002, 1002));
+
+    assert!(examiner.examine(&many("y"), &[]).is_good());
+    let edited = examiner.stats();
+    assert_eq!(edited.parsed.last.misses, 1);
+    assert_eq!(edited.checked.last.misses, 2, "the definition, and the one that refers to it");
+    assert_eq!(edited.checked.total.misses, 1004);
+}
+
+#[test]
+fn numbers_of_files_do_not_grow_with_edits() {
+    let mut examiner = Examiner::new();
+    for round in 0..200 {
+        let examined = examiner.examine(&many(&round.to_string()), &[]);
+        let highest = examined.catalog.sources.iter().map(|(id, _)| id.0).max();
+        assert!(highest.is_some_and(|highest| highest < 1010), "{highest:?}");
+    }
+}

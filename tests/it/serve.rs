@@ -1,0 +1,174 @@
+//! The real binary against real Git servers: from a commit to what serves.
+
+mod commands;
+mod crashes;
+mod git;
+mod hands;
+mod load;
+mod operators;
+mod replicas;
+mod rows;
+mod secrets;
+mod settings;
+mod sources;
+mod told;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::git_server::{GitHttp, Repository};
+use crate::support::{Dev, Said, evenkeel, request, said, write};
+
+/// A connector whose only action answers without asking anyone.
+pub fn saying(name: &str, message: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: {name} }}\nspec:\n  displayName: {name}\n  \
+         baseUrl: http://127.0.0.1:9\n  actions:\n    say:\n      http: {{ path: /say }}\n      response: {{ body: {{ said: \
+         {message} }} }}\n"
+    )
+}
+
+/// An Environment document that follows a repository, and looks when it is asked to.
+pub fn following(url: &str, more: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  source: {{ git: {{ url: \
+         \"{url}\", branch: main }} }}\n  interval: 1h\n{more}"
+    )
+}
+
+/// A repository behind a real HTTP server, and `evenkeel serve` that follows it.
+pub struct World {
+    pub repository: Repository,
+    pub git: GitHttp,
+    pub folder: TempDir,
+    pub server: Dev,
+}
+
+impl World {
+    pub fn start(files: &[(&str, &str)]) -> World {
+        World::with(files, "", &[])
+    }
+
+    pub fn with(files: &[(&str, &str)], environment: &str, args: &[&str]) -> World {
+        let repository = Repository::with(files);
+        let git = GitHttp::start(repository.root());
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("live.yaml"), &following(&git.url(), environment));
+        let server = serve(folder.path(), args, |_| {});
+        let world = World { repository, git, folder, server };
+        world.wait(|status| !status["conditions"].as_array().is_none_or(Vec::is_empty), "a first look");
+        world
+    }
+
+    pub fn restart(&mut self, args: &[&str]) {
+        self.server.kill();
+        self.server = serve(self.folder.path(), args, |_| {});
+    }
+
+    /// What the environment says of itself.
+    pub fn status(&self) -> Value {
+        status(&self.server, "live")
+    }
+
+    /// Asks to look now, and gives the status after it.
+    pub fn look(&self) -> Value {
+        look(&self.server, "live")
+    }
+
+    pub fn wait(&self, until: impl Fn(&Value) -> bool, what: &str) -> Value {
+        wait(&self.server, "live", until, what)
+    }
+
+    /// Commits, looks, and gives the status.
+    pub fn push(&self, files: &[(&str, &str)], message: &str) -> (String, Value) {
+        let commit = self.repository.commit(files, message);
+        (commit, self.look())
+    }
+
+    /// Names of live connectors.
+    pub fn connectors(&self) -> Vec<String> {
+        connectors(&self.server)
+    }
+
+    /// What `evenkeel …` says when it is asked of this server.
+    pub fn run(&self, args: &[&str]) -> Said {
+        cli(&self.server.address, args)
+    }
+}
+
+pub fn cli(address: &str, args: &[&str]) -> Said {
+    said(&evenkeel().args(args).env("EVENKEEL_SERVER", address).output().unwrap())
+}
+
+/// Starts `evenkeel serve` in a folder that holds Environment documents.
+pub fn serve(folder: &Path, args: &[&str], change: impl FnOnce(&mut Command)) -> Dev {
+    let mut command = evenkeel();
+    command
+        .arg("serve")
+        .arg(folder)
+        .args(["--port", "0", "--allow-loopback", "--allow-local-repositories"])
+        .args(args)
+        .env("EVENKEEL_LOG", "info,sqlx=warn");
+    if !args.contains(&"--state") {
+        command.arg("--state").arg(folder.join(".state"));
+    }
+    change(&mut command);
+    Dev::spawn(&mut command)
+}
+
+pub fn status(server: &Dev, environment: &str) -> Value {
+    server.get(&format!("/v1/environments/{environment}")).json()
+}
+
+pub fn look(server: &Dev, environment: &str) -> Value {
+    let answer = server.post(&format!("/v1/environments/{environment}/reconcile"), &[], "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["status"].clone()
+}
+
+pub fn wait(server: &Dev, environment: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let status = status(server, environment);
+        if until(&status) {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "{what} never came: {status:#}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn connectors(server: &Dev) -> Vec<String> {
+    let listed = server.get("/v1/connectors").json();
+    let names = listed["connectors"].as_array().into_iter().flatten();
+    names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// The condition Ready: its status, reason and message.
+pub fn ready(status: &Value) -> (String, String, String) {
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+    let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+pub fn is_ready(status: &Value) -> bool {
+    ready(status).0 == "True"
+}
+
+/// The revision that an answer was served from.
+pub fn served_by(server: &Dev, connector: &str) -> (Option<String>, Option<String>) {
+    let path = format!("/v1/connectors/{connector}/actions/say");
+    let answer = request(&server.address, "POST", &path, &[], "{}");
+    let header = |name: &str| answer.header(name).map(str::to_owned);
+    (header("x-evenkeel-revision"), header("x-evenkeel-source"))
+}
+
+/// `Kind/name` of everything that waits to be removed.
+pub fn blocked(status: &Value) -> Value {
+    json!(status["blocked"].as_array().into_iter().flatten().map(|one| one["reason"].clone()).collect::<Vec<_>>())
+}

@@ -1,0 +1,87 @@
+//! A process that is killed at any step of an apply: after a start, what serves is what is declared, once.
+
+use std::time::{Duration, Instant};
+
+use super::{World, is_ready, saying, serve};
+use crate::support::Dev;
+
+/// Every point of an apply at which the process can stand still.
+const POINTS: [&str; 5] = ["put-objects", "objects-stored", "activate-begun", "activate-committing", "activated"];
+
+#[test]
+fn row_40_a_kill_at_any_step_of_an_apply_converges() {
+    for point in POINTS {
+        let mut world = World::start(&[
+            ("a.yaml", &saying("a", "first")),
+            ("b.yaml", &saying("b", "first")),
+            ("c.yaml", &saying("c", "first")),
+        ]);
+        world.wait(is_ready, "the first commit");
+        world.server.kill();
+        let marker = world.folder.path().join(format!("{point}.reached"));
+        // Changed, removed and added in one commit.
+        std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+        world.repository.commit(&[("a.yaml", &saying("a", "second")), ("d.yaml", &saying("d", "new"))], "second");
+        let mut stopped = serve(world.folder.path(), &[], |command| {
+            command.env("EVENKEEL_PAUSE_AT", point).env("EVENKEEL_PAUSE_FILE", &marker);
+        });
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !marker.exists() {
+            assert!(Instant::now() < deadline, "{point} was never reached; it said:\n{}", stopped.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // While it stands there, one of the two generations serves, whole.
+        let names = super::connectors(&stopped);
+        assert!(names == ["a", "b", "c"] || names == ["a", "c", "d"], "{point}: {names:?}");
+        stopped.kill();
+        world.server = serve(world.folder.path(), &[], |_| {});
+        let status = world.wait(|status| is_ready(status) && status["generation"] == 2, point);
+        assert_eq!(world.connectors(), ["a", "c", "d"], "{point}");
+        assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()), "{point}");
+        let history = world.server.get("/v1/environments/live/history").json();
+        let numbers: Vec<u64> =
+            history["generations"].as_array().unwrap().iter().filter_map(|one| one["number"].as_u64()).collect();
+        assert_eq!(numbers, [2, 1], "{point}: nothing is applied twice");
+        let stones = status["tombstones"].as_array().unwrap();
+        assert_eq!((stones.len(), stones[0]["id"].as_str()), (1, Some("Connector/b")), "{point}");
+    }
+}
+
+#[test]
+fn row_43_a_server_that_starts_serves_what_was_live_before_it_asks_anyone() {
+    let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    world.git.fault(crate::git_server::Fault::Status(503));
+    world.restart(&[]);
+    let status = world.wait(|status| super::ready(status).1 == "FetchFailed", "the failure");
+    assert_eq!(status["generation"], 1);
+    assert_eq!(world.connectors(), ["a"]);
+    assert_eq!(world.server.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_loop_that_stands_still_is_seen_by_healthz() {
+    let world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let marker = world.folder.path().join("reached");
+    let document = super::following(&world.git.url(), "").replace("interval: 1h", "interval: 5s");
+    drop(world.server);
+    crate::support::write(&world.folder.path().join("live.yaml"), &document);
+    world.repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
+    let server = serve(world.folder.path(), &[], |command| {
+        command
+            .env("EVENKEEL_PAUSE_AT", "put-objects")
+            .env("EVENKEEL_PAUSE_FILE", &marker)
+            .env("EVENKEEL_STUCK_SECONDS", "1");
+    });
+    let healthy = |server: &Dev| server.get("/healthz").status == 200;
+    assert!(healthy(&server));
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while healthy(&server) {
+        assert!(Instant::now() < deadline, "a stuck loop was never seen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(server.get("/healthz").body.contains("live"), "it says which environment is stuck");
+    // What is live keeps serving.
+    assert_eq!(super::connectors(&server), ["a"]);
+}

@@ -1,0 +1,223 @@
+//! What happens in Git, and what is live after it.
+
+use std::time::Duration;
+
+use super::{World, blocked, is_ready, ready, saying, served_by};
+use crate::git_server::GitSsh;
+use crate::support::write;
+
+fn ten() -> Vec<(String, String)> {
+    (0..10).map(|number| (format!("definitions/c{number}.yaml"), saying(&format!("c{number}"), "hello"))).collect()
+}
+
+fn files(files: &[(String, String)]) -> Vec<(&str, &str)> {
+    files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect()
+}
+
+#[test]
+fn a_commit_goes_live_a_broken_one_does_not_and_its_revert_heals() {
+    let ten = ten();
+    let world = World::start(&files(&ten));
+    let first = world.repository.head();
+    let status = world.wait(is_ready, "the first commit");
+    assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{first}"));
+    assert_eq!(world.connectors().len(), 10);
+
+    let (second, status) = world.push(&[("definitions/c3.yaml", &saying("c3", "changed"))], "change");
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(status["generation"], 2);
+    assert_eq!(served_by(&world.server, "c3").0.unwrap(), format!("main@sha1:{second}"));
+    assert_eq!(served_by(&world.server, "c3").1.unwrap(), "definitions/c3.yaml:8");
+
+    let broken = saying("c3", "broken").replace("baseUrl", "baseUlr");
+    let (third, status) = world.push(&[("definitions/c3.yaml", &broken)], "break");
+    let (truth, reason, message) = ready(&status);
+    assert_eq!((truth.as_str(), reason.as_str()), ("False", "InvalidDefinitions"), "{status:#}");
+    // The commit, the file, the line, and what to do.
+    assert!(message.contains(&third) && message.contains("definitions/c3.yaml:6:3"), "{message}");
+    assert!(message.contains("baseUlr"), "{message}");
+    assert_eq!(status["findings"][0]["help"], "did you mean `baseUrl`?", "{status:#}");
+    assert_eq!((&status["generation"], status["errors"].as_u64()), (&2.into(), Some(1)), "{status:#}");
+    assert_eq!(served_by(&world.server, "c3").0.unwrap(), format!("main@sha1:{second}"));
+
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    let status = world.look();
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(status["generation"], 2, "what is declared is what serves already: {status:#}");
+    assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()));
+}
+
+#[test]
+fn row_01_a_forced_push_prunes_nothing_unasked() {
+    let ten = ten();
+    let world = World::start(&files(&ten));
+    world.wait(is_ready, "the first commit");
+    // History is replaced by one that never had most of the definitions.
+    world.repository.git(&["checkout", "--quiet", "--orphan", "other"]);
+    for (path, _) in &ten[2..] {
+        std::fs::remove_file(world.repository.work().join(path)).unwrap();
+    }
+    world.repository.commit_all(&["-m", "rewritten"]);
+    world.repository.git(&["branch", "--force", "main", "other"]);
+    let status = world.look();
+    assert_eq!(ready(&status).1, "PruneBlocked", "{status:#}");
+    assert_eq!(blocked(&status), serde_json::json!(["Budget"]));
+    assert_eq!(world.connectors().len(), 10);
+    // Whoever read the plan may approve it, and nothing else.
+    let waits = status["pending"]["plan"].as_str().unwrap().to_owned();
+    let other = format!("sha256:{}", "0".repeat(64));
+    let refused = world.server.post("/v1/environments/live/apply", &[], &format!("{{\"plan\":\"{other}\"}}"));
+    assert_eq!((refused.status, refused.json()["errors"]["code"].as_str()), (409, Some("StalePlan")));
+    let approved = world.server.post("/v1/environments/live/apply", &[], &format!("{{\"plan\":\"{waits}\"}}"));
+    assert_eq!(approved.status, 200, "{approved:?}");
+    assert!(is_ready(&approved.json()["status"]), "{approved:?}");
+    assert_eq!(world.connectors().len(), 2);
+}
+
+#[test]
+fn row_02_what_was_deleted_or_forbidden_prunes_nothing() {
+    let ten = ten();
+    let world = World::start(&files(&ten));
+    world.wait(is_ready, "the first commit");
+    world.repository.git(&["branch", "-m", "main", "elsewhere"]);
+    let status = world.look();
+    assert_eq!(ready(&status).1, "FetchFailed", "{status:#}");
+    assert!(ready(&status).2.contains("RevisionNotFound") && ready(&status).2.contains("main"), "{status:#}");
+    assert_eq!(world.connectors().len(), 10);
+    world.repository.git(&["branch", "-m", "elsewhere", "main"]);
+    assert!(is_ready(&world.look()));
+    world.git.require(Some("Bearer nobody-has-this"));
+    let status = world.look();
+    assert!(ready(&status).2.contains("Unauthorized"), "{status:#}");
+    assert_eq!(world.connectors().len(), 10);
+    world.git.require(None);
+    assert!(is_ready(&world.look()));
+}
+
+#[test]
+fn row_03_empty_trees_and_renamed_folders_prune_nothing() {
+    let ten = ten();
+    let world = World::start(&files(&ten));
+    world.wait(is_ready, "the first commit");
+    // A folder that is renamed: the same definitions, elsewhere.
+    world.repository.git(&["mv", "definitions", "moved"]);
+    world.repository.commit_all(&["-m", "rename"]);
+    let status = world.look();
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(world.connectors().len(), 10);
+    let history = world.server.get("/v1/environments/live/history").json();
+    let summary = &history["generations"][0]["summary"];
+    assert_eq!(
+        (&summary["move"], &summary["delete"], &summary["create"]),
+        (&10.into(), &0.into(), &0.into()),
+        "{summary}"
+    );
+    // Everything is gone.
+    world.repository.git(&["rm", "-r", "--quiet", "moved"]);
+    world.repository.commit_all(&["-m", "nothing"]);
+    let status = world.look();
+    assert!(!is_ready(&status), "{status:#}");
+    assert_eq!(world.connectors().len(), 10);
+    // And even who approves it cannot empty an environment by accident.
+    if let Some(plan) = status["pending"]["plan"].as_str() {
+        world.server.post("/v1/environments/live/apply", &[], &format!("{{\"plan\":\"{plan}\"}}"));
+    }
+    assert_eq!(world.connectors().len(), 10);
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    assert!(is_ready(&world.look()));
+}
+
+#[test]
+fn row_03_a_folder_that_vanished_prunes_nothing() {
+    let text = saying("one", "hello");
+    let world = World::start(&[("definitions/one.yaml", &text), ("README.md", "hello")]);
+    world.wait(is_ready, "the first commit");
+    let document = super::following(&world.git.url(), "").replace("branch: main", "branch: main, path: definitions");
+    write(&world.folder.path().join("live.yaml"), &document);
+    world.server.get("/healthz");
+    world.wait(|status| status["generation"] == 2 || is_ready(status), "the new document");
+    world.repository.git(&["mv", "definitions", "moved"]);
+    world.repository.commit_all(&["-m", "rename"]);
+    std::thread::sleep(Duration::from_secs(6));
+    let status = world.look();
+    assert_eq!(ready(&status).1, "FetchFailed", "{status:#}");
+    assert!(ready(&status).2.contains("PathNotFound"), "{status:#}");
+    assert_eq!(world.connectors(), ["one"]);
+}
+
+#[test]
+fn row_17_a_burst_of_commits_ends_at_the_newest() {
+    let world = World::with(&[("a.yaml", &saying("a", "first"))], "  secrets: { hook: { env: TEST_HOOK } }\n", &[]);
+    world.wait(is_ready, "the first commit");
+    for number in 0..20 {
+        world.repository.commit(&[("a.yaml", &saying("a", &format!("commit{number}")))], "burst");
+    }
+    let status = world.look();
+    assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()));
+    assert_eq!(status["generation"], 2, "the commits between are skipped");
+}
+
+#[test]
+fn row_16_signed_pushes_are_hints_and_unsigned_ones_are_nothing() {
+    let repository = crate::git_server::Repository::with(&[("a.yaml", &saying("a", "first"))]);
+    let git = crate::git_server::GitHttp::start(repository.root());
+    let folder = tempfile::tempdir().unwrap();
+    let hook = "branch: main, webhook: { provider: GitHub, secret: { secretRef: hook } }";
+    let document =
+        super::following(&git.url(), "  secrets: { hook: { env: TEST_HOOK } }\n").replace("branch: main", hook);
+    write(&folder.path().join("live.yaml"), &document);
+    let server = super::serve(folder.path(), &[], |command| {
+        command.env("TEST_HOOK", "webhook-secret");
+    });
+    super::wait(&server, "live", is_ready, "the first commit");
+    let commit = repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
+    let body = format!("{{\"ref\":\"refs/heads/main\",\"after\":\"{commit}\"}}");
+    let path = "/v1/environments/live/webhook";
+    git.requests();
+    for headers in [vec![], vec![("x-hub-signature-256", "sha256=00")]] {
+        assert_eq!(server.post(path, &headers, &body).status, 401);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(git.requests().is_empty(), "what is not signed must not even cost a fetch");
+    let mac = evenkeel::text::hmac_sha256(b"webhook-secret", &[body.as_bytes()]);
+    let signature = format!("sha256={}", mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    for _ in 0..50 {
+        assert_eq!(server.post(path, &[("x-hub-signature-256", &signature)], &body).status, 202);
+    }
+    let live = format!("main@sha1:{commit}");
+    super::wait(&server, "live", |status| status["lastApplied"]["source"] == live.as_str(), "the push");
+    std::thread::sleep(Duration::from_millis(500));
+    let fetches = git.requests().iter().filter(|request| request.contains("info/refs")).count();
+    assert!(fetches < 25, "50 hints led to {fetches} looks");
+}
+
+#[test]
+fn a_repository_over_ssh_is_followed() {
+    let Some(ssh) = GitSsh::start() else { return };
+    let repository = crate::git_server::Repository::with(&[("a.yaml", &saying("a", "first"))]);
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("key"), &ssh.private_key("login"));
+    let document = |known: &str| {
+        format!(
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  source:\n    git:\n      \
+             url: \"{}\"\n      branch: main\n      auth: {{ ssh: {{ privateKey: {{ secretRef: key }}, knownHosts: [\"{}\"] }} }}\n  \
+             interval: 1h\n  secrets: {{ key: {{ file: \"{}\" }} }}\n",
+            ssh.url(&repository.git_dir()),
+            ssh.known_host(known),
+            folder.path().join("key").display()
+        )
+    };
+    write(&folder.path().join("live.yaml"), &document("host"));
+    let server = super::serve(folder.path(), &[], |_| {});
+    super::wait(&server, "live", is_ready, "the first commit");
+    let commit = repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
+    let status = super::look(&server, "live");
+    assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{commit}"));
+    drop(server);
+    // Another host key than the one that is known.
+    write(&folder.path().join("live.yaml"), &document("other"));
+    let server = super::serve(folder.path(), &[], |_| {});
+    let status = super::wait(&server, "live", |status| ready(status).1 == "FetchFailed", "the refusal");
+    assert!(ready(&status).2.contains("UntrustedHost"), "{status:#}");
+    assert_eq!(super::connectors(&server), ["a"], "what was live is live again after a start");
+}

@@ -1,0 +1,159 @@
+//! What people do behind the reconciler's back, and what becomes of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{World, is_ready, ready, saying};
+use crate::support::{Answer, request};
+
+fn put(world: &World, id: &str, query: &str, text: &str) -> Answer {
+    request(&world.server.address, "PUT", &format!("/v1/environments/live/definitions/{id}{query}"), &[], text)
+}
+
+fn said(world: &World, connector: &str) -> Value {
+    let listed = world.server.get("/v1/environments/live/definitions").json();
+    let items = listed["definitions"].as_array().unwrap().clone();
+    items.into_iter().find(|item| item["id"] == format!("Connector/{connector}")).unwrap_or_default()
+}
+
+#[test]
+fn what_a_source_owns_is_read_only_unless_it_is_written_over_for_a_while() {
+    let world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let refused = put(&world, "Connector/a", "", &saying("a", "by-hand"));
+    assert_eq!((refused.status, refused.json()["errors"]["code"].as_str()), (409, Some("OwnedBySource")));
+    let message = refused.json()["errors"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("a.yaml:3") && message.contains("override=2h"), "{message}");
+    let before = said(&world, "a");
+
+    let written = put(&world, "Connector/a", "?override=3s&reason=trying", &saying("a", "by-hand"));
+    assert_eq!(written.status, 200, "{written:?}");
+    let status = world.status();
+    let drift = &status["drift"][0];
+    assert_eq!((drift["id"].as_str(), drift["who"].as_str()), (Some("Connector/a"), Some("local")), "{status:#}");
+    assert!(drift["until"].as_i64() > drift["at"].as_i64(), "{drift}");
+    assert_eq!(said(&world, "a")["owner"]["reason"], "trying");
+    // A new commit does not take it away either.
+    let (_, status) = world.push(&[("b.yaml", &saying("b", "new"))], "other");
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(said(&world, "a")["owner"]["by"], "hand");
+
+    // Its time passes, and it is healed, as the same definition.
+    let status = world.wait(|status| status["drift"] == serde_json::json!([]), "the end of the override");
+    assert_eq!(said(&world, "a")["owner"]["by"], "source", "{status:#}");
+    assert_eq!(said(&world, "a")["uid"], before["uid"]);
+    let history = world.server.get("/v1/environments/live/history").json();
+    assert_eq!(history["generations"][0]["cause"], "Heal");
+    assert_eq!(history["audit"][0]["actor"], "reconciler");
+    let metrics = world.server.get("/metrics").body;
+    assert!(metrics.contains("evenkeel_drift_detected_total{environment=\"live\"}"), "{metrics}");
+}
+
+#[test]
+fn what_was_made_by_hand_is_left_alone_and_never_pruned() {
+    let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let made = put(&world, "Connector/mine", "", &saying("mine", "by-hand"));
+    assert_eq!(made.status, 200, "{made:?}");
+    std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+    let (_, status) = world.push(&[("a.yaml", &saying("a", "second"))], "change");
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(world.connectors(), ["a", "mine"]);
+    assert_eq!(status["drift"], serde_json::json!([]), "it is nobody's business");
+    // What has errors is refused with its findings, and changes nothing.
+    let broken = put(&world, "Connector/mine", "", &saying("mine", "x").replace("baseUrl", "baseUlr"));
+    assert_eq!(broken.status, 422, "{broken:?}");
+    assert_eq!(broken.json()["errors"]["findings"][0]["code"], "EK0101");
+    // A source that claims the same name is refused, with both places.
+    let (commit, status) = world.push(&[("mine.yaml", &saying("mine", "from-git"))], "claim");
+    let (_, reason, message) = ready(&status);
+    assert_eq!(reason, "InvalidDefinitions", "{status:#}");
+    assert!(message.contains(&commit) && message.contains("mine.yaml") && message.contains("by-hand/"), "{message}");
+    assert_eq!(said(&world, "mine")["owner"]["by"], "hand");
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    assert!(is_ready(&world.look()));
+    let gone = request(&world.server.address, "DELETE", "/v1/environments/live/definitions/Connector/mine", &[], "");
+    assert_eq!(gone.status, 200, "{gone:?}");
+    assert_eq!(world.connectors(), ["a"]);
+}
+
+#[test]
+fn row_46_somebody_who_changes_the_database_is_noticed_and_healed() {
+    let mut world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
+    world.wait(is_ready, "the first commit");
+    world.push(&[("a.yaml", &saying("a", "second"))], "second");
+    // Behind our back, the pointer is put back, and an object is damaged.
+    let database = world.folder.path().join(".state/evenkeel.db");
+    let sql = |text: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            use sqlx::Connection as _;
+            let mut connection =
+                sqlx::SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    };
+    sql("UPDATE environments SET active = 1");
+    let status = world.look();
+    assert!(is_ready(&status), "{status:#}");
+    assert_eq!(status["generation"], 3, "{status:#}");
+    let history = world.server.get("/v1/environments/live/history").json();
+    assert_eq!(history["generations"][0]["cause"], "Heal", "{history:#}");
+    sql("UPDATE objects SET content = x'00' WHERE digest = (SELECT digest FROM generations WHERE number = 3)");
+    for _ in 0..12 {
+        world.look();
+    }
+    assert_eq!(world.connectors(), ["a", "b"]);
+    // It was noticed while it served, and is whole again before anybody needs it.
+    sql(
+        "CREATE TABLE proof AS SELECT CASE WHEN count(*) = 0 THEN 1 END AS whole FROM objects WHERE length(content) < 2",
+    );
+    sql("CREATE TABLE strict_proof (whole INTEGER NOT NULL); INSERT INTO strict_proof SELECT whole FROM proof");
+    world.restart(&[]);
+    let status = world.wait(|status| status["generation"] == 3 && is_ready(status), "a good start");
+    assert_eq!(status["definitions"], 3, "{status:#}");
+}
+
+#[test]
+fn row_46_a_fight_is_slowed_down() {
+    let world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let mut reasons = Vec::new();
+    for round in 0..8 {
+        let written = put(&world, "Connector/a", "?override=1s", &saying("a", &format!("round{round}")));
+        assert_eq!(written.status, 200, "{written:?}");
+        std::thread::sleep(Duration::from_millis(1300));
+        reasons.push(ready(&world.look()).1);
+    }
+    assert_eq!(reasons[0], "Applied", "{reasons:?}");
+    assert_eq!(reasons.last().unwrap(), "Fighting", "{reasons:?}");
+    assert!(world.server.get("/metrics").body.contains("evenkeel_fights_total{environment=\"live\"}"));
+    // An operator who steps in is heard at once.
+    let resumed = world.run(&["resume", "live"]);
+    assert_eq!(resumed.code, 0, "{}{}", resumed.out, resumed.err);
+}
+
+#[test]
+fn what_was_removed_comes_back_as_what_it_was() {
+    let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let before = said(&world, "b")["uid"].clone();
+    std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+    world.repository.commit_all(&["-m", "remove"]);
+    let status = world.look();
+    assert_eq!(status["definitions"], 2, "{status:#}");
+    assert_eq!(world.status()["tombstones"][0]["id"], "Connector/b");
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    assert!(is_ready(&world.look()));
+    assert_eq!(said(&world, "b")["uid"], before);
+    assert_eq!(world.status()["tombstones"], serde_json::json!([]));
+    // Or by hand, before anybody found the commit to revert.
+    std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+    world.repository.commit_all(&["-m", "remove again"]);
+    world.look();
+    let restored = world.run(&["restore", "Connector/b", "-e", "live"]);
+    assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
+    assert_eq!(said(&world, "b")["uid"], before);
+}

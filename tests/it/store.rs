@@ -1,0 +1,167 @@
+//! The store: one suite that SQLite and PostgreSQL are both held to, and what is particular to each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel::store::{Activation, Cause, CredentialId, Keys, SecretBytes, Store, open};
+use evenkeel::text::Digest;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+mod conformance;
+mod credentials;
+mod leases;
+mod migrations;
+mod model;
+mod on_postgres;
+mod on_sqlite;
+#[cfg(debug_assertions)]
+mod pauses;
+
+/// A store of a test's own, with a way around it.
+pub struct Fixture {
+    pub store: Arc<dyn Store>,
+    pub url: String,
+    raw: Raw,
+    _folder: Option<tempfile::TempDir>,
+}
+
+enum Raw {
+    Sqlite(sqlx::SqlitePool),
+    Postgres(sqlx::PgPool),
+}
+
+impl Fixture {
+    pub async fn sqlite(keys: Keys) -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/evenkeel.db");
+        let url = format!("sqlite:{}", path.display());
+        let store = open(&url, keys).await.unwrap();
+        let raw = Raw::Sqlite(sqlx::SqlitePool::connect(&url).await.unwrap());
+        Fixture { store, url, raw, _folder: Some(folder) }
+    }
+
+    /// `None` where there is no PostgreSQL, which is a failure when `CI` is set.
+    pub async fn postgres(keys: Keys) -> Option<Fixture> {
+        let url = crate::postgres::database().await?;
+        let store = open(&url, keys).await.unwrap();
+        let raw = Raw::Postgres(sqlx::PgPool::connect(&url).await.unwrap());
+        Some(Fixture { store, url, raw, _folder: None })
+    }
+
+    /// Changes the database behind the store's back; gives how many rows.
+    pub async fn sql(&self, statement: &str) -> u64 {
+        let query = AssertSqlSafe(statement.to_owned());
+        match &self.raw {
+            Raw::Sqlite(pool) => sqlx::query(query).execute(pool).await.unwrap().rows_affected(),
+            Raw::Postgres(pool) => sqlx::query(query).execute(pool).await.unwrap().rows_affected(),
+        }
+    }
+
+    /// One number that a statement gives.
+    pub async fn number(&self, statement: &str) -> i64 {
+        let query = AssertSqlSafe(statement.to_owned());
+        match &self.raw {
+            Raw::Sqlite(pool) => sqlx::query_scalar(query).fetch_one(pool).await.unwrap(),
+            Raw::Postgres(pool) => sqlx::query_scalar(query).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// Some bytes as the database writes them.
+    pub fn bytes(&self, bytes: &[u8]) -> String {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        match &self.raw {
+            Raw::Sqlite(_) => format!("x'{hex}'"),
+            Raw::Postgres(_) => format!("'\\x{hex}'::bytea"),
+        }
+    }
+
+    /// Another process's view of the same database; SQLite has none, so its own.
+    pub async fn another(&self) -> Arc<dyn Store> {
+        match &self.raw {
+            Raw::Sqlite(_) => Arc::clone(&self.store),
+            Raw::Postgres(_) => open(&self.url, Keys::none()).await.unwrap(),
+        }
+    }
+
+    /// The same database after a restart with other keys.
+    pub async fn reopened(mut self, keys: Keys) -> Fixture {
+        // The file's lock goes with the store.
+        self.store = open("sqlite::memory:", Keys::none()).await.unwrap();
+        self.store = open(&self.url, keys).await.unwrap();
+        self
+    }
+
+    /// Everything that is stored of credentials, as bytes.
+    pub async fn stored_bytes(&self) -> Vec<u8> {
+        match &self.raw {
+            Raw::Sqlite(_) => {
+                let path = std::path::Path::new(self.url.strip_prefix("sqlite:").unwrap());
+                let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+                files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+            }
+            Raw::Postgres(pool) => {
+                let rows: Vec<(String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+                    "SELECT environment || tenant || name || key_id, wrapped_key, sealed FROM credentials",
+                )
+                .fetch_all(pool)
+                .await
+                .unwrap();
+                rows.into_iter().flat_map(|(text, one, other)| [text.into_bytes(), one, other].concat()).collect()
+            }
+        }
+    }
+}
+
+/// Runs functions that take a [`Fixture`] on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::store::Fixture::sqlite(evenkeel::store::Keys::none()).await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(fixture) = crate::store::Fixture::postgres(evenkeel::store::Keys::none()).await {
+                    super::$name(fixture).await;
+                }
+            })*
+        }
+    };
+}
+use on_both;
+
+/// An object of a text.
+pub fn object(text: &str) -> (Digest, Vec<u8>) {
+    (Digest::of(text.as_bytes()), text.as_bytes().to_vec())
+}
+
+/// Stores a root object and gives an activation of it.
+pub async fn activation(store: &dyn Store, environment: &str, expected: u64, root: &str) -> Activation {
+    let object = object(root);
+    let digest = object.0;
+    store.put_objects(&[object]).await.unwrap();
+    Activation {
+        environment: environment.to_owned(),
+        expected,
+        digest,
+        revisions: BTreeMap::from([("main".to_owned(), format!("revision of {root}"))]),
+        cause: Cause::Source,
+        actor: "reconciler".to_owned(),
+        plan: Some(Digest::of(b"plan")),
+        summary: json!({ "created": 1 }),
+        buried: Vec::new(),
+        risen: Vec::new(),
+    }
+}
+
+pub fn credential(name: &str) -> CredentialId {
+    CredentialId { environment: "live".to_owned(), tenant: "acme".to_owned(), name: name.to_owned() }
+}
+
+pub fn secret(text: &str) -> SecretBytes {
+    SecretBytes(zeroize::Zeroizing::new(text.as_bytes().to_vec()))
+}

@@ -1,0 +1,102 @@
+//! Leases: one holder, tokens that grow, and writers that come too late.
+
+use std::time::Duration;
+
+use evenkeel::store::{Keys, Lease, StoreError};
+
+use super::{Fixture, activation};
+
+super::on_both!(
+    one_holds_it_and_keeps_its_token,
+    many_ask_and_one_gets_it,
+    who_comes_too_late_is_fenced_out,
+    time_that_is_over_fences_even_where_nobody_took_over,
+    a_lease_is_given_back,
+);
+
+async fn one_holds_it_and_keeps_its_token(fixture: Fixture) {
+    let store = &*fixture.store;
+    assert!(store.holder("live").await.unwrap().is_none());
+    let held = store.lease("live", "a", 60).await.unwrap().unwrap();
+    assert!(store.lease("live", "b", 60).await.unwrap().is_none());
+    assert_eq!(store.lease("live", "a", 60).await.unwrap().unwrap(), held);
+    assert_eq!(store.holder("live").await.unwrap().unwrap(), "a");
+    assert!(store.lease("draft", "b", 60).await.unwrap().is_some());
+    assert!(store.lease("live", "", 60).await.is_err());
+    store.activate(&activation(store, "live", 0, "one").await, Some(&held)).await.unwrap();
+    // A lease that nobody gave.
+    let invented = Lease { name: "other".to_owned(), ..held };
+    let refused = store.activate(&activation(store, "live", 1, "one").await, Some(&invented)).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { lease }) if lease == "other"));
+}
+
+async fn many_ask_and_one_gets_it(fixture: Fixture) {
+    let (here, there) = (fixture.store.clone(), fixture.another().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let store = if number % 2 == 0 { here.clone() } else { there.clone() };
+        tasks.spawn(async move { store.lease("live", &format!("process {number}"), 60).await.unwrap() });
+    }
+    let held: Vec<Lease> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(held.len(), 1, "{held:?}");
+}
+
+async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
+    let (here, there) = (fixture.store.clone(), fixture.another().await);
+    let old = here.lease("live", "a", 1).await.unwrap().unwrap();
+    here.activate(&activation(&*here, "live", 0, "one").await, Some(&old)).await.unwrap();
+    // The first process is paused; its time passes, and another takes over.
+    let new = loop {
+        match there.lease("live", "b", 60).await.unwrap() {
+            Some(lease) => break lease,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    assert!(new.token > old.token);
+    // It wakes up. Nothing else has changed: only the lease stands between it and an older generation.
+    let late = here.activate(&activation(&*here, "live", 1, "late").await, Some(&old)).await;
+    assert!(matches!(late, Err(StoreError::Fenced { lease }) if lease == "live"));
+    // The right holder with the wrong token, and the other way around.
+    for (holder, token) in [("b", old.token), ("a", new.token)] {
+        let mixed = Lease { name: "live".to_owned(), holder: holder.to_owned(), token };
+        let refused = here.activate(&activation(&*here, "live", 1, "late").await, Some(&mixed)).await;
+        assert!(matches!(refused, Err(StoreError::Fenced { .. })));
+    }
+    assert_eq!(there.active("live").await.unwrap().unwrap().number, 1);
+    there.activate(&activation(&*there, "live", 1, "two").await, Some(&new)).await.unwrap();
+    assert!(here.lease("live", "a", 60).await.unwrap().is_none());
+}
+
+async fn time_that_is_over_fences_even_where_nobody_took_over(fixture: Fixture) {
+    let store = &*fixture.store;
+    let lease = store.lease("live", "a", 60).await.unwrap().unwrap();
+    fixture.sql("UPDATE leases SET expires_at = expires_at - 61000000").await;
+    assert!(store.holder("live").await.unwrap().is_none());
+    let late = store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })));
+    // It may go on after a renewal: nobody else was there in between.
+    assert_eq!(store.lease("live", "a", 60).await.unwrap().unwrap(), lease);
+    store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await.unwrap();
+}
+
+async fn a_lease_is_given_back(fixture: Fixture) {
+    let store = &*fixture.store;
+    let first = store.lease("live", "a", 60).await.unwrap().unwrap();
+    store.release(&first).await.unwrap();
+    assert!(store.holder("live").await.unwrap().is_none());
+    let second = store.lease("live", "b", 60).await.unwrap().unwrap();
+    assert!(second.token > first.token);
+    // Giving back what is another's does nothing.
+    store.release(&first).await.unwrap();
+    assert_eq!(store.holder("live").await.unwrap().unwrap(), "b");
+    store.release(&second).await.unwrap();
+    let third = store.lease("live", "b", 60).await.unwrap().unwrap();
+    assert!(third.token > second.token, "whoever gave it back starts anew");
+    let fixture = fixture.reopened(Keys::none()).await;
+    // SQLite has one process: after a restart the one before is gone. On PostgreSQL it may live.
+    let taken = fixture.store.lease("live", "c", 60).await.unwrap();
+    match fixture.url.starts_with("sqlite:") {
+        true => assert!(taken.unwrap().token > third.token),
+        false => assert!(taken.is_none()),
+    }
+}
