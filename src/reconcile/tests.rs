@@ -27,11 +27,14 @@ use crate::text::Digest;
 struct Told {
     files: Mutex<BTreeMap<String, String>>,
     fails: Mutex<bool>,
+    panics: Mutex<bool>,
     last: Mutex<Option<(String, Arc<Fetched>)>>,
 }
 
 impl Source for Told {
     fn fetch(&self, _: Instant) -> Result<Arc<Fetched>, FetchError> {
+        let panics = std::mem::take(&mut *self.panics.lock().unwrap());
+        assert!(!panics, "poison");
         if *self.fails.lock().unwrap() {
             return Err(FetchError { reason: FetchReason::Unreachable, message: "nobody answers".into() });
         }
@@ -434,6 +437,45 @@ fn row_44_what_was_planned_before_another_went_live_is_refused() {
         // It looks again, and sees what the other saw.
         one.look().await;
         assert_eq!((one.live()["a"].as_str(), one.status().generation), ("third", 2));
+    });
+}
+
+#[test]
+fn row_41_an_apply_whose_answer_was_lost_is_not_done_twice() {
+    on_threads(async {
+        let mut one = World::new("Atomic").await;
+        one.file("a.yaml", &tenant("a", "first"));
+        let (mut two, _status) = engine(&one.context, &one.source, "Atomic");
+        let joined = one.engine.fetch().await.unwrap();
+        let proposal = one.engine.propose(&joined, None).await.unwrap();
+        let digest = proposal.candidate.digest;
+        // The very same generation becomes active, and one never hears of it.
+        two.look().await;
+        let active = one.store.active("live").await.unwrap().unwrap();
+        assert_eq!(active.digest, digest);
+        let mut status = Status::default();
+        let refused = one.engine.decide(&mut status, &Controls::default(), None, proposal, &joined).await.unwrap_err();
+        assert_eq!(refused.reason, "Stale");
+        one.look().await;
+        assert_eq!((one.reason().as_str(), one.status().generation), ("Applied", 1));
+        assert_eq!(one.store.history("live", None, 10).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn row_52_a_source_that_panics_is_told_and_tried_again() {
+    on_threads(async {
+        let mut world = World::new("Atomic").await;
+        world.file("a.yaml", &tenant("a", "first"));
+        world.look().await;
+        *world.source.panics.lock().unwrap() = true;
+        world.file("a.yaml", &tenant("a", "second"));
+        world.look().await;
+        assert_eq!((world.reason().as_str(), world.live()["a"].as_str()), ("FetchFailed", "first"));
+        // What fell is made anew: here as the test made it, from its document in a server.
+        world.engine.sources = Some(Sources::of(vec![("source".into(), Arc::clone(&world.source) as Arc<dyn Source>)]));
+        world.look().await;
+        assert_eq!((world.reason().as_str(), world.live()["a"].as_str()), ("Applied", "second"));
     });
 }
 
