@@ -7,6 +7,7 @@ mod dev;
 mod explain;
 mod fmt;
 mod init;
+mod listen;
 mod operate;
 mod output;
 mod plan;

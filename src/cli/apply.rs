@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::operate::Form;
 use super::output;
-use super::remote::Remote;
+use super::remote::{Remote, name};
 use crate::plan::Plan;
 use crate::plan::render::Revisions;
 
@@ -22,7 +22,7 @@ pub(super) struct Apply {
     /// A saved plan.
     plan: Option<PathBuf>,
     /// The environment; the plan's where left out.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = name)]
     environment: Option<String>,
     /// Approve the plan that waits, as it is shown.
     #[arg(long)]
@@ -35,14 +35,13 @@ impl Apply {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let (environment, plan) = if let Some(path) = &self.plan {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let plan: Plan =
-                serde_json::from_str(&text).with_context(|| format!("{} is not a plan", path.display()))?;
+            let plan = Plan::from_json(&text).map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
             (self.environment.clone().unwrap_or_else(|| plan.environment.clone()), plan)
         } else {
             let environment = self.environment.clone();
             let environment = environment.context("name the environment with `-e`, or a saved plan")?;
             let waits = self.remote.get(&format!("/v1/environments/{environment}/plan"))?;
-            let plan: Plan = serde_json::from_value(waits).context("the server's answer is not a plan")?;
+            let plan = self.remote.plan(&waits)?;
             super::plan::show(&plan, super::plan::PlanForm::Human, &Revisions { from: "live", to: "declared" });
             if !self.yes {
                 bail!("nothing was approved: `--yes` approves this plan, {}", plan.digest);

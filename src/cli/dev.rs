@@ -1,6 +1,6 @@
 //! `evenkeel dev`: definitions running on this machine, following every edit.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use tokio::net::TcpListener;
 
+use super::listen::Listen;
 use super::output;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::{Examined, Examiner};
@@ -26,21 +26,14 @@ pub(super) struct Dev {
     /// A folder of definitions.
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(short, long, default_value_t = 7400)]
-    port: u16,
-    /// Address to listen on. Anyone who can reach it can call the actions.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    bind: IpAddr,
+    #[command(flatten)]
+    listen: Listen,
     /// Answer every call from the tests beside actions.
     #[arg(long)]
     mock: bool,
     /// Allow applications on this machine, such as `http://localhost:3000`.
     #[arg(long)]
     allow_loopback: bool,
-    /// A name by which this server may be asked, beside its addresses. May be repeated.
-    #[arg(long, value_name = "NAME")]
-    allow_host: Vec<String>,
     /// The Environment; the first one where left out.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
@@ -72,14 +65,10 @@ impl Dev {
         examined: Arc<Examined>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
-        let address = SocketAddr::new(self.bind, self.port);
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is another one running? `--port 0` takes a free port")
-        })?;
-        let address = listener.local_addr()?;
+        let (listener, address) = self.listen.start().await?;
         self.greet(&pointer, &examined, address);
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
-        let server = Server::new(pointer.clone(), mocking, self.allow_host);
+        let server = Server::new(pointer.clone(), mocking, self.listen.allow_host);
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {

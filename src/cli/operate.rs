@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output;
-use super::remote::Remote;
+use super::remote::{Remote, name};
+use crate::definition::Id;
 
 /// Make an earlier generation of an environment active again.
 ///
@@ -14,6 +15,7 @@ use super::remote::Remote;
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     /// The generation's number, as `evenkeel history` shows it.
     generation: u64,
@@ -25,8 +27,10 @@ pub(super) struct Rollback {
 #[derive(Debug, Args)]
 pub(super) struct Promote {
     /// The environment to copy from.
+    #[arg(value_parser = name)]
     from: String,
     /// The environment to change.
+    #[arg(value_parser = name)]
     to: String,
     #[command(flatten)]
     remote: Remote,
@@ -36,6 +40,7 @@ pub(super) struct Promote {
 #[derive(Debug, Args)]
 pub(super) struct Suspend {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     /// Why, for those who read the status.
     #[arg(long)]
@@ -48,6 +53,7 @@ pub(super) struct Suspend {
 #[derive(Debug, Args)]
 pub(super) struct Resume {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     #[command(flatten)]
     remote: Remote,
@@ -57,6 +63,7 @@ pub(super) struct Resume {
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     /// Now, which is what it does.
     #[arg(long, hide = true)]
@@ -69,9 +76,9 @@ pub(super) struct Reconcile {
 #[derive(Debug, Args)]
 pub(super) struct Trace {
     /// The definition, as `Kind/name`.
-    id: String,
+    id: Id,
     /// The environment.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = name)]
     environment: String,
     /// How to show it: human, json.
     #[arg(short, long, default_value = "human", value_name = "FORM")]
@@ -84,9 +91,9 @@ pub(super) struct Trace {
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The definition, as `Kind/name`.
-    id: String,
+    id: Id,
     /// The environment.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = name)]
     environment: String,
     #[command(flatten)]
     remote: Remote,
@@ -177,7 +184,7 @@ impl Trace {
 
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let answer = act(&self.remote, &self.environment, "restore", &json!({"id": self.id}))?;
+        let answer = act(&self.remote, &self.environment, "restore", &json!({"id": self.id.to_string()}))?;
         Ok(went_live(&self.environment, &answer))
     }
 }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::output;
-use super::remote::Remote;
+use super::remote::{Remote, name};
 use crate::definition::is_name;
 use crate::plan::render::{self, Revisions};
 use crate::plan::{Inventory, Options, Plan, inventory, plan};
@@ -40,7 +40,7 @@ pub(super) struct PlanCommand {
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
     /// The environment that the plan is for; the first one that is declared where left out.
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = name)]
     environment: Option<String>,
     /// A running server: shows the plan that waits there, or what a folder would change there.
     #[arg(long, value_name = "URL", conflicts_with_all = ["from", "to"], requires = "environment")]
@@ -117,7 +117,7 @@ impl PlanCommand {
             }
             _ => bail!("with `--server`, name one folder at most"),
         };
-        let plan: Plan = serde_json::from_value(answer).context("the server's answer is not a plan")?;
+        let plan = remote.plan(&answer)?;
         self.show(&plan, &Revisions { from: environment, to: &after })
     }
 

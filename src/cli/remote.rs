@@ -7,7 +7,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::serve::private_policy;
+use crate::definition::is_name;
 use crate::net::{Client, Limits, Request};
+use crate::plan::Plan;
 
 /// Which server is asked, and as whom.
 #[derive(Clone, Debug, Args)]
@@ -27,6 +29,12 @@ pub(super) struct Answered {
 }
 
 impl Remote {
+    /// A plan that the server answered with.
+    pub(super) fn plan(&self, answer: &Value) -> anyhow::Result<Plan> {
+        Plan::from_json(&answer.to_string())
+            .map_err(|problem| anyhow!("{} answers with no plan: {problem}", self.server))
+    }
+
     /// Reads something.
     pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
         good(self.send(Method::GET, path, None)?)
@@ -81,6 +89,11 @@ fn good(answered: Answered) -> anyhow::Result<Value> {
         message += &format!("\n  {}", one_line(finding));
     }
     bail!("{message}")
+}
+
+/// The name of an environment, as an argument.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("a name has small letters, digits and `-`".to_owned()) }
 }
 
 /// A finding of `validate -o json` in one line.

@@ -1,16 +1,15 @@
 //! `evenkeel serve`: environments kept at what their sources declare.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
-use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
+use super::listen::Listen;
 use super::{dev, output};
 use crate::net;
 use crate::reconcile::announce::{Announcer, Settings};
@@ -33,12 +32,8 @@ pub(super) struct Serve {
     /// A folder or file with Environment documents.
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(short, long, default_value_t = 7400)]
-    port: u16,
-    /// Address to listen on.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    bind: IpAddr,
+    #[command(flatten)]
+    listen: Listen,
     /// Folder for what is kept between starts: the database, unless --store names another, and fetched repositories.
     #[arg(long, default_value = ".evenkeel", value_name = "FOLDER")]
     state: PathBuf,
@@ -48,9 +43,6 @@ pub(super) struct Serve {
     /// Lines of `name:token` for those who may ask environments; without it, whoever is on this machine may.
     #[arg(long, env = "EVENKEEL_TOKENS_FILE", value_name = "FILE")]
     tokens: Option<PathBuf>,
-    /// A name by which this server may be asked, beside its addresses; `*` for any. May be repeated.
-    #[arg(long, value_name = "NAME")]
-    allow_host: Vec<String>,
     /// Allow applications on this machine, such as `http://localhost:3000`.
     #[arg(long)]
     allow_loopback: bool,
@@ -75,18 +67,14 @@ impl Serve {
     }
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
-        let address = SocketAddr::new(self.bind, self.port);
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is another one running? `--port 0` takes a free port")
-        })?;
-        let address = listener.local_addr()?;
+        let (listener, address) = self.listen.start().await?;
         let access = self.access()?;
         let context = self.context().await?;
         let environments = Environments::start(&self.path, context)?;
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
         output::note(&format!("follows {}: {}", output::count(names.len(), "environment"), names.join(", ")));
-        let server = Server::of(environments, access, self.allow_host);
+        let server = Server::of(environments, access, self.listen.allow_host);
         server.serve(listener, dev::interrupted()).await.context("the server broke off")?;
         Ok(ExitCode::SUCCESS)
     }
@@ -97,7 +85,8 @@ impl Serve {
             None => Zeroizing::default(),
         };
         let shown = self.tokens.as_deref().unwrap_or(Path::new("")).display();
-        let access = Access::new(&lines, self.bind.is_loopback()).map_err(|error| anyhow!("{shown}: {error}"))?;
+        let access =
+            Access::new(&lines, self.listen.bind.is_loopback()).map_err(|error| anyhow!("{shown}: {error}"))?;
         if self.tokens.is_some() && access.is_empty() {
             // A file that was cut or not mounted must not open everything.
             bail!("{shown} holds no tokens; write lines of `name:token`, or leave --tokens out");

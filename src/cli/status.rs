@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::operate::Form;
 use super::output;
-use super::remote::{Remote, one_line};
-use crate::plan::Plan;
+use super::remote::{Remote, name, one_line};
 use crate::plan::render::Revisions;
 use crate::reconcile::status::{ConditionKind, Status};
 use crate::store::{Generation, Micros};
@@ -20,6 +19,7 @@ use crate::store::{Generation, Micros};
 #[derive(Debug, Args)]
 pub(super) struct StatusCommand {
     /// The environment; all where left out.
+    #[arg(value_parser = name)]
     environment: Option<String>,
     /// How to show it: human, json.
     #[arg(short, long, default_value = "human", value_name = "FORM")]
@@ -32,6 +32,7 @@ pub(super) struct StatusCommand {
 #[derive(Debug, Args)]
 pub(super) struct History {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     /// At most so many.
     #[arg(short = 'n', long, default_value_t = 20)]
@@ -49,6 +50,7 @@ pub(super) struct History {
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// The environment.
+    #[arg(value_parser = name)]
     environment: String,
     /// The earlier generation; the one before the other where left out.
     #[arg(long)]
@@ -197,9 +199,9 @@ impl Diff {
             |name: &str, number: Option<u64>| number.map_or_else(String::new, |number| format!("{name}={number}&"));
         let query = format!("{}{}", number("from", self.from), number("to", self.to));
         let found = self.remote.get(&format!("/v1/environments/{}/diff?{query}", self.environment))?;
-        let plan: Plan = serde_json::from_value(found).context("the server's answer is not a plan")?;
-        let name = |number: Option<u64>| number.map_or_else(|| "active".to_owned(), |number| number.to_string());
-        super::plan::show(&plan, self.output, &Revisions { from: &name(self.from), to: &name(self.to) });
+        let plan = self.remote.plan(&found)?;
+        let shown = |number: Option<u64>| number.map_or_else(|| "active".to_owned(), |number| number.to_string());
+        super::plan::show(&plan, self.output, &Revisions { from: &shown(self.from), to: &shown(self.to) });
         let changed = !plan.actions.is_empty();
         Ok(if changed && self.exit_code { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

@@ -22,6 +22,8 @@ pub(super) struct Composed {
     pub(super) fixed: BTreeMap<Id, Arc<Item>>,
     pub(super) assets: BTreeMap<String, Arc<[u8]>>,
     pub(super) going: Going,
+    /// A definition that it is all about.
+    pub(super) wanted: Option<Id>,
 }
 
 /// How often an activation is tried again that another one got ahead of.
@@ -135,7 +137,7 @@ impl Engine {
             for (path, bytes) in live.iter().flat_map(|live| &live.assets) {
                 assets.entry(path.clone()).or_insert_with(|| Arc::clone(bytes));
             }
-            Ok(Composed { input, fixed, assets, going: going.clone() })
+            Ok(Composed { input, fixed, assets, going: going.clone(), wanted: None })
         })
         .await
     }
@@ -161,7 +163,7 @@ impl Engine {
         let mut last = None;
         for _ in 0..TRIES {
             self.follow().await?;
-            let Composed { input, fixed, assets, going } = compose(self)?;
+            let Composed { input, fixed, assets, going, wanted } = compose(self)?;
             let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.examine(&input, &[])));
             if !examined.is_good() {
                 return Err(with_findings(&examined));
@@ -180,6 +182,11 @@ impl Engine {
             };
             let name = self.given.name.clone();
             let candidate = Arc::new(candidate::build(&name, &examined, from, &mut self.known)?);
+            if let Some(id) = wanted.filter(|id| !candidate.manifest.items.contains_key(id)) {
+                let message =
+                    format!("the environment's `selector` leaves {id} out: give it the labels that it asks for");
+                return Err(Denied::new(409, "NotSelected", message));
+            }
             let (plan, blocked) = self.plan(&candidate, false);
             if let Some(protected) = blocked.iter().find(|one| one.reason == BlockedReason::Protected) {
                 return Err(Denied::new(409, "Protected", protected.message.clone()));

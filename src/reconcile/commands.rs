@@ -126,14 +126,16 @@ impl Engine {
     pub(super) async fn answer(&mut self, request: Request, actor: &str) -> Result<Value, Denied> {
         let line = match &request {
             Request::Plan | Request::Preview { .. } => None,
-            other => {
-                Some((format!("{other:?}").split([' ', '{']).next().unwrap_or_default().to_owned(), details(other)))
-            }
+            other => Some(details(other)),
         };
         let answer = self.act(request, actor).await?;
         if let Some((action, details)) = line {
-            let environment = self.name().to_owned();
-            self.store().audit(&Audit { at: 0, environment, actor: actor.to_owned(), action, details }).await?;
+            let (environment, actor, action) = (self.name().to_owned(), actor.to_owned(), action.to_owned());
+            let line = Audit { at: 0, environment, actor, action, details };
+            // It is done: whoever asked must not be told that it is not.
+            if let Err(error) = self.store().audit(&line).await {
+                tracing::error!(?line, "what was done cannot be recorded: {error}");
+            }
         }
         Ok(answer)
     }
@@ -255,15 +257,21 @@ pub(super) fn of_generation(generation: &Generation) -> Value {
     serde_json::to_value(generation).unwrap_or_default()
 }
 
-/// What the record says of a request; never the text of a definition.
-fn details(request: &Request) -> Value {
+/// What the record says of a request: a word, and more about it; never the text of a definition.
+fn details(request: &Request) -> (&'static str, Value) {
     match request {
-        Request::Suspend { reason } => json!({"reason": reason}),
-        Request::Rollback { to } => json!({"to": to}),
-        Request::Promote { from } => json!({"from": from}),
-        Request::Approve { plan } => json!({"plan": plan}),
-        Request::Put { id, over, reason, .. } => json!({"id": id.to_string(), "overMicros": over, "reason": reason}),
-        Request::Delete { id } | Request::Restore { id } => json!({"id": id.to_string()}),
-        Request::Reconcile | Request::Resume | Request::Plan | Request::Preview { .. } => json!({}),
+        Request::Reconcile => ("Reconcile", json!({})),
+        Request::Suspend { reason } => ("Suspend", json!({"reason": reason})),
+        Request::Resume => ("Resume", json!({})),
+        Request::Rollback { to } => ("Rollback", json!({"to": to})),
+        Request::Promote { from } => ("Promote", json!({"from": from})),
+        Request::Approve { plan } => ("Approve", json!({"plan": plan})),
+        Request::Put { id, over, reason, .. } => {
+            ("Put", json!({"id": id.to_string(), "overMicros": over, "reason": reason}))
+        }
+        Request::Delete { id } => ("Delete", json!({"id": id.to_string()})),
+        Request::Restore { id } => ("Restore", json!({"id": id.to_string()})),
+        Request::Plan => ("Plan", json!({})),
+        Request::Preview { .. } => ("Preview", json!({})),
     }
 }

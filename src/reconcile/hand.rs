@@ -12,7 +12,7 @@ use crate::catalog::{Chosen, Input, Piece, Written};
 use crate::definition::{Id, Kind};
 use crate::store::manifest::{Item, Owner, Part};
 use crate::store::{Cause, Generation, Micros, StoreError};
-use crate::text::Digest;
+use crate::text::{self, Digest, ReadLimits};
 
 impl Engine {
     pub(super) async fn put(
@@ -23,6 +23,7 @@ impl Engine {
         reason: Option<String>,
         actor: &str,
     ) -> Result<Value, Denied> {
+        one_document(id, &written)?;
         let now = now();
         let generation = self
             .change(id, actor, |engine, known| {
@@ -30,7 +31,12 @@ impl Engine {
                 let until = match (owned, over) {
                     (Some(item), None) => return Err(owned_by(item)),
                     (Some(_), Some(over)) => Some(now.saturating_add(over)),
-                    (None, _) => None,
+                    (None, Some(_)) => {
+                        let message =
+                            format!("no source has {id}: there is nothing to write over; leave `override` out");
+                        return Err(Denied::new(400, "NothingToOverride", message));
+                    }
+                    (None, None) => None,
                 };
                 let base = Part { path: Arc::clone(&written.path), content: Digest::of(&written.bytes), index: 0 };
                 let uid = known.map_or_else(
@@ -44,10 +50,6 @@ impl Engine {
                 Ok(Some((item, piece)))
             })
             .await?;
-        if self.manifest().is_none_or(|manifest| !manifest.items.contains_key(id)) {
-            let message = format!("{id} is written, and `selector` of the environment leaves it out: label it");
-            return Err(Denied::new(409, "NotSelected", message));
-        }
         Ok(of_generation(&generation))
     }
 
@@ -138,6 +140,7 @@ impl Engine {
             }
             let revisions = live_revisions(engine);
             Ok(Composed {
+                wanted: fixed.contains_key(id).then(|| id.clone()),
                 input,
                 fixed,
                 assets,
@@ -145,6 +148,31 @@ impl Engine {
             })
         })
         .await
+    }
+}
+
+/// What is written by hand is one definition, the one that it is called.
+fn one_document(id: &Id, written: &Written) -> Result<(), Denied> {
+    let limits = ReadLimits::default();
+    let (source, _) = text::decode(&written.path, &written.bytes, &limits);
+    let (documents, _) = text::parse(&source, &limits);
+    let text = |document: &text::Document, pointer| {
+        document.root.pointer(pointer).and_then(text::Node::as_str).map(str::to_owned)
+    };
+    let wrong = |message: String| Err(Denied::new(400, "BadRequest", message));
+    match &documents[..] {
+        [] => wrong(format!(
+            "the body holds no document; write {id} as YAML, or as JSON with `content-type: application/json`"
+        )),
+        [one] => {
+            let kind = text(one, "/kind").unwrap_or_default();
+            let name = text(one, "/metadata/name").unwrap_or_default();
+            if kind == id.kind.as_str() && name == id.name {
+                return Ok(());
+            }
+            wrong(format!("the body is `{kind}/{name}`, and the address says {id}"))
+        }
+        many => wrong(format!("the body holds {} documents; write one definition at a time", many.len())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an environment says of itself: its status, its metrics, and what others are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ impl Engine {
 
     /// What serves although it is not declared so: overrides, and what a plan would take back without any new revision.
     pub(super) fn see_drift(&self, status: &mut Status, plan: Option<&Plan>) {
-        let before = status.drift.len();
+        let before = status.drifted;
         status.drift.clear();
         let Some(live) = &self.live else { return };
         for item in live.candidate.manifest.items.values() {
@@ -104,6 +105,7 @@ impl Engine {
                 status.drift.push(Drift { id, how, who: who.clone(), at: *at, until: *until });
             }
         }
+        let overridden: BTreeSet<String> = status.drift.iter().map(|drift| drift.id.clone()).collect();
         for action in plan.iter().flat_map(|plan| &plan.actions) {
             // The plan says what would be done; what was done is its opposite.
             let how = match action.action {
@@ -112,7 +114,7 @@ impl Engine {
                 Verb::Update | Verb::Move => "changed",
             };
             let id = action.id.to_string();
-            if status.drift.iter().any(|known| known.id == id) {
+            if overridden.contains(&id) {
                 continue;
             }
             let (who, at) = (live.generation.actor.clone(), live.generation.at);
@@ -123,6 +125,7 @@ impl Engine {
         for _ in before..status.drift.len() {
             metrics.drift_detected(&self.given.name);
         }
+        status.drifted = status.drift.len();
         status.drift.truncate(MOST_LISTED);
     }
 
@@ -170,6 +173,8 @@ impl Engine {
         };
         if let Err(error) = written {
             tracing::warn!(environment = self.given.name, "the status cannot be stored: {error}");
+            // The next look tries again; who was told is not told twice.
+            self.status = before;
         }
     }
 
@@ -197,7 +202,7 @@ pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent
         }
         "PruneBlocked" if news => Some(NotificationEvent::PruneBlocked),
         "AwaitingApproval" if news => Some(NotificationEvent::AwaitingApproval),
-        _ if after.drift.len() > before.drift.len() => Some(NotificationEvent::Drifted),
+        _ if after.drifted > before.drifted => Some(NotificationEvent::Drifted),
         "" | "Applied" | "Progressing" | "Suspended" | "HeldBack" | "Drifted" | "Fighting" | "PruneBlocked"
         | "AwaitingApproval" => None,
         _ if news => Some(NotificationEvent::Failed),

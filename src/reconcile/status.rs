@@ -41,7 +41,9 @@ pub struct Status {
     pub findings: Vec<Value>,
     /// Definitions that keep their last good version, or are left out, because the new one has errors.
     pub held: Vec<String>,
-    /// What serves although it is not declared so.
+    /// How many definitions serve although they are not declared so.
+    pub drifted: usize,
+    /// The first of them.
     pub drift: Vec<Drift>,
     /// Removals that are held back.
     pub blocked: Vec<BlockedPrune>,

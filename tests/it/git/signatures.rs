@@ -49,7 +49,6 @@ fn row_19_ssh_signatures_each_with_its_reason() {
     for (name, ..) in &keys[..3] {
         signer.sign(&place.repository, name);
         let signed = place.repository.commit_all(&["-S", "-m", name]);
-        // Row 20: the commit's parent is not here.
         assert_eq!(fetch(&git).unwrap().revision.commit, signed, "{name}");
     }
     signer.sign(&place.repository, "other");
@@ -63,6 +62,31 @@ fn row_19_ssh_signatures_each_with_its_reason() {
     let forged = place.repository.git_with(&["hash-object", "-t", "commit", "-w", "--stdin"], &forged);
     place.repository.git(&["update-ref", "HEAD", &forged]);
     assert_eq!(reason(&place.source(&trusting(&[signer.public("other")]))), FetchReason::BadSignature);
+}
+
+#[test]
+fn row_20_a_signature_is_verified_where_the_parent_is_absent() {
+    let signer = Signer::new(&[("ed", "ed25519", "")]);
+    let place = Place::with(&[("a.yaml", TENANT)]);
+    signer.sign(&place.repository, "ed");
+    for message in ["one", "two", "three"] {
+        place.repository.commit_all(&["-S", "-m", message]);
+    }
+    let git = place.source(&trusting(&[signer.public("ed")]));
+    assert_eq!(fetch(&git).unwrap().revision.commit, place.repository.head());
+    // Only the last of the four commits came.
+    let mut shallow = Vec::new();
+    let mut folders = vec![place.cache.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name() == "shallow" {
+                shallow.push(std::fs::read_to_string(entry.path()).unwrap().trim().to_owned());
+            }
+        }
+    }
+    assert_eq!(shallow, [place.repository.head()]);
 }
 
 /// Signs the current commit anew with a signature made by `make` over what Git signs.

@@ -157,3 +157,39 @@ fn what_was_removed_comes_back_as_what_it_was() {
     assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
     assert_eq!(said(&world, "b")["uid"], before);
 }
+
+#[test]
+fn what_is_written_by_hand_is_one_definition_and_the_one_it_is_called() {
+    let world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let two = format!("{}---\n{}", saying("x", "one"), saying("y", "two"));
+    for (id, query, body, said) in [
+        ("Connector/x", "", saying("y", "other"), "the body is `Connector/y`"),
+        ("Connector/x", "", two, "one definition at a time"),
+        ("Connector/x", "", String::new(), "holds no document"),
+        ("Connector/x", "?override=1h", saying("x", "new"), "nothing to write over"),
+        ("Connector/x", "?override=1h", "just words".to_owned(), "the body is `/`"),
+    ] {
+        let refused = put(&world, id, query, &body);
+        let message = refused.json()["errors"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(refused.status == 400 && message.contains(said), "{refused:?}");
+    }
+    assert_eq!(world.status()["generation"], 1);
+    // A saved plan that somebody edited is not the one that was made.
+    let file = world.folder.path().join("plan.json");
+    let path = file.to_str().unwrap();
+    world.run(&["plan", "--server", &world.server.address, "-e", "live", "--out", path]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        text.replace("\"unchanged\": 2", "\"unchanged\": 3").replace("\"create\": 0", "\"create\": 1"),
+    )
+    .unwrap();
+    let changed = world.run(&["apply", path]);
+    assert_eq!(changed.code, 2, "{}", changed.out);
+    assert!(changed.err.contains("was changed after it was made"), "{}", changed.err);
+    for args in [&["trace", "Conector/a", "-e", "live"][..], &["status", "../x"], &["rollback", "a b", "1"]] {
+        let refused = world.run(args);
+        assert!(refused.code == 2 && refused.err.contains("invalid value"), "{}", refused.err);
+    }
+}
