@@ -24,6 +24,7 @@ pub mod canonical;
 pub mod common;
 pub mod connection;
 pub mod connector;
+pub mod crd;
 pub mod entity;
 mod envelope;
 pub mod environment;

@@ -24,6 +24,7 @@ mod scalar;
 mod share;
 mod source;
 mod tree;
+mod write;
 mod yaml;
 
 pub use codes::Code;
@@ -33,6 +34,7 @@ pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
+pub use write::to_yaml;
 
 /// Limits of one definition file. A file beyond them is refused with a finding; nothing is truncated.
 ///

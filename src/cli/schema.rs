@@ -3,31 +3,47 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::output;
 use crate::definition::shape::{listed, nearest};
-use crate::definition::{Kind, schema};
+use crate::definition::{Kind, crd, schema};
+use crate::text::to_yaml;
 
 /// Print the JSON Schema of a kind, or of any definition, for editors and other tools.
+///
+/// `schema crds` prints the CustomResourceDefinitions for Kubernetes instead.
 #[derive(Debug, Args)]
 pub(super) struct SchemaCommand {
-    /// A kind, such as Connector; the schema of any definition where left out.
+    /// A kind, such as Connector; the schema of any definition where left out; or `crds`.
     kind: Option<String>,
-    /// Write all schemas into this folder instead.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "kind")]
+    /// Write them into this folder instead, a file each.
+    #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 impl SchemaCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let of_cluster = self.kind.as_deref() == Some("crds");
         if let Some(folder) = self.out {
+            let files = match (&self.kind, of_cluster) {
+                (_, true) => crds()?,
+                (None, _) => schema::all().into_iter().map(|(name, schema)| (name, text(&schema))).collect(),
+                (Some(kind), _) => {
+                    anyhow::bail!("`--out` writes all schemas, or all of `crds`; leave {kind} out")
+                }
+            };
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-            for (name, schema) in schema::all() {
+            for (name, text) in files {
                 let path = folder.join(name);
-                std::fs::write(&path, text(&schema)).with_context(|| format!("cannot write {}", path.display()))?;
+                std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if of_cluster {
+            let files: Vec<String> = crds()?.into_iter().map(|(_, text)| text).collect();
+            output::data(&files.join("---\n"));
             return Ok(ExitCode::SUCCESS);
         }
         let schema = match self.kind {
@@ -51,4 +67,9 @@ impl SchemaCommand {
 
 fn text(schema: &serde_json::Value) -> String {
     format!("{schema:#}\n")
+}
+
+fn crds() -> anyhow::Result<Vec<(String, String)>> {
+    let all = crd::all().into_iter();
+    all.map(|(name, crd)| Ok((name, to_yaml(&crd).map_err(|error| anyhow!("{error}"))?))).collect()
 }

@@ -65,6 +65,43 @@ impl Kind {
             Kind::Alert => "Alert",
         }
     }
+
+    /// The name of its resources on Kubernetes, as in `kubectl get connectors`.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Kind::Connector => "connectors",
+            Kind::Widget => "widgets",
+            Kind::Trigger => "triggers",
+            Kind::Workflow => "workflows",
+            Kind::Environment => "environments",
+            Kind::Tenant => "tenants",
+            Kind::Connection => "connections",
+            Kind::Entity => "entities",
+            Kind::Role => "roles",
+            Kind::Alert => "alerts",
+        }
+    }
+
+    /// The name of one of them.
+    pub fn singular(self) -> String {
+        self.as_str().to_ascii_lowercase()
+    }
+
+    /// The short name for `kubectl`, clear of those that Kubernetes itself has (a `role` is RBAC's there).
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Kind::Connector => "conn",
+            Kind::Widget => "wid",
+            Kind::Trigger => "trg",
+            Kind::Workflow => "wf",
+            Kind::Environment => "env",
+            Kind::Tenant => "ten",
+            Kind::Connection => "cxn",
+            Kind::Entity => "ent",
+            Kind::Role => "ekrole",
+            Kind::Alert => "alr",
+        }
+    }
 }
 
 impl fmt::Display for Kind {

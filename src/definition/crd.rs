@@ -1,0 +1,152 @@
+//! CustomResourceDefinitions, made from the same types as the JSON Schemas: one document is valid as a file and as a resource.
+//!
+//! The API server takes *structural* schemas only, so each schema is rewritten ([`structural`]). Unknown fields are kept, not
+//! pruned: a misspelt field reaches our own checks, which say what was meant, instead of vanishing.
+
+mod status;
+mod structural;
+
+use serde_json::{Value, json};
+
+use super::{API_GROUP, Kind, schema};
+
+/// The finalizer that an Environment has while it runs.
+pub const FINALIZER: &str = "finalizers.evenkeel.dev/environment";
+/// The annotation whose every new value asks for a look at once.
+pub const REQUESTED_AT: &str = "reconcile.evenkeel.dev/requestedAt";
+/// The version of the API in `apiVersion`.
+pub const VERSION: &str = "v1alpha1";
+
+/// The CustomResourceDefinition of a kind (`apiextensions.k8s.io/v1`).
+pub fn of_kind(kind: Kind) -> Value {
+    let names = json!({
+        "kind": kind.as_str(),
+        "listKind": format!("{kind}List"),
+        "plural": kind.plural(),
+        "singular": kind.singular(),
+        "shortNames": [kind.short_name()],
+        "categories": ["evenkeel"]
+    });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": format!("{}.{API_GROUP}", kind.plural()),
+            "labels": {"app.kubernetes.io/name": "evenkeel", "app.kubernetes.io/component": "crd"}
+        },
+        "spec": {
+            "group": API_GROUP,
+            "names": names,
+            "scope": "Namespaced",
+            "versions": [{
+                "name": VERSION,
+                "served": true,
+                "storage": true,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": status::columns(kind),
+                "schema": {"openAPIV3Schema": document(kind)}
+            }]
+        }
+    })
+}
+
+/// Every CustomResourceDefinition with the name of its file, in the order of the kinds.
+pub fn all() -> Vec<(String, Value)> {
+    Kind::ALL.into_iter().map(|kind| (format!("{}.yaml", kind.plural()), of_kind(kind))).collect()
+}
+
+fn document(kind: Kind) -> Value {
+    let schema = schema::of_kind(kind);
+    let spec = structural::of(&schema["properties"]["spec"], &schema["$defs"]);
+    let describe = spec["description"].as_str().unwrap_or_default().to_owned();
+    // Names of resources may have dots elsewhere in Kubernetes; ours are DNS labels, as in files.
+    let name = json!({"type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"});
+    json!({
+        "description": describe,
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object", "properties": {"name": name}},
+            "spec": spec,
+            "status": status::schema(kind)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the API server refuses: <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema>.
+    fn structural(schema: &Value, path: &str, wrong: &mut Vec<String>) {
+        let open = schema["x-kubernetes-preserve-unknown-fields"] == true;
+        if schema["type"].is_null() && !open && schema["x-kubernetes-int-or-string"] != true {
+            wrong.push(format!("{path}: no type"));
+        }
+        for key in schema.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
+            let known = [
+                "type",
+                "description",
+                "properties",
+                "required",
+                "additionalProperties",
+                "items",
+                "enum",
+                "default",
+                "nullable",
+                "pattern",
+                "minimum",
+                "maximum",
+                "minLength",
+                "maxLength",
+                "minItems",
+                "maxItems",
+                "minProperties",
+                "maxProperties",
+                "x-kubernetes-preserve-unknown-fields",
+                "x-kubernetes-int-or-string",
+                "x-kubernetes-validations",
+                "x-kubernetes-list-type",
+                "x-kubernetes-list-map-keys",
+                "format",
+            ];
+            if !known.contains(&key) {
+                wrong.push(format!("{path}: {key}"));
+            }
+        }
+        if !schema["properties"].is_null() && !schema["additionalProperties"].is_null() {
+            wrong.push(format!("{path}: properties beside additionalProperties"));
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            structural(property, &format!("{path}.{name}"), wrong);
+        }
+        for (name, below) in [("[]", &schema["items"]), ("{}", &schema["additionalProperties"])] {
+            if !below.is_null() {
+                structural(below, &format!("{path}{name}"), wrong);
+            }
+        }
+    }
+
+    #[test]
+    fn schemas_are_structural() {
+        for kind in Kind::ALL {
+            let crd = of_kind(kind);
+            let mut wrong = Vec::new();
+            structural(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], kind.as_str(), &mut wrong);
+            assert!(wrong.is_empty(), "{wrong:#?}");
+            // etcd takes 1.5 MiB, and clients read all of them.
+            assert!(crd.to_string().len() < 256 << 10, "{kind}: {} bytes", crd.to_string().len());
+        }
+    }
+
+    #[test]
+    fn choices_are_rules() {
+        let crd = of_kind(Kind::Trigger);
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let rule = &spec["x-kubernetes-validations"][0];
+        assert_eq!(rule["message"], "exactly one of `webhook`, `schedule`, `appEvent` is needed");
+        assert_eq!(rule["rule"], "[has(self.webhook), has(self.schedule), has(self.appEvent)].exists_one(x, x)");
+    }
+}
