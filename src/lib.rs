@@ -51,6 +51,7 @@ pub mod cli;
 pub mod connector;
 pub mod definition;
 pub mod net;
+pub mod operator;
 pub mod plan;
 pub mod reconcile;
 pub mod server;

@@ -27,7 +27,7 @@ const ROOMS: [&str; 17] = [
 ];
 
 /// Crates that shape what they touch, and the room that hides each.
-const HEAVY: [(&str, &str); 28] = [
+const HEAVY: [(&str, &str); 33] = [
     ("annotate_snippets", "text"),
     ("sha2", "text"),
     ("granit_parser", "text"),
@@ -53,6 +53,11 @@ const HEAVY: [(&str, &str); 28] = [
     ("arc_swap", "reconcile"),
     ("prometheus_client", "reconcile"),
     ("axum", "server"),
+    ("tokio_rustls", "server"),
+    ("kube", "operator"),
+    ("k8s_openapi", "operator"),
+    ("rcgen", "operator"),
+    ("serde_saphyr", "text"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("similar", "plan"),

@@ -1,0 +1,3 @@
+//! Evenkeel on Kubernetes: Environments and definitions as custom resources, reconciled by the same engine as everywhere.
+
+pub mod resources;
