@@ -9,12 +9,14 @@ mod fmt;
 mod init;
 mod listen;
 mod operate;
+mod operator;
 mod output;
 mod plan;
 mod remote;
 mod schema;
 mod secrets;
 mod serve;
+mod serving;
 mod status;
 mod test;
 mod validate;
@@ -46,6 +48,7 @@ enum Command {
     Plan(plan::PlanCommand),
     Apply(apply::Apply),
     Serve(serve::Serve),
+    Operator(operator::Operator),
     Status(status::StatusCommand),
     History(status::History),
     Diff(status::Diff),
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Plan(command) => command.run(),
         Command::Apply(command) => command.run(),
         Command::Serve(command) => command.run(),
+        Command::Operator(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::History(command) => command.run(),
         Command::Diff(command) => command.run(),

@@ -41,7 +41,7 @@ use crate::definition::tenant::TenantSpec;
 use crate::text::Digest;
 
 pub use error::{CallError, ErrorCode};
-pub use host::{MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
+pub use host::{ClusterSecrets, MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
 pub use pipeline::{Outcome, Output, Timing, call, find, prepare};
 pub use request::Prepared;

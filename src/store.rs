@@ -299,6 +299,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// window has passed, and audit lines beyond 10,000 for each environment. Gives how many generations were forgotten.
     async fn forget(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError>;
 
+    /// Removes an environment: its generations, tombstones and states. Its record stays, and so does the highest number that
+    /// it ever had. Answers how many rows were removed or changed.
+    async fn remove(&self, environment: &str) -> Result<u64, StoreError>;
+
     /// Removes objects that are not among these. The caller has listed everything that all generations need, after
     /// [`Store::all_roots`]; objects written since `before` are kept whatever is listed. `before` must lie so far before
     /// the time that [`Store::all_roots`] gave that no build can still be on its way from [`Store::put_objects`] to

@@ -32,7 +32,7 @@ pub use credentials::is_known_credential;
 pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, sort};
-pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, unescaped};
+pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, pointer_at, unescaped};
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 pub use write::to_yaml;
 
@@ -106,4 +106,29 @@ pub fn parse(source: &Source, limits: &ReadLimits) -> (Vec<Document>, Vec<Findin
     };
     share::share(&mut documents);
     (documents, findings)
+}
+
+/// Reads a file of one document into a type, for settings that are no definitions.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn typed<T: serde::de::DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, String> {
+    let limits = ReadLimits::default();
+    let (source, mut findings) = decode(path, bytes, &limits);
+    let (documents, found) = parse(&source, &limits);
+    findings.extend(found);
+    let at = |range: Range, message: &str| {
+        let Position { line, column } = source.position(range.start);
+        format!("{path}:{line}:{column}: {message}")
+    };
+    let error = findings.iter().find(|finding| finding.severity == Severity::Error);
+    if let Some(finding) = error {
+        let range = finding.span().map_or_else(Range::default, |span| Range { start: span.start, end: span.end });
+        return Err(at(range, &finding.message));
+    }
+    match &documents[..] {
+        [document] => from_node(&document.root).map_err(|(range, message)| at(range, &message)),
+        [] => Err(format!("{path} holds nothing")),
+        _ => Err(format!("{path} holds {} documents; write one", documents.len())),
+    }
 }

@@ -23,9 +23,21 @@ pub trait Secrets: Send + Sync {
     }
 }
 
-/// The encrypted files of a generation, still encrypted, and the keys that open them.
+/// Values of Kubernetes Secrets, as they are now.
+pub trait ClusterSecrets: Send + Sync {
+    /// The value of a key of a Secret.
+    ///
+    /// # Errors
+    /// Why it is not available, without its value.
+    fn get(&self, name: &str, key: &str) -> Result<String, String>;
+}
+
+/// The encrypted files of a generation, still encrypted, and the keys that open them; and where the Secrets of a cluster
+/// are looked up.
 #[derive(Clone, Default)]
 pub struct Vault {
+    /// Secrets of the cluster that the environment may read; `None` where there is no cluster.
+    pub cluster: Option<Arc<dyn ClusterSecrets>>,
     /// The keys of this process; `None` where it was given none.
     pub identities: Option<Arc<Identities>>,
     /// The files that secrets are in, by their path from the source's root.
@@ -48,7 +60,7 @@ impl Vault {
     ) -> Vault {
         let files = Vault::wanted(sources).into_iter();
         let files = files.filter_map(|path| Some((path.to_owned(), read(path)?.into())));
-        Vault { identities, files: files.collect() }
+        Vault { cluster: None, identities, files: files.collect() }
     }
 
     /// The value in a file.
@@ -139,10 +151,14 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
     if let Some(sealed) = sealed {
         return sealed.map_err(|error| format!("secret `{name}`: {error}"));
     }
-    let provider = [(source.kubernetes.is_some(), "kubernetes"), (source.vault.is_some(), "vault")];
-    let provider = provider.into_iter().find(|(used, _)| *used).map_or("its provider", |(_, provider)| provider);
+    if let Some(wanted) = &source.kubernetes {
+        let cluster = vault.cluster.as_ref().ok_or_else(|| {
+            format!("secret `{name}`: Secrets of Kubernetes are read by `evenkeel operator` only; use `env` or `file` here")
+        })?;
+        return cluster.get(&wanted.name, &wanted.key).map_err(|error| format!("secret `{name}`: {error}"));
+    }
     Err(format!(
-        "secret `{name}`: this version reads secrets from `env`, `file`, `age` and `sops`, not from `{provider}`"
+        "secret `{name}`: this version reads secrets from `env`, `file`, `age`, `sops` and `kubernetes`, not from `vault`"
     ))
 }
 

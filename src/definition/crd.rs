@@ -147,6 +147,6 @@ mod tests {
         let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let rule = &spec["x-kubernetes-validations"][0];
         assert_eq!(rule["message"], "exactly one of `webhook`, `schedule`, `appEvent` is needed");
-        assert_eq!(rule["rule"], "[has(self.webhook), has(self.schedule), has(self.appEvent)].exists_one(x, x)");
+        assert_eq!(rule["rule"], "(has(self.webhook) ? 1 : 0) + (has(self.schedule) ? 1 : 0) + (has(self.appEvent) ? 1 : 0) == 1");
     }
 }

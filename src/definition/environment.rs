@@ -58,7 +58,7 @@ pub struct EnvironmentSpec {
     pub variables: BTreeMap<String, String>,
     /// Where secrets come from, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-evenkeel-keys" = "secret"))]
+    #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "secret"))]
     pub secrets: BTreeMap<String, SecretSource>,
     /// Nothing is applied until this is removed. `false` unless set.
     #[serde(default)]
@@ -77,9 +77,27 @@ pub struct EnvironmentSpec {
     /// What connectors may reach.
     #[serde(default)]
     pub egress: Egress,
+    /// On Kubernetes: what happens to what is stored of it when its resource is deleted; `Delete` unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// On Kubernetes: the service account of its namespace in whose name definitions and Secrets are read; the operator's own
+    /// rights count where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
     /// Limits of each tenant, unless the tenant sets its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<super::tenant::Quotas>,
+}
+
+/// What happens to what is stored of an environment when its resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Its generations and their history are removed; a finalizer sees to it.
+    #[default]
+    Delete,
+    /// All of it stays, and is taken up again when the resource comes back. Nothing holds up the deletion.
+    Orphan,
 }
 
 /// What connectors may reach. Private, loopback and metadata addresses are refused unless they are allowed here.

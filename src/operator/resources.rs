@@ -153,6 +153,15 @@ pub fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicO
     }
 }
 
+/// What changed of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Its status or metadata only.
+    Around,
+    /// Its document, or that it is there.
+    Content,
+}
+
 type Kept = BTreeMap<Key, Arc<Resource>>;
 /// One watch: a kind, in one namespace or in all.
 type WatchKey = (Kind, Option<String>);
@@ -165,7 +174,7 @@ pub struct Resources {
     filling: Mutex<BTreeSet<WatchKey>>,
     /// Why a watch does not go on, in a sentence.
     problems: Mutex<BTreeMap<WatchKey, String>>,
-    changed: Mutex<BTreeSet<Key>>,
+    changed: Mutex<BTreeMap<Key, Change>>,
     notify: Notify,
     /// Grows with every change of content.
     version: AtomicU64,
@@ -215,15 +224,20 @@ impl Resources {
         kept.values().filter(|resource| fits(resource)).cloned().collect()
     }
 
-    /// Waits until something changed, and gives what: each resource once, however often it changed.
-    pub async fn changes(&self) -> BTreeSet<Key> {
+    /// Waits until something changed, and gives what: each resource once, however often it changed. Nothing at all where a
+    /// watch brought everything for the first time.
+    pub async fn changes(&self) -> BTreeMap<Key, Change> {
         loop {
             let notified = self.notify.notified();
+            let filling = lock(&self.filling).len();
             let changed = std::mem::take(&mut *lock(&self.changed));
             if !changed.is_empty() {
                 return changed;
             }
             notified.await;
+            if lock(&self.filling).len() < filling && lock(&self.changed).is_empty() {
+                return BTreeMap::new();
+            }
         }
     }
 
@@ -299,24 +313,27 @@ impl Resources {
         let before =
             self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&resource));
         // What we wrote ourselves comes back as a change of the status only.
-        let same_content = before.as_ref().is_some_and(|before| before.digest == resource.digest);
-        if !same_content {
+        let same = |before: &Arc<Resource>| before.digest == resource.digest && before.deleting == resource.deleting;
+        if !before.as_ref().is_some_and(same) {
             self.version.fetch_add(1, Ordering::AcqRel);
-        }
-        if before.is_none_or(|before| before.version != resource.version) {
-            self.tell(key);
+            self.tell(key, Change::Content);
+        } else if before.is_none_or(|before| before.version != resource.version) {
+            self.tell(key, Change::Around);
         }
     }
 
     fn drop(&self, key: &Key) {
         if self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
             self.version.fetch_add(1, Ordering::AcqRel);
-            self.tell(key.clone());
+            self.tell(key.clone(), Change::Content);
         }
     }
 
-    fn tell(&self, key: Key) {
-        lock(&self.changed).insert(key);
+    fn tell(&self, key: Key, change: Change) {
+        let mut changed = lock(&self.changed);
+        let known = changed.entry(key).or_insert(change);
+        *known = (*known).max(change);
+        drop(changed);
         self.notify.notify_waiters();
     }
 

@@ -33,7 +33,7 @@ impl Engine {
             }
             Err(StoreError::Corrupt { digest, problem }) => {
                 tracing::error!(
-                    environment = self.given.name, generation = generation.number, %digest, problem,
+                    environment = self.given.key, generation = generation.number, %digest, problem,
                     "the active generation cannot be read; it is made anew"
                 );
                 self.unreadable = true;
@@ -42,10 +42,10 @@ impl Engine {
             Err(error) => return Err(error.into()),
         }
         tracing::info!(
-            environment = self.given.name, generation = generation.number, digest = %generation.digest.short(),
+            environment = self.given.key, generation = generation.number, digest = %generation.digest.short(),
             "follows the active generation"
         );
-        self.store().report(&self.context.replica, &self.given.name, &generation).await?;
+        self.store().report(&self.context.replica, &self.given.key, &generation).await?;
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Engine {
         objects.sort();
         objects.dedup();
         let mended = self.store().put_objects(&objects).await?;
-        tracing::warn!(environment = self.given.name, mended, "stored objects were damaged and are written anew");
+        tracing::warn!(environment = self.given.key, mended, "stored objects were damaged and are written anew");
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Engine {
         match candidate::stored(self.store(), live.generation.digest).await {
             Ok(_) => Ok(()),
             Err(StoreError::Corrupt { .. }) => {
-                self.context.metrics.drift_detected(&self.given.name);
+                self.context.metrics.drift_detected(&self.given.key);
                 self.mend().await
             }
             Err(error) => Err(error.into()),

@@ -55,6 +55,8 @@ pub struct Context {
     pub replica: String,
     /// May several processes use this store, so that one must lead?
     pub shared: bool,
+    /// Does this process lead, where that is decided elsewhere? Then others only follow what is active.
+    pub leads: Option<watch::Receiver<bool>>,
     /// May connectors reach this machine?
     pub allow_loopback: bool,
     /// Keys fingerprints of secret values in plans.
@@ -70,7 +72,9 @@ impl std::fmt::Debug for Context {
 /// The operator's document of an environment.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// The environment's name.
+    /// What it is known by among the environments of all processes: its name, or `namespace.name` on Kubernetes.
+    pub key: String,
+    /// The environment's name, as its document says.
     pub name: String,
     /// The document, as it is written.
     pub document: Written,
@@ -200,7 +204,7 @@ impl Engine {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.given.name
+        &self.given.key
     }
 
     pub(super) fn store(&self) -> &dyn Store {
@@ -221,11 +225,15 @@ impl Engine {
     fn compile(&mut self, candidate: &Candidate) -> Result<Active, Refused> {
         let broken = |message: String| Refused { reason: "CompileFailed".into(), message, stalled: true };
         let before = self.pointer.load();
-        let runtime = tokio::task::block_in_place(|| {
+        let mut runtime = tokio::task::block_in_place(|| {
             let before = before.as_ref().map(|before| &*before.runtime);
             candidate.compile(&self.given.name, self.context.identities.as_ref(), before)
-        });
-        let runtime = runtime.map_err(broken)?;
+        })
+        .map_err(broken)?;
+        runtime.environment.clone_from(&self.given.key);
+        if let Some(cluster) = &self.context.making.cluster {
+            Arc::make_mut(&mut runtime.vault).cluster = Some(cluster.secrets(&self.given));
+        }
         self.examiner.count_compiled(&runtime);
         let kept = before.as_ref().filter(|before| before.runtime.egress == runtime.egress);
         let client = match kept {
@@ -251,11 +259,11 @@ impl Engine {
         self.pointer.store(active);
         self.serving.store(Some(Arc::new(generation.clone())));
         let metrics = &self.context.metrics;
-        metrics.generation(&self.given.name, generation.number);
-        metrics.replica_generation(&self.given.name, generation.number);
+        metrics.generation(&self.given.key, generation.number);
+        metrics.replica_generation(&self.given.key, generation.number);
         for kind in Kind::ALL {
             let count = candidate.inventory.keys().filter(|id| id.kind == kind).count();
-            metrics.definitions(&self.given.name, kind, count);
+            metrics.definitions(&self.given.key, kind, count);
         }
     }
 
@@ -275,7 +283,7 @@ impl Engine {
         let candidate = candidate.stored();
         let (buried, risen) = self.graves(plan);
         let activation = Activation {
-            environment: self.given.name.clone(),
+            environment: self.given.key.clone(),
             expected: self.active,
             digest: candidate.digest,
             revisions: going.revisions,
@@ -289,15 +297,15 @@ impl Engine {
         let generation = store.activate(&activation, lease).await?;
         self.serve(active, &candidate, &generation);
         tracing::info!(
-            environment = self.given.name, generation = generation.number, digest = %generation.digest.short(),
+            environment = self.given.key, generation = generation.number, digest = %generation.digest.short(),
             cause = generation.cause.as_str(), actor = generation.actor, revisions = ?generation.revisions,
             since_fetch_ms = self.fetched_at.elapsed().as_micros() as f64 / 1000.0, "live"
         );
         (self.active, self.unreadable) = (generation.number, false);
         self.live = Some(Live { generation: generation.clone(), candidate });
         // It is live, whatever becomes of the report.
-        if let Err(error) = store.report(&self.context.replica, &self.given.name, &generation).await {
-            tracing::warn!(environment = self.given.name, "what serves cannot be reported: {error}");
+        if let Err(error) = store.report(&self.context.replica, &self.given.key, &generation).await {
+            tracing::warn!(environment = self.given.key, "what serves cannot be reported: {error}");
         }
         Ok(generation)
     }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use super::active::Pointer;
 use super::beat::Beat;
@@ -55,10 +57,16 @@ pub struct Handle {
     pub view: Arc<ArcSwap<View>>,
     /// The operator's document.
     pub given: Arc<ArcSwap<Given>>,
+    /// Counts finished looks, for those who act on what came of them.
+    pub looks: watch::Receiver<u64>,
     commands: mpsc::Sender<Command>,
     hint: Arc<Notify>,
     serving: Arc<ArcSwapOption<Generation>>,
+    tasks: Arc<ArcSwapOption<Tasks>>,
 }
+
+/// What an environment does by itself; it ends when this is dropped.
+type Tasks = std::sync::Mutex<JoinSet<()>>;
 
 /// What an environment shows beside its status.
 #[derive(Debug, Default)]
@@ -69,6 +77,8 @@ pub struct View {
     pub looked: Option<Arc<Examined>>,
     /// What paths are shown under.
     pub shown_under: String,
+    /// The operator's document that was taken up last.
+    pub given: Option<Written>,
 }
 
 impl Handle {
@@ -98,6 +108,8 @@ pub struct Environments {
     pub all: Arc<ArcSwap<BTreeMap<String, Handle>>>,
     /// What they share.
     pub context: Arc<Context>,
+    /// Are all of them there that there are?
+    pub settled: Arc<AtomicBool>,
 }
 
 impl Environments {
@@ -110,11 +122,27 @@ impl Environments {
         if given.is_empty() {
             bail!("{} holds no Environment; write one that says where its definitions come from", path.display());
         }
-        let environments = Environments { all: Arc::default(), context: Arc::new(context) };
+        let environments = Environments::empty(context);
+        environments.settled.store(true, Ordering::Release);
         environments.update(given);
         let (following, path) = (environments.clone(), path.to_owned());
         tokio::spawn(async move { following.follow(path).await });
         Ok(environments)
+    }
+
+    /// None yet: whoever has their documents gives them by [`Environments::update`].
+    pub fn empty(context: Context) -> Environments {
+        Environments { all: Arc::default(), context: Arc::new(context), settled: Arc::default() }
+    }
+
+    /// Ends an environment: it is followed and served no more. What is stored of it stays.
+    pub fn remove(&self, key: &str) -> Option<Handle> {
+        let mut all = BTreeMap::clone(&self.all.load());
+        let handle = all.remove(key)?;
+        self.all.store(Arc::new(all));
+        handle.tasks.store(None);
+        self.context.metrics.forget(key);
+        Some(handle)
     }
 
     /// The environment of a name; the only one where none is given and there is one.
@@ -137,13 +165,14 @@ impl Environments {
         self.all.load().values().map(|handle| handle.beat.oldest()).max().unwrap_or_default()
     }
 
-    fn update(&self, given: Vec<Given>) {
+    /// Takes up documents that are new or changed. Others stay as they are.
+    pub fn update(&self, given: Vec<Given>) {
         let mut all = BTreeMap::clone(&self.all.load());
         for given in given {
-            match all.get(&given.name) {
+            match all.get(&given.key) {
                 Some(handle) if handle.given.load().document.bytes == given.document.bytes => {}
                 Some(handle) => {
-                    tracing::info!(environment = given.name, "its Environment document changed");
+                    tracing::info!(environment = given.key, "its Environment document changed");
                     handle.given.store(Arc::new(given));
                     handle.hint();
                 }
@@ -235,7 +264,8 @@ fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Ve
                 let (name, one, two) = (&entry.id.name, &other.document.path, &document.path);
                 bail!("Environment `{name}` is written twice, in {one} and {two}; remove one of them");
             }
-            given.push(Given { name: entry.id.name.clone(), document, spec: (**spec).clone() });
+            let name = entry.id.name.clone();
+            given.push(Given { key: name.clone(), name, document, spec: (**spec).clone() });
         }
     }
     if given.len() > MOST {
@@ -247,33 +277,40 @@ fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Ve
 fn spawn(given: Given, context: &Arc<Context>) -> Handle {
     let (commands, requests) = mpsc::channel(MOST_WAITING);
     let (publish, status) = watch::channel(Arc::new(Status::default()));
+    let (looked, looks) = watch::channel(0_u64);
     let handle = Handle {
-        name: given.name.clone(),
+        name: given.key.clone(),
         pointer: Pointer::empty(),
         status,
         beat: Arc::default(),
         view: Arc::default(),
         given: Arc::new(ArcSwap::from_pointee(given)),
+        looks,
         commands,
         hint: Arc::new(Notify::new()),
         serving: Arc::default(),
+        tasks: Arc::default(),
     };
+    let mut tasks = JoinSet::new();
     if context.shared {
-        tokio::spawn(heartbeat(handle.clone(), Arc::clone(context)));
+        tasks.spawn(heartbeat(handle.clone(), Arc::clone(context)));
     }
     let (supervised, context) = (handle.clone(), Arc::clone(context));
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let requests = Arc::new(tokio::sync::Mutex::new(requests));
         let mut falls = 0_u32;
         loop {
-            let running = run(supervised.clone(), Arc::clone(&context), publish.clone(), Arc::clone(&requests));
-            match tokio::spawn(running).await {
-                Ok(()) => return,
-                Err(error) => {
+            let publish = Publish { status: publish.clone(), looked: looked.clone() };
+            // Of a set, so that it ends with this task.
+            let mut running = JoinSet::new();
+            running.spawn(run(supervised.clone(), Arc::clone(&context), publish.clone(), Arc::clone(&requests)));
+            match running.join_next().await {
+                None | Some(Ok(())) => return,
+                Some(Err(error)) => {
                     // What serves keeps serving; only the looking is started again.
                     tracing::error!(environment = supervised.name, "reconciling failed unexpectedly: {error}");
                     context.metrics.reconciled(&supervised.name, "panic", Duration::ZERO);
-                    publish.send_modify(|status| {
+                    publish.status.send_modify(|status| {
                         let message = "reconciling failed unexpectedly; the log says why, and it is tried again";
                         let refused = Refused { reason: "Panicked".into(), message: message.into(), stalled: true };
                         Engine::refuse(Arc::make_mut(status), &refused, super::engine::now());
@@ -284,7 +321,15 @@ fn spawn(given: Given, context: &Arc<Context>) -> Handle {
             }
         }
     });
+    handle.tasks.store(Some(Arc::new(std::sync::Mutex::new(tasks))));
     handle
+}
+
+/// Where an environment says what came of its looks.
+#[derive(Clone)]
+struct Publish {
+    status: watch::Sender<Arc<Status>>,
+    looked: watch::Sender<u64>,
 }
 
 /// Tells the others that this process lives, and what it serves.
@@ -302,13 +347,13 @@ async fn heartbeat(handle: Handle, context: Arc<Context>) {
 async fn run(
     handle: Handle,
     context: Arc<Context>,
-    publish: watch::Sender<Arc<Status>>,
+    publish: Publish,
     requests: Arc<tokio::sync::Mutex<mpsc::Receiver<Command>>>,
 ) {
     let mut requests = requests.lock().await;
     let mut changes = context.store.changes();
     let given = Given::clone(&handle.given.load());
-    let mut engine = Engine::new(context, given, handle.pointer.clone(), publish, Arc::clone(&handle.beat));
+    let mut engine = Engine::new(context, given, handle.pointer.clone(), publish.status, Arc::clone(&handle.beat));
     engine.serving = Arc::clone(&handle.serving);
     engine.view = Arc::clone(&handle.view);
     let mut next = tokio::time::Instant::now();
@@ -356,6 +401,7 @@ async fn run(
             }
         }
         handle.view.store(Arc::new(engine.shown()));
+        publish.looked.send_modify(|looks| *looks += 1);
     }
 }
 
@@ -391,6 +437,11 @@ impl Engine {
 
     /// What those who ask are shown beside the status.
     pub(super) fn shown(&self) -> View {
-        View { manifest: self.manifest().cloned(), looked: self.looked.clone(), shown_under: self.shown_under() }
+        View {
+            manifest: self.manifest().cloned(),
+            looked: self.looked.clone(),
+            shown_under: self.shown_under(),
+            given: Some(self.given.document.clone()),
+        }
     }
 }

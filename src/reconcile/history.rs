@@ -29,7 +29,7 @@ impl Engine {
             return Ok(());
         }
         self.swept = Some(Instant::now());
-        let (store, environment) = (Arc::clone(&self.context.store), self.given.name.clone());
+        let (store, environment) = (Arc::clone(&self.context.store), self.given.key.clone());
         tokio::spawn(async move {
             let swept = async {
                 let (needed, time) = needed(&*store).await?;

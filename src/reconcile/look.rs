@@ -57,12 +57,12 @@ impl Engine {
             Ok(ended) => ended,
             // Somebody else was faster: what they say of the environment stands.
             Err(refused) if matches!(refused.reason.as_str(), "Fenced" | "Stale") => {
-                tracing::info!(environment = self.given.name, reason = refused.reason, "{}", refused.message);
+                tracing::info!(environment = self.given.key, reason = refused.reason, "{}", refused.message);
                 (self.renewing, self.follows) = (None, self.context.shared);
                 return jittered(Duration::from_secs(1));
             }
             Err(refused) => {
-                tracing::warn!(environment = self.given.name, reason = refused.reason, "{}", refused.message);
+                tracing::warn!(environment = self.given.key, reason = refused.reason, "{}", refused.message);
                 Self::refuse(&mut status, &refused, now());
                 Ended::Failed
             }
@@ -70,7 +70,7 @@ impl Engine {
         self.publish(status, ended).await;
         self.beat.tick();
         let metrics = &self.context.metrics;
-        metrics.reconciled(&self.given.name, ended.as_str(), started.elapsed());
+        metrics.reconciled(&self.given.key, ended.as_str(), started.elapsed());
         let interval = self.given.spec.interval.map_or(Duration::from_mins(1), |interval| interval.0);
         self.failures = if ended == Ended::Failed { self.failures.saturating_add(1) } else { 0 };
         let wait = match ended {
@@ -110,7 +110,7 @@ impl Engine {
         if self.follows {
             let hint = serde_json::json!(format!("{:016x}", rand::random::<u64>()));
             if let Err(error) = self.store().put_state(self.name(), "hint", &hint).await {
-                tracing::warn!(environment = self.given.name, "a hint is lost: {error}");
+                tracing::warn!(environment = self.given.key, "a hint is lost: {error}");
             }
             self.hinted = Some(hint);
         }
@@ -123,6 +123,12 @@ impl Engine {
             self.status = status.clone();
         }
         self.follows = false;
+        if self.context.leads.as_ref().is_some_and(|leads| !*leads.borrow()) {
+            // Whoever leads looks at the sources; here is served what they make active.
+            (self.renewing, self.follows) = (None, true);
+            self.follow().await?;
+            return Ok(Ended::Following);
+        }
         if !self.context.shared {
             return self.lead(status, None).await;
         }
@@ -173,7 +179,7 @@ impl Engine {
             return Ok(Ended::Waiting);
         }
         if self.sources.is_none() {
-            let sources = Sources::new(&self.given.spec, &self.context.making);
+            let sources = Sources::new(&self.given, &self.context.making);
             let sources = sources.map_err(|error| Refused {
                 reason: error.reason.to_string(),
                 message: error.message,
@@ -192,7 +198,7 @@ impl Engine {
         for (name, fetched) in joined.parts.iter().filter(|(_, fetched)| fetched.rewritten) {
             let revision = &fetched.revision.name;
             tracing::warn!(
-                environment = self.given.name,
+                environment = self.given.key,
                 source = name,
                 revision,
                 "HistoryRewritten: it does not follow from what was live"
@@ -237,7 +243,7 @@ impl Engine {
             Err(_) => Err(failed("TimedOut", "the source does not answer".into())),
         };
         let result = if joined.is_ok() { "ok" } else { "failed" };
-        self.context.metrics.fetched(&self.given.name, result, started.elapsed());
+        self.context.metrics.fetched(&self.given.key, result, started.elapsed());
         joined
     }
 
@@ -324,7 +330,7 @@ impl Engine {
             self.put_controls(&Controls { approved: None, ..used }).await?;
         }
         if is_drift && self.fights.healed(Instant::now()) {
-            self.context.metrics.fight(&self.given.name);
+            self.context.metrics.fight(&self.given.key);
         }
         status.pending = None;
         status.blocked = withheld.iter().map(BlockedPrune::from).collect();
@@ -339,7 +345,7 @@ impl Engine {
         self.withhold(status, rest, &withheld);
         self.went_live(joined, same_revision);
         if let Err(refused) = self.forget().await {
-            tracing::warn!(environment = self.given.name, "old generations cannot be forgotten: {}", refused.message);
+            tracing::warn!(environment = self.given.key, "old generations cannot be forgotten: {}", refused.message);
         }
         Ok(Ended::Applied)
     }

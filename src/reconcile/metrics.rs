@@ -61,6 +61,7 @@ struct Inner {
     fetch_duration: Of<Histogram>,
     notifications: Of<Counter>,
     webhooks: Of<Counter>,
+    cluster_writes: Of<Counter>,
     store_writes: Counter,
 }
 
@@ -112,6 +113,7 @@ impl Metrics {
             fetch: Of::new(&mut to, "fetch", "Fetches that ended", None),
             fetch_duration: Of::new(&mut to, "fetch_duration", "From start to end of one fetch", seconds),
             notifications: Of::new(&mut to, "notifications", "Notifications and commit statuses", None),
+            cluster_writes: Of::new(&mut to, "cluster_status_writes", "Statuses written to the API server", None),
             webhooks: Of::new(&mut to, "webhooks", "Webhooks that were received", None),
             queue_oldest,
             store_writes,
@@ -233,6 +235,11 @@ impl Metrics {
         let environment = if known { environment } else { OTHER }.to_owned();
         let labels = vec![("environment", environment), ("result", result.to_owned())];
         self.0.webhooks.with(labels, Counter::inc);
+    }
+
+    /// The status of a resource was written: `ok`, `conflict`, `gone` or `failed`.
+    pub fn cluster_written(&self, result: &'static str) {
+        self.0.cluster_writes.with(vec![("result", result.to_owned())], Counter::inc);
     }
 
     /// So many writes to the store.

@@ -56,7 +56,7 @@ impl Engine {
 
     /// What serves.
     pub(super) fn describe(&self, status: &mut Status) {
-        status.environment.clone_from(&self.given.name);
+        status.environment.clone_from(&self.given.key);
         let Some(live) = &self.live else { return };
         status.generation = live.generation.number;
         status.digest = Some(live.generation.digest);
@@ -90,8 +90,8 @@ impl Engine {
         let rendered: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default();
         status.findings = rendered["findings"].as_array().cloned().unwrap_or_default();
         let metrics = &self.context.metrics;
-        metrics.findings(&self.given.name, Severity::Error, status.errors);
-        metrics.findings(&self.given.name, Severity::Warning, status.warnings);
+        metrics.findings(&self.given.key, Severity::Error, status.errors);
+        metrics.findings(&self.given.key, Severity::Warning, status.warnings);
     }
 
     /// What serves although it is not declared so: overrides, and what a plan would take back without any new revision.
@@ -121,9 +121,9 @@ impl Engine {
             status.drift.push(Drift { id, how: how.to_owned(), who, at, until: None });
         }
         let metrics = &self.context.metrics;
-        metrics.drift_objects(&self.given.name, status.drift.len());
+        metrics.drift_objects(&self.given.key, status.drift.len());
         for _ in before..status.drift.len() {
-            metrics.drift_detected(&self.given.name);
+            metrics.drift_detected(&self.given.key);
         }
         status.drifted = status.drift.len();
         status.drift.truncate(MOST_LISTED);
@@ -133,10 +133,10 @@ impl Engine {
     pub(super) fn went_live(&self, joined: &Joined, again: bool) {
         let metrics = &self.context.metrics;
         for (name, fetched) in &joined.parts {
-            metrics.applied(&self.given.name, name, &fetched.revision.name);
+            metrics.applied(&self.given.key, name, &fetched.revision.name);
             if fetched.revision.committed > 0 && !again {
                 let seconds = (now() / 1_000_000).saturating_sub(fetched.revision.committed).max(0);
-                metrics.went_live(&self.given.name, Duration::from_secs(seconds as u64));
+                metrics.went_live(&self.given.key, Duration::from_secs(seconds as u64));
             }
         }
     }
@@ -157,13 +157,13 @@ impl Engine {
             return;
         }
         for blocked in self.status.blocked.iter().filter(|one| !before.blocked.contains(one)) {
-            self.context.metrics.prune_blocked(&self.given.name, &blocked.reason);
+            self.context.metrics.prune_blocked(&self.given.key, &blocked.reason);
         }
         self.announce(&before);
         if self.context.shared && before.pending != self.status.pending {
             let plan = self.pending.as_ref().and_then(|plan| serde_json::to_value(&**plan).ok()).unwrap_or_default();
             if let Err(error) = self.store().put_state(self.name(), "plan", &plan).await {
-                tracing::warn!(environment = self.given.name, "the plan cannot be shown by others: {error}");
+                tracing::warn!(environment = self.given.key, "the plan cannot be shown by others: {error}");
             }
         }
         let written = serde_json::to_value(&self.status).map_err(|error| StoreError::Refused(error.to_string()));
@@ -172,7 +172,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            tracing::warn!(environment = self.given.name, "the status cannot be stored: {error}");
+            tracing::warn!(environment = self.given.key, "the status cannot be stored: {error}");
             // The next look tries again; who was told is not told twice.
             self.status = before;
         }

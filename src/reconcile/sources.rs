@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::catalog::{File, Snapshot};
-use crate::connector::{self, Vault};
-use crate::definition::environment::{DirectorySource, EnvironmentSpec, GitAuth, GitSource};
+use super::engine::Given;
+use crate::connector::{self, ClusterSecrets, Vault};
+use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
 use crate::source::directory::{Directory, Unreadable};
 use crate::source::git::{Credentials, Git, GitOptions, GitRepositories, Secure};
-use crate::source::{FetchError, FetchReason, Fetched, Revision, Source};
+use crate::source::{self, FetchError, FetchReason, Fetched, Revision};
 
 /// Longest that one look at the sources takes.
 pub const FETCH_DEADLINE: Duration = Duration::from_mins(2);
@@ -22,7 +23,7 @@ pub const ONLY: &str = "source";
 /// The sources of an environment, with what joins them.
 #[derive(Debug)]
 pub struct Sources {
-    list: Vec<(String, Arc<dyn Source>)>,
+    list: Vec<(String, Arc<dyn source::Source>)>,
     /// Are files shown in folders named after their source?
     several: bool,
     shown_under: String,
@@ -54,9 +55,23 @@ impl Joined {
     }
 }
 
+/// What a Kubernetes cluster gives to environments.
+pub trait Cluster: Send + Sync {
+    /// Definitions that are resources, as an environment may read them.
+    ///
+    /// # Errors
+    /// Where it may not.
+    fn source(&self, environment: &Given, wanted: &ClusterSource) -> Result<Arc<dyn source::Source>, FetchError>;
+
+    /// Secrets that an environment may read.
+    fn secrets(&self, environment: &Given) -> Arc<dyn ClusterSecrets>;
+}
+
 /// What sources are made with.
 #[derive(Clone)]
 pub struct Making {
+    /// The cluster; `None` outside of one.
+    pub cluster: Option<Arc<dyn Cluster>>,
     /// Repositories, shared by all environments.
     pub repositories: Arc<GitRepositories>,
     /// TLS to the servers of repositories.
@@ -72,30 +87,27 @@ impl Sources {
     ///
     /// # Errors
     /// Where one is written in a way that cannot be used.
-    pub fn new(spec: &EnvironmentSpec, making: &Making) -> Result<Sources, FetchError> {
+    pub fn new(given: &Given, making: &Making) -> Result<Sources, FetchError> {
+        let spec = &given.spec;
         let mut list = Vec::new();
         let mut shown_under = String::new();
         if spec.sources.is_empty() {
-            let (git, directory) = match &spec.source {
-                Some(source) => (source.git.as_ref(), source.directory.as_ref()),
-                None => (None, None),
+            let only = match spec.source.clone() {
+                Some(Source { git, directory, cluster }) => NamedSource { name: ONLY.into(), git, directory, cluster },
+                None => NamedSource { name: ONLY.into(), git: None, directory: None, cluster: None },
             };
-            if spec.source.as_ref().is_some_and(|source| source.cluster.is_some()) {
-                let message = "a cluster is a source for the operator only; `serve` follows `git` and `directory`";
-                return Err(FetchError { reason: FetchReason::Invalid, message: message.into() });
-            }
-            shown_under = git.and_then(|git| git.path.clone()).unwrap_or_default();
-            list.push((ONLY.to_owned(), one(spec, git, directory, making)?));
+            shown_under = only.git.as_ref().and_then(|git| git.path.clone()).unwrap_or_default();
+            list.push((ONLY.to_owned(), one(given, &only, making)?));
         }
         for source in &spec.sources {
-            list.push((source.name.clone(), one(spec, source.git.as_ref(), source.directory.as_ref(), making)?));
+            list.push((source.name.clone(), one(given, source, making)?));
         }
         Ok(Sources { list, several: !spec.sources.is_empty(), shown_under, joined: None })
     }
 
     /// Sources that were made elsewhere; one that is named [`ONLY`] stands alone.
     #[cfg(test)]
-    pub(super) fn of(list: Vec<(String, Arc<dyn Source>)>) -> Sources {
+    pub(super) fn of(list: Vec<(String, Arc<dyn source::Source>)>) -> Sources {
         let several = list.iter().any(|(name, _)| name != ONLY);
         Sources { list, several, shown_under: String::new(), joined: None }
     }
@@ -164,37 +176,39 @@ impl Sources {
     }
 }
 
-fn one(
-    spec: &EnvironmentSpec,
-    git: Option<&GitSource>,
-    directory: Option<&DirectorySource>,
-    making: &Making,
-) -> Result<Arc<dyn Source>, FetchError> {
-    if let Some(git) = git {
-        let credentials = credentials(spec, git.auth.clone());
+fn one(given: &Given, wanted: &NamedSource, making: &Making) -> Result<Arc<dyn source::Source>, FetchError> {
+    if let Some(git) = &wanted.git {
+        let cluster = making.cluster.as_ref().map(|cluster| cluster.secrets(given));
+        let credentials = credentials(&given.spec, git.auth.clone(), cluster);
         let secure = Some(Arc::clone(&making.secure));
         let options = GitOptions { secure, allow_file: making.allow_local, ..GitOptions::default() };
         let git = Git::new(&making.repositories, git, credentials, options)?;
         return Ok(Arc::new(git));
     }
-    let path = match directory {
-        Some(directory) => making.folder.join(&directory.path),
-        None => making.folder.clone(),
-    };
-    Ok(Arc::new(Directory::new(path)))
+    match (&wanted.directory, &making.cluster) {
+        (Some(directory), _) => Ok(Arc::new(Directory::new(making.folder.join(&directory.path)))),
+        (None, Some(cluster)) => cluster.source(given, &wanted.cluster.clone().unwrap_or_default()),
+        (None, None) if wanted.cluster.is_some() => {
+            let message = "a cluster is a source for `evenkeel operator` only; `serve` follows `git` and `directory`";
+            Err(FetchError { reason: FetchReason::Invalid, message: message.into() })
+        }
+        (None, None) => Ok(Arc::new(Directory::new(making.folder.clone()))),
+    }
 }
 
 /// Credentials are looked up for each fetch, so that rotated ones are taken up.
 fn credentials(
     spec: &EnvironmentSpec,
     auth: Option<GitAuth>,
+    cluster: Option<Arc<dyn ClusterSecrets>>,
 ) -> Arc<dyn Fn() -> Result<Credentials, FetchError> + Send + Sync> {
     let secrets = spec.secrets.clone();
+    let vault = Vault { cluster, ..Vault::default() };
     let secret = move |name: &str| {
         let missing = |message: String| FetchError { reason: FetchReason::SecretMissing, message };
         let source =
             secrets.get(name).ok_or_else(|| missing(format!("the environment provides no secret `{name}`")))?;
-        connector::resolve_secret(name, source, &Vault::default()).map(Zeroizing::new).map_err(missing)
+        connector::resolve_secret(name, source, &vault).map(Zeroizing::new).map_err(missing)
     };
     Arc::new(move || match &auth {
         None => Ok(Credentials::None),

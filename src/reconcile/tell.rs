@@ -28,9 +28,9 @@ impl Engine {
         };
         let (revision, commit) = Self::attempted(status);
         self.context.announcer.tell(Announcement {
-            environment: self.given.name.clone(),
+            environment: self.given.key.clone(),
             event,
-            title: format!("{} {what}", self.given.name),
+            title: format!("{} {what}", self.given.key),
             text: message.to_owned(),
             revision,
             commit,
@@ -56,7 +56,7 @@ impl Engine {
         match value.and_then(|source| resolve_secret(name, source, &vault)) {
             Ok(value) => Some(Secret::new(value)),
             Err(error) => {
-                tracing::warn!(environment = self.given.name, "somebody cannot be told: {error}");
+                tracing::warn!(environment = self.given.key, "somebody cannot be told: {error}");
                 None
             }
         }
@@ -104,7 +104,7 @@ impl Engine {
                 api_url: to.api_url.clone(),
                 repository: to.repository.clone(),
                 token: self.secret(&to.token.secret_ref)?,
-                context: status_context(&self.given.name),
+                context: status_context(&self.given.key),
                 state,
                 description: description.clone(),
             })

@@ -86,7 +86,7 @@ fn given(apply: &str) -> Given {
     assert!(findings.is_empty(), "{findings:?}");
     let spec = catalog.environments().next().unwrap().1.clone();
     let document = Written { path: "live.yaml".into(), bytes: text.into_bytes().into(), index: 0 };
-    Given { name: "live".into(), document, spec }
+    Given { key: "live".into(), name: "live".into(), document, spec }
 }
 
 struct World {
@@ -107,7 +107,9 @@ impl World {
         let metrics = Metrics::new();
         let context = Arc::new(Context {
             store: Arc::clone(&store),
+            leads: None,
             making: Making {
+                cluster: None,
                 repositories: GitRepositories::open(folder.path()).unwrap(),
                 secure: Arc::new(net::Tls::new().unwrap()),
                 folder: "unused".into(),

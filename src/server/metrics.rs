@@ -1,10 +1,13 @@
 //! `/metrics`, `/healthz`, `/readyz`: for machines that watch.
 
+use std::sync::atomic::Ordering;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::Server;
+use crate::reconcile::environments::{Environments, Handle};
 
 /// `GET /metrics`, in the OpenMetrics text format.
 pub(super) async fn metrics(State(server): State<Server>) -> Response {
@@ -20,7 +23,7 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
 
 /// `GET /healthz`: fails when the reconciling of an environment does not go on, so that the process is started again.
 pub(super) async fn health(State(server): State<Server>) -> Response {
-    match server.environments.as_ref().and_then(super::super::reconcile::environments::Environments::stuck) {
+    match server.environments.as_ref().and_then(Environments::stuck) {
         Some(environment) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("environment {environment} is stuck\n")).into_response()
         }
@@ -28,16 +31,28 @@ pub(super) async fn health(State(server): State<Server>) -> Response {
     }
 }
 
-/// `GET /readyz`: fails until every environment serves a generation.
+/// `GET /readyz`: fails until every environment serves a generation; on Kubernetes, every one that was ever live.
 pub(super) async fn ready(State(server): State<Server>) -> Response {
-    let waiting = server.environments.as_ref().and_then(|environments| {
-        let all = environments.all.load();
-        all.values().find(|handle| handle.pointer.load().is_none()).map(|handle| handle.name.clone())
-    });
+    let waiting = server.environments.as_ref().and_then(waiting);
     match waiting {
-        Some(environment) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("environment {environment} serves nothing yet\n")).into_response()
-        }
+        Some(message) => (StatusCode::SERVICE_UNAVAILABLE, message).into_response(),
         None => "ok\n".into_response(),
     }
+}
+
+/// What a server waits for before it is asked anything.
+fn waiting(environments: &Environments) -> Option<String> {
+    if !environments.settled.load(Ordering::Acquire) {
+        return Some("the cluster's resources are being listed\n".to_owned());
+    }
+    // On Kubernetes anybody may write an Environment that never becomes ready: it must not take the gateway away from the
+    // others. One that was live once is waited for.
+    let tolerant = environments.context.making.cluster.is_some();
+    let waits = |handle: &&Handle| {
+        let status = handle.status.borrow();
+        let may_be_empty = tolerant && status.generation == 0 && !status.conditions.is_empty();
+        handle.pointer.load().is_none() && !may_be_empty
+    };
+    let all = environments.all.load();
+    all.values().find(waits).map(|handle| format!("environment {} serves nothing yet\n", handle.name))
 }

@@ -302,3 +302,31 @@ fn in_literal(written: &str, value: &str, offset: usize) -> Option<usize> {
     }
     None
 }
+
+/// The JSON pointer (RFC 6901) of the innermost value of a document that holds a range; of a map's entry where the range
+/// stands in its key. Empty, the whole document, where nothing else holds it.
+pub fn pointer_at(root: &Node, range: Range) -> String {
+    let holds = |from: u32, to: u32| from <= range.start && range.end <= to;
+    let mut pointer = String::new();
+    let mut node = root;
+    loop {
+        let entry = node.entries().iter().find(|entry| holds(entry.key.span.start, entry.value.extent().end));
+        if let Some(entry) = entry {
+            pointer.push('/');
+            pointer.push_str(&escaped(&entry.key.name));
+            node = &entry.value;
+            continue;
+        }
+        let within = |item: &(usize, &Node)| {
+            let extent = item.1.extent();
+            holds(extent.start, extent.end)
+        };
+        match node.items().iter().enumerate().find(within) {
+            Some((index, item)) => {
+                pointer.push_str(&format!("/{index}"));
+                node = item;
+            }
+            None => return pointer,
+        }
+    }
+}

@@ -7,14 +7,19 @@ use serde_json::{Map, Value, json};
 
 /// The structural schema of one schema; `defs` are the definitions that it refers to.
 pub(super) fn of(schema: &Value, defs: &Value) -> Value {
-    Value::Object(Writer { defs, within: Vec::new() }.schema(schema))
+    Value::Object(Writer { defs, within: Vec::new(), collections: 0 }.schema(schema))
 }
 
 struct Writer<'a> {
     defs: &'a Value,
     /// Names of the definitions around this place.
     within: Vec<&'a str>,
+    /// Lists and maps around this place.
+    collections: usize,
 }
+
+/// Lists and maps around a rule, from which on the API server's estimate of its cost is beyond what it takes.
+const TOO_COSTLY: usize = 3;
 
 impl<'a> Writer<'a> {
     fn schema(&mut self, schema: &'a Value) -> Map<String, Value> {
@@ -50,7 +55,7 @@ impl<'a> Writer<'a> {
         let mut written = match types.collect::<Vec<_>>()[..] {
             ["object"] => self.object(schema),
             ["array"] => {
-                let items = self.schema(&schema["items"]);
+                let items = self.repeated(&schema["items"]);
                 let mut list = typed("array");
                 list.insert("items".into(), Value::Object(items));
                 copy(schema, &mut list, &["minItems", "maxItems"]);
@@ -75,6 +80,13 @@ impl<'a> Writer<'a> {
         if nullable {
             written.insert("nullable".into(), json!(true));
         }
+        written
+    }
+
+    fn repeated(&mut self, schema: &'a Value) -> Map<String, Value> {
+        self.collections += 1;
+        let written = self.schema(schema);
+        self.collections -= 1;
         written
     }
 
@@ -119,7 +131,7 @@ impl<'a> Writer<'a> {
                 object.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
             }
             (None, values @ Value::Object(_)) => {
-                let values = self.schema(values);
+                let values = self.repeated(values);
                 object.insert("additionalProperties".into(), Value::Object(values));
             }
             (None, Value::Bool(false)) => {
@@ -130,8 +142,8 @@ impl<'a> Writer<'a> {
                 object.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
             }
         }
-        let rules = rules(schema);
-        if !rules.is_empty() {
+        let rules = rules(schema, object.get("properties").unwrap_or(&Value::Null));
+        if !rules.is_empty() && self.collections < TOO_COSTLY {
             object.insert("x-kubernetes-validations".into(), Value::Array(rules));
         }
         object
@@ -169,31 +181,35 @@ fn words(cases: &[&Value]) -> Option<Map<String, Value>> {
     Some(written)
 }
 
-/// Fields that exclude each other, as CEL.
-fn rules(schema: &Value) -> Vec<Value> {
+/// Fields that exclude each other, as CEL. A field that is left open is unknown to CEL: such a choice is checked by us alone.
+///
+/// Sums of conditions, because the API server refuses rules in maps and lists whose estimated cost is high, and lists and
+/// macros are what costs.
+fn rules(schema: &Value, fields: &Value) -> Vec<Value> {
     let mut rules = Vec::new();
+    let is_known = |names: &[&str]| names.len() > 1 && names.iter().all(|name| fields[*name]["type"].is_string());
     let cases = schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = cases.iter().filter_map(|case| case["required"][0].as_str()).collect();
-    if names.len() > 1 {
+    if is_known(&names) {
         rules.push(json!({
-            "rule": format!("{}.exists_one(x, x)", has(&names)),
+            "rule": format!("{} == 1", count(&names)),
             "message": format!("exactly one of {} is needed", listed(&names))
         }));
     }
     let names: Vec<&str> =
         schema["x-evenkeel-atMostOne"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if names.len() > 1 {
+    if is_known(&names) {
         rules.push(json!({
-            "rule": format!("{}.filter(x, x).size() <= 1", has(&names)),
+            "rule": format!("{} <= 1", count(&names)),
             "message": format!("at most one of {} may be given", listed(&names))
         }));
     }
     rules
 }
 
-fn has(names: &[&str]) -> String {
-    let each: Vec<String> = names.iter().map(|name| format!("has(self.{})", escaped(name))).collect();
-    format!("[{}]", each.join(", "))
+fn count(names: &[&str]) -> String {
+    let each = names.iter().map(|name| format!("(has(self.{}) ? 1 : 0)", escaped(name)));
+    each.collect::<Vec<_>>().join(" + ")
 }
 
 fn listed(names: &[&str]) -> String {

@@ -133,7 +133,7 @@ pub enum Provider {
 /// One of several sources.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["directory"]}]))]
+#[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["directory"]}, {"required": ["cluster"]}]))]
 pub struct NamedSource {
     /// Its name: the folder that its files are shown in.
     #[schemars(extend("x-evenkeel-type" = "name"))]
@@ -144,6 +144,9 @@ pub struct NamedSource {
     /// A folder of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<DirectorySource>,
+    /// Custom resources of a Kubernetes cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterSource>,
 }
 
 /// Credentials for a repository: exactly one of `token`, `basic`, `ssh`.
@@ -196,7 +199,7 @@ pub struct DirectorySource {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSource {
-    /// Namespaces; the controller's own where left out.
+    /// Namespaces; the Environment's own where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub namespaces: Vec<String>,

@@ -113,6 +113,19 @@ impl Store for Backend {
         .await
     }
 
+    async fn remove(&self, environment: &str) -> Result<u64, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let replicas = super::forget_replicas(&mut transaction, environment, Micros::MAX / 2).await?;
+            let removed = replicas + generations::remove(&mut transaction, environment).await?;
+            notify(&mut transaction, environment).await?;
+            transaction.commit().await?;
+            self.common().wrote(removed);
+            Ok(removed)
+        })
+        .await
+    }
+
     async fn sweep(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError> {
         bounded(async {
             let doomed = objects::unneeded(&mut *self.read().await?, needed, before).await?;

@@ -125,6 +125,22 @@ pub(super) async fn forget(
     Ok(query.execute(connection).await?.rows_affected())
 }
 
+/// Removes an environment with everything but its record and the highest number that it ever had: numbers only grow, so
+/// that whoever still speaks of an old generation is refused.
+pub(super) async fn remove(connection: &mut Connection, environment: &str) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for statement in [
+        "UPDATE environments SET active = 0 WHERE name = $1",
+        "DELETE FROM tombstones WHERE environment = $1",
+        "DELETE FROM generations WHERE environment = $1",
+        "DELETE FROM states WHERE environment = $1",
+    ] {
+        let query = sqlx::query(statement).bind(environment);
+        removed += query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(removed)
+}
+
 /// Removes tombstones whose window has passed.
 pub(super) async fn forget_tombstones(
     connection: &mut Connection,

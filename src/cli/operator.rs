@@ -1,0 +1,90 @@
+//! `evenkeel operator`: environments and definitions as custom resources of a Kubernetes cluster.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::serving::Serving;
+use super::{dev, output};
+use crate::definition::is_name;
+use crate::operator::tenancy::Tenancy;
+use crate::operator::{self, Settings};
+use crate::server::Server;
+
+/// Keep environments at what a Kubernetes cluster declares, and run them.
+///
+/// Environments and definitions are custom resources (`evenkeel schema crds`). An Environment takes its definitions from the
+/// resources of its namespace, or from Git. The cluster is the one of the pod, or of KUBECONFIG.
+#[derive(Debug, Args)]
+pub(super) struct Operator {
+    #[command(flatten)]
+    serving: Serving,
+    /// Follow only this namespace; all where left out. May be repeated.
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
+    namespace: Vec<String>,
+    /// Take only Environments with these labels: `key=value`, several with commas between them.
+    #[arg(long, value_name = "LABELS", value_parser = labels, default_value = "", hide_default_value = true)]
+    shard: BTreeMap<String, String>,
+    /// A file that says what namespaces may do; without it, each reaches itself only.
+    #[arg(long, env = "EVENKEEL_TENANCY_FILE", value_name = "FILE")]
+    tenancy: Option<PathBuf>,
+    /// The Lease by which one of several processes leads.
+    #[arg(long, value_name = "NAME", default_value = "evenkeel")]
+    lease: String,
+    /// The operator's own namespace, where the Lease is; the kubeconfig's, or the pod's, where left out.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    own_namespace: Option<String>,
+    /// The name of this process among all; one by chance where left out.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    identity: Option<String>,
+}
+
+impl Operator {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        self.serving.start_log();
+        super::executor()?.block_on(self.serve())
+    }
+
+    async fn serve(self) -> anyhow::Result<ExitCode> {
+        let tenancy = match &self.tenancy {
+            Some(path) => Tenancy::read(path)?,
+            None => Tenancy::default(),
+        };
+        let (listener, address) = self.serving.listen.start().await?;
+        let access = self.serving.access()?;
+        let mut context = self.serving.context(self.serving.state.clone()).await?;
+        if let Some(identity) = self.identity {
+            context.replica = identity;
+        }
+        let settings = Settings {
+            namespaces: self.namespace,
+            shard: self.shard,
+            tenancy,
+            lease: self.lease,
+            own_namespace: self.own_namespace,
+        };
+        let running = operator::start(context, settings).await.context("the cluster cannot be followed")?;
+        output::data(&format!("listening on http://{address}\n"));
+        output::note(&format!("follows {}", running.what));
+        let server = Server::of(running.environments.clone(), access, self.serving.listen.allow_host);
+        server.serve(listener, dev::interrupted()).await.context("the server broke off")?;
+        running.end().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("a namespace has small letters, digits and `-`".to_owned()) }
+}
+
+fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let label = |part: &str| {
+        let label = part.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+        label.filter(|(key, _)| !key.is_empty()).ok_or_else(|| format!("`{part}` is no label; write `key=value`"))
+    };
+    parts.map(label).collect()
+}

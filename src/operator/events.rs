@@ -1,0 +1,92 @@
+//! Kubernetes events: one for each transition worth a person's attention, and never a flood of them.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use serde_json::Value;
+
+use super::resources::{Resource, lock};
+use crate::definition::{API_VERSION, Kind};
+
+/// Events at once; then one every [`REFILL`].
+const BURST: u32 = 50;
+const REFILL: Duration = Duration::from_millis(500);
+/// Longest note; the API takes 1 KiB.
+const MOST_NOTE: usize = 1000;
+
+/// Writes events.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+    left: Arc<Mutex<(u32, Instant)>>,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    /// In the name of one process.
+    pub fn new(client: Client, identity: &str) -> Events {
+        let reporter = Reporter { controller: "evenkeel".into(), instance: Some(identity.to_owned()) };
+        Events { recorder: Recorder::new(client, reporter), left: Arc::new(Mutex::new((BURST, Instant::now()))) }
+    }
+
+    /// Tells of a change from what a resource's status said to what it says now, where it is worth telling.
+    pub async fn of_transition(&self, resource: &Resource, after: &Value) {
+        let Some((type_, reason, note)) = transition(resource, after) else { return };
+        if !self.may() {
+            return;
+        }
+        let event = Event { type_, reason, note: Some(note), action: "Reconcile".into(), secondary: None };
+        let about = ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some(resource.key.kind.as_str().to_owned()),
+            namespace: Some(resource.key.namespace.clone()),
+            name: Some(resource.key.name.clone()),
+            uid: Some(resource.uid.clone()),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = self.recorder.publish(&event, &about).await {
+            tracing::debug!(resource = %resource.key, "an event cannot be written: {error}");
+        }
+    }
+
+    fn may(&self) -> bool {
+        let mut left = lock(&self.left);
+        let (count, since) = *left;
+        let refilled = u32::try_from(since.elapsed().as_millis() / REFILL.as_millis()).unwrap_or(u32::MAX);
+        let count = count.saturating_add(refilled).min(BURST);
+        let since = if refilled > 0 { Instant::now() } else { since };
+        *left = (count.saturating_sub(1), since);
+        count > 0
+    }
+}
+
+/// What is worth telling: a definition that breaks or recovers; of an Environment every new reason or live revision.
+fn transition(resource: &Resource, after: &Value) -> Option<(EventType, String, String)> {
+    let ready = |status: &Value| {
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+        let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("reason"), text("message"))
+    };
+    let (_, was, _) = ready(&resource.status);
+    let (status, reason, message) = ready(after);
+    let note: String = message.chars().take(MOST_NOTE).collect();
+    let passing = |reason: &str| matches!(reason, "" | "Progressing");
+    let worth = match resource.key.kind {
+        Kind::Environment => {
+            let live = |status: &Value| status["lastAppliedRevision"].clone();
+            !passing(&reason) && (was != reason || live(&resource.status) != live(after))
+        }
+        _ => was != reason && (reason == "InvalidDefinition" || was == "InvalidDefinition" && status == "True"),
+    };
+    let type_ = if status == "False" { EventType::Warning } else { EventType::Normal };
+    worth.then_some((type_, reason, note))
+}
