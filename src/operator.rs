@@ -67,11 +67,14 @@ pub struct Running {
     pub environments: Environments,
     /// What is followed, for people.
     pub what: String,
+    lead: watch::Sender<bool>,
 }
 
 impl Running {
     /// Ends it in peace: another process may lead at once.
-    pub async fn end(self) {}
+    pub async fn end(self) {
+        self.lead.send_replace(false);
+    }
 }
 
 /// Starts following the cluster of the pod, or of KUBECONFIG.
@@ -85,7 +88,7 @@ pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::
         [] => format!("all namespaces of {}", config.cluster_url),
         some => format!("{} of {}", some.join(", "), config.cluster_url),
     };
-    let (_lead, leads) = watch::channel(true);
+    let (lead, leads) = watch::channel(true);
     let resources = Resources::watch(&client, &settings.namespaces);
     let secrets = Secrets::new(client.clone(), config.clone());
     let reader = Arc::new(Reader {
@@ -104,5 +107,5 @@ pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::
     let controller =
         Controller { client, resources, secrets, environments: environments.clone(), writer, reader, shard, leads };
     tokio::spawn(controller.run());
-    Ok(Running { environments, what })
+    Ok(Running { environments, what, lead })
 }

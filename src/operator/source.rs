@@ -88,7 +88,7 @@ impl ClusterResources {
         let names = files.iter().map(|file| file.path.to_string()).collect();
         Fetched {
             revision: Revision {
-                name: format!("{}@{digest}", namespaces.join(",")),
+                name: format!("{}@{}", namespaces.join(","), digest.short()),
                 commit: String::new(),
                 committed: 0,
                 author: String::new(),
