@@ -60,7 +60,7 @@ admin-token
 {{/* What pods are selected by; never changes, since a Deployment's selector cannot. */}}
 {{- define "evenkeel.selector" -}}
 app.kubernetes.io/name: {{ include "evenkeel.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
@@ -84,7 +84,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 subjects:
   - kind: ServiceAccount
     name: {{ include "evenkeel.serviceAccount" . }}
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{/* Names by which the server may be asked, one a line. Hosts with a `*` are left out: the server knows whole names only. */}}

@@ -57,7 +57,7 @@ kind: {{ $kind }}
 metadata:
   name: {{ .name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include "evenkeel.labels" .root | nindent 4 }}
@@ -69,7 +69,7 @@ kind: {{ $kind }}Binding
 metadata:
   name: {{ .name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include "evenkeel.labels" .root | nindent 4 }}
@@ -87,7 +87,7 @@ roleRef:
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "evenkeel.lease" . }}]
+  resourceNames: [{{ include "evenkeel.lease" . | quote }}]
   verbs: [get, patch, update]
 {{- if .Values.admission.enabled }}
 - apiGroups: [""]
