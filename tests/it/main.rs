@@ -5,6 +5,7 @@
 mod announce;
 mod architecture;
 mod calls;
+mod chart;
 mod cli;
 mod dev;
 mod examples;
