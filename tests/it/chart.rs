@@ -103,7 +103,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let there: BTreeSet<&str> = encoded
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split(|letter| letter == '{' || letter == ' ').next())
+        .filter_map(|line| line.split(['{', ' ']).next())
         .collect();
     let asked = regex::Regex::new("evenkeel_[a-z_]+").unwrap();
     for path in ["evenkeel/files/alerts.yaml", "evenkeel/files/dashboard.json"] {
