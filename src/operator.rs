@@ -14,6 +14,7 @@
 //! | [`secrets`] | values of Secrets, followed |
 //! | [`tenancy`] | what namespaces may do |
 //! | [`controller`] | the loop; [`document`]: an Environment resource as the document that runs |
+//! | [`inquiry`] | what `evenkeel status --kube` asks |
 //! | [`status`], [`writer`], [`events`] | what is said of resources, and its writing |
 
 pub mod access;
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod controller;
 pub mod document;
 pub mod events;
+pub mod inquiry;
 pub mod resources;
 pub mod secrets;
 pub mod source;

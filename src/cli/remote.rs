@@ -93,7 +93,10 @@ fn good(answered: Answered) -> anyhow::Result<Value> {
 
 /// The name of an environment, as an argument.
 pub(super) fn name(text: &str) -> Result<String, String> {
-    if is_name(text) { Ok(text.to_owned()) } else { Err("a name has small letters, digits and `-`".to_owned()) }
+    if text.split('.').count() <= 2 && text.split('.').all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has small letters, digits and `-`; on Kubernetes it is `namespace.name`".to_owned())
 }
 
 /// A finding of `validate -o json` in one line.

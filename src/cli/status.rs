@@ -1,5 +1,7 @@
 //! `evenkeel status`, `evenkeel history` and `evenkeel diff`: what a server says of its environments.
 
+mod kube;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -21,6 +23,15 @@ pub(super) struct StatusCommand {
     /// The environment; all where left out.
     #[arg(value_parser = name)]
     environment: Option<String>,
+    /// Ask the Kubernetes cluster of KUBECONFIG instead: its Environments, and every definition that is not ready.
+    #[arg(long, conflicts_with_all = ["environment", "server"])]
+    kube: bool,
+    /// The namespace that is asked about; the kubeconfig's where left out.
+    #[arg(short, long, requires = "kube", value_name = "NAME")]
+    namespace: Option<String>,
+    /// All namespaces.
+    #[arg(short = 'A', long, requires = "kube", conflicts_with = "namespace")]
+    all_namespaces: bool,
     /// How to show it: human, json.
     #[arg(short, long, default_value = "human", value_name = "FORM")]
     output: Form,
@@ -70,6 +81,9 @@ pub(super) struct Diff {
 
 impl StatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.kube {
+            return kube::show(self.namespace.as_deref(), self.all_namespaces, self.output);
+        }
         let names: Vec<String> = if let Some(name) = &self.environment {
             vec![name.clone()]
         } else {

@@ -27,7 +27,7 @@ use crate::definition::{API_GROUP, API_VERSION, Kind};
 use crate::text::Digest;
 
 /// Objects that one list request brings.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// Which resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -76,6 +76,7 @@ impl Around {
     pub fn of(status: &Status) -> Around {
         let ready = status.condition(ConditionKind::Ready);
         let ready = ready.map(|ready| (ready.status == Truth::True, ready.reason.clone(), ready.message.clone()));
+        let ready = ready.map(|(is, reason, message)| (is, reason, readable(&message)));
         Around { ready: ready.unwrap_or_default(), stalled: status.condition(ConditionKind::Stalled).is_some() }
     }
 }
@@ -246,7 +247,7 @@ pub fn of_environment(status: &Status, view: &View, observed: bool, problems: &[
     Verdict {
         ready: ready.map_or(Truth::Unknown, |ready| ready.status),
         reason: ready.map_or_else(|| "Progressing".to_owned(), |ready| ready.reason.clone()),
-        message: ready.map_or_else(|| "not looked at yet".to_owned(), |ready| ready.message.clone()),
+        message: ready.map_or_else(|| "not looked at yet".to_owned(), |ready| readable(&ready.message)),
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,
         observed,
@@ -288,6 +289,16 @@ fn placed(finding: &Value) -> Value {
         value["help"] = json!(shortened(help));
     }
     value
+}
+
+/// Names resources where a message names their files.
+fn readable(message: &str) -> String {
+    let word = |word: &str| {
+        let (path, _) = word.split_once(".json:")?;
+        Key::of_path(&format!("{path}.json")).map(|key| format!("{key}:"))
+    };
+    let words = message.split(' ').map(|one| word(one).unwrap_or_else(|| one.to_owned()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn inventory(view: &View) -> Value {

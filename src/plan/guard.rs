@@ -51,6 +51,9 @@ pub struct Desired<'a> {
     pub inventory: &'a Inventory,
     /// Could something not be read, so that nobody can say what is not there?
     pub incomplete: bool,
+    /// Is each removal an act of its own, as where somebody deletes a resource? Then nothing left can be what is meant, and
+    /// only the budget guards it.
+    pub deliberate: bool,
 }
 
 /// Removals that are held back.
@@ -119,7 +122,7 @@ pub fn guard(plan: &Plan, policy: &PrunePolicy, observed: &Inventory, desired: &
         let message = "something of the source could not be read, so nobody knows what is gone; correct it first";
         block(BlockedReason::Incomplete, all(), message.into());
     }
-    if !desired.inventory.keys().any(counts) && observed.keys().any(counts) {
+    if !desired.deliberate && !desired.inventory.keys().any(counts) && observed.keys().any(counts) {
         let message = "the source declares nothing while definitions are there; check its path and branch";
         block(BlockedReason::EmptySource, all(), message.into());
     }

@@ -50,8 +50,9 @@ impl Engine {
     }
 
     pub(super) async fn promote(&mut self, from: &str, actor: &str) -> Result<Value, Denied> {
+        let from = &self.beside(from);
         let expected = self.given.spec.promote_from.as_deref();
-        if expected.is_some_and(|expected| expected != from) {
+        if expected.is_some_and(|expected| self.beside(expected) != *from) {
             let message = format!("`{}` is promoted from `{}` only", self.name(), expected.unwrap_or_default());
             return Err(Denied::new(409, "WrongEnvironment", message));
         }
@@ -62,6 +63,14 @@ impl Engine {
         let held = self.hold_back(before, actor).await?;
         let going = self.adopt(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;
         self.or_as_before(going, held).await
+    }
+
+    /// What an environment is known by that is named beside this one: on Kubernetes, in the same namespace.
+    fn beside(&self, name: &str) -> String {
+        match self.given.key.split_once('.') {
+            Some((namespace, _)) if !name.contains('.') => format!("{namespace}.{name}"),
+            _ => name.to_owned(),
+        }
     }
 
     async fn active(&self) -> Result<Generation, Denied> {

@@ -149,13 +149,20 @@ impl Engine {
         let options = crate::plan::Options { environment: self.name(), fingerprint: Some(&self.context.fingerprint) };
         let plan = crate::plan::plan(observed, &candidate.inventory, &options);
         let policy = PrunePolicy::from(&self.given.spec.sync.prune);
-        let desired = Desired { inventory: &candidate.inventory, incomplete };
+        let desired = Desired { inventory: &candidate.inventory, incomplete, deliberate: self.is_of_cluster() };
         let mut blocked = crate::plan::guard(&plan, &policy, observed, &desired);
         blocked.extend(
             self.emptied(&plan, candidate)
                 .filter(|_| blocked.iter().all(|one| one.reason != BlockedReason::EmptySource)),
         );
         (Arc::new(plan), blocked)
+    }
+
+    /// Do all definitions come from resources of a cluster?
+    fn is_of_cluster(&self) -> bool {
+        let spec = &self.given.spec;
+        let only = spec.source.as_ref().is_none_or(|source| source.git.is_none() && source.directory.is_none());
+        self.context.making.cluster.is_some() && only && spec.sources.iter().all(|source| source.cluster.is_some())
     }
 
     /// The guard against empty sources, where what was made by hand makes it look as if something were declared.
@@ -168,7 +175,7 @@ impl Engine {
             .map(|action| action.id.to_string())
             .collect();
         let observed = self.manifest().is_some_and(|manifest| manifest.items.values().any(counts));
-        if removed.is_empty() || !observed || candidate.manifest.items.values().any(counts) {
+        if removed.is_empty() || self.is_of_cluster() || !observed || candidate.manifest.items.values().any(counts) {
             return None;
         }
         let message = "the source declares nothing while definitions are there; check its path and branch".to_owned();

@@ -18,7 +18,7 @@ fn tenants(count: usize) -> Inventory {
 
 fn reasons(observed: &Inventory, desired: &Inventory, policy: PrunePolicy, incomplete: bool) -> Vec<&'static str> {
     let plan = plan(observed, desired, &OPTIONS);
-    let blocked = guard(&plan, &policy, observed, &Desired { inventory: desired, incomplete });
+    let blocked = guard(&plan, &policy, observed, &Desired { inventory: desired, incomplete, deliberate: false });
     blocked.iter().map(|blocked| blocked.reason.as_str()).collect()
 }
 
@@ -69,7 +69,7 @@ fn protected_and_referenced_definitions_stay() {
     // Made by hand: it is there, and no source declares it, so the plan does not know it.
     let hand = thing(Kind::Connection, "by-hand", json!(0), "", &[id(Kind::Tenant, "t4")]);
     observed.insert(hand.id.clone(), Arc::new(hand));
-    let blocked = guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false });
+    let blocked = guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false, deliberate: false });
     let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
     assert_eq!(
         told,
@@ -95,7 +95,7 @@ proptest! {
     ) {
         let plan = plan(&observed, &desired, &OPTIONS);
         let policy = PrunePolicy { enabled, budget };
-        let blocked = guard(&plan, &policy, &observed, &Desired { inventory: &desired, incomplete });
+        let blocked = guard(&plan, &policy, &observed, &Desired { inventory: &desired, incomplete, deliberate: false });
         let held: BTreeSet<&String> = blocked.iter().flat_map(|blocked| &blocked.ids).collect();
         let deletes = plan.actions.iter().filter(|action| action.action == Verb::Delete);
         let (stay, pass): (Vec<&Action>, Vec<&Action>) = deletes.partition(|action| held.contains(&action.id.to_string()));
