@@ -153,7 +153,9 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
     }
     if let Some(wanted) = &source.kubernetes {
         let cluster = vault.cluster.as_ref().ok_or_else(|| {
-            format!("secret `{name}`: Secrets of Kubernetes are read by `evenkeel operator` only; use `env` or `file` here")
+            format!(
+                "secret `{name}`: Secrets of Kubernetes are read by `evenkeel operator` only; use `env` or `file` here"
+            )
         })?;
         return cluster.get(&wanted.name, &wanted.key).map_err(|error| format!("secret `{name}`: {error}"));
     }

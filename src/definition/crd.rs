@@ -147,6 +147,9 @@ mod tests {
         let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let rule = &spec["x-kubernetes-validations"][0];
         assert_eq!(rule["message"], "exactly one of `webhook`, `schedule`, `appEvent` is needed");
-        assert_eq!(rule["rule"], "(has(self.webhook) ? 1 : 0) + (has(self.schedule) ? 1 : 0) + (has(self.appEvent) ? 1 : 0) == 1");
+        assert_eq!(
+            rule["rule"],
+            "(has(self.webhook) ? 1 : 0) + (has(self.schedule) ? 1 : 0) + (has(self.appEvent) ? 1 : 0) == 1"
+        );
     }
 }

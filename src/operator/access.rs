@@ -82,6 +82,8 @@ impl Access {
             return Ok(());
         }
         let resource = format!("{}.{API_GROUP}", kind.plural());
-        Err(failed(format!("the service account {account} may not list {resource} in namespace {namespace}: grant `list`")))
+        Err(failed(format!(
+            "the service account {account} may not list {resource} in namespace {namespace}: grant `list`"
+        )))
     }
 }

@@ -131,7 +131,8 @@ impl Controller {
     async fn everything(&self, state: &mut State) {
         let all: BTreeMap<Key, Change> =
             self.resources.all(|_| true).iter().map(|resource| (resource.key.clone(), Change::Around)).collect();
-        let gone: Vec<String> = state.taken.keys().filter(|key| !all.contains_key(&resource_key(key))).cloned().collect();
+        let gone: Vec<String> =
+            state.taken.keys().filter(|key| !all.contains_key(&resource_key(key))).cloned().collect();
         for key in gone {
             self.end(state, &key);
         }
@@ -175,10 +176,11 @@ impl Controller {
             return self.delete(state, &resource).await;
         }
         let known = state.taken.get(&name).map(|taken| taken.generation);
-        let same = known == Some(resource.generation) && state.taken.get(&name).is_some_and(|taken| {
-            // Labels and annotations are part of the document, and change no generation.
-            taken.given.document.path == resource.file.path && state.digest_of(&name) == Some(resource.digest)
-        });
+        let same = known == Some(resource.generation)
+            && state.taken.get(&name).is_some_and(|taken| {
+                // Labels and annotations are part of the document, and change no generation.
+                taken.given.document.path == resource.file.path && state.digest_of(&name) == Some(resource.digest)
+            });
         if !same {
             match self.take_up(state, &name, &resource).await {
                 Ok(()) => drop(state.refused.remove(&name)),
@@ -213,10 +215,10 @@ impl Controller {
         let account = allowed.account(&given.spec);
         let wanted = used_secrets(namespace, account, &given, &allowed);
         self.secrets.follow(name, wanted).await;
-        let selections = tenancy::sources(&given.spec).into_iter().filter(|one| one.git.is_none() && one.directory.is_none());
-        let selections = selections.map(|source| {
-            Selection::new(namespace, &given.spec, &source.cluster.unwrap_or_default(), allowed.clone())
-        });
+        let selections =
+            tenancy::sources(&given.spec).into_iter().filter(|one| one.git.is_none() && one.directory.is_none());
+        let selections = selections
+            .map(|source| Selection::new(namespace, &given.spec, &source.cluster.unwrap_or_default(), allowed.clone()));
         let selections: Vec<Selection> = selections.collect();
         self.environments.update(vec![given.clone()]);
         state.digests.insert(name.to_owned(), resource.digest);
@@ -351,6 +353,10 @@ impl Controller {
         if resource.deleting || (all.is_empty() && !self.shard.is_empty()) {
             return;
         }
+        // It came while the look was on its way: the next one, which was asked for, says more.
+        if all.values().any(|(seen, around)| !seen.looked && around.ready.0) {
+            return;
+        }
         self.writer.put(resource.key.clone(), status::of_definition(resource, &all));
     }
 
@@ -381,7 +387,8 @@ impl Controller {
         let wanted = taken.given.spec.secrets.iter();
         let missing = wanted.filter_map(|(secret, source)| {
             let wanted = source.kubernetes.as_ref()?;
-            let key = SecretKey { namespace: namespace.to_owned(), name: wanted.name.clone(), account: account.clone() };
+            let key =
+                SecretKey { namespace: namespace.to_owned(), name: wanted.name.clone(), account: account.clone() };
             let problem = self.secrets.value(&key, &wanted.key).err()?;
             Some(json!({
                 "code": "SecretUnavailable", "severity": "warning", "message": format!("secret `{secret}`: {problem}"),
@@ -438,6 +445,7 @@ fn policy_of(resource: &Resource) -> DeletionPolicy {
 fn used_secrets(namespace: &str, account: Option<String>, given: &Given, allowed: &Allowed) -> BTreeSet<SecretKey> {
     let wanted = given.spec.secrets.values().filter_map(|source| source.kubernetes.as_ref());
     let allowed = wanted.filter(|wanted| allowed.secret(&wanted.name));
-    let key = |name: &str| SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), account: account.clone() };
+    let key =
+        |name: &str| SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), account: account.clone() };
     allowed.map(|wanted| key(&wanted.name)).collect()
 }

@@ -115,7 +115,11 @@ impl Secrets {
             let news = std::mem::take(&mut *lock(&self.news));
             if !news.is_empty() {
                 let users = lock(&self.users);
-                return users.iter().filter(|(_, used)| !used.is_disjoint(&news)).map(|(user, _)| user.clone()).collect();
+                return users
+                    .iter()
+                    .filter(|(_, used)| !used.is_disjoint(&news))
+                    .map(|(user, _)| user.clone())
+                    .collect();
             }
             notified.await;
         }
@@ -138,7 +142,10 @@ impl Secrets {
         };
         let value = values.get(key).ok_or_else(|| format!("the Secret {namespace}/{name} has no key `{key}`"))?;
         if value.len() > MOST_BYTES {
-            return Err(format!("key `{key}` of the Secret {namespace}/{name} is larger than {} KiB", MOST_BYTES >> 10));
+            return Err(format!(
+                "key `{key}` of the Secret {namespace}/{name} is larger than {} KiB",
+                MOST_BYTES >> 10
+            ));
         }
         let text = std::str::from_utf8(value)
             .map_err(|_| format!("key `{key}` of the Secret {namespace}/{name} is not UTF-8"))?;
@@ -239,10 +246,10 @@ fn why(error: &watcher::Error, secret: &SecretKey) -> String {
     };
     match status {
         Some(status) if status.code == 403 => {
-            let whom = secret.account.as_ref().map_or_else(
-                || "the operator".to_owned(),
-                |account| format!("the service account {account}"),
-            );
+            let whom = secret
+                .account
+                .as_ref()
+                .map_or_else(|| "the operator".to_owned(), |account| format!("the service account {account}"));
             format!("{whom} needs the verbs `list` and `watch` for it")
         }
         Some(status) => status.message.clone(),

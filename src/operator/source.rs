@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::resources::{Key, Resource, Resources, lock};
 use super::access::Access;
+use super::resources::{Key, Resource, Resources, lock};
 use super::tenancy::Allowed;
 use crate::catalog::{File, Snapshot};
 use crate::definition::Kind;
@@ -120,7 +120,8 @@ impl Source for ClusterResources {
         }
         let fetched = Arc::new(self.read());
         // A change elsewhere is none here.
-        let same = last.as_ref().filter(|(_, known)| known.revision == fetched.revision).map(|(_, known)| Arc::clone(known));
+        let same =
+            last.as_ref().filter(|(_, known)| known.revision == fetched.revision).map(|(_, known)| Arc::clone(known));
         let fetched = same.unwrap_or(fetched);
         *last = Some((version, Arc::clone(&fetched)));
         Ok(fetched)

@@ -17,7 +17,7 @@ use crate::reconcile::examine::Examined;
 use crate::reconcile::status::{ConditionKind, Status, Truth};
 use crate::store::Micros;
 use crate::store::manifest::Owner;
-use crate::text::{self, Finding, ReadLimits, Severity, Source};
+use crate::text::{self, Digest, Finding, ReadLimits, Severity, Source};
 
 /// Findings that one status lists.
 const MOST_FINDINGS: usize = 20;
@@ -60,6 +60,8 @@ pub struct Seen {
     pub live: bool,
     /// Is some version of it live?
     pub serves: bool,
+    /// Which version this speaks of: two of them are told apart although the same is true of both.
+    pub version: Option<(Digest, i64)>,
 }
 
 /// An Environment, as far as its definitions' statuses need it.
@@ -118,7 +120,8 @@ impl<'a> Sight<'a> {
         let errors = found.iter().filter(|finding| finding.severity == Severity::Error).count();
         let findings = source.map(|source| rendered(found, source)).unwrap_or_default();
         let live = item.is_some_and(|item| item.base.content == resource.digest);
-        Seen { findings, errors, looked, live, serves: item.is_some() }
+        let version = Some((resource.digest, resource.generation));
+        Seen { findings, errors, looked, live, serves: item.is_some(), version }
     }
 }
 
@@ -186,7 +189,8 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)
         let first = &broken.findings[0];
         let text = |key: &str| first[key].as_str().unwrap_or_default();
         let rest = if broken.errors > 1 { format!(" (and {} more)", broken.errors - 1) } else { String::new() };
-        let stays = if broken.serves { format!("; in {name} the last good version keeps serving") } else { String::new() };
+        let stays =
+            if broken.serves { format!("; in {name} the last good version keeps serving") } else { String::new() };
         verdict.reason = "InvalidDefinition".into();
         verdict.message = format!("{}: {} at {}{rest}{stays}", text("code"), text("message"), text("pointer"));
         verdict.stalled = true;
@@ -201,22 +205,29 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)
         verdict.message = format!("live in {}", live.join(", "));
         return verdict;
     };
-    verdict.observed = waiting.looked;
-    if around.ready.0 || !waiting.looked {
+    let (ready, reason, message) = &around.ready;
+    if *ready && !matches!(reason.as_str(), "Suspended" | "HeldBack") {
+        verdict.observed = waiting.looked;
         verdict.reason = "Progressing".into();
         verdict.message = format!("Environment {name} takes it up");
         verdict.reconciling = true;
     } else {
         verdict.reason = "HeldBack".into();
-        verdict.message = format!("Environment {name} is not ready ({}): {}", around.ready.1, around.ready.2);
-        verdict.reconciling = !around.stalled;
+        verdict.message = format!("Environment {name} waits ({reason}): {message}");
+        verdict.reconciling = !around.stalled && !ready;
         verdict.stalled = around.stalled;
     }
     verdict
 }
 
 /// What became of an Environment. `observed`: was its document, as the resource has it now, taken up and looked at?
-pub fn of_environment(status: &Status, view: &View, observed: bool, problems: &[Value], handled: Option<&str>) -> Verdict {
+pub fn of_environment(
+    status: &Status,
+    view: &View,
+    observed: bool,
+    problems: &[Value],
+    handled: Option<&str>,
+) -> Verdict {
     let condition = |kind| status.condition(kind);
     let ready = condition(ConditionKind::Ready);
     let mut more = Map::new();

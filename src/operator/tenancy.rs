@@ -125,7 +125,9 @@ impl Allowed {
             };
             let allowed = rule.sources.as_deref().unwrap_or(&[SourceKind::Cluster, SourceKind::Git]);
             if !allowed.contains(&kind) {
-                return Err(format!("definitions of namespace {namespace} may not come from {kind:?}: ask who runs the operator"));
+                return Err(format!(
+                    "definitions of namespace {namespace} may not come from {kind:?}: ask who runs the operator"
+                ));
             }
             for other in wanted.cluster.iter().flat_map(|cluster| &cluster.namespaces) {
                 if other != namespace && !any_matches(&rule.read_namespaces, other) {
@@ -140,12 +142,15 @@ impl Allowed {
             if spec.egress.hosts.is_empty() {
                 spec.egress.hosts.clone_from(hosts);
             }
-            if let Some(host) = spec.egress.hosts.iter().find(|host| !hosts.iter().any(|allowed| covers(allowed, host))) {
+            if let Some(host) = spec.egress.hosts.iter().find(|host| !hosts.iter().any(|allowed| covers(allowed, host)))
+            {
                 return Err(format!("namespace {namespace} may not reach {host} (`egress.hosts`)"));
             }
         }
         if let Some(network) = spec.egress.private_networks.iter().find(|one| !rule.private_networks.contains(one)) {
-            return Err(format!("namespace {namespace} may not reach the private network {network} (`egress.privateNetworks`)"));
+            return Err(format!(
+                "namespace {namespace} may not reach the private network {network} (`egress.privateNetworks`)"
+            ));
         }
         Ok(spec)
     }

@@ -44,7 +44,13 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Starts writing, while this process leads.
-    pub fn start(client: Client, resources: Arc<Resources>, metrics: Metrics, events: Events, leads: watch::Receiver<bool>) -> Arc<Writer> {
+    pub fn start(
+        client: Client,
+        resources: Arc<Resources>,
+        metrics: Metrics,
+        events: Events,
+        leads: watch::Receiver<bool>,
+    ) -> Arc<Writer> {
         let writer = Arc::new(Writer {
             client,
             resources,
@@ -118,6 +124,8 @@ impl Writer {
                     *count
                 };
                 if failures == 1 {
+                    // An object that its schema does not take any more cannot have a status: the event says it then.
+                    self.events.of_transition(&resource, &status).await;
                     tracing::warn!(resource = %key, "its status cannot be written: {}", why(&error, &key));
                 }
                 let wait = FIRST_RETRY.saturating_mul(1 << failures.min(7)).min(Duration::from_mins(1));

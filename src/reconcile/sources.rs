@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::catalog::{File, Snapshot};
 use super::engine::Given;
+use crate::catalog::{File, Snapshot};
 use crate::connector::{self, ClusterSecrets, Vault};
 use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
 use crate::source::directory::{Directory, Unreadable};

@@ -69,7 +69,8 @@ fn protected_and_referenced_definitions_stay() {
     // Made by hand: it is there, and no source declares it, so the plan does not know it.
     let hand = thing(Kind::Connection, "by-hand", json!(0), "", &[id(Kind::Tenant, "t4")]);
     observed.insert(hand.id.clone(), Arc::new(hand));
-    let blocked = guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false, deliberate: false });
+    let blocked =
+        guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false, deliberate: false });
     let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
     assert_eq!(
         told,

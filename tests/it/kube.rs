@@ -1,0 +1,140 @@
+//! The operator against a real API server with etcd.
+
+mod everyday;
+mod faults;
+mod tenants;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cluster::{Cluster, operator};
+use crate::support::Dev;
+
+/// An application that answers every request with the key that came in its header `x-key`.
+pub fn application() -> u16 {
+    static PORT: OnceLock<u16> = OnceLock::new();
+    *PORT.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || answer(stream));
+            }
+        });
+        port
+    })
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        if text.contains("\r\n\r\n") {
+            let key =
+                text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-key: ").map(str::to_owned));
+            let body = serde_json::json!({"key": key}).to_string();
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+            if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
+                return;
+            }
+            text.clear();
+        }
+    }
+}
+
+/// A connector to it, whose action says something of its own beside what the application answers.
+pub fn saying(name: &str, message: &str) -> String {
+    connector(name, message, "")
+}
+
+/// The same, with more under the action's `http`.
+pub fn connector(name: &str, message: &str, http: &str) -> String {
+    let port = application();
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: {name} }}\nspec:\n  displayName: {name}\n  \
+         baseUrl: http://127.0.0.1:{port}\n  actions:\n    say:\n      http: {{ path: /say{http} }}\n      response: {{ body: {{ \
+         said: {message}, key: \"{{{{ response.json.key }}}}\" }} }}\n"
+    )
+}
+
+/// An Environment that takes the resources of its namespace.
+pub fn environment(more: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  interval: 1h\n{more}"
+    )
+}
+
+/// A namespace of the shared cluster with an operator that follows it.
+pub struct Place {
+    pub cluster: &'static Cluster,
+    pub namespace: String,
+    pub operator: Dev,
+    _state: TempDir,
+}
+
+impl Place {
+    /// `None` where there is no cluster, which is a failure when `CI` is set.
+    pub fn start(args: &[&str]) -> Option<Place> {
+        let cluster = Cluster::shared()?;
+        let namespace = cluster.namespace();
+        let state = tempfile::tempdir().unwrap();
+        let operator = follow(cluster, &namespace, args, &state);
+        Some(Place { cluster, namespace, operator, _state: state })
+    }
+
+    pub fn apply(&self, document: &str) {
+        self.cluster.apply(&self.namespace, document);
+    }
+
+    pub fn wait(&self, kind: &str, name: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
+        self.cluster.wait(&self.namespace, kind, name, until, what)
+    }
+
+    pub fn kubectl(&self, args: &[&str]) -> crate::support::Said {
+        let mut all = vec!["-n", &self.namespace];
+        all.extend(args);
+        self.cluster.kubectl(&all)
+    }
+
+    /// What the action of a connector says.
+    pub fn said(&self, connector: &str) -> String {
+        said(&self.operator, connector)
+    }
+}
+
+/// An operator of one namespace; its Lease is that namespace's too.
+pub fn follow(cluster: &Cluster, namespace: &str, args: &[&str], state: &TempDir) -> Dev {
+    let mut all = vec!["--namespace", namespace, "--lease", namespace];
+    all.extend(args);
+    operator(cluster, "admin", &all, state.path())
+}
+
+pub fn said(operator: &Dev, connector: &str) -> String {
+    let answer = operator.post(&format!("/v1/connectors/{connector}/actions/say"), &[], "{}");
+    answer.json()["said"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The condition Ready: its status and reason; of what is there now, not of an earlier version.
+pub fn ready(resource: &Value) -> (String, String) {
+    let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+    let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+    if ready["observedGeneration"] != resource["metadata"]["generation"] {
+        return (String::new(), String::new());
+    }
+    (text("status"), text("reason"))
+}
+
+pub fn is_ready(resource: &Value) -> bool {
+    ready(resource).0 == "True"
+}
+
+pub fn is(reason: &'static str) -> impl Fn(&Value) -> bool {
+    move |resource| ready(resource).1 == reason
+}

@@ -1,0 +1,220 @@
+//! What a platform team does: apply, wait, read, mend, delete.
+
+use serde_json::Value;
+
+use super::{Place, connector, environment, is, is_ready, ready, saying};
+use crate::support::{evenkeel, root, said};
+
+#[test]
+fn applied_broken_mended_deleted() {
+    let Some(place) = Place::start(&[]) else { return };
+    place.apply(&environment(""));
+    place.apply(&saying("hello", "first"));
+    let waited = place.kubectl(&["wait", "--for=condition=Ready", "env/live", "conn/hello", "--timeout=30s"]);
+    assert_eq!(waited.code, 0, "{}{}", waited.out, waited.err);
+    assert_eq!(place.said("hello"), "first");
+
+    let broken = saying("hello", "second").replace("baseUrl", "baseUlr");
+    place.apply(&broken);
+    place.wait("connector", "hello", is("InvalidDefinition"), "the finding");
+    let described = place.kubectl(&["describe", "connector", "hello"]).out;
+    for words in
+        ["EK0101", "/spec/baseUlr", "did you mean `baseUrl`?", "the last good version keeps serving", "Warning"]
+    {
+        assert!(described.contains(words), "{words}:\n{described}");
+    }
+    // What serves keeps serving, and the Environment names the resource.
+    assert_eq!(place.said("hello"), "first");
+    let environment = place.wait("environment", "live", is("InvalidDefinitions"), "the refusal");
+    let conditions = environment["status"]["conditions"].to_string();
+    assert!(conditions.contains(&format!("Connector {}/hello", place.namespace)), "{conditions}");
+
+    place.apply(&saying("hello", "third"));
+    place.wait("connector", "hello", is_ready, "the mended one");
+    assert_eq!(place.said("hello"), "third");
+
+    // Events tell each transition once.
+    let events = place.kubectl(&["get", "events", "-o", "json"]).out;
+    let events: Value = serde_json::from_str(&events).unwrap();
+    let of = |reason: &str| {
+        let all = events["items"].as_array().unwrap().iter();
+        all.filter(|event| event["reason"] == reason && event["involvedObject"]["name"] == "hello").count()
+    };
+    assert_eq!((of("InvalidDefinition"), of("Applied")), (1, 1), "{events:#}");
+
+    let listed = place.kubectl(&["get", "evenkeel", "-o", "wide"]).out;
+    assert!(listed.contains("connector.evenkeel.dev/hello   True    Applied"), "{listed}");
+    assert_eq!(place.kubectl(&["delete", "connector", "hello"]).code, 0);
+    let is_gone = |live: &Value| live["status"]["definitions"] == 1 && is_ready(live);
+    place.wait("environment", "live", is_gone, "the removal");
+    let answer = place.operator.post("/v1/connectors/hello/actions/say", &[], "{}");
+    assert_eq!(answer.status, 404, "{answer:?}");
+
+    // With the namespace goes everything, finalizers included.
+    place.apply(&saying("again", "here"));
+    place.wait("connector", "again", is_ready, "one more");
+    place.cluster.delete_namespace(&place.namespace);
+    let left = place.operator.get("/v1/environments").json();
+    assert_eq!(left["environments"].as_array().map(Vec::len), Some(0), "{left}");
+}
+
+#[test]
+fn the_examples_are_resources_too() {
+    let tenancy = tempfile::tempdir().unwrap();
+    let rules = tenancy.path().join("tenancy.yaml");
+    std::fs::write(&rules, "namespaces:\n  - match: ['*']\n    processSecrets: true\n").unwrap();
+    for folder in ["examples/quickstart", "examples/connectors", "examples/kubernetes"] {
+        let Some(place) = Place::start(&["--tenancy", rules.to_str().unwrap()]) else { return };
+        let folder = root().join(folder);
+        // Without `--server-side`, kubectl itself leaves out every null of a document.
+        let applied = place.kubectl(&["apply", "--server-side", "-f", folder.to_str().unwrap()]);
+        assert_eq!(applied.code, 0, "{}{}", applied.out, applied.err);
+        let waited = place.kubectl(&["wait", "--for=condition=Ready", "evenkeel", "--all", "--timeout=60s"]);
+        assert_eq!(waited.code, 0, "{}{}", waited.out, waited.err);
+        // Nothing is left to apply, and what kubectl shows is what stands in the files.
+        let diff = place.kubectl(&["diff", "--server-side", "-f", folder.to_str().unwrap()]);
+        assert_eq!(diff.code, 0, "{}{}", diff.out, diff.err);
+    }
+}
+
+#[test]
+fn kubectl_explains_fields_and_the_api_server_refuses_contradictions() {
+    let Some(place) = Place::start(&[]) else { return };
+    let explained = place.kubectl(&["explain", "connector.spec.actions.http"]).out;
+    assert!(explained.contains("the request") || explained.contains("DESCRIPTION"), "{explained}");
+    assert!(explained.contains("method\t<string>") && explained.contains("enum: GET"), "{explained}");
+    let both = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: both }\nspec:\n  source: { git: { url: \
+                \"https://git.example/a.git\" }, cluster: {} }\n";
+    let refused = place.cluster.kubectl_as("admin", &["apply", "-n", &place.namespace, "-f", "-"], both);
+    assert!(
+        refused.code != 0 && refused.err.contains("exactly one of `git`, `directory`, `cluster`"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn two_managers_share_a_resource() {
+    let Some(place) = Place::start(&[]) else { return };
+    place.apply(&environment(""));
+    let apply = |manager: &str, document: &str| {
+        let manager = format!("--field-manager={manager}");
+        let args = ["apply", "--server-side", &manager, "-n", &place.namespace, "-f", "-"];
+        place.cluster.kubectl_as("admin", &args, document)
+    };
+    let whole = saying("shared", "first");
+    assert_eq!(apply("team", &whole).code, 0);
+    let port = super::application();
+    let more = format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: shared, labels: {{ owner: platform }} }}\nspec:\n  \
+         actions:\n    ping:\n      http: {{ path: /ping }}\n      response: {{ body: {{ said: pong }} }}\n  baseUrl: http://127.0.0.1:{port}\n"
+    );
+    assert_eq!(apply("platform", &more).code, 0);
+    let shared = place.wait("connector", "shared", is_ready, "both parts");
+    assert!(shared["spec"]["actions"]["say"].is_object() && shared["spec"]["actions"]["ping"].is_object());
+    let answer = place.operator.post("/v1/connectors/shared/actions/ping", &[], "{}").json();
+    assert_eq!(answer["said"], "pong");
+    // One takes what the other owns only by force, and the operator owns nothing but the status.
+    let taken = apply("platform", &more.replace(&port.to_string(), "1"));
+    assert!(taken.code != 0 && taken.err.contains("conflict"), "{}", taken.err);
+    let shown = place.kubectl(&["get", "connector", "shared", "--show-managed-fields", "-o", "json"]).out;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let managers = shown["metadata"]["managedFields"].as_array().unwrap();
+    let ours: Vec<&Value> = managers.iter().filter(|one| one["manager"] == "evenkeel").collect();
+    assert_eq!(ours.len(), 1, "{managers:#?}");
+    assert_eq!(ours[0]["fieldsV1"].as_object().unwrap().keys().collect::<Vec<_>>(), ["f:status"]);
+}
+
+#[test]
+fn secrets_are_followed_and_never_shown() {
+    let Some(place) = Place::start(&[]) else { return };
+    place.apply(&environment("  secrets: { key: { kubernetes: { name: crm, key: token } } }\n"));
+    place.apply(&connector("crm", "hello", ", headers: { x-key: \"{{ get_secret('key') }}\" }"));
+    let key = || place.operator.post("/v1/connectors/crm/actions/say", &[], "{}").json()["key"].clone();
+    let warned = |live: &Value| live["status"]["findings"].to_string().contains("there is no Secret");
+    place.wait("environment", "live", warned, "the missing Secret");
+    let secret = |value: &str| {
+        place.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: crm }}\nstringData: {{ token: {value} }}\n"
+        ));
+    };
+    let becomes = |value: &str| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while key() != value {
+            assert!(std::time::Instant::now() < deadline, "the key never became {value}: {}", key());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    secret("canary-one-6f1a");
+    becomes("canary-one-6f1a");
+    secret("canary-two-9b2c");
+    becomes("canary-two-9b2c");
+    let mended = |live: &Value| !live["status"]["findings"].to_string().contains("SecretUnavailable");
+    place.wait("environment", "live", mended, "a status without the warning");
+    // A wrong key in it concerns whoever uses it, and is said.
+    place.kubectl(&["delete", "secret", "crm"]);
+    place.wait("environment", "live", warned, "the deleted Secret");
+    let mut place = place;
+    let metrics = place.operator.get("/metrics").body;
+    let all = place.kubectl(&["get", "evenkeel,events", "-o", "yaml"]).out;
+    let log = place.operator.said();
+    for text in [metrics, all, log] {
+        assert!(!text.contains("canary-one") && !text.contains("canary-two"), "{text}");
+    }
+}
+
+#[test]
+fn suspended_asked_and_told_by_the_command_line() {
+    let Some(place) = Place::start(&[]) else { return };
+    place.apply(&environment("  suspend: true\n"));
+    place.apply(&saying("hello", "first"));
+    let suspended = place.wait("environment", "live", is("Suspended"), "the suspension");
+    assert_eq!(suspended["status"]["definitions"], 0);
+    place.wait("connector", "hello", is("HeldBack"), "the connector that waits");
+    place.apply(&environment(""));
+    place.wait("connector", "hello", is_ready, "the connector after it");
+    // The annotation asks for a look, and the status says that it was had.
+    let asked = place.kubectl(&["annotate", "env", "live", "reconcile.evenkeel.dev/requestedAt=now-1"]);
+    assert_eq!(asked.code, 0, "{}", asked.err);
+    place.wait("environment", "live", |live| live["status"]["lastHandledReconcileAt"] == "now-1", "the look");
+    let tell = |args: &[&str]| {
+        let mut command = evenkeel();
+        command.args(["status", "--kube", "-n", &place.namespace]).args(args);
+        said(&command.env("KUBECONFIG", place.cluster.kubeconfig("admin")).output().unwrap())
+    };
+    let told = tell(&[]);
+    assert!(told.code == 0 && told.out.contains("1 of 1 definition ready"), "{}{}", told.out, told.err);
+    place.apply(&saying("hello", "second").replace("response.json.key", "respons.json.key"));
+    place.wait("connector", "hello", is("InvalidDefinition"), "the mistake");
+    let told = tell(&[]);
+    assert!(told.code == 1 && told.out.contains("/spec/actions/say/response/body/key"), "{}{}", told.out, told.err);
+    let json: Value = serde_json::from_str(&tell(&["-o", "json"]).out).unwrap();
+    assert_eq!(json["resources"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_deleted_environment_comes_back_as_new_or_as_it_was() {
+    let Some(place) = Place::start(&[]) else { return };
+    place.apply(&saying("hello", "first"));
+    place.apply(&environment(""));
+    let first = place.wait("environment", "live", is_ready, "the first");
+    assert_eq!(first["metadata"]["finalizers"][0], "finalizers.evenkeel.dev/environment");
+    assert_eq!(place.kubectl(&["delete", "env", "live"]).code, 0);
+    place.wait("connector", "hello", is("NoEnvironment"), "the connector that nobody has");
+    // Its history went with it; numbers only grow.
+    place.apply(&environment("  deletionPolicy: Orphan\n"));
+    let second = place.wait("environment", "live", is_ready, "the second");
+    assert_eq!((&second["status"]["generation"], &second["metadata"]["finalizers"]), (&2.into(), &Value::Null));
+    let history = |place: &Place| {
+        let path = format!("/v1/environments/{}.live/history", place.namespace);
+        place.operator.get(&path).json()["generations"].as_array().map(Vec::len)
+    };
+    assert_eq!(history(&place), Some(1));
+    assert_eq!(place.kubectl(&["delete", "env", "live"]).code, 0);
+    place.wait("connector", "hello", is("NoEnvironment"), "the connector again");
+    place.apply(&environment("  deletionPolicy: Orphan\n"));
+    let third = place.wait("environment", "live", is_ready, "the third");
+    // It was orphaned: the same generation serves as before.
+    assert_eq!(third["status"]["generation"], 2);
+    assert_eq!(ready(&third).1, "Applied");
+}
