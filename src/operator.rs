@@ -14,15 +14,19 @@
 //! | [`secrets`] | values of Secrets, followed |
 //! | [`tenancy`] | what namespaces may do |
 //! | [`controller`] | the loop; [`document`]: an Environment resource as the document that runs |
+//! | [`admission`] | what the API server asks before it accepts a resource, and the certificate for it |
+//! | [`lease`] | which of several processes leads |
 //! | [`inquiry`] | what `evenkeel status --kube` asks |
 //! | [`status`], [`writer`], [`events`] | what is said of resources, and its writing |
 
 pub mod access;
+pub mod admission;
 pub mod cluster;
 pub mod controller;
 pub mod document;
 pub mod events;
 pub mod inquiry;
+pub mod lease;
 pub mod resources;
 pub mod secrets;
 pub mod source;
@@ -35,14 +39,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::{Client, Config};
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 
+use crate::definition::{Id, Kind};
 use crate::reconcile::engine;
 use crate::reconcile::environments::Environments;
+use crate::server;
+use crate::store::manifest::Owner;
+use admission::Admission;
+use admission::certificate::Certificate;
 use cluster::Reader;
 use controller::Controller;
 use events::Events;
-use resources::Resources;
+use lease::{Election, Timings};
+use resources::{Key, Resources};
 use secrets::Secrets;
 use tenancy::Tenancy;
 use writer::Writer;
@@ -60,6 +71,23 @@ pub struct Settings {
     pub lease: String,
     /// The operator's own namespace; the client's where left out.
     pub own_namespace: Option<String>,
+    /// How the API server asks before it accepts a resource; not at all where left out.
+    pub admission: Option<AdmissionSettings>,
+}
+
+/// How the API server asks before it accepts a resource.
+#[derive(Debug)]
+pub struct AdmissionSettings {
+    /// Where it asks.
+    pub listener: TcpListener,
+    /// The Service that leads there.
+    pub service: String,
+    /// The ValidatingWebhookConfiguration that says so.
+    pub configuration: String,
+    /// The Secret that holds the certificate.
+    pub secret: String,
+    /// Do references to what is not there deny, too?
+    pub strict: bool,
 }
 
 /// A running operator.
@@ -69,13 +97,16 @@ pub struct Running {
     pub environments: Environments,
     /// What is followed, for people.
     pub what: String,
-    lead: watch::Sender<bool>,
+    end: oneshot::Sender<()>,
+    election: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
     /// Ends it in peace: another process may lead at once.
     pub async fn end(self) {
-        self.lead.send_replace(false);
+        let _ = self.end.send(());
+        // Its own waits are short.
+        let _ = self.election.await;
     }
 }
 
@@ -90,7 +121,16 @@ pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::
         [] => format!("all namespaces of {}", config.cluster_url),
         some => format!("{} of {}", some.join(", "), config.cluster_url),
     };
-    let (lead, leads) = watch::channel(true);
+    let (lead, leads) = watch::channel(false);
+    let (end, ended) = oneshot::channel();
+    let own_namespace = settings.own_namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let election = Election {
+        namespace: own_namespace.clone(),
+        name: settings.lease,
+        identity: context.replica.clone(),
+        timings: Timings::default(),
+    };
+    let election = tokio::spawn(election.run(client.clone(), lead, ended));
     let resources = Resources::watch(&client, &settings.namespaces);
     let secrets = Secrets::new(client.clone(), config.clone());
     let reader = Arc::new(Reader {
@@ -105,9 +145,59 @@ pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::
     let metrics = context.metrics.clone();
     let environments = Environments::empty(context);
     let writer = Writer::start(client.clone(), Arc::clone(&resources), metrics, events, leads.clone());
+    if let Some(admission) = settings.admission {
+        admit(admission, own_namespace, &client, &resources, &environments, &leads);
+    }
     let shard = settings.shard;
     let controller =
         Controller { client, resources, secrets, environments: environments.clone(), writer, reader, shard, leads };
     tokio::spawn(controller.run());
-    Ok(Running { environments, what, lead })
+    Ok(Running { environments, what, end, election })
+}
+
+/// Serves the admission port, with its certificate.
+fn admit(
+    settings: AdmissionSettings,
+    namespace: String,
+    client: &Client,
+    resources: &Arc<Resources>,
+    environments: &Environments,
+    leads: &watch::Receiver<bool>,
+) {
+    let AdmissionSettings { listener, service, configuration, secret, strict } = settings;
+    let (told, pem) = watch::channel(None);
+    tokio::spawn(Certificate { namespace, service, secret, configuration }.keep(client.clone(), leads.clone(), told));
+    let environments = environments.clone();
+    let owned = Arc::new(move |key: &Key| owned_by_git(&environments, key));
+    let admission = Admission::new(Arc::clone(resources), owned, strict);
+    let answer: server::admission::Answer = Arc::new(move |body| {
+        let admission = Arc::clone(&admission);
+        Box::pin(async move { admission.answer(&body).await })
+    });
+    tokio::spawn(async move {
+        if let Err(error) = server::admission::serve(listener, pem, answer).await {
+            tracing::error!("the admission port broke off: {error}");
+        }
+    });
+}
+
+/// Whose a definition is that an Environment of the same namespace takes from Git: read-only in the cluster.
+fn owned_by_git(environments: &Environments, key: &Key) -> Option<String> {
+    if key.kind == Kind::Environment {
+        return None;
+    }
+    let id = Id { kind: key.kind, name: key.name.clone() };
+    let all = environments.all.load();
+    all.iter().find_map(|(name, handle)| {
+        let (namespace, environment) = name.split_once('.')?;
+        let view = handle.view.load();
+        let item = view.manifest.as_ref().filter(|_| namespace == key.namespace)?.items.get(&id)?;
+        match &item.owner {
+            Owner::Source { revision, .. } if Key::of_path(&item.base.path).is_none() => {
+                let (path, line) = (&item.base.path, item.line);
+                Some(format!("{id} of Environment {environment} comes from {revision}, {path}:{line}"))
+            }
+            _ => None,
+        }
+    })
 }

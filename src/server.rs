@@ -1,6 +1,7 @@
 //! HTTP surfaces: the gateway that calls actions, the page to try them, and what operators ask of environments.
 
 pub mod access;
+pub mod admission;
 mod answer;
 mod environments;
 mod gateway;

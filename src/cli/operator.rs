@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::serving::Serving;
 use super::{dev, output};
 use crate::definition::is_name;
 use crate::operator::tenancy::Tenancy;
-use crate::operator::{self, Settings};
+use crate::operator::{self, AdmissionSettings, Settings};
 use crate::server::Server;
 
 /// Keep environments at what a Kubernetes cluster declares, and run them.
@@ -40,6 +40,28 @@ pub(super) struct Operator {
     /// The name of this process among all; one by chance where left out.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// The port on which the API server asks before it accepts a resource; 0 takes a free one; none where left out.
+    #[arg(long, value_name = "PORT")]
+    admission_port: Option<u16>,
+    /// The Service that leads to this port.
+    #[arg(long, value_name = "NAME", default_value = "evenkeel-admission")]
+    admission_service: String,
+    /// The ValidatingWebhookConfiguration whose certificate authority is kept.
+    #[arg(long, value_name = "NAME", default_value = "evenkeel")]
+    admission_configuration: String,
+    /// The Secret that holds the certificate; it is made where it is missing.
+    #[arg(long, value_name = "NAME", default_value = "evenkeel-admission")]
+    admission_secret: String,
+    /// What a reference to something that is not there does: it may still come, so it warns.
+    #[arg(long, value_name = "WORD", default_value = "warn")]
+    admission_references: References,
+}
+
+/// What a reference to something that is not there does.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum References {
+    Warn,
+    Deny,
 }
 
 impl Operator {
@@ -59,12 +81,29 @@ impl Operator {
         if let Some(identity) = self.identity {
             context.replica = identity;
         }
+        let admission = match self.admission_port {
+            None => None,
+            Some(port) => {
+                let address = std::net::SocketAddr::new(self.serving.listen.bind, port);
+                let listener = tokio::net::TcpListener::bind(address).await;
+                let listener = listener.with_context(|| format!("cannot listen on {address} for admission"))?;
+                output::note(&format!("admission on {}", listener.local_addr()?));
+                Some(AdmissionSettings {
+                    listener,
+                    service: self.admission_service,
+                    configuration: self.admission_configuration,
+                    secret: self.admission_secret,
+                    strict: self.admission_references == References::Deny,
+                })
+            }
+        };
         let settings = Settings {
             namespaces: self.namespace,
             shard: self.shard,
             tenancy,
             lease: self.lease,
             own_namespace: self.own_namespace,
+            admission,
         };
         let running = operator::start(context, settings).await.context("the cluster cannot be followed")?;
         output::data(&format!("listening on http://{address}\n"));

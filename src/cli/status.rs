@@ -1,6 +1,6 @@
 //! `evenkeel status`, `evenkeel history` and `evenkeel diff`: what a server says of its environments.
 
-mod kube;
+mod cluster;
 
 use std::process::ExitCode;
 
@@ -82,7 +82,7 @@ pub(super) struct Diff {
 impl StatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         if self.kube {
-            return kube::show(self.namespace.as_deref(), self.all_namespaces, self.output);
+            return cluster::show(self.namespace.as_deref(), self.all_namespaces, self.output);
         }
         let names: Vec<String> = if let Some(name) = &self.environment {
             vec![name.clone()]
@@ -135,6 +135,10 @@ fn human(status: &Status, value: &Value) -> String {
         if status.last_applied.get(source) != Some(revision) {
             text += &format!("  refused     {}{revision}\n", of_source(source));
         }
+    }
+    for (source, revision) in &status.history_rewritten {
+        let source = of_source(source);
+        text += &format!("  history     {source}rewritten: {revision} does not follow from what was there before\n");
     }
     if status.errors > 0 {
         text += &format!("  findings    {}\n", output::count(status.errors, "error"));

@@ -190,19 +190,11 @@ impl Engine {
         let joined = self.fetch().await?;
         self.fetched_at = Instant::now();
         status.last_attempted = joined.revisions();
+        self.see_rewritten(status, &joined);
         // What others asked for is theirs to take back: a newer revision just makes it meaningless.
         status.held_back = controls.held_back.clone().filter(|held| self.holds_back(held, &joined));
         if status.held_back.is_some() {
             return Ok(self.held_back(status, &controls));
-        }
-        for (name, fetched) in joined.parts.iter().filter(|(_, fetched)| fetched.rewritten) {
-            let revision = &fetched.revision.name;
-            tracing::warn!(
-                environment = self.given.key,
-                source = name,
-                revision,
-                "HistoryRewritten: it does not follow from what was live"
-            );
         }
         let proposal = self.propose(&joined, controls.approved.as_ref().map(|approved| approved.plan)).await;
         self.count_findings(status);
@@ -213,6 +205,27 @@ impl Engine {
             status.blocked.clear();
         })?;
         self.decide(status, &controls, lease, proposal, &joined).await
+    }
+
+    /// Says which sources hold a history that does not follow from what was there before, until they hold one that does.
+    fn see_rewritten(&self, status: &mut Status, joined: &Joined) {
+        let before = std::mem::take(&mut status.history_rewritten);
+        for (name, fetched) in &joined.parts {
+            let revision = &fetched.revision.name;
+            let known = before.get(name) == Some(revision);
+            if fetched.rewritten && !known {
+                self.context.metrics.history_rewritten(&self.given.key);
+                tracing::warn!(
+                    environment = self.given.key,
+                    source = name,
+                    revision,
+                    "HistoryRewritten: it does not follow from what was there before"
+                );
+            }
+            if fetched.rewritten || known {
+                status.history_rewritten.insert(name.clone(), revision.clone());
+            }
+        }
     }
 
     pub(super) async fn fetch(&mut self) -> Result<Joined, Refused> {

@@ -54,6 +54,7 @@ struct Inner {
     drift_objects: Of<Gauge>,
     prune_blocked: Of<Counter>,
     fights: Of<Counter>,
+    history_rewritten: Of<Counter>,
     cache_hits: Of<Counter>,
     cache_misses: Of<Counter>,
     queue_oldest: Gauge<f64, AtomicU64>,
@@ -108,6 +109,12 @@ impl Metrics {
             drift_objects: Of::new(&mut to, "drift_objects", "Definitions that differ from what is declared", None),
             prune_blocked: Of::new(&mut to, "prune_blocked", "Removals that a guard stopped", None),
             fights: Of::new(&mut to, "fights", "Times that someone else undid what was applied", None),
+            history_rewritten: Of::new(
+                &mut to,
+                "history_rewritten",
+                "Revisions that do not follow from those before",
+                None,
+            ),
             cache_hits: Of::new(&mut to, "cache_hits", "Work that was not done again", None),
             cache_misses: Of::new(&mut to, "cache_misses", "Work that was done", None),
             fetch: Of::new(&mut to, "fetch", "Fetches that ended", None),
@@ -242,6 +249,11 @@ impl Metrics {
         self.0.cluster_writes.with(vec![("result", result.to_owned())], Counter::inc);
     }
 
+    /// A source holds a history that does not follow from what was there before.
+    pub fn history_rewritten(&self, environment: &str) {
+        self.count(&self.0.history_rewritten, environment, None);
+    }
+
     /// So many writes to the store.
     pub fn store_writes(&self, total: u64) {
         self.0.store_writes.inner().store(total, std::sync::atomic::Ordering::Relaxed);
@@ -262,6 +274,7 @@ impl Metrics {
             &inner.drift_detected,
             &inner.prune_blocked,
             &inner.fights,
+            &inner.history_rewritten,
             &inner.fetch,
             &inner.webhooks,
         ] {

@@ -25,6 +25,10 @@ pub struct Status {
     pub last_attempted: BTreeMap<String, String>,
     /// The revision of each source that is live.
     pub last_applied: BTreeMap<String, String>,
+    /// The revision of each source that does not follow from the one before it, as after a forced push: until the source
+    /// holds one that follows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub history_rewritten: BTreeMap<String, String>,
     /// The active generation; 0 where there is none.
     pub generation: u64,
     /// Its digest.

@@ -31,7 +31,10 @@ impl Engine {
             environment: self.given.key.clone(),
             event,
             title: format!("{} {what}", self.given.key),
-            text: message.to_owned(),
+            text: match status.history_rewritten.is_empty() {
+                true => message.to_owned(),
+                false => format!("{message}; its history was rewritten: it does not follow from what was live before"),
+            },
             revision,
             commit,
             generation: status.generation,

@@ -224,6 +224,15 @@ impl Cluster {
         said(&output)
     }
 
+    /// A line of a shell of the admin's, with `kubectl` and our binary on its path.
+    pub fn shell(&self, line: &str) -> Said {
+        let binary = Path::new(evenkeel().get_program()).parent().unwrap().to_owned();
+        let path = format!("{}:{}:/usr/bin:/bin", programs().unwrap().display(), binary.display());
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(root()).env("PATH", path).env("HOME", self.folder.path());
+        said(&command.env("KUBECONFIG", self.kubeconfig("admin")).stdin(Stdio::null()).output().unwrap())
+    }
+
     /// A resource as JSON; null where there is none.
     pub fn get(&self, namespace: &str, kind: &str, name: &str) -> Value {
         let said = self.kubectl(&["get", "-n", namespace, kind, name, "-o", "json", "--ignore-not-found"]);
@@ -319,7 +328,7 @@ pub fn operator(cluster: &Cluster, user: &str, args: &[&str], state: &Path) -> D
     let mut command = evenkeel();
     command
         .arg("operator")
-        .args(["--port", "0", "--allow-loopback", "--own-namespace", "default"])
+        .args(["--port", "0", "--allow-loopback", "--allow-local-repositories", "--own-namespace", "default"])
         .args(args)
         .arg("--state")
         .arg(state)

@@ -1,7 +1,9 @@
 //! The operator against a real API server with etcd.
 
+mod admission;
 mod everyday;
 mod faults;
+mod leaders;
 mod tenants;
 
 use std::io::{Read as _, Write as _};
@@ -82,10 +84,14 @@ impl Place {
     /// `None` where there is no cluster, which is a failure when `CI` is set.
     pub fn start(args: &[&str]) -> Option<Place> {
         let cluster = Cluster::shared()?;
-        let namespace = cluster.namespace();
+        Some(Place::of(cluster, cluster.namespace(), args))
+    }
+
+    /// An operator that follows a namespace of the shared cluster.
+    pub fn of(cluster: &'static Cluster, namespace: String, args: &[&str]) -> Place {
         let state = tempfile::tempdir().unwrap();
         let operator = follow(cluster, &namespace, args, &state);
-        Some(Place { cluster, namespace, operator, _state: state })
+        Place { cluster, namespace, operator, _state: state }
     }
 
     pub fn apply(&self, document: &str) {

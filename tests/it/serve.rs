@@ -6,7 +6,7 @@ mod git;
 mod hands;
 mod load;
 mod operators;
-mod replicas;
+pub mod replicas;
 mod rows;
 mod secrets;
 mod settings;

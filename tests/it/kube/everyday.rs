@@ -218,3 +218,25 @@ fn a_deleted_environment_comes_back_as_new_or_as_it_was() {
     assert_eq!(third["status"]["generation"], 2);
     assert_eq!(ready(&third).1, "Applied");
 }
+
+#[test]
+fn the_commands_of_the_readme() {
+    let Some(cluster) = crate::cluster::Cluster::start() else { return };
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let section = readme.split("## On Kubernetes").nth(1).unwrap();
+    let block = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut operator = None;
+    for line in block.lines() {
+        if line.starts_with("evenkeel operator") {
+            operator = Some(crate::cluster::operator(&cluster, "admin", &[], state.path()));
+            continue;
+        }
+        let output = cluster.shell(line);
+        assert_eq!(output.code, 0, "{line}\n{}{}", output.out, output.err);
+        if line.starts_with("evenkeel status") {
+            assert!(output.out.contains("2 of 2 definitions ready"), "{}", output.out);
+        }
+    }
+    assert!(operator.is_some() && block.lines().count() > 6, "{block}");
+}

@@ -11,40 +11,58 @@ const POINTS: [&str; 5] = ["put-objects", "objects-stored", "activate-begun", "a
 #[test]
 fn row_40_a_kill_at_any_step_of_an_apply_converges() {
     for point in POINTS {
-        let mut world = World::start(&[
-            ("a.yaml", &saying("a", "first")),
-            ("b.yaml", &saying("b", "first")),
-            ("c.yaml", &saying("c", "first")),
-        ]);
-        world.wait(is_ready, "the first commit");
-        world.server.kill();
-        let marker = world.folder.path().join(format!("{point}.reached"));
-        // Changed, removed and added in one commit.
-        std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
-        world.repository.commit(&[("a.yaml", &saying("a", "second")), ("d.yaml", &saying("d", "new"))], "second");
-        let mut stopped = serve(world.folder.path(), &[], |command| {
-            command.env("EVENKEEL_PAUSE_AT", point).env("EVENKEEL_PAUSE_FILE", &marker);
-        });
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !marker.exists() {
-            assert!(Instant::now() < deadline, "{point} was never reached; it said:\n{}", stopped.said());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        // While it stands there, one of the two generations serves, whole.
-        let names = super::connectors(&stopped);
-        assert!(names == ["a", "b", "c"] || names == ["a", "c", "d"], "{point}: {names:?}");
-        stopped.kill();
-        world.server = serve(world.folder.path(), &[], |_| {});
-        let status = world.wait(|status| is_ready(status) && status["generation"] == 2, point);
-        assert_eq!(world.connectors(), ["a", "c", "d"], "{point}");
-        assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()), "{point}");
-        let history = world.server.get("/v1/environments/live/history").json();
-        let numbers: Vec<u64> =
-            history["generations"].as_array().unwrap().iter().filter_map(|one| one["number"].as_u64()).collect();
-        assert_eq!(numbers, [2, 1], "{point}: nothing is applied twice");
-        let stones = status["tombstones"].as_array().unwrap();
-        assert_eq!((stones.len(), stones[0]["id"].as_str()), (1, Some("Connector/b")), "{point}");
+        kill_at(point, &[]);
     }
+}
+
+#[test]
+fn row_40_a_kill_at_any_step_converges_on_postgresql_too() {
+    // Side by side, as whoever comes next waits for the lease of the one that was killed.
+    let databases: Option<Vec<String>> = POINTS.iter().map(|_| super::replicas::database()).collect();
+    let Some(databases) = databases else { return };
+    std::thread::scope(|scope| {
+        for (point, database) in POINTS.iter().zip(&databases) {
+            scope.spawn(move || kill_at(point, &["--store", database]));
+        }
+    });
+}
+
+/// Kills a server at a point of an apply, and starts another one.
+fn kill_at(point: &str, args: &[&str]) {
+    let mut world = World::with(
+        &[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first")), ("c.yaml", &saying("c", "first"))],
+        "",
+        args,
+    );
+    world.wait(is_ready, "the first commit");
+    world.server.kill();
+    let marker = world.folder.path().join(format!("{point}.reached"));
+    // Changed, removed and added in one commit.
+    std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+    world.repository.commit(&[("a.yaml", &saying("a", "second")), ("d.yaml", &saying("d", "new"))], "second");
+    let mut stopped = serve(world.folder.path(), args, |command| {
+        command.env("EVENKEEL_PAUSE_AT", point).env("EVENKEEL_PAUSE_FILE", &marker);
+    });
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !marker.exists() {
+        assert!(Instant::now() < deadline, "{point} was never reached; it said:\n{}", stopped.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // While it stands there, one of the two generations serves, whole.
+    let names = super::connectors(&stopped);
+    assert!(names == ["a", "b", "c"] || names == ["a", "c", "d"], "{point}: {names:?}");
+    stopped.kill();
+    world.server = serve(world.folder.path(), args, |_| {});
+    // What is active is served at once; whether all others serve it too is known when they are silent for a while.
+    let status = world.wait(|status| is_ready(status) && status["generation"] == 2, point);
+    assert_eq!(world.connectors(), ["a", "c", "d"], "{point}");
+    assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()), "{point}");
+    let history = world.server.get("/v1/environments/live/history").json();
+    let numbers: Vec<u64> =
+        history["generations"].as_array().unwrap().iter().filter_map(|one| one["number"].as_u64()).collect();
+    assert_eq!(numbers, [2, 1], "{point}: nothing is applied twice");
+    let stones = status["tombstones"].as_array().unwrap();
+    assert_eq!((stones.len(), stones[0]["id"].as_str()), (1, Some("Connector/b")), "{point}");
 }
 
 #[test]

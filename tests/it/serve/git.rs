@@ -63,6 +63,10 @@ fn row_01_a_forced_push_prunes_nothing_unasked() {
     assert_eq!(ready(&status).1, "PruneBlocked", "{status:#}");
     assert_eq!(blocked(&status), serde_json::json!(["Budget"]));
     assert_eq!(world.connectors().len(), 10);
+    let rewritten = format!("main@sha1:{}", world.repository.head());
+    assert_eq!(status["historyRewritten"], serde_json::json!({"source": rewritten}));
+    assert!(world.run(&["status"]).out.contains("does not follow from what was there before"));
+    assert!(world.server.get("/metrics").body.contains("evenkeel_history_rewritten_total{environment=\"live\"} 1"));
     // Whoever read the plan may approve it, and nothing else.
     let waits = status["pending"]["plan"].as_str().unwrap().to_owned();
     let other = format!("sha256:{}", "0".repeat(64));
@@ -72,6 +76,10 @@ fn row_01_a_forced_push_prunes_nothing_unasked() {
     assert_eq!(approved.status, 200, "{approved:?}");
     assert!(is_ready(&approved.json()["status"]), "{approved:?}");
     assert_eq!(world.connectors().len(), 2);
+    // It is said until there is a commit that follows.
+    assert_eq!(world.look()["historyRewritten"], serde_json::json!({"source": rewritten}));
+    let (_, status) = world.push(&[("new.yaml", &saying("new", "one"))], "a commit that follows");
+    assert!(is_ready(&status) && status["historyRewritten"].is_null(), "{status:#}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::git_server::{GitHttp, Repository};
 use crate::postgres;
 use crate::support::{Dev, write};
 
-fn database() -> Option<String> {
+pub fn database() -> Option<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(postgres::database())
 }

@@ -276,6 +276,50 @@ fn row_53_a_full_disk_is_said_and_what_serves_keeps_serving() {
 }
 
 #[test]
+fn row_53_a_full_disk_under_the_database() {
+    let mount = |args: &[&str]| Command::new(args[0]).args(&args[1..]).output();
+    let disk = tempfile::tempdir().unwrap();
+    let path = disk.path().to_str().unwrap();
+    let mounted = mount(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path]);
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "no small disk could be made: this test needs root");
+        return;
+    }
+    let end = scopeguard(|| drop(mount(&["umount", "-l", path])));
+    let store = format!("sqlite:{path}/evenkeel.db");
+    let mut world = World::with(&[("a.yaml", &saying("a", "first"))], "", &["--store", &store]);
+    world.wait(is_ready, "the first commit");
+    let first = revision(&world.repository);
+    let (_, status) = world.push(&references(&large(60)), "more than the disk holds");
+    let (truth, reason, message) = ready(&status);
+    assert_eq!((truth.as_str(), status["generation"].as_u64()), ("False", Some(1)), "{status:#}");
+    assert!(reason.starts_with("Store") && message.contains("full"), "{reason}: {message}");
+    for _ in 0..3 {
+        assert_eq!((served_by(&world.server, "a").0, world.connectors().len()), (first.clone(), 1));
+        world.look();
+    }
+    assert!(!world.server.said().contains("panicked"));
+    // Space comes back, and with it everything.
+    assert!(mount(&["mount", "-o", "remount,size=64m", path]).unwrap().status.success());
+    let status = world.look();
+    let status = if is_ready(&status) { status } else { world.wait(is_ready, "the end of the shortage") };
+    assert_eq!((&status["generation"], world.connectors().len()), (&2.into(), 61));
+    drop(world);
+    drop(end);
+}
+
+/// Does something at the end, however that comes.
+fn scopeguard<F: FnMut()>(end: F) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(end)
+}
+
+#[test]
 fn row_53_a_server_with_few_descriptors_goes_on_when_they_are_free_again() {
     let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");

@@ -1,0 +1,209 @@
+//! What the API server is told before it accepts a resource: the findings of `validate`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel::catalog::{File, Input, Snapshot};
+use evenkeel::definition::{Kind, is_name};
+use evenkeel::operator::admission::told;
+use evenkeel::operator::resources::Key;
+use evenkeel::reconcile::examine::{self, Examiner};
+use evenkeel::text::{self, Severity};
+use serde_json::{Value, json};
+
+use super::{Place, environment, is_ready, saying};
+use crate::support::root;
+
+/// Findings that no resource can have, as they are about files: how they are written, where they are, and documents that
+/// the API server takes for nobody's.
+const OF_FILES: [&str; 23] = [
+    "EK0001", "EK0002", "EK0003", "EK0004", "EK0005", "EK0006", "EK0007", "EK0008", "EK0009", "EK0010", "EK0011",
+    "EK0012", "EK0013", "EK0014", "EK0015", "EK0108", "EK0109", "EK0110", "EK0111", "EK0201", "EK0207", "EK0805",
+    "EK0806",
+];
+
+/// A finding as both must tell it.
+type Line = (String, String, String);
+
+/// The planted repository as resources of one namespace, with what `validate` finds in each.
+fn planted() -> (Vec<(Key, File)>, BTreeMap<Key, BTreeSet<Line>>) {
+    let examined = examine::folder(&root().join("tests/planted")).unwrap();
+    let mut resources = BTreeMap::new();
+    let mut expected: BTreeMap<Key, BTreeSet<Line>> = BTreeMap::new();
+    let mut twice = BTreeSet::new();
+    for entry in &examined.catalog.entries {
+        let document = entry.document.root.to_json();
+        let kind = document["kind"].as_str().and_then(|kind| kind.parse::<Kind>().ok());
+        let Some(kind) = kind.filter(|_| is_name(&entry.id.name)) else { continue };
+        let key = Key { kind, namespace: "planted".into(), name: entry.id.name.clone() };
+        let mut resource = document.clone();
+        if let Some(metadata) = resource["metadata"].as_object_mut() {
+            metadata.remove("namespace");
+        }
+        let file = File { path: key.path().into(), bytes: Arc::from(resource.to_string().into_bytes()) };
+        if resources.insert(key.clone(), file).is_some() {
+            twice.insert(key);
+            continue;
+        }
+        let extent = entry.document.root.extent();
+        let found = expected.entry(key).or_default();
+        for finding in &examined.findings {
+            let Some(span) = finding.span().filter(|span| span.source == entry.document.source) else { continue };
+            if span.start < extent.start || span.end > extent.end || OF_FILES.contains(&finding.code.id) {
+                continue;
+            }
+            let pointer = text::pointer_at(&entry.document.root, text::Range { start: span.start, end: span.end });
+            found.insert((finding.code.id.to_owned(), finding.message.clone(), pointer));
+        }
+    }
+    // Which of two of one name is meant nobody knows, and what they say of each other neither.
+    for key in &twice {
+        resources.remove(key);
+        expected.remove(key);
+    }
+    (resources.into_iter().collect(), expected)
+}
+
+#[test]
+fn admission_finds_what_validate_finds_in_every_planted_file() {
+    let (resources, expected) = planted();
+    assert!(resources.len() > 100, "{}", resources.len());
+    let files: Vec<File> = resources.iter().map(|(_, file)| file.clone()).collect();
+    let snapshot = Snapshot::of(files.iter().map(|file| (file.path.clone(), file.bytes.clone())));
+    let examined = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for (key, file) in &resources {
+        let mine: BTreeSet<Line> = told(&examined, file)
+            .into_iter()
+            .filter(|told| !OF_FILES.contains(&told.finding.code.id))
+            .map(|told| (told.finding.code.id.to_owned(), told.finding.message, told.pointer))
+            .collect();
+        let theirs = &expected[key];
+        compared += theirs.len();
+        if mine != *theirs {
+            let missing: Vec<&Line> = theirs.difference(&mine).collect();
+            let extra: Vec<&Line> = mine.difference(theirs).collect();
+            wrong.push(format!("{key}:\n  missing {missing:#?}\n  extra {extra:#?}"));
+        }
+    }
+    assert!(compared > 250, "only {compared} findings were compared");
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), resources.len(), wrong.join("\n"));
+}
+
+/// A webhook of the API server that asks the operator of a place about its namespace.
+fn asking(place: &mut Place) {
+    let said = place.operator.wait_for("admission on ");
+    let address = said.lines().find_map(|line| line.strip_prefix("admission on ")).unwrap().to_owned();
+    let namespace = &place.namespace;
+    let plurals: Vec<&str> = Kind::ALL.map(Kind::plural).to_vec();
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": namespace},
+        "webhooks": [{
+            "name": "definitions.evenkeel.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "timeoutSeconds": 5,
+            "clientConfig": {"url": format!("https://{address}/admission")},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "rules": [{"apiGroups": ["evenkeel.dev"], "apiVersions": ["v1alpha1"], "resources": plurals,
+                       "operations": ["CREATE", "UPDATE", "DELETE"]}]
+        }]
+    });
+    place.cluster.apply("default", &configuration.to_string());
+    let has_bundle = |one: &Value| one["webhooks"][0]["clientConfig"]["caBundle"].is_string();
+    place.cluster.wait("default", "validatingwebhookconfiguration", namespace, has_bundle, "the certificate authority");
+}
+
+fn place() -> Option<Place> {
+    let cluster = crate::cluster::Cluster::shared()?;
+    let namespace = cluster.namespace();
+    let args = ["--admission-port", "0", "--admission-configuration", &namespace, "--admission-secret", &namespace];
+    let mut place = Place::of(cluster, namespace.clone(), &args);
+    asking(&mut place);
+    Some(place)
+}
+
+#[test]
+fn the_api_server_refuses_warns_and_lets_through() {
+    let Some(place) = place() else { return };
+    let apply =
+        |document: &str| place.cluster.kubectl_as("admin", &["apply", "-n", &place.namespace, "-f", "-"], document);
+    // The first question may be too early for a webhook that was just made.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let refused = loop {
+        let refused = apply(&saying("bad", "x").replace("baseUrl", "baseUlr"));
+        if refused.code != 0 {
+            break refused;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing is refused");
+        place.kubectl(&["delete", "connector", "bad"]);
+    };
+    for words in
+        ["Connector", "EK0101 at /spec/baseUlr", "unknown field `baseUlr`", "did you mean `baseUrl`?", "denied"]
+    {
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+    // What is not there yet only warns, so that a set can be applied in any order.
+    let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: greet }\nspec:\n  tier: Instant\n  steps:\n    - \
+                    { name: one, action: hello/say }\n";
+    let warned = apply(workflow);
+    assert!(warned.code == 0 && warned.err.contains("Warning: EK0202"), "{}{}", warned.out, warned.err);
+    assert_eq!(apply(&saying("hello", "hi")).code, 0);
+    assert_eq!(apply(&environment("")).code, 0);
+    place.wait("workflow", "greet", is_ready, "both together");
+    // A removal that breaks others says so, and is not held up: namespaces must be deletable.
+    let removed = place.kubectl(&["delete", "connector", "hello"]);
+    assert!(removed.code == 0 && removed.err.contains("this breaks Workflow"), "{}{}", removed.out, removed.err);
+    let kept =
+        saying("kept", "x").replace("{ name: kept }", "{ name: kept, annotations: { evenkeel.dev/prune: disabled } }");
+    assert_eq!(apply(&kept).code, 0);
+    let refused = place.kubectl(&["delete", "connector", "kept"]);
+    assert!(refused.code != 0 && refused.err.contains("evenkeel.dev/prune"), "{}", refused.err);
+    // The certificate is kept, and never shown.
+    let secret = place.cluster.get("default", "secret", &place.namespace);
+    assert!(secret["data"]["ca.crt"].is_string() && secret["data"]["tls.key"].is_string());
+}
+
+#[test]
+fn the_api_server_refuses_what_validate_refuses() {
+    let Some(place) = place() else { return };
+    let (resources, _) = planted();
+    let mut disagree = Vec::new();
+    let (mut refused, mut accepted) = (0, 0);
+    for (key, file) in &resources {
+        // Alone, as no other resource is there.
+        let snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
+        let examined = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let mendable = ["EK0202", "EK0203", "EK0204", "EK0401", "EK0408"];
+        let is_error = |told: &evenkeel::operator::admission::Told| {
+            told.finding.severity == Severity::Error && !mendable.contains(&told.finding.code.id)
+        };
+        let expected = told(&examined, file).iter().any(is_error);
+        let document = String::from_utf8(file.bytes.to_vec()).unwrap();
+        let args = ["create", "--dry-run=server", "-n", &place.namespace, "-f", "-"];
+        let said = place.cluster.kubectl_as("admin", &args, &document);
+        if (said.code != 0) == expected {
+            if expected { refused += 1 } else { accepted += 1 }
+        } else {
+            let first = said.err.lines().next().unwrap_or_default().to_owned();
+            disagree.push(format!("{key}: validate refuses: {expected}, the API server: {} {first}", said.code != 0));
+        }
+    }
+    assert!(refused > 60 && accepted > 5, "{refused} refused, {accepted} accepted");
+    assert!(disagree.is_empty(), "{}", disagree.join("\n"));
+}
+
+#[test]
+fn what_git_owns_is_read_only() {
+    let Some(place) = place() else { return };
+    let repository = crate::git_server::Repository::with(&[("a.yaml", &saying("from-git", "hello"))]);
+    let git = crate::git_server::GitHttp::start(repository.root());
+    place.apply(&environment(&format!("  source: {{ git: {{ url: \"{}\", branch: main }} }}\n", git.url())));
+    place.wait("environment", "live", is_ready, "what Git declares");
+    assert_eq!(place.said("from-git"), "hello");
+    let document = saying("from-git", "mine");
+    let refused = place.cluster.kubectl_as("admin", &["apply", "-n", &place.namespace, "-f", "-"], &document);
+    assert!(refused.code != 0, "{}", refused.out);
+    let commit = format!("comes from main@sha1:{}, a.yaml:", repository.head());
+    assert!(refused.err.contains(&commit), "{}", refused.err);
+}

@@ -1,0 +1,95 @@
+//! Several operators: one leads, the others follow through PostgreSQL; one that was overtaken changes nothing.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{environment, follow, is_ready, said, saying};
+use crate::cluster::Cluster;
+use crate::serve::replicas::database;
+use crate::support::Dev;
+
+fn signal(operator: &Dev, name: &str) {
+    assert!(Command::new("kill").arg(name).arg(operator.id().to_string()).status().unwrap().success());
+}
+
+fn leader(cluster: &Cluster, namespace: &str) -> String {
+    let lease = cluster.get("default", "lease", namespace);
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+}
+
+fn transitions(cluster: &Cluster, namespace: &str) -> u64 {
+    cluster.get("default", "lease", namespace)["spec"]["leaseTransitions"].as_u64().unwrap_or_default()
+}
+
+fn becomes(what: &str, until: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !until() {
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn one_leads_and_the_next_takes_over_from_one_that_is_killed_or_stands_still() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let Some(database) = database() else { return };
+    let namespace = cluster.namespace();
+    let start = |identity: &str| {
+        let state = tempfile::tempdir().unwrap();
+        let args = ["--store", &database, "--identity", identity];
+        (follow(cluster, &namespace, &args, &state), state)
+    };
+    let (one, _one) = start("one");
+    becomes("the first leader", || leader(cluster, &namespace) == "one");
+    let (two, _two) = start("two");
+    cluster.apply(&namespace, &environment(""));
+    cluster.apply(&namespace, &saying("hello", "first"));
+    cluster.wait(&namespace, "connector", "hello", is_ready, "the first");
+    becomes("both to serve", || said(&one, "hello") == "first" && said(&two, "hello") == "first");
+    // Whoever does not lead is ready too: it serves.
+    assert_eq!((one.get("/readyz").status, two.get("/readyz").status), (200, 200));
+
+    // One stands still. The other leads after the lease's time, and what it does is not undone.
+    signal(&one, "-STOP");
+    becomes("the second leader", || leader(cluster, &namespace) == "two");
+    cluster.apply(&namespace, &saying("hello", "second"));
+    cluster.wait(
+        &namespace,
+        "connector",
+        "hello",
+        |one| is_ready(one) && one["status"]["revision"] != "-",
+        "the second",
+    );
+    becomes("the second to serve it", || said(&two, "hello") == "second");
+    let before = cluster.get(&namespace, "environment", "live");
+    signal(&one, "-CONT");
+    becomes("the first to follow", || said(&one, "hello") == "second");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!((leader(cluster, &namespace).as_str(), transitions(cluster, &namespace)), ("two", 2));
+    let after = cluster.get(&namespace, "environment", "live");
+    let generation = |one: &Value| one["status"]["generation"].clone();
+    assert_eq!(generation(&before), generation(&after), "nobody went back");
+
+    // The leader is killed: nobody gives the lease back, and the other leads all the same.
+    let mut two = two;
+    two.kill();
+    becomes("the first leader again", || leader(cluster, &namespace) == "one");
+    cluster.apply(&namespace, &saying("hello", "third"));
+    becomes("the third", || said(&one, "hello") == "third");
+    cluster.wait(&namespace, "connector", "hello", is_ready, "its status");
+}
+
+#[test]
+fn one_that_ends_in_peace_gives_the_lead_back_at_once() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace();
+    let state = tempfile::tempdir().unwrap();
+    let one = follow(cluster, &namespace, &["--identity", "one"], &state);
+    becomes("the leader", || leader(cluster, &namespace) == "one");
+    signal(&one, "-TERM");
+    let ended = Instant::now();
+    becomes("the lease to be given back", || leader(cluster, &namespace).is_empty());
+    assert!(ended.elapsed() < Duration::from_secs(12), "{:?}", ended.elapsed());
+}
