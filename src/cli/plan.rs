@@ -1,18 +1,22 @@
 //! `evenkeel plan`: what changes between two sets of definitions.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use serde_json::{Value, json};
 
 use super::output;
 use super::remote::{Remote, name};
+use crate::catalog;
 use crate::definition::is_name;
 use crate::plan::render::{self, Revisions};
-use crate::plan::{Inventory, Options, Plan, inventory, plan};
+use crate::plan::{Inventory, Object, Options, Plan, inventory, plan};
+use crate::reconcile::candidate::with_files;
 use crate::reconcile::examine::{self, Examined};
 use crate::source::{MOST_ASSET_BYTES, directory, git};
 
@@ -40,7 +44,7 @@ pub(super) struct PlanCommand {
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
     /// The environment that the plan is for; the first one that is declared where left out.
-    #[arg(short, long, value_name = "NAME", value_parser = name)]
+    #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
     /// A running server: shows the plan that waits there, or what a folder would change there.
     #[arg(long, value_name = "URL", conflicts_with_all = ["from", "to"], requires = "environment")]
@@ -102,6 +106,7 @@ impl PlanCommand {
     fn asked(&self, server: &str) -> anyhow::Result<ExitCode> {
         let remote = Remote { server: server.to_owned(), token: self.token.clone() };
         let environment = self.environment.as_deref().unwrap_or_default();
+        name(environment).map_err(|problem| anyhow!("`{environment}`: {problem}"))?;
         let path = format!("/v1/environments/{environment}/plan");
         let (answer, after) = match self.paths.as_slice() {
             [] => (remote.get(&path)?, "what its sources declare".to_owned()),
@@ -182,17 +187,34 @@ struct Side {
     /// What it was at, as people read it.
     name: String,
     examined: Examined,
+    /// Contents of the files that definitions name.
+    assets: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl Side {
+    fn new(name: String, examined: Examined, read: impl Fn(&str) -> Option<Vec<u8>>) -> Side {
+        let named = catalog::assets(&examined.catalog).into_iter();
+        let assets = named.filter_map(|path| Some((path.clone(), read(&path)?.into()))).collect();
+        Side { name, examined, assets }
+    }
+
     fn inventory(&self) -> Inventory {
-        inventory(&self.examined.catalog, SOURCE, &self.name)
+        let catalog = &self.examined.catalog;
+        let mut inventory = inventory(catalog, SOURCE, &self.name);
+        for entry in catalog.entries.iter().filter(|entry| catalog::assets_of(entry).next().is_some()) {
+            if let Some(object) = inventory.get_mut(&entry.id) {
+                *object = Arc::new(with_files(Object::clone(object), entry, &self.assets));
+            }
+        }
+        inventory
     }
 }
 
 fn read_folder(path: &Path) -> anyhow::Result<Side> {
     let examined = examine::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Side { name: path.display().to_string(), examined })
+    let inside = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let read = |file: &str| directory::read_inside(inside, file, MOST_ASSET_BYTES).ok();
+    Ok(Side::new(path.display().to_string(), examined, read))
 }
 
 /// The definitions of a folder at a revision of the repository that it is in.
@@ -200,7 +222,8 @@ fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<Side> {
     let (repository, path) = repository_of(folder)?;
     let fetched = git::local(&repository, revision, path.as_deref())?;
     let examined = examine::with(&fetched.snapshot, fetched.unreadable);
-    Ok(Side { name: fetched.revision.name, examined })
+    let read = |file: &str| git::local_file(&repository, &fetched.revision.commit, path.as_deref(), file).ok();
+    Ok(Side::new(fetched.revision.name.clone(), examined, read))
 }
 
 /// The root of the repository that a folder is in, and the folder's path in it with `/` between its parts; `None` for

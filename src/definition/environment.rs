@@ -58,7 +58,7 @@ pub struct EnvironmentSpec {
     pub variables: BTreeMap<String, String>,
     /// Where secrets come from, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "secret"))]
+    #[schemars(extend("maxProperties" = 10_000, "x-evenkeel-keys" = "secret"))]
     pub secrets: BTreeMap<String, SecretSource>,
     /// Nothing is applied until this is removed. `false` unless set.
     #[serde(default)]

@@ -46,12 +46,12 @@ impl Key {
         format!("{}/{}/{}.json", self.namespace, self.kind.plural(), self.name)
     }
 
-    /// The resource whose document is examined under a path.
+    /// The resource whose document is examined under a path, which may be below the folder of one of several sources.
     pub fn of_path(path: &str) -> Option<Key> {
-        let mut parts = path.split('/');
-        let (namespace, plural, file) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut parts = path.rsplit('/');
+        let (file, plural, namespace) = (parts.next()?, parts.next()?, parts.next()?);
         let kind = Kind::ALL.into_iter().find(|kind| kind.plural() == plural)?;
-        let name = file.strip_suffix(".json").filter(|_| parts.next().is_none())?;
+        let name = file.strip_suffix(".json").filter(|_| parts.count() <= 1)?;
         Some(Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing in a status changes by itself: no ages, no numbers that grow with every look.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -87,20 +88,21 @@ impl Around {
 #[derive(Debug)]
 pub struct Sight<'a> {
     view: &'a View,
-    sources: HashMap<&'a str, &'a Source>,
-    findings: HashMap<&'a str, Vec<&'a Finding>>,
+    sources: HashMap<Key, &'a Source>,
+    findings: HashMap<Key, Vec<&'a Finding>>,
 }
 
 impl<'a> Sight<'a> {
     /// Of what an Environment shows.
     pub fn of(view: &'a View) -> Sight<'a> {
         let mut sources = HashMap::new();
-        let mut findings: HashMap<&str, Vec<&Finding>> = HashMap::new();
+        let mut findings: HashMap<Key, Vec<&Finding>> = HashMap::new();
         if let Some(looked) = view.looked.as_deref() {
-            sources = looked.catalog.sources.iter().map(|(_, source)| (source.path(), &**source)).collect();
+            let of_resource = |(_, source): (_, &'a Arc<Source>)| Some((Key::of_path(source.path())?, &**source));
+            sources = looked.catalog.sources.iter().filter_map(of_resource).collect();
             for finding in &looked.findings {
-                if let Some(path) = path_of(looked, finding) {
-                    findings.entry(path).or_default().push(finding);
+                if let Some(key) = key_of(looked, finding) {
+                    findings.entry(key).or_default().push(finding);
                 }
             }
         }
@@ -109,14 +111,14 @@ impl<'a> Sight<'a> {
 
     /// One resource.
     pub fn see(&self, resource: &Resource) -> Seen {
-        let path = &*resource.file.path;
+        let key = &resource.key;
         let bytes = &resource.file.bytes[..];
-        let source = self.sources.get(path);
+        let source = self.sources.get(key);
         let looked = source.is_some_and(|source| source.text().as_bytes() == bytes);
         let id = Id { kind: resource.key.kind, name: resource.key.name.clone() };
         let item = self.view.manifest.as_ref().and_then(|manifest| manifest.items.get(&id));
-        let item = item.filter(|item| &*item.base.path == path);
-        let found = if looked { self.findings.get(path).map(Vec::as_slice).unwrap_or_default() } else { &[] };
+        let item = item.filter(|item| Key::of_path(&item.base.path).as_ref() == Some(key));
+        let found = if looked { self.findings.get(key).map(Vec::as_slice).unwrap_or_default() } else { &[] };
         let errors = found.iter().filter(|finding| finding.severity == Severity::Error).count();
         let findings = source.map(|source| rendered(found, source)).unwrap_or_default();
         let live = item.is_some_and(|item| item.base.content == resource.digest);
@@ -125,9 +127,9 @@ impl<'a> Sight<'a> {
     }
 }
 
-fn path_of<'a>(looked: &'a Examined, finding: &Finding) -> Option<&'a str> {
+fn key_of(looked: &Examined, finding: &Finding) -> Option<Key> {
     let span = finding.span()?;
-    looked.catalog.sources.find(span.source).map(|source| source.path())
+    looked.catalog.sources.find(span.source).and_then(|source| Key::of_path(source.path()))
 }
 
 /// Findings of one resource, errors first, with their places as JSON pointers.

@@ -150,7 +150,7 @@ pub fn build(
 }
 
 /// A definition with the contents of the files that it names: where they change, it changes.
-fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
+pub fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
     let named = catalog::assets_of(entry);
     let files: serde_json::Map<String, Value> = named
         .filter_map(|path| {

@@ -75,6 +75,8 @@ impl Engine {
         self.failures = if ended == Ended::Failed { self.failures.saturating_add(1) } else { 0 };
         let wait = match ended {
             Ended::Failed => FIRST_RETRY.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(interval),
+            // Whoever leads may be gone, and then nobody says so.
+            Ended::Following => interval.min(Duration::from_secs(u64::from(LEASE_SECONDS))),
             _ => self.fights.waits(Instant::now()).map_or(interval, |wait| wait.min(interval)),
         };
         let rolling_out = self.status.condition(ConditionKind::Reconciling).is_some();

@@ -34,7 +34,7 @@ use crate::source::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision
 use crate::text::Digest;
 
 pub use cache::GitRepositories;
-pub use local::local;
+pub use local::{local, local_file};
 
 use cache::Shared;
 use remote::{Depth, Visit};

@@ -27,7 +27,7 @@ fn file(path: &str) -> String {
 }
 
 /// Helm, or `None` where there is none, except in CI, where that is a failure.
-fn helm() -> Option<PathBuf> {
+pub fn helm() -> Option<PathBuf> {
     let found = said(&Command::new(root().join("charts/render")).arg("--helm").output().unwrap());
     if found.code != 0 {
         assert!(std::env::var_os("CI").is_none(), "{}", found.err);
@@ -37,7 +37,7 @@ fn helm() -> Option<PathBuf> {
 }
 
 /// Renders a chart for a cluster of today: the manifests, or why not.
-fn render(helm: &Path, chart: &Path, args: &[&str]) -> Result<Vec<Value>, String> {
+pub fn render(helm: &Path, chart: &Path, args: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = Command::new(helm);
     command.args(["template", "evenkeel", "--namespace", "evenkeel", "--kube-version", "1.36.0"]).arg(chart).args(args);
     let said = said(&command.output().unwrap());
@@ -49,7 +49,7 @@ fn of<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 /// The sets of values that the chart is checked with.
-fn sets() -> Vec<PathBuf> {
+pub fn sets() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(root().join("charts/evenkeel/ci")).unwrap();
     let mut sets: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
     sets.sort();

@@ -61,6 +61,7 @@ pub struct Cluster {
     folder: TempDir,
     port: u16,
     etcd_port: u16,
+    args: &'static [&'static str],
     _etcd: Supervised,
     api: Option<Supervised>,
 }
@@ -75,12 +76,17 @@ impl Cluster {
 
     /// A cluster that a test may stop and break.
     pub fn start() -> Option<Cluster> {
+        Cluster::with(&[])
+    }
+
+    /// The same, with more arguments of the API server.
+    pub fn with(args: &'static [&'static str]) -> Option<Cluster> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "kube-apiserver or etcd is missing; `tests/run` brings them");
             return None;
         };
         // A port that was free a moment ago may be taken by another test.
-        let cluster = (0..3).find_map(|_| Cluster::try_start(&programs)).expect("no cluster could be started");
+        let cluster = (0..3).find_map(|_| Cluster::try_start(&programs, args)).expect("no cluster could be started");
         let crds = root().join("charts/evenkeel/files/crds");
         let applied = cluster.kubectl(&["apply", "--server-side", "-f", crds.to_str().unwrap()]);
         assert_eq!(applied.code, 0, "{}", applied.err);
@@ -89,7 +95,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    fn try_start(programs: &Path) -> Option<Cluster> {
+    fn try_start(programs: &Path, args: &'static [&'static str]) -> Option<Cluster> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let [port, etcd_port, peer] = free_ports();
@@ -125,7 +131,7 @@ impl Cluster {
             "--unsafe-no-fsync",
         ];
         let etcd = Supervised::start(&folder.path().join("etcd.log"), &etcd.map(str::to_owned));
-        let mut cluster = Cluster { folder, port, etcd_port, _etcd: etcd, api: None };
+        let mut cluster = Cluster { folder, port, etcd_port, args, _etcd: etcd, api: None };
         for user in USERS {
             cluster.write_kubeconfig(user);
         }
@@ -135,7 +141,7 @@ impl Cluster {
 
     fn spawn_api(&mut self, programs: &Path) {
         let path = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
-        let command = [
+        let mut command = vec![
             programs.join("kube-apiserver").to_str().unwrap().to_owned(),
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--secure-port={}", self.port),
@@ -151,6 +157,7 @@ impl Cluster {
             // Watches that end now and then are part of life.
             "--min-request-timeout=60".into(),
         ];
+        command.extend(self.args.iter().map(|arg| (*arg).to_owned()));
         self.api = Some(Supervised::start(&self.folder.path().join("api.log"), &command));
     }
 
@@ -328,7 +335,8 @@ pub fn operator(cluster: &Cluster, user: &str, args: &[&str], state: &Path) -> D
     let mut command = evenkeel();
     command
         .arg("operator")
-        .args(["--port", "0", "--allow-loopback", "--allow-local-repositories", "--own-namespace", "default"])
+        .args(["--port", "0", "--allow-loopback", "--allow-local-repositories"])
+        .args(if args.contains(&"--own-namespace") { &[][..] } else { &["--own-namespace", "default"] })
         .args(args)
         .arg("--state")
         .arg(state)

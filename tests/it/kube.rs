@@ -1,6 +1,7 @@
 //! The operator against a real API server with etcd.
 
 mod admission;
+mod chart;
 mod everyday;
 mod faults;
 mod leaders;

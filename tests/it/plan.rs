@@ -149,3 +149,30 @@ fn the_environment_is_one_that_is_declared() {
     assert_eq!(run(["plan", &path, &path, "-e", "no name"]).code, 1);
     assert!(root().join(BEFORE).is_dir());
 }
+
+#[test]
+fn a_change_of_a_file_beside_a_definition_is_one_of_the_definition() {
+    let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: greet }\nspec: { tier: Instant, source: { file: \
+                    greet.ts } }\n";
+    let with = |code: &str| folder(&[("a.yaml", workflow), ("greet.ts", code)]);
+    let (before, after) = (with("export default async () => 1\n"), with("export default async () => 2\n"));
+    let said = run(["plan".as_ref(), before.path().as_os_str(), after.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
+    let changes = plan(&said.out);
+    assert_eq!(changes.actions.len(), 1, "{}{}", said.out, said.err);
+    assert_eq!((changes.actions[0].action, changes.actions[0].id.to_string()), (Verb::Update, "Workflow/greet".into()));
+    // The same between two revisions.
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@b.example"]).args(args).current_dir(before.path());
+        assert!(command.output().unwrap().status.success(), "git {args:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    write(&before.path().join("greet.ts"), "export default async () => 2\n");
+    git(&["commit", "--quiet", "-am", "two"]);
+    let path = before.path().to_str().unwrap();
+    let said = run(["plan", "--from", "HEAD~1", "--to", "HEAD", path, "-o", "json"]);
+    assert_eq!(plan(&said.out).actions[0].after, changes.actions[0].after, "{}{}", said.out, said.err);
+    assert!(run(["plan", "--from", "HEAD", path]).out.starts_with("No changes"), "{}", run(["plan", "--from", "HEAD", path]).out);
+}

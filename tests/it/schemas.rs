@@ -45,3 +45,81 @@ fn a_schema_refuses_what_the_checker_refuses() {
         assert!(!any.is_valid(&tenant(wrong.clone())), "{wrong}");
     }
 }
+
+#[test]
+fn the_committed_custom_resource_definitions_are_fresh() {
+    for (name, crd) in evenkeel::definition::crd::all() {
+        golden(&format!("charts/evenkeel/files/crds/{name}"), &evenkeel::text::to_yaml(&crd).unwrap());
+    }
+}
+
+/// What the schemas of resources took once they take for ever, as long as the version is the same: stored objects are not
+/// asked whether they like a new one. `tests/crds.released.json` has the shapes of the last release.
+#[test]
+fn custom_resource_definitions_take_what_they_took() {
+    use serde_json::{Value, json};
+
+    fn narrower(path: &str, before: &Value, after: &Value, wrong: &mut Vec<String>) {
+        if after["x-kubernetes-preserve-unknown-fields"] == true && after["type"].is_null() {
+            return;
+        }
+        if before["type"] != after["type"] {
+            wrong.push(format!("{path}: type {} became {}", before["type"], after["type"]));
+        }
+        if before["nullable"] == true && after["nullable"] != true {
+            wrong.push(format!("{path}: null is taken no more"));
+        }
+        for name in after["required"].as_array().into_iter().flatten() {
+            if !before["required"].as_array().is_some_and(|before| before.contains(name)) {
+                wrong.push(format!("{path}: {name} is required now"));
+            }
+        }
+        for word in before["enum"].as_array().into_iter().flatten() {
+            if after["enum"].as_array().is_some_and(|after| !after.contains(word)) {
+                wrong.push(format!("{path}: {word} is taken no more"));
+            }
+        }
+        let number = |schema: &Value, key: &str| schema[key].as_f64();
+        for (key, sign) in [("maximum", 1.0), ("maxLength", 1.0), ("maxItems", 1.0), ("maxProperties", 1.0), ("minimum", -1.0), ("minLength", -1.0), ("minItems", -1.0)] {
+            match (number(before, key), number(after, key)) {
+                (Some(before), Some(after)) if after * sign >= before * sign => {}
+                (_, None) => {}
+                (before, after) => wrong.push(format!("{path}: {key} was {before:?} and is {after:?}")),
+            }
+        }
+        if before["pattern"] != after["pattern"] && !after["pattern"].is_null() {
+            wrong.push(format!("{path}: another pattern"));
+        }
+        for (name, before) in before["properties"].as_object().into_iter().flatten() {
+            match after["properties"].get(name) {
+                Some(after) => narrower(&format!("{path}.{name}"), before, after, wrong),
+                None => wrong.push(format!("{path}.{name}: is gone")),
+            }
+        }
+        for below in ["items", "additionalProperties"] {
+            if !before[below].is_null() {
+                narrower(&format!("{path}[]"), &before[below], &after[below], wrong);
+            }
+        }
+    }
+
+    let schema = |crd: &Value| crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    let now: serde_json::Map<String, Value> =
+        evenkeel::definition::crd::all().iter().map(|(name, crd)| (name.clone(), schema(crd))).collect();
+    let path = root().join("tests/crds.released.json");
+    let released: Value = match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).unwrap(),
+        // Written once for each release.
+        Err(_) => panic!("{} is missing; write it from `evenkeel schema crds` of the release", path.display()),
+    };
+    let mut wrong = Vec::new();
+    for (name, before) in released.as_object().unwrap() {
+        narrower(name, before, &now[name], &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // The comparison sees what it should.
+    let mut seen = Vec::new();
+    narrower("x", &json!({"type": "string", "maxLength": 9}), &json!({"type": "string", "maxLength": 8}), &mut seen);
+    narrower("y", &json!({"type": "object", "properties": {"a": {"type": "string"}}}), &json!({"type": "object", "required": ["b"], "properties": {}}), &mut seen);
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use git2::{ErrorCode, Repository};
+use git2::{Commit, ErrorCode, Repository};
 
 use super::tree::{self, Walk};
 use super::{Budgets, fail, revision_of};
-use crate::source::{FetchError, FetchReason, Fetched};
+use crate::source::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES};
 
 /// Longest time that is spent on reading a revision.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -19,19 +19,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// # Errors
 /// `RepositoryNotFound`, `RevisionNotFound`, `PathNotFound`, or a limit that was passed.
 pub fn local(repository: &Path, revision: &str, path: Option<&str>) -> Result<Fetched, FetchError> {
-    let shown = repository.display();
-    let opened = Repository::discover(repository).map_err(|error| match error.code() {
-        ErrorCode::Owner => fail(
-            FetchReason::Unreadable,
-            format!("the repository at {shown} belongs to another user; see safe.directory"),
-        ),
-        _ => fail(FetchReason::RepositoryNotFound, format!("there is no Git repository at {shown}")),
-    })?;
-    let missing = |_| {
-        let revision = super::printable(revision, 100);
-        fail(FetchReason::RevisionNotFound, format!("the repository at {shown} has no revision `{revision}`"))
-    };
-    let commit = opened.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(missing)?;
+    let opened = open(repository)?;
+    let commit = commit_of(&opened, repository, revision)?;
     let path = path.unwrap_or("").trim_matches('/');
     let root = commit.tree().map_err(|error| tree::broken(&error))?;
     let root = tree::subtree(&opened, root, path)?;
@@ -42,4 +31,34 @@ pub fn local(repository: &Path, revision: &str, path: Option<&str>) -> Result<Fe
     snapshot.shown_under = path.to_owned();
     let revision = revision_of(&commit, &super::printable(revision, 100));
     Ok(Fetched { revision, snapshot, unreadable, rewritten: false })
+}
+
+/// A file of a revision, definition or not; `folder` is the folder of definitions that its path starts at.
+///
+/// # Errors
+/// As [`local`], or where there is no such plain file.
+pub fn local_file(repository: &Path, commit: &str, folder: Option<&str>, path: &str) -> Result<Vec<u8>, FetchError> {
+    let opened = open(repository)?;
+    let root = commit_of(&opened, repository, commit)?.tree().map_err(|error| tree::broken(&error))?;
+    let root = tree::subtree(&opened, root, folder.unwrap_or("").trim_matches('/'))?;
+    tree::blob(&opened, root, path, MOST_ASSET_BYTES)
+}
+
+fn open(repository: &Path) -> Result<Repository, FetchError> {
+    let shown = repository.display();
+    Repository::discover(repository).map_err(|error| match error.code() {
+        ErrorCode::Owner => fail(
+            FetchReason::Unreadable,
+            format!("the repository at {shown} belongs to another user; see safe.directory"),
+        ),
+        _ => fail(FetchReason::RepositoryNotFound, format!("there is no Git repository at {shown}")),
+    })
+}
+
+fn commit_of<'r>(opened: &'r Repository, shown: &Path, revision: &str) -> Result<Commit<'r>, FetchError> {
+    let missing = |_| {
+        let (shown, revision) = (shown.display(), super::printable(revision, 100));
+        fail(FetchReason::RevisionNotFound, format!("the repository at {shown} has no revision `{revision}`"))
+    };
+    opened.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(missing)
 }

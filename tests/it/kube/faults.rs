@@ -163,3 +163,51 @@ fn row_63_a_thousand_at_once_converge_with_a_write_each() {
     let more = cluster.writes("status") - quiet;
     assert!(more <= 6, "{more} statuses were written while nothing changed");
 }
+
+#[test]
+fn row_60_an_api_server_that_has_too_much_to_do() {
+    // It answers 429 with Retry-After to whoever comes while two requests are on their way.
+    let arguments = &["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=2", "--max-requests-inflight=20"];
+    let Some(cluster) = Cluster::with(arguments) else { return };
+    let namespace = cluster.namespace();
+    let state = tempfile::tempdir().unwrap();
+    let operator = follow(&cluster, &namespace, &[], &state);
+    cluster.apply(&namespace, &environment(""));
+    cluster.apply(&namespace, &many(150, "first"));
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while all_ready(&cluster, &namespace) < 150 {
+        assert!(Instant::now() < deadline, "only {} are ready", all_ready(&cluster, &namespace));
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert_eq!(said(&operator, "c0149"), "first");
+    let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).out;
+    let refused = metrics.lines().any(|line| {
+        line.starts_with("apiserver_dropped_requests_total") || (line.starts_with("apiserver_request_total{") && line.contains("code=\"429\""))
+    });
+    assert!(refused, "nobody was told to come back");
+}
+
+#[test]
+fn row_67_what_git_and_a_resource_both_claim_is_refused() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace();
+    let state = tempfile::tempdir().unwrap();
+    let operator = follow(cluster, &namespace, &[], &state);
+    let repository = crate::git_server::Repository::with(&[("a.yaml", &saying("both", "of git"))]);
+    let git = crate::git_server::GitHttp::start(repository.root());
+    let sources = format!(
+        "  sources: [{{ name: repository, git: {{ url: \"{}\", branch: main }} }}, {{ name: resources, cluster: {{}} }}]\n",
+        git.url()
+    );
+    cluster.apply(&namespace, &saying("own", "of the cluster"));
+    cluster.apply(&namespace, &environment(&sources));
+    cluster.wait(&namespace, "environment", "live", is_ready, "what each declares");
+    assert_eq!((said(&operator, "both").as_str(), said(&operator, "own").as_str()), ("of git", "of the cluster"));
+    cluster.apply(&namespace, &saying("both", "of the cluster"));
+    let refused = |live: &Value| live["status"]["findings"].to_string().contains("EK0201");
+    let live = cluster.wait(&namespace, "environment", "live", refused, "the refusal");
+    assert!(live["status"]["conditions"].to_string().contains("both"), "{live:#}");
+    assert_eq!(said(&operator, "both"), "of git");
+    cluster.kubectl(&["delete", "-n", &namespace, "connector", "both"]);
+    cluster.wait(&namespace, "environment", "live", is_ready, "peace");
+}

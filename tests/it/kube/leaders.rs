@@ -93,3 +93,32 @@ fn one_that_ends_in_peace_gives_the_lead_back_at_once() {
     becomes("the lease to be given back", || leader(cluster, &namespace).is_empty());
     assert!(ended.elapsed() < Duration::from_secs(12), "{:?}", ended.elapsed());
 }
+
+#[test]
+fn shards_share_environments_by_label() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace();
+    let shard = |name: &str| {
+        let state = tempfile::tempdir().unwrap();
+        let (lease, labels) = (format!("{namespace}-{name}"), format!("evenkeel.dev/shard={name}"));
+        let args = ["--namespace", &namespace, "--lease", &lease, "--shard", &labels];
+        (crate::cluster::operator(cluster, "admin", &args, state.path()), state)
+    };
+    let ((a, _a), (b, _b)) = (shard("a"), shard("b"));
+    for name in ["a", "b"] {
+        let document = environment(&format!("  source: {{ cluster: {{ selector: {{ shard: {name} }} }} }}\n")).replace(
+            "{ name: live }",
+            &format!("{{ name: {name}, labels: {{ evenkeel.dev/shard: {name} }} }}"),
+        );
+        cluster.apply(&namespace, &document);
+        let connector = saying(&format!("for-{name}"), name);
+        cluster.apply(&namespace, &connector.replace(&format!("{{ name: for-{name} }}"), &format!("{{ name: for-{name}, labels: {{ shard: {name} }} }}")));
+    }
+    for (name, mine, other) in [("a", &a, &b), ("b", &b, &a)] {
+        let connector = format!("for-{name}");
+        cluster.wait(&namespace, "connector", &connector, is_ready, "the connector of its shard");
+        assert_eq!(said(mine, &connector), name);
+        let answer = other.post(&format!("/v1/connectors/{connector}/actions/say"), &[], "{}");
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
+}

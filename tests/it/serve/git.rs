@@ -77,6 +77,7 @@ fn row_01_a_forced_push_prunes_nothing_unasked() {
     assert!(is_ready(&approved.json()["status"]), "{approved:?}");
     assert_eq!(world.connectors().len(), 2);
     // It is said until there is a commit that follows.
+    world.repository.git(&["checkout", "--quiet", "main"]);
     assert_eq!(world.look()["historyRewritten"], serde_json::json!({"source": rewritten}));
     let (_, status) = world.push(&[("new.yaml", &saying("new", "one"))], "a commit that follows");
     assert!(is_ready(&status) && status["historyRewritten"].is_null(), "{status:#}");

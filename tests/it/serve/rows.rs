@@ -290,7 +290,7 @@ fn row_53_a_full_disk_under_the_database() {
     let mut world = World::with(&[("a.yaml", &saying("a", "first"))], "", &["--store", &store]);
     world.wait(is_ready, "the first commit");
     let first = revision(&world.repository);
-    let (_, status) = world.push(&references(&large(60)), "more than the disk holds");
+    let (_, status) = world.push(&references(&large(250)), "more than the disk holds");
     let (truth, reason, message) = ready(&status);
     assert_eq!((truth.as_str(), status["generation"].as_u64()), ("False", Some(1)), "{status:#}");
     assert!(reason.starts_with("Store") && message.contains("full"), "{reason}: {message}");
@@ -303,7 +303,7 @@ fn row_53_a_full_disk_under_the_database() {
     assert!(mount(&["mount", "-o", "remount,size=64m", path]).unwrap().status.success());
     let status = world.look();
     let status = if is_ready(&status) { status } else { world.wait(is_ready, "the end of the shortage") };
-    assert_eq!((&status["generation"], world.connectors().len()), (&2.into(), 61));
+    assert_eq!((&status["generation"], world.connectors().len()), (&2.into(), 251));
     drop(world);
     drop(end);
 }
@@ -354,4 +354,30 @@ fn row_53_a_state_folder_that_cannot_be_written_is_said_at_the_start() {
     assert_ne!(said.code, 0);
     assert!(said.err.contains("check the path and who may write there"), "{}", said.err);
     assert!(said.out.is_empty(), "it does not say that it listens: {}", said.out);
+}
+
+/// Peak memory of a process, in MiB.
+fn peak(server: &Dev) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).and_then(|kibibytes| kibibytes.parse::<u64>().ok()).unwrap() / 1024
+}
+
+#[test]
+fn row_54_ten_thousand_definitions_in_bounded_memory() {
+    const MOST_MIB: u64 = 512;
+    let files: Vec<(String, String)> =
+        (0..10_000).map(|at| (format!("{}/c{at}.yaml", at % 100), saying(&format!("c{at}"), "x"))).collect();
+    let world = World::start(&references(&files));
+    let status = world.wait(is_ready, "ten thousand definitions");
+    assert_eq!(status["definitions"], 10_001);
+    let first = peak(&world.server);
+    // What changes then takes no more than what was taken at first, a little aside.
+    for at in 0..10 {
+        let (_, status) = world.push(&[("7/c7.yaml", &saying("c7", &format!("v{at}")))], "one of them");
+        assert!(is_ready(&status), "{status:#}");
+    }
+    let after = peak(&world.server);
+    assert!(after < MOST_MIB, "{after} MiB");
+    assert!(after < first + first / 2, "{first} MiB at first, {after} MiB after ten changes");
 }
