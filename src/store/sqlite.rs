@@ -98,7 +98,15 @@ impl Backend {
     /// A transaction that writes. `IMMEDIATE`: one that begins by reading and then writes could be refused in the
     /// middle, without waiting.
     async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // SQLite ends a transaction by itself where the disk is full, and the connection does not learn of it: it would
+            // refuse every transaction from then on.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     #[allow(clippy::unused_async, reason = "PostgreSQL's waits")]

@@ -156,7 +156,8 @@ fn a_change_of_a_file_beside_a_definition_is_one_of_the_definition() {
                     greet.ts } }\n";
     let with = |code: &str| folder(&[("a.yaml", workflow), ("greet.ts", code)]);
     let (before, after) = (with("export default async () => 1\n"), with("export default async () => 2\n"));
-    let said = run(["plan".as_ref(), before.path().as_os_str(), after.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
+    let said =
+        run(["plan".as_ref(), before.path().as_os_str(), after.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
     let changes = plan(&said.out);
     assert_eq!(changes.actions.len(), 1, "{}{}", said.out, said.err);
     assert_eq!((changes.actions[0].action, changes.actions[0].id.to_string()), (Verb::Update, "Workflow/greet".into()));
@@ -174,5 +175,9 @@ fn a_change_of_a_file_beside_a_definition_is_one_of_the_definition() {
     let path = before.path().to_str().unwrap();
     let said = run(["plan", "--from", "HEAD~1", "--to", "HEAD", path, "-o", "json"]);
     assert_eq!(plan(&said.out).actions[0].after, changes.actions[0].after, "{}{}", said.out, said.err);
-    assert!(run(["plan", "--from", "HEAD", path]).out.starts_with("No changes"), "{}", run(["plan", "--from", "HEAD", path]).out);
+    assert!(
+        run(["plan", "--from", "HEAD", path]).out.starts_with("No changes"),
+        "{}",
+        run(["plan", "--from", "HEAD", path]).out
+    );
 }

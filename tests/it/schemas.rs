@@ -80,7 +80,15 @@ fn custom_resource_definitions_take_what_they_took() {
             }
         }
         let number = |schema: &Value, key: &str| schema[key].as_f64();
-        for (key, sign) in [("maximum", 1.0), ("maxLength", 1.0), ("maxItems", 1.0), ("maxProperties", 1.0), ("minimum", -1.0), ("minLength", -1.0), ("minItems", -1.0)] {
+        for (key, sign) in [
+            ("maximum", 1.0),
+            ("maxLength", 1.0),
+            ("maxItems", 1.0),
+            ("maxProperties", 1.0),
+            ("minimum", -1.0),
+            ("minLength", -1.0),
+            ("minItems", -1.0),
+        ] {
             match (number(before, key), number(after, key)) {
                 (Some(before), Some(after)) if after * sign >= before * sign => {}
                 (_, None) => {}
@@ -120,6 +128,11 @@ fn custom_resource_definitions_take_what_they_took() {
     // The comparison sees what it should.
     let mut seen = Vec::new();
     narrower("x", &json!({"type": "string", "maxLength": 9}), &json!({"type": "string", "maxLength": 8}), &mut seen);
-    narrower("y", &json!({"type": "object", "properties": {"a": {"type": "string"}}}), &json!({"type": "object", "required": ["b"], "properties": {}}), &mut seen);
+    narrower(
+        "y",
+        &json!({"type": "object", "properties": {"a": {"type": "string"}}}),
+        &json!({"type": "object", "required": ["b"], "properties": {}}),
+        &mut seen,
+    );
     assert_eq!(seen.len(), 3, "{seen:?}");
 }

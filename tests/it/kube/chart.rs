@@ -30,7 +30,8 @@ fn every_set_of_values_is_taken_by_the_api_server() {
             if text.is_empty() {
                 continue;
             }
-            let mut args = vec!["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"];
+            let mut args =
+                vec!["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"];
             args.extend(more);
             let said = cluster.kubectl_as("admin", &args, &text);
             assert_eq!(said.code, 0, "{name}: {}", said.err);
@@ -39,7 +40,15 @@ fn every_set_of_values_is_taken_by_the_api_server() {
         assert_eq!(taken, manifests.iter().filter(mine).count(), "{name}");
     }
     let plain = root().join("charts/plain/evenkeel.yaml");
-    let args = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", plain.to_str().unwrap()];
+    let args = [
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "--force-conflicts",
+        "-f",
+        plain.to_str().unwrap(),
+    ];
     let said = cluster.kubectl(&args);
     assert_eq!(said.code, 0, "{}", said.err);
 }
@@ -51,7 +60,9 @@ fn the_binary_knows_every_argument_of_the_deployment() {
     for set in sets() {
         let manifests = render(&helm, &chart, &["-f", set.to_str().unwrap()]).unwrap();
         let pods = manifests.iter().filter(|one| one["kind"] == "Deployment" || one["kind"] == "StatefulSet");
-        for container in pods.flat_map(|pod| pod.pointer("/spec/template/spec/containers").and_then(Value::as_array).unwrap()) {
+        for container in
+            pods.flat_map(|pod| pod.pointer("/spec/template/spec/containers").and_then(Value::as_array).unwrap())
+        {
             let mut args: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
             assert_eq!(args[0], "operator");
             args.push("--help");
@@ -72,7 +83,8 @@ fn the_rights_that_the_chart_gives_are_enough() {
         let mut manifest = manifest.clone();
         // The pod's service account is this user here.
         if manifest["subjects"].is_array() {
-            manifest["subjects"] = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}]);
+            manifest["subjects"] =
+                json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}]);
         }
         cluster.apply("evenkeel", &manifest.to_string());
     }
@@ -80,7 +92,8 @@ fn the_rights_that_the_chart_gives_are_enough() {
     let state = tempfile::tempdir().unwrap();
     let args = ["--own-namespace", "evenkeel", "--admission-port", "0", "--identity", "pod-0"];
     let mut operator = operator(&cluster, "operator", &args, state.path());
-    cluster.apply(&namespace, "apiVersion: v1\nkind: Secret\nmetadata: { name: crm }\nstringData: { token: the-value }\n");
+    cluster
+        .apply(&namespace, "apiVersion: v1\nkind: Secret\nmetadata: { name: crm }\nstringData: { token: the-value }\n");
     cluster.apply(&namespace, &environment("  secrets: { key: { kubernetes: { name: crm, key: token } } }\n"));
     cluster.apply(&namespace, &super::connector("crm", "hello", ", headers: { x-key: \"{{ get_secret('key') }}\" }"));
     cluster.wait(&namespace, "connector", "crm", is_ready, "the connector");

@@ -167,7 +167,8 @@ fn row_63_a_thousand_at_once_converge_with_a_write_each() {
 #[test]
 fn row_60_an_api_server_that_has_too_much_to_do() {
     // It answers 429 with Retry-After to whoever comes while two requests are on their way.
-    let arguments = &["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=2", "--max-requests-inflight=20"];
+    let arguments =
+        &["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=2", "--max-requests-inflight=20"];
     let Some(cluster) = Cluster::with(arguments) else { return };
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
@@ -182,7 +183,8 @@ fn row_60_an_api_server_that_has_too_much_to_do() {
     assert_eq!(said(&operator, "c0149"), "first");
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).out;
     let refused = metrics.lines().any(|line| {
-        line.starts_with("apiserver_dropped_requests_total") || (line.starts_with("apiserver_request_total{") && line.contains("code=\"429\""))
+        line.starts_with("apiserver_dropped_requests_total")
+            || (line.starts_with("apiserver_request_total{") && line.contains("code=\"429\""))
     });
     assert!(refused, "nobody was told to come back");
 }

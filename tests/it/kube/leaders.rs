@@ -106,13 +106,17 @@ fn shards_share_environments_by_label() {
     };
     let ((a, _a), (b, _b)) = (shard("a"), shard("b"));
     for name in ["a", "b"] {
-        let document = environment(&format!("  source: {{ cluster: {{ selector: {{ shard: {name} }} }} }}\n")).replace(
-            "{ name: live }",
-            &format!("{{ name: {name}, labels: {{ evenkeel.dev/shard: {name} }} }}"),
-        );
+        let document = environment(&format!("  source: {{ cluster: {{ selector: {{ shard: {name} }} }} }}\n"))
+            .replace("{ name: live }", &format!("{{ name: {name}, labels: {{ evenkeel.dev/shard: {name} }} }}"));
         cluster.apply(&namespace, &document);
         let connector = saying(&format!("for-{name}"), name);
-        cluster.apply(&namespace, &connector.replace(&format!("{{ name: for-{name} }}"), &format!("{{ name: for-{name}, labels: {{ shard: {name} }} }}")));
+        cluster.apply(
+            &namespace,
+            &connector.replace(
+                &format!("{{ name: for-{name} }}"),
+                &format!("{{ name: for-{name}, labels: {{ shard: {name} }} }}"),
+            ),
+        );
     }
     for (name, mine, other) in [("a", &a, &b), ("b", &b, &a)] {
         let connector = format!("for-{name}");
