@@ -85,7 +85,10 @@ impl Vault {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<&String> = self.files.keys().collect();
-        f.debug_struct("Vault").field("has_keys", &self.identities.is_some()).field("files", &files).finish()
+        f.debug_struct("Vault")
+            .field("has_keys", &self.identities.is_some())
+            .field("files", &files)
+            .finish_non_exhaustive()
     }
 }
 

@@ -184,7 +184,7 @@ impl Controller {
         if !same {
             match self.take_up(state, &name, &resource).await {
                 Ok(()) => drop(state.refused.remove(&name)),
-                Err(verdict) => drop(state.refused.insert(name.clone(), verdict)),
+                Err(verdict) => drop(state.refused.insert(name.clone(), *verdict)),
             }
         }
         if *self.leads.borrow() {
@@ -205,9 +205,9 @@ impl Controller {
 
     /// # Errors
     /// What its status says where it cannot run as it is.
-    async fn take_up(&self, state: &mut State, name: &str, resource: &Resource) -> Result<(), Verdict> {
+    async fn take_up(&self, state: &mut State, name: &str, resource: &Resource) -> Result<(), Box<Verdict>> {
         let namespace = &resource.key.namespace;
-        let forbidden = |message: String| status::refused("Forbidden", message);
+        let forbidden = |message: String| Box::new(status::refused("Forbidden", message));
         let allowed = self.reader.tenancy.of(namespace).map_err(forbidden)?;
         let given = document::read(name, resource)?;
         let spec = allowed.narrow(namespace, &given.spec).map_err(forbidden)?;
@@ -222,31 +222,27 @@ impl Controller {
         let selections: Vec<Selection> = selections.collect();
         self.environments.update(vec![given.clone()]);
         state.digests.insert(name.to_owned(), resource.digest);
-        match state.taken.get_mut(name) {
-            Some(taken) => {
-                (taken.generation, taken.given, taken.selections) = (resource.generation, given, selections);
-            }
-            None => {
-                let mut forwards = JoinSet::new();
-                if let Some(handle) = self.environments.find(Some(name)) {
-                    let (tell, name, mut looks) = (state.tell.clone(), name.to_owned(), handle.looks.clone());
-                    forwards.spawn(async move {
-                        while looks.changed().await.is_ok() && tell.send(name.clone()).await.is_ok() {}
-                    });
-                }
-                let taken = Taken {
-                    generation: resource.generation,
-                    given,
-                    selections,
-                    seen: HashMap::new(),
-                    around: Around::default(),
-                    requested: None,
-                    handled: None,
-                    _forwards: forwards,
-                };
-                state.taken.insert(name.to_owned(), taken);
-            }
+        if let Some(taken) = state.taken.get_mut(name) {
+            (taken.generation, taken.given, taken.selections) = (resource.generation, given, selections);
+            return Ok(());
         }
+        let mut forwards = JoinSet::new();
+        if let Some(handle) = self.environments.find(Some(name)) {
+            let (tell, name, mut looks) = (state.tell.clone(), name.to_owned(), handle.looks.clone());
+            forwards
+                .spawn(async move { while looks.changed().await.is_ok() && tell.send(name.clone()).await.is_ok() {} });
+        }
+        let taken = Taken {
+            generation: resource.generation,
+            given,
+            selections,
+            seen: HashMap::new(),
+            around: Around::default(),
+            requested: None,
+            handled: None,
+            _forwards: forwards,
+        };
+        state.taken.insert(name.to_owned(), taken);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::reconcile::examine::Examiner;
 ///
 /// # Errors
 /// What its status says where the shape of it is wrong.
-pub fn read(key: &str, resource: &Resource) -> Result<Given, Verdict> {
+pub fn read(key: &str, resource: &Resource) -> Result<Given, Box<Verdict>> {
     let mut snapshot = Snapshot::of([(resource.file.path.clone(), resource.file.bytes.clone())]);
     // What it refers to is elsewhere.
     snapshot.alone = true;
@@ -31,7 +31,7 @@ pub fn read(key: &str, resource: &Resource) -> Result<Given, Verdict> {
     let first = seen.findings.first().cloned().unwrap_or_default();
     let text = |key: &str| first[key].as_str().unwrap_or_default();
     let message = format!("{}: {} at {}", text("code"), text("message"), text("pointer"));
-    Err(Verdict { findings: seen.findings, ..status::refused("InvalidDefinition", message) })
+    Err(Box::new(Verdict { findings: seen.findings, ..status::refused("InvalidDefinition", message) }))
 }
 
 /// The same with what is effective of it: where the operator's rules narrow it, the document says so too, as everything is

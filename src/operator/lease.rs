@@ -152,7 +152,7 @@ impl Election {
         let Some(mut lease) = api.get_opt(&self.name).await? else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), true)) };
-            return self.written(api.create(&PostParams::default(), &lease).await, observed, asked);
+            return written(api.create(&PostParams::default(), &lease).await, observed, asked);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         observed.see(&spec, Instant::now());
@@ -166,24 +166,7 @@ impl Election {
             }
         };
         lease.spec = Some(self.record(&spec, taken));
-        self.written(api.replace(&self.name, &PostParams::default(), &lease).await, observed, asked)
-    }
-
-    /// Leading counts from the moment before the request was sent: others see its answer later.
-    fn written(&self, written: kube::Result<Lease>, observed: &mut Observed, asked: Instant) -> kube::Result<()> {
-        match written {
-            Ok(lease) => {
-                observed.see(&lease.spec.unwrap_or_default(), Instant::now());
-                observed.renewed = Some(asked);
-                Ok(())
-            }
-            // Somebody was faster: what they wrote is read at the next try.
-            Err(kube::Error::Api(answer)) if answer.code == 409 => {
-                observed.renewed = None;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        written(api.replace(&self.name, &PostParams::default(), &lease).await, observed, asked)
     }
 
     fn record(&self, before: &LeaseSpec, taken: bool) -> LeaseSpec {
@@ -230,6 +213,23 @@ impl Election {
             }
             error => error.to_string(),
         }
+    }
+}
+
+/// Leading counts from the moment before the request was sent: others see its answer later.
+fn written(written: kube::Result<Lease>, observed: &mut Observed, asked: Instant) -> kube::Result<()> {
+    match written {
+        Ok(lease) => {
+            observed.see(&lease.spec.unwrap_or_default(), Instant::now());
+            observed.renewed = Some(asked);
+            Ok(())
+        }
+        // Somebody was faster: what they wrote is read at the next try.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => {
+            observed.renewed = None;
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

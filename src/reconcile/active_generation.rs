@@ -12,7 +12,7 @@ impl Engine {
     /// Loads what is active, unless it serves already. Where that cannot be read, the newest one that can be serves, and the
     /// next activation replaces the broken one.
     pub(super) async fn follow(&mut self) -> Result<(), Refused> {
-        let Some(generation) = self.store().active(self.name()).await? else {
+        let Some(generation) = self.store().active(self.key()).await? else {
             return Ok(());
         };
         self.active = generation.number;
@@ -21,7 +21,7 @@ impl Engine {
             && live.generation.digest == generation.digest
         {
             if !self.unreadable {
-                self.store().report(&self.context.replica, self.name(), &generation).await?;
+                self.store().report(&self.context.replica, self.key(), &generation).await?;
             }
             return Ok(());
         }
@@ -65,7 +65,7 @@ impl Engine {
         if self.live.is_some() {
             return Ok(());
         }
-        for earlier in self.store().history(self.name(), Some(broken.number), 20).await? {
+        for earlier in self.store().history(self.key(), Some(broken.number), 20).await? {
             if let Ok(candidate) = self.load(&earlier).await {
                 self.swap(&candidate, &earlier)?;
                 self.live = Some(Live { generation: earlier, candidate });

@@ -31,12 +31,12 @@ const TRIES: usize = 5;
 
 impl Engine {
     pub(super) async fn roll_back(&mut self, to: u64, actor: &str) -> Result<Value, Denied> {
-        let generation = self.store().generation(self.name(), to).await?;
+        let generation = self.store().generation(self.key(), to).await?;
         let missing = || {
             Denied::new(
                 404,
                 "NoGeneration",
-                format!("there is no generation {to}; see `evenkeel history {}`", self.name()),
+                format!("there is no generation {to}; see `evenkeel history {}`", self.key()),
             )
         };
         let generation = generation.ok_or_else(missing)?;
@@ -53,13 +53,13 @@ impl Engine {
         let from = &self.beside(from);
         let expected = self.given.spec.promote_from.as_deref();
         if expected.is_some_and(|expected| self.beside(expected) != *from) {
-            let message = format!("`{}` is promoted from `{}` only", self.name(), expected.unwrap_or_default());
+            let message = format!("`{}` is promoted from `{}` only", self.key(), expected.unwrap_or_default());
             return Err(Denied::new(409, "WrongEnvironment", message));
         }
         let promoted = self.store().active(from).await?;
         let promoted = promoted
             .ok_or_else(|| Denied::new(404, "NoGeneration", format!("environment `{from}` has no generation")))?;
-        let before = self.store().active(self.name()).await?;
+        let before = self.store().active(self.key()).await?;
         let held = self.hold_back(before, actor).await?;
         let going = self.adopt(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;
         self.or_as_before(going, held).await
@@ -74,7 +74,7 @@ impl Engine {
     }
 
     async fn active(&self) -> Result<Generation, Denied> {
-        let active = self.store().active(self.name()).await?;
+        let active = self.store().active(self.key()).await?;
         active.ok_or_else(|| Denied::new(409, "NoGeneration", "nothing was applied yet"))
     }
 

@@ -130,7 +130,7 @@ impl Engine {
         };
         let answer = self.act(request, actor).await?;
         if let Some((action, details)) = line {
-            let (environment, actor, action) = (self.name().to_owned(), actor.to_owned(), action.to_owned());
+            let (environment, actor, action) = (self.key().to_owned(), actor.to_owned(), action.to_owned());
             let line = Audit { at: 0, environment, actor, action, details };
             // It is done: whoever asked must not be told that it is not.
             if let Err(error) = self.store().audit(&line).await {
@@ -183,7 +183,7 @@ impl Engine {
             Request::Restore { id } => return self.restore(&id, actor).await,
             Request::Plan => {
                 if self.follows && self.status.pending.is_some() {
-                    let plan = self.store().state(self.name(), "plan").await?;
+                    let plan = self.store().state(self.key(), "plan").await?;
                     return Ok(plan.unwrap_or_default());
                 }
                 if let Some(ready) = self.status.condition(ConditionKind::Ready)
@@ -199,14 +199,14 @@ impl Engine {
             Request::Preview { files } => return self.preview(files).await,
         }
         self.put_controls(&controls).await?;
-        Ok(json!({"environment": self.name(), "requested": controls.requested}))
+        Ok(json!({"environment": self.key(), "requested": controls.requested}))
     }
 
     /// The plan that changes nothing.
     fn no_plan(&self) -> Arc<Plan> {
         let nothing = Inventory::new();
         let live = self.live.as_ref().map_or(&nothing, |live| &live.candidate.inventory);
-        let options = Options { environment: self.name(), fingerprint: Some(&self.context.fingerprint) };
+        let options = Options { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
         Arc::new(plan::plan(live, live, &options))
     }
 

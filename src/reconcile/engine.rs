@@ -203,7 +203,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// What it is known by among all environments.
+    pub(super) fn key(&self) -> &str {
         &self.given.key
     }
 
@@ -336,13 +337,13 @@ impl Engine {
     }
 
     pub(super) async fn controls(&self) -> Result<Controls, StoreError> {
-        let stored = self.store().state(self.name(), "controls").await?;
+        let stored = self.store().state(self.key(), "controls").await?;
         Ok(stored.and_then(|stored| serde_json::from_value(stored).ok()).unwrap_or_default())
     }
 
     pub(super) async fn put_controls(&self, controls: &Controls) -> Result<(), StoreError> {
         let value = serde_json::to_value(controls).map_err(|error| StoreError::Refused(error.to_string()))?;
-        self.store().put_state(self.name(), "controls", &value).await.map(|_| ())
+        self.store().put_state(self.key(), "controls", &value).await.map(|_| ())
     }
 
     /// What the status says of a refusal: what serves keeps serving.

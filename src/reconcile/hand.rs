@@ -40,7 +40,7 @@ impl Engine {
                 };
                 let base = Part { path: Arc::clone(&written.path), content: Digest::of(&written.bytes), index: 0 };
                 let uid = known.map_or_else(
-                    || candidate::new_uid(engine.name(), id, &format!("{actor} {now}")),
+                    || candidate::new_uid(engine.key(), id, &format!("{actor} {now}")),
                     |known| known.uid.clone(),
                 );
                 let owner = Owner::Hand { who: actor.to_owned(), at: now, reason: reason.clone(), until };
@@ -73,7 +73,7 @@ impl Engine {
     }
 
     pub(super) async fn restore(&mut self, id: &Id, actor: &str) -> Result<Value, Denied> {
-        let tombstones = self.store().tombstones(self.name()).await?;
+        let tombstones = self.store().tombstones(self.key()).await?;
         let stone = tombstones.into_iter().find(|stone| stone.id == id.to_string());
         let gone = || Denied::new(404, "NotFound", format!("{id} was not removed, or too long ago"));
         let grave: Grave = stone.and_then(|stone| serde_json::from_value(stone.item).ok()).ok_or_else(gone)?;

@@ -22,8 +22,8 @@ impl Engine {
         let keep = history.keep.unwrap_or(20);
         let age = history.max_age.map_or(30 * 24 * 3600, |age| age.0.as_secs());
         let age = i64::try_from(age).unwrap_or(i64::MAX / 1_000_000).saturating_mul(1_000_000);
-        self.store().forget(self.name(), keep, age).await?;
-        self.store().forget(self.name(), MOST_GENERATIONS, 0).await?;
+        self.store().forget(self.key(), keep, age).await?;
+        self.store().forget(self.key(), MOST_GENERATIONS, 0).await?;
         // Listing what is needed reads every kept generation: seldom enough, and beside the work.
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP_EVERY) {
             return Ok(());

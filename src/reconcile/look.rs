@@ -88,9 +88,9 @@ impl Engine {
     /// concerns this environment, and gives the time to wait then.
     pub(super) async fn news(&mut self) -> Option<Duration> {
         let controls = self.controls().await.unwrap_or_default();
-        let hinted = self.store().state(self.name(), "hint").await.ok().flatten();
+        let hinted = self.store().state(self.key(), "hint").await.ok().flatten();
         let asked = controls != self.seen || hinted != self.hinted;
-        let active = self.store().active(self.name()).await.ok().flatten();
+        let active = self.store().active(self.key()).await.ok().flatten();
         let other =
             active.is_some_and(|active| self.live.as_ref().is_none_or(|live| live.generation.number != active.number));
         let waits_for_others = self.status.condition(ConditionKind::Reconciling).is_some();
@@ -111,7 +111,7 @@ impl Engine {
     pub(super) async fn pass_on(&mut self) {
         if self.follows {
             let hint = serde_json::json!(format!("{:016x}", rand::random::<u64>()));
-            if let Err(error) = self.store().put_state(self.name(), "hint", &hint).await {
+            if let Err(error) = self.store().put_state(self.key(), "hint", &hint).await {
                 tracing::warn!(environment = self.given.key, "a hint is lost: {error}");
             }
             self.hinted = Some(hint);
@@ -134,7 +134,7 @@ impl Engine {
         if !self.context.shared {
             return self.lead(status, None).await;
         }
-        let name = format!("environment/{}", self.name());
+        let name = format!("environment/{}", self.key());
         let lease = self.store().lease(&name, &self.context.replica, LEASE_SECONDS).await?;
         let Some(lease) = lease else {
             (self.renewing, self.follows) = (None, true);
@@ -148,7 +148,7 @@ impl Engine {
     }
 
     pub(super) async fn read_status(&self, status: &mut Status) -> Result<(), StoreError> {
-        if let Some(stored) = self.store().state(self.name(), "status").await?
+        if let Some(stored) = self.store().state(self.key(), "status").await?
             && let Ok(stored) = serde_json::from_value(stored)
         {
             *status = stored;
@@ -170,7 +170,7 @@ impl Engine {
             self.describe(status);
             let message = match &controls.suspended {
                 Some(asked) => {
-                    format!("suspended by {}: nothing is applied until `evenkeel resume {}`", asked.by, self.name())
+                    format!("suspended by {}: nothing is applied until `evenkeel resume {}`", asked.by, self.key())
                 }
                 None => "nothing is applied while its Environment document says `suspend: true`".to_owned(),
             };
@@ -284,7 +284,7 @@ impl Engine {
             "generation {} serves, as {by} asked; the revision that was left is not applied again, a newer one or \
              `evenkeel resume {}` is",
             status.generation,
-            self.name()
+            self.key()
         );
         status.set(ConditionKind::Ready, Truth::True, "HeldBack", message, now());
         status.clear(ConditionKind::Stalled);
@@ -379,7 +379,7 @@ impl Engine {
 
     /// Why a plan is not applied now; `None` where it is.
     fn waits(&self, blocked: &[Blocked], approved: bool, is_drift: bool) -> Option<Refused> {
-        let name = self.name();
+        let name = self.key();
         let waits = |reason: &str, message: String, stalled| Some(Refused { reason: reason.into(), message, stalled });
         // What is never right is not made right by an approval.
         let may_be_approved =

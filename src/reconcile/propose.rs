@@ -146,7 +146,7 @@ impl Engine {
     pub(super) fn plan(&self, candidate: &Candidate, incomplete: bool) -> (Arc<Plan>, Vec<Blocked>) {
         let nothing = crate::plan::Inventory::new();
         let observed = self.live.as_ref().map_or(&nothing, |live| &live.candidate.inventory);
-        let options = crate::plan::Options { environment: self.name(), fingerprint: Some(&self.context.fingerprint) };
+        let options = crate::plan::Options { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
         let plan = crate::plan::plan(observed, &candidate.inventory, &options);
         let policy = PrunePolicy::from(&self.given.spec.sync.prune);
         let desired = Desired { inventory: &candidate.inventory, incomplete, deliberate: self.is_of_cluster() };
@@ -183,7 +183,7 @@ impl Engine {
     }
 
     pub(super) async fn buried(&self) -> Result<BTreeMap<Id, String>, StoreError> {
-        let tombstones = self.store().tombstones(self.name()).await?;
+        let tombstones = self.store().tombstones(self.key()).await?;
         let identity = |grave: &serde_json::Value| Some(grave.pointer("/item/uid")?.as_str()?.to_owned());
         let known = tombstones.iter().filter_map(|stone| Some((stone.id.parse().ok()?, identity(&stone.item)?)));
         Ok(known.collect())

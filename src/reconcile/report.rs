@@ -41,7 +41,7 @@ impl Engine {
             status.set(ConditionKind::Ready, Truth::False, "Isolated", message, now);
             return Ok(());
         }
-        let replicas = self.store().replicas(self.name()).await?;
+        let replicas = self.store().replicas(self.key()).await?;
         let behind = replicas.iter().filter(|replica| Some(replica.digest) != status.digest).count();
         if behind > 0 {
             let message =
@@ -162,13 +162,13 @@ impl Engine {
         self.announce(&before);
         if self.context.shared && before.pending != self.status.pending {
             let plan = self.pending.as_ref().and_then(|plan| serde_json::to_value(&**plan).ok()).unwrap_or_default();
-            if let Err(error) = self.store().put_state(self.name(), "plan", &plan).await {
+            if let Err(error) = self.store().put_state(self.key(), "plan", &plan).await {
                 tracing::warn!(environment = self.given.key, "the plan cannot be shown by others: {error}");
             }
         }
         let written = serde_json::to_value(&self.status).map_err(|error| StoreError::Refused(error.to_string()));
         let written = match written {
-            Ok(value) => self.store().put_state(self.name(), "status", &value).await,
+            Ok(value) => self.store().put_state(self.key(), "status", &value).await,
             Err(error) => Err(error),
         };
         if let Err(error) = written {

@@ -136,7 +136,7 @@ impl Cluster {
             cluster.write_kubeconfig(user);
         }
         cluster.spawn_api(programs);
-        cluster.is_ready(Duration::from_secs(60)).then_some(cluster)
+        cluster.is_ready(Duration::from_mins(1)).then_some(cluster)
     }
 
     fn spawn_api(&mut self, programs: &Path) {
@@ -169,7 +169,7 @@ impl Cluster {
     /// Starts it again, on the same port.
     pub fn start_api(&mut self) {
         self.spawn_api(&programs().unwrap());
-        assert!(self.is_ready(Duration::from_secs(60)), "the API server does not come back");
+        assert!(self.is_ready(Duration::from_mins(1)), "the API server does not come back");
     }
 
     fn is_ready(&self, within: Duration) -> bool {
@@ -248,7 +248,7 @@ impl Cluster {
 
     /// Waits until a resource is as it should be.
     pub fn wait(&self, namespace: &str, kind: &str, name: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let found = self.get(namespace, kind, name);
             if until(&found) {
@@ -274,7 +274,7 @@ impl Cluster {
         let kinds =
             "connectors,widgets,triggers,workflows,environments,tenants,connections,entities,roles.evenkeel.dev,alerts";
         self.kubectl(&["delete", "-n", name, kinds, "--all", "--wait=false"]);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while self.kubectl(&["get", "-n", name, kinds, "-o", "name"]).out.trim() != "" {
             assert!(Instant::now() < deadline, "something keeps namespace {name} from being deleted");
             std::thread::sleep(Duration::from_millis(100));

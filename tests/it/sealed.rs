@@ -95,7 +95,7 @@ fn each_secret_is_opened_or_says_why_not() {
         ("empty", "the value is empty"),
         ("others", "sealed/others.yaml: it is encrypted for other age keys"),
         ("bytes", "the value is not UTF-8"),
-        ("cluster", "not from `kubernetes`"),
+        ("cluster", "read by `evenkeel operator` only"),
         ("vault", "not from `vault`"),
     ] {
         let error = secrets.get(name).unwrap_err();

@@ -156,7 +156,9 @@ impl Dev {
 impl Drop for Dev {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server said:\n{}", self.said());
+            use std::io::Write as _;
+            let said = self.said();
+            let _ = writeln!(std::io::stderr(), "the server said:\n{said}");
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

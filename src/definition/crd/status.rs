@@ -16,18 +16,15 @@ pub(super) fn columns(kind: Kind) -> Value {
     };
     let mut columns =
         vec![column("Ready", "string", &condition("status"), 0), column("Reason", "string", &condition("reason"), 0)];
-    match kind {
-        Kind::Environment => {
-            columns.push(column("Revision", "string", ".status.lastAppliedRevision", 0));
-            columns.push(column("Generation", "integer", ".status.generation", 0));
-            columns.push(column("Definitions", "integer", ".status.definitions", 1));
-            columns.push(column("Attempted", "string", ".status.lastAttemptedRevision", 1));
-            columns.push(column("Suspended", "boolean", ".spec.suspend", 1));
-        }
-        _ => {
-            columns.push(column("Revision", "string", ".status.revision", 0));
-            columns.push(column("Environments", "string", ".status.environments", 1));
-        }
+    if kind == Kind::Environment {
+        columns.push(column("Revision", "string", ".status.lastAppliedRevision", 0));
+        columns.push(column("Generation", "integer", ".status.generation", 0));
+        columns.push(column("Definitions", "integer", ".status.definitions", 1));
+        columns.push(column("Attempted", "string", ".status.lastAttemptedRevision", 1));
+        columns.push(column("Suspended", "boolean", ".spec.suspend", 1));
+    } else {
+        columns.push(column("Revision", "string", ".status.revision", 0));
+        columns.push(column("Environments", "string", ".status.environments", 1));
     }
     columns.push(column("Message", "string", &condition("message"), 1));
     columns.push(column("Age", "date", ".metadata.creationTimestamp", 0));

@@ -25,7 +25,7 @@ const AUTHORITY_DAYS: i64 = 3650;
 /// Days that a certificate counts.
 const SERVING_DAYS: i64 = 365;
 /// Time between looks.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 const DAY: i64 = 24 * 3600;
 
 /// Whose certificate, and where it is kept and told.
@@ -76,17 +76,16 @@ impl Certificate {
     pub fn due(&self, held: Option<&Held>, now: i64) -> Result<Held, String> {
         let old = |since: i64, days: i64| now.saturating_sub(since) >= days * DAY * 2 / 3 || since > now + DAY;
         let failed = |error: rcgen::Error| format!("no certificate: {error}");
-        let (authorities, authority_key, authority_since) =
-            match held.filter(|held| !old(held.authority_since, AUTHORITY_DAYS)) {
-                Some(held) => (held.authorities.clone(), held.authority_key.clone(), held.authority_since),
-                None => {
-                    let key = KeyPair::generate().map_err(failed)?;
-                    let own = authority(now).self_signed(&key).map_err(failed)?.pem();
-                    // The one before is trusted until nobody serves by it.
-                    let before = held.and_then(|held| first_pem(&held.authorities)).unwrap_or_default();
-                    (own + &before, key.serialize_pem(), now)
-                }
-            };
+        let good = held.filter(|held| !old(held.authority_since, AUTHORITY_DAYS));
+        let (authorities, authority_key, authority_since) = if let Some(held) = good {
+            (held.authorities.clone(), held.authority_key.clone(), held.authority_since)
+        } else {
+            let key = KeyPair::generate().map_err(failed)?;
+            let own = authority(now).self_signed(&key).map_err(failed)?.pem();
+            // The one before is trusted until nobody serves by it.
+            let before = held.and_then(|held| first_pem(&held.authorities)).unwrap_or_default();
+            (own + &before, key.serialize_pem(), now)
+        };
         let same_authority = held.is_some_and(|held| held.authority_since == authority_since);
         if let Some(held) = held.filter(|held| same_authority && !old(held.serving_since, SERVING_DAYS)) {
             return Ok(held.clone());

@@ -25,11 +25,14 @@ const OF_FILES: [&str; 23] = [
 /// A finding as both must tell it.
 type Line = (String, String, String);
 
+/// What is found in each resource.
+type Lines = BTreeMap<Key, BTreeSet<Line>>;
+
 /// The planted repository as resources of one namespace, with what `validate` finds in each.
-fn planted() -> (Vec<(Key, File)>, BTreeMap<Key, BTreeSet<Line>>) {
+fn planted() -> (Vec<(Key, File)>, Lines) {
     let examined = examine::folder(&root().join("tests/planted")).unwrap();
     let mut resources = BTreeMap::new();
-    let mut expected: BTreeMap<Key, BTreeSet<Line>> = BTreeMap::new();
+    let mut expected = Lines::new();
     let mut twice = BTreeSet::new();
     for entry in &examined.catalog.entries {
         let document = entry.document.root.to_json();
