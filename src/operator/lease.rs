@@ -83,6 +83,18 @@ impl Observed {
     fn leads(&self, renew: Duration, now: Instant) -> bool {
         self.renewed.is_some_and(|renewed| now.duration_since(renewed) < renew)
     }
+
+    /// How long an attempt may take. While this process leads, an answer after its time is none; and one that never comes
+    /// leaves time for another question, which may reach an API server that is well.
+    fn patience(&self, renew: Duration, now: Instant) -> Duration {
+        let half = renew / 2;
+        let left = self.renewed.map(|renewed| renew.saturating_sub(now.duration_since(renewed)));
+        match left {
+            // Whoever leads no more has all the time: an API server that comes back is slow at first.
+            None | Some(Duration::ZERO) => half,
+            Some(left) => left.max(Duration::from_millis(100)).min(half),
+        }
+    }
 }
 
 impl Election {
@@ -93,16 +105,14 @@ impl Election {
         let mut observed = Observed::default();
         let mut told = String::new();
         loop {
-            let started = Instant::now();
-            let left = observed.renewed.map_or(self.timings.renew, |renewed| {
-                self.timings.renew.saturating_sub(started.duration_since(renewed))
-            });
-            // An answer that comes too late is none.
-            let patience = left.clamp(Duration::from_millis(100), self.timings.renew);
+            self.say(&leads, &observed);
+            let patience = observed.patience(self.timings.renew, Instant::now());
             let tried = tokio::select! {
-                tried = tokio::time::timeout(patience, self.attempt(&api, &mut observed)) => tried,
+                tried = tokio::time::timeout(patience, self.attempt(&api, &mut observed, &leads)) => tried,
                 _ = &mut end => break,
             };
+            // Whoever waited for an answer in vain has waited: what is left is for another question.
+            let rest = if tried.is_ok() { self.timings.retry } else { Duration::ZERO };
             let problem = match tried {
                 Ok(Ok(())) => String::new(),
                 Ok(Err(error)) => self.why(&error),
@@ -114,7 +124,7 @@ impl Election {
             told = problem;
             self.say(&leads, &observed);
             // While this process leads, it looks at the clock more often than it renews.
-            let until = Instant::now() + self.timings.retry;
+            let until = Instant::now() + rest;
             while Instant::now() < until {
                 let nap = self.timings.retry.min(Duration::from_millis(250));
                 tokio::select! {
@@ -147,26 +157,40 @@ impl Election {
         });
     }
 
-    async fn attempt(&self, api: &Api<Lease>, observed: &mut Observed) -> kube::Result<()> {
+    async fn attempt(
+        &self,
+        api: &Api<Lease>,
+        observed: &mut Observed,
+        leads: &watch::Sender<bool>,
+    ) -> kube::Result<()> {
         let asked = Instant::now();
-        let Some(mut lease) = api.get_opt(&self.name).await? else {
-            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), true)) };
-            return written(api.create(&PostParams::default(), &lease).await, observed, asked);
-        };
-        let spec = lease.spec.clone().unwrap_or_default();
-        observed.see(&spec, Instant::now());
-        let taken = match observed.step(&self.identity, self.timings.lease, Instant::now()) {
-            // A record of ours that we do not lead by is from before this process, or from before it stood still.
-            Step::Renew => !observed.leads(self.timings.renew, Instant::now()),
-            Step::Acquire => true,
-            Step::Wait => {
-                observed.renewed = None;
-                return Ok(());
+        let found = api.get_opt(&self.name).await?;
+        let spec = found.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
+        let now = Instant::now();
+        let step = match &spec {
+            Some(spec) => {
+                observed.see(spec, now);
+                observed.step(&self.identity, self.timings.lease, now)
             }
+            None => Step::Acquire,
         };
-        lease.spec = Some(self.record(&spec, taken));
-        written(api.replace(&self.name, &PostParams::default(), &lease).await, observed, asked)
+        if step != Step::Renew {
+            observed.renewed = None;
+        }
+        // The answer may be late, or say that it is not ours: that is told before anything is written.
+        self.say(leads, observed);
+        if step == Step::Wait {
+            return Ok(());
+        }
+        let record = self.record(&spec.unwrap_or_default(), step == Step::Acquire);
+        let written = if let Some(mut lease) = found {
+            lease.spec = Some(record);
+            api.replace(&self.name, &PostParams::default(), &lease).await
+        } else {
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+            api.create(&PostParams::default(), &Lease { metadata, spec: Some(record) }).await
+        };
+        written_at(written, observed, asked)
     }
 
     fn record(&self, before: &LeaseSpec, taken: bool) -> LeaseSpec {
@@ -193,6 +217,7 @@ impl Election {
                 return Ok(());
             }
             spec.holder_identity = Some(String::new());
+            spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
             api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
         };
         match tokio::time::timeout(self.timings.retry, given_back).await {
@@ -216,86 +241,19 @@ impl Election {
     }
 }
 
-/// Leading counts from the moment before the request was sent: others see its answer later.
-fn written(written: kube::Result<Lease>, observed: &mut Observed, asked: Instant) -> kube::Result<()> {
+/// Takes up the answer to a write. Leading counts from the moment before the first request was sent: others see it later.
+fn written_at(written: kube::Result<Lease>, observed: &mut Observed, asked: Instant) -> kube::Result<()> {
     match written {
         Ok(lease) => {
             observed.see(&lease.spec.unwrap_or_default(), Instant::now());
             observed.renewed = Some(asked);
             Ok(())
         }
-        // Somebody was faster: what they wrote is read at the next try.
-        Err(kube::Error::Api(answer)) if answer.code == 409 => {
-            observed.renewed = None;
-            Ok(())
-        }
+        // Somebody was faster: what they wrote is read at the next try. Nobody can lead by it before our time is over.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(()),
         Err(error) => Err(error),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LEASE: Duration = Duration::from_secs(15);
-    const RENEW: Duration = Duration::from_secs(10);
-
-    fn held(by: &str, renewed_at_second: i64) -> LeaseSpec {
-        let time = jiff::Timestamp::from_second(renewed_at_second).unwrap();
-        LeaseSpec { holder_identity: Some(by.into()), renew_time: Some(MicroTime(time)), ..LeaseSpec::default() }
-    }
-
-    fn after(start: Instant, seconds: u64) -> Instant {
-        start + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_lease_is_free_when_it_was_not_renewed_as_we_watched() {
-        let start = Instant::now();
-        // Whatever time stands in it: clocks of others may be years off.
-        for second in [0, 1_700_000_000, 4_000_000_000] {
-            let mut observed = Observed::default();
-            observed.see(&held("other", second), start);
-            assert_eq!(observed.step("me", LEASE, after(start, 14)), Step::Wait);
-            assert_eq!(observed.step("me", LEASE, after(start, 15)), Step::Acquire);
-            // It was renewed meanwhile.
-            observed.see(&held("other", second + 1), after(start, 14));
-            assert_eq!(observed.step("me", LEASE, after(start, 28)), Step::Wait);
-            assert_eq!(observed.step("me", LEASE, after(start, 29)), Step::Acquire);
-            // Seeing the same record again is not a renewal.
-            observed.see(&held("other", second + 1), after(start, 29));
-            assert_eq!(observed.step("me", LEASE, after(start, 29)), Step::Acquire);
-        }
-        let mut observed = Observed::default();
-        assert_eq!(observed.step("me", LEASE, start), Step::Acquire);
-        observed.see(&held("", 5), start);
-        assert_eq!(observed.step("me", LEASE, start), Step::Acquire);
-        observed.see(&held("me", 6), start);
-        assert_eq!(observed.step("me", LEASE, after(start, 100)), Step::Renew);
-    }
-
-    #[test]
-    fn one_that_stood_still_leads_no_more_before_anybody_else_can() {
-        let start = Instant::now();
-        let observed = Observed { renewed: Some(start), ..Observed::default() };
-        assert!(observed.leads(RENEW, after(start, 9)));
-        assert!(!observed.leads(RENEW, after(start, 10)));
-        let timings = Timings::default();
-        assert!(timings.renew + timings.retry < timings.lease);
-        assert!(!Observed::default().leads(RENEW, start));
-    }
-
-    #[test]
-    fn transitions_are_counted_when_it_is_taken() {
-        let election = Election {
-            namespace: "default".into(),
-            name: "evenkeel".into(),
-            identity: "me".into(),
-            timings: Timings::default(),
-        };
-        let taken = election.record(&held("other", 1), true);
-        assert_eq!((taken.lease_transitions, taken.holder_identity.as_deref()), (Some(1), Some("me")));
-        let renewed = election.record(&taken, false);
-        assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(1), &taken.acquire_time));
-    }
-}
+mod tests;
