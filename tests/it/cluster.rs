@@ -15,9 +15,11 @@ use tempfile::TempDir;
 
 use crate::support::{Dev, Said, evenkeel, root, said};
 
-/// Runs a program and ends it when the input ends, which it does when the test process is gone.
+/// Runs a program and ends it when the input ends, which it does when the test process is gone. Then it takes the folder
+/// away, where it is given one: a test process that was killed, or ends with its statics, does not.
 const SUPERVISE: &str = r#"
-log=$1; shift
+folder=$1 log=$2
+shift 2
 "$@" >>"$log" 2>&1 &
 pid=$!
 echo $pid
@@ -25,6 +27,7 @@ cat >/dev/null
 kill -CONT $pid 2>/dev/null
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
+[ -z "$folder" ] || rm -rf "$folder"
 "#;
 
 /// Who may ask: `admin` may everything, the others what is granted to them.
@@ -35,9 +38,10 @@ struct Supervised {
 }
 
 impl Supervised {
-    fn start(log: &Path, command: &[String]) -> Supervised {
+    fn start(folder: Option<&Path>, log: &Path, command: &[String]) -> Supervised {
         let mut child = Command::new("sh")
             .args(["-c", SUPERVISE, "supervise"])
+            .arg(folder.unwrap_or(Path::new("")))
             .arg(log)
             .args(command)
             .stdin(Stdio::piped())
@@ -58,12 +62,13 @@ impl Drop for Supervised {
 }
 
 pub struct Cluster {
-    folder: TempDir,
     port: u16,
     etcd_port: u16,
     args: &'static [&'static str],
-    _etcd: Supervised,
+    // Dropped in this order: who writes there goes before the folder.
     api: Option<Supervised>,
+    _etcd: Supervised,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -130,8 +135,8 @@ impl Cluster {
             &format!("default={peers}"),
             "--unsafe-no-fsync",
         ];
-        let etcd = Supervised::start(&folder.path().join("etcd.log"), &etcd.map(str::to_owned));
-        let mut cluster = Cluster { folder, port, etcd_port, args, _etcd: etcd, api: None };
+        let etcd = Supervised::start(Some(folder.path()), &folder.path().join("etcd.log"), &etcd.map(str::to_owned));
+        let mut cluster = Cluster { port, etcd_port, args, api: None, _etcd: etcd, folder };
         for user in USERS {
             cluster.write_kubeconfig(user);
         }
@@ -158,7 +163,7 @@ impl Cluster {
             "--min-request-timeout=60".into(),
         ];
         command.extend(self.args.iter().map(|arg| (*arg).to_owned()));
-        self.api = Some(Supervised::start(&self.folder.path().join("api.log"), &command));
+        self.api = Some(Supervised::start(None, &self.folder.path().join("api.log"), &command));
     }
 
     /// Stops the API server; what is stored stays.
@@ -352,9 +357,14 @@ fn base64(text: &str) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
+/// Free ports below those that connections get: the port of a server that is stopped for a while is not given to one of
+/// them meanwhile.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % 12_000 * 97;
+    let port = || 20_000 + ((first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16;
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    [(); N].map(|()| (0..12_000).map(|_| port()).find(is_free).expect("no port is free"))
 }
 
 /// The folder of kube-apiserver and kubectl, where etcd is there too.
