@@ -396,14 +396,41 @@ impl Engine {
             return None;
         }
         match self.given.spec.sync.mode {
+            SyncMode::Manual if is_drift => {
+                let message = format!("what serves is not what is declared{}; {}", self.ended(), self.heals());
+                waits("AwaitingApproval", message, true)
+            }
             SyncMode::Manual => waits("AwaitingApproval", format!("a plan waits for `evenkeel apply -e {name}`"), true),
             SyncMode::Report if is_drift => {
-                waits("Drifted", "what serves is not what is declared; it is reported only (sync.mode)".into(), false)
+                let ended = self.ended();
+                let message = format!(
+                    "what serves is not what is declared{ended}; it is reported only (sync.mode): {}",
+                    self.heals()
+                );
+                waits("Drifted", message, false)
             }
             _ if is_drift => self.fights.waits(Instant::now()).and_then(|_| {
                 waits("Fighting", "somebody keeps changing what is healed; the next heal waits".into(), false)
             }),
             _ => None,
+        }
+    }
+
+    /// What to do about drift that nobody heals by themselves.
+    fn heals(&self) -> String {
+        let name = &self.given.key;
+        format!("`evenkeel plan --server … -e {name}` shows it, `evenkeel apply -e {name} --yes` heals it")
+    }
+
+    /// Says that overrides have ended and still serve, where they do.
+    fn ended(&self) -> String {
+        let now = now();
+        let items = self.live.iter().flat_map(|live| live.candidate.manifest.items.values());
+        let mut ended = items.filter(|item| item.overrides_until().is_some_and(|until| until <= now));
+        match (ended.next(), ended.count()) {
+            (None, _) => String::new(),
+            (Some(first), 0) => format!(": the override of {} has ended", first.id),
+            (Some(first), more) => format!(": the overrides of {} and {more} more have ended", first.id),
         }
     }
 

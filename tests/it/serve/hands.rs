@@ -51,6 +51,30 @@ fn what_a_source_owns_is_read_only_unless_it_is_written_over_for_a_while() {
 }
 
 #[test]
+fn an_override_that_ends_where_nothing_heals_says_what_to_do() {
+    for (mode, waits) in [("Manual", "AwaitingApproval"), ("Report", "Drifted")] {
+        let world = World::with(&[("a.yaml", &saying("a", "first"))], &format!("  sync: {{ mode: {mode} }}\n"), &[]);
+        world.look();
+        if mode == "Manual" {
+            assert_eq!(world.run(&["apply", "-e", "live", "--yes"]).code, 0);
+        }
+        world.wait(is_ready, "the first commit");
+        assert_eq!(put(&world, "Connector/a", "?override=1s", &saying("a", "by-hand")).status, 200);
+        let status = world.wait(|status| ready(status).1 == waits, "the end of the override");
+        let message = ready(&status).2;
+        for said in ["the override of Connector/a has ended", "`evenkeel apply -e live --yes` heals it"] {
+            assert!(message.contains(said), "{mode}: {message}");
+        }
+        assert_eq!(said(&world, "a")["owner"]["by"], "hand", "{mode}: it still serves");
+        // And that is what it takes.
+        let applied = world.run(&["apply", "-e", "live", "--yes"]);
+        assert_eq!(applied.code, 0, "{mode}: {}{}", applied.out, applied.err);
+        assert_eq!(said(&world, "a")["owner"]["by"], "source", "{mode}");
+        assert_eq!(world.status()["drift"], serde_json::json!([]), "{mode}");
+    }
+}
+
+#[test]
 fn what_was_made_by_hand_is_left_alone_and_never_pruned() {
     let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
     world.wait(is_ready, "the first commit");

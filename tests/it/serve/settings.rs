@@ -57,7 +57,9 @@ fn what_is_only_reported_is_shown_and_left_and_new_commits_go_live() {
     sql(&world.folder.path().join(".state"), "UPDATE environments SET active = 1");
     for _ in 0..3 {
         let status = world.look();
-        assert_eq!(ready(&status).1, "Drifted", "{status:#}");
+        let (_, reason, message) = ready(&status);
+        assert_eq!(reason, "Drifted", "{status:#}");
+        assert!(message.contains("`evenkeel apply -e live --yes` heals it"), "{message}");
         assert_eq!(status["generation"], 1, "{status:#}");
         let drift = status["drift"].as_array().unwrap();
         assert_eq!((drift.len(), &drift[0]["id"], &drift[0]["how"]), (1, &json!("Connector/a"), &json!("changed")));
