@@ -24,6 +24,8 @@ pub(super) struct Rollback {
 }
 
 /// Make the active generation of one environment that of another, exactly as it is.
+///
+/// What somebody wrote over by hand there is copied too, and said as a warning.
 #[derive(Debug, Args)]
 pub(super) struct Promote {
     /// The environment to copy from.
@@ -127,6 +129,9 @@ impl Rollback {
 impl Promote {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let answer = act(&self.remote, &self.to, "promote", &json!({"from": self.from}))?;
+        for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            output::note(&format!("warning: {warning}"));
+        }
         Ok(went_live(&self.to, &answer))
     }
 }

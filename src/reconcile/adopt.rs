@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::candidate::{self, Provenance};
 use super::commands::{Denied, of_generation, with_findings};
 use super::engine::{Engine, Going, now};
-use super::status::{Controls, HeldBack};
+use super::status::{Controls, HeldBack, MOST_LISTED};
 use crate::catalog::{Chosen, Input, Piece, Written};
 use crate::definition::{Id, Kind};
 use crate::plan::BlockedReason;
-use crate::store::manifest::{Item, Part};
+use crate::store::manifest::{Item, Owner, Part};
 use crate::store::{Cause, Generation};
 use crate::text::Digest;
 
@@ -62,7 +62,27 @@ impl Engine {
         let before = self.store().active(self.key()).await?;
         let held = self.hold_back(before, actor).await?;
         let going = self.adopt(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;
-        self.or_as_before(going, held).await
+        let mut answer = self.or_as_before(going, held).await?;
+        answer["warnings"] = self.written_over(from).into();
+        Ok(answer)
+    }
+
+    /// What went live with a promotion although no source declares it so: it is copied as it served there, and whoever
+    /// promotes should know.
+    fn written_over(&self, from: &str) -> Vec<String> {
+        let items = self.live.iter().flat_map(|live| live.candidate.manifest.items.values());
+        let over = items.filter_map(|item| match &item.owner {
+            Owner::Hand { who, reason, until: Some(_), .. } => {
+                let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+                Some(format!(
+                    "{}: `{who}` wrote over it in `{from}`{reason}; it was promoted as it serves there, and is not what \
+                     Git declares",
+                    item.id
+                ))
+            }
+            _ => None,
+        });
+        over.take(MOST_LISTED).collect()
     }
 
     /// What an environment is known by that is named beside this one: on Kubernetes, in the same namespace.

@@ -142,6 +142,18 @@ fn one_environment_is_promoted_to_another_exactly() {
     let live = super::look(&server, "live");
     assert_eq!(ready(&live).1, "HeldBack", "{live:#}");
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
+    // What somebody wrote over in the other environment comes with it, and is said.
+    let quiet = server.post("/v1/environments/live/promote", &[], "{\"from\":\"draft\"}").json();
+    assert_eq!(quiet["warnings"], serde_json::json!([]), "{quiet:#}");
+    let path = "/v1/environments/draft/definitions/Connector/a?override=1h&reason=trying";
+    let put = crate::support::request(&server.address, "PUT", path, &[], &saying("a", "by-hand"));
+    assert_eq!(put.status, 200, "{put:?}");
+    let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
+    assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
+    let warning = "warning: Connector/a: `local` wrote over it in `draft` (trying)";
+    assert!(promoted.err.contains(warning), "{}", promoted.err);
+    assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
+    assert_eq!(trace("live")["owner"]["reason"], "trying", "it is known what it is");
     // One status for each, and both are asked for by name.
     let all = super::cli(&server.address, &["status"]);
     assert!(all.out.contains("draft: Ready") && all.out.contains("live: Ready"), "{}", all.out);
