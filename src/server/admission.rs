@@ -16,8 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -25,11 +25,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
 use super::answer;
+use super::listener::{Connection, Patient};
 
 /// Largest question: an object of 3 MiB, which is what the API server takes, before and after.
 const MOST_BODY: usize = 8 << 20;
-/// Connections at the same moment.
-const MOST_CONNECTIONS: usize = 256;
 /// Longest handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -43,6 +42,13 @@ pub struct Pem {
     pub certificate: String,
     /// Its private key.
     pub key: String,
+}
+
+impl Pem {
+    /// Can it be served: are these a certificate and its own key?
+    pub fn is_usable(&self) -> bool {
+        acceptor(self).is_ok()
+    }
 }
 
 /// Serves until the process ends; nobody is answered before there is a certificate.
@@ -67,7 +73,7 @@ async fn review(State(answer): State<Answer>, body: Bytes) -> Response {
 
 /// Connections whose handshake is done.
 struct Secure {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Receiver<(TlsStream<Connection>, SocketAddr)>,
     address: SocketAddr,
 }
 
@@ -76,19 +82,11 @@ impl Secure {
         let address = listener.local_addr()?;
         let (done, ready) = mpsc::channel(16);
         // One slow handshake holds up no other.
+        let mut listener = Patient::new(listener);
         tokio::spawn(async move {
-            let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
             let mut current: Option<(Pem, TlsAcceptor)> = None;
             loop {
-                let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-                let (stream, from) = match listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        tracing::debug!("no connection: {error}");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                };
+                let (stream, from) = listener.accept().await;
                 let wanted = certificate.borrow().clone();
                 let Some(pem) = wanted else { continue };
                 if current.as_ref().is_none_or(|(known, _)| *known != pem) {
@@ -100,7 +98,6 @@ impl Secure {
                 let Some((_, acceptor)) = &current else { continue };
                 let (acceptor, done) = (acceptor.clone(), done.clone());
                 tokio::spawn(async move {
-                    let _permit = permit;
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                         let _ = done.send((stream, from)).await;
                     }
@@ -120,10 +117,10 @@ fn acceptor(pem: &Pem) -> io::Result<TlsAcceptor> {
 }
 
 impl Listener for Secure {
-    type Io = TlsStream<TcpStream>;
+    type Io = TlsStream<Connection>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TlsStream<TcpStream>, SocketAddr) {
+    async fn accept(&mut self) -> (TlsStream<Connection>, SocketAddr) {
         match self.ready.recv().await {
             Some(connection) => connection,
             None => std::future::pending().await,

@@ -27,6 +27,9 @@ const SERVING_DAYS: i64 = 365;
 /// Time between looks.
 const EVERY: Duration = Duration::from_mins(1);
 const DAY: i64 = 24 * 3600;
+const AUTHORITY_SINCE: &str = "evenkeel.dev/authority-since";
+const SERVING_SINCE: &str = "evenkeel.dev/serving-since";
+const SERVING_NAMES: &str = "evenkeel.dev/serving-names";
 
 /// Whose certificate, and where it is kept and told.
 #[derive(Clone, Debug)]
@@ -144,7 +147,7 @@ impl Certificate {
             _ => error.to_string(),
         };
         let found = secrets.get_opt(&self.secret).await.map_err(why)?;
-        let held = found.as_ref().and_then(read);
+        let held = found.as_ref().and_then(|found| self.read(found));
         if !leads {
             return Ok((held.is_some(), held.map(|held| held.serving)));
         }
@@ -203,14 +206,15 @@ impl Certificate {
             ("tls.crt", held.serving.certificate.as_str()),
             ("tls.key", held.serving.key.as_str()),
         ];
-        let times = [
-            ("evenkeel.dev/authority-since", held.authority_since),
-            ("evenkeel.dev/serving-since", held.serving_since),
+        let notes = [
+            (AUTHORITY_SINCE, held.authority_since.to_string()),
+            (SERVING_SINCE, held.serving_since.to_string()),
+            (SERVING_NAMES, self.names().join(",")),
         ];
         let mut metadata = before.map_or_else(ObjectMeta::default, |before| before.metadata.clone());
         metadata.name = Some(self.secret.clone());
         let annotations = metadata.annotations.get_or_insert_default();
-        annotations.extend(times.map(|(name, time)| (name.to_owned(), time.to_string())));
+        annotations.extend(notes.map(|(name, note)| (name.to_owned(), note)));
         Secret {
             metadata,
             data: Some(data.map(|(name, text)| (name.to_owned(), ByteString(text.as_bytes().to_vec()))).into()),
@@ -218,20 +222,29 @@ impl Certificate {
             ..Secret::default()
         }
     }
-}
 
-/// What a Secret holds; `None` where it is not whole, and so is made anew.
-fn read(secret: &Secret) -> Option<Held> {
-    let data: &BTreeMap<String, ByteString> = secret.data.as_ref()?;
-    let text = |name: &str| String::from_utf8(data.get(name)?.0.clone()).ok();
-    let time = |name: &str| secret.metadata.annotations.as_ref()?.get(name)?.parse().ok();
-    Some(Held {
-        authorities: text("ca.crt")?,
-        authority_key: text("ca.key")?,
-        authority_since: time("evenkeel.dev/authority-since")?,
-        serving: Pem { certificate: text("tls.crt")?, key: text("tls.key")? },
-        serving_since: time("evenkeel.dev/serving-since")?,
-    })
+    /// What a Secret holds; `None` where it is not whole, or is not what it says, and so is made anew.
+    fn read(&self, secret: &Secret) -> Option<Held> {
+        let data: &BTreeMap<String, ByteString> = secret.data.as_ref()?;
+        let text = |name: &str| String::from_utf8(data.get(name)?.0.clone()).ok();
+        let annotation = |name: &str| secret.metadata.annotations.as_ref()?.get(name);
+        let time = |name: &str| annotation(name)?.parse().ok();
+        let serving = Pem { certificate: text("tls.crt")?, key: text("tls.key")? };
+        let authority_key = text("ca.key")?;
+        if KeyPair::from_pem(&authority_key).is_err() || !serving.is_usable() {
+            return None;
+        }
+        // One for another Service is as good as old.
+        let names = annotation(SERVING_NAMES).is_some_and(|names| *names == self.names().join(","));
+        let serving_since = time(SERVING_SINCE)?;
+        Some(Held {
+            authorities: text("ca.crt")?,
+            authority_key,
+            authority_since: time(AUTHORITY_SINCE)?,
+            serving,
+            serving_since: if names { serving_since } else { 0 },
+        })
+    }
 }
 
 /// The same for the same moment, so that whoever has the key can sign by it again.
@@ -286,12 +299,35 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_read_back() {
-        let kept = certificate();
-        let held = kept.due(None, 1_700_000_000).unwrap();
+        let (kept, now) = (certificate(), 1_700_000_000);
+        let held = kept.due(None, now).unwrap();
         let secret = kept.secret(&held, None);
-        assert!(read(&secret) == Some(held));
-        let mut broken = secret;
-        broken.data.as_mut().unwrap().remove("ca.key");
-        assert!(read(&broken).is_none());
+        assert!(kept.read(&secret).as_ref() == Some(&held));
+        let mut missing = secret.clone();
+        missing.data.as_mut().unwrap().remove("ca.key");
+        assert!(kept.read(&missing).is_none());
+        // What cannot be served is made anew, and not carried along for months.
+        for name in ["ca.key", "tls.crt", "tls.key"] {
+            let mut broken = secret.clone();
+            broken.data.as_mut().unwrap().insert(name.into(), ByteString(b"not a key".to_vec()));
+            assert!(kept.read(&broken).is_none(), "{name}");
+        }
+        let other = kept.secret(&kept.due(None, now).unwrap(), None);
+        let mut mixed = secret.clone();
+        mixed.data.as_mut().unwrap().insert("tls.key".into(), other.data.unwrap()["tls.key"].clone());
+        assert!(kept.read(&mixed).is_none(), "a key of another certificate");
+    }
+
+    #[test]
+    fn another_name_of_the_service_is_certified_at_once_by_the_same_authority() {
+        let (kept, now) = (certificate(), 1_700_000_000);
+        let held = kept.due(None, now).unwrap();
+        let secret = kept.secret(&held, None);
+        let renamed = Certificate { service: "other".into(), ..certificate() };
+        let read = renamed.read(&secret).unwrap();
+        let due = renamed.due(Some(&read), now).unwrap();
+        assert!(due.serving != held.serving && due.authorities == held.authorities);
+        let again = renamed.read(&renamed.secret(&due, Some(&secret))).unwrap();
+        assert!(renamed.due(Some(&again), now).unwrap() == due);
     }
 }
