@@ -160,6 +160,9 @@ fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
     if let Some(found) = catalog.of_kind(Kind::Entity).find(|entry| own(entry).as_deref() == Some(name)) {
         return Resolution::Found(Some(found.id.clone()));
     }
+    if catalog.alone {
+        return Resolution::Unknown;
+    }
     let mut candidates: Vec<String> = canonical::ALL.iter().map(|entity| entity.name.to_owned()).collect();
     candidates.extend(catalog.of_kind(Kind::Entity).filter_map(own));
     Resolution::Missing { what: format!("canonical entity `{name}`"), candidates }

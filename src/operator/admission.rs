@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Errors in the resource deny it. What another resource may still mend (a reference to something that is not there *yet*)
-//! warns: `kubectl`, Flux and Argo CD apply a set in any order, and try the whole of it first. Our own trouble never denies:
-//! a cluster must not be locked by whoever checks it.
+//! warns: `kubectl`, Flux and Argo CD apply a set in any order, and try the whole of it first. Another resource may mend what
+//! is not found when the resource is looked at alone. Our own trouble never denies: a cluster must not be locked by whoever
+//! checks it.
 
 pub mod certificate;
 
@@ -16,12 +17,12 @@ use std::time::Duration;
 
 use kube::api::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::resources::{Key, Resource, Resources, document, lock};
 use crate::catalog::{File, Input, Snapshot};
-use crate::definition::Kind;
+use crate::definition::{API_GROUP, Kind};
 use crate::reconcile::examine::{Examined, Examiner};
 use crate::text::{self, Code, Finding, ReadLimits, Severity, codes};
 
@@ -38,17 +39,13 @@ const MOST_WARNINGS: usize = 20;
 /// Findings that a refusal lists.
 const MOST_LISTED: usize = 20;
 
-/// What another resource may still mend.
-const MENDABLE: [&Code; 5] = [
-    &codes::UNKNOWN_REFERENCE,
-    &codes::UNKNOWN_SECRET,
-    &codes::UNKNOWN_VARIABLE,
-    &codes::ENTITY_FIELD,
-    &codes::AUTH_SETTING,
-];
+/// What an Environment or an Entity may still mend, though it is found in a resource that is looked at alone.
+const MENDABLE: [&Code; 3] = [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD];
 
 /// Who deletes what a namespace holds.
-const CLEANERS: [&str; 2] = [
+const CLEANERS: [&str; 3] = [
+    // Where the controllers have no accounts of their own.
+    "system:kube-controller-manager",
     "system:serviceaccount:kube-system:namespace-controller",
     "system:serviceaccount:kube-system:generic-garbage-collector",
 ];
@@ -72,7 +69,7 @@ pub struct Admission {
     /// Do missing references deny, too?
     strict: bool,
     remembered: Mutex<BTreeMap<String, Arc<Mutex<Examiner>>>>,
-    free: Semaphore,
+    free: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Admission {
@@ -84,25 +81,36 @@ impl std::fmt::Debug for Admission {
 impl Admission {
     /// Over what is known of the cluster.
     pub fn new(resources: Arc<Resources>, owned: Owned, strict: bool) -> Arc<Admission> {
-        let free = Semaphore::new(AT_ONCE);
+        let free = Arc::new(Semaphore::new(AT_ONCE));
         Arc::new(Admission { resources, owned, strict, remembered: Mutex::default(), free })
     }
 
     /// Answers an `AdmissionReview`; `None` where it is none.
     pub async fn answer(self: Arc<Admission>, body: &[u8]) -> Option<Value> {
-        let review: AdmissionReview<DynamicObject> = serde_json::from_slice(body).ok()?;
+        let review = match serde_json::from_slice::<AdmissionReview<DynamicObject>>(body) {
+            Ok(review) => review,
+            Err(error) => return unreadable(body, &error),
+        };
         let request: AdmissionRequest<DynamicObject> = review.try_into().ok()?;
         let response = AdmissionResponse::from(&request);
         let late = response.clone();
+        let namespace = request.namespace.clone().unwrap_or_default();
         let asked = async {
-            let _permit = self.free.acquire().await;
+            let permit = Arc::clone(&self.free).acquire_owned().await;
             let admission = Arc::clone(&self);
-            tokio::task::spawn_blocking(move || admission.review(&request, response)).await
+            let check = move || {
+                // Who asked may be gone: it counts until it ends.
+                let _permit = permit;
+                admission.review(&request, response)
+            };
+            tokio::task::spawn_blocking(check).await
         };
         let answer = match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 tracing::error!("a check failed unexpectedly: {error}");
+                // What it remembers is half of something.
+                lock(&self.remembered).remove(&namespace);
                 unchecked(late, "the check failed unexpectedly; its status says what is wrong with it")
             }
             Err(_) => unchecked(late, "the check took too long; its status says what is wrong with it"),
@@ -111,7 +119,8 @@ impl Admission {
     }
 
     fn review(&self, request: &AdmissionRequest<DynamicObject>, response: AdmissionResponse) -> AdmissionResponse {
-        let Ok(kind) = request.kind.kind.parse::<Kind>() else { return response };
+        let kind = request.kind.kind.parse::<Kind>().ok().filter(|_| request.kind.group == API_GROUP);
+        let Some(kind) = kind else { return response };
         let name = match request.name.as_str() {
             "" => request.object.as_ref().and_then(|object| object.metadata.name.clone()).unwrap_or_default(),
             name => name.to_owned(),
@@ -151,30 +160,40 @@ impl Admission {
             return response
                 .deny(format!("{key} is annotated `evenkeel.dev/prune: disabled`; change the annotation first"));
         }
+        if !self.resources.knows(&key.namespace) {
+            return response;
+        }
         let before = self.examined(key, None, true);
         let after = self.examined(key, None, false);
         warned(response, broken_by(&before, &after, key))
     }
 
     fn change(&self, key: &Key, object: &DynamicObject, response: AdmissionResponse) -> AdmissionResponse {
-        let resource = Resource::of(key.kind, object, None);
-        let after = self.examined(key, Some(resource.file.clone()), true);
-        let told = told(&after, &resource.file);
-        let (errors, mild): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| self.denies(&told.finding));
+        let file = Resource::of(key.kind, object, None).file;
+        let knows = self.resources.knows(&key.namespace);
+        let after = if knows { self.examined(key, Some(file.clone()), true) } else { alone(&file) };
+        let told = told(&after, &file);
+        let wrong = told.iter().any(|told| told.finding.severity == Severity::Error);
+        let own = if wrong && !self.strict { self::told(&alone(&file), &file) } else { Vec::new() };
+        let (errors, mild): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| self.denies(told, &own));
         if !errors.is_empty() {
             return response.deny(refusal(key, &errors));
         }
         let mut warnings: Vec<String> = mild.iter().map(|told| line(told)).collect();
         // Only where something elsewhere is wrong it matters whether it was so before.
-        if elsewhere(&after, key).next().is_some() {
+        if knows && elsewhere(&after, key).next().is_some() {
             let before = self.examined(key, None, true);
             warnings.extend(broken_by(&before, &after, key));
         }
         warned(response, warnings)
     }
 
-    fn denies(&self, finding: &Finding) -> bool {
-        finding.severity == Severity::Error && (self.strict || !MENDABLE.contains(&finding.code))
+    /// `own` is what is found in the resource alone.
+    fn denies(&self, told: &Told, own: &[Told]) -> bool {
+        let Told { finding, pointer } = told;
+        let same = |one: &Told| one.finding.code == finding.code && one.pointer == *pointer;
+        let is_own = || own.iter().any(same) && !MENDABLE.contains(&finding.code);
+        finding.severity == Severity::Error && (self.strict || is_own())
     }
 
     /// The namespace with a resource as it would be; without it where `there` is false.
@@ -200,6 +219,13 @@ impl Admission {
         }
         Arc::clone(remembered.entry(namespace.to_owned()).or_default())
     }
+}
+
+/// One resource, whatever may be around it.
+fn alone(file: &File) -> Examined {
+    let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
+    snapshot.alone = true;
+    Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[])
 }
 
 /// Everything that is found in one file of what was examined, in the order of `validate`.
@@ -239,7 +265,7 @@ fn broken_by(before: &Examined, after: &Examined, key: &Key) -> Vec<String> {
 fn line(told: &Told) -> String {
     let Told { finding, pointer } = told;
     let help = finding.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-    format!("{} at {pointer}: {}{help}", finding.code.id, finding.message)
+    plain(&format!("{} at {pointer}: {}{help}", finding.code.id, finding.message))
 }
 
 fn refusal(key: &Key, errors: &[&Told]) -> String {
@@ -254,17 +280,43 @@ fn refusal(key: &Key, errors: &[&Told]) -> String {
     text
 }
 
+/// One line that a terminal shows as it is, whatever a resource says in it.
+fn plain(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 fn warned(mut response: AdmissionResponse, warnings: Vec<String>) -> AdmissionResponse {
-    if !warnings.is_empty() {
-        let short = |warning: String| match warning.char_indices().nth(MOST_WARNING - 1) {
-            None => warning,
-            Some((end, _)) => format!("{}…", &warning[..warning.floor_char_boundary(end.min(MOST_WARNING - 3))]),
-        };
-        response.warnings = Some(warnings.into_iter().take(MOST_WARNINGS).map(short).collect());
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    let short = |warning: String| match plain(&warning) {
+        text if text.len() <= MOST_WARNING => text,
+        text => format!("{}…", &text[..text.floor_char_boundary(MOST_WARNING - '…'.len_utf8())]),
+    };
+    let mut shown: Vec<String> = warnings.into_iter().take(MOST_WARNINGS).map(short).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    if !shown.is_empty() {
+        response.warnings = Some(shown);
     }
     response
 }
 
 fn unchecked(response: AdmissionResponse, why: &str) -> AdmissionResponse {
     warned(response, vec![format!("evenkeel did not check this: {why}")])
+}
+
+/// Answers a question about an object that nobody can make sense of; such a one may go, and not come.
+fn unreadable(body: &[u8], error: &serde_json::Error) -> Option<Value> {
+    let review: Value = serde_json::from_slice(body).ok()?;
+    let uid = review["request"]["uid"].as_str()?;
+    let goes = review["request"]["operation"] == "DELETE";
+    let why = plain(&format!("the object cannot be read: {error}; correct it"));
+    let mut response = json!({"uid": uid, "allowed": goes});
+    if !goes {
+        response["status"] = json!({"code": 422, "reason": "Invalid", "message": why});
+    }
+    Some(json!({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}))
 }

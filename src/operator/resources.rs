@@ -178,12 +178,14 @@ pub struct Resources {
     notify: Notify,
     /// Grows with every change of content.
     version: AtomicU64,
+    /// What is watched; everything where empty.
+    namespaces: Vec<String>,
 }
 
 impl Resources {
     /// Starts watching; `namespaces` empty means all of them.
     pub fn watch(client: &Client, namespaces: &[String]) -> Arc<Resources> {
-        let resources = Arc::new(Resources::default());
+        let resources = Arc::new(Resources { namespaces: namespaces.to_vec(), ..Resources::default() });
         let places: Vec<Option<String>> = match namespaces {
             [] => vec![None],
             some => some.iter().cloned().map(Some).collect(),
@@ -201,6 +203,20 @@ impl Resources {
     /// Has every watch brought everything that is there at least once?
     pub fn is_filled(&self) -> bool {
         lock(&self.filling).is_empty()
+    }
+
+    /// Resources that are known and that nobody watches.
+    pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Arc<Resources> {
+        let resources = Resources::default();
+        for (kind, object) in objects {
+            resources.keep(Arc::new(Resource::of(kind, &object, None)));
+        }
+        Arc::new(resources)
+    }
+
+    /// Is everything known that a namespace holds?
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.is_filled() && (self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace))
     }
 
     /// Why what is known may be old: the first watch that does not go on.

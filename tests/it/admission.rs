@@ -1,0 +1,440 @@
+//! What is answered to the API server about a resource, without one: who asks is made here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use evenkeel::catalog::{File, Input, Snapshot};
+use evenkeel::definition::{API_GROUP, API_VERSION, Kind};
+use evenkeel::operator::admission::certificate::Certificate;
+use evenkeel::operator::admission::{Admission, Owned};
+use evenkeel::operator::resources::{Key, Resources};
+use evenkeel::reconcile::examine::Examiner;
+use evenkeel::server::admission::{Answer, Pem, serve};
+use evenkeel::text::{Severity, codes};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+const DAY: i64 = 24 * 3600;
+
+fn resource(kind: Kind, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": kind.as_str(),
+           "metadata": {"name": name, "namespace": "ns", "uid": "1"}, "spec": spec})
+}
+
+fn connector(name: &str) -> Value {
+    let say = json!({"http": {"path": "/say"}, "response": {"body": {"said": "hi"}}});
+    let spec = json!({"displayName": name, "baseUrl": "https://api.example.com", "actions": {"say": say}});
+    resource(Kind::Connector, name, spec)
+}
+
+/// A workflow with one step.
+fn workflow(name: &str, action: &str, with: Value) -> Value {
+    let mut step = json!({"name": "one", "action": action});
+    step.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+    resource(Kind::Workflow, name, json!({"tier": "Instant", "steps": [step]}))
+}
+
+fn annotated(mut object: Value, name: &str, value: &str) -> Value {
+    object["metadata"]["annotations"][name] = json!(value);
+    object
+}
+
+fn nobody() -> Owned {
+    Arc::new(|_| None)
+}
+
+fn around(objects: &[Value]) -> Arc<Resources> {
+    Resources::of(objects.iter().map(|object| {
+        let kind: Kind = object["kind"].as_str().unwrap().parse().unwrap();
+        (kind, serde_json::from_value(object.clone()).unwrap())
+    }))
+}
+
+fn admission(objects: &[Value]) -> Arc<Admission> {
+    Admission::new(around(objects), nobody(), false)
+}
+
+fn review(operation: &str, old: Option<&Value>, new: Option<&Value>) -> Value {
+    let object = new.or(old).unwrap();
+    let kind = &object["kind"];
+    let plural = kind.as_str().unwrap().parse::<Kind>().map_or("others", Kind::plural);
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "705ab4f5", "kind": {"group": API_GROUP, "version": "v1alpha1", "kind": kind},
+        "resource": {"group": API_GROUP, "version": "v1alpha1", "resource": plural},
+        "name": object["metadata"]["name"], "namespace": "ns", "operation": operation,
+        "userInfo": {"username": "jane"}, "dryRun": false, "object": new, "oldObject": old}})
+}
+
+async fn ask(admission: &Arc<Admission>, review: &Value) -> Value {
+    let answer = Arc::clone(admission).answer(review.to_string().as_bytes()).await.unwrap();
+    assert_eq!((&answer["kind"], &answer["apiVersion"]), (&json!("AdmissionReview"), &json!("admission.k8s.io/v1")));
+    assert_eq!(answer["response"]["uid"], "705ab4f5");
+    answer["response"].clone()
+}
+
+async fn created(admission: &Arc<Admission>, object: &Value) -> Value {
+    ask(admission, &review("CREATE", None, Some(object))).await
+}
+
+async fn updated(admission: &Arc<Admission>, old: &Value, new: &Value) -> Value {
+    ask(admission, &review("UPDATE", Some(old), Some(new))).await
+}
+
+async fn deleted(admission: &Arc<Admission>, old: &Value) -> Value {
+    ask(admission, &review("DELETE", Some(old), None)).await
+}
+
+fn message(response: &Value) -> &str {
+    response["status"]["message"].as_str().unwrap_or_default()
+}
+
+fn warnings(response: &Value) -> Vec<&str> {
+    response["warnings"].as_array().into_iter().flatten().map(|warning| warning.as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_mistake_is_refused_with_its_place_and_help() {
+    let admission = admission(&[]);
+    let mut wrong = connector("one");
+    wrong["spec"]["baseUlr"] = wrong["spec"]["baseUrl"].take();
+    wrong["spec"].as_object_mut().unwrap().remove("baseUrl");
+    wrong["spec"]["actions"]["say"]["http"]["method"] = json!("FETCH");
+    let response = created(&admission, &wrong).await;
+    assert_eq!(response["allowed"], false);
+    let text = message(&response);
+    assert!(text.starts_with("Connector ns/one has "), "{text}");
+    for words in
+        ["\n  EK0101 at /spec/baseUlr: ", "did you mean `baseUrl`?", "EK0104 at /spec/actions/say/http/method: "]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let good = created(&admission, &connector("one")).await;
+    assert_eq!(good["allowed"], true, "{good}");
+    // What is no definition is nobody's question here.
+    let mut other = review("CREATE", None, Some(&wrong));
+    other["request"]["kind"]["group"] = json!("rbac.example.com");
+    assert_eq!(ask(&admission, &other).await["allowed"], true);
+}
+
+#[tokio::test]
+async fn what_a_resource_says_cannot_move_the_cursor_of_a_terminal() {
+    let mut wrong = connector("one");
+    wrong["spec"]["a\u{1b}[2Jb\nc"] = json!(1);
+    let response = created(&admission(&[]), &wrong).await;
+    let lines: Vec<&str> = message(&response).lines().collect();
+    assert!(lines.len() == 2 && !lines[1].contains(char::is_control), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_another_resource_may_mend_only_warns() {
+    let strict = Admission::new(around(&[]), nobody(), true);
+    let early = workflow("greet", "hello/say", json!({}));
+    let response = created(&admission(&[]), &early).await;
+    assert_eq!(response["allowed"], true, "{response}");
+    assert!(warnings(&response).iter().any(|one| one.starts_with("EK0202 at /spec/steps/0/action: ")), "{response}");
+    assert_eq!(created(&strict, &early).await["allowed"], false);
+    // An action that the connector does not have yet is in no other way missing than the connector.
+    let response = created(&admission(&[connector("hello")]), &workflow("greet", "hello/shout", json!({}))).await;
+    assert!(response["allowed"] == true && warnings(&response)[0].starts_with("EK0202"), "{response}");
+    let mut shipping = connector("shipping");
+    shipping["spec"]["entities"] = json!({"parcel": {"canonical": "Shipment", "fields": {"id": {"type": "string"}}}});
+    let response = created(&admission(&[]), &shipping).await;
+    let says = warnings(&response).iter().any(|one| one.contains("there is no canonical entity `Shipment`"));
+    assert!(response["allowed"] == true && says, "{response}");
+    let response = created(&admission(&[connector("hello")]), &early).await;
+    assert!(response["allowed"] == true && !warnings(&response).iter().any(|one| one.contains("EK0202")), "{response}");
+}
+
+#[tokio::test]
+async fn what_no_other_resource_can_mend_is_refused_whatever_its_code() {
+    let hello = admission(&[connector("hello")]);
+    let nowhere = json!({"inputs": {"x": "{{ steps.nowhere.y }}"}});
+    let response = created(&hello, &workflow("greet", "hello/say", nowhere)).await;
+    let says = message(&response).contains("there is no step `nowhere`");
+    assert!(response["allowed"] == false && says, "{response}");
+    // A circle is closed by either of two: neither can be said to be the one that is wrong.
+    let environment = |name: &str, from: &str| resource(Kind::Environment, name, json!({"promoteFrom": from}));
+    let one = admission(&[environment("a", "b")]);
+    let response = created(&one, &environment("b", "a")).await;
+    assert_eq!(response["allowed"], true, "{response}");
+    assert!(warnings(&response).iter().any(|one| one.contains("EK0804")), "{response}");
+}
+
+/// No code denies for what is around a resource: whichever of a set comes first, it can come.
+#[tokio::test]
+async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
+    let examined = evenkeel::reconcile::examine::folder(&crate::support::root().join("tests/planted")).unwrap();
+    let documents = examined.catalog.entries.iter().map(|entry| entry.document.root.to_json());
+    let mut objects: Vec<Value> = Vec::new();
+    for mut object in documents {
+        let kind = object["kind"].as_str().and_then(|kind| kind.parse::<Kind>().ok());
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let same = |one: &&Value| one["kind"] == object["kind"] && one["metadata"]["name"] == name.as_str();
+        let is_object = serde_json::from_value::<kube::api::DynamicObject>(object.clone()).is_ok();
+        if kind.is_none() || !is_object || !evenkeel::definition::is_name(&name) || objects.iter().any(|one| same(&one))
+        {
+            continue;
+        }
+        object["metadata"]["namespace"] = json!("ns");
+        objects.push(object);
+    }
+    assert!(objects.len() > 100, "{}", objects.len());
+    let admission = admission(&objects);
+    let (mut refused, mut warned) = (0, 0);
+    for object in &objects {
+        let response = created(&admission, object).await;
+        let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+        let key = Key { kind: kind.parse().unwrap(), namespace: "ns".into(), name: name.into() };
+        let file = admission_file(&key, object);
+        let mut snapshot = Snapshot::of([(file.path, file.bytes)]);
+        snapshot.alone = true;
+        let alone = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let mut own = alone.findings.iter().filter(|finding| {
+            let mends =
+                [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD].contains(&finding.code);
+            finding.severity == Severity::Error && !mends
+        });
+        let expected = own.next().is_none();
+        assert_eq!(response["allowed"], expected, "{key}: {response}");
+        refused += usize::from(!expected);
+        warned += usize::from(expected && warnings(&response).iter().any(|warning| warning.starts_with("EK")));
+    }
+    assert!(refused > 60 && warned > 5, "{refused} refused, {warned} warned");
+}
+
+fn admission_file(key: &Key, object: &Value) -> File {
+    let object = serde_json::from_value(object.clone()).unwrap();
+    let document = evenkeel::operator::resources::document(key.kind, &object);
+    File { path: key.path().into(), bytes: document.to_string().into_bytes().into() }
+}
+
+#[tokio::test]
+async fn metadata_and_status_may_always_change() {
+    let mut broken = connector("one");
+    broken["spec"]["oops"] = json!(1);
+    let owned: Owned = Arc::new(|_| Some("it comes from elsewhere".into()));
+    let admission = Admission::new(around(&[broken.clone()]), owned, true);
+    let mut status = broken.clone();
+    status["status"] = json!({"conditions": []});
+    let noted = annotated(broken.clone(), "kubectl.kubernetes.io/restartedAt", "now");
+    let mut finalized = broken.clone();
+    finalized["metadata"]["finalizers"] = json!(["finalizers.evenkeel.dev"]);
+    let mut going = broken.clone();
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    going["spec"]["more"] = json!(1);
+    for new in [status, noted, finalized, going] {
+        assert_eq!(updated(&admission, &broken, &new).await["allowed"], true, "{new}");
+    }
+    let mut worse = broken.clone();
+    worse["spec"]["more"] = json!(1);
+    assert_eq!(updated(&admission, &broken, &worse).await["allowed"], false);
+}
+
+#[tokio::test]
+async fn a_removal_says_what_it_breaks_and_is_not_held_up() {
+    let objects = [connector("hello"), workflow("greet", "hello/say", json!({}))];
+    let both = admission(&objects);
+    let response = deleted(&both, &objects[0]).await;
+    assert_eq!(response["allowed"], true);
+    assert!(
+        warnings(&response).iter().any(|one| one.starts_with("this breaks Workflow ns/greet: EK0202")),
+        "{response}"
+    );
+    assert!(warnings(&deleted(&both, &objects[1]).await).is_empty());
+    // A change that takes away what others use says so too.
+    let mut renamed = objects[0].clone();
+    let actions = renamed["spec"]["actions"].as_object_mut().unwrap();
+    let say = actions.remove("say").unwrap();
+    actions.insert("shout".into(), say);
+    let response = updated(&both, &objects[0], &renamed).await;
+    assert_eq!(response["allowed"], true);
+    assert!(warnings(&response).iter().any(|one| one.starts_with("this breaks Workflow ns/greet")), "{response}");
+    // What was broken before is not told again.
+    let mut same = objects[0].clone();
+    same["spec"]["displayName"] = json!("Hello");
+    let one = admission(&[objects[0].clone(), workflow("greet", "nobody/say", json!({}))]);
+    let response = updated(&one, &objects[0], &same).await;
+    assert!(!warnings(&response).iter().any(|one| one.starts_with("this breaks")), "{response}");
+}
+
+#[tokio::test]
+async fn what_is_protected_goes_with_its_namespace_only() {
+    let kept = annotated(connector("kept"), "evenkeel.dev/prune", "disabled");
+    let admission = admission(&[kept.clone()]);
+    let response = deleted(&admission, &kept).await;
+    assert!(response["allowed"] == false && message(&response).contains("evenkeel.dev/prune"), "{response}");
+    for user in [
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",
+    ] {
+        let mut review = review("DELETE", Some(&kept), None);
+        review["request"]["userInfo"]["username"] = json!(user);
+        assert_eq!(ask(&admission, &review).await["allowed"], true, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_from_elsewhere_is_read_only() {
+    let one = connector("one");
+    let owned: Owned = Arc::new(|key| (key.name == "one").then(|| format!("{key} comes from main@sha1:abc, a.yaml:1")));
+    let admission = Admission::new(around(&[one.clone()]), owned, false);
+    let mut changed = one.clone();
+    changed["spec"]["displayName"] = json!("mine");
+    for response in
+        [created(&admission, &one).await, updated(&admission, &one, &changed).await, deleted(&admission, &one).await]
+    {
+        assert_eq!(response["allowed"], false);
+        assert_eq!(message(&response), "Connector ns/one comes from main@sha1:abc, a.yaml:1; change it there");
+    }
+    assert_eq!(created(&admission, &connector("two")).await["allowed"], true);
+}
+
+#[tokio::test]
+async fn what_nobody_can_make_sense_of_may_go_and_not_come() {
+    let admission = admission(&[]);
+    let mut strange = connector("one");
+    strange["metadata"]["labels"] = json!([1, 2]);
+    let response = created(&admission, &strange).await;
+    assert!(response["allowed"] == false && message(&response).contains("cannot be read"), "{response}");
+    assert_eq!(deleted(&admission, &strange).await["allowed"], true);
+    for no_question in ["", "{", "[]", "{}", r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#] {
+        assert!(Arc::clone(&admission).answer(no_question.as_bytes()).await.is_none(), "{no_question}");
+    }
+}
+
+#[tokio::test]
+async fn our_own_trouble_denies_nothing() {
+    let owned: Owned = Arc::new(|key| {
+        assert!(key.name != "panic", "a mistake of ours");
+        None
+    });
+    let admission = Admission::new(around(&[]), owned, true);
+    let response = created(&admission, &connector("panic")).await;
+    assert_eq!(response["allowed"], true);
+    assert!(warnings(&response)[0].starts_with("evenkeel did not check this"), "{response}");
+    let mut wrong = connector("next");
+    wrong["spec"]["oops"] = json!(1);
+    assert_eq!(created(&admission, &wrong).await["allowed"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_checks_are_few_and_do_not_hold_up_the_api_server() {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let owned: Owned = Arc::new(|_| {
+        let now = NOW.fetch_add(1, Ordering::SeqCst) + 1;
+        MOST.fetch_max(now, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(4600));
+        NOW.fetch_sub(1, Ordering::SeqCst);
+        None
+    });
+    let admission = Admission::new(around(&[]), owned, true);
+    let started = Instant::now();
+    let ask = |n: usize| {
+        let admission = Arc::clone(&admission);
+        tokio::spawn(async move { created(&admission, &connector(&format!("c{n}"))).await })
+    };
+    let first: Vec<_> = (0..12).map(ask).collect();
+    for answer in first {
+        let response = answer.await.unwrap();
+        assert!(response["allowed"] == true && warnings(&response)[0].contains("too long"), "{response}");
+    }
+    assert!(started.elapsed() < Duration::from_millis(4900), "{:?}", started.elapsed());
+    // Those that nobody waits for any more still count.
+    let second: Vec<_> = (12..20).map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(MOST.load(Ordering::SeqCst), 4);
+    second.into_iter().for_each(|asked| asked.abort());
+}
+
+#[tokio::test]
+async fn warnings_are_few_and_short() {
+    // Two bytes a letter: what counts is what is sent.
+    let name = |n: usize| format!("{}{n}", "ä".repeat(150));
+    let mut wrong = connector("one");
+    for n in 0..60 {
+        wrong["spec"]["actions"]["say"]["inputs"][name(n)] = json!({});
+    }
+    let steps: Vec<Value> =
+        (0..60).map(|n| json!({"name": format!("s{n}"), "action": format!("{}/x", name(n))})).collect();
+    let many = resource(Kind::Workflow, "many", json!({"tier": "Instant", "steps": steps}));
+    let response = created(&admission(&[]), &many).await;
+    assert_eq!(response["allowed"], true, "{response}");
+    let warnings = warnings(&response);
+    assert_eq!(warnings.len(), 21);
+    assert!(warnings.iter().all(|warning| warning.len() <= 256), "{warnings:?}");
+    assert!(warnings[0].ends_with('…') && warnings[20].starts_with("and "), "{warnings:?}");
+    let text = message(&created(&admission(&[]), &wrong).await).to_owned();
+    assert!(text.lines().count() <= 22, "{text}");
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+const HOST: &str = "hook.ek.svc";
+
+/// A client that trusts these authorities only, as the API server does.
+fn trusting(authorities: &str, port: u16) -> reqwest::Client {
+    let roots = reqwest::Certificate::from_pem_bundle(authorities.as_bytes()).unwrap();
+    reqwest::Client::builder()
+        .tls_certs_only(roots)
+        .resolve(HOST, ([127, 0, 0, 1], port).into())
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_is_changed_while_it_is_served_and_trusted_all_along() {
+    evenkeel::net::install_crypto_provider();
+    let text = |text: &str| text.to_owned();
+    let kept =
+        Certificate { namespace: text("ek"), service: text("hook"), secret: text("s"), configuration: text("c") };
+    // The authority is due today; what is served by it was renewed ten days ago.
+    let first = kept.due(None, now() - 2440 * DAY).unwrap();
+    let second = kept.due(Some(&first), now() - 10 * DAY).unwrap();
+    assert!(second.authorities == first.authorities && second.serving != first.serving);
+    let third = kept.due(Some(&second), now()).unwrap();
+    assert!(third.authorities != second.authorities);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = watch::channel::<Option<Pem>>(None);
+    let answer: Answer =
+        Arc::new(|body| Box::pin(async move { (&body[..] == b"question").then(|| json!({"answered": true})) }));
+    let serving = tokio::spawn(serve(listener, told, answer));
+    let get = async |authorities: &str| {
+        let sent = trusting(authorities, port).get(format!("https://{HOST}:{port}/healthz")).send().await;
+        sent.is_ok_and(|response| response.status() == 200)
+    };
+    assert!(!get(&second.authorities).await, "nobody is answered before there is a certificate");
+    tell.send_replace(Some(second.serving.clone()));
+    assert!(get(&second.authorities).await);
+    assert!(get(&third.authorities).await, "the API server is told of the new authority first");
+    let before = trusting(&second.authorities, port);
+    let ask = |client: &reqwest::Client, body: Vec<u8>| {
+        client.post(format!("https://{HOST}:{port}/admission")).body(body).send()
+    };
+    assert_eq!(ask(&before, b"question".to_vec()).await.unwrap().status(), 200);
+    tell.send_replace(Some(third.serving.clone()));
+    assert!(get(&third.authorities).await);
+    assert!(!get(&second.authorities).await, "another authority than the one that is trusted");
+    // A connection that is there goes on.
+    assert_eq!(ask(&before, b"question".to_vec()).await.unwrap().status(), 200);
+    // What cannot be served changes nothing.
+    let broken = Pem { certificate: third.serving.certificate.clone(), key: second.serving.key.clone() };
+    assert!(!broken.is_usable());
+    tell.send_replace(Some(broken));
+    assert!(get(&third.authorities).await);
+    let client = trusting(&third.authorities, port);
+    assert_eq!(ask(&client, b"nonsense".to_vec()).await.unwrap().status(), 400);
+    let large = ask(&client, vec![b' '; 9 << 20]).await;
+    assert!(large.is_err() || large.unwrap().status() == 413);
+    serving.abort();
+}
