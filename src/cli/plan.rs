@@ -192,10 +192,13 @@ struct Side {
 }
 
 impl Side {
-    fn new(name: String, examined: Examined, read: impl Fn(&str) -> Option<Vec<u8>>) -> Side {
-        let named = catalog::assets(&examined.catalog).into_iter();
-        let assets = named.filter_map(|path| Some((path.clone(), read(&path)?.into()))).collect();
-        Side { name, examined, assets }
+    fn new(name: String, examined: Examined, read: impl Fn(&str) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Side> {
+        let read = |file: String| {
+            let bytes = read(&file).with_context(|| format!("cannot read {file}"))?;
+            Ok((file, bytes.into()))
+        };
+        let assets: anyhow::Result<_> = catalog::assets(&examined.catalog).into_iter().map(read).collect();
+        Ok(Side { name, examined, assets: assets? })
     }
 
     fn inventory(&self) -> Inventory {
@@ -213,8 +216,14 @@ impl Side {
 fn read_folder(path: &Path) -> anyhow::Result<Side> {
     let examined = examine::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
     let inside = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-    let read = |file: &str| directory::read_inside(inside, file, MOST_ASSET_BYTES).ok();
-    Ok(Side::new(path.display().to_string(), examined, read))
+    let read = |file: &str| {
+        let bytes = directory::read_inside(inside, file, MOST_ASSET_BYTES + 1)?;
+        if bytes.len() > MOST_ASSET_BYTES {
+            bail!("it has more than the {MOST_ASSET_BYTES} bytes that are read");
+        }
+        Ok(bytes)
+    };
+    Side::new(path.display().to_string(), examined, read)
 }
 
 /// The definitions of a folder at a revision of the repository that it is in.
@@ -222,8 +231,8 @@ fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<Side> {
     let (repository, path) = repository_of(folder)?;
     let fetched = git::local(&repository, revision, path.as_deref())?;
     let examined = examine::with(&fetched.snapshot, fetched.unreadable);
-    let read = |file: &str| git::local_file(&repository, &fetched.revision.commit, path.as_deref(), file).ok();
-    Ok(Side::new(fetched.revision.name.clone(), examined, read))
+    let read = |file: &str| Ok(git::local_file(&repository, &fetched.revision.commit, path.as_deref(), file)?);
+    Side::new(fetched.revision.name.clone(), examined, read)
 }
 
 /// The root of the repository that a folder is in, and the folder's path in it with `/` between its parts; `None` for

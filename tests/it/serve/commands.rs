@@ -62,6 +62,54 @@ fn two_revisions_of_a_repository_are_planned() {
     assert!(missing.err.contains("nope"), "{}", missing.err);
 }
 
+#[test]
+fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
+    let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: sync }\nspec: { tier: Standard, \
+                    source: { file: sync.ts } }\n";
+    let before = [("w/sync.yaml", workflow), ("w/sync.ts", "export default 1;\n"), ("a.yaml", &saying("a", "first"))];
+    let after = [before[0], ("w/sync.ts", "export default 2;\n"), before[2]];
+    let world = World::start(&before);
+    world.wait(is_ready, "the first commit");
+    let (old, new) = (folder(&before), folder(&after));
+    let path = |folder: &tempfile::TempDir| folder.path().to_str().unwrap().to_owned();
+    let action = |said: &Said| {
+        let plan: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+        let actions = plan["actions"].as_array().unwrap().clone();
+        assert_eq!((actions.len(), &actions[0]["id"]), (1, &"Workflow/sync".into()), "{plan:#}");
+        ["action", "class", "before", "after", "changes"].map(|field| actions[0][field].clone())
+    };
+    let online =
+        action(&world.run(&["plan", &path(&new), "--server", &world.server.address, "-e", "live", "-o", "json"]));
+    assert_eq!(action(&run(["plan", &path(&old), &path(&new), "-o", "json"])), online, "two folders");
+    // Two revisions, and a revision with what is not committed yet.
+    let commit = |message: &str| {
+        git(old.path(), &["add", "--all", "."]);
+        git(old.path(), &["commit", "--quiet", "-m", message]);
+    };
+    let work = path(&old);
+    git(old.path(), &["init", "--quiet", "--initial-branch=main"]);
+    commit("first");
+    write(&old.path().join("w/sync.ts"), after[1].1);
+    assert_eq!(action(&run(["plan", "--from", "HEAD", &work, "-o", "json"])), online, "a revision and a folder");
+    commit("code");
+    assert_eq!(action(&run(["plan", "--from", "HEAD^", "--to", "HEAD", &work, "-o", "json"])), online, "two revisions");
+    let nothing = run(["plan", "--from", "HEAD", &work, "--detailed-exitcode"]);
+    assert_eq!(nothing.code, 0, "{}{}", nothing.out, nothing.err);
+    // A folder inside the repository: files are beside where they are named.
+    let inside = format!("{work}/w");
+    let planned = action(&run(["plan", "--from", "HEAD^", "--to", "HEAD", &inside, "-o", "json"]));
+    assert_eq!(planned[0], online[0]);
+    // What was planned offline is what serves then.
+    world.push(&after, "code");
+    let live = world.server.get("/v1/environments/live/trace/Workflow/sync").json();
+    assert_eq!(live["digest"], online[3], "{live:#}");
+    // What a server would refuse to read is no plan either.
+    write(&new.path().join("w/sync.ts"), &"x".repeat((4 << 20) + 1));
+    let large = run(["plan", &work, &path(&new)]);
+    assert_eq!(large.code, 1, "{}", large.out);
+    assert!(large.err.contains("w/sync.ts") && large.err.contains("4194304"), "{}", large.err);
+}
+
 fn rotate(state: &Path, keys: &str) -> Said {
     let mut command = evenkeel();
     command.args(["secrets", "rotate", "--state"]).arg(state).env("EVENKEEL_MASTER_KEY", keys);
