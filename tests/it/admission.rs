@@ -150,7 +150,7 @@ async fn what_another_resource_may_mend_only_warns() {
 #[tokio::test]
 async fn what_no_other_resource_can_mend_is_refused_whatever_its_code() {
     let hello = admission(&[connector("hello")]);
-    let nowhere = json!({"inputs": {"x": "{{ steps.nowhere.y }}"}});
+    let nowhere = json!({"input": {"x": "{{ steps.nowhere.y }}"}});
     let response = created(&hello, &workflow("greet", "hello/say", nowhere)).await;
     let says = message(&response).contains("there is no step `nowhere`");
     assert!(response["allowed"] == false && says, "{response}");
