@@ -262,7 +262,7 @@ async fn a_removal_says_what_it_breaks_and_is_not_held_up() {
 #[tokio::test]
 async fn what_is_protected_goes_with_its_namespace_only() {
     let kept = annotated(connector("kept"), "evenkeel.dev/prune", "disabled");
-    let admission = admission(&[kept.clone()]);
+    let admission = admission(std::slice::from_ref(&kept));
     let response = deleted(&admission, &kept).await;
     assert!(response["allowed"] == false && message(&response).contains("evenkeel.dev/prune"), "{response}");
     for user in [
@@ -280,7 +280,7 @@ async fn what_is_protected_goes_with_its_namespace_only() {
 async fn what_comes_from_elsewhere_is_read_only() {
     let one = connector("one");
     let owned: Owned = Arc::new(|key| (key.name == "one").then(|| format!("{key} comes from main@sha1:abc, a.yaml:1")));
-    let admission = Admission::new(around(&[one.clone()]), owned, false);
+    let admission = Admission::new(around(std::slice::from_ref(&one)), owned, false);
     let mut changed = one.clone();
     changed["spec"]["displayName"] = json!("mine");
     for response in
@@ -347,7 +347,9 @@ async fn slow_checks_are_few_and_do_not_hold_up_the_api_server() {
     let second: Vec<_> = (12..20).map(ask).collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(MOST.load(Ordering::SeqCst), 4);
-    second.into_iter().for_each(|asked| asked.abort());
+    for asked in second {
+        asked.abort();
+    }
 }
 
 #[tokio::test]
