@@ -27,6 +27,7 @@ pub mod document;
 pub mod events;
 pub mod inquiry;
 pub mod lease;
+mod patience;
 pub mod resources;
 pub mod secrets;
 pub mod source;

@@ -6,9 +6,12 @@
 //!                                        ▲ activate: compare and swap, fenced by a lease
 //! ```
 //!
+//! Beside them the work: events, executions and what they did ([`queue`]).
+//!
 //! One trait, [`Store`]; SQLite for one process, PostgreSQL for many. Both are held to the same tests (`tests/it`).
 
 pub mod manifest;
+pub mod queue;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -262,7 +265,7 @@ impl fmt::Debug for SecretBytes {
 /// What must outlive the process. Everything here may be called from several tasks, and by several processes where the
 /// implementation says so. Times are the store's own.
 #[async_trait]
-pub trait Store: fmt::Debug + Send + Sync {
+pub trait Store: queue::Queue + fmt::Debug + Send + Sync {
     /// Stores objects by their digest; those that are there stay as they are, unless they are damaged: then they are
     /// written anew. In one transaction. Gives how many were written.
     async fn put_objects(&self, objects: &[(Digest, Vec<u8>)]) -> Result<u64, StoreError>;

@@ -21,6 +21,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
+use super::patience::Patience;
 use crate::catalog::File;
 use crate::definition::crd::{REQUESTED_AT, VERSION};
 use crate::definition::{API_GROUP, API_VERSION, Kind};
@@ -260,7 +261,7 @@ impl Resources {
     async fn follow(self: Arc<Resources>, client: &Client, watch: WatchKey) {
         let (kind, namespace) = &watch;
         let config = watcher::Config::default().page_size(PAGE);
-        let stream = watcher(api(client, *kind, namespace.as_deref()), config).default_backoff();
+        let stream = watcher(api(client, *kind, namespace.as_deref()), config).backoff(Patience::default());
         let mut stream = std::pin::pin!(stream);
         let mut listed: Option<HashMap<Key, Arc<Resource>>> = None;
         while let Some(event) = stream.next().await {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+use super::patience::Patience as Waits;
 use super::resources::lock;
 use crate::connector::ClusterSecrets;
 
@@ -171,7 +172,7 @@ impl Secrets {
                     return;
                 }
             };
-            let mut stream = std::pin::pin!(watcher::watch_object(api, &secret.name).default_backoff());
+            let mut stream = std::pin::pin!(watcher::watch_object(api, &secret.name).backoff(Waits::default()));
             while let Some(event) = stream.next().await {
                 let first = matches!(*tell.borrow(), Known::Nothing);
                 let next = match event {

@@ -47,6 +47,8 @@ const SILENT: Micros = 86_400_000_000;
 
 const LOCK_ENVIRONMENT: &str = "SELECT active, last FROM environments WHERE name = $1 FOR UPDATE";
 const LOCK_LEASE: &str = "SELECT holder, token, expires_at FROM leases WHERE name = $1 FOR UPDATE";
+const SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
+const FOR_UPDATE: &str = " FOR UPDATE";
 
 /// What was last reported, and when, by environment and process.
 type Reports = HashMap<(String, String), (u64, Digest, Instant)>;
@@ -159,6 +161,17 @@ async fn notify(connection: &mut Connection, environment: &str) -> Result<(), St
 
 async fn lock_objects(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(OBJECTS_LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// Advisory locks of names, until the transaction ends. Whoever takes several takes them in the order that is given, which
+/// is sorted. Two names may share a number: then one waits for no reason, and nothing else.
+async fn lock_keys(connection: &mut Connection, names: &[String]) -> Result<(), StoreError> {
+    for name in names {
+        let bytes = Digest::of(name.as_bytes()).bytes().first_chunk::<8>().copied().unwrap_or_default();
+        let number = i64::from_be_bytes(bytes);
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -35,6 +35,8 @@ const BUSY: Duration = Duration::from_secs(10);
 /// A writer has the whole database for itself, so nothing more is to be locked.
 const LOCK_ENVIRONMENT: &str = "SELECT active, last FROM environments WHERE name = $1";
 const LOCK_LEASE: &str = "SELECT holder, token, expires_at FROM leases WHERE name = $1";
+const SKIP_LOCKED: &str = "";
+const FOR_UPDATE: &str = "";
 
 /// A store in one file.
 pub(super) struct Backend {
@@ -231,6 +233,11 @@ async fn notify(_: &mut Connection, _: &str) -> Result<(), StoreError> {
 
 #[allow(clippy::unused_async, reason = "PostgreSQL's waits")]
 async fn lock_objects(_: &mut Connection) -> Result<(), StoreError> {
+    Ok(())
+}
+
+#[allow(clippy::unused_async, reason = "PostgreSQL's waits")]
+async fn lock_keys(_: &mut Connection, _: &[String]) -> Result<(), StoreError> {
     Ok(())
 }
 

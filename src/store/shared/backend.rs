@@ -15,11 +15,16 @@ use super::{Backend, Connection, Database, Row, lock_objects, notify, now};
 use crate::text::Digest;
 
 mod audits;
+mod changes;
 mod credentials;
 mod generations;
 mod leases;
 mod objects;
+mod queue;
+mod record;
+mod runs;
 mod states;
+mod triggers;
 
 #[async_trait]
 impl Store for Backend {

@@ -1,0 +1,288 @@
+//! Writes of the queue, each as a whole.
+
+use super::super::super::queue::{Change, Claim, DeadLetter, Done, Event, Intake, LogLine, NewRun, Outcome, Step};
+use super::super::super::queue::{PARKED, RunStatus};
+use super::{Connection, Micros, StoreError, runs, triggers};
+
+/// Names that changes lock, sorted: all at once, before anything else, so that no two transactions wait for each other.
+pub(super) fn names(changes: &[Change]) -> Vec<String> {
+    let mut names = Vec::new();
+    for change in changes {
+        let claim = |claim: &Claim, follow: &[NewRun]| {
+            let environment = follow.first().map_or("", |run| &run.environment);
+            let own = [(environment, claim.lane.as_str(), claim.gate.as_str())];
+            runs::lock_names(own.into_iter().chain(follow.iter().map(of_run)))
+        };
+        match change {
+            Change::Accept(intake) => {
+                names.extend(runs::lock_names(intake.runs.iter().map(of_run)));
+                names.extend(intake.key.iter().zip(&intake.event).map(|(key, event)| {
+                    format!("{}/key/{}/{}", event.environment, event.trigger, key.key)
+                }));
+                let batches = intake.runs.iter().filter(|run| !run.batch.is_empty());
+                names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch)));
+            }
+            Change::Leave { claim: own, follow, .. } => names.extend(claim(own, follow)),
+            Change::Progress { .. } => {}
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn of_run(run: &NewRun) -> (&str, &str, &str) {
+    (&run.environment, &run.lane, &run.gate)
+}
+
+pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Micros) -> Result<Done, StoreError> {
+    match change {
+        Change::Accept(intake) => accept(connection, intake, now).await,
+        Change::Progress { claim, steps, logs } => {
+            if runs::hold(connection, claim).await?.is_none() {
+                return Ok(Done::Fenced);
+            }
+            record(connection, claim, steps, logs).await?;
+            Ok(Done::Stored(Vec::new()))
+        }
+        Change::Leave { claim, outcome, steps, logs, follow, dead } => {
+            let Some(run) = runs::hold(connection, claim).await? else { return Ok(Done::Fenced) };
+            record(connection, claim, steps, logs).await?;
+            leave(connection, &run, outcome, now).await?;
+            if let Outcome::Ended(status, output, error) = outcome {
+                runs::wake_next(connection, &run.environment, claim, now).await?;
+                answer(connection, &run, *status, output, error, now).await?;
+            }
+            for run in follow {
+                runs::insert(connection, run, now, None).await?;
+            }
+            if let Some(dead) = dead {
+                bury(connection, dead, now).await?;
+            }
+            Ok(Done::Stored(Vec::new()))
+        }
+    }
+}
+
+pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Done, StoreError> {
+    if let Some((trigger, before, after)) = &intake.tick {
+        let environment = intake.runs.first().map(|run| &run.environment);
+        let environment = environment.or(intake.event.as_ref().map(|event| &event.environment));
+        let environment = environment.ok_or_else(|| StoreError::Refused("a tick without an environment".into()))?;
+        if !triggers::tick(connection, environment, trigger, before, after).await? {
+            return Ok(Done::Fenced);
+        }
+    }
+    if let (Some(key), Some(event)) = (&intake.key, &intake.event) {
+        let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \
+                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, trigger_name, key) DO UPDATE SET \
+                         event = excluded.event, expires_at = excluded.expires_at WHERE event_keys.expires_at <= $6";
+        let query = sqlx::query(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
+        let query = query.bind(&event.id).bind(now.saturating_add(key.window)).bind(now);
+        if query.execute(&mut *connection).await?.rows_affected() == 0 {
+            let statement =
+                "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
+            let query = sqlx::query_scalar(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
+            return Ok(Done::Duplicate(query.fetch_one(connection).await?));
+        }
+    }
+    if let Some(event) = &intake.event {
+        insert_event(connection, event, now).await?;
+    }
+    let mut taken = Vec::new();
+    let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
+    for run in &intake.runs {
+        taken.extend(runs::insert(connection, run, now, worker).await?);
+    }
+    for dead in &intake.dead {
+        bury(connection, dead, now).await?;
+    }
+    Ok(Done::Stored(taken))
+}
+
+async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -> Result<(), StoreError> {
+    let statement = "INSERT INTO events (id, environment, trigger_name, kind, received_at, outcome, request, trace, \
+                     headers, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    sqlx::query(statement)
+        .bind(&event.id)
+        .bind(&event.environment)
+        .bind(&event.trigger)
+        .bind(&event.kind)
+        .bind(now)
+        .bind(&event.outcome)
+        .bind(&event.request)
+        .bind(&event.trace)
+        .bind(event.headers.to_string())
+        .bind(event.payload.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Micros) -> Result<(), StoreError> {
+    let statement = "INSERT INTO dead_letters (id, environment, trigger_name, workflow, event, run, tenant, reason, \
+                     message, status, replays, created_at, kept_for, kept_until, headers, payload) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'Pending', $10, $11, $12, $13, $14, $15)";
+    sqlx::query(statement)
+        .bind(&dead.id)
+        .bind(&dead.environment)
+        .bind(&dead.trigger)
+        .bind(&dead.workflow)
+        .bind(&dead.event)
+        .bind(&dead.run)
+        .bind(&dead.tenant)
+        .bind(&dead.reason)
+        .bind(&dead.message)
+        .bind(dead.replays)
+        .bind(now)
+        .bind(dead.retention)
+        .bind(now.saturating_add(dead.retention))
+        .bind(dead.headers.to_string())
+        .bind(dead.payload.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn record(
+    connection: &mut Connection,
+    claim: &Claim,
+    steps: &[Step],
+    logs: &[LogLine],
+) -> Result<(), StoreError> {
+    for step in steps {
+        let statement = "INSERT INTO steps (run, name, position, kind, attempt, status, started_at, finished_at, error, \
+                         input, output) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                         ON CONFLICT (run, name) DO UPDATE SET position = excluded.position, kind = excluded.kind, \
+                         attempt = excluded.attempt, status = excluded.status, started_at = excluded.started_at, \
+                         finished_at = excluded.finished_at, error = excluded.error, input = excluded.input, \
+                         output = excluded.output";
+        sqlx::query(statement)
+            .bind(&claim.run)
+            .bind(&step.name)
+            .bind(step.order)
+            .bind(&step.kind)
+            .bind(step.attempt)
+            .bind(&step.status)
+            .bind(step.started_at)
+            .bind(step.finished_at)
+            .bind(step.error.to_string())
+            .bind(step.input.to_string())
+            .bind(step.output.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    for (at, line) in logs.iter().enumerate() {
+        let statement = "INSERT INTO run_logs (run, id, written_at, level, message) VALUES ($1, $2, $3, $4, $5) \
+                         ON CONFLICT (run, id) DO NOTHING";
+        // The claim and the time make it unique; the count keeps lines of one moment apart, and in order.
+        let id = format!("{:016x}-{:06}-{:06}", line.at, claim.token, at);
+        let query = sqlx::query(statement).bind(&claim.run).bind(id).bind(line.at).bind(&line.level);
+        // PostgreSQL stores no zero bytes.
+        query.bind(line.message.replace('\0', "\u{fffd}")).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn leave(
+    connection: &mut Connection,
+    run: &super::super::super::queue::Run,
+    outcome: &Outcome,
+    now: Micros,
+) -> Result<(), StoreError> {
+    let query = match outcome {
+        Outcome::Ended(status, output, error) => {
+            let statement = "UPDATE runs SET status = $2, output = $3, error = $4, finished_at = $5, ready_at = NULL \
+                             WHERE id = $1";
+            let query = sqlx::query(statement).bind(&run.id).bind(status.as_str()).bind(output.to_string());
+            query.bind(error.to_string()).bind(now)
+        }
+        Outcome::Again(at, error) => {
+            let statement = "UPDATE runs SET status = 'Queued', error = $2, ready_at = $3, attempt = attempt + 1, \
+                             deadline_at = 0 WHERE id = $1";
+            sqlx::query(statement).bind(&run.id).bind(error.to_string()).bind(*at)
+        }
+        Outcome::Waits(until) => {
+            // What it waits for may have come between its look and this.
+            let statement = "UPDATE runs SET status = 'Waiting', ready_at = CASE WHEN EXISTS (SELECT 1 FROM signals \
+                             WHERE signals.run = runs.id AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id \
+                             AND steps.name = signals.name AND steps.status <> 'Waiting')) OR cancelled = 1 \
+                             THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
+            sqlx::query(statement).bind(&run.id).bind(*until).bind(now).bind(run.deadline_at)
+        }
+        Outcome::GivenBack => {
+            let statement = "UPDATE runs SET status = 'Queued', ready_at = $2 WHERE id = $1";
+            sqlx::query(statement).bind(&run.id).bind(now)
+        }
+    };
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Tells the execution that started this one and waits for it.
+async fn answer(
+    connection: &mut Connection,
+    run: &super::super::super::queue::Run,
+    status: RunStatus,
+    output: &serde_json::Value,
+    error: &serde_json::Value,
+    now: Micros,
+) -> Result<(), StoreError> {
+    if run.answers.is_empty() || run.parent.is_empty() {
+        return Ok(());
+    }
+    let payload = serde_json::json!({"run": run.id, "status": status.as_str(), "output": output, "error": error});
+    signal(connection, &run.parent, &run.answers, &payload, now).await
+}
+
+/// Stores what an execution is told, and wakes it. The first word counts.
+pub(super) async fn signal(
+    connection: &mut Connection,
+    run: &str,
+    name: &str,
+    payload: &serde_json::Value,
+    now: Micros,
+) -> Result<(), StoreError> {
+    let statement = "INSERT INTO signals (run, name, payload) VALUES ($1, $2, $3) ON CONFLICT (run, name) DO NOTHING";
+    sqlx::query(statement).bind(run).bind(name).bind(payload.to_string()).execute(&mut *connection).await?;
+    let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND status = 'Waiting' AND ready_at > $2";
+    sqlx::query(statement).bind(run).bind(now).execute(connection).await?;
+    Ok(())
+}
+
+/// Asks an execution to end: at once where no worker has it.
+pub(super) async fn cancel(
+    connection: &mut Connection,
+    environment: &str,
+    id: &str,
+    now: Micros,
+) -> Result<Option<RunStatus>, StoreError> {
+    let statement = "SELECT status, lane, gate FROM runs WHERE environment = $1 AND id = $2";
+    let found: Option<(String, String, String)> =
+        sqlx::query_as(statement).bind(environment).bind(id).fetch_optional(&mut *connection).await?;
+    let Some((_, lane, gate)) = found else { return Ok(None) };
+    runs::lock(connection, &runs::lock_names([(environment, lane.as_str(), gate.as_str())].into_iter())).await?;
+    let statement = format!("SELECT status FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
+    let status: String = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(id).fetch_one(&mut *connection).await?;
+    let Some(status) = RunStatus::from_word(&status) else {
+        return Err(super::super::super::common::unreadable("an execution"));
+    };
+    match status {
+        RunStatus::Queued | RunStatus::Waiting => {
+            let error = serde_json::json!({"code": "CANCELLED", "message": "it was cancelled before it went on"});
+            let statement = "UPDATE runs SET status = 'Cancelled', cancelled = 1, finished_at = $2, ready_at = NULL, \
+                             error = $3, token = token + 1 WHERE id = $1";
+            sqlx::query(statement).bind(id).bind(now).bind(error.to_string()).execute(&mut *connection).await?;
+            let claim = Claim { run: id.to_owned(), token: 0, lane, gate };
+            runs::wake_next(connection, environment, &claim, now).await?;
+        }
+        RunStatus::Running => {
+            sqlx::query("UPDATE runs SET cancelled = 1 WHERE id = $1").bind(id).execute(connection).await?;
+        }
+        _ => {}
+    }
+    Ok(Some(status))
+}
+
+/// Everything that is parked is far in the future.
+const _: () = assert!(PARKED > 1 << 60);

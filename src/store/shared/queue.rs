@@ -1,0 +1,352 @@
+//! The queue on top of a database.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sqlx::Row as _;
+
+use super::super::super::common::{self, bounded};
+use super::super::super::pause;
+use super::super::super::queue::{
+    Change, DeadLetter, Done, Event, Intake, LogLine, PollState, Polled, Queue, QueueDepth, Run, RunFilter, RunStatus,
+    ScheduleState, Step, StoredRecord, Subscription, Version,
+};
+use super::super::{Backend, notify, now};
+use super::{Micros, StoreError, changes, record, runs, triggers};
+use crate::text::Digest;
+
+impl Backend {
+    async fn commit_once(&self, all: &[Change]) -> Result<Vec<Done>, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            runs::lock(&mut transaction, &changes::names(all)).await?;
+            let now = now(&mut transaction).await?;
+            let mut done = Vec::with_capacity(all.len());
+            for change in all {
+                done.push(changes::apply(&mut transaction, change, now).await?);
+            }
+            pause("work-committing").await;
+            transaction.commit().await?;
+            self.common().wrote(all.len() as u64);
+            Ok(done)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Queue for Backend {
+    async fn commit(&self, changes: &[Change]) -> Result<Vec<Done>, StoreError> {
+        match self.commit_once(changes).await {
+            // One of them cannot be stored: the others must not suffer.
+            Err(StoreError::Refused(_)) if changes.len() > 1 => {
+                let mut done = Vec::with_capacity(changes.len());
+                for change in changes {
+                    match self.commit_once(std::slice::from_ref(change)).await {
+                        Ok(one) => done.extend(one),
+                        Err(StoreError::Refused(why)) => done.push(Done::Refused(why)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(done)
+            }
+            Err(StoreError::Refused(why)) => Ok(vec![Done::Refused(why)]),
+            other => other,
+        }
+    }
+
+    async fn claim(&self, environment: &str, worker: &str, most: u32, lease: Micros) -> Result<Vec<Run>, StoreError> {
+        bounded(async {
+            // Most looks find nothing: they need no transaction.
+            let clock = self.time().await?;
+            match record::next_ready(&mut *self.read().await?, environment).await? {
+                Some(next) if next <= clock => {}
+                _ => return Ok(Vec::new()),
+            }
+            let mut transaction = self.begin().await?;
+            let now = now(&mut transaction).await?;
+            let taken = runs::claim(&mut transaction, environment, worker, most, lease, now).await?;
+            transaction.commit().await?;
+            self.common().wrote(taken.len() as u64);
+            Ok(taken)
+        })
+        .await
+    }
+
+    async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<String>, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let until = now(&mut transaction).await?.saturating_add(lease);
+            let lost = runs::renew(&mut transaction, worker, held, until).await?;
+            transaction.commit().await?;
+            self.common().wrote(held.len() as u64);
+            Ok(lost)
+        })
+        .await
+    }
+
+    async fn next_ready(&self, environment: &str) -> Result<Option<Micros>, StoreError> {
+        bounded(async { record::next_ready(&mut *self.read().await?, environment).await }).await
+    }
+
+    async fn steps(&self, run: &str) -> Result<Vec<Step>, StoreError> {
+        bounded(async { record::steps(&mut *self.read().await?, run).await }).await
+    }
+
+    async fn logs(&self, run: &str) -> Result<Vec<LogLine>, StoreError> {
+        bounded(async { record::logs(&mut *self.read().await?, run).await }).await
+    }
+
+    async fn run(&self, environment: &str, id: &str) -> Result<Option<Run>, StoreError> {
+        bounded(async { record::run(&mut *self.read().await?, environment, id).await }).await
+    }
+
+    async fn runs(&self, environment: &str, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        bounded(async { record::runs(&mut *self.read().await?, environment, filter).await }).await
+    }
+
+    async fn cancel(&self, environment: &str, id: &str) -> Result<Option<RunStatus>, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let now = now(&mut transaction).await?;
+            let was = changes::cancel(&mut transaction, environment, id, now).await?;
+            notify(&mut transaction, environment).await?;
+            transaction.commit().await?;
+            self.common().wrote(u64::from(was.is_some()));
+            self.common().changed();
+            Ok(was)
+        })
+        .await
+    }
+
+    async fn signal(&self, environment: &str, id: &str, name: &str, payload: &Value) -> Result<bool, StoreError> {
+        common::names(&[name])?;
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let statement = "SELECT 1 AS one FROM runs WHERE environment = $1 AND id = $2 AND ready_at IS NOT NULL";
+            let query = sqlx::query(statement).bind(environment).bind(id);
+            if query.fetch_optional(&mut *transaction).await?.is_none() {
+                return Ok(false);
+            }
+            let now = now(&mut transaction).await?;
+            changes::signal(&mut transaction, id, name, payload, now).await?;
+            notify(&mut transaction, environment).await?;
+            transaction.commit().await?;
+            self.common().wrote(2);
+            self.common().changed();
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn signalled(&self, run: &str, name: &str) -> Result<Option<Value>, StoreError> {
+        bounded(async {
+            let statement = "SELECT payload FROM signals WHERE run = $1 AND name = $2";
+            let query = sqlx::query(statement).bind(run).bind(name);
+            let row = query.fetch_optional(&mut *self.read().await?).await?;
+            let text: Option<String> = row.map(|row| row.try_get("payload")).transpose()?;
+            text.map(|text| serde_json::from_str(&text).map_err(|_| common::unreadable("a signal"))).transpose()
+        })
+        .await
+    }
+
+    async fn publish(
+        &self,
+        environment: &str,
+        generation: u64,
+        workflows: &[(String, Digest, String)],
+    ) -> Result<Vec<Version>, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            runs::lock(&mut transaction, &[format!("{environment}/versions")]).await?;
+            let now = now(&mut transaction).await?;
+            let mut versions = Vec::with_capacity(workflows.len());
+            for workflow in workflows {
+                versions.push(triggers::publish(&mut transaction, environment, generation, workflow, now).await?);
+            }
+            transaction.commit().await?;
+            let new = versions.iter().filter(|version| version.at == now).count();
+            self.common().wrote(new as u64);
+            Ok(versions)
+        })
+        .await
+    }
+
+    async fn version(&self, environment: &str, workflow: &str, version: i64) -> Result<Option<String>, StoreError> {
+        bounded(async { triggers::content(&mut *self.read().await?, environment, workflow, version).await }).await
+    }
+
+    async fn versions(&self, environment: &str) -> Result<Vec<Version>, StoreError> {
+        bounded(async { triggers::versions(&mut *self.read().await?, environment).await }).await
+    }
+
+    async fn events(&self, environment: &str, trigger: Option<&str>, most: u32) -> Result<Vec<Event>, StoreError> {
+        bounded(async { record::events(&mut *self.read().await?, environment, trigger, most).await }).await
+    }
+
+    async fn event(&self, environment: &str, id: &str) -> Result<Option<Event>, StoreError> {
+        bounded(async { record::event(&mut *self.read().await?, environment, id).await }).await
+    }
+
+    async fn dead_letters(
+        &self,
+        environment: &str,
+        status: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        bounded(async { record::dead_letters(&mut *self.read().await?, environment, status, most).await }).await
+    }
+
+    async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError> {
+        bounded(async { record::dead_letter(&mut *self.read().await?, environment, id).await }).await
+    }
+
+    async fn replayed(&self, environment: &str, id: &str) -> Result<bool, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let was = record::replayed(&mut transaction, environment, id).await?;
+            transaction.commit().await?;
+            self.common().wrote(u64::from(was));
+            Ok(was)
+        })
+        .await
+    }
+
+    async fn memory(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError> {
+        bounded(async {
+            let mut connection = self.read().await?;
+            let now = now(&mut connection).await?;
+            triggers::memory(&mut connection, (environment, scope, key), now).await
+        })
+        .await
+    }
+
+    async fn remember(
+        &self,
+        environment: &str,
+        scope: &str,
+        key: &str,
+        value: &Value,
+        ttl: Option<Micros>,
+    ) -> Result<(), StoreError> {
+        common::names(&[scope, key])?;
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let until = match ttl {
+                Some(ttl) => now(&mut transaction).await?.saturating_add(ttl),
+                None => 0,
+            };
+            let rows = triggers::remember(&mut transaction, (environment, scope, key), value, until).await?;
+            transaction.commit().await?;
+            self.common().wrote(rows);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn schedule(&self, environment: &str, trigger: &str) -> Result<ScheduleState, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let now = now(&mut transaction).await?;
+            let state = triggers::schedule(&mut transaction, environment, trigger, now).await?;
+            transaction.commit().await?;
+            Ok(state)
+        })
+        .await
+    }
+
+    async fn subscriptions(&self, environment: &str) -> Result<Vec<Subscription>, StoreError> {
+        bounded(async { triggers::subscriptions(&mut *self.read().await?, environment).await }).await
+    }
+
+    async fn put_subscription(&self, environment: &str, subscription: &Subscription) -> Result<(), StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let rows = triggers::put_subscription(&mut transaction, environment, subscription).await?;
+            transaction.commit().await?;
+            self.common().wrote(rows);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_subscription(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError> {
+        self.remove_of_trigger(&["subscriptions"], (environment, trigger, connection)).await
+    }
+
+    async fn polls(&self, environment: &str) -> Result<Vec<PollState>, StoreError> {
+        bounded(async { triggers::polls(&mut *self.read().await?, environment).await }).await
+    }
+
+    async fn records(
+        &self,
+        environment: &str,
+        trigger: &str,
+        connection: &str,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        bounded(async { triggers::records(&mut *self.read().await?, environment, trigger, connection).await }).await
+    }
+
+    async fn polled(&self, polled: &Polled, found: Vec<Intake>) -> Result<Vec<Done>, StoreError> {
+        bounded(async {
+            let found: Vec<Change> = found.into_iter().map(|intake| Change::Accept(Box::new(intake))).collect();
+            let mut transaction = self.begin().await?;
+            runs::lock(&mut transaction, &changes::names(&found)).await?;
+            let now = now(&mut transaction).await?;
+            let rows = triggers::polled(&mut transaction, polled).await?;
+            let mut done = Vec::with_capacity(found.len());
+            for change in &found {
+                done.push(changes::apply(&mut transaction, change, now).await?);
+            }
+            pause("poll-committing").await;
+            transaction.commit().await?;
+            self.common().wrote(rows + done.len() as u64);
+            Ok(done)
+        })
+        .await
+    }
+
+    async fn remove_poll(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError> {
+        self.remove_of_trigger(&["polls", "records"], (environment, trigger, connection)).await
+    }
+
+    async fn forget_work(&self, environment: &str, retention: Micros) -> Result<u64, StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let now = now(&mut transaction).await?;
+            let rows = record::forget(&mut transaction, environment, retention, now).await?;
+            transaction.commit().await?;
+            self.common().wrote(rows);
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn depth(&self, environment: &str) -> Result<QueueDepth, StoreError> {
+        bounded(async {
+            let mut connection = self.read().await?;
+            let now = now(&mut connection).await?;
+            record::depth(&mut connection, environment, now).await
+        })
+        .await
+    }
+
+    async fn time(&self) -> Result<Micros, StoreError> {
+        bounded(async { now(&mut *self.read().await?).await }).await
+    }
+}
+
+impl Backend {
+    async fn remove_of_trigger(&self, tables: &[&'static str], of: (&str, &str, &str)) -> Result<(), StoreError> {
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let mut rows = 0;
+            for table in tables {
+                rows += triggers::remove(&mut transaction, table, of).await?;
+            }
+            transaction.commit().await?;
+            self.common().wrote(rows);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,359 @@
+//! Executions: taken, kept, left, and woken where they wait for each other.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::super::super::common::unreadable;
+use super::super::super::queue::{Claim, MOST_BATCHED, NewRun, PARKED, Run, RunStatus};
+use super::super::lock_keys;
+use super::{Connection, Micros, Row, StoreError};
+
+/// Most tenants that one claim looks at.
+const MOST_TENANTS: usize = 256;
+
+pub(super) const COLUMNS: &str = "id, environment, workflow, version, generation, tier, priority, tenant, status, \
+     triggered_by, source, event, parent, answers, lane, gate, attempt, lost, created_at, started_at, finished_at, \
+     deadline_at, worker, token, cancelled, trace, headers, error, input, output";
+
+pub(super) fn read(row: &Row) -> Result<Run, StoreError> {
+    let json = |column: &str| -> Result<serde_json::Value, StoreError> {
+        let text: String = row.try_get(column)?;
+        serde_json::from_str(&text).map_err(|_| unreadable("an execution"))
+    };
+    let status: String = row.try_get("status")?;
+    Ok(Run {
+        id: row.try_get("id")?,
+        environment: row.try_get("environment")?,
+        workflow: row.try_get("workflow")?,
+        version: row.try_get("version")?,
+        generation: row.try_get("generation")?,
+        tier: row.try_get("tier")?,
+        priority: row.try_get("priority")?,
+        tenant: row.try_get("tenant")?,
+        status: RunStatus::from_word(&status).ok_or_else(|| unreadable("an execution"))?,
+        triggered_by: row.try_get("triggered_by")?,
+        source: row.try_get("source")?,
+        event: row.try_get("event")?,
+        parent: row.try_get("parent")?,
+        answers: row.try_get("answers")?,
+        lane: row.try_get("lane")?,
+        gate: row.try_get("gate")?,
+        attempt: row.try_get("attempt")?,
+        lost: row.try_get("lost")?,
+        created_at: row.try_get("created_at")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        deadline_at: row.try_get("deadline_at")?,
+        worker: row.try_get("worker")?,
+        token: row.try_get("token")?,
+        cancelled: row.try_get::<i64, _>("cancelled")? != 0,
+        trace: row.try_get("trace")?,
+        headers: json("headers")?,
+        error: json("error")?,
+        input: json("input")?,
+        output: json("output")?,
+    })
+}
+
+/// Names under which executions wait for each other, so that only one transaction at a time decides who is next.
+pub(super) fn lock_names<'a>(runs: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<String> {
+    let names = runs.flat_map(|(environment, lane, gate)| [(environment, "lane", lane), (environment, "gate", gate)]);
+    let mut names: Vec<String> =
+        names.filter(|name| !name.2.is_empty()).map(|name| format!("{}/{}/{}", name.0, name.1, name.2)).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Stores an execution; taken at once where a worker asks and nothing is before it. Gives it where it was taken.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    run: &NewRun,
+    now: Micros,
+    taken_by: Option<(&str, Micros)>,
+) -> Result<Option<Run>, StoreError> {
+    if !run.batch.is_empty() && join_batch(connection, run).await? {
+        return Ok(None);
+    }
+    let blocked = is_blocked(connection, &run.environment, &run.lane, None).await?
+        || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
+    let taken = taken_by.filter(|_| !blocked && run.delay <= 0);
+    let (status, worker, token, ready_at, started_at) = match taken {
+        Some((worker, lease)) => (RunStatus::Running, worker, 1_i64, now.saturating_add(lease), now),
+        None if blocked => (RunStatus::Queued, "", 0, PARKED, 0),
+        None => (RunStatus::Queued, "", 0, now.saturating_add(run.delay.max(0)), 0),
+    };
+    let statement = "INSERT INTO runs (id, environment, workflow, version, generation, tier, priority, tenant, status, \
+         triggered_by, source, event, parent, answers, lane, gate, gate_limit, batch, attempt, lost, created_at, \
+         started_at, finished_at, deadline_at, ready_at, worker, token, cancelled, trace, headers, error, input, output) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, $19, $20, 0, 0, \
+         $21, $22, $23, 0, $24, $25, 'null', $26, 'null')";
+    let generation = i64::try_from(run.generation).unwrap_or(i64::MAX);
+    let input = match run.batch.is_empty() {
+        true => run.input.to_string(),
+        false => serde_json::Value::Array(vec![run.input.clone()]).to_string(),
+    };
+    sqlx::query(statement)
+        .bind(&run.id)
+        .bind(&run.environment)
+        .bind(&run.workflow)
+        .bind(run.version)
+        .bind(generation)
+        .bind(&run.tier)
+        .bind(run.priority)
+        .bind(&run.tenant)
+        .bind(status.as_str())
+        .bind(&run.triggered_by)
+        .bind(&run.source)
+        .bind(&run.event)
+        .bind(&run.parent)
+        .bind(&run.answers)
+        .bind(&run.lane)
+        .bind(&run.gate)
+        .bind(run.gate_limit)
+        .bind(&run.batch)
+        .bind(now)
+        .bind(started_at)
+        .bind(ready_at)
+        .bind(worker)
+        .bind(token)
+        .bind(&run.trace)
+        .bind(run.headers.to_string())
+        .bind(&input)
+        .execute(&mut *connection)
+        .await?;
+    Ok(taken.map(|_| Run {
+        id: run.id.clone(),
+        environment: run.environment.clone(),
+        workflow: run.workflow.clone(),
+        version: run.version,
+        generation,
+        tier: run.tier.clone(),
+        priority: run.priority,
+        tenant: run.tenant.clone(),
+        status,
+        triggered_by: run.triggered_by.clone(),
+        source: run.source.clone(),
+        event: run.event.clone(),
+        parent: run.parent.clone(),
+        lane: run.lane.clone(),
+        gate: run.gate.clone(),
+        attempt: 1,
+        lost: 0,
+        input: run.input.clone(),
+        headers: run.headers.clone(),
+        output: serde_json::Value::Null,
+        error: serde_json::Value::Null,
+        created_at: now,
+        started_at: now,
+        finished_at: 0,
+        deadline_at: 0,
+        trace: run.trace.clone(),
+        answers: run.answers.clone(),
+        worker: worker.to_owned(),
+        token,
+        cancelled: false,
+    }))
+}
+
+/// Adds an event to an execution that collects, where one has not started yet.
+async fn join_batch(connection: &mut Connection, run: &NewRun) -> Result<bool, StoreError> {
+    let statement = "SELECT id, input FROM runs WHERE environment = $1 AND batch = $2 AND ready_at IS NOT NULL \
+                     AND status = 'Queued' AND started_at = 0 ORDER BY created_at DESC LIMIT 1";
+    let query = sqlx::query(statement).bind(&run.environment).bind(&run.batch);
+    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
+    let (id, input): (String, String) = (row.try_get("id")?, row.try_get("input")?);
+    let Ok(serde_json::Value::Array(mut items)) = serde_json::from_str(&input) else {
+        return Err(unreadable("a batch"));
+    };
+    if items.len() >= MOST_BATCHED || input.len() > super::super::super::queue::MOST_VALUE_BYTES / 2 {
+        return Ok(false);
+    }
+    items.push(run.input.clone());
+    // A worker that took it meanwhile does not see this event: then it begins the next batch.
+    let statement = "UPDATE runs SET input = $2 WHERE id = $1 AND status = 'Queued' AND started_at = 0";
+    let query = sqlx::query(statement).bind(&id).bind(serde_json::Value::Array(items).to_string());
+    Ok(query.execute(connection).await?.rows_affected() > 0)
+}
+
+/// Is there one in the lane that has not ended, before this one where there is one?
+async fn is_blocked(
+    connection: &mut Connection,
+    environment: &str,
+    lane: &str,
+    before: Option<(Micros, &str)>,
+) -> Result<bool, StoreError> {
+    if lane.is_empty() {
+        return Ok(false);
+    }
+    let statement = "SELECT id FROM runs WHERE environment = $1 AND lane = $2 AND ready_at IS NOT NULL AND lane <> '' \
+                     ORDER BY created_at, id LIMIT 1";
+    let query = sqlx::query_scalar(statement).bind(environment).bind(lane);
+    let first: Option<String> = query.fetch_optional(connection).await?;
+    Ok(match before {
+        None => first.is_some(),
+        Some((_, id)) => first.is_some_and(|first| first != id),
+    })
+}
+
+/// Are as many of a gate on their way as may be?
+async fn is_full(connection: &mut Connection, environment: &str, gate: &str, limit: i64) -> Result<bool, StoreError> {
+    if gate.is_empty() {
+        return Ok(false);
+    }
+    let statement = "SELECT count(*) FROM runs WHERE environment = $1 AND gate = $2 AND ready_at IS NOT NULL \
+                     AND gate <> '' AND NOT (status = 'Queued' AND ready_at = $3)";
+    let query = sqlx::query_scalar(statement).bind(environment).bind(gate).bind(PARKED);
+    let count: i64 = query.fetch_one(connection).await?;
+    Ok(count >= limit)
+}
+
+/// Lets the next ones go that waited for one that ended.
+pub(super) async fn wake_next(
+    connection: &mut Connection,
+    environment: &str,
+    claim: &Claim,
+    now: Micros,
+) -> Result<(), StoreError> {
+    let mut next: Vec<Row> = Vec::new();
+    for (column, name) in [("lane", &claim.lane), ("gate", &claim.gate)] {
+        if name.is_empty() {
+            continue;
+        }
+        let statement = format!(
+            "SELECT id, lane, gate, gate_limit, created_at FROM runs WHERE environment = $1 AND {column} = $2 \
+             AND ready_at IS NOT NULL AND {column} <> '' AND ready_at = $3 AND status = 'Queued' \
+             ORDER BY created_at, id LIMIT 8"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(name).bind(PARKED);
+        next.extend(query.fetch_all(&mut *connection).await?);
+    }
+    for row in next {
+        let (id, lane, gate): (String, String, String) =
+            (row.try_get("id")?, row.try_get("lane")?, row.try_get("gate")?);
+        let (limit, created): (i64, Micros) = (row.try_get("gate_limit")?, row.try_get("created_at")?);
+        let waits = is_blocked(connection, environment, &lane, Some((created, &id))).await?
+            || is_full(connection, environment, &gate, limit).await?;
+        if !waits {
+            let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND ready_at = $3 AND status = 'Queued'";
+            sqlx::query(statement).bind(&id).bind(now).bind(PARKED).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is ready.
+pub(super) async fn claim(
+    connection: &mut Connection,
+    environment: &str,
+    worker: &str,
+    most: u32,
+    lease: Micros,
+    now: Micros,
+) -> Result<Vec<Run>, StoreError> {
+    let mut taken: Vec<Run> = Vec::new();
+    for priority in 1..=4_i64 {
+        let tenants = tenants(connection, environment, priority, now).await?;
+        let mut left = usize::try_from(most).unwrap_or(0).saturating_sub(taken.len());
+        let mut share = left.div_ceil(tenants.len().max(1)).max(1);
+        // A second round gives what tenants with little left over to those with much.
+        for _ in 0..2 {
+            for tenant in &tenants {
+                if left == 0 {
+                    return Ok(taken);
+                }
+                let some = take(connection, (environment, priority, tenant), worker, share.min(left), lease, now).await?;
+                left = left.saturating_sub(some.len());
+                taken.extend(some);
+            }
+            share = left;
+        }
+    }
+    Ok(taken)
+}
+
+/// Tenants with something ready of a priority, those that waited longest first.
+async fn tenants(
+    connection: &mut Connection,
+    environment: &str,
+    priority: i64,
+    now: Micros,
+) -> Result<Vec<String>, StoreError> {
+    let mut found: Vec<(Micros, String)> = Vec::new();
+    let mut after: Option<String> = None;
+    // One look into the index for each tenant, however many executions it has.
+    while found.len() < MOST_TENANTS {
+        let statement = "SELECT tenant, ready_at FROM runs WHERE environment = $1 AND priority = $2 \
+                         AND ready_at IS NOT NULL AND ($3 = 0 OR tenant > $4) \
+                         ORDER BY environment, priority, tenant, ready_at LIMIT 1";
+        let query = sqlx::query(statement).bind(environment).bind(priority);
+        let query = query.bind(i64::from(after.is_some())).bind(after.clone().unwrap_or_default());
+        let Some(row) = query.fetch_optional(&mut *connection).await? else { break };
+        let (tenant, ready): (String, Micros) = (row.try_get("tenant")?, row.try_get("ready_at")?);
+        after = Some(tenant.clone());
+        if ready <= now {
+            found.push((ready, tenant));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, tenant)| tenant).collect())
+}
+
+async fn take(
+    connection: &mut Connection,
+    (environment, priority, tenant): (&str, i64, &str),
+    worker: &str,
+    most: usize,
+    lease: Micros,
+    now: Micros,
+) -> Result<Vec<Run>, StoreError> {
+    // A lease that ran out is a worker that was lost.
+    let statement = format!(
+        "UPDATE runs SET status = 'Running', worker = $5, token = token + 1, ready_at = $6, \
+         lost = lost + CASE WHEN status = 'Running' THEN 1 ELSE 0 END, \
+         started_at = CASE WHEN started_at = 0 THEN $4 ELSE started_at END \
+         WHERE id IN (SELECT id FROM runs WHERE environment = $1 AND priority = $2 AND tenant = $3 \
+         AND ready_at IS NOT NULL AND ready_at <= $4 ORDER BY ready_at LIMIT $7{}) AND ready_at <= $4 \
+         RETURNING {COLUMNS}",
+        super::super::SKIP_LOCKED
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(priority).bind(tenant).bind(now);
+    let query = query.bind(worker).bind(now.saturating_add(lease)).bind(i64::try_from(most).unwrap_or(1));
+    let mut runs = query.fetch_all(connection).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+    Ok(runs)
+}
+
+/// Keeps what a worker has; gives what it must end.
+pub(super) async fn renew(
+    connection: &mut Connection,
+    worker: &str,
+    runs: &[(String, i64)],
+    until: Micros,
+) -> Result<Vec<String>, StoreError> {
+    let mut lost = Vec::new();
+    for (id, token) in runs {
+        let statement = "UPDATE runs SET ready_at = $4 WHERE id = $1 AND worker = $2 AND token = $3 \
+                         AND status = 'Running' RETURNING cancelled";
+        let query = sqlx::query_scalar(statement).bind(id).bind(worker).bind(token).bind(until);
+        let cancelled: Option<i64> = query.fetch_optional(&mut *connection).await?;
+        if cancelled != Some(0) {
+            lost.push(id.clone());
+        }
+    }
+    Ok(lost)
+}
+
+/// Locks the names of those that wait for each other, and the row; `None` where the claim is not the last one.
+pub(super) async fn hold(connection: &mut Connection, claim: &Claim) -> Result<Option<Run>, StoreError> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM runs WHERE id = $1 AND token = $2 AND status = 'Running'{}",
+        super::super::FOR_UPDATE
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(&claim.run).bind(claim.token);
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Locks names, in an order that is everybody's.
+pub(super) async fn lock(connection: &mut Connection, names: &[String]) -> Result<(), StoreError> {
+    lock_keys(connection, names).await
+}
