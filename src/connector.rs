@@ -11,6 +11,7 @@
 
 mod address;
 mod auth;
+mod caller;
 mod compile;
 mod error;
 mod host;
@@ -40,6 +41,7 @@ use crate::definition::json_schema::{JsonSchema, entity_schemas};
 use crate::definition::tenant::TenantSpec;
 use crate::text::Digest;
 
+pub use caller::{Caller, Mocking};
 pub use error::{CallError, ErrorCode};
 pub use host::{ClusterSecrets, MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
@@ -230,6 +232,8 @@ pub struct Call {
     pub variables: BTreeMap<String, String>,
     /// Id of the call, for logs and answers.
     pub request_id: String,
+    /// The trace that the call is part of, as in the `traceparent` header (W3C Trace Context); empty where none.
+    pub trace: String,
     /// What `now()` answers, in unix seconds; the time where left out.
     pub now: Option<i64>,
 }

@@ -59,3 +59,4 @@ pub mod source;
 pub mod store;
 pub mod template;
 pub mod text;
+pub mod workflow;

@@ -20,7 +20,7 @@ use axum::routing::{any, get, post, put};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::connector::{CallError, ErrorCode};
+use crate::connector::{CallError, ErrorCode, Mocking};
 use crate::reconcile::active::{Active, Pointer};
 use crate::reconcile::environments::Environments;
 use access::Access;
@@ -31,17 +31,6 @@ pub const MOST_BODY: usize = 8 << 20;
 const MOST_CALLS: usize = 1024;
 /// Longest wait for calls in flight when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Where calls go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mocking {
-    /// Every host is called.
-    None,
-    /// Tests answer for hosts that exist in examples only; others are called.
-    Examples,
-    /// Tests answer for every host.
-    All,
-}
 
 /// What the server needs.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ mod node;
 pub mod render;
 mod scalar;
 mod share;
+mod script;
 mod source;
 mod tree;
 mod write;
@@ -33,6 +34,7 @@ pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, pointer_at, unescaped};
+pub use script::{MOST_SCRIPT_BYTES, Script, ScriptCall, ScriptError, read_script};
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 pub use write::to_yaml;
 

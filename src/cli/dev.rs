@@ -14,7 +14,8 @@ use super::output;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::{Examined, Examiner};
 use crate::reconcile::follow::{self, Event, Source};
-use crate::server::{Mocking, Server};
+use crate::connector::Mocking;
+use crate::server::Server;
 
 /// Run definitions on this machine, and follow every edit.
 ///

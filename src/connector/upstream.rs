@@ -76,7 +76,7 @@ impl Upstream for NetworkUpstream {
     }
 }
 
-fn refused(error: &net::Error) -> CallError {
+pub(super) fn refused(error: &net::Error) -> CallError {
     use net::Error;
     let code = match error {
         Error::Refused { .. } | Error::NotAllowedHost { .. } | Error::Scheme { .. } | Error::Downgrade { .. } => {

@@ -11,11 +11,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::answer::{self, request_id, set};
-use super::{Mocking, Server};
-use crate::connector::{
-    self, Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Output, ProvidedSecrets, Runtime,
-    Secrets, Upstream,
-};
+use super::Server;
+use crate::connector::{self, Call, CallError, Caller, ErrorCode, Output};
 
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
 pub(super) async fn call(
@@ -53,19 +50,9 @@ pub(super) async fn call(
         Err(error) => return answer::error(&error, &id),
     };
     let runtime = &active.runtime;
-    let mocked = match server.mocking {
-        Mocking::All => true,
-        Mocking::Examples => is_example(runtime, &connector, &action, &call),
-        Mocking::None => false,
-    };
-    let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
-        (Box::new(MockUpstream::new(Arc::clone(runtime))), Arc::new(MaskedSecrets))
-    } else {
-        let secrets = ProvidedSecrets::new(runtime.secrets.clone(), Arc::clone(&runtime.vault));
-        (Box::new(NetworkUpstream::new(active.client.clone())), Arc::new(secrets))
-    };
+    let caller = Caller { runtime: Arc::clone(runtime), client: active.client.clone(), mocking: server.mocking };
     let started = std::time::Instant::now();
-    let outcome = connector::call(runtime, &*upstream, secrets, &connector, &action, call).await;
+    let outcome = caller.call(&connector, &action, call).await;
     let mut response = match &outcome.result {
         Ok(output) => success(output, outcome.status),
         Err(error) => answer::error(error, &id),
@@ -120,12 +107,6 @@ fn success(output: &Output, status: u16) -> Response {
             response
         }
     }
-}
-
-/// Would this call go to a host that exists in examples only?
-fn is_example(runtime: &Runtime, connector: &str, action: &str, call: &Call) -> bool {
-    let prepared = connector::prepare(runtime, Arc::new(MaskedSecrets), connector, action, call);
-    prepared.is_ok_and(|request| request.url.host_str().is_some_and(connector::is_example_host))
 }
 
 fn read(
@@ -185,6 +166,7 @@ fn read(
         tenant: text("x-evenkeel-tenant")?,
         connection: text("x-evenkeel-connection")?,
         request_id: id,
+        trace: text("traceparent")?.unwrap_or_default(),
         ..Call::default()
     })
 }

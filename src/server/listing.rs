@@ -5,7 +5,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Mocking, Server, answer};
+use super::{Server, answer};
+use crate::connector::Mocking;
 use crate::connector::{Action, Connector, is_example_host};
 use crate::definition::Json;
 use crate::definition::common::SchemaValue;

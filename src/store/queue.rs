@@ -175,7 +175,13 @@ pub struct Run {
 impl Run {
     /// What a worker shows to write for it.
     pub fn claim(&self) -> Claim {
-        Claim { run: self.id.clone(), token: self.token, lane: self.lane.clone(), gate: self.gate.clone() }
+        Claim {
+            run: self.id.clone(),
+            environment: self.environment.clone(),
+            token: self.token,
+            lane: self.lane.clone(),
+            gate: self.gate.clone(),
+        }
     }
 }
 
@@ -184,6 +190,7 @@ impl Run {
 #[allow(missing_docs, reason = "as in `Run`")]
 pub struct Claim {
     pub run: String,
+    pub environment: String,
     pub token: i64,
     pub lane: String,
     pub gate: String,
@@ -411,8 +418,8 @@ pub enum Outcome {
     Ended(RunStatus, Value, Value),
     /// It is tried again then, from its last finished step; why the last attempt failed.
     Again(Micros, Value),
-    /// It waits until then at the latest.
-    Waits(Micros),
+    /// It waits until then at the latest; its attempt is over at the second time.
+    Waits(Micros, Micros),
     /// It is given back as it was, because the worker ends.
     GivenBack,
 }
@@ -430,6 +437,8 @@ pub enum Change {
         steps: Vec<Step>,
         /// What it wrote.
         logs: Vec<LogLine>,
+        /// What it starts.
+        follow: Vec<NewRun>,
     },
     /// An execution leaves its worker.
     Leave {

@@ -85,6 +85,9 @@ impl Backend {
         // We are the only process, so whoever held a lease is gone.
         let statement = "UPDATE leases SET holder = '', expires_at = 0 WHERE holder <> ''";
         sqlx::query(statement).execute(&mut *connection).await?;
+        // And whoever had executions, too.
+        let statement = "UPDATE runs SET ready_at = 0 WHERE status = 'Running'";
+        sqlx::query(statement).execute(&mut *connection).await?;
         drop(connection);
         Ok(Backend { common: Common::new(keys), writer, readers, replicas: Mutex::default(), _lock: lock })
     }

@@ -9,8 +9,7 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
     let mut names = Vec::new();
     for change in changes {
         let claim = |claim: &Claim, follow: &[NewRun]| {
-            let environment = follow.first().map_or("", |run| &run.environment);
-            let own = [(environment, claim.lane.as_str(), claim.gate.as_str())];
+            let own = [(claim.environment.as_str(), claim.lane.as_str(), claim.gate.as_str())];
             runs::lock_names(own.into_iter().chain(follow.iter().map(of_run)))
         };
         match change {
@@ -23,7 +22,7 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
                 names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch)));
             }
             Change::Leave { claim: own, follow, .. } => names.extend(claim(own, follow)),
-            Change::Progress { .. } => {}
+            Change::Progress { follow, .. } => names.extend(runs::lock_names(follow.iter().map(of_run))),
         }
     }
     names.sort();
@@ -38,11 +37,14 @@ fn of_run(run: &NewRun) -> (&str, &str, &str) {
 pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Micros) -> Result<Done, StoreError> {
     match change {
         Change::Accept(intake) => accept(connection, intake, now).await,
-        Change::Progress { claim, steps, logs } => {
+        Change::Progress { claim, steps, logs, follow } => {
             if runs::hold(connection, claim).await?.is_none() {
                 return Ok(Done::Fenced);
             }
             record(connection, claim, steps, logs).await?;
+            for run in follow {
+                runs::insert(connection, run, now, None).await?;
+            }
             Ok(Done::Stored(Vec::new()))
         }
         Change::Leave { claim, outcome, steps, logs, follow, dead } => {
@@ -202,13 +204,13 @@ async fn leave(
                              deadline_at = 0 WHERE id = $1";
             sqlx::query(statement).bind(&run.id).bind(error.to_string()).bind(*at)
         }
-        Outcome::Waits(until) => {
+        Outcome::Waits(until, deadline) => {
             // What it waits for may have come between its look and this.
             let statement = "UPDATE runs SET status = 'Waiting', ready_at = CASE WHEN EXISTS (SELECT 1 FROM signals \
                              WHERE signals.run = runs.id AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id \
                              AND steps.name = signals.name AND steps.status <> 'Waiting')) OR cancelled = 1 \
                              THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
-            sqlx::query(statement).bind(&run.id).bind(*until).bind(now).bind(run.deadline_at)
+            sqlx::query(statement).bind(&run.id).bind(*until).bind(now).bind(*deadline)
         }
         Outcome::GivenBack => {
             let statement = "UPDATE runs SET status = 'Queued', ready_at = $2 WHERE id = $1";
@@ -273,7 +275,7 @@ pub(super) async fn cancel(
             let statement = "UPDATE runs SET status = 'Cancelled', cancelled = 1, finished_at = $2, ready_at = NULL, \
                              error = $3, token = token + 1 WHERE id = $1";
             sqlx::query(statement).bind(id).bind(now).bind(error.to_string()).execute(&mut *connection).await?;
-            let claim = Claim { run: id.to_owned(), token: 0, lane, gate };
+            let claim = Claim { run: id.to_owned(), environment: environment.to_owned(), token: 0, lane, gate };
             runs::wake_next(connection, environment, &claim, now).await?;
         }
         RunStatus::Running => {

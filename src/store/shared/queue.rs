@@ -128,7 +128,13 @@ impl Queue for Backend {
                 return Ok(false);
             }
             let now = now(&mut transaction).await?;
-            changes::signal(&mut transaction, id, name, payload, now).await?;
+            // What comes under the same name again is for the next one that waits for it.
+            let statement = "SELECT count(*) FROM signals WHERE run = $1 AND (name = $2 OR name LIKE $3 ESCAPE '\\')";
+            let pattern = format!("{} #%", name.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            let query = sqlx::query_scalar(statement).bind(id).bind(name).bind(pattern);
+            let earlier: i64 = query.fetch_one(&mut *transaction).await?;
+            let name = if earlier == 0 { name.to_owned() } else { format!("{name} #{}", earlier + 1) };
+            changes::signal(&mut transaction, id, &name, payload, now).await?;
             notify(&mut transaction, environment).await?;
             transaction.commit().await?;
             self.common().wrote(2);

@@ -1,0 +1,86 @@
+//! Values of secrets that code has seen, kept out of everything that is recorded.
+
+use serde_json::{Value, json};
+
+/// Shorter values are not looked for: they would turn up everywhere.
+const SHORTEST: usize = 4;
+
+/// Values that must not be shown, with their names.
+#[derive(Default)]
+pub(super) struct Masks(Vec<(String, zeroize::Zeroizing<String>)>);
+
+impl Masks {
+    /// Remembers a value.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        if value.len() >= SHORTEST && !self.0.iter().any(|(known, _)| known == name) {
+            self.0.push((name.to_owned(), value.to_owned().into()));
+        }
+    }
+
+    /// A text without them.
+    pub(super) fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.0 {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), &format!("[secret {name}]"));
+            }
+        }
+        text
+    }
+
+    /// A value without them.
+    pub(super) fn value(&self, value: Value) -> Value {
+        if self.0.is_empty() {
+            return value;
+        }
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(fields) => {
+                fields.into_iter().map(|(name, value)| (self.text(&name), self.value(value))).collect()
+            }
+            other => other,
+        }
+    }
+}
+
+/// A value as the record shows it: its beginning, where it is long.
+pub(super) fn shortened(value: Value, most: usize) -> Value {
+    // Most values are small, and seen to be so without being written.
+    let is_small = match &value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => text.len() <= most,
+        _ => false,
+    };
+    if is_small {
+        return value;
+    }
+    let text = value.to_string();
+    if text.len() <= most {
+        return value;
+    }
+    let end = (0..=1024.min(most)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    json!({"cut": true, "bytes": text.len(), "beginning": text.get(..end).unwrap_or_default()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_named_and_not_shown() {
+        let mut masks = Masks::default();
+        masks.add("key", "hunter22");
+        masks.add("tiny", "abc");
+        let shown = masks.value(json!({"a": ["x hunter22 y"], "hunter22": 1, "b": "abc"}));
+        assert_eq!(shown, json!({"a": ["x [secret key] y"], "[secret key]": 1, "b": "abc"}));
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        assert_eq!(shortened(json!("short"), 100), json!("short"));
+        let cut = shortened(json!({"a": "ä".repeat(5000)}), 2000);
+        assert_eq!((&cut["cut"], &cut["bytes"]), (&json!(true), &json!(10_008)));
+        assert!(cut.to_string().len() < 1200);
+    }
+}

@@ -1,0 +1,244 @@
+//! A workflow, ready to run: what a version is made of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::catalog::{Catalog, Entry, references};
+use crate::definition::json_schema::JsonSchema;
+use crate::definition::workflow::{Tier, WorkflowSpec};
+use crate::definition::{Kind, Spec};
+use crate::text::{Digest, read_script};
+
+/// A workflow, ready to run. Never changed: a change makes another one, with the next version.
+#[derive(Debug)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub spec: WorkflowSpec,
+    /// Its code, without types; `None` where it has steps.
+    pub code: Option<Arc<str>>,
+    /// The file that its messages name.
+    pub file: String,
+    /// The line before the code's first one in that file.
+    pub line: u32,
+    /// `file:line` of its definition.
+    pub place: String,
+    /// What it is, by content.
+    pub digest: Digest,
+    input: Option<JsonSchema>,
+    output: Option<JsonSchema>,
+}
+
+/// How a version is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    name: String,
+    spec: Value,
+    code: Option<String>,
+    file: String,
+    line: u32,
+    place: String,
+}
+
+/// Workflows by name.
+pub type Programs = BTreeMap<String, Arc<Program>>;
+
+/// Compiles the workflows of a catalog. `read` gives the content of a file by its path from the source's root.
+///
+/// # Errors
+/// Where one cannot be compiled, which no checked catalog gives: its id and why.
+pub fn compile(catalog: &Catalog, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Programs, String> {
+    let mut programs = Programs::new();
+    for entry in catalog.of_kind(Kind::Workflow) {
+        let Some(Spec::Workflow(spec)) = entry.spec() else { continue };
+        let program = Program::compile(entry, spec, read).map_err(|error| format!("{}: {error}", entry.id))?;
+        programs.insert(entry.id.name.clone(), Arc::new(program));
+    }
+    Ok(programs)
+}
+
+impl Program {
+    fn compile(
+        entry: &Entry,
+        spec: &WorkflowSpec,
+        read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Result<Program, String> {
+        let (path, line) = entry.place();
+        let place = format!("{path}:{line}");
+        let (code, file, line) = match &spec.source {
+            None => (None, path.to_owned(), 0),
+            Some(source) => {
+                let (text, file, line) = match (&source.file, &source.inline) {
+                    (Some(file), _) => {
+                        let found = references::resolve_path(path, file)
+                            .ok_or_else(|| format!("{file} leads out of the source"))?;
+                        let bytes = read(&found).ok_or_else(|| format!("{found} cannot be read"))?;
+                        let text = String::from_utf8(bytes).map_err(|_| format!("{found} is not UTF-8"))?;
+                        (text, found, 0)
+                    }
+                    (None, Some(inline)) => {
+                        let at = entry.source.line_of(entry_start(entry)).1;
+                        (inline.clone(), path.to_owned(), at.saturating_sub(1))
+                    }
+                    (None, None) => return Err("its source names nothing".to_owned()),
+                };
+                let script = read_script(&text)
+                    .map_err(|errors| errors.first().map_or_else(String::new, |error| format!("{file}: {error}")))?;
+                (Some(script.javascript), file, line)
+            }
+        };
+        let spec = serde_json::to_value(spec).map_err(|error| error.to_string())?;
+        Program::of(Stored { name: entry.id.name.clone(), spec, code, file, line, place })
+    }
+
+    fn of(stored: Stored) -> Result<Program, String> {
+        // Where it stands does not matter: a workflow that only moved is the same version.
+        let content = serde_json::json!([stored.name, without_tests(&stored.spec), stored.code]);
+        let digest = Digest::of(content.to_string().as_bytes());
+        let spec: WorkflowSpec = serde_json::from_value(stored.spec).map_err(|error| error.to_string())?;
+        let schema = |schema: &Option<crate::definition::common::SchemaValue>| match schema {
+            Some(schema) => JsonSchema::compile(&schema.0.value(), &serde_json::Map::new()).map(Some),
+            None => Ok(None),
+        };
+        Ok(Program {
+            input: schema(&spec.input)?,
+            output: schema(&spec.output)?,
+            name: stored.name,
+            code: stored.code.map(Arc::from),
+            file: stored.file,
+            line: stored.line,
+            place: stored.place,
+            digest,
+            spec,
+        })
+    }
+
+    /// A version from the store.
+    ///
+    /// # Errors
+    /// Where this version of Evenkeel does not understand it.
+    pub fn from_content(content: &str) -> Result<Program, String> {
+        Program::of(serde_json::from_str(content).map_err(|error| error.to_string())?)
+    }
+
+    /// What is stored of it.
+    pub fn content(&self) -> String {
+        let stored = Stored {
+            name: self.name.clone(),
+            spec: serde_json::to_value(&self.spec).unwrap_or_default(),
+            code: self.code.as_deref().map(str::to_owned),
+            file: self.file.clone(),
+            line: self.line,
+            place: self.place.clone(),
+        };
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// Longest run of one attempt.
+    pub fn timeout(&self) -> Duration {
+        let default = match self.spec.tier {
+            Tier::Instant => Duration::from_mins(1),
+            Tier::Standard => Duration::from_mins(15),
+            Tier::Long => Duration::from_hours(6),
+        };
+        self.spec.timeout.map_or(default, |timeout| timeout.0)
+    }
+
+    /// What is wrong with an input, by its schema; `None` where nothing is.
+    pub fn refuses(&self, input: &Value) -> Option<String> {
+        self.input.as_ref().and_then(|schema| misfits(schema, input))
+    }
+
+    /// What is wrong with an output, by its schema; `None` where nothing is.
+    pub fn refuses_output(&self, output: &Value) -> Option<String> {
+        self.output.as_ref().and_then(|schema| misfits(schema, output))
+    }
+
+    /// How long to wait after a failed attempt; `None` where there is no other.
+    pub fn retry_after(&self, attempt: i64) -> Option<Duration> {
+        let retry = self.spec.retry.as_ref()?;
+        (attempt < i64::from(retry.max_attempts)).then(|| backoff(retry, attempt))
+    }
+}
+
+/// The wait after an attempt, counted from 1.
+pub fn backoff(retry: &crate::definition::common::Retry, attempt: i64) -> Duration {
+    let first = retry.initial_interval.map_or(Duration::from_secs(5), |wait| wait.0);
+    let most = retry.max_interval.map_or(Duration::from_mins(1), |wait| wait.0);
+    let factor = retry.backoff_coefficient.unwrap_or(2.0).clamp(1.0, 10.0);
+    let exponent = i32::try_from(attempt.saturating_sub(1).clamp(0, 64)).unwrap_or(64);
+    Duration::try_from_secs_f64(first.as_secs_f64() * factor.powi(exponent)).unwrap_or(most).min(most)
+}
+
+fn misfits(schema: &JsonSchema, value: &Value) -> Option<String> {
+    let violations = schema.violations(value, 5);
+    let shown: Vec<String> = violations
+        .into_iter()
+        .map(|violation| match violation.pointer.as_str() {
+            "" => violation.message,
+            pointer => format!("{pointer}: {}", violation.message),
+        })
+        .collect();
+    (!shown.is_empty()).then(|| shown.join("; "))
+}
+
+fn without_tests(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.shift_remove("tests");
+        fields.shift_remove("description");
+        fields.shift_remove("displayName");
+    }
+    spec
+}
+
+/// Where the text of an inline source begins.
+fn entry_start(entry: &Entry) -> u32 {
+    entry.node("/spec/source/inline").map_or(entry.name_span.start, |node| node.span.start)
+}
+
+/// The name of a connector or action as code writes it: `create-contact` is `createContact`.
+pub fn camel(name: &str) -> String {
+    let mut result = String::with_capacity(name.len());
+    let mut upper = false;
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' => upper = !result.is_empty(),
+            letter if upper => {
+                result.extend(letter.to_uppercase());
+                upper = false;
+            }
+            letter => result.push(letter),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_code() {
+        for (name, code) in [("orbit-crm", "orbitCrm"), ("create-contact", "createContact"), ("s3", "s3"), ("a-1b", "a1b")] {
+            assert_eq!(camel(name), code);
+        }
+    }
+
+    #[test]
+    fn waits_between_attempts_grow_to_their_limit() {
+        let retry: crate::definition::common::Retry = serde_json::from_str(
+            r#"{"maxAttempts": 9, "initialInterval": "5s", "backoffCoefficient": 2, "maxInterval": "60s"}"#,
+        )
+        .unwrap();
+        let waits: Vec<u64> = (1..=6).map(|attempt| backoff(&retry, attempt).as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+        assert_eq!(backoff(&retry, i64::MAX).as_secs(), 60);
+    }
+}

@@ -1,0 +1,305 @@
+//! Scripts in QuickJS, one engine for each run, on a thread of its own while it runs.
+//!
+//! ```text
+//! module ──► jobs until none is left ──► an answer arrived? settle its promise, and again
+//!                                        nothing but parked questions left? suspended
+//!                                        the promise of the whole is settled? returned, or threw
+//! ```
+//!
+//! The interrupt handler ends even a busy loop; waiting has the same deadline.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rquickjs::promise::PromiseState;
+use rquickjs::{Context, Ctx, Error, Exception, Function, Module, Object, Promise, Runtime, Value as Js};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reply, Stop, Thrown};
+use crate::store::Micros;
+
+const PRELUDE: &str = include_str!("prelude.js");
+/// How often a script that waits looks whether it was asked to end.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// QuickJS in this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QuickJs;
+
+#[async_trait]
+impl Engine for QuickJs {
+    async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended {
+        let handle = Handle::current();
+        let run = tokio::task::spawn_blocking(move || run(&call, limits, &host, &stop, &handle));
+        run.await.unwrap_or_else(|_| Ended::Threw(Thrown::new("INTERNAL", "the script's engine broke; please report this")))
+    }
+}
+
+/// What the script asked for and nobody looked at yet.
+type Asked = Rc<RefCell<Vec<(f64, String)>>>;
+
+fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &Handle) -> Ended {
+    let internal = |what: &str| Ended::Threw(Thrown::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")));
+    let Ok(runtime) = Runtime::new() else { return internal("runtime") };
+    let deadline = Instant::now() + limits.time;
+    runtime.set_memory_limit(limits.memory);
+    runtime.set_max_stack_size(limits.stack);
+    let stopped = stop.clone();
+    runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= deadline || stopped.is_stopped())));
+    let Ok(context) = Context::full(&runtime) else { return internal("context") };
+    context.with(|ctx| {
+        let mut turn =
+            Turn { ctx: ctx.clone(), call, limits, host, stop, handle, deadline, pending: 0, parked: None, made: 0 };
+        match turn.run() {
+            Ok(ended) => ended,
+            Err(error) => turn.ended_by(&error, None),
+        }
+    })
+}
+
+struct Turn<'a, 'js> {
+    ctx: Ctx<'js>,
+    call: &'a Call,
+    limits: Limits,
+    host: &'a Arc<dyn Host>,
+    stop: &'a Stop,
+    handle: &'a Handle,
+    deadline: Instant,
+    /// Questions without an answer, the parked ones left out.
+    pending: usize,
+    /// The earliest time that a parked one waits for.
+    parked: Option<Micros>,
+    /// Questions so far.
+    made: usize,
+}
+
+impl<'js> Turn<'_, 'js> {
+    fn run(&mut self) -> Result<Ended, Error> {
+        let asked: Asked = Rc::default();
+        let (settle, start) = self.prelude(&asked)?;
+        let module = Module::declare(self.ctx.clone(), self.call.file.as_bytes(), self.call.code.as_bytes())?;
+        let (module, evaluated) = module.eval()?;
+        let (answer, answers) = channel();
+        // A module may await at its top.
+        if let Some(ended) = self.turn(&evaluated, &asked, &settle, &answer, &answers)? {
+            return Ok(ended);
+        }
+        let main: Js<'js> = module.get("default").or_else(|error| match error {
+            Error::Exception => Err(error),
+            _ => Ok(Js::new_undefined(self.ctx.clone())),
+        })?;
+        let whole: Promise<'js> = start.call((main,))?;
+        if let Some(ended) = self.turn(&whole, &asked, &settle, &answer, &answers)? {
+            return Ok(ended);
+        }
+        let text: rquickjs::String<'js> = match whole.result() {
+            Some(text) => text?,
+            None => return Ok(Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script never ends: it awaits nothing"))),
+        };
+        let text = text.to_string()?;
+        if text.len() > self.limits.value {
+            let message = format!("the output is larger than {} bytes as JSON", self.limits.value);
+            return Ok(Ended::Threw(Thrown::new("OUTPUT_TOO_LARGE", message)));
+        }
+        Ok(match serde_json::from_str(&text) {
+            Ok(value) => Ended::Returned(value),
+            Err(error) => Ended::Threw(Thrown::new("SCRIPT_ERROR", format!("the output is no JSON: {error}"))),
+        })
+    }
+
+    fn prelude(&self, asked: &Asked) -> Result<(Function<'js>, Function<'js>), Error> {
+        let ctx = &self.ctx;
+        let asked = Rc::clone(asked);
+        let send = Function::new(ctx.clone(), move |id: f64, text: String| asked.borrow_mut().push((id, text)))?;
+        let make: Function<'js> = ctx.eval(PRELUDE)?;
+        let milliseconds = self.call.now as f64 / 1000.0;
+        let seed = (self.call.seed & 0xffff_ffff) as f64;
+        let made: Object<'js> = make.call((send, self.call.context.to_string(), milliseconds.floor(), seed))?;
+        Ok((made.get("settle")?, made.get("start")?))
+    }
+
+    /// Runs until a promise is settled; gives how the script ended where it did not come to that.
+    fn turn(
+        &mut self,
+        promise: &Promise<'js>,
+        asked: &Asked,
+        settle: &Function<'js>,
+        answer: &Sender<(f64, Reply)>,
+        answers: &Receiver<(f64, Reply)>,
+    ) -> Result<Option<Ended>, Error> {
+        loop {
+            while self.ctx.execute_pending_job() {
+                if let Some(ended) = self.over() {
+                    return Ok(Some(ended));
+                }
+            }
+            if let Some(ended) = self.over() {
+                return Ok(Some(ended));
+            }
+            for (id, text) in asked.take() {
+                if let Some(ended) = self.ask(id, &text, answer) {
+                    return Ok(Some(ended));
+                }
+            }
+            match promise.state() {
+                PromiseState::Resolved => return Ok(None),
+                PromiseState::Rejected => {
+                    let error = promise.result::<Js<'js>>();
+                    return Ok(Some(match error {
+                        Some(Err(error)) => self.ended_by(&error, None),
+                        _ => Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script failed")),
+                    }));
+                }
+                PromiseState::Pending => {}
+            }
+            if self.pending == 0 {
+                return Ok(Some(match self.parked {
+                    Some(until) => Ended::Suspended(until),
+                    None => Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script awaits something that never comes")),
+                }));
+            }
+            let wait = self.deadline.saturating_duration_since(Instant::now()).min(LOOK);
+            match answers.recv_timeout(wait) {
+                Ok((id, reply)) => {
+                    if let Some(ended) = self.settle(id, reply, settle)? {
+                        return Ok(Some(ended));
+                    }
+                    while let Ok((id, reply)) = answers.try_recv() {
+                        if let Some(ended) = self.settle(id, reply, settle)? {
+                            return Ok(Some(ended));
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(Some(Ended::Gone)),
+            }
+        }
+    }
+
+    fn over(&self) -> Option<Ended> {
+        if self.stop.is_stopped() {
+            return Some(Ended::Cancelled);
+        }
+        (Instant::now() >= self.deadline).then_some(Ended::TimedOut)
+    }
+
+    fn ask(&mut self, id: f64, text: &str, answer: &Sender<(f64, Reply)>) -> Option<Ended> {
+        let threw = |code: &str, message: String| Some(Ended::Threw(Thrown::new(code, message)));
+        self.made += 1;
+        if self.made > self.limits.calls {
+            return threw("TOO_MANY_CALLS", format!("the script asks for more than {} things", self.limits.calls));
+        }
+        if text.len() > self.limits.value {
+            return threw("VALUE_TOO_LARGE", format!("a call has more than {} bytes as JSON", self.limits.value));
+        }
+        let op: Op = match serde_json::from_str(text) {
+            Ok(op) => op,
+            Err(error) => return threw("SCRIPT_ERROR", format!("a call is no JSON: {error}")),
+        };
+        let (host, answer) = (Arc::clone(self.host), answer.clone());
+        if id == 0.0 {
+            // A line of the log: nobody waits for it, and lines stay in their order.
+            self.handle.block_on(host.call(op));
+            return None;
+        }
+        self.pending += 1;
+        self.handle.spawn(async move {
+            let reply = host.call(op).await;
+            let _ = answer.send((id, reply));
+        });
+        None
+    }
+
+    fn settle(&mut self, id: f64, reply: Reply, settle: &Function<'js>) -> Result<Option<Ended>, Error> {
+        self.pending = self.pending.saturating_sub(1);
+        let milliseconds = |at: Micros| (at as f64 / 1000.0).floor();
+        match reply {
+            Reply::Value(value, at) => settle.call::<_, ()>((id, true, value.to_string(), milliseconds(at)))?,
+            Reply::Error(value, at) => settle.call::<_, ()>((id, false, value.to_string(), milliseconds(at)))?,
+            Reply::Parked(until) => self.parked = Some(self.parked.map_or(until, |parked| parked.min(until))),
+            Reply::Gone => return Ok(Some(Ended::Gone)),
+        }
+        Ok(None)
+    }
+
+    /// What an error of the engine says. An interrupt looks like any other, so the clock is asked first.
+    fn ended_by(&self, error: &Error, thrown: Option<Js<'js>>) -> Ended {
+        if let Some(ended) = self.over() {
+            return ended;
+        }
+        let thrown = match error {
+            Error::Exception => thrown.unwrap_or_else(|| self.ctx.catch()),
+            Error::Allocation => return Ended::Threw(Thrown::new("OUT_OF_MEMORY", "the script uses too much memory")),
+            other => return Ended::Threw(Thrown::new("SCRIPT_ERROR", other.to_string())),
+        };
+        Ended::Threw(describe(&self.ctx, &thrown, &self.call.file))
+    }
+}
+
+/// What was thrown, with its place.
+fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> Thrown {
+    let text = |value: &Js<'js>| ctx.json_stringify(value.clone()).ok().flatten().and_then(|text| text.to_string().ok());
+    let Some(object) = thrown.as_object() else {
+        let message = match thrown.as_string().and_then(|text| text.to_string().ok()) {
+            Some(text) => text,
+            None if thrown.is_null() => return Thrown::new("OUT_OF_MEMORY", "the script uses too much memory"),
+            None => text(thrown).unwrap_or_else(|| "the script threw what cannot be shown".to_owned()),
+        };
+        return Thrown::new("SCRIPT_ERROR", cut(message, 4096));
+    };
+    let field = |name: &str| object.get::<_, Option<String>>(name).ok().flatten();
+    let exception = Exception::from_object(object.clone());
+    let name = field("name").unwrap_or_default();
+    let message = exception.as_ref().and_then(Exception::message).or_else(|| field("message"));
+    let message = message.or_else(|| text(thrown)).unwrap_or_default();
+    let stack = exception.and_then(|exception| exception.stack()).or_else(|| field("stack")).unwrap_or_default();
+    let out_of_memory = name == "InternalError" && message.contains("out of memory");
+    let code = match field("code") {
+        Some(code) if name == "CallError" => code,
+        _ if out_of_memory => "OUT_OF_MEMORY".to_owned(),
+        _ => "SCRIPT_ERROR".to_owned(),
+    };
+    let message = match name.as_str() {
+        "" | "Error" | "CallError" => message,
+        name => format!("{name}: {message}"),
+    };
+    let (line, column) = place(&stack, file).unwrap_or_default();
+    let stack: Vec<&str> = stack.lines().filter(|frame| frame.contains(file)).take(20).map(str::trim).collect();
+    let details = match name.as_str() {
+        "CallError" => text(thrown).and_then(|text| serde_json::from_str::<Value>(&text).ok()).map_or(Value::Null, |value| value),
+        _ => Value::Null,
+    };
+    Thrown {
+        code,
+        message: cut(message, 4096),
+        file: if line > 0 { file.to_owned() } else { String::new() },
+        line,
+        column,
+        stack: cut(stack.join("\n"), 4096),
+        details: if details.to_string().len() > 16 << 10 { Value::Null } else { details },
+    }
+}
+
+/// The first place in a file that a stack names: `at name (file:line:column)`.
+fn place(stack: &str, file: &str) -> Option<(u32, u32)> {
+    stack.lines().find_map(|frame| {
+        let rest = frame.split_once(&format!("{file}:"))?.1;
+        let mut numbers = rest.trim_end_matches(')').split(':').map(|number| number.trim().parse().ok());
+        let line: u32 = numbers.next()??;
+        Some((line, numbers.next().flatten().unwrap_or(1)))
+    })
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,375 @@
+//! Takes executions that are ready, and brings each to its end or to where it waits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::desk::Desk;
+use super::engine::{Ended, Stop, Thrown};
+use super::execution::{Execution, child_of};
+use super::program::Program;
+use crate::store::queue::{Change, DeadLetter, Done, NewRun, Outcome, Run, RunStatus, new_id};
+use crate::store::{Micros, StoreError};
+
+/// Longest wait between two looks for work: another process may have left some.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often an execution may lose its worker: one that brings each down must not bring down all.
+const MOST_LOST: i64 = 5;
+/// How long running executions may go on when the process ends.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often what is over is forgotten.
+const SWEEP: Duration = Duration::from_mins(5);
+
+/// A worker of a process.
+#[derive(Debug)]
+pub struct Worker {
+    desk: Arc<Desk>,
+    running: Mutex<HashMap<String, (i64, Stop)>>,
+}
+
+impl Worker {
+    /// A worker that has nothing yet.
+    pub fn new(desk: Arc<Desk>) -> Arc<Worker> {
+        Arc::new(Worker { desk, running: Mutex::default() })
+    }
+
+    /// Works until it is told to end; then gives back what it has.
+    pub async fn work(self: Arc<Self>, mut until: watch::Receiver<bool>) {
+        let renewing = tokio::spawn(Arc::clone(&self).renew());
+        let sweeping = tokio::spawn(Arc::clone(&self).sweep());
+        let mut news = self.desk.store().changes();
+        let mut failing = false;
+        while !*until.borrow() {
+            self.start_taken();
+            match self.claim().await {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!("work cannot be looked for: {error}");
+                    }
+                }
+            }
+            let wait = self.until_next().await;
+            tokio::select! {
+                () = self.desk.woken.notified() => {}
+                _ = news.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = until.changed() => {}
+            }
+        }
+        sweeping.abort();
+        self.leave().await;
+        renewing.abort();
+    }
+
+    /// Executions that this process has now.
+    pub fn load(&self) -> usize {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    async fn until_next(&self) -> Duration {
+        let mut next: Option<Micros> = None;
+        for environment in self.desk.ground().environments() {
+            if let Ok(ready) = self.desk.store().next_ready(&environment).await {
+                next = next.into_iter().chain(ready).min();
+            }
+        }
+        let left = next.map_or(Micros::MAX, |next| next.saturating_sub(self.desk.now()));
+        // What is ready and was not taken waits for room, and whoever makes room wakes us.
+        let left = if left <= 0 { LOOK } else { Duration::from_micros(left.unsigned_abs()) };
+        left.min(LOOK).max(Duration::from_millis(1))
+    }
+
+    /// Starts what was taken as it was accepted.
+    fn start_taken(self: &Arc<Self>) {
+        let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
+        for (run, seat) in taken {
+            self.start(run, seat);
+        }
+    }
+
+    async fn claim(self: &Arc<Self>) -> Result<(), StoreError> {
+        let lease = Micros::try_from(self.desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
+        for environment in self.desk.ground().environments() {
+            loop {
+                let free = self.desk.slots.available_permits().min(64);
+                let Ok(mut seats) = Arc::clone(&self.desk.slots).try_acquire_many_owned(free as u32) else { break };
+                if free == 0 {
+                    break;
+                }
+                let worker = &self.desk.settings().worker;
+                let runs = self.desk.store().claim(&environment, worker, free as u32, lease).await?;
+                let found = runs.len();
+                for run in runs {
+                    if let Some(seat) = seats.split(1) {
+                        self.start(run, seat);
+                    }
+                }
+                if found < free {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, run: Run, seat: OwnedSemaphorePermit) {
+        let stop = Stop::default();
+        let key = run.id.clone();
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), (run.token, stop.clone()));
+        let worker = Arc::clone(self);
+        tokio::spawn(async move {
+            let token = run.token;
+            worker.bring(run, stop).await;
+            let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
+            // It may have been taken anew meanwhile.
+            if running.get(&key).is_some_and(|(known, _)| *known == token) {
+                running.remove(&key);
+            }
+            drop(running);
+            drop(seat);
+            worker.desk.woken.notify_one();
+        });
+    }
+
+    /// Brings an execution to its end, or to where it waits.
+    async fn bring(&self, run: Run, stop: Stop) {
+        let desk = &self.desk;
+        let started = std::time::Instant::now();
+        let failed = |code: &str, message: String| Ended::Threw(Thrown::new(code, message));
+        let Some(live) = desk.ground().live(&run.environment) else {
+            // Nothing is live here yet: another process, or this one a little later.
+            let again = Outcome::GivenBack;
+            let change = Change::Leave {
+                claim: run.claim(), outcome: again, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None,
+            };
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let _ = desk.commit(change).await;
+            return;
+        };
+        let (execution, ended) = match self.prepare(&run, &live).await {
+            Ok(execution) if run.lost > MOST_LOST => {
+                let message = format!("its worker was lost {} times while it ran", run.lost);
+                (Some(execution), failed("WORKER_LOST", message))
+            }
+            Ok(execution) if execution.deadline <= desk.now() => (Some(execution), Ended::TimedOut),
+            Ok(execution) => {
+                let ended = execution.run(stop).await;
+                (Some(execution), ended)
+            }
+            Err(message) => (None, failed("NOT_RUNNABLE", message)),
+        };
+        let outcome = self.outcome(&run, execution.as_deref(), ended);
+        let Some(outcome) = outcome else {
+            tracing::warn!(run = run.id, workflow = run.workflow, "another worker has this execution by now");
+            return;
+        };
+        let program = execution.as_ref().map(|execution| Arc::clone(&execution.program));
+        let (steps, logs) = execution.as_ref().map_or_else(Default::default, |execution| {
+            let unsaved = execution.take_unsaved();
+            (unsaved.steps, unsaved.logs)
+        });
+        let (follow, dead) = self.after(&run, program.as_deref(), &live, &outcome).await;
+        let mut ended = run.clone();
+        if let Outcome::Ended(status, output, error) = &outcome {
+            (ended.status, ended.output, ended.error) = (*status, output.clone(), error.clone());
+            ended.finished_at = desk.now();
+            tracing::info!(
+                run = run.id, environment = run.environment, workflow = run.workflow, version = run.version,
+                generation = run.generation, status = status.as_str(), attempt = run.attempt,
+                ms = started.elapsed().as_micros() as f64 / 1000.0, trace = run.trace, "execution"
+            );
+        }
+        let claim = run.claim();
+        let dead = dead.map(Box::new);
+        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead }).await {
+            Ok(Done::Stored(_)) if ended.status.is_final() => desk.ended(ended),
+            Ok(Done::Stored(_)) => {}
+            Ok(Done::Refused(why)) => self.unstorable(&run, &why).await,
+            Ok(_) => tracing::warn!(run = run.id, "another worker has this execution by now"),
+            // Its lease runs out, and it is done again by whoever can store it.
+            Err(error) => tracing::error!(run = run.id, "what became of an execution cannot be stored: {error}"),
+        }
+    }
+
+    async fn prepare(&self, run: &Run, live: &super::ground::Live) -> Result<Arc<Execution>, String> {
+        let desk = &self.desk;
+        let program = desk.program(live, run).await?;
+        // One that was just accepted did nothing yet.
+        let is_new = run.token == 1 && run.attempt == 1 && run.lost == 0;
+        let steps = match is_new {
+            true => Vec::new(),
+            false => desk.store().steps(&run.id).await.map_err(|error| error.to_string())?,
+        };
+        let timeout = Micros::try_from(program.timeout().as_micros()).unwrap_or(Micros::MAX);
+        let deadline = if run.deadline_at > 0 { run.deadline_at } else { desk.now().saturating_add(timeout) };
+        Ok(Arc::new(Execution::new(run.clone(), program, live.clone(), Arc::clone(desk), steps, deadline)))
+    }
+
+    /// How an execution goes on; `None` where that is not this process's to say.
+    fn outcome(&self, run: &Run, execution: Option<&Execution>, ended: Ended) -> Option<Outcome> {
+        let over = |status, error: Thrown| Some(Outcome::Ended(status, Value::Null, error.to_value()));
+        match ended {
+            Ended::Returned(output) => Some(Outcome::Ended(RunStatus::Completed, output, Value::Null)),
+            Ended::Suspended(until) => {
+                let deadline = execution.map_or(until, |execution| execution.deadline);
+                Some(Outcome::Waits(until.min(deadline), deadline))
+            }
+            Ended::Threw(thrown) => {
+                let again = execution.and_then(|execution| execution.program.retry_after(run.attempt));
+                let final_codes = ["INVALID_INPUT", "WORKER_LOST", "NOT_RUNNABLE"];
+                match again.filter(|_| !final_codes.contains(&thrown.code.as_str())) {
+                    Some(wait) => {
+                        let wait = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
+                        Some(Outcome::Again(self.desk.now().saturating_add(wait), thrown.to_value()))
+                    }
+                    None => over(RunStatus::Failed, thrown),
+                }
+            }
+            Ended::TimedOut => {
+                let most = execution.map_or(Duration::ZERO, |execution| execution.program.timeout());
+                let most = crate::definition::common::Duration(most);
+                over(RunStatus::TimedOut, Thrown::new("TIMEOUT", format!("it took longer than {most}")))
+            }
+            Ended::Cancelled => match self.is_held(run) {
+                true => over(RunStatus::Cancelled, Thrown::new("CANCELLED", "it was cancelled while it ran")),
+                // The process ends: another goes on from the last step.
+                false => Some(Outcome::GivenBack),
+            },
+            Ended::Gone => None,
+        }
+    }
+
+    /// Was it stopped because somebody asked, and not because the process ends?
+    fn is_held(&self, run: &Run) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&run.id)
+    }
+
+    /// What a failed execution leaves behind.
+    async fn after(
+        &self,
+        run: &Run,
+        program: Option<&Program>,
+        live: &super::ground::Live,
+        outcome: &Outcome,
+    ) -> (Vec<NewRun>, Option<DeadLetter>) {
+        let Outcome::Ended(RunStatus::Failed | RunStatus::TimedOut, _, error) = outcome else {
+            return (Vec::new(), None);
+        };
+        let mut follow = Vec::new();
+        let next = program.and_then(|program| program.spec.on_failure.as_deref());
+        if let Some(next) = next.and_then(|name| live.programs.get(name)).filter(|next| next.name != run.workflow) {
+            match self.desk.new_run(&run.environment, live, next).await {
+                Ok(new) => follow.push(NewRun {
+                    tenant: run.tenant.clone(),
+                    triggered_by: "workflow".to_owned(),
+                    source: run.workflow.clone(),
+                    parent: run.id.clone(),
+                    event: run.event.clone(),
+                    input: json!({"execution": run.id, "workflow": run.workflow, "error": error, "input": run.input}),
+                    trace: child_of(&run.trace),
+                    ..new
+                }),
+                Err(error) => tracing::error!(run = run.id, "the workflow for failures cannot be started: {error}"),
+            }
+        }
+        let triggered = ["webhook", "appEvent"].contains(&run.triggered_by.as_str());
+        let retention = self.desk.ground().keeps_dead(&run.environment, &run.source).filter(|_| triggered);
+        let dead = retention.map(|retention| DeadLetter {
+            id: new_id(),
+            environment: run.environment.clone(),
+            trigger: run.source.clone(),
+            workflow: run.workflow.clone(),
+            event: run.event.clone(),
+            run: run.id.clone(),
+            tenant: run.tenant.clone(),
+            reason: "Failed".to_owned(),
+            message: error["message"].as_str().unwrap_or_default().to_owned(),
+            payload: run.input.clone(),
+            headers: run.headers.clone(),
+            retention: Micros::try_from(retention.as_micros()).unwrap_or(Micros::MAX),
+            ..DeadLetter::default()
+        });
+        (follow, dead)
+    }
+
+    /// What it made cannot be stored (a text with a zero byte on PostgreSQL): it failed, and that can be.
+    async fn unstorable(&self, run: &Run, why: &str) {
+        let thrown = Thrown::new("UNSTORABLE", format!("what it made cannot be stored: {why}"));
+        let outcome = Outcome::Ended(RunStatus::Failed, Value::Null, thrown.to_value());
+        let change = Change::Leave {
+            claim: run.claim(), outcome, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None,
+        };
+        if let Ok(Done::Stored(_)) = self.desk.commit(change).await {
+            self.desk.ended(Run { status: RunStatus::Failed, error: thrown.to_value(), ..run.clone() });
+        }
+    }
+
+    /// Keeps what this process has, and hears what is to end.
+    async fn renew(self: Arc<Self>) {
+        let lease = self.desk.settings().lease;
+        loop {
+            tokio::time::sleep((lease / 8).min(Duration::from_secs(2))).await;
+            if let Ok(time) = self.desk.store().time().await {
+                self.desk.clock().follow(time);
+            }
+            let held: Vec<(String, i64)> = {
+                let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                running.iter().map(|(id, (token, _))| (id.clone(), *token)).collect()
+            };
+            if held.is_empty() {
+                continue;
+            }
+            let micros = Micros::try_from(lease.as_micros()).unwrap_or(Micros::MAX);
+            match self.desk.store().renew(&self.desk.settings().worker, &held, micros).await {
+                Ok(lost) => {
+                    let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                    for id in lost {
+                        // One that just ended is no longer Running, and its stop does nothing.
+                        if let Some((_, stop)) = running.get(&id) {
+                            stop.stop();
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(executions = held.len(), "leases cannot be renewed: {error}"),
+            }
+        }
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        let retention = Micros::try_from(self.desk.settings().retention.as_micros()).unwrap_or(Micros::MAX);
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            for environment in self.desk.ground().environments() {
+                if let Err(error) = self.desk.store().forget_work(&environment, retention).await {
+                    tracing::warn!(environment, "what is over cannot be forgotten: {error}");
+                }
+            }
+        }
+    }
+
+    /// Lets what runs go on for a while, then gives it back.
+    async fn leave(&self) {
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while self.load() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let stops: Vec<Stop> = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.drain().map(|(_, (_, stop))| stop).collect()
+        };
+        for stop in &stops {
+            stop.stop();
+        }
+        if !stops.is_empty() {
+            // They give themselves back; whoever does not is taken over when its lease is over.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
