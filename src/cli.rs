@@ -14,12 +14,14 @@ mod output;
 mod plan;
 mod remote;
 mod schema;
+mod script_worker;
 mod secrets;
 mod serve;
 mod serving;
 mod status;
 mod test;
 mod validate;
+mod working;
 
 use std::process::ExitCode;
 
@@ -61,6 +63,8 @@ enum Command {
     Restore(operate::Restore),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    ScriptWorker(script_worker::ScriptWorker),
 }
 
 /// Runs what waits: calls, servers.
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Restore(command) => command.run(),
         Command::Secrets(command) => command.run(),
         Command::Completions(command) => command.run(),
+        Command::ScriptWorker(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -88,6 +88,8 @@ pub struct Connector {
     /// Actions by name.
     pub actions: BTreeMap<String, Action>,
     methods: BTreeMap<String, auth::Method>,
+    /// Requests of events, as `subscribe:event` and `unsubscribe:event`: no caller from outside can name them.
+    hidden: BTreeMap<String, Action>,
     /// The entry that it was compiled from.
     stamp: u64,
     /// What it was compiled from: content and places.
@@ -133,6 +135,13 @@ struct Step {
 enum StepCall {
     Http(Box<request::Request>),
     Action { connector: String, action: String, input: Option<crate::template::Tree> },
+}
+
+impl Connector {
+    /// Does it have a request of an event, such as `subscribe:order-created`?
+    pub fn has_hidden(&self, name: &str) -> bool {
+        self.hidden.contains_key(name)
+    }
 }
 
 impl Action {
@@ -234,6 +243,8 @@ pub struct Call {
     pub request_id: String,
     /// The trace that the call is part of, as in the `traceparent` header (W3C Trace Context); empty where none.
     pub trace: String,
+    /// The subscription that a request of an event is about: `url` and `id`. With it, requests of events can be called.
+    pub subscription: Option<Value>,
     /// What `now()` answers, in unix seconds; the time where left out.
     pub now: Option<i64>,
 }

@@ -59,4 +59,5 @@ pub mod source;
 pub mod store;
 pub mod template;
 pub mod text;
+pub mod trigger;
 pub mod workflow;

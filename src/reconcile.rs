@@ -18,6 +18,7 @@ pub mod environments;
 pub mod examine;
 mod fights;
 pub mod follow;
+pub mod ground;
 mod hand;
 mod history;
 mod look;

@@ -4,7 +4,9 @@ pub mod access;
 pub mod admission;
 mod answer;
 mod environments;
+mod executions;
 mod gateway;
+mod hooks;
 mod listener;
 mod listing;
 mod metrics;
@@ -23,12 +25,16 @@ use tokio::sync::Semaphore;
 use crate::connector::{CallError, ErrorCode, Mocking};
 use crate::reconcile::active::{Active, Pointer};
 use crate::reconcile::environments::Environments;
+use crate::reconcile::ground::Served;
+use crate::workflow::Desk;
 use access::Access;
 
 /// Largest request body.
 pub const MOST_BODY: usize = 8 << 20;
 /// Calls at the same moment; more are told to come back.
 const MOST_CALLS: usize = 1024;
+/// The same for webhooks, which are small and wait for a disk at most.
+const MOST_HOOKS: usize = 4096;
 /// Longest wait for calls in flight when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -43,8 +49,22 @@ pub struct Server {
     pub access: Access,
     /// Where calls go.
     pub mocking: Mocking,
+    /// What runs workflows; `None` where nothing does.
+    pub working: Option<Working>,
     names: Arc<[String]>,
     calls: Arc<Semaphore>,
+    hooks: Arc<Semaphore>,
+}
+
+/// What runs workflows.
+#[derive(Clone, Debug)]
+pub struct Working {
+    /// Where work comes in.
+    pub desk: Arc<Desk>,
+    /// What is live.
+    pub served: Served,
+    /// Where others reach this server, such as `https://hooks.example.com`.
+    pub public_url: String,
 }
 
 impl Server {
@@ -52,14 +72,21 @@ impl Server {
     ///
     /// `names` are those by which it may be asked, beside its addresses and `localhost`.
     pub fn new(pointer: Pointer, mocking: Mocking, names: Vec<String>) -> Server {
-        let calls = Arc::new(Semaphore::new(MOST_CALLS));
-        Server { pointer, environments: None, access: Access::default(), mocking, names: names.into(), calls }
+        let (calls, hooks) = (Arc::new(Semaphore::new(MOST_CALLS)), Arc::new(Semaphore::new(MOST_HOOKS)));
+        let access = Access::default();
+        Server { pointer, environments: None, access, mocking, working: None, names: names.into(), calls, hooks }
     }
 
     /// A server of environments.
     pub fn of(environments: Environments, access: Access, names: Vec<String>) -> Server {
         let server = Server::new(Pointer::empty(), Mocking::None, names);
         Server { environments: Some(environments), access, ..server }
+    }
+
+    /// The same server, with what runs workflows.
+    #[must_use]
+    pub fn with(self, working: Working) -> Server {
+        Server { working: Some(working), ..self }
     }
 
     /// What serves calls for an environment: the one that is named, or the only one.
@@ -82,6 +109,18 @@ impl Server {
             }
         };
         pointer.load().ok_or_else(|| unavailable("nothing is live yet".into()))
+    }
+
+    /// The same, with the environment's key.
+    fn active_named(&self, environment: Option<&str>) -> Result<(String, Arc<Active>), CallError> {
+        let active = self.active(environment)?;
+        Ok((active.runtime.environment.clone(), active))
+    }
+
+    /// What runs workflows.
+    fn working(&self) -> Result<&Working, CallError> {
+        let none = || CallError::new(ErrorCode::Unavailable, "this server runs no workflows");
+        self.working.as_ref().ok_or_else(none)
     }
 
     /// Serves until `until` is done, and then until calls in flight are done, for a while.
@@ -114,6 +153,21 @@ impl Server {
             .route("/v1/connectors", get(listing::connectors))
             .route("/v1/findings", get(listing::findings))
             .route("/v1/connectors/{connector}/actions/{action}", any(gateway::call))
+            .route("/v1/workflows", get(executions::workflows))
+            .route("/v1/workflows/{workflow}/runs", post(executions::run))
+            .route("/v1/triggers", get(executions::triggers))
+            .route("/v1/executions", get(executions::list))
+            .route("/v1/executions/{id}", get(executions::show))
+            .route("/v1/executions/{id}/logs", get(executions::logs))
+            .route("/v1/executions/{id}/events/{name}", post(executions::signal))
+            .route("/v1/executions/{id}/approvals/{name}", post(executions::approve))
+            .route("/v1/executions/{id}/{verb}", post(executions::act))
+            .route("/v1/events", get(executions::events))
+            .route("/v1/dead-letters", get(executions::dead_letters))
+            .route("/v1/dead-letters/{id}", get(executions::dead_letter))
+            .route("/v1/dead-letters/{id}/replay", post(executions::replay))
+            .route("/hooks/{trigger}", any(hooks::hook))
+            .route("/hooks/{trigger}/{address}", any(hooks::addressed))
             .route("/healthz", get(metrics::health))
             .route("/readyz", get(metrics::ready))
             .fallback(answer::not_found)
@@ -140,5 +194,7 @@ fn operators() -> Router<Server> {
         .route(&at("definitions/{kind}/{name}"), put(environments::put).delete(environments::delete))
         .route(&at("trace/{kind}/{name}"), get(environments::trace))
         .route(&at("webhook"), post(receiver::webhook))
+        .route(&at("hooks/{trigger}"), any(hooks::of_environment))
+        .route(&at("hooks/{trigger}/{address}"), any(hooks::addressed_of_environment))
         .route(&at("{verb}"), post(environments::act))
 }

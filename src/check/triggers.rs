@@ -104,6 +104,9 @@ fn routes(catalog: &Catalog, entry: &Entry, spec: &TriggerSpec, findings: &mut V
     for (base, routes) in groups {
         for (at, route) in routes.into_iter().flatten().enumerate() {
             filter(entry, &route.when, &format!("{base}/{at}/when"), findings);
+            for (group, conditions) in route.when_any.iter().enumerate() {
+                filter(entry, conditions, &format!("{base}/{at}/whenAny/{group}"), findings);
+            }
             active(catalog, entry, spec, &route.workflow, &format!("{base}/{at}/workflow"), findings);
         }
     }

@@ -10,12 +10,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::listen::Listen;
+use super::working::Work;
 use super::output;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::{Examined, Examiner};
 use crate::reconcile::follow::{self, Event, Source};
+use crate::reconcile::ground::Served;
 use crate::connector::Mocking;
 use crate::server::Server;
+use crate::store;
 
 /// Run definitions on this machine, and follow every edit.
 ///
@@ -69,7 +72,12 @@ impl Dev {
         let (listener, address) = self.listen.start().await?;
         self.greet(&pointer, &examined, address);
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
+        let served = Served { pointer: pointer.clone(), environments: None, mocking };
+        // What is kept is kept as long as it runs: definitions are tried here, not relied on.
+        let store = store::open("sqlite::memory:", store::Keys::none()).await?;
+        let (working, background) = Work::local().start(store, served, "dev".to_owned(), address).await?;
         let server = Server::new(pointer.clone(), mocking, self.listen.allow_host);
+        let server = server.with(working);
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {
@@ -81,6 +89,7 @@ impl Dev {
         std::thread::Builder::new().name("follow".into()).spawn(run).context("a thread cannot be started")?;
         let served = server.serve(listener, interrupted()).await;
         ended.store(true, Ordering::Relaxed);
+        background.end().await;
         served.context("the server broke off")?;
         Ok(ExitCode::SUCCESS)
     }

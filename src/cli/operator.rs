@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::serving::Serving;
+use super::working::Work;
 use super::{dev, output};
+use crate::connector::Mocking;
 use crate::definition::is_name;
 use crate::operator::tenancy::Tenancy;
 use crate::operator::{self, AdmissionSettings, Settings};
+use crate::reconcile::active::Pointer;
+use crate::reconcile::ground::Served;
 use crate::server::Server;
 
 /// Keep environments at what a Kubernetes cluster declares, and run them.
@@ -22,6 +27,8 @@ use crate::server::Server;
 pub(super) struct Operator {
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    work: Work,
     /// Follow only this namespace; all where left out. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     namespace: Vec<String>,
@@ -108,9 +115,15 @@ impl Operator {
         let running = operator::start(context, settings).await.context("the cluster cannot be followed")?;
         output::data(&format!("listening on http://{address}\n"));
         output::note(&format!("follows {}", running.what));
-        let server = Server::of(running.environments.clone(), access, self.serving.listen.allow_host);
-        server.serve(listener, dev::interrupted()).await.context("the server broke off")?;
+        let environments = running.environments.clone();
+        let served = Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
+        let (working, background) = self.work.start(store, served, replica, address).await?;
+        let server = Server::of(environments, access, self.serving.listen.allow_host).with(working);
+        let served = server.serve(listener, dev::interrupted()).await;
+        background.end().await;
         running.end().await;
+        served.context("the server broke off")?;
         Ok(ExitCode::SUCCESS)
     }
 }

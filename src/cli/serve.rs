@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::serving::Serving;
+use super::working::Work;
 use super::{dev, output};
+use crate::connector::Mocking;
+use crate::reconcile::active::Pointer;
 use crate::reconcile::environments::Environments;
+use crate::reconcile::ground::Served;
 use crate::reconcile::sources::folder_of;
 use crate::server::Server;
 
@@ -23,6 +28,8 @@ pub(super) struct Serve {
     path: PathBuf,
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    work: Work,
 }
 
 impl Serve {
@@ -39,8 +46,14 @@ impl Serve {
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
         output::note(&format!("follows {}: {}", output::count(names.len(), "environment"), names.join(", ")));
+        let served = Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
+        let (working, background) = self.work.start(store, served, replica, address).await?;
         let server = Server::of(environments, access, self.serving.listen.allow_host);
-        server.serve(listener, dev::interrupted()).await.context("the server broke off")?;
+        let server = server.with(working);
+        let served = server.serve(listener, dev::interrupted()).await;
+        background.end().await;
+        served.context("the server broke off")?;
         Ok(ExitCode::SUCCESS)
     }
 }

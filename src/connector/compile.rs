@@ -143,7 +143,23 @@ fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result
     for (name, method) in spec.auth.iter().flat_map(|auth| &auth.methods) {
         methods.insert(name.clone(), auth::Method::compile(method)?);
     }
+    let mut hidden = BTreeMap::new();
+    for (event, definition) in &spec.events {
+        let webhook = definition.webhook.as_ref();
+        let calls = webhook.into_iter().flat_map(|webhook| [("subscribe", &webhook.subscribe), ("unsubscribe", &webhook.unsubscribe)]);
+        for (verb, call) in calls {
+            let Some(call) = call else { continue };
+            let response = call.id.as_ref().map(|id| serde_json::json!({"body": id}));
+            let definition = serde_json::json!({"http": call.http, "response": response.unwrap_or_else(|| serde_json::json!({}))});
+            let definition: action::Action = serde_json::from_value(definition).map_err(|error| error.to_string())?;
+            let name = format!("{verb}:{event}");
+            let place = place(&format!("/spec/events/{event}"));
+            let action = action(spec, &entry.id.name, &name, &Arc::new(definition), place);
+            hidden.insert(name.clone(), action.map_err(|error| format!("{name}: {error}"))?);
+        }
+    }
     Ok(Connector {
+        hidden,
         name: entry.id.name.clone(),
         place: place("/metadata/name"),
         spec: Arc::clone(spec),

@@ -98,7 +98,12 @@ pub async fn call(
     let started = Instant::now();
     let mut timing = Timing::default();
     let mut place = String::new();
-    let result = match find(runtime, connector, action) {
+    let hidden = || runtime.connectors.get(connector).and_then(|found| Some((&**found, found.hidden.get(action)?)));
+    let found = match call.subscription.as_ref().and_then(|_| hidden()) {
+        Some(found) => Ok(found),
+        None => find(runtime, connector, action),
+    };
+    let result = match found {
         Ok((connector, action)) => {
             place.clone_from(&action.place);
             let mut run = Run::new(runtime, upstream, secrets, action.timeout);

@@ -111,6 +111,9 @@ impl Session {
             }),
         );
         context.set("steps", json!({}));
+        if let Some(subscription) = &call.subscription {
+            context.set("subscription", subscription);
+        }
         let session = Session {
             secrets: Arc::clone(secrets),
             credentials: connection.as_ref().map(|(_, connection)| connection.credentials.clone()).unwrap_or_default(),

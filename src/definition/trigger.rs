@@ -55,6 +55,11 @@ pub struct WebhookTrigger {
     /// Are calls worked on side by side or one after the other? `Parallel` unless set.
     #[serde(default)]
     pub execution_mode: ExecutionMode,
+    /// Calls with the same key are worked on one after the other, in the order they came, and others beside them: a
+    /// template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-template" = "event"))]
+    pub order_by: Option<String>,
     /// What happens to events that cannot be worked on.
     #[serde(default)]
     pub dead_letters: DeadLetters,
@@ -108,6 +113,10 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "filter"))]
     pub when: Filter,
+    /// Groups of conditions of which one must hold, beside all of `when`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub when_any: Vec<Filter>,
     /// Headers that the workflow gets in `ctx.headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header", "x-evenkeel-template" = "route"))]

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::examine::Examined;
+use crate::catalog::Catalog;
 use crate::connector::Runtime;
 use crate::net;
+use crate::trigger::{self, Triggers};
+use crate::workflow::{self, Programs};
 
 /// What serves now, and what the last look at the source found.
 #[derive(Debug)]
@@ -24,6 +27,33 @@ pub struct Active {
     pub number: u64,
     /// The revision of each source, by its name.
     pub revisions: BTreeMap<String, String>,
+    /// Workflows and triggers.
+    pub work: Work,
+}
+
+/// What starts and runs in a generation.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// Workflows by name.
+    pub programs: Arc<Programs>,
+    /// Triggers by name.
+    pub triggers: Arc<Triggers>,
+}
+
+impl Work {
+    /// Compiles what a catalog declares; `read` gives files by their path from the source's root.
+    ///
+    /// # Errors
+    /// Where something cannot be compiled, which no checked catalog gives.
+    pub fn compile(
+        catalog: &Catalog,
+        read: &dyn Fn(&str) -> Option<Vec<u8>>,
+        before: Option<&Work>,
+    ) -> Result<Work, String> {
+        let programs = workflow::compile(catalog, read, before.map(|before| &*before.programs))?;
+        let triggers = trigger::compile(catalog, before.map(|before| &*before.triggers))?;
+        Ok(Work { programs: Arc::new(programs), triggers: Arc::new(triggers) })
+    }
 }
 
 /// The one pointer that is swapped.

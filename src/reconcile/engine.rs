@@ -17,7 +17,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use super::active::{Active, Pointer};
+use super::active::{Active, Pointer, Work};
 use super::announce::Announcer;
 use super::beat::Beat;
 use super::candidate::{self, Candidate, Known};
@@ -243,8 +243,14 @@ impl Engine {
                 .and_then(|policy| Ok(net::Client::new(policy)?))
                 .map_err(|error| broken(format!("{error:#}")))?,
         };
+        let asset = |path: &str| candidate.assets.get(path).map(|bytes| bytes.to_vec());
+        let work = tokio::task::block_in_place(|| {
+            Work::compile(&candidate.examined.catalog, &asset, before.as_ref().map(|before| &before.work))
+        })
+        .map_err(broken)?;
         let examined = Arc::clone(&candidate.examined);
         Ok(Active {
+            work,
             runtime: Arc::new(runtime),
             client,
             examined,

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use notify::{Event as FileEvent, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::active::{Active, Pointer};
+use super::active::{Active, Pointer, Work};
 use super::examine::{Examined, Examiner};
 use crate::catalog::{Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
 use crate::source::directory::{self, Unreadable};
-use crate::text::Digest;
+use crate::text::{Digest, MOST_SCRIPT_BYTES};
 
 /// Quiet time after which an edit counts as done: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
@@ -91,8 +91,11 @@ impl Source {
             Some(before) => before.client.clone(),
             None => net::Client::new(super::policy(&runtime.egress, self.allow_loopback)?)?,
         };
+        let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
+        let read = |file: &str| directory::read_inside(folder, file, MOST_SCRIPT_BYTES + 1).ok();
+        let work = Work::compile(catalog, &read, before.map(|before| &before.work)).map_err(anyhow::Error::msg)?;
         let (runtime, examined) = (Arc::new(runtime), Arc::clone(examined));
-        Ok(Active { runtime, client, examined, current: true, number: 0, revisions: BTreeMap::new() })
+        Ok(Active { runtime, client, examined, current: true, number: 0, revisions: BTreeMap::new(), work })
     }
 }
 
@@ -219,8 +222,8 @@ fn examine(
     let emptied = examined.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
     let keep = || {
         let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
-        let (examined, revisions) = (Arc::clone(&examined), BTreeMap::new());
-        pointer.store(Active { runtime, client, examined, current: false, number: 0, revisions });
+        let (examined, revisions, work) = (Arc::clone(&examined), BTreeMap::new(), before.work.clone());
+        pointer.store(Active { runtime, client, examined, current: false, number: 0, revisions, work });
     };
     if !examined.is_good() || emptied {
         keep();

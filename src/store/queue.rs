@@ -358,6 +358,8 @@ pub struct PollState {
     pub held: bool,
     /// Why the last one failed; empty where it did not.
     pub error: String,
+    /// What is polled, by content: another one begins anew.
+    pub shape: String,
     /// Grows with each write: who writes with an older one is [`StoreError::Fenced`].
     pub version: i64,
 }
@@ -405,8 +407,8 @@ pub struct Intake {
     pub runs: Vec<NewRun>,
     /// What nobody can work on.
     pub dead: Vec<DeadLetter>,
-    /// The schedule that fires: its state as it was read, and as it will be.
-    pub tick: Option<(String, ScheduleState, ScheduleState)>,
+    /// The schedule that fires: its environment and trigger, its state as it was read, and as it will be.
+    pub tick: Option<(String, String, ScheduleState, ScheduleState)>,
     /// The worker that takes the executions at once, and for how long.
     pub claimed_by: Option<(String, Micros)>,
 }
@@ -479,6 +481,8 @@ pub struct RunFilter {
     pub tenant: Option<String>,
     pub trigger: Option<String>,
     pub event: Option<String>,
+    /// Not yet ended.
+    pub open: bool,
     /// Accepted at or after.
     pub since: Option<Micros>,
     /// Accepted before: the last one of the page before.

@@ -7,7 +7,7 @@ use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
 use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap, Spanned as _};
 use swc_ecma_ast::{
-    Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat, Program,
+    Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat,
     PropName, VarDeclarator,
 };
 use swc_ecma_parser::lexer::Lexer;
@@ -322,8 +322,6 @@ fn alias(property: &ObjectPatProp) -> Option<String> {
     }
 }
 
-/// Silences the type that only the feature without modules needs.
-const _: fn(Module) -> Program = Program::Module;
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,17 @@
-//! Does an event pass a filter? [`matches`] looks each field up and asks [`condition`].
+//! Does an event pass a filter? [`matches()`] looks each field up and asks [`condition`].
 //!
-//! **Paths.** `order.total` is the field `total` of the field `order`; `items.0.sku` has the index of a list in it (from 0,
-//! without leading zeros). Keys that hold dots themselves are found as well: at each level the longest key that fits is
-//! tried first, and shorter ones only where it does not lead to a value. A path that starts with `headers.` and leads
-//! nowhere in a body without a field `headers` is the name of a header, in any case.
+//! **Paths.** `order.total` is the field `total` of the field `order`; `items.0.sku` has the index of a list in it
+//! (from 0, without leading zeros). Keys that hold dots themselves are found as well: at each level the longest key
+//! that fits is tried first, and shorter ones only where it does not lead to a value. A path that starts with
+//! `headers.` and leads nowhere in a body without a field `headers` is the name of a header, in any case.
 //!
-//! **Values.** Nothing is converted: `"5"` is not `5`, and texts are compared as they are written, upper and lower case. The
-//! exception is order: amounts of money are often sent as text (`"120.50"`), so `gt`, `gte`, `lt` and `lte` read a text
-//! that is a number of JSON (RFC 8259, 6) as that number. Headers are texts. Numbers compare by their exact values,
-//! however they are written: `1` is `1.0`, and whole numbers beyond 2⁵³ are not rounded.
+//! **Values.** Nothing is converted: `"5"` is not `5`, and texts are compared as they are written, upper and lower
+//! case. The exception is order: amounts of money are often sent as text (`"120.50"`), so `gt`, `gte`, `lt` and `lte`
+//! read a text that is a number of JSON (RFC 8259, 6) as that number. Headers are texts. Numbers compare by their exact
+//! values, however they are written: `1` is `1.0`, and whole numbers of 64 bits are not rounded.
 //!
-//! **What is not there** passes `exists: false`, `neq` and `notIn`, and nothing else. A field that is null is not there.
+//! **What is not there** passes `exists: false`, `neq` and `notIn`, and nothing else. A field that is null is not
+//! there.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -19,6 +20,9 @@ use std::collections::BTreeMap;
 use serde_json::{Number, Value};
 
 use crate::definition::event::{Condition, Filter, Operators, Scalar};
+
+/// Dots in a path that leads anywhere: each may cut the path or be part of a key, so that they multiply the work.
+pub const MOST_DOTS: usize = 32;
 
 /// Do all conditions of a filter hold? Names of `headers` are in lower case. A filter without conditions passes all.
 pub fn matches(filter: &Filter, body: &Value, headers: &BTreeMap<String, String>) -> bool {
@@ -55,6 +59,9 @@ fn all_hold(operators: &Operators, value: Option<&Value>) -> bool {
 
 /// The value at a path.
 fn find<'a>(path: &str, body: &'a Value, headers: &BTreeMap<String, String>) -> Option<Cow<'a, Value>> {
+    if path.matches('.').nth(MOST_DOTS).is_some() {
+        return None;
+    }
     if let Some(value) = walk(path, body) {
         return Some(Cow::Borrowed(value));
     }
@@ -62,8 +69,8 @@ fn find<'a>(path: &str, body: &'a Value, headers: &BTreeMap<String, String>) -> 
     headers.get(&name.to_ascii_lowercase()).map(|value| Cow::Owned(Value::String(value.clone())))
 }
 
-/// The value at a path below another value. Each step goes into a value that no other step goes into, and one level deeper,
-/// so that the body bounds both the work and the depth.
+/// The value at a path below another value. Each step goes into a value that no other step goes into, and one level
+/// deeper: the body bounds how many there are, and how deep.
 fn walk<'a>(path: &str, value: &'a Value) -> Option<&'a Value> {
     let below = |key: &str| match value {
         Value::Object(fields) => fields.get(key),

@@ -1,14 +1,14 @@
 //! Changes that are found by polling: the records that a poll listed, compared with what is remembered of them.
 //!
-//! Nothing here reads or writes anything: the caller hands in what is remembered, and writes what comes back. Events and
-//! memory belong into one transaction. Where a crash loses both, the next poll finds the same changes again, with the
-//! same keys.
+//! Nothing here reads or writes anything: the caller hands in what is remembered, and writes what comes back. Events
+//! and memory belong into one transaction. Where a crash loses both, the next poll finds the same changes again, with
+//! the same keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use crate::definition::event::Change;
 use crate::text::Digest;
@@ -24,7 +24,7 @@ const SUSPICIOUS_FROM: usize = 20;
 /// Shortest time between two polls, whatever is declared: half of nothing would stay nothing for ever.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The time that failures and rate limits may always reach.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// One record as remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,8 +61,8 @@ pub struct Record {
 pub struct Polled {
     /// Does the source list every record? Only then is a missing record deleted, and only where every page arrived.
     pub complete: bool,
-    /// Did the poll fail before its last page? What arrived is compared; nothing is deleted and nothing forgotten, since
-    /// the rest was not asked about.
+    /// Did the poll fail before its last page? What arrived is compared; nothing is deleted and nothing forgotten,
+    /// since the rest was not asked about.
     pub partial: bool,
     /// The first poll of a subscription: what it lists is remembered and makes no events. It stays the first until one
     /// is not partial; otherwise the records of the lost pages would be told as created.
@@ -89,8 +89,8 @@ pub struct Found {
     /// the version changed.
     pub fields: Vec<FieldChange>,
     /// SHA-256, hexadecimal: the same where a change is found again since nothing was written, and different for every
-    /// other change of the source. A record that was forgotten starts anew, so who looks for repeated keys keeps them no
-    /// longer than records are remembered. Two sources may have the same keys.
+    /// other change of the source. A record that was forgotten starts anew, so who looks for repeated keys keeps them
+    /// no longer than records are remembered. Two sources may have the same keys.
     pub key: String,
 }
 
@@ -127,8 +127,8 @@ pub struct Outcome {
 /// - A record that is listed and not known was created; one whose hash differs was updated. The order of records and of
 ///   their fields says nothing. Of records with the same id the last one counts.
 /// - A known record that is missing was deleted, where the poll was complete and not partial. Such deletions are held
-///   back (they make no events, and nothing is written about them) where an API may have answered too little: where more
-///   than half of at least 20 known records are missing, until the next complete poll in a row lacks records too
+///   back (they make no events, and nothing is written about them) where an API may have answered too little: where
+///   more than half of at least 20 known records are missing, until the next complete poll in a row lacks records too
 ///   ([`Polled::confirmed`]); and as long as a record without an id is listed, since it may be any of the missing ones.
 /// - Where a source lists changes only, a record that was not listed for longer than the memory (and at most a tenth
 ///   more) is forgotten, and created when it is listed again. A source that lists everything forgets none but deleted
@@ -246,13 +246,13 @@ fn hash(record: &Record) -> String {
     }
 }
 
-/// A value with sorted keys and one form of each number, after RFC 8785. Other than there, large integers keep all their
-/// digits: as floating point, two ids next to each other would be the same.
+/// A value with sorted keys and one form of each number, after RFC 8785. Other than there, large integers keep all
+/// their digits: as floating point, two ids next to each other would be the same.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), canonical(value))).collect::<Map<_, _>>())
+            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), canonical(value))).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         Value::Number(number) => Value::Number(canonical_number(number)),
@@ -290,8 +290,8 @@ fn differ(path: &mut String, before: Option<&Value>, after: Option<&Value>, foun
     };
     let same = match (before, after) {
         (Some(Value::Object(one)), Some(Value::Object(other))) => {
-            let names: BTreeMap<&String, ()> = one.keys().chain(other.keys()).map(|name| (name, ())).collect();
-            for name in names.into_keys() {
+            let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for name in names {
                 below(&name.replace('~', "~0").replace('/', "~1"), one.get(name), other.get(name));
             }
             return;
@@ -312,9 +312,10 @@ fn differ(path: &mut String, before: Option<&Value>, after: Option<&Value>, foun
 
 /// The time until the next poll.
 ///
-/// - `current` is the time there was before this poll, `base` the declared interval, `adaptive` its shortest and longest.
-/// - After failures: the base, doubled for each of them in a row, and no shorter than now. Rate limited: twice as long as
-///   now. Both up to 16 times the base, an hour, or the longest declared, whichever is most.
+/// - `current` is the time there was before this poll, `base` the declared interval, `adaptive` its shortest and
+///   longest.
+/// - After failures: the base, doubled for each of them in a row, and no shorter than now. Rate limited: twice as long
+///   as now. Both up to 16 times the base, an hour, or the longest declared, whichever is most.
 /// - Otherwise, where it adapts: half where anything changed, half as much again where nothing did, within its bounds.
 ///   The base where it does not adapt.
 /// - Never less than a second.
@@ -329,7 +330,7 @@ pub fn next_interval(
     let (shortest, longest) = adaptive.unwrap_or((base, base));
     let next = if rate_limited || failed_in_a_row > 0 {
         let most = base.saturating_mul(16).max(PATIENCE).max(longest);
-        let failed = base.saturating_mul(1 << failed_in_a_row.min(16));
+        let failed = if failed_in_a_row > 0 { base.saturating_mul(1 << failed_in_a_row.min(16)) } else { current };
         let limited = current.saturating_mul(if rate_limited { 2 } else { 1 });
         failed.max(limited).min(most)
     } else {

@@ -1,17 +1,17 @@
 //! Does a webhook call prove where it comes from? [`verify`] answers for each of the ways a definition may ask for.
 //!
-//! What services do is data ([`Scheme`]): where the signature and the time are, how they are written, what is signed.
+//! What services do is data (`Scheme`): where the signature and the time are, how they are written, what is signed.
 //!
 //! | way | header | signature | signed |
 //! |---|---|---|---|
 //! | GitHub | `X-Hub-Signature-256` | `sha256=` hexadecimal | body |
-//! | Stripe | `Stripe-Signature` | `t=time,v1=` hexadecimal, `v1` several times while a secret is rolled | `time.body` |
+//! | Stripe | `Stripe-Signature` | `t=time,v1=` hexadecimal, several `v1` while a secret changes | `time.body` |
 //! | Slack | `X-Slack-Signature` | `v0=` hexadecimal | `v0:time:body` |
 //! | Shopify | `X-Shopify-Hmac-Sha256` | Base64 | body |
-//! | HubSpot (v3) | `X-HubSpot-Signature-v3` | Base64 | method, URI, body, time (milliseconds) without anything between |
+//! | HubSpot (v3) | `X-HubSpot-Signature-v3` | Base64 | method, URI, body, time (ms) in one |
 //! | Xero | `X-Xero-Signature` | Base64 | body |
 //! | Standard Webhooks | `webhook-signature` | `v1,` Base64, several with spaces between | `id.time.body` |
-//! | `hmacSha256` | its own | its own prefix and encoding | body, or `time.body` where it names a header with the time |
+//! | `hmacSha256` | its own | its own prefix and encoding | body, or `time.body` with a `timestampHeader` |
 //! | `apiKey` | its own | the secret itself | |
 //!
 //! All signatures are HMAC-SHA256 (RFC 2104, FIPS 180-4), and all comparisons take constant time.
@@ -41,7 +41,8 @@ pub const MOST_SIGNATURES: usize = 16;
 /// Secrets that may be valid at once. Each costs one HMAC of the body.
 pub const MOST_SECRETS: usize = 8;
 
-/// Why a call is refused. Holds names of headers only: nothing that was sent, and nothing of what would have been right.
+/// Why a call is refused. Holds names of headers only: nothing that was sent, and nothing of what would have been
+/// right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The definition names no way at all, not even `none`. The checks do not let it come to this.
@@ -99,8 +100,8 @@ pub fn secret_of(verify: &Verify) -> Option<&str> {
 /// calls; lines of nothing but spaces count for nothing, and so do those after the first [`MOST_SECRETS`]. `now` is the
 /// time in unix seconds.
 ///
-/// The signature is checked before the time: [`Refused::TooOld`] and [`Refused::InFuture`] are said of genuine calls only.
-/// With several ways in one definition (which the checks refuse) the strongest decides, and `none` never does.
+/// The signature is checked before the time: [`Refused::TooOld`] and [`Refused::InFuture`] are said of genuine calls
+/// only. With several ways in one definition (which the checks refuse) the strongest decides, and `none` never does.
 ///
 /// # Errors
 /// Why it is refused.
@@ -176,8 +177,9 @@ enum KeyForm {
 
 impl<'a> Scheme<'a> {
     /// What the services' documentation says: GitHub "Validating webhook deliveries", Stripe "Verify webhook signatures
-    /// manually", Slack "Verifying requests from Slack", Shopify "Validate the origin of your webhook", HubSpot "Validate
-    /// the v3 request signature", Xero "Webhooks: security", and the specification 1.0.0 of Standard Webhooks.
+    /// manually", Slack "Verifying requests from Slack", Shopify "Validate the origin of your webhook", HubSpot
+    /// "Validate the v3 request signature", Xero "Webhooks: security", and the specification 1.0.0 of Standard
+    /// Webhooks.
     fn known(service: WebhookService) -> Scheme<'static> {
         use Form::{Fields, One, Words};
         use Part::{Body, Header, Method, Text, Time, Uri};

@@ -30,6 +30,8 @@ pub struct Program {
     pub place: String,
     /// What it is, by content.
     pub digest: Digest,
+    /// What it was compiled from, so that it is not compiled anew: the entry, and the content of its file.
+    stamp: (u64, Option<Digest>),
     input: Option<JsonSchema>,
     output: Option<JsonSchema>,
 }
@@ -49,16 +51,22 @@ struct Stored {
 /// Workflows by name.
 pub type Programs = BTreeMap<String, Arc<Program>>;
 
-/// Compiles the workflows of a catalog. `read` gives the content of a file by its path from the source's root.
+/// Compiles the workflows of a catalog. `read` gives the content of a file by its path from the source's root. Those that
+/// did not change are the ones of `before`.
 ///
 /// # Errors
 /// Where one cannot be compiled, which no checked catalog gives: its id and why.
-pub fn compile(catalog: &Catalog, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Programs, String> {
+pub fn compile(
+    catalog: &Catalog,
+    read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    before: Option<&Programs>,
+) -> Result<Programs, String> {
     let mut programs = Programs::new();
     for entry in catalog.of_kind(Kind::Workflow) {
         let Some(Spec::Workflow(spec)) = entry.spec() else { continue };
-        let program = Program::compile(entry, spec, read).map_err(|error| format!("{}: {error}", entry.id))?;
-        programs.insert(entry.id.name.clone(), Arc::new(program));
+        let known = before.and_then(|before| before.get(&entry.id.name)).filter(|known| known.stamp.0 == entry.stamp());
+        let program = Program::compile(entry, spec, read, known).map_err(|error| format!("{}: {error}", entry.id))?;
+        programs.insert(entry.id.name.clone(), program);
     }
     Ok(programs)
 }
@@ -68,9 +76,11 @@ impl Program {
         entry: &Entry,
         spec: &WorkflowSpec,
         read: &dyn Fn(&str) -> Option<Vec<u8>>,
-    ) -> Result<Program, String> {
+        known: Option<&Arc<Program>>,
+    ) -> Result<Arc<Program>, String> {
         let (path, line) = entry.place();
         let place = format!("{path}:{line}");
+        let mut stamp = (entry.stamp(), None);
         let (code, file, line) = match &spec.source {
             None => (None, path.to_owned(), 0),
             Some(source) => {
@@ -79,6 +89,10 @@ impl Program {
                         let found = references::resolve_path(path, file)
                             .ok_or_else(|| format!("{file} leads out of the source"))?;
                         let bytes = read(&found).ok_or_else(|| format!("{found} cannot be read"))?;
+                        stamp.1 = Some(Digest::of(&bytes));
+                        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+                            return Ok(Arc::clone(known));
+                        }
                         let text = String::from_utf8(bytes).map_err(|_| format!("{found} is not UTF-8"))?;
                         (text, found, 0)
                     }
@@ -93,8 +107,12 @@ impl Program {
                 (Some(script.javascript), file, line)
             }
         };
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            return Ok(Arc::clone(known));
+        }
         let spec = serde_json::to_value(spec).map_err(|error| error.to_string())?;
-        Program::of(Stored { name: entry.id.name.clone(), spec, code, file, line, place })
+        let program = Program::of(Stored { name: entry.id.name.clone(), spec, code, file, line, place })?;
+        Ok(Arc::new(Program { stamp, ..program }))
     }
 
     fn of(stored: Stored) -> Result<Program, String> {
@@ -115,6 +133,7 @@ impl Program {
             line: stored.line,
             place: stored.place,
             digest,
+            stamp: (0, None),
             spec,
         })
     }

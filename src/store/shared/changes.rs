@@ -67,13 +67,10 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
 }
 
 pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Done, StoreError> {
-    if let Some((trigger, before, after)) = &intake.tick {
-        let environment = intake.runs.first().map(|run| &run.environment);
-        let environment = environment.or(intake.event.as_ref().map(|event| &event.environment));
-        let environment = environment.ok_or_else(|| StoreError::Refused("a tick without an environment".into()))?;
-        if !triggers::tick(connection, environment, trigger, before, after).await? {
-            return Ok(Done::Fenced);
-        }
+    if let Some((environment, trigger, before, after)) = &intake.tick
+        && !triggers::tick(connection, environment, trigger, before, after).await?
+    {
+        return Ok(Done::Fenced);
     }
     if let (Some(key), Some(event)) = (&intake.key, &intake.event) {
         let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \

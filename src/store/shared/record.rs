@@ -54,6 +54,9 @@ pub(super) async fn runs(
             query.push(" AND ").push(column).push(" = ").push_bind(value);
         }
     }
+    if filter.open {
+        query.push(" AND ready_at IS NOT NULL");
+    }
     if let Some(since) = filter.since {
         query.push(" AND created_at >= ").push_bind(since);
     }

@@ -51,10 +51,10 @@ fn headers(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// GitHub: "Validating webhook deliveries". Slack: "Verifying requests from Slack". Standard Webhooks: the vector that its
-/// reference libraries share with Svix. HubSpot: `tests/spec/utils/test_signature.py` of hubspot-api-python. Stripe,
-/// Shopify and Xero publish none; theirs are from Python: `h = hmac.new(secret, signed, "sha256")` and `h.hexdigest()` or
-/// `base64.b64encode(h.digest())`.
+/// GitHub: "Validating webhook deliveries". Slack: "Verifying requests from Slack". Standard Webhooks: the vector that
+/// its reference libraries share with Svix. HubSpot: `tests/spec/utils/test_signature.py` of hubspot-api-python.
+/// Stripe, Shopify and Xero publish none; theirs are from Python: `h = hmac.new(secret, signed, "sha256")` and
+/// `h.hexdigest()` or `base64.b64encode(h.digest())`.
 fn published(service: WebhookService) -> Call {
     let (secret, other, pairs, body, at, signature): (_, _, &[(&str, &str)], &'static [u8], _, _) = match service {
         GitHub => (
@@ -338,7 +338,7 @@ fn hubspot_signs_the_method_and_some_of_the_address_decoded() {
         ("x-hubspot-signature-v3", "RIrR2u5UEMG7AVqZ5ofnClkRR/FLIME0PvryY1NgqpE="),
         ("x-hubspot-request-timestamp", "1700000000000"),
     ]);
-    let check = |method, uri| {
+    let check = |method: &str, uri: &str| {
         let request = Request { method, uri, headers: &headers, body: b"[]" };
         verify(&preset(HubSpot), &request, "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy", 1_700_000_000)
     };

@@ -1,0 +1,17 @@
+//! `evenkeel script-worker`: what `serve --scripts process` starts, not people.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// Run scripts that come over stdin.
+#[derive(Debug, Args)]
+pub(super) struct ScriptWorker {}
+
+impl ScriptWorker {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+        runtime.block_on(crate::workflow::serve_scripts())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,94 @@
+//! What commands share that run workflows.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::reconcile::ground::Served;
+use crate::server::Working;
+use crate::store::Store;
+use crate::trigger::service::{Posts, Service};
+use crate::workflow::{Clock, Desk, Engine, Ground, ProcessEngine, QuickJs, Settings, Worker};
+
+/// How workflows are run.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Work {
+    /// Where applications reach this server, for webhooks that they are asked to call: `https://hooks.example.com`.
+    #[arg(long, env = "EVENKEEL_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Executions at the same time in this process; 0 for none: others work.
+    #[arg(long, default_value_t = 64, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    executions: u32,
+    /// Where scripts run: in this process, or in processes of their own with limits of the operating system.
+    #[arg(long, default_value = "thread", value_name = "WHERE")]
+    scripts: Scripts,
+    /// How long executions, events and logs are kept after they ended, in days.
+    #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    keep: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Scripts {
+    Thread,
+    Process,
+}
+
+/// What runs in the background until it is told to end.
+pub(super) struct Background {
+    end: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Ends it, and waits for that.
+    pub(super) async fn end(self) {
+        let _ = self.end.send(true);
+        for task in self.tasks {
+            let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
+        }
+    }
+}
+
+impl Work {
+    /// How `dev` does it.
+    pub(super) fn local() -> Work {
+        Work { public_url: None, executions: 64, scripts: Scripts::Thread, keep: 30 }
+    }
+
+    /// Starts everything that runs workflows.
+    pub(super) async fn start(
+        &self,
+        store: Arc<dyn Store>,
+        served: Served,
+        worker: String,
+        address: SocketAddr,
+    ) -> anyhow::Result<(Working, Background)> {
+        let engine: Arc<dyn Engine> = match self.scripts {
+            Scripts::Thread => Arc::new(QuickJs),
+            Scripts::Process => Arc::new(ProcessEngine::new(std::env::current_exe()?)),
+        };
+        let settings = Settings {
+            worker,
+            concurrency: self.executions as usize,
+            retention: Duration::from_hours(24 * u64::from(self.keep)),
+            ..Settings::default()
+        };
+        let clock = Clock::default();
+        clock.follow(store.time().await?);
+        let ground: Arc<dyn Ground> = Arc::new(served.clone());
+        let desk = Desk::open(store, ground, engine, clock, settings);
+        let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let (end, until) = watch::channel(false);
+        let posts: Arc<dyn Posts> = Arc::new(served.clone());
+        let service = Service::new(Arc::clone(&desk), posts, public_url.clone());
+        let mut tasks = vec![tokio::spawn(service.work(until.clone()))];
+        if self.executions > 0 {
+            tasks.push(tokio::spawn(Worker::new(Arc::clone(&desk)).work(until)));
+        }
+        Ok((Working { desk, served, public_url }, Background { end, tasks }))
+    }
+}

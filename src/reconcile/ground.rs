@@ -1,0 +1,72 @@
+//! What is live, as workflows and triggers see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::active::{Active, Pointer};
+use super::environments::Environments;
+use crate::connector::{Caller, Mocking};
+use crate::trigger::Triggers;
+use crate::trigger::service::Posts;
+use crate::workflow::{Ground, Live};
+
+/// What is live in this process: its environments, or the one folder that `dev` follows.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// What serves, where it is one folder.
+    pub pointer: Pointer,
+    /// What serves, where there are environments.
+    pub environments: Option<Environments>,
+    /// Where calls go.
+    pub mocking: Mocking,
+}
+
+impl Served {
+    /// What is active in an environment.
+    pub fn active(&self, environment: &str) -> Option<Arc<Active>> {
+        match &self.environments {
+            Some(environments) => environments.find(Some(environment))?.pointer.load(),
+            None => self.pointer.load().filter(|active| active.runtime.environment == environment),
+        }
+    }
+
+    /// What is active, as executions see it.
+    pub fn live_of(&self, active: &Active) -> Live {
+        let caller =
+            Caller { runtime: Arc::clone(&active.runtime), client: active.client.clone(), mocking: self.mocking };
+        Live {
+            runtime: Arc::clone(&active.runtime),
+            number: active.number,
+            programs: Arc::clone(&active.work.programs),
+            actions: Arc::new(caller),
+        }
+    }
+}
+
+impl Ground for Served {
+    fn live(&self, environment: &str) -> Option<Live> {
+        self.active(environment).map(|active| self.live_of(&active))
+    }
+
+    fn environments(&self) -> Vec<String> {
+        match &self.environments {
+            Some(environments) => environments.all.load().keys().cloned().collect(),
+            None => self.pointer.load().map(|active| active.runtime.environment.clone()).into_iter().collect(),
+        }
+    }
+
+    fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<Duration> {
+        let active = self.active(environment)?;
+        match active.work.triggers.get(trigger) {
+            Some(trigger) => trigger.keeps_dead(),
+            // One that is gone by now still started it.
+            None => Some(Duration::from_hours(30 * 24)),
+        }
+    }
+}
+
+impl Posts for Served {
+    fn triggers(&self, environment: &str) -> Option<Arc<Triggers>> {
+        self.active(environment).map(|active| Arc::clone(&active.work.triggers))
+    }
+}

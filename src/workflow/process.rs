@@ -1,0 +1,231 @@
+//! Scripts in processes of their own: what brings one down brings down nothing else, and the operating system keeps limits.
+//!
+//! ```text
+//! server ──{"run": …}──► script worker        one line of JSON each way; one script at a time
+//!        ◄─{"ask": …}───
+//!        ──{"told": …}─►
+//!        ◄─{"ended": …}─
+//! ```
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reply, Stop, Thrown};
+use super::quickjs::QuickJs;
+
+/// Scripts that one process runs before another takes its place.
+const MOST_RUNS: u32 = 500;
+/// Processes that wait for a script.
+const MOST_IDLE: usize = 16;
+/// Bytes of address space beside what scripts may use: the program itself, its threads and their stacks.
+const BESIDE: u64 = 1 << 30;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ToScript {
+    Run(Box<Call>, Limits),
+    Told(u64, Reply),
+    Stop,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum FromScript {
+    Ask(u64, Op),
+    Ended(Ended),
+}
+
+/// Runs scripts in processes of their own.
+#[derive(Debug)]
+pub struct ProcessEngine {
+    program: PathBuf,
+    idle: Arc<Mutex<Vec<Process>>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: tokio::io::Lines<BufReader<ChildStdout>>,
+    runs: u32,
+}
+
+impl ProcessEngine {
+    /// An engine that starts `program script-worker`.
+    pub fn new(program: PathBuf) -> ProcessEngine {
+        ProcessEngine { program, idle: Arc::default() }
+    }
+
+    fn take(&self) -> std::io::Result<Process> {
+        if let Some(process) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(process);
+        }
+        let mut child = Command::new(&self.program)
+            .arg("script-worker")
+            // Nothing of this process's environment: it may hold secrets.
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let broken = || std::io::Error::other("a script worker has no pipes");
+        let (input, output) = (child.stdin.take().ok_or_else(broken)?, child.stdout.take().ok_or_else(broken)?);
+        Ok(Process { child, input, output: BufReader::new(output).lines(), runs: 0 })
+    }
+}
+
+#[async_trait]
+impl Engine for ProcessEngine {
+    async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended {
+        let threw = |message: String| Ended::Threw(Thrown::new("SCRIPT_PROCESS_ENDED", message));
+        let mut process = match self.take() {
+            Ok(process) => process,
+            Err(error) => return threw(format!("a script worker cannot be started: {error}")),
+        };
+        // It ends by itself in time; one that does not is killed.
+        let patience = limits.time.saturating_add(Duration::from_secs(2));
+        let ended = tokio::time::timeout(patience, process.run(call, limits, host, stop)).await;
+        match ended {
+            Ok(Ok(ended)) => {
+                process.runs += 1;
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                if process.runs < MOST_RUNS && idle.len() < MOST_IDLE {
+                    idle.push(process);
+                }
+                ended
+            }
+            Ok(Err(error)) => {
+                let status = tokio::time::timeout(Duration::from_secs(1), process.child.wait()).await;
+                let how = status.ok().and_then(Result::ok).map_or_else(|| error.to_string(), |status| status.to_string());
+                threw(format!("the script's process ended: {how}"))
+            }
+            Err(_) => Ended::TimedOut,
+        }
+    }
+}
+
+impl Process {
+    async fn run(&mut self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> std::io::Result<Ended> {
+        self.send(&ToScript::Run(Box::new(call), limits)).await?;
+        let (answer, mut answers) = mpsc::channel::<(u64, Reply)>(64);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                line = self.output.next_line() => {
+                    let line = line?.ok_or_else(|| std::io::Error::other("it broke off"))?;
+                    match serde_json::from_str(&line)? {
+                        FromScript::Ended(ended) => return Ok(ended),
+                        FromScript::Ask(id, op) => {
+                            let (host, answer) = (Arc::clone(&host), answer.clone());
+                            tokio::spawn(async move {
+                                let reply = host.call(op).await;
+                                let _ = answer.send((id, reply)).await;
+                            });
+                        }
+                    }
+                }
+                Some((id, reply)) = answers.recv() => self.send(&ToScript::Told(id, reply)).await?,
+                () = stop.stopped(), if !stopping => {
+                    stopping = true;
+                    self.send(&ToScript::Stop).await?;
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &ToScript) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.input.write_all(&line).await?;
+        self.input.flush().await
+    }
+}
+
+/// Answers of the server, for one script.
+#[derive(Clone)]
+struct Remote {
+    out: mpsc::UnboundedSender<FromScript>,
+    next: Arc<AtomicU64>,
+    waiting: Arc<Mutex<std::collections::HashMap<u64, oneshot::Sender<Reply>>>>,
+}
+
+impl Host for Remote {
+    fn call(self: Arc<Self>, op: Op) -> BoxFuture<'static, Reply> {
+        Box::pin(async move {
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            let (tell, told) = oneshot::channel();
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
+            if self.out.send(FromScript::Ask(id, op)).is_err() {
+                return Reply::Gone;
+            }
+            told.await.unwrap_or(Reply::Gone)
+        })
+    }
+}
+
+/// What `evenkeel script-worker` does: runs scripts that come over stdin, one at a time, until it is closed.
+///
+/// # Errors
+/// Where the pipes break.
+pub async fn serve_scripts() -> std::io::Result<()> {
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    let (out, mut messages) = mpsc::unbounded_channel::<FromScript>();
+    let writing = tokio::spawn(async move {
+        let mut stdout = tokio::io::stdout();
+        while let Some(message) = messages.recv().await {
+            let Ok(mut line) = serde_json::to_vec(&message) else { continue };
+            line.push(b'\n');
+            if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
+                // Nobody is there who could be told anything.
+                std::process::exit(1);
+            }
+        }
+    });
+    let remote = Remote { out: out.clone(), next: Arc::default(), waiting: Arc::default() };
+    let mut stop = Stop::default();
+    while let Some(line) = input.next_line().await? {
+        match serde_json::from_str(&line)? {
+            ToScript::Run(call, limits) => {
+                limit(limits);
+                stop = Stop::default();
+                let (host, out, stop): (Arc<dyn Host>, _, _) = (Arc::new(remote.clone()), out.clone(), stop.clone());
+                tokio::spawn(async move {
+                    let ended = QuickJs.run(*call, limits, host, stop).await;
+                    let _ = out.send(FromScript::Ended(ended));
+                });
+            }
+            ToScript::Told(id, reply) => {
+                let waiting = remote.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                if let Some(tell) = waiting {
+                    let _ = tell.send(reply);
+                }
+            }
+            ToScript::Stop => stop.stop(),
+        }
+    }
+    drop((remote, out));
+    let _ = writing.await;
+    Ok(())
+}
+
+/// Limits of the operating system for this process: memory, files, no core dumps, no new processes' worth of CPU.
+fn limit(limits: Limits) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let most = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    let memory = BESIDE.saturating_add(limits.memory as u64);
+    // Lowering is always allowed; what cannot be lowered was lowered before.
+    let _ = setrlimit(Resource::As, most(memory));
+    let _ = setrlimit(Resource::Core, most(0));
+    let _ = setrlimit(Resource::Fsize, most(0));
+}
