@@ -4,6 +4,7 @@ mod apply;
 mod call;
 mod completions;
 mod dev;
+mod executions;
 mod explain;
 mod fmt;
 mod init;
@@ -61,6 +62,12 @@ enum Command {
     Reconcile(operate::Reconcile),
     Trace(operate::Trace),
     Restore(operate::Restore),
+    Run(executions::Run),
+    Executions(executions::Executions),
+    Events(executions::Events),
+    Dlq(executions::Dlq),
+    Triggers(executions::Triggers),
+    Workflows(executions::Workflows),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -103,6 +110,12 @@ pub fn run() -> ExitCode {
         Command::Reconcile(command) => command.run(),
         Command::Trace(command) => command.run(),
         Command::Restore(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Executions(command) => command.run(),
+        Command::Events(command) => command.run(),
+        Command::Dlq(command) => command.run(),
+        Command::Triggers(command) => command.run(),
+        Command::Workflows(command) => command.run(),
         Command::Secrets(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::ScriptWorker(command) => command.run(),

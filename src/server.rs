@@ -89,6 +89,12 @@ impl Server {
         Server { working: Some(working), ..self }
     }
 
+    /// The same server, asked by those who may.
+    #[must_use]
+    pub fn asked_by(self, access: Access) -> Server {
+        Server { access, ..self }
+    }
+
     /// What serves calls for an environment: the one that is named, or the only one.
     ///
     /// # Errors

@@ -10,14 +10,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::listen::Listen;
-use super::working::Work;
 use super::output;
+use super::working::Work;
+use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::{Examined, Examiner};
 use crate::reconcile::follow::{self, Event, Source};
 use crate::reconcile::ground::Served;
-use crate::connector::Mocking;
 use crate::server::Server;
+use crate::server::access::Access;
 use crate::store;
 
 /// Run definitions on this machine, and follow every edit.
@@ -77,7 +78,8 @@ impl Dev {
         let store = store::open("sqlite::memory:", store::Keys::none()).await?;
         let (working, background) = Work::local().start(store, served, "dev".to_owned(), address).await?;
         let server = Server::new(pointer.clone(), mocking, self.listen.allow_host);
-        let server = server.with(working);
+        let access = Access::new("", self.listen.bind.is_loopback()).map_err(anyhow::Error::msg)?;
+        let server = server.with(working).asked_by(access);
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {

@@ -116,7 +116,8 @@ impl Operator {
         output::data(&format!("listening on http://{address}\n"));
         output::note(&format!("follows {}", running.what));
         let environments = running.environments.clone();
-        let served = Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let served =
+            Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (working, background) = self.work.start(store, served, replica, address).await?;
         let server = Server::of(environments, access, self.serving.listen.allow_host).with(working);

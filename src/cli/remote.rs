@@ -47,6 +47,17 @@ impl Remote {
 
     /// Sends a request, whatever is answered.
     pub(super) fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answered> {
+        self.send_with(method, path, body, &[])
+    }
+
+    /// Sends a request with headers, whatever is answered.
+    pub(super) fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Answered> {
         let url = format!("{}{path}", self.server.trim_end_matches('/'));
         let url =
             Url::parse(&url).with_context(|| format!("`{}` is no URL such as http://127.0.0.1:7400", self.server))?;
@@ -54,6 +65,10 @@ impl Remote {
         if let Some(body) = body {
             request.body = body.to_string().into();
             request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).with_context(|| format!("`{value}` is no value of a header"))?;
+            request.headers.insert(header::HeaderName::from_static(name), value);
         }
         if let Some(token) = &self.token {
             let mut value =

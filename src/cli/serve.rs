@@ -46,7 +46,8 @@ impl Serve {
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
         output::note(&format!("follows {}: {}", output::count(names.len(), "environment"), names.join(", ")));
-        let served = Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let served =
+            Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (working, background) = self.work.start(store, served, replica, address).await?;
         let server = Server::of(environments, access, self.serving.listen.allow_host);

@@ -80,8 +80,10 @@ impl Caller {
         let mut request = net::Request::new(method, url);
         for (name, value) in init.get("headers").and_then(Value::as_object).into_iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("no header `{name}`")))?;
-            let value = http::HeaderValue::from_str(&text).map_err(|_| bad(format!("header `{name}` cannot be sent")))?;
+            let header =
+                http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("no header `{name}`")))?;
+            let value =
+                http::HeaderValue::from_str(&text).map_err(|_| bad(format!("header `{name}` cannot be sent")))?;
             request.headers.append(header, value);
         }
         request.body = match init.get("body") {

@@ -146,11 +146,14 @@ fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result
     let mut hidden = BTreeMap::new();
     for (event, definition) in &spec.events {
         let webhook = definition.webhook.as_ref();
-        let calls = webhook.into_iter().flat_map(|webhook| [("subscribe", &webhook.subscribe), ("unsubscribe", &webhook.unsubscribe)]);
+        let calls = webhook
+            .into_iter()
+            .flat_map(|webhook| [("subscribe", &webhook.subscribe), ("unsubscribe", &webhook.unsubscribe)]);
         for (verb, call) in calls {
             let Some(call) = call else { continue };
             let response = call.id.as_ref().map(|id| serde_json::json!({"body": id}));
-            let definition = serde_json::json!({"http": call.http, "response": response.unwrap_or_else(|| serde_json::json!({}))});
+            let definition =
+                serde_json::json!({"http": call.http, "response": response.unwrap_or_else(|| serde_json::json!({}))});
             let definition: action::Action = serde_json::from_value(definition).map_err(|error| error.to_string())?;
             let name = format!("{verb}:{event}");
             let place = place(&format!("/spec/events/{event}"));

@@ -21,6 +21,9 @@ use crate::trigger::routing::gate;
 use crate::trigger::{Trigger, TriggerKind};
 use crate::workflow::{Program, trace_of};
 
+/// How long a caller waits beyond the workflow's own time: for its turn, and for its end to be stored.
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 type Answer = Result<Value, Denied>;
 
 /// An execution that goes on: its id.
@@ -94,7 +97,7 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
     let accepted = working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await;
     accepted.map_err(unavailable)?;
     if let Some(told) = told
-        && let Some(run) = working.desk.wait(&environment, &run_id, told, program.timeout()).await
+        && let Some(run) = working.desk.wait(&environment, &run_id, told, program.timeout() + PATIENCE).await
     {
         return Ok(finished(&run));
     }
@@ -160,7 +163,8 @@ fn place<'a>(
     server.access.reader(headers)?;
     let header = headers.get(ENVIRONMENT).and_then(|value| value.to_str().ok());
     let found = server.active_named(environment.or(header));
-    let (environment, _) = found.map_err(|error| Denied::new(error.code.status(), error.code.as_str(), error.detail))?;
+    let (environment, _) =
+        found.map_err(|error| Denied::new(error.code.status(), error.code.as_str(), error.detail))?;
     let working = server.working().map_err(|error| Denied::new(503, error.code.as_str(), error.detail))?;
     Ok((environment, working))
 }
@@ -185,9 +189,9 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     });
     let since = asked.since.as_deref().map(|text| {
         let duration = text.parse::<crate::definition::common::Duration>();
-        duration.map(|duration| working.desk.now().saturating_sub(duration.0.as_micros() as Micros)).map_err(|_| {
-            Denied::new(400, "BadRequest", format!("`since={text}` is no duration such as `2h`"))
-        })
+        duration
+            .map(|duration| working.desk.now().saturating_sub(duration.0.as_micros() as Micros))
+            .map_err(|_| Denied::new(400, "BadRequest", format!("`since={text}` is no duration such as `2h`")))
     });
     let before = match asked.before.as_deref() {
         Some(id) => {
@@ -215,7 +219,8 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
 
 fn summary(run: &Run) -> Value {
     let end = if run.finished_at > 0 { run.finished_at } else { 0 };
-    let duration = if end > 0 && run.started_at > 0 { json!((end - run.started_at) as f64 / 1000.0) } else { Value::Null };
+    let duration =
+        if end > 0 && run.started_at > 0 { json!((end - run.started_at) as f64 / 1000.0) } else { Value::Null };
     json!({
         "id": run.id, "workflow": run.workflow, "version": run.version, "tier": run.tier, "status": run.status,
         "tenant": run.tenant, "triggeredBy": run.triggered_by, "source": run.source, "event": run.event,
@@ -240,7 +245,9 @@ async fn shown(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> 
     let store = working.desk.store();
     let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     let mut value = summary(&run);
-    for (name, part) in [("input", &run.input), ("headers", &run.headers), ("output", &run.output), ("error", &run.error)] {
+    for (name, part) in
+        [("input", &run.input), ("headers", &run.headers), ("output", &run.output), ("error", &run.error)]
+    {
         value[name] = part.clone();
     }
     value["steps"] = json!(store.steps(&run.id).await?);
@@ -447,11 +454,7 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     let executions = match letter.workflow.as_str() {
         "" => reroute(server, working, &environment, &letter).await?,
         workflow => {
-            let of = Run {
-                headers: letter.headers.clone(),
-                triggered_by: "webhook".to_owned(),
-                ..blank(&letter)
-            };
+            let of = Run { headers: letter.headers.clone(), triggered_by: "webhook".to_owned(), ..blank(&letter) };
             let input = letter.payload.clone();
             vec![again(server, working, &environment, workflow, &letter.tenant, input, &of).await?]
         }
@@ -531,7 +534,11 @@ async fn reroute(
 }
 
 /// `GET /v1/workflows`
-pub(super) async fn workflows(State(server): State<Server>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+pub(super) async fn workflows(
+    State(server): State<Server>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
     respond(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::answer::{self, request_id, set};
 use super::Server;
+use super::answer::{self, request_id, set};
 use crate::connector::{self, Call, CallError, Caller, ErrorCode, Output};
 
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::answer::{self, request_id, set};
-use super::executions::{finished, started};
+use super::executions::{PATIENCE, finished, started};
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::active::Active;
@@ -114,7 +114,11 @@ async fn take(
     };
     let incoming = Incoming {
         method: method.as_str().to_owned(),
-        uri: format!("{}{}", working.public_url.trim_end_matches('/'), uri.path_and_query().map_or("/", |path| path.as_str())),
+        uri: format!(
+            "{}{}",
+            working.public_url.trim_end_matches('/'),
+            uri.path_and_query().map_or("/", |path| path.as_str())
+        ),
         headers: headers
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
@@ -145,8 +149,13 @@ async fn take(
     let mut response = match received {
         Ok((taken, told)) => {
             tracing::info!(
-                request_id = id, environment, trigger, event = taken.event, duplicate = taken.duplicate,
-                executions = taken.runs.len(), "webhook"
+                request_id = id,
+                environment,
+                trigger,
+                event = taken.event,
+                duplicate = taken.duplicate,
+                executions = taken.runs.len(),
+                "webhook"
             );
             answer(&working, &environment, &active, taken, told).await
         }
@@ -171,7 +180,7 @@ async fn answer(
 ) -> Response {
     if let ([(run, workflow, _)], Some(told)) = (taken.runs.as_slice(), told.into_iter().next()) {
         let limit = active.work.programs.get(workflow).map_or(std::time::Duration::ZERO, |program| program.timeout());
-        if let Some(run) = working.desk.wait(environment, run, told, limit).await {
+        if let Some(run) = working.desk.wait(environment, run, told, limit + PATIENCE).await {
             return finished(&run);
         }
         return started(run);
@@ -189,7 +198,8 @@ fn unwanted_answer(unwanted: &Unwanted, id: &str) -> Response {
     match unwanted {
         // Whoever has no secret learns nothing about why.
         Unwanted::Refused(_) => {
-            let said = json!({"errors": {"code": "UNAUTHORIZED", "detail": "the call does not prove where it comes from"}});
+            let said =
+                json!({"errors": {"code": "UNAUTHORIZED", "detail": "the call does not prove where it comes from"}});
             answer::json(401, &said)
         }
         Unwanted::Malformed(detail) => error(ErrorCode::BadRequest, detail),
@@ -214,4 +224,3 @@ fn told_of(unwanted: &Unwanted) -> String {
 fn pairs(text: &str) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
-

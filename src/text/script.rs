@@ -7,8 +7,8 @@ use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
 use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap, Spanned as _};
 use swc_ecma_ast::{
-    Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat,
-    PropName, VarDeclarator,
+    Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat, PropName,
+    VarDeclarator,
 };
 use swc_ecma_parser::lexer::Lexer;
 use swc_ecma_parser::{Parser, StringInput, Syntax, TsSyntax};
@@ -132,8 +132,7 @@ fn too_deep(source: &str) -> Option<usize> {
 
 /// Can a statement end with it?
 fn ends(token: &str) -> bool {
-    const GO_ON: [&str; 10] =
-        ["typeof", "void", "delete", "await", "yield", "new", "in", "of", "instanceof", "else"];
+    const GO_ON: [&str; 10] = ["typeof", "void", "delete", "await", "yield", "new", "in", "of", "instanceof", "else"];
     let last = token.bytes().last().unwrap_or(b' ');
     !GO_ON.contains(&token) && (is_word(last) || b")]}\"'`\n".contains(&last))
 }
@@ -322,7 +321,6 @@ fn alias(property: &ObjectPatProp) -> Option<String> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,7 +358,9 @@ mod tests {
 
     #[test]
     fn what_no_person_wrote_is_refused_and_stops_nothing() {
-        for source in ["(".repeat(100_000), "!".repeat(200_000), "a=>".repeat(80_000), "[".repeat(499), "a?.".repeat(80_000)] {
+        for source in
+            ["(".repeat(100_000), "!".repeat(200_000), "a=>".repeat(80_000), "[".repeat(499), "a?.".repeat(80_000)]
+        {
             assert!(read_script(&source).is_err());
         }
         for unit in ["typeof\n", "!\n", "a=>\n", "a\n?.", "if(a){}else ", "1+", "a:", "await ", "-", "`${"] {

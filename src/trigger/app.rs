@@ -170,8 +170,13 @@ fn data(tree: &Tree, incoming: &Incoming, body: &Value, live: &Live, now: Micros
     let (headers, query) = (json!(incoming.headers), json!(incoming.query));
     let text = Value::String(String::from_utf8_lossy(&incoming.body).into_owned());
     let roots = [
-        ("headers", &headers), ("query", &query), ("body", body), ("payload", body), ("body_text", &text),
-        ("tenant", &Value::Null), ("tenant_id", &Value::Null),
+        ("headers", &headers),
+        ("query", &query),
+        ("body", body),
+        ("payload", body),
+        ("body_text", &text),
+        ("tenant", &Value::Null),
+        ("tenant_id", &Value::Null),
     ];
     tree.render(&routing::context(live, now, &roots), &Limits::default()).map_err(|error| error.to_string())
 }

@@ -87,7 +87,10 @@ pub async fn poll(
                 problems.push(format!("{} records have no id, so nothing counts as deleted", outcome.unidentified));
             }
             if outcome.held > 0 {
-                problems.push(format!("{} records are missing at once: the next poll tells whether they are gone", outcome.held));
+                problems.push(format!(
+                    "{} records are missing at once: the next poll tells whether they are gone",
+                    outcome.held
+                ));
             }
             next.error = problems.join("; ");
             (outcome, Brought::default())
@@ -95,7 +98,14 @@ pub async fn poll(
     };
     let limited = listed.as_ref().map_or_else(|failed| failed.rate_limited, |listed| listed.rate_limited);
     let failures = u32::try_from(next.failures).unwrap_or(u32::MAX);
-    let wait = snapshot::next_interval(interval, base, adaptive, found.events.len(), limited, if limited { 0 } else { failures });
+    let wait = snapshot::next_interval(
+        interval,
+        base,
+        adaptive,
+        found.events.len(),
+        limited,
+        if limited { 0 } else { failures },
+    );
     next.interval = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
     next.next_at = desk.now().saturating_add(next.interval);
     let mut intakes = Vec::with_capacity(found.events.len());
@@ -111,7 +121,10 @@ pub async fn poll(
             body: normal.clone(),
             event: normal,
             tenant: tenant_of(&live.runtime, &state.connection),
-            key: Some((webhook::bounded(format!("{}/{}", state.connection, event.key)), remember.saturating_mul(1_000_000))),
+            key: Some((
+                webhook::bounded(format!("{}/{}", state.connection, event.key)),
+                remember.saturating_mul(1_000_000),
+            )),
             lane: String::new(),
             request: String::new(),
             trace: trace_of(None),
@@ -191,8 +204,12 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
     };
     for page in 0..MOST_PAGES {
         let roots = [
-            ("cursor", &found.cursor), ("since", &since), ("state", &found.cursor), ("tenant", &tenant_value),
-            ("tenant_id", &tenant_value), ("connection", &connection),
+            ("cursor", &found.cursor),
+            ("since", &since),
+            ("state", &found.cursor),
+            ("tenant", &tenant_value),
+            ("tenant_id", &tenant_value),
+            ("connection", &connection),
         ];
         let input = match &poll.input {
             Some(tree) => tree
@@ -210,7 +227,9 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
         };
         let output = match live.actions.call(&app.spec.connector, &definition.action, call).await {
             Ok(output) => output,
-            Err(error) if page == 0 => return Err(Failed { rate_limited: is_rate_limit(&error), message: error.detail }),
+            Err(error) if page == 0 => {
+                return Err(Failed { rate_limited: is_rate_limit(&error), message: error.detail });
+            }
             Err(error) => {
                 // What came so far counts; what did not come says nothing about what is gone.
                 found.rate_limited = is_rate_limit(&error);
@@ -228,7 +247,8 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
             let context = routing::context(live, desk.now(), &[("record", &item), ("output", &output)]);
             let text = |template: &crate::template::Template| template.render_text(&context, &limits);
             let id = text(&poll.id).map_err(|error| failed(format!("id: {error}")))?;
-            let version = poll.version.as_ref().map(text).transpose().map_err(|error| failed(format!("version: {error}")))?;
+            let version =
+                poll.version.as_ref().map(text).transpose().map_err(|error| failed(format!("version: {error}")))?;
             found.records.push(Record { id: id.trim().to_owned(), version, data: item });
         }
         let Some(cursor) = &poll.cursor else { return Ok(found) };

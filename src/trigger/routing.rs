@@ -39,7 +39,10 @@ impl Route {
             headers.push((name.to_lowercase(), template(Some(source))?.ok_or("no template")?));
         }
         let input = match &spec.input {
-            Some(input) => Some(Tree::compile(&input.value()).map_err(|(pointer, problem)| format!("{pointer}: {}", problem.message))?),
+            Some(input) => Some(
+                Tree::compile(&input.value())
+                    .map_err(|(pointer, problem)| format!("{pointer}: {}", problem.message))?,
+            ),
             None => None,
         };
         Ok(Route { headers, input, tenant: template(spec.tenant.as_ref())?, spec: spec.clone() })

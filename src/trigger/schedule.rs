@@ -63,7 +63,8 @@ impl Schedule {
         let zone_name = spec.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
         let zone = TimeZone::get(&zone_name).map_err(|_| format!("there is no time zone `{zone_name}`"))?;
         let instant = |text: &Option<String>| {
-            let parsed = text.as_deref().map(|text| Timestamp::from_str(text).map_err(|error| format!("`{text}`: {error}")));
+            let parsed =
+                text.as_deref().map(|text| Timestamp::from_str(text).map_err(|error| format!("`{text}`: {error}")));
             parsed.transpose()
         };
         let rule = if let Some(interval) = spec.interval {
@@ -112,16 +113,18 @@ impl Schedule {
                 Timestamp::from_microsecond(anchor.checked_add(steps.checked_mul(*micros)?)?).ok()
             }
             Rule::Daily(at) => self.day(after, *at, |_| true),
-            Rule::Weekly(days, at) => self.day(after, *at, |date| {
-                days.iter().any(|day| *day as i8 + 1 == date.weekday().to_monday_one_offset())
-            }),
+            Rule::Weekly(days, at) => self
+                .day(after, *at, |date| days.iter().any(|day| *day as i8 + 1 == date.weekday().to_monday_one_offset())),
             Rule::Monthly(days, at) => self.day(after, *at, |date| {
                 let last = date.days_in_month();
                 days.iter().any(|day| i8::try_from(*day).unwrap_or(31).min(last) == date.day())
             }),
             Rule::Cron(cron) => {
                 let from = after.to_zoned(self.zone.clone());
-                cron.find_next_occurrence(&from, false).ok().map(|found| found.timestamp()).filter(|found| *found > after)
+                cron.find_next_occurrence(&from, false)
+                    .ok()
+                    .map(|found| found.timestamp())
+                    .filter(|found| *found > after)
             }
         };
         next.filter(|next| self.ends.is_none_or(|ends| *next <= ends))
@@ -199,7 +202,8 @@ impl Schedule {
             let ticks = span / micros;
             if let Ok(most) = i64::try_from(MOST_WALKED)
                 && ticks > most
-                && let Ok(later) = Timestamp::from_microsecond(until.as_microsecond().saturating_sub(most.saturating_mul(*micros)))
+                && let Ok(later) =
+                    Timestamp::from_microsecond(until.as_microsecond().saturating_sub(most.saturating_mul(*micros)))
                 && self.starts.is_none_or(|starts| later > starts)
             {
                 skipped = u64::try_from(ticks.saturating_sub(most)).unwrap_or(0);
@@ -266,5 +270,7 @@ fn lower(text: &str) -> String {
 
 fn time(text: &str) -> Result<Time, String> {
     let parts = text.split_once(':').and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)));
-    parts.and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok()).ok_or_else(|| format!("`{text}` is no time of day"))
+    parts
+        .and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok())
+        .ok_or_else(|| format!("`{text}` is no time of day"))
 }

@@ -84,14 +84,14 @@ impl Service {
 
     /// Does what is due in an environment. Gives when something is due next, where that is soon.
     async fn look(&mut self, environment: &str) -> Result<Option<Micros>, StoreError> {
-        let (Some(live), Some(triggers)) =
-            (self.desk.ground().live(environment), self.posts.triggers(environment))
+        let (Some(live), Some(triggers)) = (self.desk.ground().live(environment), self.posts.triggers(environment))
         else {
             return Ok(None);
         };
-        let is_new = self.of.get(environment).is_none_or(|of| {
-            of.generation != live.number || !Arc::ptr_eq(&of.triggers, &triggers)
-        });
+        let is_new = self
+            .of
+            .get(environment)
+            .is_none_or(|of| of.generation != live.number || !Arc::ptr_eq(&of.triggers, &triggers));
         if is_new {
             let made = self.desk.publish(environment, live.number, &live.programs).await?;
             if made > 0 {
@@ -100,14 +100,17 @@ impl Service {
             let earlier = self.of.remove(environment);
             let subscriber = earlier.and_then(|of| of.subscriber);
             let subscriber = subscriber.unwrap_or_else(|| Subscriber::new(self.public_url.clone()));
-            self.of.insert(environment.to_owned(), Of {
-                generation: live.number,
-                triggers: Arc::clone(&triggers),
-                schedules: BTreeMap::new(),
-                subscriber: Some(subscriber),
-                subscribe_at: Some(0),
-                poll_at: 0,
-            });
+            self.of.insert(
+                environment.to_owned(),
+                Of {
+                    generation: live.number,
+                    triggers: Arc::clone(&triggers),
+                    schedules: BTreeMap::new(),
+                    subscriber: Some(subscriber),
+                    subscribe_at: Some(0),
+                    poll_at: 0,
+                },
+            );
         }
         let due = self.tick(environment, &live, &triggers).await?;
         self.subscribe(environment, &live, &triggers).await?;
@@ -131,7 +134,12 @@ impl Service {
     }
 
     /// Starts what schedules say is due.
-    async fn tick(&mut self, environment: &str, live: &Live, triggers: &Triggers) -> Result<Option<Micros>, StoreError> {
+    async fn tick(
+        &mut self,
+        environment: &str,
+        live: &Live,
+        triggers: &Triggers,
+    ) -> Result<Option<Micros>, StoreError> {
         let mut soonest: Option<Micros> = None;
         for trigger in triggers.values() {
             let TriggerKind::Schedule(schedule) = &trigger.kind else { continue };
@@ -145,7 +153,9 @@ impl Service {
                 }
             };
             let now = self.desk.now();
-            let Some(next) = schedule.next(timestamp(state.until)).map(jiff::Timestamp::as_microsecond) else { continue };
+            let Some(next) = schedule.next(timestamp(state.until)).map(jiff::Timestamp::as_microsecond) else {
+                continue;
+            };
             if next > now {
                 soonest = Some(soonest.map_or(next, |known| known.min(next)));
                 continue;
@@ -181,7 +191,9 @@ impl Service {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
             let busy = spec.overlap != Overlap::Allow && self.is_busy(environment, &trigger.name).await?;
             for (at, tick) in due.run.iter().enumerate() {
-                if spec.overlap == Overlap::Skip && (busy || at > 0) && spec.catch_up != crate::definition::trigger::CatchUp::All
+                if spec.overlap == Overlap::Skip
+                    && (busy || at > 0)
+                    && spec.catch_up != crate::definition::trigger::CatchUp::All
                     || spec.overlap == Overlap::Skip && busy
                 {
                     after.missed = after.missed.saturating_add(1);
@@ -286,7 +298,9 @@ impl Service {
             if let TriggerKind::AppEvent(app) = &trigger.kind {
                 // Where it stands now: another process may have polled before the lease was this one's.
                 let fresh = desk.store().polls(&environment).await.unwrap_or_default();
-                let fresh = fresh.into_iter().find(|row| (&row.trigger, &row.connection) == (&state.trigger, &state.connection));
+                let fresh = fresh
+                    .into_iter()
+                    .find(|row| (&row.trigger, &row.connection) == (&state.trigger, &state.connection));
                 let state = fresh.unwrap_or(state);
                 if state.next_at <= desk.now() {
                     let connection = state.connection.clone();
@@ -297,7 +311,13 @@ impl Service {
                             if let Some(error) = brought.error {
                                 tracing::warn!(environment, trigger = trigger.name, connection, "poll: {error}");
                             } else if brought.events > 0 {
-                                tracing::info!(environment, trigger = trigger.name, connection, events = brought.events, "poll");
+                                tracing::info!(
+                                    environment,
+                                    trigger = trigger.name,
+                                    connection,
+                                    events = brought.events,
+                                    "poll"
+                                );
                             }
                         }
                         Ok(Err(error)) => tracing::warn!(environment, trigger = trigger.name, "poll: {error}"),

@@ -68,7 +68,8 @@ impl Subscriber {
             return Ok(None);
         }
         // One process at a time: two would ask twice.
-        let lease = desk.store().lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS).await?;
+        let lease =
+            desk.store().lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS).await?;
         let Some(lease) = lease else { return Ok(Some(desk.now().saturating_add(FIRST_WAIT))) };
         let there = desk.store().subscriptions(environment).await?;
         let result = self.settle(desk, environment, live, &wanted, there).await;
@@ -202,7 +203,9 @@ impl Subscriber {
         let from = Some(live).filter(knows).or(before.as_ref());
         let Some(from) = from else {
             tracing::error!(
-                environment, trigger = row.trigger, subscription = row.external,
+                environment,
+                trigger = row.trigger,
+                subscription = row.external,
                 "its connector is gone, so the subscription cannot be taken back; remove it at the application"
             );
             desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
@@ -286,4 +289,3 @@ pub async fn of_address(
     };
     Ok(rows.into_iter().find(fits))
 }
-

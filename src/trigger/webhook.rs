@@ -21,8 +21,18 @@ const WINDOW: Micros = 24 * 3600 * 1_000_000;
 const MOST_KEY: usize = 200;
 /// Headers that workflows never see: credentials, and what only the connection is about.
 const HIDDEN: [&str; 12] = [
-    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-evenkeel-key", "x-evenkeel-access-key",
-    "connection", "host", "content-length", "transfer-encoding", "te",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "x-evenkeel-key",
+    "x-evenkeel-access-key",
+    "connection",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "te",
 ];
 
 /// A webhook, ready to be called.
@@ -122,13 +132,17 @@ pub fn body(incoming: &Incoming) -> Result<Value, Unwanted> {
     if incoming.body.is_empty() {
         return Ok(Value::Null);
     }
-    if content_type == "application/x-www-form-urlencoded" {
+    // `curl -d` calls everything a form.
+    let looks_like_json = matches!(incoming.body.trim_ascii_start().first(), Some(b'{' | b'['));
+    if content_type == "application/x-www-form-urlencoded" && !looks_like_json {
         let pairs = url::form_urlencoded::parse(&incoming.body).into_owned();
         return Ok(Value::Object(pairs.map(|(name, value)| (name, Value::String(value))).collect::<Map<_, _>>()));
     }
     match serde_json::from_slice(&incoming.body) {
         Ok(value) => Ok(value),
-        Err(error) if content_type.contains("json") => Err(Unwanted::Malformed(format!("the body is not JSON: {error}"))),
+        Err(error) if content_type.contains("json") => {
+            Err(Unwanted::Malformed(format!("the body is not JSON: {error}")))
+        }
         Err(_) => match std::str::from_utf8(&incoming.body) {
             Ok(text) => Ok(Value::String(text.to_owned())),
             Err(_) => Err(Unwanted::Malformed("the body is neither JSON, a form nor text".to_owned())),
@@ -181,7 +195,8 @@ pub async fn receive(
         live,
     };
     let unavailable = |error: crate::store::StoreError| Unwanted::Unavailable(error.to_string());
-    let intake = super::routing::intake(desk, environment, trigger, &webhook.routes, arriving).await.map_err(unavailable)?;
+    let intake =
+        super::routing::intake(desk, environment, trigger, &webhook.routes, arriving).await.map_err(unavailable)?;
     store(desk, intake).await
 }
 
@@ -194,8 +209,7 @@ pub async fn store(
     intake: Intake,
 ) -> Result<(Taken, Vec<tokio::sync::oneshot::Receiver<std::sync::Arc<crate::store::queue::Run>>>), Unwanted> {
     let event = intake.event.as_ref().map_or_else(String::new, |event| event.id.clone());
-    let runs: Vec<_> =
-        intake.runs.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier.clone())).collect();
+    let runs: Vec<_> = intake.runs.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier.clone())).collect();
     // Asked for before it can end, and only where somebody waits for the answer.
     let waits = matches!(runs.as_slice(), [(_, _, tier)] if tier == "Instant");
     let told = if waits { runs.iter().map(|(id, _, _)| desk.watch(id)).collect() } else { Vec::new() };
@@ -232,8 +246,13 @@ pub(super) fn rendered(
     let (headers, query) = (json!(incoming.headers), json!(incoming.query));
     let text = Value::String(String::from_utf8_lossy(&incoming.body).into_owned());
     let roots = [
-        ("headers", &headers), ("query", &query), ("body", body), ("payload", body), ("body_text", &text),
-        ("tenant", &Value::Null), ("tenant_id", &Value::Null),
+        ("headers", &headers),
+        ("query", &query),
+        ("body", body),
+        ("payload", body),
+        ("body_text", &text),
+        ("tenant", &Value::Null),
+        ("tenant_id", &Value::Null),
     ];
     template.render_text(&context(live, now, &roots), &Limits::default()).map_err(|error| error.to_string())
 }
@@ -252,7 +271,11 @@ pub(super) fn seen(headers: &BTreeMap<String, String>, rule: &Verify) -> BTreeMa
     let key = rule.api_key.as_ref().and_then(|key| key.header.as_deref()).unwrap_or_default().to_lowercase();
     let signature = rule.hmac_sha256.as_ref().map(|hmac| hmac.header.to_lowercase()).unwrap_or_default();
     let is_hidden = |name: &str| {
-        HIDDEN.contains(&name) || name == key || name == signature || name.contains("signature") || name.contains("hmac")
+        HIDDEN.contains(&name)
+            || name == key
+            || name == signature
+            || name.contains("signature")
+            || name.contains("hmac")
     };
     headers.iter().filter(|(name, _)| !is_hidden(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -272,7 +272,9 @@ impl Desk {
                 some.iter().map(|program| (program.name.clone(), program.digest, program.content())).collect();
             let made = self.store.publish(environment, generation, &contents).await?;
             let mut known = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-            known.extend(made.into_iter().map(|made| ((environment.to_owned(), made.workflow, made.digest), made.version)));
+            known.extend(
+                made.into_iter().map(|made| ((environment.to_owned(), made.workflow, made.digest), made.version)),
+            );
         }
         Ok(new.len())
     }
@@ -283,7 +285,8 @@ impl Desk {
     /// Where it is not to be had; why.
     pub(super) async fn program(&self, live: &Live, run: &Run) -> Result<Arc<Program>, String> {
         if let Some(program) = live.programs.get(&run.workflow) {
-            let version = self.version(&run.environment, live.number, program).await.map_err(|error| error.to_string())?;
+            let version =
+                self.version(&run.environment, live.number, program).await.map_err(|error| error.to_string())?;
             if version == run.version {
                 return Ok(Arc::clone(program));
             }

@@ -166,13 +166,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            time: Duration::from_mins(1),
-            memory: 64 << 20,
-            stack: 512 << 10,
-            value: 4 << 20,
-            calls: 100_000,
-        }
+        Limits { time: Duration::from_mins(1), memory: 64 << 20, stack: 512 << 10, value: 4 << 20, calls: 100_000 }
     }
 }
 

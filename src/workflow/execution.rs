@@ -193,6 +193,9 @@ impl Execution {
     fn log(&self, level: &str, message: &str) -> Reply {
         let now = self.desk.now();
         let mut state = self.lock();
+        if state.journal.replays() {
+            return Reply::Value(Value::Null, now);
+        }
         state.lines += 1;
         if state.lines <= MOST_LINES {
             let mut message = state.masks.text(message);
@@ -228,7 +231,15 @@ impl Execution {
             let Some(order) = state.journal.end(name) else { return Reply::Value(Value::Null, now) };
             let started_at = state.begun.remove(name).unwrap_or(now);
             let status = if error.is_null() { "Completed" } else { "Failed" };
-            self.step(name, "step", order, status, (Value::Null, state.masks.value(output), state.masks.value(error)), started_at, now)
+            self.step(
+                name,
+                "step",
+                order,
+                status,
+                (Value::Null, state.masks.value(output), state.masks.value(error)),
+                started_at,
+                now,
+            )
         };
         self.save(step, true, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, now))
     }
@@ -408,7 +419,8 @@ impl Execution {
                     return self.save(step, true, Vec::new()).await.unwrap_or(reply);
                 }
                 None if now >= until => {
-                    let error = json!({"code": "WAIT_TIMEOUT", "message": format!("nobody answered `{}` in time", step.name)});
+                    let error =
+                        json!({"code": "WAIT_TIMEOUT", "message": format!("nobody answered `{}` in time", step.name)});
                     (step.status, step.error, step.attempt) = ("Failed".to_owned(), error.clone(), self.run.attempt);
                     return self.save(step, true, Vec::new()).await.unwrap_or(Reply::Error(error, now));
                 }
@@ -540,7 +552,8 @@ impl Execution {
             return Err(unknown("UNKNOWN_CONNECTOR", format!("there is no connector `{connector}`{near}")));
         };
         let names = || found.actions.keys().map(String::as_str);
-        let Some(name) = names().find(|name| *name == action).or_else(|| names().find(|name| camel(name) == action)) else {
+        let Some(name) = names().find(|name| *name == action).or_else(|| names().find(|name| camel(name) == action))
+        else {
             let all: Vec<String> = names().map(camel).collect();
             let near = crate::definition::shape::nearest(action, all.iter().map(String::as_str));
             let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

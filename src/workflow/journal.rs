@@ -23,6 +23,8 @@ pub struct Journal {
     open: Vec<String>,
     attempt: i64,
     order: i64,
+    /// Was everything so far answered from the record?
+    replays: bool,
 }
 
 /// What the journal says of a question.
@@ -49,8 +51,14 @@ impl Journal {
     /// A journal of what is stored, for an attempt.
     pub fn new(steps: Vec<Step>, attempt: i64) -> Journal {
         let order = steps.iter().map(|step| step.order + 1).max().unwrap_or(0);
+        let replays = !steps.is_empty();
         let known = steps.into_iter().map(|step| (step.name.clone(), step)).collect();
-        Journal { known, counts: HashMap::new(), open: Vec::new(), attempt, order }
+        Journal { known, counts: HashMap::new(), open: Vec::new(), attempt, order, replays }
+    }
+
+    /// Does the code only repeat what it did before? Then what it logs was logged.
+    pub fn replays(&self) -> bool {
+        self.replays
     }
 
     /// A durable step begins.
@@ -80,7 +88,7 @@ impl Journal {
             self.order += 1;
             return Seen::New { name, order: self.order - 1, durable: false };
         }
-        let digest = Digest::of(question.to_string().as_bytes()).short();
+        let digest = Digest::of(question.to_string().as_bytes()).hex();
         let key = self.counted(&format!("{} {}", cut(label), digest.get(..8).unwrap_or_default()));
         self.look(key, true)
     }
@@ -107,8 +115,12 @@ impl Journal {
             Some(step) if step.status == "Completed" => Seen::Answered(step.output.clone(), step.finished_at),
             // Within an attempt code may have caught the error and gone on; the next attempt tries again.
             Some(step) if step.status == "Failed" && step.attempt == self.attempt => Seen::Failed(step.error.clone()),
-            Some(step) if step.status == "Waiting" => Seen::Waits(step.clone()),
+            Some(step) if step.status == "Waiting" => {
+                self.replays = false;
+                Seen::Waits(step.clone())
+            }
             _ => {
+                self.replays = false;
                 self.order += 1;
                 Seen::New { name, order: self.order - 1, durable }
             }

@@ -107,7 +107,8 @@ impl Engine for ProcessEngine {
             }
             Ok(Err(error)) => {
                 let status = tokio::time::timeout(Duration::from_secs(1), process.child.wait()).await;
-                let how = status.ok().and_then(Result::ok).map_or_else(|| error.to_string(), |status| status.to_string());
+                let how =
+                    status.ok().and_then(Result::ok).map_or_else(|| error.to_string(), |status| status.to_string());
                 threw(format!("the script's process ended: {how}"))
             }
             Err(_) => Ended::TimedOut,

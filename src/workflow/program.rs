@@ -245,7 +245,9 @@ mod tests {
 
     #[test]
     fn names_in_code() {
-        for (name, code) in [("orbit-crm", "orbitCrm"), ("create-contact", "createContact"), ("s3", "s3"), ("a-1b", "a1b")] {
+        for (name, code) in
+            [("orbit-crm", "orbitCrm"), ("create-contact", "createContact"), ("s3", "s3"), ("a-1b", "a1b")]
+        {
             assert_eq!(camel(name), code);
         }
     }

@@ -36,7 +36,8 @@ impl Engine for QuickJs {
     async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended {
         let handle = Handle::current();
         let run = tokio::task::spawn_blocking(move || run(&call, limits, &host, &stop, &handle));
-        run.await.unwrap_or_else(|_| Ended::Threw(Thrown::new("INTERNAL", "the script's engine broke; please report this")))
+        run.await
+            .unwrap_or_else(|_| Ended::Threw(Thrown::new("INTERNAL", "the script's engine broke; please report this")))
     }
 }
 
@@ -243,7 +244,8 @@ impl<'js> Turn<'_, 'js> {
 
 /// What was thrown, with its place.
 fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> Thrown {
-    let text = |value: &Js<'js>| ctx.json_stringify(value.clone()).ok().flatten().and_then(|text| text.to_string().ok());
+    let text =
+        |value: &Js<'js>| ctx.json_stringify(value.clone()).ok().flatten().and_then(|text| text.to_string().ok());
     let Some(object) = thrown.as_object() else {
         let message = match thrown.as_string().and_then(|text| text.to_string().ok()) {
             Some(text) => text,
@@ -271,7 +273,9 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> Thrown {
     let (line, column) = place(&stack, file).unwrap_or_default();
     let stack: Vec<&str> = stack.lines().filter(|frame| frame.contains(file)).take(20).map(str::trim).collect();
     let details = match name.as_str() {
-        "CallError" => text(thrown).and_then(|text| serde_json::from_str::<Value>(&text).ok()).map_or(Value::Null, |value| value),
+        "CallError" => {
+            text(thrown).and_then(|text| serde_json::from_str::<Value>(&text).ok()).map_or(Value::Null, |value| value)
+        }
         _ => Value::Null,
     };
     Thrown {

@@ -225,7 +225,9 @@ async fn one(
     }
     match &step.code {
         Some(code) => script(execution, code, scope, limits, stop).await,
-        None => Err(Halt::Failed(json!({"code": "NOT_RUNNABLE", "message": format!("step `{}` does nothing", step.name)}))),
+        None => {
+            Err(Halt::Failed(json!({"code": "NOT_RUNNABLE", "message": format!("step `{}` does nothing", step.name)})))
+        }
     }
 }
 
@@ -346,7 +348,8 @@ fn render(execution: &Arc<Execution>, scope: &Scope, tree: &Value, step: &str) -
             template.render_value(&context, &limits).map_err(|error| failed(error.to_string()))
         }
         tree => {
-            let tree = Tree::compile(tree).map_err(|(pointer, problem)| failed(format!("{pointer}: {}", problem.message)))?;
+            let tree =
+                Tree::compile(tree).map_err(|(pointer, problem)| failed(format!("{pointer}: {}", problem.message)))?;
             tree.render(&context, &limits).map_err(|error| failed(error.to_string()))
         }
     }
@@ -402,7 +405,9 @@ fn holds(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(value) => *value,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "false" | "no" | "0" | "none" | "null"),
+        Value::String(text) => {
+            !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "false" | "no" | "0" | "none" | "null")
+        }
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     }

@@ -119,10 +119,7 @@ impl Worker {
     fn start(self: &Arc<Self>, run: Run, seat: OwnedSemaphorePermit) {
         let stop = Stop::default();
         let key = run.id.clone();
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), (run.token, stop.clone()));
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (run.token, stop.clone()));
         let worker = Arc::clone(self);
         tokio::spawn(async move {
             let token = run.token;
@@ -147,7 +144,12 @@ impl Worker {
             // Nothing is live here yet: another process, or this one a little later.
             let again = Outcome::GivenBack;
             let change = Change::Leave {
-                claim: run.claim(), outcome: again, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None,
+                claim: run.claim(),
+                outcome: again,
+                steps: Vec::new(),
+                logs: Vec::new(),
+                follow: Vec::new(),
+                dead: None,
             };
             tokio::time::sleep(Duration::from_millis(200)).await;
             let _ = desk.commit(change).await;
@@ -181,9 +183,16 @@ impl Worker {
             (ended.status, ended.output, ended.error) = (*status, output.clone(), error.clone());
             ended.finished_at = desk.now();
             tracing::info!(
-                run = run.id, environment = run.environment, workflow = run.workflow, version = run.version,
-                generation = run.generation, status = status.as_str(), attempt = run.attempt,
-                ms = started.elapsed().as_micros() as f64 / 1000.0, trace = run.trace, "execution"
+                run = run.id,
+                environment = run.environment,
+                workflow = run.workflow,
+                version = run.version,
+                generation = run.generation,
+                status = status.as_str(),
+                attempt = run.attempt,
+                ms = started.elapsed().as_micros() as f64 / 1000.0,
+                trace = run.trace,
+                "execution"
             );
         }
         let claim = run.claim();
@@ -304,7 +313,12 @@ impl Worker {
         let thrown = Thrown::new("UNSTORABLE", format!("what it made cannot be stored: {why}"));
         let outcome = Outcome::Ended(RunStatus::Failed, Value::Null, thrown.to_value());
         let change = Change::Leave {
-            claim: run.claim(), outcome, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None,
+            claim: run.claim(),
+            outcome,
+            steps: Vec::new(),
+            logs: Vec::new(),
+            follow: Vec::new(),
+            dead: None,
         };
         if let Ok(Done::Stored(_)) = self.desk.commit(change).await {
             self.desk.ended(Run { status: RunStatus::Failed, error: thrown.to_value(), ..run.clone() });

@@ -15,9 +15,13 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
         match change {
             Change::Accept(intake) => {
                 names.extend(runs::lock_names(intake.runs.iter().map(of_run)));
-                names.extend(intake.key.iter().zip(&intake.event).map(|(key, event)| {
-                    format!("{}/key/{}/{}", event.environment, event.trigger, key.key)
-                }));
+                names.extend(
+                    intake
+                        .key
+                        .iter()
+                        .zip(&intake.event)
+                        .map(|(key, event)| format!("{}/key/{}/{}", event.environment, event.trigger, key.key)),
+                );
                 let batches = intake.runs.iter().filter(|run| !run.batch.is_empty());
                 names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch)));
             }
@@ -79,8 +83,7 @@ pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Mi
         let query = sqlx::query(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
         let query = query.bind(&event.id).bind(now.saturating_add(key.window)).bind(now);
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
-            let statement =
-                "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
+            let statement = "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
             let query = sqlx::query_scalar(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
             return Ok(Done::Duplicate(query.fetch_one(connection).await?));
         }
@@ -262,7 +265,8 @@ pub(super) async fn cancel(
     let Some((_, lane, gate)) = found else { return Ok(None) };
     runs::lock(connection, &runs::lock_names([(environment, lane.as_str(), gate.as_str())].into_iter())).await?;
     let statement = format!("SELECT status FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
-    let status: String = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(id).fetch_one(&mut *connection).await?;
+    let status: String =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(id).fetch_one(&mut *connection).await?;
     let Some(status) = RunStatus::from_word(&status) else {
         return Err(super::super::super::common::unreadable("an execution"));
     };

@@ -65,7 +65,8 @@ pub(super) async fn runs(
         query.push(" AND id < ").push_bind(id.clone()).push("))");
     }
     if let Some(text) = &filter.text {
-        let pattern = format!("%{}%", text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let pattern =
+            format!("%{}%", text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         query.push(" AND (");
         for (at, column) in ["id", "workflow", "tenant", "error", "input", "output"].into_iter().enumerate() {
             query.push(if at == 0 { "lower(" } else { " OR lower(" }).push(column).push(") LIKE ");
@@ -115,8 +116,7 @@ pub(super) async fn logs(connection: &mut Connection, run: &str) -> Result<Vec<L
         .collect()
 }
 
-const EVENT: &str =
-    "id, environment, trigger_name, kind, received_at, outcome, request, trace, headers, payload";
+const EVENT: &str = "id, environment, trigger_name, kind, received_at, outcome, request, trace, headers, payload";
 
 fn read_event(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {

@@ -261,7 +261,8 @@ pub(super) async fn claim(
                 if left == 0 {
                     return Ok(taken);
                 }
-                let some = take(connection, (environment, priority, tenant), worker, share.min(left), lease, now).await?;
+                let some =
+                    take(connection, (environment, priority, tenant), worker, share.min(left), lease, now).await?;
                 left = left.saturating_sub(some.len());
                 taken.extend(some);
             }

@@ -67,8 +67,7 @@ pub(super) async fn content(
     workflow: &str,
     version: i64,
 ) -> Result<Option<String>, StoreError> {
-    let statement =
-        "SELECT content FROM workflow_versions WHERE environment = $1 AND workflow = $2 AND version = $3";
+    let statement = "SELECT content FROM workflow_versions WHERE environment = $1 AND workflow = $2 AND version = $3";
     let query = sqlx::query_scalar(statement).bind(environment).bind(workflow).bind(version);
     Ok(query.fetch_optional(connection).await?)
 }
@@ -142,14 +141,14 @@ pub(super) async fn remove(
     table: &'static str,
     (environment, trigger, name): (&str, &str, &str),
 ) -> Result<u64, StoreError> {
-    let statement =
-        format!("DELETE FROM {table} WHERE environment = $1 AND trigger_name = $2 AND connection = $3");
+    let statement = format!("DELETE FROM {table} WHERE environment = $1 AND trigger_name = $2 AND connection = $3");
     let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(environment).bind(trigger).bind(name);
     Ok(query.execute(connection).await?.rows_affected())
 }
 
 pub(super) async fn polls(connection: &mut Connection, environment: &str) -> Result<Vec<PollState>, StoreError> {
-    let statement = "SELECT version, value FROM polls WHERE environment = $1 ORDER BY trigger_name, connection LIMIT $2";
+    let statement =
+        "SELECT version, value FROM polls WHERE environment = $1 ORDER BY trigger_name, connection LIMIT $2";
     let query = sqlx::query(statement).bind(environment).bind(i64::from(MOST_ROWS));
     let rows = query.fetch_all(connection).await?;
     rows.iter()
@@ -208,7 +207,8 @@ pub(super) async fn polled(connection: &mut Connection, polled: &Polled) -> Resu
         rows += query.execute(&mut *connection).await?.rows_affected();
     }
     for id in forget {
-        let statement = "DELETE FROM records WHERE environment = $1 AND trigger_name = $2 AND connection = $3 AND id = $4";
+        let statement =
+            "DELETE FROM records WHERE environment = $1 AND trigger_name = $2 AND connection = $3 AND id = $4";
         let query = sqlx::query(statement).bind(environment).bind(&state.trigger).bind(&state.connection).bind(id);
         rows += query.execute(&mut *connection).await?.rows_affected();
     }
