@@ -310,6 +310,8 @@ pub struct ScheduleState {
     pub late: i64,
     /// The last time that started something; 0 for none.
     pub last: Micros,
+    /// What it was, by content: another one is not due for what it would have done before it was there.
+    pub shape: String,
 }
 
 /// A webhook that was asked for at an application.

@@ -153,6 +153,20 @@ impl Service {
                 }
             };
             let now = self.desk.now();
+            if state.shape != schedule.shape() {
+                // Declared a moment ago, whatever it was before: what is due is due from now on.
+                let after = ScheduleState { until: now, shape: schedule.shape().to_owned(), ..state.clone() };
+                let tick = Some((environment.to_owned(), trigger.name.clone(), state, after.clone()));
+                let done = self.desk.accept(Intake { tick, ..Intake::default() }).await?;
+                if let Some(of) = self.of.get_mut(environment) {
+                    match done {
+                        Done::Stored(_) => of.schedules.insert(trigger.name.clone(), after),
+                        _ => of.schedules.remove(&trigger.name),
+                    };
+                }
+                soonest = Some(soonest.map_or(now, |known| known.min(now)));
+                continue;
+            }
             let Some(next) = schedule.next(timestamp(state.until)).map(jiff::Timestamp::as_microsecond) else {
                 continue;
             };

@@ -151,6 +151,7 @@ CREATE TABLE schedules (
     missed BIGINT NOT NULL,
     late BIGINT NOT NULL,
     last_at BIGINT NOT NULL,
+    shape TEXT NOT NULL,
     PRIMARY KEY (environment, trigger_name)
 );
 
