@@ -23,6 +23,7 @@ pub mod auth;
 pub mod canonical;
 pub mod common;
 pub mod connection;
+pub mod cron;
 pub mod connector;
 pub mod crd;
 pub mod entity;

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::definition::cron::{self, Cron};
 use crate::definition::trigger::{CatchUp, ScheduleTrigger, Weekday};
 use crate::text::Digest;
 
@@ -328,8 +327,7 @@ fn before(time: Timestamp, length: SignedDuration) -> Timestamp {
 }
 
 fn cron(text: &str) -> Result<Rule, String> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    let cron = parser.parse(text).map_err(|error| format!("`{text}` is not a cron expression: {error}"))?;
+    let cron = cron::parse(text).map_err(|error| format!("`{text}` is not a cron expression: {error}"))?;
     let is_every_hour = cron.pattern.hours.values().len() == 24;
     Ok(if is_every_hour { Rule::Hourly(Box::new(cron)) } else { Rule::Cron(Box::new(cron)) })
 }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub lease: Duration,
     /// What a script may use.
     pub limits: Limits,
+    /// Longest attempt in real time, whatever workflows say; as they say where left out.
+    pub longest: Option<Duration>,
     /// How long executions, events and logs are kept after they ended.
     pub retention: Duration,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
             concurrency: 64,
             lease: Duration::from_secs(20),
             limits: Limits::default(),
+            longest: None,
             retention: Duration::from_hours(30 * 24),
         }
     }

@@ -89,7 +89,9 @@ impl Execution {
     /// Runs until it ends or waits.
     pub async fn run(self: &Arc<Self>, stop: Stop) -> Ended {
         let left = u64::try_from(self.deadline.saturating_sub(self.desk.now())).unwrap_or(0);
-        let limits = Limits { time: Duration::from_micros(left), ..self.desk.limits() };
+        let time = Duration::from_micros(left);
+        let time = self.desk.settings().longest.map_or(time, |longest| longest.min(time));
+        let limits = Limits { time, ..self.desk.limits() };
         if let Some(problem) = self.program.refuses(&self.run.input) {
             return Ended::Threw(Thrown::new("INVALID_INPUT", format!("the input does not fit its schema: {problem}")));
         }
@@ -360,7 +362,7 @@ impl Execution {
             Seen::Waits(step) => (step.name, step.order, true, step.finished_at, step.started_at),
             Seen::New { name, order, durable } => (name, order, durable, now.saturating_add(micros(ms)), now),
         };
-        let stays = !durable || !self.is_durable() || until.saturating_sub(now) <= SHORT;
+        let stays = !durable || !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
         if !stays {
             let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
             let step = self.step(&name, "sleep", order, "Waiting", nothing, started_at, until);
@@ -424,7 +426,9 @@ impl Execution {
                     (step.status, step.error, step.attempt) = ("Failed".to_owned(), error.clone(), self.run.attempt);
                     return self.save(step, true, Vec::new()).await.unwrap_or(Reply::Error(error, now));
                 }
-                None if self.is_durable() => return Reply::Parked(until),
+                // Where time only moves when somebody waits, nobody else will answer.
+                None if self.desk.clock().is_virtual() && kind != "workflow" => self.desk.clock().until(until).await,
+                None if self.is_durable() && !self.desk.clock().is_virtual() => return Reply::Parked(until),
                 None => self.desk.news(Duration::from_millis(50)).await,
             }
         }

@@ -175,19 +175,21 @@ impl Host for Remote {
     }
 }
 
-/// What `evenkeel script-worker` does: runs scripts that come over stdin, one at a time, until it is closed.
+/// What `evenkeel script-worker` does: runs scripts that come in, one at a time, until that is closed.
 ///
 /// # Errors
 /// Where the pipes break.
-pub async fn serve_scripts() -> std::io::Result<()> {
-    let mut input = BufReader::new(tokio::io::stdin()).lines();
+pub async fn serve_scripts(
+    input: impl tokio::io::AsyncRead + Unpin,
+    mut output: impl tokio::io::AsyncWrite + Unpin + Send + 'static,
+) -> std::io::Result<()> {
+    let mut input = BufReader::new(input).lines();
     let (out, mut messages) = mpsc::unbounded_channel::<FromScript>();
     let writing = tokio::spawn(async move {
-        let mut stdout = tokio::io::stdout();
         while let Some(message) = messages.recv().await {
             let Ok(mut line) = serde_json::to_vec(&message) else { continue };
             line.push(b'\n');
-            if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
+            if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
                 // Nobody is there who could be told anything.
                 std::process::exit(1);
             }

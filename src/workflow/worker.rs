@@ -236,6 +236,10 @@ impl Worker {
                 match again.filter(|_| !final_codes.contains(&thrown.code.as_str())) {
                     Some(wait) => {
                         let wait = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
+                        if self.desk.clock().is_virtual() {
+                            self.desk.clock().advance(wait);
+                            return Some(Outcome::Again(0, thrown.to_value()));
+                        }
                         Some(Outcome::Again(self.desk.now().saturating_add(wait), thrown.to_value()))
                     }
                     None => over(RunStatus::Failed, thrown),

@@ -28,3 +28,4 @@ mod serve;
 mod store;
 mod support;
 mod upstream;
+mod work;
