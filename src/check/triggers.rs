@@ -18,7 +18,9 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
         let span = entry.value_span(&marked.pointer);
         match marked.format {
             Format::Cron => {
-                findings.extend(cron_problem(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)));
+                findings.extend(
+                    cron_problem(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)),
+                );
             }
             Format::TimeZone if TimeZone::get(text).is_err() => {
                 let known = jiff::tz::db().available();

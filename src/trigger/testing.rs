@@ -77,7 +77,11 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
     };
     let store = store::open("sqlite::memory:", Keys::none()).await.map_err(told)?;
     let mocked = Arc::new(Mocked {
-        answers: test.actions.iter().map(|(name, answers)| (name.clone(), answers.iter().map(Json::value).collect())).collect(),
+        answers: test
+            .actions
+            .iter()
+            .map(|(name, answers)| (name.clone(), answers.iter().map(Json::value).collect()))
+            .collect(),
         secrets: test.secrets.clone(),
         calls: Mutex::default(),
     });
@@ -188,7 +192,8 @@ async fn compare(
         found.push(Difference { what: what.to_owned(), expected, actual });
     };
     let error = || {
-        let place = run.error["file"].as_str().map_or_else(String::new, |file| format!(" at {file}:{}", run.error["line"]));
+        let place =
+            run.error["file"].as_str().map_or_else(String::new, |file| format!(" at {file}:{}", run.error["line"]));
         let text = |name: &str| run.error[name].as_str().unwrap_or_default().to_owned();
         format!("{}: {}{place}", text("code"), text("message"))
     };
@@ -276,14 +281,18 @@ impl Actions for Mocked {
         let answers = self.answers.get(&name);
         let answer = answers.and_then(|answers| answers.get(earlier).or_else(|| answers.last()));
         let Some(answer) = answer else {
-            return Err(CallError::new(ErrorCode::NoMock, format!("the test gives no answer; add it to `actions.{name}`")));
+            return Err(CallError::new(
+                ErrorCode::NoMock,
+                format!("the test gives no answer; add it to `actions.{name}`"),
+            ));
         };
         match answer.get("$error") {
             None => Ok(answer.clone()),
             Some(error) => {
                 let text = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or("failed");
                 let mut failed = CallError::new(ErrorCode::Upstream, text);
-                failed.upstream_status = error.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
+                failed.upstream_status =
+                    error.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
                 failed.upstream = error.get("body").cloned().map(Box::new);
                 Err(failed)
             }
@@ -298,6 +307,8 @@ impl Actions for Mocked {
         let answer = self.answers.get("fetch").and_then(|answers| answers.first());
         let calls = &self.calls;
         calls.lock().unwrap_or_else(PoisonError::into_inner).push(("fetch".to_owned(), json!(url)));
-        answer.cloned().ok_or_else(|| CallError::new(ErrorCode::NoMock, "the test gives no answer; add it to `actions.fetch`"))
+        answer
+            .cloned()
+            .ok_or_else(|| CallError::new(ErrorCode::NoMock, "the test gives no answer; add it to `actions.fetch`"))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::desk::Desk;
 use super::engine::{Call, Ended, Host, Limits, Op, Reply, Stop, Thrown};
@@ -43,6 +44,8 @@ pub struct Execution {
     pub deadline: Micros,
     pub(super) desk: Arc<Desk>,
     pub(super) state: Mutex<State>,
+    /// Its place among those that work, given up while it waits for another that may need it.
+    seat: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl std::fmt::Debug for Execution {
@@ -80,10 +83,11 @@ impl Execution {
         desk: Arc<Desk>,
         steps: Vec<Step>,
         deadline: Micros,
+        seat: OwnedSemaphorePermit,
     ) -> Execution {
         let journal = Journal::new(steps, run.attempt);
         let state = Mutex::new(State { journal, ..State::default() });
-        Execution { run, program, live, deadline, desk, state }
+        Execution { run, program, live, deadline, desk, state, seat: Mutex::new(Some(seat)) }
     }
 
     /// Runs until it ends or waits.
@@ -278,7 +282,11 @@ impl Execution {
             Op::SetState { scope, key, value, .. } => ("state", format!("set {scope} {key}"), value.clone()),
             _ => return Reply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
         };
-        let seen = self.lock().journal.ask(&label, &question);
+        let seen = {
+            let mut state = self.lock();
+            let label = state.masks.text(&label);
+            state.journal.ask(&label, &question)
+        };
         let (name, order, durable) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, self.desk.now()),
@@ -354,7 +362,7 @@ impl Execution {
     }
 
     async fn sleep(&self, ms: f64) -> Reply {
-        let seen = self.lock().journal.ask(&format!("sleep {ms}ms"), &json!(ms));
+        let seen = self.lock().journal.ask_outside(&format!("sleep {ms}ms"), &json!(ms));
         let now = self.desk.now();
         let (name, order, durable, until, started_at) = match seen {
             Seen::Answered(_, at) => return Reply::Value(Value::Null, at),
@@ -362,7 +370,8 @@ impl Execution {
             Seen::Waits(step) => (step.name, step.order, true, step.finished_at, step.started_at),
             Seen::New { name, order, durable } => (name, order, durable, now.saturating_add(micros(ms)), now),
         };
-        let stays = !durable || !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
+        let stays =
+            !durable || !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
         if !stays {
             let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
             let step = self.step(&name, "sleep", order, "Waiting", nothing, started_at, until);
@@ -384,7 +393,7 @@ impl Execution {
             Seen::Failed(error) => Reply::Error(error, now),
             Seen::Waits(step) => self.waits(step, kind).await,
             Seen::New { name, order, .. } => {
-                let values = (json!({"question": question}), Value::Null, Value::Null);
+                let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
                 let step = self.step(&name, kind, order, "Waiting", values, now, limit);
                 if let Some(reply) = self.save(step.clone(), true, Vec::new()).await {
                     return reply;
@@ -398,7 +407,12 @@ impl Execution {
     async fn waits(&self, mut step: Step, kind: &str) -> Reply {
         loop {
             let now = self.desk.now();
-            let told = match self.desk.store().signalled(&self.run.id, &step.name).await {
+            // Each attempt runs a child of its own, and hears that one only.
+            let name = match kind {
+                "workflow" => format!("{} @{}", step.name, step.attempt),
+                _ => step.name.clone(),
+            };
+            let told = match self.desk.store().signalled(&self.run.id, &name).await {
                 Ok(told) => told,
                 Err(error) => return Reply::Error(store_error(&error), now),
             };
@@ -429,7 +443,10 @@ impl Execution {
                 // Where time only moves when somebody waits, nobody else will answer.
                 None if self.desk.clock().is_virtual() && kind != "workflow" => self.desk.clock().until(until).await,
                 None if self.is_durable() && !self.desk.clock().is_virtual() => return Reply::Parked(until),
-                None => self.desk.news(Duration::from_millis(50)).await,
+                None => {
+                    self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    self.desk.news(Duration::from_millis(50)).await;
+                }
             }
         }
     }
@@ -446,7 +463,7 @@ impl Execution {
             return refused("UNKNOWN_WORKFLOW", format!("there is no workflow `{workflow}`{near}"));
         };
         let question = json!({"workflow": workflow, "input": input});
-        let seen = self.lock().journal.ask(&format!("workflow {}", program.name), &question);
+        let seen = self.lock().journal.ask_outside(&format!("workflow {}", program.name), &question);
         let (name, order) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, now),
@@ -469,7 +486,7 @@ impl Execution {
             source: self.run.workflow.clone(),
             event: self.run.event.clone(),
             parent: self.run.id.clone(),
-            answers: name.clone(),
+            answers: format!("{name} @{}", self.run.attempt),
             input: input.clone(),
             headers: json!({"x-evenkeel-depth": (depth + 1).to_string()}),
             trace: child_of(&self.run.trace),

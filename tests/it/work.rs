@@ -67,7 +67,7 @@ pub const KEY: &str = "a-long-random-text";
 
 /// An Environment with the key, which looks at its folder often.
 pub const ENVIRONMENT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec:\n  interval: \
-                               1s\n  secrets: { hook-key: { env: HOOK_KEY } }\n---\n";
+                               5s\n  secrets: { hook-key: { env: HOOK_KEY } }\n---\n";
 
 /// A workflow of code.
 pub fn workflow(name: &str, tier: &str, more: &str, code: &str) -> String {

@@ -193,7 +193,7 @@ async fn a_script_is_stopped_from_outside() {
     let stopping = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        stopping.stop();
+        stopping.stop(crate::workflow::engine::Reason::Cancelled);
     });
     let ended = QuickJs.run(call, limits(), Arc::new(Fake::default()), stop).await;
     assert_eq!(ended, Ended::Cancelled);

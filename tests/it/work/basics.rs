@@ -7,17 +7,36 @@ use crate::support::{evenkeel, said};
 
 #[test]
 fn a_webhook_is_answered_with_the_output_of_an_instant_workflow() {
-    let greet = workflow("greet", "Instant", "", "export default async (ctx) => ({ hello: ctx.input.name, from: ctx.headers['x-from'] })");
-    let later = workflow("later", "Standard", "", "export default async (ctx) => { ctx.log.info('later', ctx.input); return 1 }");
+    let greet = workflow(
+        "greet",
+        "Instant",
+        "",
+        "export default async (ctx) => ({ hello: ctx.input.name, from: ctx.headers['x-from'] })",
+    );
+    let later = workflow(
+        "later",
+        "Standard",
+        "",
+        "export default async (ctx) => { ctx.log.info('later', ctx.input); return 1 }",
+    );
     let routes = "      - { workflow: greet, when: { kind: greet }, headers: { x-from: hook } }\n      - { workflow: later, when: { kind: \
                   later }, input: { n: '{{ body.number }}' }, whenAny: [{ number: { gt: 5 } }, { vip: true }] }\n";
-    let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &greet + &later + &hook("in", "    deduplicate: \"{{ headers['x-id'] | default('') }}\"\n", routes)))]);
+    let place = Place::new(&[(
+        "a.yaml",
+        &(ENVIRONMENT.to_owned()
+            + &greet
+            + &later
+            + &hook("in", "    deduplicate: \"{{ headers['x-id'] | default('') }}\"\n", routes)),
+    )]);
     let server = place.serve(&[]);
     live(&server);
     let answer = call(&server, "in", &json!({"kind": "greet", "name": "Ada"}));
     assert_eq!((answer.status, answer.json()), (200, json!({"hello": "Ada", "from": "hook"})), "{answer:?}");
     let run = execution(&server, answer.header("x-evenkeel-execution").unwrap());
-    assert_eq!((&run["status"], &run["triggeredBy"], &run["source"]), (&json!("Completed"), &json!("webhook"), &json!("in")));
+    assert_eq!(
+        (&run["status"], &run["triggeredBy"], &run["source"]),
+        (&json!("Completed"), &json!("webhook"), &json!("in"))
+    );
     assert_eq!(run["generation"], 1);
 
     // An asynchronous one is told by its id, and its route makes its input.
@@ -65,7 +84,11 @@ fn what_fails_is_kept_and_can_be_replayed() {
         &(ENVIRONMENT.to_owned()
             + &workflow("flaky", "Standard", "", code)
             + &workflow("set", "Instant", "", set)
-            + &hook("in", "    deadLetters: { unmatched: Keep }\n", "      - { workflow: flaky, when: { go: true } }\n")),
+            + &hook(
+                "in",
+                "    deadLetters: { unmatched: Keep }\n",
+                "      - { workflow: flaky, when: { go: true } }\n",
+            )),
     )]);
     let server = place.serve(&[]);
     live(&server);
@@ -136,7 +159,11 @@ fn whatever_a_script_does_the_server_goes_on() {
         for ((name, _, status, code), waiting) in bad.iter().zip(waiting) {
             let answer = waiting.join().unwrap();
             let run = execution(&server, answer.header("x-evenkeel-execution").unwrap());
-            assert_eq!((&run["status"], &run["error"]["code"]), (&json!(status), &json!(code)), "{scripts} {name}: {run:#}");
+            assert_eq!(
+                (&run["status"], &run["error"]["code"]),
+                (&json!(status), &json!(code)),
+                "{scripts} {name}: {run:#}"
+            );
         }
         assert!(started.elapsed() < std::time::Duration::from_secs(20));
         assert_eq!(server.post("/v1/workflows/good/runs", &[], "{}").json(), json!("fine"));
@@ -149,7 +176,8 @@ fn a_long_workflow_is_told_things_asked_and_cancelled() {
     let code = "export default async (ctx) => {\n  const order = await ctx.waitForEvent('paid', { timeout: '1h' })\n  \
                 const yes = await ctx.approval('ship', { message: 'Ship it?' })\n  return { order, by: yes.by }\n}";
     let sleeps = workflow("sleeps", "Long", "", "export default async (ctx) => { await ctx.sleep('1h') }");
-    let quick = workflow("quick", "Instant", "", "export default async (ctx) => ctx.workflows.child({ n: ctx.input.n })");
+    let quick =
+        workflow("quick", "Instant", "", "export default async (ctx) => ctx.workflows.child({ n: ctx.input.n })");
     let child = workflow("child", "Standard", "", "export default async (ctx) => ctx.input.n * 2");
     let text = ENVIRONMENT.to_owned() + &workflow("order", "Long", "", code) + &sleeps + &quick + &child;
     let place = Place::new(&[("a.yaml", &text)]);
@@ -162,7 +190,8 @@ fn a_long_workflow_is_told_things_asked_and_cancelled() {
     let waits = |id: &str, step: &str| {
         eventually(step, 20, || {
             let run = execution(&server, id);
-            let found = run["steps"].as_array().unwrap().iter().any(|one| one["name"] == step && one["status"] == "Waiting");
+            let found =
+                run["steps"].as_array().unwrap().iter().any(|one| one["name"] == step && one["status"] == "Waiting");
             (found && run["status"] == "Waiting").then_some(())
         });
     };
@@ -188,7 +217,8 @@ fn a_long_workflow_is_told_things_asked_and_cancelled() {
 #[test]
 fn each_change_of_a_workflow_is_a_version_and_what_runs_stays_on_its_own() {
     let text = |word: &str| {
-        let code = format!("export default async (ctx) => {{ const go = await ctx.waitForEvent('go'); return '{word}' }}");
+        let code =
+            format!("export default async (ctx) => {{ const go = await ctx.waitForEvent('go'); return '{word}' }}");
         ENVIRONMENT.to_owned() + &workflow("slow", "Long", "", &code)
     };
     let place = Place::new(&[("a.yaml", &text("one"))]);

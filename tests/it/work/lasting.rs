@@ -18,7 +18,12 @@ const CODE: &str = "export default async (ctx) => {
 
 #[test]
 fn a_long_workflow_survives_restarts_and_repeats_no_finished_step() {
-    let read = workflow("read", "Instant", "", "export default async (ctx) => [await ctx.state.get('one'), await ctx.state.get('two')]");
+    let read = workflow(
+        "read",
+        "Instant",
+        "",
+        "export default async (ctx) => [await ctx.state.get('one'), await ctx.state.get('two')]",
+    );
     let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("long", "Long", "", CODE) + &read))]);
     let mut server = place.serve(&[]);
     live(&server);

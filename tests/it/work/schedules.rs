@@ -61,7 +61,10 @@ fn three_replicas_fire_each_time_once() {
 fn what_was_missed_while_nothing_ran_is_caught_up_as_declared() {
     for (catch_up, expected) in [("Skip", 0..=0), ("One", 1..=1), ("All", 3..=100)] {
         // Ticks count as missed after a minute: the server must have been away for longer than that, or believe so.
-        let place = Place::new(&[("a.yaml", &definitions(&format!(", catchUp: {catch_up}")).replace("interval: 1s, overlap", "interval: 20s, overlap"))]);
+        let place = Place::new(&[(
+            "a.yaml",
+            &definitions(&format!(", catchUp: {catch_up}")).replace("interval: 1s, overlap", "interval: 20s, overlap"),
+        )]);
         let mut server = place.serve(&[]);
         live(&server);
         eventually("the schedule", 20, || {
@@ -78,7 +81,9 @@ fn what_was_missed_while_nothing_ran_is_caught_up_as_declared() {
         assert!(moved.success());
         let server = place.serve(&[]);
         live(&server);
-        let late = |server: &crate::support::Dev| server.get("/v1/triggers").json()["triggers"][0]["counts"]["late"].as_u64().unwrap();
+        let late = |server: &crate::support::Dev| {
+            server.get("/v1/triggers").json()["triggers"][0]["counts"]["late"].as_u64().unwrap()
+        };
         std::thread::sleep(Duration::from_secs(3));
         assert!(expected.contains(&late(&server)), "{catch_up}: {}", server.get("/v1/triggers").body);
     }

@@ -56,7 +56,10 @@ impl Application {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
             let (status, text) = self.decide(&line, &body);
-            let answer = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+                text.len()
+            );
             stream.write_all(answer.as_bytes()).ok()?;
         }
     }
@@ -131,7 +134,9 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     let application = Application::default();
     let port = application.start();
     let path = "/hooks/{{ subscription.id }}";
-    let base = ENVIRONMENT.to_owned() + &connector(port, path) + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input");
+    let base = ENVIRONMENT.to_owned()
+        + &connector(port, path)
+        + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input");
     let place = Place::new(&[("a.yaml", &base), ("t.yaml", &trigger("orders-0"))]);
     let mut server = place.serve(&[]);
     live(&server);
@@ -150,7 +155,10 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     assert_eq!(answer.status, 202, "{}", answer.body);
     let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
     let input = ended(&server, &id)["input"].clone();
-    assert_eq!((&input["change"], &input["data"], &input["event"]), (&json!("Created"), &json!({"total": 5}), &json!("order-created")));
+    assert_eq!(
+        (&input["change"], &input["data"], &input["event"]),
+        (&json!("Created"), &json!({"total": 5}), &json!("order-created"))
+    );
     assert_eq!(server.post(&format!("/hooks/{path}"), &[], &body).json()["duplicate"], true);
     assert_eq!(server.post("/hooks/orders-0/guessed", &[], &body).status, 404);
     assert_eq!(server.post("/hooks/orders-0", &[], &body).status, 404);
