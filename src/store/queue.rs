@@ -471,13 +471,15 @@ pub enum Change {
         follow: Vec<NewRun>,
         /// What becomes of it where it failed for good.
         dead: Option<Box<DeadLetter>>,
+        /// The worker takes the next one of its lane or gate in the same stroke, for so long.
+        next: Option<(String, Micros)>,
     },
 }
 
 /// What came of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
-    /// It is stored. For what came in: the executions that were taken at once, by their ids.
+    /// It is stored. The executions that were taken at once.
     Stored(Vec<Run>),
     /// The event was there before: its id.
     Duplicate(String),

@@ -1,6 +1,7 @@
 //! Takes executions that are ready, and brings each to its end or to where it waits.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,12 +29,14 @@ const SWEEP: Duration = Duration::from_mins(5);
 pub struct Worker {
     desk: Arc<Desk>,
     running: Mutex<HashMap<String, (i64, Stop)>>,
+    /// Does the process end?
+    ending: AtomicBool,
 }
 
 impl Worker {
     /// A worker that has nothing yet.
     pub fn new(desk: Arc<Desk>) -> Arc<Worker> {
-        Arc::new(Worker { desk, running: Mutex::default() })
+        Arc::new(Worker { desk, running: Mutex::default(), ending: AtomicBool::new(false) })
     }
 
     /// Works until it is told to end; then gives back what it has.
@@ -117,7 +120,7 @@ impl Worker {
                 }
             }
         }
-        self.desk.backlog.store(is_behind, std::sync::atomic::Ordering::Relaxed);
+        self.desk.backlog.store(is_behind, Ordering::Relaxed);
         Ok(())
     }
 
@@ -135,8 +138,15 @@ impl Worker {
                 let worker = Arc::clone(&worker);
                 async move { worker.bring(run, stop, seat).await }
             });
-            if bringing.await.is_err() {
+            let next = bringing.await.unwrap_or_else(|_| {
                 tracing::error!(run = key, "an execution broke off; it is taken over when its lease is over");
+                Vec::new()
+            });
+            for run in next {
+                // The one that ended left its seat.
+                if let Ok(seat) = Arc::clone(&worker.desk.slots).acquire_owned().await {
+                    worker.start(run, seat);
+                }
             }
             let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
             if running.get(&key).is_some_and(|(known, _)| *known == token) {
@@ -147,8 +157,8 @@ impl Worker {
         });
     }
 
-    /// Brings an execution to its end, or to where it waits.
-    async fn bring(&self, run: Run, stop: Stop, seat: OwnedSemaphorePermit) {
+    /// Brings an execution to its end, or to where it waits; gives the next of its lane, where this worker has it now.
+    async fn bring(&self, run: Run, stop: Stop, seat: OwnedSemaphorePermit) -> Vec<Run> {
         let desk = &self.desk;
         let started = std::time::Instant::now();
         let failed = |code: &str, message: String| Ended::Threw(Thrown::new(code, message));
@@ -162,10 +172,11 @@ impl Worker {
                 logs: Vec::new(),
                 follow: Vec::new(),
                 dead: None,
+                next: None,
             };
             tokio::time::sleep(Duration::from_millis(200)).await;
             let _ = desk.commit(change).await;
-            return;
+            return Vec::new();
         };
         let (execution, ended) = match self.prepare(&run, &live, seat).await {
             Ok(execution) if run.lost > MOST_LOST => {
@@ -185,7 +196,7 @@ impl Worker {
         let outcome = self.outcome(&run, execution.as_deref(), ended, stop.reason());
         let Some(outcome) = outcome else {
             tracing::warn!(run = run.id, workflow = run.workflow, "another worker has this execution by now");
-            return;
+            return Vec::new();
         };
         let program = execution.as_ref().map(|execution| Arc::clone(&execution.program));
         let (steps, logs) = execution.as_ref().map_or_else(Default::default, |execution| {
@@ -212,14 +223,24 @@ impl Worker {
         }
         let claim = run.claim();
         let dead = dead.map(Box::new);
-        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead }).await {
-            Ok(Done::Stored(_)) if ended.status.is_final() => desk.ended(ended),
-            Ok(Done::Stored(_)) => {}
+        // Where others wait for a place, the next one waits for its turn like them.
+        let may_go_on =
+            !run.lane.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
+        let lease = Micros::try_from(desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
+        let next = may_go_on.then(|| (desk.settings().worker.clone(), lease));
+        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead, next }).await {
+            Ok(Done::Stored(next)) => {
+                if ended.status.is_final() {
+                    desk.ended(ended);
+                }
+                return next;
+            }
             Ok(Done::Refused(why)) => self.unstorable(&run, &why).await,
             Ok(_) => tracing::warn!(run = run.id, "another worker has this execution by now"),
             // Its lease runs out, and it is done again by whoever can store it.
             Err(error) => tracing::error!(run = run.id, "what became of an execution cannot be stored: {error}"),
         }
+        Vec::new()
     }
 
     async fn prepare(
@@ -344,6 +365,7 @@ impl Worker {
             logs: Vec::new(),
             follow: Vec::new(),
             dead: None,
+            next: None,
         };
         if let Ok(Done::Stored(_)) = self.desk.commit(change).await {
             self.desk.ended(Run { status: RunStatus::Failed, error: thrown.to_value(), ..run.clone() });
@@ -424,6 +446,7 @@ impl Worker {
 
     /// Lets what runs go on for a while, then gives it back.
     async fn leave(&self) {
+        self.ending.store(true, Ordering::Relaxed);
         let deadline = tokio::time::Instant::now() + GRACE;
         while self.load() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -433,7 +456,8 @@ impl Worker {
         for (run, _) in taken {
             let (claim, outcome) = (run.claim(), Outcome::GivenBack);
             let (steps, logs, follow) = (Vec::new(), Vec::new(), Vec::new());
-            let _ = self.desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead: None }).await;
+            let _ =
+                self.desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead: None, next: None }).await;
         }
         let stops: Vec<Stop> = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

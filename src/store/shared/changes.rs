@@ -51,7 +51,7 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
             }
             Ok(Done::Stored(Vec::new()))
         }
-        Change::Leave { claim, outcome, steps, logs, follow, dead } => {
+        Change::Leave { claim, outcome, steps, logs, follow, dead, next } => {
             let Some(run) = runs::hold(connection, claim).await? else { return Ok(Done::Fenced) };
             record(connection, claim, steps, logs).await?;
             // Who asked it to end is not to find it going on.
@@ -66,8 +66,12 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
                 other => other,
             };
             leave(connection, &run, outcome, now).await?;
+            let mut taken = Vec::new();
             if let Outcome::Ended(status, output, error) = outcome {
-                runs::wake_next(connection, &run.environment, claim, now).await?;
+                let woken = runs::wake_next(connection, &run.environment, claim, now).await?;
+                if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
+                    taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
+                }
                 answer(connection, &run, *status, output, error, now).await?;
             }
             for run in follow {
@@ -76,7 +80,7 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
             if let Some(dead) = dead {
                 bury(connection, dead, now).await?;
             }
-            Ok(Done::Stored(Vec::new()))
+            Ok(Done::Stored(taken))
         }
     }
 }

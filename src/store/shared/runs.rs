@@ -213,7 +213,8 @@ pub(super) async fn wake_next(
     environment: &str,
     claim: &Claim,
     now: Micros,
-) -> Result<(), StoreError> {
+) -> Result<Vec<String>, StoreError> {
+    let mut woken = Vec::new();
     for (column, name) in [("lane", &claim.lane), ("gate", &claim.gate)] {
         if name.is_empty() {
             continue;
@@ -225,10 +226,29 @@ pub(super) async fn wake_next(
         let query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(environment).bind(name).bind(PARKED);
         let next: Vec<String> = query.fetch_all(&mut *connection).await?;
         for id in next {
-            unpark(connection, &id, now).await?;
+            if unpark(connection, &id, now).await? > 0 {
+                woken.push(id);
+            }
         }
     }
-    Ok(())
+    Ok(woken)
+}
+
+/// Takes one that was just let go.
+pub(super) async fn take_one(
+    connection: &mut Connection,
+    id: &str,
+    worker: &str,
+    lease: Micros,
+    now: Micros,
+) -> Result<Option<Run>, StoreError> {
+    let statement = format!(
+        "UPDATE runs SET status = 'Running', worker = $2, token = token + 1, ready_at = $3, \
+         started_at = CASE WHEN started_at = 0 THEN $4 ELSE started_at END \
+         WHERE id = $1 AND status = 'Queued' RETURNING {COLUMNS}"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(id).bind(worker).bind(now.saturating_add(lease)).bind(now);
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
 /// Is nothing before it in its lane?

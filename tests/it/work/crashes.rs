@@ -138,7 +138,7 @@ fn kill(
     while !done.load(Ordering::SeqCst) {
         let wait = 150
             + u64::from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_micros())
-                % 1500;
+                % 4000;
         std::thread::sleep(Duration::from_millis(wait));
         let at = kills % servers.len();
         servers[at].kill();
