@@ -53,8 +53,11 @@ impl Place {
 
     pub fn serve_with(&self, more: &[&str], env: &[(&str, &str)]) -> Dev {
         let mut command = evenkeel();
-        command.arg("serve").arg(self.path("definitions")).args(["--port", "0", "--allow-loopback"]);
-        command.arg("--state").arg(self.path("state")).args(more).env("HOOK_KEY", KEY).env("EVENKEEL_LOG", "info");
+        command.arg("serve").arg(self.path("definitions")).args(["--port", "0", "--allow-loopback"]).args(more);
+        if !more.contains(&"--state") {
+            command.arg("--state").arg(self.path("state"));
+        }
+        command.env("HOOK_KEY", KEY).env("EVENKEEL_LOG", "info");
         for (name, value) in env {
             command.env(name, value);
         }
