@@ -108,9 +108,7 @@ pub fn read_script_body(body: &str) -> Result<Script, Vec<ScriptError>> {
             }
             Ok(script)
         }
-        Err(errors) => {
-            Err(errors.into_iter().map(|error| ScriptError { at: moved(error.at), ..error }).collect())
-        }
+        Err(errors) => Err(errors.into_iter().map(|error| ScriptError { at: moved(error.at), ..error }).collect()),
     }
 }
 
@@ -352,6 +350,7 @@ impl Visit for Found {
         self.aliases.extend(pattern.props.iter().filter_map(alias));
         pattern.visit_children_with(self);
     }
+
 
     fn visit_callee(&mut self, callee: &Callee) {
         if let Callee::Expr(expression) = callee
