@@ -17,11 +17,12 @@ pub(super) struct Init {
 }
 
 /// What is written: the quickstart, which the tests run.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("1-environment.yaml", include_str!("../../examples/quickstart/1-environment.yaml")),
     ("2-connector.yaml", include_str!("../../examples/quickstart/2-connector.yaml")),
     ("3-workflow.yaml", include_str!("../../examples/quickstart/3-workflow.yaml")),
     ("4-widget.yaml", include_str!("../../examples/quickstart/4-widget.yaml")),
+    ("welcome.ts", include_str!("../../examples/quickstart/welcome.ts")),
 ];
 
 impl Init {

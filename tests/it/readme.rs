@@ -60,6 +60,7 @@ fn every_command_does_what_it_says() {
     std::fs::rename(examples.path(), folder.path().join("examples")).unwrap();
     let mut dev: Option<Dev> = None;
     let mut server: Option<Dev> = None;
+    let mut address = "http://127.0.0.1:1".to_owned();
     let mut ran = 0;
     for Step { command, output } in steps() {
         let words = words(&command.replace("$PWD", &folder.path().display().to_string()));
@@ -78,8 +79,10 @@ fn every_command_does_what_it_says() {
             ("curl", url) => {
                 let dev = dev.as_ref().expect("the server is started before it is asked");
                 let path = url.strip_prefix("http://127.0.0.1:7400").unwrap();
-                assert_eq!(word(2), "-d");
-                let answer = request(&dev.address, "POST", path, &[], word(3));
+                let after = |flag: &str| words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1));
+                let header = after("-H").and_then(|header| header.split_once(": "));
+                let headers: Vec<(&str, &str)> = header.into_iter().collect();
+                let answer = request(&dev.address, "POST", path, &headers, after("-d").unwrap());
                 assert!(answer.status < 300, "{command}: {answer:?}");
                 answer.body
             }
@@ -106,23 +109,33 @@ fn every_command_does_what_it_says() {
                 assert!(done.status.success(), "{command}: {done:?}");
                 String::new()
             }
+            (variable, "evenkeel") if variable.starts_with("HOOK_KEY=") => {
+                let (name, value) = variable.split_once('=').unwrap();
+                let mut run = evenkeel();
+                run.args(&words[2..]).args(["--port", "0"]).env(name, value).current_dir(folder.path());
+                let started = Dev::spawn(&mut run);
+                // What is asked from here on is this one.
+                address = started.address.clone();
+                dev = Some(started);
+                "listening on http://127.0.0.1:7400\n".to_owned()
+            }
             ("evenkeel", "serve") => {
                 let mut serve = evenkeel();
                 serve.args(&words[1..]).args(["--port", "0"]).current_dir(folder.path());
                 let started = Dev::spawn(&mut serve);
                 crate::serve::wait(&started, "live", crate::serve::is_ready, "the first commit");
+                address = started.address.clone();
                 server = Some(started);
                 "listening on http://127.0.0.1:7400\n".to_owned()
             }
             ("evenkeel", _) => {
                 let mut run = evenkeel();
-                let address = server.as_ref().map_or("", |server| server.address.as_str());
-                let own = |word: &String| word.replace("http://127.0.0.1:7400", address);
-                let run = run.args(words[1..].iter().map(own)).env("EVENKEEL_SERVER", address);
+                let own = |word: &String| word.replace("http://127.0.0.1:7400", &address);
+                let run = run.args(words[1..].iter().map(own)).env("EVENKEEL_SERVER", &address);
                 let run = said(&run.current_dir(folder.path()).output().unwrap());
                 let refused = output.iter().any(|line| line.contains("not ready"));
                 assert_eq!(run.code, i32::from(refused), "{command}: {}{}", run.out, run.err);
-                run.out
+                run.out.replace(&address, "http://127.0.0.1:7400")
             }
             _ => panic!("the README shows a command that this test does not know: {command}"),
         };

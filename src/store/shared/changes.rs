@@ -120,8 +120,11 @@ pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Mi
             return Ok(Done::Duplicate(query.fetch_one(connection).await?));
         }
     }
-    if let Some(event) = &intake.event {
-        insert_event(connection, event, now).await?;
+    if let Some(event) = &intake.event
+        && !insert_event(connection, event, now).await?
+    {
+        // A try whose answer was lost stored it, with everything that it starts.
+        return Ok(Done::Stored(Vec::new()));
     }
     let mut taken = Vec::new();
     let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
@@ -135,10 +138,11 @@ pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Mi
     Ok(Done::Stored(taken))
 }
 
-async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -> Result<(), StoreError> {
+/// Gives whether it was not there.
+async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -> Result<bool, StoreError> {
     let statement = "INSERT INTO events (id, environment, trigger_name, kind, received_at, outcome, request, trace, \
                      headers, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING";
-    sqlx::query(statement)
+    let query = sqlx::query(statement)
         .bind(&event.id)
         .bind(&event.environment)
         .bind(&event.trigger)
@@ -148,10 +152,8 @@ async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -
         .bind(&event.request)
         .bind(&event.trace)
         .bind(event.headers.to_string())
-        .bind(event.payload.to_string())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(event.payload.to_string());
+    Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 
 pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Micros) -> Result<(), StoreError> {

@@ -88,7 +88,7 @@ pub(super) async fn insert(
          triggered_by, source, event, parent, answers, lane, gate, gate_limit, batch, attempt, lost, created_at, \
          started_at, finished_at, deadline_at, ready_at, worker, token, cancelled, trace, headers, error, input, output) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, $19, $20, 0, 0, \
-         $21, $22, $23, 0, $24, $25, 'null', $26, 'null') ON CONFLICT (id) DO NOTHING";
+         $21, $22, $23, 0, $24, $25, 'null', $26, 'null')";
     let generation = i64::try_from(run.generation).unwrap_or(i64::MAX);
     let input = match run.batch.is_empty() {
         true => run.input.clone(),

@@ -113,7 +113,15 @@ pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
 }
 
 pub fn leaves(run: &Run, outcome: Outcome) -> Change {
-    Change::Leave { claim: run.claim(), outcome, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None, next: None }
+    Change::Leave {
+        claim: run.claim(),
+        outcome,
+        steps: Vec::new(),
+        logs: Vec::new(),
+        follow: Vec::new(),
+        dead: None,
+        next: None,
+    }
 }
 
 pub fn progress(run: &Run, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {

@@ -70,6 +70,7 @@ fn what_was_missed_while_nothing_ran_is_caught_up_as_declared() {
         eventually("the schedule", 20, || {
             (server.get("/v1/triggers").json()["triggers"][0]["next"].is_string()).then_some(())
         });
+        std::thread::sleep(Duration::from_millis(1500));
         server.kill();
         // Two minutes and a half ago, by the database.
         let database = place.path("state").join("evenkeel.db");

@@ -238,8 +238,7 @@ async fn dead_letters_are_replayed_once(fixture: Fixture) {
     assert_eq!(store.dead_letters("live", None, 1).await.unwrap().len(), 1);
     assert!(store.dead_letters("draft", None, 9).await.unwrap().is_empty());
     assert!(!replayed(store, "draft", &accepted[1]).await);
-    let (one, other) =
-        tokio::join!(replayed(store, "live", &accepted[1]), replayed(&*there, "live", &accepted[1]));
+    let (one, other) = tokio::join!(replayed(store, "live", &accepted[1]), replayed(&*there, "live", &accepted[1]));
     assert!(one ^ other);
     assert!(!replayed(store, "live", &accepted[1]).await);
     let letter = store.dead_letter("live", &accepted[1]).await.unwrap().unwrap();

@@ -76,7 +76,14 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
     assert_eq!(before, ScheduleState { until: before.until, ..ScheduleState::default() });
     assert!(before.until > 0 && before.until <= stores[0].time().await.unwrap());
     assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), before, "it stays");
-    let after = ScheduleState { until: before.until + HOUR, fired: 1, missed: 2, late: 3, last: before.until + 7, ..before.clone() };
+    let after = ScheduleState {
+        until: before.until + HOUR,
+        fired: 1,
+        missed: 2,
+        late: 3,
+        last: before.until + 7,
+        ..before.clone()
+    };
     let tick = |before: &ScheduleState| {
         let tick = Some(("live".to_owned(), "nightly".to_owned(), before.clone(), after.clone()));
         let event = event("nightly");
