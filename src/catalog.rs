@@ -10,6 +10,7 @@
 //! A definition with mistakes is in the catalog too, untyped, so that what refers to it is not reported as well.
 
 mod assets;
+mod code;
 pub mod graph;
 mod index;
 mod input;
@@ -21,7 +22,7 @@ mod read;
 pub mod references;
 mod salvage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::index::Index;
@@ -34,7 +35,8 @@ use crate::definition::{Definition, Id, Kind, Spec};
 use crate::text::{Document, Node, Range, Source, SourceMap, Span, unescaped};
 
 pub use assets::{assets, assets_of};
-pub use input::{Chosen, File, Input, Origin, Piece, Snapshot, Written};
+pub use code::CodeFile;
+pub use input::{Chosen, File, Input, MOST_CODE_BYTES, Origin, Piece, Snapshot, Written};
 pub use load::{Found, Loaded, Loader, Tally, View, load};
 pub use read::is_foreign;
 
@@ -47,6 +49,8 @@ pub struct Catalog {
     pub entries: Vec<Arc<Entry>>,
     /// Every file of the source.
     pub files: Arc<BTreeSet<String>>,
+    /// Files of code whose content is known, by path.
+    pub code: Arc<BTreeMap<Arc<str>, CodeFile>>,
     /// Could something not be read, so that nobody can say what is not there?
     pub incomplete: bool,
     /// Names of documents whose kind is not known.
@@ -164,6 +168,13 @@ impl Catalog {
     pub fn has_file(&self, path: &str) -> bool {
         ask(Question::File(path));
         self.files.contains(path)
+    }
+
+    /// The content of a file of code, by its path from the root; `None` where it is not known, which does not mean that
+    /// there is no such file.
+    pub fn code_of(&self, path: &str) -> Option<&CodeFile> {
+        ask(Question::Code(path));
+        self.code.get(path)
     }
 
     /// Is there a file in this folder?

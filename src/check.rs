@@ -14,6 +14,7 @@ mod entities;
 mod memory;
 mod references;
 mod schemas;
+mod scripts;
 mod settings;
 mod steps;
 mod templates;
@@ -75,6 +76,7 @@ fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Memo {
         widgets::check(entry, out);
         triggers::check(catalog, entry, out);
         workflows::check(entry, out);
+        scripts::check(catalog, entry, out);
         Memo {
             findings: findings.into(),
             arrows: cycles::arrows(catalog, entry),

@@ -1,9 +1,10 @@
 //! What a catalog is made from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::definition::Id;
+use crate::text::{MOST_SCRIPT_BYTES, is_script};
 
 /// What is examined: the files of a source, and what stands beside them.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +71,13 @@ pub struct Snapshot {
     pub files: Vec<File>,
     /// Every file, for definitions that name one, such as a workflow's code.
     pub names: Arc<BTreeSet<String>>,
+    /// Files that hold code (`.js`, `.mjs`, `.ts`), as far as a source gives their content: so that the code of workflows
+    /// can be checked. What is not here is not checked.
+    pub code: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
+
+/// Most bytes of all code of a source together; what is beyond is not checked.
+pub const MOST_CODE_BYTES: usize = 64 << 20;
 
 impl Snapshot {
     /// A snapshot of these files and no others.
@@ -80,6 +87,12 @@ impl Snapshot {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let names = Arc::new(files.iter().map(|file| file.path.to_string()).collect());
         Snapshot { files, names, ..Snapshot::default() }
+    }
+
+    /// Takes the code among files that are at hand.
+    pub fn with_code<'a>(&mut self, files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)>) {
+        let code = files.into_iter().filter(|(path, bytes)| is_script(path) && bytes.len() <= MOST_SCRIPT_BYTES);
+        self.code.extend(code.map(|(path, bytes)| (path.into(), Arc::clone(bytes))));
     }
 }
 

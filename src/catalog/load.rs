@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use self::numbers::Numbers;
 pub use self::view::{Found, View};
+use super::code::{self, CodeFiles};
 use super::merge::{Base, Layer, Layers};
 use super::overlays::{self, Patch, PatchFile};
 use super::read::{self, Part, Read, is_foreign};
@@ -40,6 +41,8 @@ pub struct Loader {
     numbers: Numbers,
     /// The names of the last snapshot; kept where equal, as comparing them again costs.
     names: Arc<BTreeSet<String>>,
+    /// Files of code.
+    code: Arc<CodeFiles>,
     read: Tally,
 }
 
@@ -93,6 +96,7 @@ impl Loader {
         self.read = Tally::default();
         self.numbers.begin();
         self.files(&input.snapshot);
+        self.code(&input.snapshot);
         let mut before = std::mem::take(&mut self.loose);
         let mut call = Call {
             input,
@@ -109,7 +113,9 @@ impl Loader {
             self.numbers.free(file.id);
         }
         let files = self.files.iter().chain(self.loose.values().flatten());
-        call.sources.set(files.map(|file| (file.id, Arc::clone(&file.source))));
+        let files = files.map(|file| (file.id, Arc::clone(&file.source)));
+        let code = self.code.values().map(|file| (file.id, Arc::clone(&file.source)));
+        call.sources.set(files.chain(code));
         call.overlays = overlays::inside(&self.files, &self.overlay_folders(&call));
         let main = self.main(&mut call);
         let environments = self.environments(&mut call, &main);
@@ -159,6 +165,14 @@ impl Loader {
         } else {
             jobs.into_par_iter().map(|job| job.unwrap_or_else(make)).collect()
         };
+    }
+
+    /// Brings the files of code up to date.
+    fn code(&mut self, snapshot: &Snapshot) {
+        let mut gone = Vec::new();
+        let numbers = &mut self.numbers;
+        self.code = code::read(snapshot, &self.code, || numbers.next(), |id| gone.push(id));
+        gone.into_iter().for_each(|id| self.numbers.free(id));
     }
 
     /// A file of the snapshot that was read for a piece before: after a start, what is stored is mostly what is declared,

@@ -20,6 +20,8 @@ pub enum Question<'a> {
     Nameless(&'a str),
     /// Is there this file?
     File(&'a str),
+    /// What does this file of code hold?
+    Code(&'a str),
     /// Is there a file in this folder?
     Folder(&'a str),
     /// Which files are there?

@@ -1,6 +1,6 @@
 //! What was found at the last look, and whether it can still be so.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,7 +9,7 @@ use super::cycles::{self, Arrow};
 use super::of_entry;
 use super::settings::Settings;
 use crate::catalog::questions::{Key, Question};
-use crate::catalog::{Catalog, Entry, Found, Tally};
+use crate::catalog::{Catalog, CodeFile, Entry, Found, Tally};
 use crate::definition::Kind;
 use crate::text::Finding;
 
@@ -39,6 +39,7 @@ struct Last {
     memos: Vec<Arc<Memo>>,
     settings: Arc<Settings>,
     files: Arc<BTreeSet<String>>,
+    code: Arc<BTreeMap<Arc<str>, CodeFile>>,
     nameless: BTreeSet<String>,
     environment: Option<String>,
     alone: bool,
@@ -88,6 +89,7 @@ impl Checker {
             memos,
             settings,
             files: Arc::clone(&catalog.files),
+            code: Arc::clone(&catalog.code),
             nameless: catalog.nameless.clone(),
             environment: catalog.environment.clone(),
             alone: catalog.alone,
@@ -170,6 +172,16 @@ impl Last {
                     add(Question::Folder(parent));
                     folder = parent;
                 }
+            }
+        }
+        if !Arc::ptr_eq(&self.code, &catalog.code) {
+            let differs = |one: &CodeFile, other: Option<&CodeFile>| {
+                other.is_none_or(|other| one.id != other.id || !Arc::ptr_eq(&one.source, &other.source))
+            };
+            let gone = self.code.iter().filter(|(path, file)| differs(file, catalog.code.get(*path)));
+            let come = catalog.code.iter().filter(|(path, file)| differs(file, self.code.get(*path)));
+            for (path, _) in gone.chain(come) {
+                add(Question::Code(path));
             }
         }
         if self.environment != catalog.environment {

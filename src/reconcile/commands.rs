@@ -218,6 +218,7 @@ impl Engine {
         let definitions = sent.iter().filter(|(path, _)| crate::text::Format::of(path).is_some());
         let mut snapshot = Snapshot::of(definitions.map(|(path, bytes)| (path.as_str(), Arc::clone(bytes))));
         snapshot.names = Arc::new(sent.keys().cloned().collect());
+        snapshot.with_code(sent.iter().map(|(path, bytes)| (path.as_str(), bytes)));
         let joined = Joined { parts: Vec::new(), snapshot, unreadable: Vec::new(), sent };
         // What others are shown is the source's, and not what somebody tried.
         let looked = self.looked.take();

@@ -246,6 +246,7 @@ fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> String {
     let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
     // Files that are only named matter by being there.
     let names = snapshot.names.iter().map(String::as_bytes);
+    let code = snapshot.code.iter().flat_map(|(path, bytes)| [path.as_bytes(), &**bytes]);
     let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
-    Digest::of_parts(files.chain(names).chain(broken)).short()
+    Digest::of_parts(files.chain(names).chain(code).chain(broken)).short()
 }

@@ -133,6 +133,7 @@ impl Engine {
             let mut assets = live.candidate.assets.clone();
             assets.extend(engine.brought.iter().map(|(path, bytes)| (path.clone(), Arc::clone(bytes))));
             input.snapshot.names = Arc::new(assets.keys().cloned().collect());
+            input.snapshot.with_code(assets.iter().map(|(path, bytes)| (path.as_str(), bytes)));
             input.snapshot.shown_under = engine.shown_under();
             if let Some((item, piece)) = to {
                 input.pieces.push(piece);

@@ -136,7 +136,10 @@ impl Engine {
         let Some(live) = &self.live else { return };
         let entry = live.candidate.examined.catalog.find(id.kind, &id.name);
         for path in entry.into_iter().flat_map(catalog::assets_of) {
-            if live.candidate.assets.contains_key(&path) && !input.snapshot.names.contains(&path) {
+            let Some(bytes) = live.candidate.assets.get(&path) else { continue };
+            // Its code as it was, which was found good.
+            input.snapshot.with_code([(path.as_str(), bytes)]);
+            if !input.snapshot.names.contains(&path) {
                 Arc::make_mut(&mut input.snapshot.names).insert(path);
             }
         }

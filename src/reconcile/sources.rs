@@ -233,6 +233,8 @@ fn join(parts: Vec<(String, Arc<Fetched>)>) -> Joined {
         snapshot
             .files
             .extend(files.map(|file| File { path: under(&file.path).into(), bytes: Arc::clone(&file.bytes) }));
+        let code = fetched.snapshot.code.iter();
+        snapshot.code.extend(code.map(|(path, bytes)| (under(path).into(), Arc::clone(bytes))));
         names.extend(fetched.snapshot.names.iter().map(|path| under(path)));
         unreadable.extend(fetched.unreadable.iter().cloned().map(|mut broken| {
             broken.path = under(&broken.path);

@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision, Source};
-use crate::catalog::{File, Snapshot};
-use crate::text::{Code, Digest, Finding, Format, ReadLimits, SourceId, Span, codes};
+use crate::catalog::{File, MOST_CODE_BYTES, Snapshot};
+use crate::text::{
+    Code, Digest, Finding, Format, MOST_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script,
+};
 
 /// Most files of a folder, and deepest folder in it.
 const MOST_FILES: usize = 200_000;
@@ -190,6 +192,7 @@ fn same(before: &Snapshot, now: &Snapshot) -> bool {
         && before.files.len() == now.files.len()
         && before.files.iter().zip(&now.files).all(file)
         && before.names == now.names
+        && before.code == now.code
 }
 
 /// What a folder holds: equal for equal files, wherever they lie.
@@ -197,15 +200,18 @@ fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> Digest {
     let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
     // Files that are only named matter by being there.
     let names = snapshot.names.iter().map(String::as_bytes);
+    let code = snapshot.code.iter().flat_map(|(path, bytes)| [path.as_bytes(), &**bytes]);
     let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
-    Digest::of_parts(files.chain(names).chain(broken))
+    Digest::of_parts(files.chain(names).chain(code).chain(broken))
 }
 
 impl Walk {
     fn new(path: &Path) -> Walk {
         let (snapshot, unreadable) = (Snapshot::default(), Vec::new());
         let seen = Seen::new();
-        Walk { snapshot, unreadable, root: path.to_owned(), bytes: 0, before: None, seen, deadline: None, late: false }
+        let root = path.to_owned();
+        let (before, deadline, late) = (None, None, false);
+        Walk { snapshot, unreadable, root, bytes: 0, code_bytes: 0, before, seen, deadline, late }
     }
 
     fn all(&mut self, path: &Path) -> std::io::Result<()> {
@@ -243,6 +249,7 @@ struct Walk {
     deadline: Option<Instant>,
     late: bool,
     bytes: usize,
+    code_bytes: usize,
     root: PathBuf,
     snapshot: Snapshot,
     unreadable: Vec<Unreadable>,
@@ -302,6 +309,9 @@ impl Walk {
         }
         self.names().insert(shown.clone());
         if Format::of(&shown).is_none() {
+            if is_script(&shown) {
+                self.code(&path, &shown);
+            }
             return;
         }
         let (stamp, bytes) = match self.bytes_of(&path, &shown) {
@@ -323,6 +333,24 @@ impl Walk {
             self.seen.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
         }
         self.snapshot.files.push(File { path, bytes });
+    }
+
+    /// Code is kept so that it can be checked: what is too large, or cannot be read, is left to whoever needs it.
+    fn code(&mut self, path: &Path, shown: &str) {
+        let fits = |metadata: fs::Metadata| metadata.len() <= MOST_SCRIPT_BYTES as u64;
+        if !fs::symlink_metadata(path).is_ok_and(fits) {
+            return;
+        }
+        let Ok((stamp, bytes)) = self.bytes_of(path, shown) else { return };
+        if bytes.len() > MOST_SCRIPT_BYTES || self.code_bytes + bytes.len() > MOST_CODE_BYTES {
+            return;
+        }
+        self.code_bytes += bytes.len();
+        let path: Arc<str> = shown.into();
+        if let Some(stamp) = stamp {
+            self.seen.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
+        }
+        self.snapshot.code.insert(path, bytes);
     }
 
     /// The bytes of a file, those of the last look where it did not change. With a stamp where the next look may take
@@ -365,10 +393,15 @@ impl Walk {
     }
 
     fn names_of_neighbours(&mut self) {
-        let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
-        let names = fs::read_dir(root).into_iter().flatten().flatten().take(10_000);
+        let root = if self.root.as_os_str().is_empty() { PathBuf::from(".") } else { self.root.clone() };
+        let names = fs::read_dir(&root).into_iter().flatten().flatten().take(10_000);
         let names = names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        self.names().extend(names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)));
+        let names: Vec<String> = names.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect();
+        for name in names.iter().filter(|name| is_script(name)) {
+            let path = root.join(name);
+            self.code(&path, name);
+        }
+        self.names().extend(names);
     }
 }
 

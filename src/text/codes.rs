@@ -206,6 +206,14 @@ codes! {
         "Events will be recorded and not run."
     EK0609 OPEN_WEBHOOK Warning "a webhook that anyone can call"
         "Whoever learns the address can start workflows with any data. Sign calls, ask for a key, or give the webhook a secret `webhookId`."
+    EK0610 SCRIPT_SYNTAX Error "code that cannot be read"
+        "The code is not valid JavaScript or TypeScript. Types are blanked, so that lines and columns stay; TypeScript that is more than types (`enum`, `namespace`, parameter properties, `import x = …`) has nothing that could run in its place: write it as JavaScript, such as `const Colour = { Red: 'red' } as const`."
+    EK0611 SCRIPT_EXPORT Error "code without `export default`"
+        "A workflow runs the function that its code exports: `export default async function (ctx) { … }`. What it returns is the workflow's output."
+    EK0612 SCRIPT_IMPORT Error "an import in code"
+        "A script is one file without modules: nothing is installed beside it, and the same code must mean the same everywhere. `import type` is fine, as types are blanked. Bundle what you need into the file, or call another workflow (`ctx.workflows`) or an action (`ctx.connectors`)."
+    EK0613 SCRIPT_ACTION Error "a call of an action that the workflow does not declare"
+        "`connectors.NAME.actions` of the workflow lists the actions that its code may call, so that whoever reviews it sees them. Add the action to the list, or leave the list out to allow all."
 
     // EK07: JSON Schema and tests
     EK0701 SCHEMA Error "not a valid JSON Schema"

@@ -90,6 +90,53 @@ pub fn read_script(source: &str) -> Result<Script, Vec<ScriptError>> {
     })
 }
 
+/// The same for the body of a function of `ctx`, as steps have it. The JavaScript is a whole module; places are those in
+/// the body.
+///
+/// # Errors
+/// Those of [`read_script`].
+pub fn read_script_body(body: &str) -> Result<Script, Vec<ScriptError>> {
+    const BEFORE: &str = "export default async function (ctx) {";
+    let moved = |(start, end): (usize, usize)| {
+        let inside = |at: usize| at.saturating_sub(BEFORE.len()).min(body.len());
+        (inside(start), inside(end))
+    };
+    match read_script(&format!("{BEFORE}{body}\n}}")) {
+        Ok(mut script) => {
+            for call in &mut script.calls {
+                (call.connector_at, call.action_at) = (moved(call.connector_at), moved(call.action_at));
+            }
+            Ok(script)
+        }
+        Err(errors) => {
+            Err(errors.into_iter().map(|error| ScriptError { at: moved(error.at), ..error }).collect())
+        }
+    }
+}
+
+/// Does a file hold code, by its name?
+pub fn is_script(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["js", "mjs", "ts"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// The name of a connector or action as code writes it: `create-contact` is `createContact`.
+pub fn camel(name: &str) -> String {
+    let mut result = String::with_capacity(name.len());
+    let mut upper = false;
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' => upper = !result.is_empty(),
+            letter if upper => {
+                result.extend(letter.to_uppercase());
+                upper = false;
+            }
+            letter => result.push(letter),
+        }
+    }
+    result
+}
+
 /// Where a source is nested deeper, or an expression is longer, than any that a person wrote. Parsers go as deep as
 /// expressions are long: `!!!!…`, `a=>a=>…` and `1+1+…` need no brackets.
 fn too_deep(source: &str) -> Option<usize> {
@@ -346,6 +393,26 @@ mod tests {
         assert_eq!(names, [("orbitCrm", "createContact"), ("slack", "post-message"), ("a", "b"), ("x", "y")]);
         let first = &script.calls[0];
         assert_eq!(&source[first.action_at.0..first.action_at.1], "createContact");
+    }
+
+    #[test]
+    fn names_in_code() {
+        for (name, code) in
+            [("orbit-crm", "orbitCrm"), ("create-contact", "createContact"), ("s3", "s3"), ("a-1b", "a1b")]
+        {
+            assert_eq!(camel(name), code);
+        }
+        assert!(is_script("a/b.ts") && is_script("b.MJS") && !is_script("a.json") && !is_script("ts"));
+    }
+
+    #[test]
+    fn bodies_have_their_own_places() {
+        let body = "const x: number = 1;\nreturn ctx.connectors.crm.list(x)";
+        let script = read_script_body(body).unwrap();
+        let at = script.calls[0].action_at;
+        assert_eq!(&body[at.0..at.1], "list");
+        assert_eq!(read_script_body("const = 1").unwrap_err()[0].at.0, 6);
+        assert_eq!(read_script_body("return (").unwrap_err()[0].at.0, 8);
     }
 
     #[test]

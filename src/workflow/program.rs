@@ -11,6 +11,7 @@ use crate::catalog::{Catalog, Entry, references};
 use crate::definition::json_schema::JsonSchema;
 use crate::definition::workflow::{Tier, WorkflowSpec};
 use crate::definition::{Kind, Spec};
+pub use crate::text::camel;
 use crate::text::{Digest, read_script};
 
 /// A workflow, ready to run. Never changed: a change makes another one, with the next version.
@@ -222,35 +223,9 @@ fn entry_start(entry: &Entry) -> u32 {
     entry.node("/spec/source/inline").map_or(entry.name_span.start, |node| node.span.start)
 }
 
-/// The name of a connector or action as code writes it: `create-contact` is `createContact`.
-pub fn camel(name: &str) -> String {
-    let mut result = String::with_capacity(name.len());
-    let mut upper = false;
-    for letter in name.chars() {
-        match letter {
-            '-' | '_' | '.' => upper = !result.is_empty(),
-            letter if upper => {
-                result.extend(letter.to_uppercase());
-                upper = false;
-            }
-            letter => result.push(letter),
-        }
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_in_code() {
-        for (name, code) in
-            [("orbit-crm", "orbitCrm"), ("create-contact", "createContact"), ("s3", "s3"), ("a-1b", "a1b")]
-        {
-            assert_eq!(camel(name), code);
-        }
-    }
 
     #[test]
     fn waits_between_attempts_grow_to_their_limit() {

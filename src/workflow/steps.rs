@@ -293,8 +293,7 @@ async fn script(
     limits: Limits,
     stop: &Stop,
 ) -> Result<Value, Halt> {
-    let whole = format!("export default async function (ctx) {{{code}\n}}");
-    let script = crate::text::read_script(&whole).map_err(|errors| {
+    let script = crate::text::read_script_body(code).map_err(|errors| {
         let message = errors.first().map_or_else(String::new, ToString::to_string);
         Halt::Failed(json!({"code": "SCRIPT_ERROR", "message": message}))
     })?;

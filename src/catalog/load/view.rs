@@ -154,6 +154,7 @@ impl Loader {
         Catalog {
             sources: call.sources.clone(),
             files: Arc::clone(&self.names),
+            code: Arc::clone(&self.code),
             alone: call.input.snapshot.alone,
             ..Catalog::default()
         }

@@ -10,10 +10,10 @@ use std::time::Instant;
 use git2::{ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{Budgets, fail, invalid, is_hidden};
-use crate::catalog::{File, Snapshot};
+use crate::catalog::{File, MOST_CODE_BYTES, Snapshot};
 use crate::source::directory::Unreadable;
 use crate::source::{FetchError, FetchReason};
-use crate::text::{Format, ReadLimits, codes};
+use crate::text::{Format, MOST_SCRIPT_BYTES, ReadLimits, codes, is_script};
 
 /// Modes of entries (gitformat-index(5)).
 const LINK: i32 = 0o120000;
@@ -33,7 +33,7 @@ pub(super) struct Folder {
 #[derive(Clone, Debug)]
 enum Child {
     Folder(Arc<Folder>),
-    /// `bytes` where it may hold definitions.
+    /// `bytes` where it may hold definitions or code.
     File {
         id: Oid,
         path: Arc<str>,
@@ -41,7 +41,7 @@ enum Child {
     },
 }
 
-/// A path, and bytes where it may hold definitions.
+/// A path, and bytes where it may hold definitions or code.
 type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
 
 /// Sums over a folder and all in it.
@@ -49,6 +49,8 @@ type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
 struct Totals {
     files: usize,
     bytes: usize,
+    /// Bytes of code, which are in no budget: what is too much is not kept.
+    code: usize,
 }
 
 /// What a walk is given.
@@ -142,7 +144,7 @@ impl Walk<'_> {
         for entry in tree {
             let name = entry.name_bytes();
             // Every name counts, so that a folder of a million odd ones is not a million findings.
-            self.count(sums, Totals { files: 1, bytes: 0 })?;
+            self.count(sums, Totals { files: 1, ..Totals::default() })?;
             if name.starts_with(b".") && name != b".." && name != b"." || name == b"node_modules" {
                 continue;
             }
@@ -183,7 +185,11 @@ impl Walk<'_> {
                 folder.unreadable.push(Unreadable::new(join(shown, name), &codes::UNREADABLE, message, help));
             }
         }
-        folder.totals = Totals { files: sums.files - start.files, bytes: sums.bytes - start.bytes };
+        folder.totals = Totals {
+            files: sums.files - start.files,
+            bytes: sums.bytes - start.bytes,
+            code: sums.code - start.code,
+        };
         Ok(Arc::new(folder))
     }
 
@@ -202,15 +208,19 @@ impl Walk<'_> {
         if let Some((before, path, bytes)) = known
             && before == id
         {
-            self.count(sums, Totals { files: 0, bytes: bytes.as_ref().map_or(0, |bytes| bytes.len()) })?;
+            let size = bytes.as_ref().map_or(0, |bytes| bytes.len());
+            self.count(sums, Totals::of(path, size))?;
             return Ok(Some(Child::File { id, path: Arc::clone(path), bytes: bytes.clone() }));
         }
         let path: Arc<str> = known.map_or_else(|| path.into(), |(_, path, _)| Arc::clone(path));
-        if Format::of(&path).is_none() {
+        if Format::of(&path).is_none() && !is_script(&path) {
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
         // The header tells the size before anything is inflated.
         let (size, _) = self.odb.read_header(id).map_err(|error| broken(&error))?;
+        if is_script(&path) && (size > MOST_SCRIPT_BYTES || sums.code.saturating_add(size) > MOST_CODE_BYTES) {
+            return Ok(Some(Child::File { id, path, bytes: None }));
+        }
         let most = ReadLimits::default().file_bytes;
         if size > most {
             let message = format!("the file has {size} bytes, at most {most} are read");
@@ -218,7 +228,7 @@ impl Walk<'_> {
             unreadable.push(Unreadable::new(path.to_string(), &codes::LIMIT, message, help));
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
-        self.count(sums, Totals { files: 0, bytes: size })?;
+        self.count(sums, Totals::of(&path, size))?;
         let object = self.odb.read(id).map_err(|error| broken(&error))?;
         Ok(Some(Child::File { id, path, bytes: Some(object.data().into()) }))
     }
@@ -226,6 +236,7 @@ impl Walk<'_> {
     fn count(&self, sums: &mut Totals, more: Totals) -> Result<(), FetchError> {
         sums.files = sums.files.saturating_add(more.files);
         sums.bytes = sums.bytes.saturating_add(more.bytes);
+        sums.code = sums.code.saturating_add(more.code);
         if sums.files > self.budgets.files {
             let message = format!("the revision has more than {} files; read a smaller `path`", self.budgets.files);
             return Err(fail(FetchReason::TooLarge, message));
@@ -242,6 +253,16 @@ impl Walk<'_> {
     }
 }
 
+impl Totals {
+    /// Those of one file's content.
+    fn of(path: &str, size: usize) -> Totals {
+        match is_script(path) {
+            true => Totals { code: size, ..Totals::default() },
+            false => Totals { bytes: size, ..Totals::default() },
+        }
+    }
+}
+
 impl Folder {
     /// All files below, sorted by path, and what could not be read. Keeps the set of names of `before` where it did not
     /// change.
@@ -255,9 +276,15 @@ impl Folder {
             names.len() == all.len() && names.iter().zip(&all).all(|(name, (path, _))| name.as_str() == &***path)
         });
         let names = same.map_or_else(|| Arc::new(all.iter().map(|(path, _)| path.to_string()).collect()), Arc::clone);
-        let file =
-            |(path, bytes): &Listed<'_>| bytes.map(|bytes| File { path: Arc::clone(path), bytes: Arc::clone(bytes) });
-        (Snapshot { files: all.iter().filter_map(file).collect(), names, ..Snapshot::default() }, unreadable)
+        let mut snapshot = Snapshot { names, ..Snapshot::default() };
+        for (path, bytes) in all.into_iter().filter_map(|(path, bytes)| Some((path, bytes?))) {
+            if is_script(path) {
+                snapshot.code.insert(Arc::clone(path), Arc::clone(bytes));
+            } else {
+                snapshot.files.push(File { path: Arc::clone(path), bytes: Arc::clone(bytes) });
+            }
+        }
+        (snapshot, unreadable)
     }
 
     fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<Unreadable>) {

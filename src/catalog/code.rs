@@ -1,0 +1,48 @@
+//! Files of code beside definitions: their text, with places in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Snapshot;
+use crate::text::{Source, SourceId};
+
+/// A file of code.
+#[derive(Clone, Debug)]
+pub struct CodeFile {
+    /// Its number in the catalog's sources: the same as long as the file stays as it is.
+    pub id: SourceId,
+    /// Its text; empty where it is none.
+    pub source: Arc<Source>,
+    /// Is it UTF-8?
+    pub is_text: bool,
+    bytes: Arc<[u8]>,
+}
+
+/// Files of code by path.
+pub(super) type CodeFiles = BTreeMap<Arc<str>, CodeFile>;
+
+/// The files of code of a snapshot. Those that did not change are those of `before`, which is given back where none did.
+pub(super) fn read(
+    snapshot: &Snapshot,
+    before: &Arc<CodeFiles>,
+    mut next: impl FnMut() -> SourceId,
+    mut free: impl FnMut(SourceId),
+) -> Arc<CodeFiles> {
+    let stays = |path: &Arc<str>, bytes: &Arc<[u8]>| {
+        before.get(path).filter(|known| Arc::ptr_eq(&known.bytes, bytes) || known.bytes == *bytes)
+    };
+    if before.len() == snapshot.code.len() && snapshot.code.iter().all(|(path, bytes)| stays(path, bytes).is_some()) {
+        return Arc::clone(before);
+    }
+    let gone = before.iter().filter(|(path, known)| snapshot.code.get(*path).is_none_or(|now| *now != known.bytes));
+    gone.for_each(|(_, known)| free(known.id));
+    let files = snapshot.code.iter().map(|(path, bytes)| {
+        let file = stays(path, bytes).cloned().unwrap_or_else(|| {
+            let text = std::str::from_utf8(bytes);
+            let source = Arc::new(Source::new(Arc::clone(path), text.unwrap_or_default()));
+            CodeFile { id: next(), source, is_text: text.is_ok(), bytes: Arc::clone(bytes) }
+        });
+        (Arc::clone(path), file)
+    });
+    Arc::new(files.collect())
+}

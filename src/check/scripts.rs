@@ -1,0 +1,222 @@
+//! The code of workflows: can it be read, does it export what runs, and is there everything that it calls?
+
+use std::collections::BTreeSet;
+
+use crate::catalog::references::path_of;
+use crate::catalog::{Catalog, Entry};
+use crate::definition::shape::{listed, nearest};
+use crate::definition::workflow::{Step, WorkflowSpec};
+use crate::definition::{Kind, Spec};
+use crate::text::{
+    Finding, Node, Range, Script, ScriptCall, ScriptError, Span, camel, codes, escaped, read_script, read_script_body,
+};
+
+/// Most mistakes of one script that are told.
+const MOST: usize = 20;
+
+pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+    let Some(Spec::Workflow(spec)) = entry.spec() else { return };
+    if let Some(source) = &spec.source {
+        if source.inline.is_some() {
+            if let Some((text, place)) = written(entry, "/spec/source/inline") {
+                module(catalog, entry, spec, read_script(text), &place, findings);
+            }
+        } else {
+            file(catalog, entry, spec, findings);
+        }
+    }
+    if let Some(steps) = &spec.steps {
+        bodies(catalog, entry, spec, steps, "/spec/steps", findings);
+    }
+}
+
+/// A text of the document, and where its bytes stand.
+fn written<'a>(entry: &'a Entry, pointer: &str) -> Option<(&'a str, impl Fn((usize, usize)) -> Span + 'a)> {
+    let node: &Node = entry.node(pointer)?;
+    let text = node.as_str()?;
+    Some((text, move |(start, end): (usize, usize)| {
+        let end = end.max(start).min(text.len());
+        entry.span(node.locate(entry.text(), start.min(end)..end))
+    }))
+}
+
+fn file(catalog: &Catalog, entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
+    let reference = entry.facts.references.iter().find(|reference| reference.pointer == "/spec/source/file");
+    let Some(path) = reference.and_then(|reference| path_of(entry, reference)) else { return };
+    // Whether there is such a file is told with the references; its content may not be at hand.
+    let Some(file) = catalog.code_of(&path) else { return };
+    let place = |(start, end): (usize, usize)| {
+        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Range { start: short(start), end: short(end.max(start)) }.within(file.id)
+    };
+    if !file.is_text {
+        let message = format!("`{path}` is not UTF-8 text");
+        findings.push(Finding::new(&codes::ENCODING, place((0, 0)), message).help("save the file as UTF-8"));
+        return;
+    }
+    module(catalog, entry, spec, read_script(file.source.text()), &place, findings);
+}
+
+/// A module: what a workflow's source is.
+fn module(
+    catalog: &Catalog,
+    entry: &Entry,
+    spec: &WorkflowSpec,
+    read: Result<Script, Vec<ScriptError>>,
+    place: &dyn Fn((usize, usize)) -> Span,
+    findings: &mut Vec<Finding>,
+) {
+    let script = match read {
+        Ok(script) => script,
+        Err(errors) => return mistakes(&errors, place, findings),
+    };
+    for (name, at) in script.imports.iter().take(MOST) {
+        let span = place((*at, *at + "import".len()));
+        let message = format!("`{name}` cannot be imported: a script is one file");
+        findings.push(
+            Finding::new(&codes::SCRIPT_IMPORT, span, message)
+                .help("write what it needs into the file, or use `import type` where only types are needed"),
+        );
+    }
+    if !script.exports_default {
+        let message = "the script has no `export default`, so there is nothing to run";
+        findings.push(
+            Finding::new(&codes::SCRIPT_EXPORT, place((0, 0)), message)
+                .help("write `export default async function (ctx) { … }`"),
+        );
+    }
+    calls(catalog, entry, spec, &script.calls, place, findings);
+}
+
+/// Steps of code, wherever they stand.
+fn bodies(
+    catalog: &Catalog,
+    entry: &Entry,
+    spec: &WorkflowSpec,
+    steps: &[Step],
+    pointer: &str,
+    findings: &mut Vec<Finding>,
+) {
+    for (at, step) in steps.iter().enumerate() {
+        let base = format!("{pointer}/{at}");
+        if step.code.is_some()
+            && let Some((text, place)) = written(entry, &format!("{base}/code"))
+        {
+            match read_script_body(text) {
+                Ok(script) => calls(catalog, entry, spec, &script.calls, &place, findings),
+                Err(errors) => mistakes(&errors, &place, findings),
+            }
+        }
+        if let Some(each) = &step.each {
+            bodies(catalog, entry, spec, &each.steps, &format!("{base}/loop/steps"), findings);
+        }
+        for (name, steps) in step.parallel.iter().flatten() {
+            bodies(catalog, entry, spec, steps, &format!("{base}/parallel/{}", escaped(name)), findings);
+        }
+        for (number, case) in step.switch.iter().flatten().enumerate() {
+            bodies(catalog, entry, spec, &case.steps, &format!("{base}/switch/{number}/steps"), findings);
+        }
+    }
+}
+
+fn mistakes(errors: &[ScriptError], place: &dyn Fn((usize, usize)) -> Span, findings: &mut Vec<Finding>) {
+    for error in errors.iter().take(MOST) {
+        // Parsers begin with a capital and end with a full stop, findings do neither.
+        let message = error.message.trim().trim_end_matches('.');
+        let mut letters = message.chars();
+        let second = letters.clone().nth(1).is_some_and(char::is_lowercase);
+        let message = match letters.next() {
+            Some(first) if second => first.to_lowercase().chain(letters).collect(),
+            _ => message.to_owned(),
+        };
+        findings.push(
+            Finding::new(&codes::SCRIPT_SYNTAX, place(error.at), message)
+                .help("correct the code; of TypeScript, types are understood, and `enum` and `namespace` are not"),
+        );
+    }
+}
+
+/// Calls of actions that are not there, or are not among those that the workflow says it calls.
+fn calls(
+    catalog: &Catalog,
+    entry: &Entry,
+    spec: &WorkflowSpec,
+    calls: &[ScriptCall],
+    place: &dyn Fn((usize, usize)) -> Span,
+    findings: &mut Vec<Finding>,
+) {
+    for call in calls {
+        let used = spec.connectors.get(&call.connector);
+        let name = match used {
+            // Whether it is there is told where it is named.
+            Some(used) => Some(used.connector.clone()),
+            None => find(catalog, &call.connector),
+        };
+        let Some(name) = name else {
+            if !may_be_elsewhere(catalog, &call.connector) {
+                findings.push(unknown_connector(catalog, spec, call, place(call.connector_at)));
+            }
+            continue;
+        };
+        let Some(connector) = catalog.find(Kind::Connector, &name) else { continue };
+        // From its document, as one with mistakes has actions too.
+        let actions = connector.node("/spec/actions").map_or(&[][..], Node::entries);
+        let names = || actions.iter().map(|action| &*action.key.name);
+        let exact = names().find(|action| *action == call.action);
+        let Some(action) = exact.or_else(|| names().find(|action| camel(action) == call.action)) else {
+            let in_code: Vec<String> = names().map(camel).collect();
+            let message = format!("connector `{name}` has no action `{}`", call.action);
+            let span = place(call.action_at);
+            findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(instead(&call.action, &in_code)));
+            continue;
+        };
+        if let Some(used) = used.filter(|used| !used.actions.is_empty() && !used.actions.iter().any(|a| a == action)) {
+            let declared = format!("/spec/connectors/{}/actions", escaped(&call.connector));
+            let message = format!("`{action}` is not among the actions of `{name}` that this workflow says it calls");
+            findings.push(
+                Finding::new(&codes::SCRIPT_ACTION, place(call.action_at), message)
+                    .also(entry.key_span(&declared), format!("{} only", listed(&used.actions)))
+                    .help(format!("add `{action}` to `connectors.{}.actions`", call.connector)),
+            );
+        }
+    }
+}
+
+/// The connector of a name in code.
+fn find(catalog: &Catalog, name: &str) -> Option<String> {
+    if catalog.find(Kind::Connector, name).is_some() {
+        return Some(name.to_owned());
+    }
+    let found = catalog.of_kind(Kind::Connector).find(|connector| camel(&connector.id.name) == name);
+    found.map(|connector| connector.id.name.clone())
+}
+
+/// Can the connector be in a file that is not looked at, or in a document that cannot be read?
+fn may_be_elsewhere(catalog: &Catalog, name: &str) -> bool {
+    let mut hyphenated = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_uppercase() {
+            hyphenated.push('-');
+        }
+        hyphenated.extend(letter.to_lowercase());
+    }
+    catalog.alone || catalog.is_nameless(name) || catalog.is_nameless(&hyphenated)
+}
+
+fn unknown_connector(catalog: &Catalog, spec: &WorkflowSpec, call: &ScriptCall, span: Span) -> Finding {
+    let names = catalog.of_kind(Kind::Connector).map(|connector| camel(&connector.id.name));
+    let names: BTreeSet<String> = names.chain(spec.connectors.keys().cloned()).filter(|name| !name.is_empty()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let message = format!("there is no connector `{}`", call.connector);
+    Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(instead(&call.connector, &names))
+}
+
+/// What to write instead of a name.
+fn instead(name: &str, candidates: &[String]) -> String {
+    match nearest(name, candidates.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if candidates.is_empty() => "there are none; define it".to_owned(),
+        None if candidates.len() <= 12 => format!("there are {}", listed(candidates)),
+        None => "define it, or correct the name".to_owned(),
+    }
+}
