@@ -21,6 +21,7 @@ mod serve;
 mod serving;
 mod status;
 mod test;
+mod types;
 mod validate;
 mod working;
 
@@ -45,6 +46,7 @@ enum Command {
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
     Schema(schema::SchemaCommand),
+    Types(types::Types),
     Render(call::Render),
     Test(test::Test),
     Call(call::Call),
@@ -93,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Types(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Call(command) => command.run(),

@@ -37,6 +37,8 @@ pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped
 pub use script::{
     MOST_SCRIPT_BYTES, Script, ScriptCall, ScriptError, camel, is_script, read_script, read_script_body,
 };
+#[cfg(test)]
+pub(crate) use script::check_declarations;
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 pub use write::to_yaml;
 

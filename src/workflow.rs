@@ -10,6 +10,7 @@
 //! ```
 
 pub mod clock;
+mod declarations;
 pub mod desk;
 pub mod engine;
 mod execution;
@@ -23,6 +24,7 @@ mod steps;
 mod worker;
 
 pub use clock::Clock;
+pub use declarations::declarations;
 pub use desk::{Desk, Settings};
 pub use engine::{Engine, Limits};
 pub use execution::{child_of, trace_of};

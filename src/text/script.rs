@@ -137,6 +137,18 @@ pub fn camel(name: &str) -> String {
     result
 }
 
+/// What is wrong with a declaration file (`.d.ts`).
+///
+/// # Errors
+/// Where it is no TypeScript, or more than [`read_script`] takes.
+#[cfg(test)]
+pub(crate) fn check_declarations(source: &str) -> Result<(), Vec<ScriptError>> {
+    if let Some(at) = too_deep(source) {
+        return Err(vec![ScriptError { message: "this is nested too deep".to_owned(), at: (at, at + 1) }]);
+    }
+    GLOBALS.set(&Globals::new(), || parse(&Lrc::default(), source, TsSyntax { dts: true, ..syntax() }).map(|_| ()))
+}
+
 /// Where a source is nested deeper, or an expression is longer, than any that a person wrote. Parsers go as deep as
 /// expressions are long: `!!!!…`, `a=>a=>…` and `1+1+…` need no brackets.
 fn too_deep(source: &str) -> Option<usize> {
@@ -203,7 +215,7 @@ fn string(rest: &str) -> usize {
 fn read(source: &str) -> Result<Script, Vec<ScriptError>> {
     GLOBALS.set(&Globals::new(), || {
         let map: Lrc<SourceMap> = Lrc::default();
-        let (module, base) = parse(&map, source)?;
+        let (module, base) = parse(&map, source, syntax())?;
         let mut found = Found { base, ..Found::default() };
         module.visit_with(&mut found);
         let javascript = strip(source)?;
@@ -220,11 +232,11 @@ fn syntax() -> TsSyntax {
     TsSyntax { decorators: true, ..TsSyntax::default() }
 }
 
-fn parse(map: &Lrc<SourceMap>, source: &str) -> Result<(Module, u32), Vec<ScriptError>> {
+fn parse(map: &Lrc<SourceMap>, source: &str, syntax: TsSyntax) -> Result<(Module, u32), Vec<ScriptError>> {
     let file = map.new_source_file(Lrc::new(FileName::Anon), source.to_owned());
     let base = file.start_pos.0;
     let input = StringInput::from(&*file);
-    let mut parser = Parser::new_from(Lexer::new(Syntax::Typescript(syntax()), EsVersion::latest(), input, None));
+    let mut parser = Parser::new_from(Lexer::new(Syntax::Typescript(syntax), EsVersion::latest(), input, None));
     let parsed = parser.parse_module();
     let mut errors = parser.take_errors();
     match parsed {
