@@ -205,7 +205,8 @@ fn may_be_elsewhere(catalog: &Catalog, name: &str) -> bool {
 
 fn unknown_connector(catalog: &Catalog, spec: &WorkflowSpec, call: &ScriptCall, span: Span) -> Finding {
     let names = catalog.of_kind(Kind::Connector).map(|connector| camel(&connector.id.name));
-    let names: BTreeSet<String> = names.chain(spec.connectors.keys().cloned()).filter(|name| !name.is_empty()).collect();
+    let names: BTreeSet<String> =
+        names.chain(spec.connectors.keys().cloned()).filter(|name| !name.is_empty()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let message = format!("there is no connector `{}`", call.connector);
     Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(instead(&call.connector, &names))

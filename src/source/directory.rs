@@ -12,9 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision, Source};
 use crate::catalog::{File, MOST_CODE_BYTES, Snapshot};
-use crate::text::{
-    Code, Digest, Finding, Format, MOST_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script,
-};
+use crate::text::{Code, Digest, Finding, Format, MOST_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script};
 
 /// Most files of a folder, and deepest folder in it.
 const MOST_FILES: usize = 200_000;

@@ -7,8 +7,8 @@ use swc_common::errors::{DiagnosticBuilder, Emitter, HANDLER, Handler};
 use swc_common::sync::Lrc;
 use swc_common::{BytePos, FileName, GLOBALS, Globals, SourceMap, Spanned as _};
 use swc_ecma_ast::{
-    Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat, PropName,
-    VarDeclarator,
+    ArrowExpr, Callee, EsVersion, Expr, MemberExpr, MemberProp, Module, ModuleDecl, ModuleItem, ObjectPatProp, Pat,
+    PropName, VarDeclarator,
 };
 use swc_ecma_parser::lexer::Lexer;
 use swc_ecma_parser::{Parser, StringInput, Syntax, TsSyntax};
@@ -108,9 +108,7 @@ pub fn read_script_body(body: &str) -> Result<Script, Vec<ScriptError>> {
             }
             Ok(script)
         }
-        Err(errors) => {
-            Err(errors.into_iter().map(|error| ScriptError { at: moved(error.at), ..error }).collect())
-        }
+        Err(errors) => Err(errors.into_iter().map(|error| ScriptError { at: moved(error.at), ..error }).collect()),
     }
 }
 
@@ -353,6 +351,12 @@ impl Visit for Found {
             self.aliases.extend(object.props.iter().filter_map(alias));
         }
         parameter.visit_children_with(self);
+    }
+
+    fn visit_arrow_expr(&mut self, arrow: &ArrowExpr) {
+        let objects = arrow.params.iter().filter_map(Pat::as_object);
+        self.aliases.extend(objects.flat_map(|object| object.props.iter().filter_map(alias)));
+        arrow.visit_children_with(self);
     }
 
     fn visit_callee(&mut self, callee: &Callee) {

@@ -186,11 +186,8 @@ impl Connector<'_> {
             };
             let optional = if is_optional(action.input.as_ref()) { "?" } else { "" };
             let (input, output) = (of(&action.input, "Input"), of(&action.output, "Output"));
-            let _ = writeln!(
-                out,
-                "    {}(input{optional}: {input}, options?: CallOptions): Promise<{output}>;",
-                key(code)
-            );
+            let _ =
+                writeln!(out, "    {}(input{optional}: {input}, options?: CallOptions): Promise<{output}>;", key(code));
         }
         out.push_str("  }\n");
 

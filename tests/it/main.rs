@@ -23,6 +23,7 @@ mod planted;
 mod postgres;
 mod readme;
 mod schemas;
+mod scripts;
 mod sealed;
 mod serve;
 mod store;

@@ -185,11 +185,8 @@ impl Walk<'_> {
                 folder.unreadable.push(Unreadable::new(join(shown, name), &codes::UNREADABLE, message, help));
             }
         }
-        folder.totals = Totals {
-            files: sums.files - start.files,
-            bytes: sums.bytes - start.bytes,
-            code: sums.code - start.code,
-        };
+        folder.totals =
+            Totals { files: sums.files - start.files, bytes: sums.bytes - start.bytes, code: sums.code - start.code };
         Ok(Arc::new(folder))
     }
 

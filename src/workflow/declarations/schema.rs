@@ -29,7 +29,9 @@ pub(super) fn fits_nothing(schema: &Value) -> bool {
     let none = |key: &str| schema.get(key).is_none();
     let required = schema.get("required").and_then(Value::as_array).is_some_and(|required| !required.is_empty());
     let is_object = schema.get("type").is_some_and(|name| name == "object");
-    is_object && !required && ["$ref", "allOf", "anyOf", "oneOf", "const", "enum", "minProperties"].into_iter().all(none)
+    is_object
+        && !required
+        && ["$ref", "allOf", "anyOf", "oneOf", "const", "enum", "minProperties"].into_iter().all(none)
 }
 
 /// The type of a value that is known.
@@ -70,7 +72,8 @@ impl Writer<'_> {
             return literal(value);
         }
         if let Some(values) = map.get("enum").and_then(Value::as_array) {
-            return joined(values.iter().take(MOST).map(literal).collect(), " | ").unwrap_or_else(|| "never".to_owned());
+            return joined(values.iter().take(MOST).map(literal).collect(), " | ")
+                .unwrap_or_else(|| "never".to_owned());
         }
         let mut parts = Vec::new();
         if let Some(to) = map.get("$ref").and_then(Value::as_str) {
@@ -324,10 +327,7 @@ mod tests {
             (json!({"type": "array"}), "unknown[]"),
             (json!({"prefixItems": [{"type": "string"}, {}], "minItems": 1}), "[string, unknown?, ...unknown[]]"),
             (json!({"type": "object"}), "{ [name: string]: unknown }"),
-            (
-                json!({"type": "object", "additionalProperties": {"type": "number"}}),
-                "{ [name: string]: number }",
-            ),
+            (json!({"type": "object", "additionalProperties": {"type": "number"}}), "{ [name: string]: number }"),
             (
                 json!({"required": ["b", "a-b"], "properties": {"b": {"type": "string"}, "a-b": {}, "a": {"type": "boolean"}}}),
                 r#"{ a?: boolean; "a-b": unknown; b: string; }"#,
@@ -340,7 +340,10 @@ mod tests {
             (json!({"$ref": "#/entities/other"}), "unknown"),
             (json!({"$ref": "https://example.org/x"}), "unknown"),
             (json!({"$defs": {"x": {"type": "string"}}, "$ref": "#/$defs/x"}), "string"),
-            (json!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}), "string | string[]"),
+            (
+                json!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+                "string | string[]",
+            ),
             (
                 json!({"allOf": [{"$ref": "#/entities/contact"}, {"anyOf": [{"type": "string"}, {"type": "null"}]}]}),
                 "Crm.ContactEntity & (string | null)",

@@ -25,7 +25,7 @@ spec:
         And waits.
       deprecated: use upsert
       input: { type: object, required: [email], properties: { email: { type: string, description: Where to write }, tags: { type: array, items: { type: [string, "null"] } } } }
-      output: { $ref: "#/entities/contact" }
+      output: { $ref: '#/entities/contact' }
       http: { method: POST, path: /contacts }
     list:
       http: { method: GET, path: /contacts }
