@@ -25,6 +25,7 @@ pub mod common;
 pub mod connection;
 pub mod connector;
 pub mod crd;
+pub mod cron;
 pub mod entity;
 mod envelope;
 pub mod environment;

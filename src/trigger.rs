@@ -14,6 +14,7 @@ pub mod schedule;
 pub mod service;
 pub mod snapshot;
 pub mod subscriber;
+pub mod testing;
 pub mod verify;
 pub mod webhook;
 

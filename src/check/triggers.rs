@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
@@ -11,7 +9,7 @@ use crate::catalog::{Catalog, Entry};
 use crate::definition::event::{Condition, Filter, Operators};
 use crate::definition::shape::Format;
 use crate::definition::trigger::TriggerSpec;
-use crate::definition::{Kind, Spec};
+use crate::definition::{Kind, Spec, cron};
 use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
@@ -20,7 +18,9 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
         let span = entry.value_span(&marked.pointer);
         match marked.format {
             Format::Cron => {
-                findings.extend(cron(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)));
+                findings.extend(
+                    cron_problem(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)),
+                );
             }
             Format::TimeZone if TimeZone::get(text).is_err() => {
                 let known = jiff::tz::db().available();
@@ -48,9 +48,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
 }
 
 /// The parser of cron expressions: five fields, as in crontab(5).
-fn cron(text: &str) -> Option<(&'static crate::text::Code, String, String)> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    let parsed: Cron = match parser.parse(text) {
+fn cron_problem(text: &str) -> Option<(&'static crate::text::Code, String, String)> {
+    let parsed = match cron::parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
             let fields = text.split_whitespace().count();
@@ -60,8 +59,7 @@ fn cron(text: &str) -> Option<(&'static crate::text::Code, String, String)> {
                 _ if text.starts_with('@') => "write it with five fields".to_owned(),
                 _ => format!("a cron expression has five fields, and this has {fields}"),
             };
-            let reason = error.to_string();
-            let reason = reason.trim_end_matches('.');
+            let reason = error.trim_end_matches('.');
             return Some((&codes::CRON, format!("`{text}` is not a cron expression: {}", lower(reason)), help));
         }
     };

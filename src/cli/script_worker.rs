@@ -11,7 +11,7 @@ pub(super) struct ScriptWorker {}
 impl ScriptWorker {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
-        runtime.block_on(crate::workflow::serve_scripts())?;
+        runtime.block_on(crate::workflow::serve_scripts(tokio::io::stdin(), tokio::io::stdout()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

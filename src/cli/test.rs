@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -12,18 +13,22 @@ use super::output;
 use crate::connector::Runtime;
 use crate::connector::testing::{self, Difference, TestResult};
 use crate::plan::{DiffLine, text_diff};
+use crate::reconcile::active::Work;
 use crate::reconcile::examine::{self, Examined};
+use crate::source::directory;
+use crate::text::MOST_SCRIPT_BYTES;
+use crate::trigger;
 
-/// Run the tests beside actions: no network, no account, no secrets.
+/// Run the tests beside actions and workflows: no network, no account, no secrets, no waiting.
 ///
-/// Each test gives an input, the request that it must make, what the application answers, and the output that must
-/// result. Exits with 0 where all pass, 1 where one fails.
+/// A test of an action gives an input, the request that it must make, what the application answers, and the output that
+/// must result; one of a workflow an input or an event, what actions answer, and the output, calls and state. Exits with 0 where all pass, 1 where one fails.
 #[derive(Debug, Args)]
 pub(super) struct Test {
     /// A folder of definitions, or one file.
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Only tests whose `connector/action/test` holds this text.
+    /// Only tests whose `connector/action/test` or `workflow/name/test` holds this text.
     #[arg(short, long)]
     filter: Option<String>,
     /// The Environment whose variables are used; the first one where left out.
@@ -58,28 +63,51 @@ impl Test {
                 }
             }
         }
+        results.extend(self.workflows(&examined, runtime, &executor)?);
         let failed = results.iter().filter(|result| !result.differences.is_empty()).count();
         output::data(&match self.output {
             Form::Human => human(&results, failed),
             Form::Json => json(&results, failed),
             Form::Junit => junit(&results, failed),
         });
-        let workflows = examined.catalog_of(self.environment.as_deref()).of_kind(crate::definition::Kind::Workflow);
-        let waiting: usize =
-            workflows.map(|entry| entry.node("/spec/tests").map_or(0, |tests| tests.items().len())).sum();
-        if waiting > 0 {
-            output::note(&format!(
-                "{} of workflows checked and not run: this version does not run workflows",
-                output::count(waiting, "test")
-            ));
-        }
         if let Some(filter) = self.filter.filter(|_| results.is_empty()) {
-            anyhow::bail!("no test's `connector/action/test` holds `{filter}`");
+            anyhow::bail!("no test's `connector/action/test` or `workflow/name/test` holds `{filter}`");
         }
         if results.is_empty() {
-            output::note("no tests; add `tests:` to an action");
+            output::note("no tests; add `tests:` to an action or a workflow");
         }
         Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Test {
+    /// Runs the tests of workflows.
+    fn workflows(
+        &self,
+        examined: &Examined,
+        runtime: Runtime,
+        executor: &tokio::runtime::Runtime,
+    ) -> anyhow::Result<Vec<TestResult>> {
+        let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
+        let read = |file: &str| directory::read_inside(folder, file, MOST_SCRIPT_BYTES + 1).ok();
+        let work = Work::compile(examined.catalog_of(self.environment.as_deref()), &read, None);
+        let work = work.map_err(anyhow::Error::msg)?;
+        let subject = trigger::testing::Subject {
+            runtime: Arc::new(runtime),
+            programs: Arc::clone(&work.programs),
+            triggers: Arc::clone(&work.triggers),
+        };
+        let mut results = Vec::new();
+        for program in work.programs.values() {
+            for test in &program.spec.tests {
+                let id = format!("workflow/{}/{}", program.name, test.name);
+                if self.filter.as_ref().is_none_or(|filter| id.contains(filter)) {
+                    let result = executor.block_on(trigger::testing::run(&subject, program, test));
+                    results.push(result.map_err(anyhow::Error::msg).with_context(|| id)?);
+                }
+            }
+        }
+        Ok(results)
     }
 }
 

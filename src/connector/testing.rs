@@ -198,7 +198,7 @@ pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec
 }
 
 /// Equal as JSON: `1` and `1.0` are one number, the order of members does not count.
-fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
@@ -210,7 +210,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// Sorted and indented, so that a difference shows on lines of its own.
-fn pretty(value: &Value) -> String {
+pub fn pretty(value: &Value) -> String {
     fn sorted(value: &Value) -> Value {
         match value {
             Value::Object(map) => {

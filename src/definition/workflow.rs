@@ -293,10 +293,37 @@ pub struct WorkflowTest {
     /// The input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
+    /// The event that starts it instead, by way of `trigger`: its routes decide what the input is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Json>,
+    /// The trigger that `event` comes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-ref" = "Trigger"))]
+    pub trigger: Option<String>,
     /// The headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// What actions answer, by `connector/action`.
+    /// The tenant it runs for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What the clock says when it starts (RFC 3339), `2026-01-01T00:00:00Z` unless set. It jumps to whatever is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-type" = "dateTime"))]
+    pub now: Option<String>,
+    /// Values that `ctx.state` holds when it starts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, Json>,
+    /// Values of secrets that the code reads; placeholders where left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// What `ctx.waitForEvent` gets, by name and in order; a wait for others is over at once, as if its time were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<String, Vec<Json>>,
+    /// Answers to approvals, by the step's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<String, bool>,
+    /// What actions answer, by `connector/action` and call by call; the last one stands for all that follow.
+    /// `{ $error: { message, status, body } }` is a failure.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Vec<Json>>,
     /// The output that must result.
@@ -305,4 +332,22 @@ pub struct WorkflowTest {
     /// Text that the error must hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_error: Option<String>,
+    /// The calls of actions that it must make, in order and no others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub expect_calls: Option<Vec<ExpectedCall>>,
+    /// Values that `ctx.state` must hold when it ended; null for one that must not be there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expect_state: BTreeMap<String, Json>,
+}
+
+/// A call of an action that a workflow must make.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedCall {
+    /// The action, as `connector/action`.
+    pub action: String,
+    /// Its input; any where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Json>,
 }

@@ -50,7 +50,13 @@ impl Ground for Served {
 
     fn environments(&self) -> Vec<String> {
         match &self.environments {
-            Some(environments) => environments.all.load().keys().cloned().collect(),
+            Some(environments) => {
+                let all = environments.all.load();
+                all.values()
+                    .filter(|handle| handle.pointer.load().is_some())
+                    .map(|handle| handle.name.clone())
+                    .collect()
+            }
             None => self.pointer.load().map(|active| active.runtime.environment.clone()).into_iter().collect(),
         }
     }

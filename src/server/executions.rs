@@ -15,7 +15,7 @@ use super::environments::{ENVIRONMENT, respond};
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::commands::Denied;
-use crate::store::queue::{DeadLetter, Intake, NewRun, Run, RunFilter, RunStatus, new_id};
+use crate::store::queue::{DeadLetter, Done, Intake, NewRun, Run, RunFilter, RunStatus, new_id};
 use crate::store::{Micros, StoreError};
 use crate::trigger::routing::gate;
 use crate::trigger::{Trigger, TriggerKind};
@@ -95,7 +95,9 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
     let told = waits.then(|| working.desk.watch(&run_id));
     let unavailable = |error: StoreError| CallError::new(ErrorCode::Unavailable, error.to_string());
     let accepted = working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await;
-    accepted.map_err(unavailable)?;
+    if let Done::Refused(why) = accepted.map_err(unavailable)? {
+        return Err(bad(format!("the input cannot be stored: {why}")));
+    }
     if let Some(told) = told
         && let Some(run) = working.desk.wait(&environment, &run_id, told, program.timeout() + PATIENCE).await
     {
@@ -336,8 +338,10 @@ async fn again(
         ..run
     };
     let id = run.id.clone();
-    working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await?;
-    Ok(id)
+    match working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await? {
+        Done::Refused(why) => Err(Denied::new(422, "Unstorable", why)),
+        _ => Ok(id),
+    }
 }
 
 /// `POST /v1/executions/{id}/events/{name}`: what `ctx.waitForEvent(name)` gets.
@@ -447,63 +451,38 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
     let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| missing("dead letter", id))?;
-    // Marked first: asking twice must not start it twice.
-    if !store.replayed(&environment, id).await? {
-        return Err(Denied::new(409, "NotPending", format!("dead letter {id} is {} already", letter.status)));
-    }
-    let executions = match letter.workflow.as_str() {
+    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
+    let mut intake = match letter.workflow.as_str() {
         "" => reroute(server, working, &environment, &letter).await?,
         workflow => {
-            let of = Run { headers: letter.headers.clone(), triggered_by: "webhook".to_owned(), ..blank(&letter) };
-            let input = letter.payload.clone();
-            vec![again(server, working, &environment, workflow, &letter.tenant, input, &of).await?]
+            let (_, active) = server.active_named(Some(&environment)).map_err(denied)?;
+            let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
+            let (input, trace) = (letter.payload.clone(), trace_of(None));
+            let run = by_hand(working, &environment, &active, program, input, &letter.tenant, trace).await;
+            let run = NewRun {
+                headers: letter.headers.clone(),
+                event: letter.event.clone(),
+                parent: letter.run.clone(),
+                triggered_by: "webhook".to_owned(),
+                source: letter.trigger.clone(),
+                ..run.map_err(denied)?
+            };
+            Intake { runs: vec![run], ..Intake::default() }
         }
     };
-    Ok(json!({"deadLetter": id, "executions": executions}))
-}
-
-fn blank(letter: &DeadLetter) -> Run {
-    Run {
-        id: letter.run.clone(),
-        environment: letter.environment.clone(),
-        workflow: letter.workflow.clone(),
-        version: 0,
-        generation: 0,
-        tier: String::new(),
-        priority: 1,
-        tenant: letter.tenant.clone(),
-        status: RunStatus::Failed,
-        triggered_by: String::new(),
-        source: letter.trigger.clone(),
-        event: letter.event.clone(),
-        parent: String::new(),
-        lane: String::new(),
-        gate: String::new(),
-        attempt: 1,
-        lost: 0,
-        input: Value::Null,
-        headers: Value::Null,
-        output: Value::Null,
-        error: Value::Null,
-        created_at: 0,
-        started_at: 0,
-        finished_at: 0,
-        deadline_at: 0,
-        trace: String::new(),
-        answers: String::new(),
-        worker: String::new(),
-        token: 0,
-        cancelled: false,
+    let executions: Vec<String> = intake.runs.iter().map(|run| run.id.clone()).collect();
+    // Marked in the transaction that stores what it starts: asking twice does not start it twice, and a failure in between
+    // loses nothing.
+    intake.replays = Some((environment.clone(), letter.id.clone()));
+    match working.desk.accept(intake).await? {
+        Done::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
+        Done::Refused(why) => Err(Denied::new(422, "Unstorable", why)),
+        _ => Err(Denied::new(409, "NotPending", format!("dead letter {} is not pending any more", letter.id))),
     }
 }
 
 /// Asks the routes of today for an event that none matched.
-async fn reroute(
-    server: &Server,
-    working: &Working,
-    environment: &str,
-    letter: &DeadLetter,
-) -> Result<Vec<String>, Denied> {
+async fn reroute(server: &Server, working: &Working, environment: &str, letter: &DeadLetter) -> Result<Intake, Denied> {
     let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
     let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(|| missing("trigger", &letter.trigger))?;
@@ -528,9 +507,10 @@ async fn reroute(
         live: &live,
     };
     let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;
-    let runs = intake.runs.iter().map(|run| run.id.clone()).collect();
-    working.desk.accept(intake).await?;
-    Ok(runs)
+    if intake.runs.is_empty() {
+        return Err(Denied::new(409, "Unmatched", "no route of the trigger matches it now either"));
+    }
+    Ok(intake)
 }
 
 /// `GET /v1/workflows`

@@ -164,13 +164,21 @@ async fn lock_objects(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Advisory locks of names, until the transaction ends. Whoever takes several takes them in the order that is given, which
-/// is sorted. Two names may share a number: then one waits for no reason, and nothing else.
+/// Advisory locks of names, until the transaction ends, always taken in the same order. Names share 1024 numbers, so that
+/// however many there are, PostgreSQL's table of locks holds them; two that share one wait for no reason, and nothing else.
 async fn lock_keys(connection: &mut Connection, names: &[String]) -> Result<(), StoreError> {
-    for name in names {
-        let bytes = Digest::of(name.as_bytes()).bytes().first_chunk::<8>().copied().unwrap_or_default();
-        let number = i64::from_be_bytes(bytes);
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(&mut *connection).await?;
+    const BASE: i64 = 0x6576_656e_0000_0000;
+    let number = |name: &String| {
+        let bytes = Digest::of(name.as_bytes()).bytes().first_chunk::<2>().copied().unwrap_or_default();
+        BASE + i64::from(u16::from_be_bytes(bytes) & 1023)
+    };
+    let mut numbers: Vec<i64> = names.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    if !numbers.is_empty() {
+        let statement =
+            "SELECT pg_advisory_xact_lock(number) FROM (SELECT unnest($1::bigint[]) AS number ORDER BY 1) AS all_of";
+        sqlx::query(statement).bind(numbers).execute(&mut *connection).await?;
     }
     Ok(())
 }

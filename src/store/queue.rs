@@ -196,6 +196,17 @@ pub struct Claim {
     pub gate: String,
 }
 
+/// An execution that a worker must end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The execution.
+    pub run: String,
+    /// The token that the worker showed.
+    pub token: i64,
+    /// Did somebody ask for it? Else another has it by now, or it ended.
+    pub cancelled: bool,
+}
+
 /// Something that came in and may start executions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -310,6 +321,8 @@ pub struct ScheduleState {
     pub late: i64,
     /// The last time that started something; 0 for none.
     pub last: Micros,
+    /// What it was, by content: another one is not due for what it would have done before it was there.
+    pub shape: String,
 }
 
 /// A webhook that was asked for at an application.
@@ -409,6 +422,8 @@ pub struct Intake {
     pub dead: Vec<DeadLetter>,
     /// The schedule that fires: its environment and trigger, its state as it was read, and as it will be.
     pub tick: Option<(String, String, ScheduleState, ScheduleState)>,
+    /// The dead letter that it replays: its environment and id. Where that is not pending, nothing is stored.
+    pub replays: Option<(String, String)>,
     /// The worker that takes the executions at once, and for how long.
     pub claimed_by: Option<(String, Micros)>,
 }
@@ -456,13 +471,15 @@ pub enum Change {
         follow: Vec<NewRun>,
         /// What becomes of it where it failed for good.
         dead: Option<Box<DeadLetter>>,
+        /// The worker takes the next one of its lane or gate in the same stroke, for so long.
+        next: Option<(String, Micros)>,
     },
 }
 
 /// What came of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
-    /// It is stored. For what came in: the executions that were taken at once, by their ids.
+    /// It is stored. The executions that were taken at once.
     Stored(Vec<Run>),
     /// The event was there before: its id.
     Duplicate(String),
@@ -532,8 +549,12 @@ pub trait Queue: Send + Sync {
     /// Takes executions that are ready, at most `most`: P1 before P2, each tenant in its turn, each tenant's oldest first.
     async fn claim(&self, environment: &str, worker: &str, most: u32, lease: Micros) -> Result<Vec<Run>, StoreError>;
 
-    /// Keeps what a worker has. Gives those of the ids that it must end: asked to, or another's by now.
-    async fn renew(&self, worker: &str, runs: &[(String, i64)], lease: Micros) -> Result<Vec<String>, StoreError>;
+    /// Keeps what a worker has. Gives those that it must end.
+    async fn renew(&self, worker: &str, runs: &[(String, i64)], lease: Micros) -> Result<Vec<Lost>, StoreError>;
+
+    /// Lets executions go that wait for others and need not any more. Each is woken as the other ends; this is for those
+    /// that two transactions left to each other. Gives how many there were.
+    async fn unpark(&self, environment: &str) -> Result<u64, StoreError>;
 
     /// When the next execution is ready, that is neither parked nor running; `None` where none will be.
     async fn next_ready(&self, environment: &str) -> Result<Option<Micros>, StoreError>;
@@ -589,9 +610,6 @@ pub trait Queue: Send + Sync {
 
     /// One dead letter.
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError>;
-
-    /// Marks a dead letter as replayed; gives whether it was pending.
-    async fn replayed(&self, environment: &str, id: &str) -> Result<bool, StoreError>;
 
     /// A value that workflows remember; `None` where none, or its time is over.
     async fn memory(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError>;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::template;
-use super::webhook::{self, Incoming, Unwanted, rendered, seen};
+use super::webhook::{self, Incoming, Received, Unwanted, rendered, seen};
 use super::{Route, routing, routing::Arriving};
 use crate::catalog::Catalog;
 use crate::connector::Runtime;
@@ -105,15 +105,12 @@ pub(super) fn tenant_of(runtime: &Runtime, connection: &str) -> String {
     found.and_then(|connection| connection.tenant.clone()).unwrap_or_default()
 }
 
-/// What came of a call.
-type Received = (webhook::Taken, Vec<tokio::sync::oneshot::Receiver<std::sync::Arc<crate::store::queue::Run>>>);
-
 /// Takes in a call of an application, for the connection that it was asked for.
 ///
 /// # Errors
 /// Why it is not taken in; nothing is stored then.
 pub async fn receive(
-    desk: &Desk,
+    desk: &std::sync::Arc<Desk>,
     environment: &str,
     live: &Live,
     trigger: &super::Trigger,

@@ -182,7 +182,7 @@ pub async fn intake(
         dead.clear();
     }
     let key = key.map(|(key, window)| crate::store::queue::DedupKey { key, window });
-    Ok(Intake { event: Some(event), key, runs, dead, tick: None, claimed_by: None })
+    Ok(Intake { event: Some(event), key, runs, dead, ..Intake::default() })
 }
 
 fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, message: String) -> DeadLetter {

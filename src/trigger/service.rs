@@ -4,7 +4,7 @@
 //! its cursor, and one that was beaten to it stores nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -49,9 +49,9 @@ struct Of {
     /// What it was, so that one of the same number that is another is told apart (`dev`).
     triggers: Arc<Triggers>,
     schedules: BTreeMap<String, ScheduleState>,
-    subscriber: Option<Subscriber>,
+    subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
     /// When to look at subscriptions again; `None` where nothing is to be done.
-    subscribe_at: Option<Micros>,
+    subscribe_at: Arc<Mutex<Option<Micros>>>,
     /// When to look at polls again.
     poll_at: Micros,
 }
@@ -98,39 +98,52 @@ impl Service {
                 tracing::info!(environment, generation = live.number, versions = made, "versions of workflows");
             }
             let earlier = self.of.remove(environment);
-            let subscriber = earlier.and_then(|of| of.subscriber);
-            let subscriber = subscriber.unwrap_or_else(|| Subscriber::new(self.public_url.clone()));
+            let new = || Arc::new(tokio::sync::Mutex::new(Subscriber::new(self.public_url.clone())));
+            let subscriber = earlier.map_or_else(new, |of| of.subscriber);
             self.of.insert(
                 environment.to_owned(),
                 Of {
                     generation: live.number,
                     triggers: Arc::clone(&triggers),
                     schedules: BTreeMap::new(),
-                    subscriber: Some(subscriber),
-                    subscribe_at: Some(0),
+                    subscriber,
+                    // Never the same twice, so that whoever is at it sees that there is a new one.
+                    subscribe_at: Arc::new(Mutex::new(Some(0))),
                     poll_at: 0,
                 },
             );
         }
         let due = self.tick(environment, &live, &triggers).await?;
-        self.subscribe(environment, &live, &triggers).await?;
+        self.subscribe(environment, &live, &triggers);
         self.poll(environment, &live, &triggers).await?;
         Ok(due)
     }
 
-    async fn subscribe(&mut self, environment: &str, live: &Live, triggers: &Triggers) -> Result<(), StoreError> {
-        let Some(of) = self.of.get_mut(environment) else { return Ok(()) };
-        if of.subscribe_at.is_none_or(|at| at > self.desk.now()) {
-            return Ok(());
+    /// Keeps subscriptions, beside everything else: applications may take their time.
+    fn subscribe(&mut self, environment: &str, live: &Live, triggers: &Arc<Triggers>) {
+        let Some(of) = self.of.get_mut(environment) else { return };
+        let now = self.desk.now();
+        let due = *of.subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut subscriber) = Arc::clone(&of.subscriber).try_lock_owned() else { return };
+        if due.is_none_or(|at| at > now) {
+            return;
         }
-        let Some(mut subscriber) = of.subscriber.take() else { return Ok(()) };
-        let result = subscriber.reconcile(&self.desk, environment, live, triggers).await;
-        if let Some(of) = self.of.get_mut(environment) {
-            of.subscriber = Some(subscriber);
-            // After an error of the store: soon again.
-            of.subscribe_at = *result.as_ref().unwrap_or(&Some(self.desk.now().saturating_add(1_000_000)));
-        }
-        result.map(|_| ())
+        let (desk, live, triggers) = (Arc::clone(&self.desk), live.clone(), Arc::clone(triggers));
+        let (environment, subscribe_at) = (environment.to_owned(), Arc::clone(&of.subscribe_at));
+        tokio::spawn(async move {
+            let again = match subscriber.reconcile(&desk, &environment, &live, &triggers).await {
+                Ok(again) => again,
+                Err(error) => {
+                    tracing::warn!(environment, "subscriptions: {error}");
+                    Some(desk.now().saturating_add(1_000_000))
+                }
+            };
+            let mut at = subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
+            // A generation that came meanwhile asks for another look.
+            if *at == due {
+                *at = again;
+            }
+        });
     }
 
     /// Starts what schedules say is due.
@@ -153,6 +166,20 @@ impl Service {
                 }
             };
             let now = self.desk.now();
+            if state.shape != schedule.shape() {
+                // Declared a moment ago, whatever it was before: what is due is due from now on.
+                let after = ScheduleState { until: now, shape: schedule.shape().to_owned(), ..state.clone() };
+                let tick = Some((environment.to_owned(), trigger.name.clone(), state, after.clone()));
+                let done = self.desk.accept(Intake { tick, ..Intake::default() }).await?;
+                if let Some(of) = self.of.get_mut(environment) {
+                    match done {
+                        Done::Stored(_) => of.schedules.insert(trigger.name.clone(), after),
+                        _ => of.schedules.remove(&trigger.name),
+                    };
+                }
+                soonest = Some(soonest.map_or(now, |known| known.min(now)));
+                continue;
+            }
             let Some(next) = schedule.next(timestamp(state.until)).map(jiff::Timestamp::as_microsecond) else {
                 continue;
             };
@@ -290,7 +317,8 @@ impl Service {
     ) -> Result<(), StoreError> {
         let Ok(seat) = Arc::clone(&self.polls).try_acquire_owned() else { return Ok(()) };
         let name = format!("poll/{environment}/{}/{}", state.trigger, state.connection);
-        let holder = format!("{}-{}", self.desk.settings().worker, state.version);
+        // Not even this process polls it twice at a time.
+        let holder = format!("{}-{:016x}", self.desk.settings().worker, rand::random::<u64>());
         let Some(lease) = self.desk.store().lease(&name, &holder, POLL_SECONDS).await? else { return Ok(()) };
         let (desk, trigger, live) = (Arc::clone(&self.desk), Arc::clone(trigger), live.clone());
         let environment = environment.to_owned();

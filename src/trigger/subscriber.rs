@@ -20,7 +20,7 @@ const FIRST_WAIT: Micros = 5_000_000;
 /// The longest.
 const LONGEST_WAIT: Micros = 15 * 60 * 1_000_000;
 /// How long one process may be at it.
-const LEASE_SECONDS: u32 = 120;
+const LEASE_SECONDS: u32 = 900;
 
 /// Keeps the subscriptions of an environment at what its triggers ask for.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Subscriber {
         let now = desk.now();
         for row in &there {
             let still = wanted.iter().find(|wanted| is_of(row, wanted));
-            let is_old = still.is_none_or(|wanted| row.digest != wanted.digest && row.status != "Subscribing");
+            let is_old = still.is_none_or(|wanted| row.digest != wanted.digest || row.status == "Unsubscribing");
             if !is_old {
                 continue;
             }
@@ -192,6 +192,12 @@ impl Subscriber {
         live: &Live,
         mut row: Subscription,
     ) -> Result<Option<Micros>, StoreError> {
+        if row.status == "Failed" && row.external.is_empty() {
+            // The application said no: there is nothing to take back.
+            desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
+            return Ok(None);
+        }
+        let is_known = !row.external.is_empty();
         if row.status != "Unsubscribing" {
             row.status = "Unsubscribing".to_owned();
             desk.store().put_subscription(environment, &row).await?;
@@ -217,6 +223,11 @@ impl Subscriber {
                 self.failures.remove(&(row.trigger.clone(), row.connection.clone()));
                 desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
                 tracing::info!(environment, trigger = row.trigger, connection = row.connection, "unsubscribed");
+                Ok(None)
+            }
+            // It was never told an id, and the application knows nothing by the address alone.
+            Err(_) if !is_known => {
+                desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
                 Ok(None)
             }
             Err(error) => self.failed(desk, environment, row, "Unsubscribing", error).await,

@@ -1,9 +1,11 @@
 //! Calls from outside: is it who it says, which event is it, and what does that start?
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::routing::{Arriving, Route, context};
 use super::verify::{self, Refused};
@@ -11,7 +13,7 @@ use super::{Trigger, template};
 use crate::definition::event::Verify;
 use crate::definition::trigger::{ExecutionMode, WebhookTrigger};
 use crate::store::Micros;
-use crate::store::queue::{Done, Intake, MOST_VALUE_BYTES};
+use crate::store::queue::{Done, Intake, MOST_VALUE_BYTES, Run};
 use crate::template::{Limits, Template};
 use crate::workflow::{Desk, Live, trace_of};
 
@@ -104,6 +106,9 @@ pub struct Taken {
     pub duplicate: bool,
 }
 
+/// What is stored of a call, and, where its caller is to have the output, who tells of the execution's end.
+pub type Received = (Taken, Vec<oneshot::Receiver<Arc<Run>>>);
+
 /// Does the call prove where it comes from?
 ///
 /// # Errors
@@ -155,13 +160,13 @@ pub fn body(incoming: &Incoming) -> Result<Value, Unwanted> {
 /// # Errors
 /// Why it is not taken in; nothing is stored then.
 pub async fn receive(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     environment: &str,
     live: &Live,
     trigger: &Trigger,
     webhook: &Webhook,
     incoming: &Incoming,
-) -> Result<(Taken, Vec<tokio::sync::oneshot::Receiver<std::sync::Arc<crate::store::queue::Run>>>), Unwanted> {
+) -> Result<Received, Unwanted> {
     check(&webhook.spec.verify, incoming, live, desk.now())?;
     if incoming.body.len() > MOST_VALUE_BYTES {
         return Err(Unwanted::TooLarge);
@@ -204,14 +209,12 @@ pub async fn receive(
 ///
 /// # Errors
 /// Where it cannot be stored.
-pub async fn store(
-    desk: &Desk,
-    intake: Intake,
-) -> Result<(Taken, Vec<tokio::sync::oneshot::Receiver<std::sync::Arc<crate::store::queue::Run>>>), Unwanted> {
+pub async fn store(desk: &Arc<Desk>, intake: Intake) -> Result<Received, Unwanted> {
     let event = intake.event.as_ref().map_or_else(String::new, |event| event.id.clone());
     let runs: Vec<_> = intake.runs.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier.clone())).collect();
     // Asked for before it can end, and only where somebody waits for the answer.
-    let waits = matches!(runs.as_slice(), [(_, _, tier)] if tier == "Instant");
+    let is_batched = intake.runs.iter().any(|run| !run.batch.is_empty());
+    let waits = !is_batched && matches!(runs.as_slice(), [(_, _, tier)] if tier == "Instant");
     let told = if waits { runs.iter().map(|(id, _, _)| desk.watch(id)).collect() } else { Vec::new() };
     let forget = || runs.iter().for_each(|(id, _, _)| desk.unwatch(id));
     match desk.accept(intake).await {

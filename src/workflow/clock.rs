@@ -25,6 +25,11 @@ impl Clock {
         Clock { value: AtomicI64::new(now), is_virtual: true }
     }
 
+    /// Does it stand until somebody waits?
+    pub fn is_virtual(&self) -> bool {
+        self.is_virtual
+    }
+
     /// Sets it after the store's time.
     pub fn follow(&self, store: Micros) {
         if !self.is_virtual {
@@ -36,6 +41,13 @@ impl Clock {
     pub fn now(&self) -> Micros {
         let value = self.value.load(Ordering::Relaxed);
         if self.is_virtual { value } else { machine().saturating_add(value) }
+    }
+
+    /// Moves one that stands.
+    pub fn advance(&self, by: Micros) {
+        if self.is_virtual {
+            self.value.fetch_add(by, Ordering::Relaxed);
+        }
     }
 
     /// Waits until then.

@@ -2,6 +2,7 @@
 //! same moment is stored in one transaction and flushed to the disk once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::text::Digest;
 const MOST_WAITING: usize = 4096;
 /// Changes of one transaction.
 const MOST_TOGETHER: usize = 512;
-/// How often a write is tried again that the store could not do right now.
-const TRIES: u32 = 5;
+/// How long a write is tried again that the store could not do right now: shorter than the lease of an execution.
+const PATIENCE: Duration = Duration::from_secs(12);
 /// Versions of workflows that are kept compiled beside those that are live.
 const MOST_PROGRAMS: usize = 256;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub lease: Duration,
     /// What a script may use.
     pub limits: Limits,
+    /// Longest attempt in real time, whatever workflows say; as they say where left out.
+    pub longest: Option<Duration>,
     /// How long executions, events and logs are kept after they ended.
     pub retention: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for Settings {
             concurrency: 64,
             lease: Duration::from_secs(20),
             limits: Limits::default(),
+            longest: None,
             retention: Duration::from_hours(30 * 24),
         }
     }
@@ -65,6 +69,10 @@ pub struct Desk {
     /// Room for executions.
     pub(super) slots: Arc<Semaphore>,
     pub(super) woken: Notify,
+    /// Something was taken as it was accepted.
+    pub(super) handed: Notify,
+    /// Is more ready than there is room for?
+    pub(super) backlog: AtomicBool,
     news: Notify,
     /// Executions that were taken as they were accepted, on their way to the worker.
     pub(super) taken: Mutex<Vec<(Run, tokio::sync::OwnedSemaphorePermit)>>,
@@ -100,6 +108,8 @@ impl Desk {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             settings,
             woken: Notify::new(),
+            handed: Notify::new(),
+            backlog: AtomicBool::new(false),
             news: Notify::new(),
             taken: Mutex::default(),
             waiters: Mutex::default(),
@@ -168,11 +178,21 @@ impl Desk {
     ///
     /// # Errors
     /// Where it cannot be stored: then nothing was.
-    pub async fn accept(&self, mut intake: Intake) -> Result<Done, StoreError> {
+    pub async fn accept(self: &Arc<Self>, intake: Intake) -> Result<Done, StoreError> {
+        // Whoever asks may go away while it is stored; what is stored is worked on all the same.
+        let desk = Arc::clone(self);
+        let accepting = tokio::spawn(async move { desk.take_in(intake).await });
+        accepting.await.map_err(|_| StoreError::Unavailable("the process ends".to_owned()))?
+    }
+
+    async fn take_in(&self, mut intake: Intake) -> Result<Done, StoreError> {
+        // Those that wait longer go first.
+        let is_behind = self.backlog.load(Ordering::Relaxed);
         // One seat for each execution, or none: a part of them could overtake the others.
         let seats = u32::try_from(intake.runs.len()).unwrap_or(u32::MAX);
         let permit = match seats {
             0 => None,
+            _ if is_behind => None,
             seats => Arc::clone(&self.slots).try_acquire_many_owned(seats).ok(),
         };
         if permit.is_some() {
@@ -187,6 +207,8 @@ impl Desk {
                     taken.push((run.clone(), seat));
                 }
             }
+            drop(taken);
+            self.handed.notify_one();
         }
         self.wake();
         Ok(done)
@@ -224,6 +246,7 @@ impl Desk {
         most: Duration,
     ) -> Option<Arc<Run>> {
         let deadline = tokio::time::Instant::now() + most;
+        let _watch = Unwatch(self, run);
         loop {
             let look = Duration::from_millis(250).min(deadline.saturating_duration_since(tokio::time::Instant::now()));
             match tokio::time::timeout(look, &mut told).await {
@@ -231,10 +254,7 @@ impl Desk {
                 // Another process may have it.
                 _ => match self.store.run(environment, run).await {
                     Ok(Some(run)) if run.status.is_final() => return Some(Arc::new(run)),
-                    _ if tokio::time::Instant::now() >= deadline => {
-                        self.unwatch(run);
-                        return None;
-                    }
+                    _ if tokio::time::Instant::now() >= deadline => return None,
                     _ => {}
                 },
             }
@@ -330,6 +350,15 @@ impl Desk {
     }
 }
 
+/// Nobody waits any more, however the waiting ends.
+struct Unwatch<'a>(&'a Desk, &'a str);
+
+impl Drop for Unwatch<'_> {
+    fn drop(&mut self) {
+        self.0.unwatch(self.1);
+    }
+}
+
 /// The word of a tier.
 pub fn tier(tier: Tier) -> &'static str {
     match tier {
@@ -377,13 +406,13 @@ async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Waiting>) {
 }
 
 async fn try_to_write(store: &dyn Store, changes: &[Change]) -> Result<Vec<Done>, StoreError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut wait = Duration::from_millis(20);
-    for _ in 1..TRIES {
+    loop {
         match store.commit(changes).await {
-            Err(StoreError::Unavailable(_)) => tokio::time::sleep(wait).await,
+            Err(StoreError::Unavailable(_)) if tokio::time::Instant::now() < deadline => tokio::time::sleep(wait).await,
             other => return other,
         }
-        wait *= 3;
+        wait = (wait * 2).min(Duration::from_secs(1));
     }
-    store.commit(changes).await
 }

@@ -3,8 +3,7 @@
 //! A script reaches nothing by itself: no network, files, environment or time. Everything that it asks for is an [`Op`],
 //! which the host answers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -225,26 +224,42 @@ pub enum Ended {
     Gone,
 }
 
+/// Why a script is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Somebody asked for it.
+    Cancelled,
+    /// The process ends; another goes on.
+    Ends,
+    /// Another has it by now.
+    Gone,
+}
+
 /// Asks a script to end.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<StopState>);
 
 #[derive(Debug, Default)]
 struct StopState {
-    stopped: AtomicBool,
+    reason: OnceLock<Reason>,
     notify: tokio::sync::Notify,
 }
 
 impl Stop {
-    /// Asks.
-    pub fn stop(&self) {
-        self.0.stopped.store(true, Ordering::SeqCst);
+    /// Asks. The first reason counts.
+    pub fn stop(&self, reason: Reason) {
+        let _ = self.0.reason.set(reason);
         self.0.notify.notify_waiters();
     }
 
     /// Was it asked?
     pub fn is_stopped(&self) -> bool {
-        self.0.stopped.load(Ordering::SeqCst)
+        self.0.reason.get().is_some()
+    }
+
+    /// Why it was.
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.reason.get().copied()
     }
 
     /// Waits until it is asked.

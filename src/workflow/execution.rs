@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::desk::Desk;
 use super::engine::{Call, Ended, Host, Limits, Op, Reply, Stop, Thrown};
@@ -43,6 +44,8 @@ pub struct Execution {
     pub deadline: Micros,
     pub(super) desk: Arc<Desk>,
     pub(super) state: Mutex<State>,
+    /// Its place among those that work, given up while it waits for another that may need it.
+    seat: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl std::fmt::Debug for Execution {
@@ -80,16 +83,19 @@ impl Execution {
         desk: Arc<Desk>,
         steps: Vec<Step>,
         deadline: Micros,
+        seat: OwnedSemaphorePermit,
     ) -> Execution {
         let journal = Journal::new(steps, run.attempt);
         let state = Mutex::new(State { journal, ..State::default() });
-        Execution { run, program, live, deadline, desk, state }
+        Execution { run, program, live, deadline, desk, state, seat: Mutex::new(Some(seat)) }
     }
 
     /// Runs until it ends or waits.
     pub async fn run(self: &Arc<Self>, stop: Stop) -> Ended {
         let left = u64::try_from(self.deadline.saturating_sub(self.desk.now())).unwrap_or(0);
-        let limits = Limits { time: Duration::from_micros(left), ..self.desk.limits() };
+        let time = Duration::from_micros(left);
+        let time = self.desk.settings().longest.map_or(time, |longest| longest.min(time));
+        let limits = Limits { time, ..self.desk.limits() };
         if let Some(problem) = self.program.refuses(&self.run.input) {
             return Ended::Threw(Thrown::new("INVALID_INPUT", format!("the input does not fit its schema: {problem}")));
         }
@@ -276,7 +282,11 @@ impl Execution {
             Op::SetState { scope, key, value, .. } => ("state", format!("set {scope} {key}"), value.clone()),
             _ => return Reply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
         };
-        let seen = self.lock().journal.ask(&label, &question);
+        let seen = {
+            let mut state = self.lock();
+            let label = state.masks.text(&label);
+            state.journal.ask(&label, &question)
+        };
         let (name, order, durable) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, self.desk.now()),
@@ -352,7 +362,7 @@ impl Execution {
     }
 
     async fn sleep(&self, ms: f64) -> Reply {
-        let seen = self.lock().journal.ask(&format!("sleep {ms}ms"), &json!(ms));
+        let seen = self.lock().journal.ask_outside(&format!("sleep {ms}ms"), &json!(ms));
         let now = self.desk.now();
         let (name, order, durable, until, started_at) = match seen {
             Seen::Answered(_, at) => return Reply::Value(Value::Null, at),
@@ -360,7 +370,8 @@ impl Execution {
             Seen::Waits(step) => (step.name, step.order, true, step.finished_at, step.started_at),
             Seen::New { name, order, durable } => (name, order, durable, now.saturating_add(micros(ms)), now),
         };
-        let stays = !durable || !self.is_durable() || until.saturating_sub(now) <= SHORT;
+        let stays =
+            !durable || !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
         if !stays {
             let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
             let step = self.step(&name, "sleep", order, "Waiting", nothing, started_at, until);
@@ -382,7 +393,7 @@ impl Execution {
             Seen::Failed(error) => Reply::Error(error, now),
             Seen::Waits(step) => self.waits(step, kind).await,
             Seen::New { name, order, .. } => {
-                let values = (json!({"question": question}), Value::Null, Value::Null);
+                let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
                 let step = self.step(&name, kind, order, "Waiting", values, now, limit);
                 if let Some(reply) = self.save(step.clone(), true, Vec::new()).await {
                     return reply;
@@ -396,7 +407,12 @@ impl Execution {
     async fn waits(&self, mut step: Step, kind: &str) -> Reply {
         loop {
             let now = self.desk.now();
-            let told = match self.desk.store().signalled(&self.run.id, &step.name).await {
+            // Each attempt runs a child of its own, and hears that one only.
+            let name = match kind {
+                "workflow" => format!("{} @{}", step.name, step.attempt),
+                _ => step.name.clone(),
+            };
+            let told = match self.desk.store().signalled(&self.run.id, &name).await {
                 Ok(told) => told,
                 Err(error) => return Reply::Error(store_error(&error), now),
             };
@@ -424,8 +440,13 @@ impl Execution {
                     (step.status, step.error, step.attempt) = ("Failed".to_owned(), error.clone(), self.run.attempt);
                     return self.save(step, true, Vec::new()).await.unwrap_or(Reply::Error(error, now));
                 }
-                None if self.is_durable() => return Reply::Parked(until),
-                None => self.desk.news(Duration::from_millis(50)).await,
+                // Where time only moves when somebody waits, nobody else will answer.
+                None if self.desk.clock().is_virtual() && kind != "workflow" => self.desk.clock().until(until).await,
+                None if self.is_durable() && !self.desk.clock().is_virtual() => return Reply::Parked(until),
+                None => {
+                    self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    self.desk.news(Duration::from_millis(50)).await;
+                }
             }
         }
     }
@@ -442,7 +463,7 @@ impl Execution {
             return refused("UNKNOWN_WORKFLOW", format!("there is no workflow `{workflow}`{near}"));
         };
         let question = json!({"workflow": workflow, "input": input});
-        let seen = self.lock().journal.ask(&format!("workflow {}", program.name), &question);
+        let seen = self.lock().journal.ask_outside(&format!("workflow {}", program.name), &question);
         let (name, order) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, now),
@@ -465,7 +486,7 @@ impl Execution {
             source: self.run.workflow.clone(),
             event: self.run.event.clone(),
             parent: self.run.id.clone(),
-            answers: name.clone(),
+            answers: format!("{name} @{}", self.run.attempt),
             input: input.clone(),
             headers: json!({"x-evenkeel-depth": (depth + 1).to_string()}),
             trace: child_of(&self.run.trace),

@@ -88,6 +88,11 @@ impl Journal {
             self.order += 1;
             return Seen::New { name, order: self.order - 1, durable: false };
         }
+        self.ask_outside(label, question)
+    }
+
+    /// The same for what may take long: it is never part of a step that happens to be open.
+    pub fn ask_outside(&mut self, label: &str, question: &Value) -> Seen {
         let digest = Digest::of(question.to_string().as_bytes()).hex();
         let key = self.counted(&format!("{} {}", cut(label), digest.get(..8).unwrap_or_default()));
         self.look(key, true)
@@ -96,8 +101,7 @@ impl Journal {
     /// Something is waited for that is known by its name alone.
     pub fn wait(&mut self, name: &str) -> Seen {
         let key = self.counted(cut(name));
-        let durable = self.open.is_empty();
-        self.look(key, durable)
+        self.look(key, true)
     }
 
     /// The same question twice is two questions.

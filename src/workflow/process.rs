@@ -7,10 +7,12 @@
 //!        ◄─{"ended": …}─
 //! ```
 
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,11 +22,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reply, Stop, Thrown};
+use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reason, Reply, Stop, Thrown};
 use super::quickjs::QuickJs;
 
 /// Scripts that one process runs before another takes its place.
-const MOST_RUNS: u32 = 500;
+const MOST_RUNS: u64 = 500;
 /// Processes that wait for a script.
 const MOST_IDLE: usize = 16;
 /// Bytes of address space beside what scripts may use: the program itself, its threads and their stacks.
@@ -33,7 +35,7 @@ const BESIDE: u64 = 1 << 30;
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ToScript {
-    Run(Box<Call>, Limits),
+    Run(u64, Box<Call>, Limits),
     Told(u64, Reply),
     Stop,
 }
@@ -41,8 +43,8 @@ enum ToScript {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum FromScript {
-    Ask(u64, Op),
-    Ended(Ended),
+    Ask(u64, u64, Op),
+    Ended(u64, Ended),
 }
 
 /// Runs scripts in processes of their own.
@@ -57,7 +59,7 @@ struct Process {
     child: Child,
     input: ChildStdin,
     output: tokio::io::Lines<BufReader<ChildStdout>>,
-    runs: u32,
+    runs: u64,
 }
 
 impl ProcessEngine {
@@ -98,7 +100,6 @@ impl Engine for ProcessEngine {
         let ended = tokio::time::timeout(patience, process.run(call, limits, host, stop)).await;
         match ended {
             Ok(Ok(ended)) => {
-                process.runs += 1;
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
                 if process.runs < MOST_RUNS && idle.len() < MOST_IDLE {
                     idle.push(process);
@@ -118,22 +119,32 @@ impl Engine for ProcessEngine {
 
 impl Process {
     async fn run(&mut self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> std::io::Result<Ended> {
-        self.send(&ToScript::Run(Box::new(call), limits)).await?;
-        let (answer, mut answers) = mpsc::channel::<(u64, Reply)>(64);
+        self.runs += 1;
+        // What an earlier script asked for and did not wait for is nobody's.
+        let own = self.runs;
+        self.send(&ToScript::Run(own, Box::new(call), limits)).await?;
+        let (answer, mut answers) = mpsc::unbounded_channel::<(u64, Reply)>();
         let mut stopping = false;
         loop {
             tokio::select! {
                 line = self.output.next_line() => {
                     let line = line?.ok_or_else(|| std::io::Error::other("it broke off"))?;
                     match serde_json::from_str(&line)? {
-                        FromScript::Ended(ended) => return Ok(ended),
-                        FromScript::Ask(id, op) => {
-                            let (host, answer) = (Arc::clone(&host), answer.clone());
-                            tokio::spawn(async move {
-                                let reply = host.call(op).await;
-                                let _ = answer.send((id, reply)).await;
-                            });
+                        FromScript::Ended(run, ended) if run == own => return Ok(ended),
+                        FromScript::Ask(run, id, op) if run == own => {
+                            let (mut answering, answer) = (Arc::clone(&host).call(op), answer.clone());
+                            // In the order that the script asked; see the other engine.
+                            match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
+                                Poll::Ready(reply) => self.send(&ToScript::Told(id, reply)).await?,
+                                Poll::Pending => {
+                                    tokio::spawn(async move {
+                                        let reply = answering.await;
+                                        let _ = answer.send((id, reply));
+                                    });
+                                }
+                            }
                         }
+                        FromScript::Ended(..) | FromScript::Ask(..) => {}
                     }
                 }
                 Some((id, reply)) = answers.recv() => self.send(&ToScript::Told(id, reply)).await?,
@@ -156,6 +167,7 @@ impl Process {
 /// Answers of the server, for one script.
 #[derive(Clone)]
 struct Remote {
+    run: u64,
     out: mpsc::UnboundedSender<FromScript>,
     next: Arc<AtomicU64>,
     waiting: Arc<Mutex<std::collections::HashMap<u64, oneshot::Sender<Reply>>>>,
@@ -167,7 +179,7 @@ impl Host for Remote {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let (tell, told) = oneshot::channel();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
-            if self.out.send(FromScript::Ask(id, op)).is_err() {
+            if self.out.send(FromScript::Ask(self.run, id, op)).is_err() {
                 return Reply::Gone;
             }
             told.await.unwrap_or(Reply::Gone)
@@ -175,35 +187,38 @@ impl Host for Remote {
     }
 }
 
-/// What `evenkeel script-worker` does: runs scripts that come over stdin, one at a time, until it is closed.
+/// What `evenkeel script-worker` does: runs scripts that come in, one at a time, until that is closed.
 ///
 /// # Errors
 /// Where the pipes break.
-pub async fn serve_scripts() -> std::io::Result<()> {
-    let mut input = BufReader::new(tokio::io::stdin()).lines();
+pub async fn serve_scripts(
+    input: impl tokio::io::AsyncRead + Unpin,
+    mut output: impl tokio::io::AsyncWrite + Unpin + Send + 'static,
+) -> std::io::Result<()> {
+    let mut input = BufReader::new(input).lines();
     let (out, mut messages) = mpsc::unbounded_channel::<FromScript>();
     let writing = tokio::spawn(async move {
-        let mut stdout = tokio::io::stdout();
         while let Some(message) = messages.recv().await {
             let Ok(mut line) = serde_json::to_vec(&message) else { continue };
             line.push(b'\n');
-            if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
+            if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
                 // Nobody is there who could be told anything.
                 std::process::exit(1);
             }
         }
     });
-    let remote = Remote { out: out.clone(), next: Arc::default(), waiting: Arc::default() };
+    let mut remote = Remote { run: 0, out: out.clone(), next: Arc::default(), waiting: Arc::default() };
     let mut stop = Stop::default();
     while let Some(line) = input.next_line().await? {
         match serde_json::from_str(&line)? {
-            ToScript::Run(call, limits) => {
+            ToScript::Run(run, call, limits) => {
                 limit(limits);
                 stop = Stop::default();
+                remote.run = run;
                 let (host, out, stop): (Arc<dyn Host>, _, _) = (Arc::new(remote.clone()), out.clone(), stop.clone());
                 tokio::spawn(async move {
                     let ended = QuickJs.run(*call, limits, host, stop).await;
-                    let _ = out.send(FromScript::Ended(ended));
+                    let _ = out.send(FromScript::Ended(run, ended));
                 });
             }
             ToScript::Told(id, reply) => {
@@ -212,7 +227,7 @@ pub async fn serve_scripts() -> std::io::Result<()> {
                     let _ = tell.send(reply);
                 }
             }
-            ToScript::Stop => stop.stop(),
+            ToScript::Stop => stop.stop(Reason::Cancelled),
         }
     }
     drop((remote, out));

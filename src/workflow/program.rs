@@ -99,7 +99,10 @@ impl Program {
                     }
                     (None, Some(inline)) => {
                         let at = entry.source.line_of(entry_start(entry)).1;
-                        (inline.clone(), path.to_owned(), at.saturating_sub(1))
+                        // A block's text begins on the line after its `|`.
+                        let start = entry.text().get(entry_start(entry) as usize..).unwrap_or_default();
+                        let before = u32::from(!start.starts_with(['|', '>']));
+                        (inline.clone(), path.to_owned(), at.saturating_sub(before))
                     }
                     (None, None) => return Err("its source names nothing".to_owned()),
                 };

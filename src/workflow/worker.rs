@@ -1,6 +1,7 @@
 //! Takes executions that are ready, and brings each to its end or to where it waits.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::desk::Desk;
-use super::engine::{Ended, Stop, Thrown};
+use super::engine::{Ended, Reason, Stop, Thrown};
 use super::execution::{Execution, child_of};
 use super::program::Program;
 use crate::store::queue::{Change, DeadLetter, Done, NewRun, Outcome, Run, RunStatus, new_id};
@@ -28,22 +29,24 @@ const SWEEP: Duration = Duration::from_mins(5);
 pub struct Worker {
     desk: Arc<Desk>,
     running: Mutex<HashMap<String, (i64, Stop)>>,
+    /// Does the process end?
+    ending: AtomicBool,
 }
 
 impl Worker {
     /// A worker that has nothing yet.
     pub fn new(desk: Arc<Desk>) -> Arc<Worker> {
-        Arc::new(Worker { desk, running: Mutex::default() })
+        Arc::new(Worker { desk, running: Mutex::default(), ending: AtomicBool::new(false) })
     }
 
     /// Works until it is told to end; then gives back what it has.
     pub async fn work(self: Arc<Self>, mut until: watch::Receiver<bool>) {
         let renewing = tokio::spawn(Arc::clone(&self).renew());
+        let starting = tokio::spawn(Arc::clone(&self).start_taken());
         let sweeping = tokio::spawn(Arc::clone(&self).sweep());
         let mut news = self.desk.store().changes();
         let mut failing = false;
         while !*until.borrow() {
-            self.start_taken();
             match self.claim().await {
                 Ok(()) => failing = false,
                 Err(error) => {
@@ -61,6 +64,7 @@ impl Worker {
             }
         }
         sweeping.abort();
+        starting.abort();
         self.leave().await;
         renewing.abort();
     }
@@ -84,22 +88,24 @@ impl Worker {
     }
 
     /// Starts what was taken as it was accepted.
-    fn start_taken(self: &Arc<Self>) {
-        let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
-        for (run, seat) in taken {
-            self.start(run, seat);
+    async fn start_taken(self: Arc<Self>) {
+        loop {
+            let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
+            for (run, seat) in taken {
+                self.start(run, seat);
+            }
+            self.desk.handed.notified().await;
         }
     }
 
     async fn claim(self: &Arc<Self>) -> Result<(), StoreError> {
         let lease = Micros::try_from(self.desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
+        let mut is_behind = false;
         for environment in self.desk.ground().environments() {
             loop {
                 let free = self.desk.slots.available_permits().min(64);
-                let Ok(mut seats) = Arc::clone(&self.desk.slots).try_acquire_many_owned(free as u32) else { break };
-                if free == 0 {
-                    break;
-                }
+                let seats = Arc::clone(&self.desk.slots).try_acquire_many_owned(free as u32);
+                let (Ok(mut seats), true) = (seats, free > 0) else { break };
                 let worker = &self.desk.settings().worker;
                 let runs = self.desk.store().claim(&environment, worker, free as u32, lease).await?;
                 let found = runs.len();
@@ -108,35 +114,51 @@ impl Worker {
                         self.start(run, seat);
                     }
                 }
+                is_behind |= found >= free;
                 if found < free {
                     break;
                 }
             }
         }
+        self.desk.backlog.store(is_behind, Ordering::Relaxed);
         Ok(())
     }
 
     fn start(self: &Arc<Self>, run: Run, seat: OwnedSemaphorePermit) {
-        let stop = Stop::default();
-        let key = run.id.clone();
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (run.token, stop.clone()));
+        let (stop, key, token) = (Stop::default(), run.id.clone(), run.token);
+        let earlier =
+            self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (token, stop.clone()));
+        // This process lost it and took it again: what it did before counts no more.
+        if let Some((_, earlier)) = earlier {
+            earlier.stop(Reason::Gone);
+        }
         let worker = Arc::clone(self);
         tokio::spawn(async move {
-            let token = run.token;
-            worker.bring(run, stop).await;
+            let bringing = tokio::spawn({
+                let worker = Arc::clone(&worker);
+                async move { worker.bring(run, stop, seat).await }
+            });
+            let next = bringing.await.unwrap_or_else(|_| {
+                tracing::error!(run = key, "an execution broke off; it is taken over when its lease is over");
+                Vec::new()
+            });
+            for run in next {
+                // The one that ended left its seat.
+                if let Ok(seat) = Arc::clone(&worker.desk.slots).acquire_owned().await {
+                    worker.start(run, seat);
+                }
+            }
             let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
-            // It may have been taken anew meanwhile.
             if running.get(&key).is_some_and(|(known, _)| *known == token) {
                 running.remove(&key);
             }
             drop(running);
-            drop(seat);
             worker.desk.woken.notify_one();
         });
     }
 
-    /// Brings an execution to its end, or to where it waits.
-    async fn bring(&self, run: Run, stop: Stop) {
+    /// Brings an execution to its end, or to where it waits; gives the next of its lane, where this worker has it now.
+    async fn bring(&self, run: Run, stop: Stop, seat: OwnedSemaphorePermit) -> Vec<Run> {
         let desk = &self.desk;
         let started = std::time::Instant::now();
         let failed = |code: &str, message: String| Ended::Threw(Thrown::new(code, message));
@@ -150,27 +172,31 @@ impl Worker {
                 logs: Vec::new(),
                 follow: Vec::new(),
                 dead: None,
+                next: None,
             };
             tokio::time::sleep(Duration::from_millis(200)).await;
             let _ = desk.commit(change).await;
-            return;
+            return Vec::new();
         };
-        let (execution, ended) = match self.prepare(&run, &live).await {
+        let (execution, ended) = match self.prepare(&run, &live, seat).await {
             Ok(execution) if run.lost > MOST_LOST => {
                 let message = format!("its worker was lost {} times while it ran", run.lost);
                 (Some(execution), failed("WORKER_LOST", message))
             }
             Ok(execution) if execution.deadline <= desk.now() => (Some(execution), Ended::TimedOut),
             Ok(execution) => {
-                let ended = execution.run(stop).await;
+                let ended = match run.cancelled {
+                    true => Ended::Cancelled,
+                    false => execution.run(stop.clone()).await,
+                };
                 (Some(execution), ended)
             }
             Err(message) => (None, failed("NOT_RUNNABLE", message)),
         };
-        let outcome = self.outcome(&run, execution.as_deref(), ended);
+        let outcome = self.outcome(&run, execution.as_deref(), ended, stop.reason());
         let Some(outcome) = outcome else {
             tracing::warn!(run = run.id, workflow = run.workflow, "another worker has this execution by now");
-            return;
+            return Vec::new();
         };
         let program = execution.as_ref().map(|execution| Arc::clone(&execution.program));
         let (steps, logs) = execution.as_ref().map_or_else(Default::default, |execution| {
@@ -197,17 +223,32 @@ impl Worker {
         }
         let claim = run.claim();
         let dead = dead.map(Box::new);
-        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead }).await {
-            Ok(Done::Stored(_)) if ended.status.is_final() => desk.ended(ended),
-            Ok(Done::Stored(_)) => {}
+        // Where others wait for a place, the next one waits for its turn like them.
+        let may_go_on =
+            !run.lane.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
+        let lease = Micros::try_from(desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
+        let next = may_go_on.then(|| (desk.settings().worker.clone(), lease));
+        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead, next }).await {
+            Ok(Done::Stored(next)) => {
+                if ended.status.is_final() {
+                    desk.ended(ended);
+                }
+                return next;
+            }
             Ok(Done::Refused(why)) => self.unstorable(&run, &why).await,
             Ok(_) => tracing::warn!(run = run.id, "another worker has this execution by now"),
             // Its lease runs out, and it is done again by whoever can store it.
             Err(error) => tracing::error!(run = run.id, "what became of an execution cannot be stored: {error}"),
         }
+        Vec::new()
     }
 
-    async fn prepare(&self, run: &Run, live: &super::ground::Live) -> Result<Arc<Execution>, String> {
+    async fn prepare(
+        &self,
+        run: &Run,
+        live: &super::ground::Live,
+        seat: OwnedSemaphorePermit,
+    ) -> Result<Arc<Execution>, String> {
         let desk = &self.desk;
         let program = desk.program(live, run).await?;
         // One that was just accepted did nothing yet.
@@ -218,11 +259,17 @@ impl Worker {
         };
         let timeout = Micros::try_from(program.timeout().as_micros()).unwrap_or(Micros::MAX);
         let deadline = if run.deadline_at > 0 { run.deadline_at } else { desk.now().saturating_add(timeout) };
-        Ok(Arc::new(Execution::new(run.clone(), program, live.clone(), Arc::clone(desk), steps, deadline)))
+        Ok(Arc::new(Execution::new(run.clone(), program, live.clone(), Arc::clone(desk), steps, deadline, seat)))
     }
 
     /// How an execution goes on; `None` where that is not this process's to say.
-    fn outcome(&self, run: &Run, execution: Option<&Execution>, ended: Ended) -> Option<Outcome> {
+    fn outcome(
+        &self,
+        run: &Run,
+        execution: Option<&Execution>,
+        ended: Ended,
+        reason: Option<Reason>,
+    ) -> Option<Outcome> {
         let over = |status, error: Thrown| Some(Outcome::Ended(status, Value::Null, error.to_value()));
         match ended {
             Ended::Returned(output) => Some(Outcome::Ended(RunStatus::Completed, output, Value::Null)),
@@ -236,6 +283,10 @@ impl Worker {
                 match again.filter(|_| !final_codes.contains(&thrown.code.as_str())) {
                     Some(wait) => {
                         let wait = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
+                        if self.desk.clock().is_virtual() {
+                            self.desk.clock().advance(wait);
+                            return Some(Outcome::Again(0, thrown.to_value()));
+                        }
                         Some(Outcome::Again(self.desk.now().saturating_add(wait), thrown.to_value()))
                     }
                     None => over(RunStatus::Failed, thrown),
@@ -246,18 +297,13 @@ impl Worker {
                 let most = crate::definition::common::Duration(most);
                 over(RunStatus::TimedOut, Thrown::new("TIMEOUT", format!("it took longer than {most}")))
             }
-            Ended::Cancelled => match self.is_held(run) {
-                true => over(RunStatus::Cancelled, Thrown::new("CANCELLED", "it was cancelled while it ran")),
-                // The process ends: another goes on from the last step.
-                false => Some(Outcome::GivenBack),
+            Ended::Cancelled => match reason {
+                Some(Reason::Ends) => Some(Outcome::GivenBack),
+                Some(Reason::Gone) => None,
+                _ => over(RunStatus::Cancelled, Thrown::new("CANCELLED", "it was cancelled while it ran")),
             },
             Ended::Gone => None,
         }
-    }
-
-    /// Was it stopped because somebody asked, and not because the process ends?
-    fn is_held(&self, run: &Run) -> bool {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&run.id)
     }
 
     /// What a failed execution leaves behind.
@@ -319,6 +365,7 @@ impl Worker {
             logs: Vec::new(),
             follow: Vec::new(),
             dead: None,
+            next: None,
         };
         if let Ok(Done::Stored(_)) = self.desk.commit(change).await {
             self.desk.ended(Run { status: RunStatus::Failed, error: thrown.to_value(), ..run.clone() });
@@ -328,30 +375,51 @@ impl Worker {
     /// Keeps what this process has, and hears what is to end.
     async fn renew(self: Arc<Self>) {
         let lease = self.desk.settings().lease;
+        let micros = Micros::try_from(lease.as_micros()).unwrap_or(Micros::MAX);
+        let mut looks = 0_u32;
         loop {
             tokio::time::sleep((lease / 8).min(Duration::from_secs(2))).await;
+            looks = looks.wrapping_add(1);
             if let Ok(time) = self.desk.store().time().await {
                 self.desk.clock().follow(time);
             }
-            let held: Vec<(String, i64)> = {
+            if looks % 4 == 0 {
+                self.unpark().await;
+            }
+            let mut held: Vec<(String, i64)> = {
                 let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
                 running.iter().map(|(id, (token, _))| (id.clone(), *token)).collect()
             };
+            {
+                let taken = self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner);
+                held.extend(taken.iter().map(|(run, _)| (run.id.clone(), run.token)));
+            }
             if held.is_empty() {
                 continue;
             }
-            let micros = Micros::try_from(lease.as_micros()).unwrap_or(Micros::MAX);
             match self.desk.store().renew(&self.desk.settings().worker, &held, micros).await {
                 Ok(lost) => {
                     let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-                    for id in lost {
-                        // One that just ended is no longer Running, and its stop does nothing.
-                        if let Some((_, stop)) = running.get(&id) {
-                            stop.stop();
+                    for lost in lost {
+                        // One that left and came back meanwhile has another token.
+                        if let Some((token, stop)) = running.get(&lost.run)
+                            && *token == lost.token
+                        {
+                            stop.stop(if lost.cancelled { Reason::Cancelled } else { Reason::Gone });
                         }
                     }
                 }
                 Err(error) => tracing::warn!(executions = held.len(), "leases cannot be renewed: {error}"),
+            }
+        }
+    }
+
+    async fn unpark(&self) {
+        for environment in self.desk.ground().environments() {
+            match self.desk.store().unpark(&environment).await {
+                Ok(0) => {}
+                Ok(_) => self.desk.wake(),
+                Err(error) => tracing::warn!(environment, "executions that wait for others: {error}"),
             }
         }
     }
@@ -361,8 +429,16 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             for environment in self.desk.ground().environments() {
-                if let Err(error) = self.desk.store().forget_work(&environment, retention).await {
-                    tracing::warn!(environment, "what is over cannot be forgotten: {error}");
+                // A part at a time, so that others come in between.
+                for _ in 0..1000 {
+                    match self.desk.store().forget_work(&environment, retention).await {
+                        Ok(0) => break,
+                        Ok(_) => {}
+                        Err(error) => {
+                            tracing::warn!(environment, "what is over cannot be forgotten: {error}");
+                            break;
+                        }
+                    }
                 }
             }
         }
@@ -370,16 +446,25 @@ impl Worker {
 
     /// Lets what runs go on for a while, then gives it back.
     async fn leave(&self) {
+        self.ending.store(true, Ordering::Relaxed);
         let deadline = tokio::time::Instant::now() + GRACE;
         while self.load() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // What was taken and never started is given back as it was.
+        let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
+        for (run, _) in taken {
+            let (claim, outcome) = (run.claim(), Outcome::GivenBack);
+            let (steps, logs, follow) = (Vec::new(), Vec::new(), Vec::new());
+            let _ =
+                self.desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead: None, next: None }).await;
+        }
         let stops: Vec<Stop> = {
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.drain().map(|(_, (_, stop))| stop).collect()
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.values().map(|(_, stop)| stop.clone()).collect()
         };
         for stop in &stops {
-            stop.stop();
+            stop.stop(Reason::Ends);
         }
         if !stops.is_empty() {
             // They give themselves back; whoever does not is taken over when its lease is over.

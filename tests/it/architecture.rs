@@ -27,7 +27,7 @@ const ROOMS: [&str; 17] = [
 ];
 
 /// Crates that shape what they touch, and the room that hides each.
-const HEAVY: [(&str, &str); 33] = [
+const HEAVY: [(&str, &str); 40] = [
     ("annotate_snippets", "text"),
     ("sha2", "text"),
     ("granit_parser", "text"),
@@ -35,7 +35,7 @@ const HEAVY: [(&str, &str); 33] = [
     ("jsonschema", "definition"),
     ("minijinja", "template"),
     ("jsonwebtoken", "template"),
-    ("croner", "check"),
+    ("croner", "definition"),
     ("regex_syntax", "check"),
     ("sqlx", "store"),
     ("chacha20poly1305", "store"),
@@ -58,6 +58,13 @@ const HEAVY: [(&str, &str); 33] = [
     ("k8s_openapi", "operator"),
     ("rcgen", "operator"),
     ("serde_saphyr", "text"),
+    ("rquickjs", "workflow"),
+    ("rustix", "workflow"),
+    ("swc_common", "text"),
+    ("swc_ecma_ast", "text"),
+    ("swc_ecma_parser", "text"),
+    ("swc_ecma_visit", "text"),
+    ("swc_ts_fast_strip", "text"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("similar", "plan"),

@@ -104,7 +104,10 @@ impl Dev {
         });
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        let address = first.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it did not start: {first}"));
+        let address = first.trim().strip_prefix("listening on ").unwrap_or_else(|| {
+            let said: Vec<String> = lines.iter().collect();
+            panic!("it did not start: {first}{}", said.join("\n"))
+        });
         Dev { address: address.to_owned(), child, lines, seen: String::new() }
     }
 

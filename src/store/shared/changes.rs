@@ -51,12 +51,27 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
             }
             Ok(Done::Stored(Vec::new()))
         }
-        Change::Leave { claim, outcome, steps, logs, follow, dead } => {
+        Change::Leave { claim, outcome, steps, logs, follow, dead, next } => {
             let Some(run) = runs::hold(connection, claim).await? else { return Ok(Done::Fenced) };
             record(connection, claim, steps, logs).await?;
+            // Who asked it to end is not to find it going on.
+            let cancelled = Outcome::Ended(
+                RunStatus::Cancelled,
+                serde_json::Value::Null,
+                serde_json::json!({"code": "CANCELLED", "message": "it was cancelled while it ran"}),
+            );
+            let outcome = match outcome {
+                Outcome::Ended(..) => outcome,
+                _ if run.cancelled => &cancelled,
+                other => other,
+            };
             leave(connection, &run, outcome, now).await?;
+            let mut taken = Vec::new();
             if let Outcome::Ended(status, output, error) = outcome {
-                runs::wake_next(connection, &run.environment, claim, now).await?;
+                let woken = runs::wake_next(connection, &run.environment, claim, now).await?;
+                if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
+                    taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
+                }
                 answer(connection, &run, *status, output, error, now).await?;
             }
             for run in follow {
@@ -65,7 +80,7 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
             if let Some(dead) = dead {
                 bury(connection, dead, now).await?;
             }
-            Ok(Done::Stored(Vec::new()))
+            Ok(Done::Stored(taken))
         }
     }
 }
@@ -73,6 +88,11 @@ pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Mic
 pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Done, StoreError> {
     if let Some((environment, trigger, before, after)) = &intake.tick
         && !triggers::tick(connection, environment, trigger, before, after).await?
+    {
+        return Ok(Done::Fenced);
+    }
+    if let Some((environment, letter)) = &intake.replays
+        && !super::record::replayed(connection, environment, letter).await?
     {
         return Ok(Done::Fenced);
     }
@@ -93,8 +113,9 @@ pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Mi
     }
     let mut taken = Vec::new();
     let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
-    for run in &intake.runs {
-        taken.extend(runs::insert(connection, run, now, worker).await?);
+    for (at, run) in (0..).zip(&intake.runs) {
+        // What comes together has an order too.
+        taken.extend(runs::insert(connection, run, now + at, worker).await?);
     }
     for dead in &intake.dead {
         bury(connection, dead, now).await?;
@@ -104,7 +125,7 @@ pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Mi
 
 async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -> Result<(), StoreError> {
     let statement = "INSERT INTO events (id, environment, trigger_name, kind, received_at, outcome, request, trace, \
-                     headers, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                     headers, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING";
     sqlx::query(statement)
         .bind(&event.id)
         .bind(&event.environment)
@@ -207,9 +228,9 @@ async fn leave(
         Outcome::Waits(until, deadline) => {
             // What it waits for may have come between its look and this.
             let statement = "UPDATE runs SET status = 'Waiting', ready_at = CASE WHEN EXISTS (SELECT 1 FROM signals \
-                             WHERE signals.run = runs.id AND NOT EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id \
-                             AND steps.name = signals.name AND steps.status <> 'Waiting')) OR cancelled = 1 \
-                             THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
+                             JOIN steps ON steps.run = signals.run AND steps.status = 'Waiting' AND (steps.name = \
+                             signals.name OR signals.name = steps.name || ' @' || CAST(steps.attempt AS TEXT)) \
+                             WHERE signals.run = runs.id) THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
             sqlx::query(statement).bind(&run.id).bind(*until).bind(now).bind(*deadline)
         }
         Outcome::GivenBack => {
@@ -237,6 +258,13 @@ async fn answer(
     signal(connection, &run.parent, &run.answers, &payload, now).await
 }
 
+/// Keeps others from changing an execution: one that is about to wait must not miss what it waits for.
+pub(super) async fn hold_row(connection: &mut Connection, run: &str) -> Result<(), StoreError> {
+    let statement = format!("SELECT id FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
+    sqlx::query(sqlx::AssertSqlSafe(statement)).bind(run).fetch_optional(connection).await?;
+    Ok(())
+}
+
 /// Stores what an execution is told, and wakes it. The first word counts.
 pub(super) async fn signal(
     connection: &mut Connection,
@@ -245,6 +273,7 @@ pub(super) async fn signal(
     payload: &serde_json::Value,
     now: Micros,
 ) -> Result<(), StoreError> {
+    hold_row(connection, run).await?;
     let statement = "INSERT INTO signals (run, name, payload) VALUES ($1, $2, $3) ON CONFLICT (run, name) DO NOTHING";
     sqlx::query(statement).bind(run).bind(name).bind(payload.to_string()).execute(&mut *connection).await?;
     let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND status = 'Waiting' AND ready_at > $2";
@@ -278,6 +307,9 @@ pub(super) async fn cancel(
             sqlx::query(statement).bind(id).bind(now).bind(error.to_string()).execute(&mut *connection).await?;
             let claim = Claim { run: id.to_owned(), environment: environment.to_owned(), token: 0, lane, gate };
             runs::wake_next(connection, environment, &claim, now).await?;
+            if let Some(run) = runs::one(connection, id).await? {
+                answer(connection, &run, RunStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
+            }
         }
         RunStatus::Running => {
             sqlx::query("UPDATE runs SET cancelled = 1 WHERE id = $1").bind(id).execute(connection).await?;

@@ -7,8 +7,8 @@ use sqlx::Row as _;
 use super::super::super::common::{self, bounded};
 use super::super::super::pause;
 use super::super::super::queue::{
-    Change, DeadLetter, Done, Event, Intake, LogLine, PollState, Polled, Queue, QueueDepth, Run, RunFilter, RunStatus,
-    ScheduleState, Step, StoredRecord, Subscription, Version,
+    Change, DeadLetter, Done, Event, Intake, LogLine, Lost, PollState, Polled, Queue, QueueDepth, Run, RunFilter,
+    RunStatus, ScheduleState, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Backend, notify, now};
 use super::{Micros, StoreError, changes, record, runs, triggers};
@@ -20,10 +20,20 @@ impl Backend {
             let mut transaction = self.begin().await?;
             runs::lock(&mut transaction, &changes::names(all)).await?;
             let now = now(&mut transaction).await?;
-            let mut done = Vec::with_capacity(all.len());
-            for change in all {
-                done.push(changes::apply(&mut transaction, change, now).await?);
+            // What comes in first, in its order; then executions in the order of their ids, as all transactions lock them.
+            let key = |at: usize| match &all[at] {
+                Change::Accept(_) => "",
+                Change::Progress { claim, .. } | Change::Leave { claim, .. } => claim.run.as_str(),
+            };
+            let mut order: Vec<usize> = (0..all.len()).collect();
+            order.sort_by_key(|at| key(*at));
+            let mut done: Vec<Option<Done>> = vec![None; all.len()];
+            for at in order {
+                if let (Some(change), Some(slot)) = (all.get(at), done.get_mut(at)) {
+                    *slot = Some(changes::apply(&mut transaction, change, now).await?);
+                }
             }
+            let done = done.into_iter().flatten().collect();
             pause("work-committing").await;
             transaction.commit().await?;
             self.common().wrote(all.len() as u64);
@@ -72,7 +82,7 @@ impl Queue for Backend {
         .await
     }
 
-    async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<String>, StoreError> {
+    async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<Lost>, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let until = now(&mut transaction).await?.saturating_add(lease);
@@ -80,6 +90,24 @@ impl Queue for Backend {
             transaction.commit().await?;
             self.common().wrote(held.len() as u64);
             Ok(lost)
+        })
+        .await
+    }
+
+    async fn unpark(&self, environment: &str) -> Result<u64, StoreError> {
+        bounded(async {
+            let stuck = runs::parked_heads(&mut *self.read().await?, environment).await?;
+            let mut woken = 0;
+            for claim in stuck {
+                let mut transaction = self.begin().await?;
+                let names = [(claim.environment.as_str(), claim.lane.as_str(), claim.gate.as_str())];
+                runs::lock(&mut transaction, &runs::lock_names(names.into_iter())).await?;
+                let now = now(&mut transaction).await?;
+                woken += runs::unpark(&mut transaction, &claim.run, now).await?;
+                transaction.commit().await?;
+            }
+            self.common().wrote(woken);
+            Ok(woken)
         })
         .await
     }
@@ -127,10 +155,14 @@ impl Queue for Backend {
             if query.fetch_optional(&mut *transaction).await?.is_none() {
                 return Ok(false);
             }
+            changes::hold_row(&mut transaction, id).await?;
             let now = now(&mut transaction).await?;
             // What comes under the same name again is for the next one that waits for it.
-            let statement = "SELECT count(*) FROM signals WHERE run = $1 AND (name = $2 OR name LIKE $3 ESCAPE '\\')";
-            let pattern = format!("{} #%", name.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+            // A wait that is over took none, and its place is taken.
+            let statement = "SELECT max(n) FROM (SELECT count(*) AS n FROM signals WHERE run = $1 AND (name = $2 OR \
+                             name LIKE $3 ESCAPE '!') UNION ALL SELECT count(*) AS n FROM steps WHERE run = $1 AND \
+                             (name = $2 OR name LIKE $3 ESCAPE '!') AND status <> 'Waiting') AS counts";
+            let pattern = format!("{} #%", name.replace('!', "!!").replace('%', "!%").replace('_', "!_"));
             let query = sqlx::query_scalar(statement).bind(id).bind(name).bind(pattern);
             let earlier: i64 = query.fetch_one(&mut *transaction).await?;
             let name = if earlier == 0 { name.to_owned() } else { format!("{name} #{}", earlier + 1) };
@@ -204,17 +236,6 @@ impl Queue for Backend {
 
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError> {
         bounded(async { record::dead_letter(&mut *self.read().await?, environment, id).await }).await
-    }
-
-    async fn replayed(&self, environment: &str, id: &str) -> Result<bool, StoreError> {
-        bounded(async {
-            let mut transaction = self.begin().await?;
-            let was = record::replayed(&mut transaction, environment, id).await?;
-            transaction.commit().await?;
-            self.common().wrote(u64::from(was));
-            Ok(was)
-        })
-        .await
     }
 
     async fn memory(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError> {

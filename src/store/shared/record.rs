@@ -27,8 +27,8 @@ pub(super) async fn run(connection: &mut Connection, environment: &str, id: &str
     if id.len() < 8 || id.len() > 26 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(None);
     }
-    let statement = format!("SELECT {columns} FROM runs WHERE environment = $1 AND id >= $2 AND id < $3 LIMIT 2");
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(id).bind(format!("{id}~"));
+    let statement = format!("SELECT {columns} FROM runs WHERE environment = $1 AND id LIKE $2 LIMIT 2");
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(format!("{id}%"));
     match query.fetch_all(connection).await?.as_slice() {
         [row] => runs::read(row).map(Some),
         _ => Ok(None),
@@ -210,7 +210,8 @@ pub(super) async fn replayed(connection: &mut Connection, environment: &str, id:
     Ok(sqlx::query(statement).bind(environment).bind(id).execute(connection).await?.rows_affected() > 0)
 }
 
-/// Forgets what is over. Dead letters whose time is over are marked first, and go as long after it again.
+/// Forgets what is over; at most so much at a time. Dead letters whose time is over are marked first, and go as long after
+/// it again.
 pub(super) async fn forget(
     connection: &mut Connection,
     environment: &str,
@@ -218,41 +219,44 @@ pub(super) async fn forget(
     now: Micros,
 ) -> Result<u64, StoreError> {
     let before = now.saturating_sub(retention);
-    let old = "SELECT id FROM runs WHERE environment = $1 AND finished_at > 0 AND finished_at < $2 \
-               ORDER BY finished_at LIMIT $3";
+    let statement = "SELECT id FROM runs WHERE environment = $1 AND finished_at > 0 AND finished_at < $2 \
+                     ORDER BY finished_at LIMIT $3";
+    let query = sqlx::query_scalar(statement).bind(environment).bind(before).bind(MOST_FORGOTTEN);
+    let old: Vec<String> = query.fetch_all(&mut *connection).await?;
     let mut rows = 0;
-    for table in ["steps", "run_logs", "signals"] {
-        let statement = format!("DELETE FROM {table} WHERE run IN ({old})");
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(before).bind(MOST_FORGOTTEN);
-        rows += query.execute(&mut *connection).await?.rows_affected();
+    for some in old.chunks(500) {
+        for (table, column) in [("steps", "run"), ("run_logs", "run"), ("signals", "run"), ("runs", "id")] {
+            let mut query =
+                sqlx::QueryBuilder::<super::Database>::new(format!("DELETE FROM {table} WHERE {column} IN ("));
+            let mut list = query.separated(", ");
+            for id in some {
+                list.push_bind(id.clone());
+            }
+            query.push(")");
+            rows += query.build().execute(&mut *connection).await?.rows_affected();
+        }
+        for id in some {
+            let statement = "DELETE FROM memories WHERE environment = $1 AND scope = $2";
+            let query = sqlx::query(statement).bind(environment).bind(format!("run/{id}"));
+            rows += query.execute(&mut *connection).await?.rows_affected();
+        }
     }
-    let expire = "UPDATE dead_letters SET status = 'Expired' WHERE environment = $1 AND status = 'Pending' \
-                  AND kept_until < $2 AND $3 > 0";
     let removals = [
-        (format!("DELETE FROM runs WHERE id IN ({old})"), before),
         (
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE environment = $1 AND received_at < $2 LIMIT $3)"
-                .to_owned(),
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE environment = $1 AND received_at < $2 LIMIT $3)",
             before,
         ),
+        ("DELETE FROM event_keys WHERE environment = $1 AND expires_at < $2 AND $3 > 0", now),
+        ("DELETE FROM memories WHERE environment = $1 AND expires_at > 0 AND expires_at < $2 AND $3 > 0", now),
         (
-            "DELETE FROM event_keys WHERE environment = $1 AND key IN (SELECT key FROM event_keys WHERE environment = $1 \
-             AND expires_at < $2 LIMIT $3) AND expires_at < $2"
-                .to_owned(),
+            "UPDATE dead_letters SET status = 'Expired' WHERE environment = $1 AND status = 'Pending' AND kept_until < $2 \
+             AND $3 > 0",
             now,
         ),
-        (
-            "DELETE FROM memories WHERE environment = $1 AND expires_at > 0 AND expires_at < $2 AND $3 > 0".to_owned(),
-            now,
-        ),
-        (expire.to_owned(), now),
-        (
-            "DELETE FROM dead_letters WHERE environment = $1 AND kept_until + kept_for < $2 AND $3 > 0".to_owned(),
-            now,
-        ),
+        ("DELETE FROM dead_letters WHERE environment = $1 AND kept_until + kept_for < $2 AND $3 > 0", now),
     ];
     for (statement, limit) in removals {
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(limit).bind(MOST_FORGOTTEN);
+        let query = sqlx::query(statement).bind(environment).bind(limit).bind(MOST_FORGOTTEN);
         rows += query.execute(&mut *connection).await?.rows_affected();
     }
     Ok(rows)
@@ -278,13 +282,8 @@ pub(super) async fn depth(
 }
 
 pub(super) async fn next_ready(connection: &mut Connection, environment: &str) -> Result<Option<Micros>, StoreError> {
-    let mut next: Option<Micros> = None;
-    for priority in 1..=4_i64 {
-        let statement = "SELECT min(ready_at) FROM runs WHERE environment = $1 AND priority = $2 \
-                         AND ready_at IS NOT NULL AND ready_at < $3";
-        let query = sqlx::query_scalar(statement).bind(environment).bind(priority).bind(PARKED);
-        let found: Option<Micros> = query.fetch_one(&mut *connection).await?;
-        next = next.into_iter().chain(found).min();
-    }
-    Ok(next)
+    let statement = "SELECT ready_at FROM runs WHERE environment = $1 AND ready_at IS NOT NULL AND ready_at < $2 \
+                     ORDER BY environment, ready_at LIMIT 1";
+    let query = sqlx::query_scalar(statement).bind(environment).bind(PARKED);
+    Ok(query.fetch_optional(connection).await?)
 }

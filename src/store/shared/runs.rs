@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::unreadable;
-use super::super::super::queue::{Claim, MOST_BATCHED, NewRun, PARKED, Run, RunStatus};
+use super::super::super::queue::{Claim, Lost, MOST_BATCHED, NewRun, PARKED, Run, RunStatus};
 use super::super::lock_keys;
 use super::{Connection, Micros, Row, StoreError};
 
@@ -86,7 +86,7 @@ pub(super) async fn insert(
          triggered_by, source, event, parent, answers, lane, gate, gate_limit, batch, attempt, lost, created_at, \
          started_at, finished_at, deadline_at, ready_at, worker, token, cancelled, trace, headers, error, input, output) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, $19, $20, 0, 0, \
-         $21, $22, $23, 0, $24, $25, 'null', $26, 'null')";
+         $21, $22, $23, 0, $24, $25, 'null', $26, 'null') ON CONFLICT (id) DO NOTHING";
     let generation = i64::try_from(run.generation).unwrap_or(i64::MAX);
     let input = match run.batch.is_empty() {
         true => run.input.to_string(),
@@ -213,32 +213,86 @@ pub(super) async fn wake_next(
     environment: &str,
     claim: &Claim,
     now: Micros,
-) -> Result<(), StoreError> {
-    let mut next: Vec<Row> = Vec::new();
+) -> Result<Vec<String>, StoreError> {
+    let mut woken = Vec::new();
     for (column, name) in [("lane", &claim.lane), ("gate", &claim.gate)] {
         if name.is_empty() {
             continue;
         }
         let statement = format!(
-            "SELECT id, lane, gate, gate_limit, created_at FROM runs WHERE environment = $1 AND {column} = $2 \
-             AND ready_at IS NOT NULL AND {column} <> '' AND ready_at = $3 AND status = 'Queued' \
-             ORDER BY created_at, id LIMIT 8"
+            "SELECT id FROM runs WHERE environment = $1 AND {column} = $2 AND ready_at IS NOT NULL AND {column} <> '' \
+             AND ready_at = $3 AND status = 'Queued' AND {IS_HEAD} ORDER BY created_at, id LIMIT 8"
         );
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(name).bind(PARKED);
-        next.extend(query.fetch_all(&mut *connection).await?);
-    }
-    for row in next {
-        let (id, lane, gate): (String, String, String) =
-            (row.try_get("id")?, row.try_get("lane")?, row.try_get("gate")?);
-        let (limit, created): (i64, Micros) = (row.try_get("gate_limit")?, row.try_get("created_at")?);
-        let waits = is_blocked(connection, environment, &lane, Some((created, &id))).await?
-            || is_full(connection, environment, &gate, limit).await?;
-        if !waits {
-            let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND ready_at = $3 AND status = 'Queued'";
-            sqlx::query(statement).bind(&id).bind(now).bind(PARKED).execute(&mut *connection).await?;
+        let query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(environment).bind(name).bind(PARKED);
+        let next: Vec<String> = query.fetch_all(&mut *connection).await?;
+        for id in next {
+            if unpark(connection, &id, now).await? > 0 {
+                woken.push(id);
+            }
         }
     }
-    Ok(())
+    Ok(woken)
+}
+
+/// Takes one that was just let go.
+pub(super) async fn take_one(
+    connection: &mut Connection,
+    id: &str,
+    worker: &str,
+    lease: Micros,
+    now: Micros,
+) -> Result<Option<Run>, StoreError> {
+    let statement = format!(
+        "UPDATE runs SET status = 'Running', worker = $2, token = token + 1, ready_at = $3, \
+         started_at = CASE WHEN started_at = 0 THEN $4 ELSE started_at END \
+         WHERE id = $1 AND status = 'Queued' RETURNING {COLUMNS}"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(id).bind(worker).bind(now.saturating_add(lease)).bind(now);
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Is nothing before it in its lane?
+const IS_HEAD: &str = "(lane = '' OR NOT EXISTS (SELECT 1 FROM runs AS earlier WHERE earlier.environment = \
+     runs.environment AND earlier.lane = runs.lane AND earlier.lane <> '' AND earlier.ready_at IS NOT NULL AND \
+     (earlier.created_at < runs.created_at OR (earlier.created_at = runs.created_at AND earlier.id < runs.id))))";
+
+/// Lets one go that is parked, unless it still has to wait.
+pub(super) async fn unpark(connection: &mut Connection, id: &str, now: Micros) -> Result<u64, StoreError> {
+    let statement = "SELECT environment, lane, gate, gate_limit, created_at FROM runs WHERE id = $1 AND ready_at = $2 \
+                     AND status = 'Queued'";
+    let query = sqlx::query(statement).bind(id).bind(PARKED);
+    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(0) };
+    let (environment, lane, gate): (String, String, String) =
+        (row.try_get("environment")?, row.try_get("lane")?, row.try_get("gate")?);
+    let (limit, created): (i64, Micros) = (row.try_get("gate_limit")?, row.try_get("created_at")?);
+    let waits = is_blocked(connection, &environment, &lane, Some((created, id))).await?
+        || is_full(connection, &environment, &gate, limit).await?;
+    if waits {
+        return Ok(0);
+    }
+    let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND ready_at = $3 AND status = 'Queued'";
+    let query = sqlx::query(statement).bind(id).bind(now).bind(PARKED);
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// Parked ones with nothing before them, the oldest first; some of them.
+pub(super) async fn parked_heads(connection: &mut Connection, environment: &str) -> Result<Vec<Claim>, StoreError> {
+    let statement = format!(
+        "SELECT id, lane, gate FROM runs WHERE environment = $1 AND ready_at = $2 AND status = 'Queued' AND {IS_HEAD} \
+         ORDER BY created_at, id LIMIT 50"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(PARKED);
+    let rows = query.fetch_all(connection).await?;
+    let claim = |row: &Row| {
+        Ok(Claim {
+            run: row.try_get("id")?,
+            environment: environment.to_owned(),
+            token: 0,
+            lane: row.try_get("lane")?,
+            gate: row.try_get("gate")?,
+        })
+    };
+    rows.iter().map(claim).collect()
 }
 
 /// Takes what is ready.
@@ -309,11 +363,12 @@ async fn take(
 ) -> Result<Vec<Run>, StoreError> {
     // A lease that ran out is a worker that was lost.
     let statement = format!(
-        "UPDATE runs SET status = 'Running', worker = $5, token = token + 1, ready_at = $6, \
+        "WITH next AS MATERIALIZED (SELECT id FROM runs WHERE environment = $1 AND priority = $2 AND tenant = $3 \
+         AND ready_at IS NOT NULL AND ready_at <= $4 ORDER BY ready_at LIMIT $7{}) \
+         UPDATE runs SET status = 'Running', worker = $5, token = token + 1, ready_at = $6, \
          lost = lost + CASE WHEN status = 'Running' THEN 1 ELSE 0 END, \
          started_at = CASE WHEN started_at = 0 THEN $4 ELSE started_at END \
-         WHERE id IN (SELECT id FROM runs WHERE environment = $1 AND priority = $2 AND tenant = $3 \
-         AND ready_at IS NOT NULL AND ready_at <= $4 ORDER BY ready_at LIMIT $7{}) AND ready_at <= $4 \
+         WHERE id IN (SELECT id FROM next) AND ready_at <= $4 \
          RETURNING {COLUMNS}",
         super::super::SKIP_LOCKED
     );
@@ -324,21 +379,29 @@ async fn take(
     Ok(runs)
 }
 
-/// Keeps what a worker has; gives what it must end.
+/// An execution, whoever has it.
+pub(super) async fn one(connection: &mut Connection, id: &str) -> Result<Option<Run>, StoreError> {
+    let statement = format!("SELECT {COLUMNS} FROM runs WHERE id = $1");
+    sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Keeps what a worker has; gives what it must end, and whether somebody asked for that.
 pub(super) async fn renew(
     connection: &mut Connection,
     worker: &str,
     runs: &[(String, i64)],
     until: Micros,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<Lost>, StoreError> {
     let mut lost = Vec::new();
+    let mut runs: Vec<&(String, i64)> = runs.iter().collect();
+    runs.sort();
     for (id, token) in runs {
         let statement = "UPDATE runs SET ready_at = $4 WHERE id = $1 AND worker = $2 AND token = $3 \
                          AND status = 'Running' RETURNING cancelled";
         let query = sqlx::query_scalar(statement).bind(id).bind(worker).bind(token).bind(until);
         let cancelled: Option<i64> = query.fetch_optional(&mut *connection).await?;
         if cancelled != Some(0) {
-            lost.push(id.clone());
+            lost.push(Lost { run: id.clone(), token: *token, cancelled: cancelled.is_some() });
         }
     }
     Ok(lost)

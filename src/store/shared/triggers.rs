@@ -79,7 +79,7 @@ pub(super) async fn schedule(
     now: Micros,
 ) -> Result<ScheduleState, StoreError> {
     for _ in 0..2 {
-        let statement = "SELECT until_at, fired, missed, late, last_at FROM schedules \
+        let statement = "SELECT until_at, fired, missed, late, last_at, shape FROM schedules \
                          WHERE environment = $1 AND trigger_name = $2";
         let query = sqlx::query(statement).bind(environment).bind(trigger);
         if let Some(row) = query.fetch_optional(&mut *connection).await? {
@@ -89,10 +89,11 @@ pub(super) async fn schedule(
                 missed: row.try_get("missed")?,
                 late: row.try_get("late")?,
                 last: row.try_get("last_at")?,
+                shape: row.try_get("shape")?,
             });
         }
-        let statement = "INSERT INTO schedules (environment, trigger_name, until_at, fired, missed, late, last_at) \
-                         VALUES ($1, $2, $3, 0, 0, 0, 0) ON CONFLICT DO NOTHING";
+        let statement = "INSERT INTO schedules (environment, trigger_name, until_at, fired, missed, late, last_at, \
+                         shape) VALUES ($1, $2, $3, 0, 0, 0, 0, '') ON CONFLICT DO NOTHING";
         sqlx::query(statement).bind(environment).bind(trigger).bind(now).execute(&mut *connection).await?;
     }
     Err(unreadable("a schedule"))
@@ -106,10 +107,11 @@ pub(super) async fn tick(
     before: &ScheduleState,
     after: &ScheduleState,
 ) -> Result<bool, StoreError> {
-    let statement = "UPDATE schedules SET until_at = $3, fired = $4, missed = $5, late = $6, last_at = $7 \
-                     WHERE environment = $1 AND trigger_name = $2 AND until_at = $8";
+    let statement = "UPDATE schedules SET until_at = $3, fired = $4, missed = $5, late = $6, last_at = $7, \
+                     shape = $9 WHERE environment = $1 AND trigger_name = $2 AND until_at = $8 AND shape = $10";
     let query = sqlx::query(statement).bind(environment).bind(trigger).bind(after.until).bind(after.fired);
     let query = query.bind(after.missed).bind(after.late).bind(after.last).bind(before.until);
+    let query = query.bind(&after.shape).bind(&before.shape);
     Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 

@@ -76,6 +76,7 @@ CREATE TABLE runs (
 );
 
 CREATE INDEX runs_ready ON runs (environment, priority, tenant, ready_at) WHERE ready_at IS NOT NULL;
+CREATE INDEX runs_due ON runs (environment, ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX runs_in_lane ON runs (environment, lane, created_at, id) WHERE ready_at IS NOT NULL AND lane <> '';
 CREATE INDEX runs_at_gate ON runs (environment, gate, created_at, id) WHERE ready_at IS NOT NULL AND gate <> '';
 CREATE INDEX runs_of_batch ON runs (environment, batch) WHERE ready_at IS NOT NULL AND batch <> '';
@@ -151,6 +152,7 @@ CREATE TABLE schedules (
     missed BIGINT NOT NULL,
     late BIGINT NOT NULL,
     last_at BIGINT NOT NULL,
+    shape TEXT NOT NULL,
     PRIMARY KEY (environment, trigger_name)
 );
 

@@ -1,0 +1,22 @@
+// The workflow `welcome` of file 3. `ctx` is all it can reach: its input, connectors, state, secrets, a log.
+// `evenkeel types` writes their types to evenkeel.d.ts, so that editors complete connectors and actions.
+type Input = { email: string; name?: string };
+
+export default async function (ctx: any) {
+  const input: Input = ctx.input;
+
+  // Two calls of the connector in file 2, by its name and its actions' names in camelCase.
+  const contact = await ctx.connectors.orbitCrm.createContact({
+    email: input.email,
+    name: input.name ?? "friend",
+    tags: ["customer"],
+  });
+  const { contact: saved } = await ctx.connectors.orbitCrm.getContact({}, { pathParams: { id: contact.id } });
+
+  // Remembered from one execution to the next, for each tenant by itself.
+  const customers: number = ((await ctx.state.get("customers")) ?? 0) + 1;
+  await ctx.state.set("customers", customers);
+
+  ctx.log.info(`welcome, ${saved.email}`);
+  return { contact: saved.id, text: `${ctx.config.greeting}, ${saved.name}!`, customers };
+}

@@ -1,0 +1,614 @@
+use std::time::{Duration, Instant};
+
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use super::{Due, Rule, Schedule};
+use crate::definition::trigger::ScheduleTrigger;
+
+fn compile(mut spec: Value) -> Result<Schedule, String> {
+    spec["routes"] = json!([]);
+    let spec: ScheduleTrigger = serde_json::from_value(spec).unwrap();
+    Schedule::new(&spec)
+}
+
+fn schedule(spec: Value) -> Schedule {
+    compile(spec.clone()).unwrap_or_else(|error| panic!("{spec}: {error}"))
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// As people of the zone see it: the offset tells the two halves of a repeated hour apart.
+fn shown(schedule: &Schedule, time: Timestamp) -> String {
+    time.to_zoned(schedule.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// What is due after a time, one after the other.
+fn ticks(schedule: &Schedule, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+    std::iter::successors(schedule.next(after), |tick| schedule.next(*tick))
+}
+
+#[track_caller]
+fn check(spec: Value, after: &str, expected: &[&str]) {
+    let schedule = schedule(spec.clone());
+    let found: Vec<String> =
+        ticks(&schedule, at(after)).take(expected.len()).map(|tick| shown(&schedule, tick)).collect();
+    assert_eq!(found, expected, "{spec} after {after}");
+}
+
+/// Nothing is due after these.
+#[track_caller]
+fn check_all(spec: Value, after: &str, expected: &[&str]) {
+    check(spec.clone(), after, expected);
+    assert_eq!(ticks(&schedule(spec), at(after)).take(expected.len() + 1).count(), expected.len());
+}
+
+#[test]
+fn a_skipped_time_is_due_at_the_change() {
+    // 02:00 to 03:00 on 29 March.
+    let berlin = |mut spec: Value| {
+        spec["timeZone"] = json!("Europe/Berlin");
+        spec
+    };
+    let days = &["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"];
+    let after = "2026-03-27T12:00:00Z";
+    check(berlin(json!({"daily": {"at": "02:30"}})), after, days);
+    check(berlin(json!({"cron": "30 2 * * *"})), after, days);
+    check(
+        berlin(json!({"weekly": {"days": ["Sunday"], "at": "02:00"}})),
+        after,
+        &["2026-03-29T03:00:00+02:00", "2026-04-05T02:00:00+02:00"],
+    );
+    check(
+        berlin(json!({"monthly": {"days": [29], "at": "02:59"}})),
+        after,
+        &["2026-03-29T03:00:00+02:00", "2026-04-29T02:59:00+02:00"],
+    );
+    // The end of the gap is no skipped time.
+    check(
+        berlin(json!({"daily": {"at": "03:00"}})),
+        after,
+        &["2026-03-28T03:00:00+01:00", "2026-03-29T03:00:00+02:00"],
+    );
+    // Several skipped times are due together, once, and with what is due at the change anyway.
+    check(
+        berlin(json!({"cron": "*/20 2,3 * * *"})),
+        "2026-03-29T00:00:00Z",
+        &[
+            "2026-03-29T03:00:00+02:00",
+            "2026-03-29T03:20:00+02:00",
+            "2026-03-29T03:40:00+02:00",
+            "2026-03-30T02:00:00+02:00",
+        ],
+    );
+    // Croner by itself passes over these: they do not name one single time.
+    check(
+        berlin(json!({"cron": "30 2,14 * * *"})),
+        "2026-03-29T00:00:00Z",
+        &["2026-03-29T03:00:00+02:00", "2026-03-29T14:30:00+02:00", "2026-03-30T02:30:00+02:00"],
+    );
+    check(
+        berlin(json!({"cron": "0 */2 * * *"})),
+        "2026-03-29T00:00:00Z",
+        &["2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00"],
+    );
+    check(
+        json!({"daily": {"at": "02:15"}, "timeZone": "America/New_York"}),
+        "2026-03-07T12:00:00Z",
+        &["2026-03-08T03:00:00-04:00", "2026-03-09T02:15:00-04:00"],
+    );
+    // Half an hour: 02:00 to 02:30 on 4 October.
+    check(
+        json!({"daily": {"at": "02:10"}, "timeZone": "Australia/Lord_Howe"}),
+        "2026-10-02T18:00:00Z",
+        &["2026-10-04T02:30:00+11:00", "2026-10-05T02:10:00+11:00"],
+    );
+    // Samoa had no 30 December: it went to the other side of the date line.
+    check(
+        json!({"cron": "0 9 30 * *", "timeZone": "Pacific/Apia"}),
+        "2011-12-01T00:00:00Z",
+        &["2011-12-31T00:00:00+14:00", "2012-01-30T09:00:00+14:00"],
+    );
+    // Midnight itself is skipped.
+    check(
+        json!({"daily": {"at": "00:00"}, "timeZone": "Asia/Beirut"}),
+        "2026-03-28T00:00:00Z",
+        &["2026-03-29T01:00:00+03:00", "2026-03-30T00:00:00+03:00"],
+    );
+}
+
+#[test]
+fn a_time_that_comes_twice_is_due_once() {
+    // 03:00 to 02:00 on 25 October.
+    let berlin = |mut spec: Value| {
+        spec["timeZone"] = json!("Europe/Berlin");
+        spec
+    };
+    let days = &["2026-10-24T02:30:00+02:00", "2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"];
+    let after = "2026-10-23T12:00:00Z";
+    check(berlin(json!({"daily": {"at": "02:30"}})), after, days);
+    check(berlin(json!({"cron": "30 2 * * *"})), after, days);
+    // The hour's second half, however the search comes to be in it.
+    for after in ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:15:00Z", "2026-10-25T01:30:00.5Z"] {
+        check(berlin(json!({"daily": {"at": "02:30"}})), after, &["2026-10-26T02:30:00+01:00"]);
+        check(berlin(json!({"cron": "30 2 * * *"})), after, &["2026-10-26T02:30:00+01:00"]);
+    }
+    check(
+        berlin(json!({"daily": {"at": "03:00"}})),
+        after,
+        &["2026-10-24T03:00:00+02:00", "2026-10-25T03:00:00+01:00"],
+    );
+    // Croner by itself runs these twice.
+    check(
+        berlin(json!({"cron": "0,30 2,14 * * *"})),
+        "2026-10-24T23:00:00Z",
+        &["2026-10-25T02:00:00+02:00", "2026-10-25T02:30:00+02:00", "2026-10-25T14:00:00+01:00"],
+    );
+    check(
+        json!({"weekly": {"days": ["Sunday"], "at": "01:30"}, "timeZone": "America/New_York"}),
+        "2026-10-26T00:00:00Z",
+        &["2026-11-01T01:30:00-04:00", "2026-11-08T01:30:00-05:00"],
+    );
+    // Half an hour: 02:00 to 01:30 on 5 April.
+    check(
+        json!({"daily": {"at": "01:45"}, "timeZone": "Australia/Lord_Howe"}),
+        "2026-04-03T18:00:00Z",
+        &["2026-04-05T01:45:00+11:00", "2026-04-06T01:45:00+10:30"],
+    );
+    // Midnight comes twice, on two days: 00:00 to 23:00.
+    check(
+        json!({"daily": {"at": "23:30"}, "timeZone": "Asia/Beirut"}),
+        "2026-10-23T22:00:00Z",
+        &["2026-10-24T23:30:00+03:00", "2026-10-25T23:30:00+02:00"],
+    );
+}
+
+#[test]
+fn cron_in_every_hour_goes_by_elapsed_time() {
+    let quarters = |zone: &str| schedule(json!({"cron": "*/15 * * * *", "timeZone": zone}));
+    for (zone, after) in [
+        ("Europe/Berlin", "2026-03-28T12:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T12:00:00Z"),
+        ("America/New_York", "2026-03-07T12:00:00Z"),
+        ("America/New_York", "2026-10-31T12:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T00:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-03T00:00:00Z"),
+    ] {
+        let found: Vec<Timestamp> = ticks(&quarters(zone), at(after)).take(150).collect();
+        let expected: Vec<Timestamp> = (1..=150).map(|number| at(after) + (15 * number).minutes()).collect();
+        assert_eq!(found, expected, "{zone}");
+    }
+    let half = json!({"cron": "30 * * * *", "timeZone": "Europe/Berlin"});
+    check(half.clone(), "2026-03-29T00:00:00Z", &["2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00"]);
+    check(
+        half,
+        "2026-10-25T00:00:00Z",
+        &["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"],
+    );
+    // Far from now, past many changes.
+    check(
+        json!({"cron": "0 * 29 2 *", "timeZone": "Europe/Berlin"}),
+        "2024-03-01T00:00:00Z",
+        &["2028-02-29T00:00:00+01:00", "2028-02-29T01:00:00+01:00"],
+    );
+}
+
+#[test]
+fn calendar() {
+    let noon = "2027-12-30T12:00:00Z";
+    check(
+        json!({"daily": {"at": "09:00"}}),
+        noon,
+        &["2027-12-31T09:00:00+00:00", "2028-01-01T09:00:00+00:00", "2028-01-02T09:00:00+00:00"],
+    );
+    // A day that is named twice is due once.
+    check(
+        json!({"weekly": {"days": ["Friday", "Monday", "Friday"], "at": "18:30"}}),
+        noon,
+        &["2027-12-31T18:30:00+00:00", "2028-01-03T18:30:00+00:00", "2028-01-07T18:30:00+00:00"],
+    );
+    check(
+        json!({"monthly": {"days": [31, 30], "at": "06:00"}}),
+        "2028-01-29T12:00:00Z",
+        &[
+            "2028-01-30T06:00:00+00:00",
+            "2028-01-31T06:00:00+00:00",
+            "2028-02-29T06:00:00+00:00",
+            "2028-03-30T06:00:00+00:00",
+            "2028-03-31T06:00:00+00:00",
+            "2028-04-30T06:00:00+00:00",
+            "2028-05-30T06:00:00+00:00",
+        ],
+    );
+    check(
+        json!({"monthly": {"days": [29], "at": "06:00"}}),
+        "2027-02-01T00:00:00Z",
+        &["2027-02-28T06:00:00+00:00", "2027-03-29T06:00:00+00:00"],
+    );
+    check(
+        json!({"monthly": {"days": [1], "at": "00:00"}, "timeZone": "Pacific/Auckland"}),
+        noon,
+        &["2028-01-01T00:00:00+13:00", "2028-02-01T00:00:00+13:00"],
+    );
+    check(
+        json!({"cron": "0 0 29 2 *"}),
+        "2026-01-01T00:00:00Z",
+        &["2028-02-29T00:00:00+00:00", "2032-02-29T00:00:00+00:00"],
+    );
+    check(
+        json!({"cron": "0 9 L * *"}),
+        "2028-02-01T00:00:00Z",
+        &["2028-02-29T09:00:00+00:00", "2028-03-31T09:00:00+00:00"],
+    );
+    check(json!({"cron": "59 23 31 12 *"}), noon, &["2027-12-31T23:59:00+00:00", "2028-12-31T23:59:00+00:00"]);
+    check_all(json!({"cron": "0 0 30 2 *"}), noon, &[]);
+    // Strictly after, to the nanosecond.
+    for spec in [json!({"daily": {"at": "09:00"}}), json!({"cron": "0 9 * * *"}), json!({"cron": "0 * * * *"})] {
+        let due = "2028-01-01T09:00:00+00:00";
+        check(spec.clone(), "2028-01-01T08:59:59.999999999Z", &[due]);
+        assert!(schedule(spec.clone()).next(at("2028-01-01T09:00:00Z")).unwrap() > at(due));
+        assert!(schedule(spec).next(at("2028-01-01T09:00:00.000000001Z")).unwrap() > at(due));
+    }
+}
+
+#[test]
+fn intervals_have_an_anchor() {
+    check(
+        json!({"interval": "7m"}),
+        "1970-01-01T00:00:00Z",
+        &["1970-01-01T00:07:00+00:00", "1970-01-01T00:14:00+00:00"],
+    );
+    check(json!({"interval": "7m"}), "1969-12-31T23:59:59Z", &["1970-01-01T00:00:00+00:00"]);
+    check(
+        json!({"interval": "1h"}),
+        "2026-03-29T00:20:00Z",
+        &["2026-03-29T01:00:00+00:00", "2026-03-29T02:00:00+00:00"],
+    );
+    check(
+        json!({"interval": "1h", "startsAt": "2026-03-29T00:10:00Z"}),
+        "2026-03-29T00:20:00Z",
+        &["2026-03-29T01:10:00+00:00", "2026-03-29T02:10:00+00:00"],
+    );
+    // Hours are hours, whatever clocks do.
+    check(
+        json!({"interval": "1h", "timeZone": "Europe/Berlin"}),
+        "2026-03-29T00:00:00Z",
+        &["2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00"],
+    );
+}
+
+#[test]
+fn starts_and_ends() {
+    let span = |mut spec: Value| {
+        spec["startsAt"] = json!("2026-06-01T09:00:00Z");
+        spec["endsAt"] = json!("2026-06-03T11:00:00+02:00");
+        spec
+    };
+    let days = &["2026-06-01T09:00:00+00:00", "2026-06-02T09:00:00+00:00", "2026-06-03T09:00:00+00:00"];
+    for spec in [
+        json!({"daily": {"at": "09:00"}}),
+        json!({"cron": "0 9 * * *"}),
+        json!({"interval": "1d"}),
+        json!({"interval": "24h", "timeZone": "UTC"}),
+    ] {
+        check_all(span(spec.clone()), "2020-01-01T00:00:00Z", days);
+        check_all(span(spec.clone()), "2026-06-01T08:59:59Z", days);
+        check_all(span(spec.clone()), "2026-06-01T09:00:00Z", &days[1..]);
+        check_all(span(spec), "2026-06-03T09:00:00Z", &[]);
+    }
+    check_all(
+        span(json!({"daily": {"at": "08:59"}})),
+        "2020-01-01T00:00:00Z",
+        &["2026-06-02T08:59:00+00:00", "2026-06-03T08:59:00+00:00"],
+    );
+    let mut spec = span(json!({"interval": "1s", "catchUp": "All"}));
+    let late = schedule(spec.clone()).due(at("2020-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    assert_eq!(late.run.first(), Some(&at("2026-06-03T08:58:21Z")));
+    assert_eq!(late.run.last(), Some(&at("2026-06-03T09:00:00Z")));
+    assert_eq!((late.run.len(), late.missed), (100, 2 * 86_400 + 1 - 100));
+    spec["endsAt"] = json!("2026-05-01T00:00:00Z");
+    check_all(spec, "2020-01-01T00:00:00Z", &[]);
+}
+
+#[test]
+fn the_ends_of_time() {
+    for spec in [
+        json!({"interval": "365d"}),
+        json!({"daily": {"at": "00:00"}, "timeZone": "Pacific/Apia"}),
+        json!({"monthly": {"days": [31], "at": "23:59"}, "timeZone": "America/New_York"}),
+        json!({"cron": "* * * * *", "timeZone": "Europe/Berlin"}),
+        json!({"cron": "0 0 * * *", "timeZone": "Europe/Berlin"}),
+        json!({"interval": "1s", "startsAt": "-009999-01-02T01:59:59Z"}),
+    ] {
+        let schedule = schedule(spec);
+        assert_eq!(schedule.next(Timestamp::MAX), None);
+        assert!(schedule.next(Timestamp::MIN).is_none_or(|tick| tick > Timestamp::MIN));
+        assert_eq!(schedule.due(Timestamp::MAX, Timestamp::MIN).until, Timestamp::MAX);
+    }
+}
+
+#[test]
+fn clock_jumps() {
+    let schedule = schedule(json!({"interval": "10s"}));
+    let now = at("2026-06-01T12:00:00Z");
+    let none = |until| Due { run: Vec::new(), missed: 0, until };
+    // Back, and standing still.
+    assert_eq!(schedule.due(now, now - 1.hour()), none(now));
+    assert_eq!(schedule.due(now, now), none(now));
+    // Nothing yet.
+    assert_eq!(schedule.due(now, now + 9.seconds()), none(now + 9.seconds()));
+    // On time.
+    let on_time = schedule.due(now, now + 20.seconds());
+    assert_eq!(
+        on_time,
+        Due { run: vec![now + 10.seconds(), now + 20.seconds()], missed: 0, until: now + 20.seconds() }
+    );
+    // Forward, by an hour: those of the last minute, its bounds included, and one for the 353 before.
+    let forward = schedule.due(now, now + 1.hour());
+    let run: Vec<Timestamp> = (353..=360).map(|number| now + (10 * number).seconds()).collect();
+    assert_eq!(forward, Due { run, missed: 352, until: now + 1.hour() });
+}
+
+#[test]
+fn catch_up_after_a_year() {
+    let (after, now) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    let year = 365 * 86_400;
+    let late: Vec<Timestamp> = (61..=160).rev().map(|age| now - age.seconds()).collect();
+    let on_time: Vec<Timestamp> = (0..=60).rev().map(|age| now - age.seconds()).collect();
+    for (catch_up, late) in [("Skip", &[][..]), ("One", &late[99..]), ("All", &late[..])] {
+        let schedule = schedule(json!({"interval": "1s", "catchUp": catch_up}));
+        let began = Instant::now();
+        let due = schedule.due(after, now);
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert_eq!(due.run, [late, &on_time].concat(), "{catch_up}");
+        assert_eq!(due.missed + u64::try_from(due.run.len()).unwrap(), year, "{catch_up}");
+        assert_eq!(due.until, now);
+    }
+    // `One` is what holds where nothing is said.
+    let days = |spec| schedule(spec).due(after, now + 5.seconds());
+    let one = days(json!({"daily": {"at": "00:00"}}));
+    assert_eq!(one, Due { run: vec![now - 24.hours(), now], missed: 363, until: now + 5.seconds() });
+    let skip = days(json!({"daily": {"at": "00:00"}, "catchUp": "Skip"}));
+    assert_eq!((skip.run, skip.missed), (vec![now], 364));
+    let all = days(json!({"cron": "0 0 1 * *", "catchUp": "All"}));
+    assert_eq!((all.run.len(), all.missed), (12, 0));
+    assert!(all.run.is_sorted());
+}
+
+#[test]
+fn the_work_of_a_walk_is_bounded() {
+    let (after, now) = (at("1990-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    for cron in ["* * * * *", "* 0-22 * * *"] {
+        let schedule = schedule(json!({"cron": cron, "timeZone": "Europe/Berlin", "catchUp": "All"}));
+        let began = Instant::now();
+        let due = schedule.due(after, now);
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
+        // The newest ones run, however many were leapt over; those were not all counted.
+        let late: Vec<Timestamp> = ticks(&schedule, now - 3.hours()).take_while(|tick| *tick <= now).collect();
+        assert!(due.run.ends_with(&late[late.len() - 100..]), "{cron}");
+        assert!((100_000..120_000).contains(&due.missed), "{cron}: {}", due.missed);
+    }
+}
+
+#[test]
+fn descriptions() {
+    for (spec, expected) in [
+        (json!({"interval": "5m"}), "every 5 minutes"),
+        (json!({"interval": "1m"}), "every minute"),
+        (json!({"interval": "60m"}), "every hour"),
+        (json!({"interval": "1s"}), "every second"),
+        (json!({"interval": "90m"}), "every 1 hour and 30 minutes"),
+        (json!({"interval": "1d1h1s500ms"}), "every 1 day, 1 hour, 1 second and 500 milliseconds"),
+        (json!({"interval": "7d"}), "every 7 days"),
+        (json!({"daily": {"at": "09:00"}, "timeZone": "europe/berlin"}), "every day at 09:00 (Europe/Berlin)"),
+        (json!({"daily": {"at": "00:05"}}), "every day at 00:05 (UTC)"),
+        (json!({"weekly": {"days": ["Friday", "Monday"], "at": "18:30"}}), "every Monday and Friday at 18:30 (UTC)"),
+        (json!({"weekly": {"days": ["Sunday"], "at": "18:30"}}), "every Sunday at 18:30 (UTC)"),
+        (
+            json!({"weekly": {"days": ["Monday", "Wednesday", "Friday"], "at": "18:30"}}),
+            "every Monday, Wednesday and Friday at 18:30 (UTC)",
+        ),
+        (json!({"monthly": {"days": [15, 1], "at": "06:00"}}), "on day 1 and 15 of every month at 06:00 (UTC)"),
+        (json!({"monthly": {"days": [31], "at": "06:00"}}), "on day 31 of every month at 06:00 (UTC)"),
+        (json!({"cron": "* * * * *"}), "every minute (UTC)"),
+        (json!({"cron": "*/15 * * * *"}), "every 15 minutes (UTC)"),
+        (json!({"cron": "0 */2 * * *"}), "at minute 0, of every 2 hours (UTC)"),
+        (
+            json!({"cron": "30 9 * * MON,FRI", "timeZone": "Europe/Berlin"}),
+            "at 09:30, on Monday and Friday (Europe/Berlin)",
+        ),
+        (json!({"cron": "0 9 L * *"}), "at 09:00, on the last day of the month (UTC)"),
+    ] {
+        assert_eq!(schedule(spec.clone()).describe(), expected, "{spec}");
+    }
+}
+
+#[test]
+fn jitter_is_stable_and_below_its_limit() {
+    let jittered = schedule(json!({"interval": "1m", "jitter": "10s"}));
+    let replica = schedule(json!({"interval": "1m", "jitter": "10s"}));
+    let delays: Vec<Duration> =
+        ticks(&jittered, at("2026-01-01T00:00:00Z")).take(200).map(|due| jittered.jitter("sync", due)).collect();
+    let again = ticks(&replica, at("2026-01-01T00:00:00Z")).take(200).map(|due| replica.jitter("sync", due));
+    assert!(again.eq(delays.iter().copied()));
+    assert!(delays.iter().all(|delay| *delay < Duration::from_secs(10)));
+    // They are spread out: each fifth has its share.
+    for fifth in 0..5 {
+        let within = Duration::from_secs(2 * fifth)..Duration::from_secs(2 * fifth + 2);
+        assert!(delays.iter().filter(|delay| within.contains(*delay)).count() > 15, "{fifth}");
+    }
+    let due = at("2026-01-01T00:00:00Z");
+    assert_ne!(jittered.jitter("sync", due), jittered.jitter("other", due));
+    // As it was written, so that no later version moves it.
+    assert_eq!(jittered.jitter("sync", due), Duration::from_micros(4_436_338));
+    for none in [json!({"interval": "1m"}), json!({"interval": "1m", "jitter": "0s"})] {
+        assert_eq!(schedule(none).jitter("sync", due), Duration::ZERO);
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let one = "a schedule has exactly one of `interval`, `daily`, `weekly`, `monthly`, `cron`";
+    for (spec, expected) in [
+        (json!({}), one),
+        (json!({"interval": "1m", "cron": "* * * * *"}), one),
+        (json!({"interval": "999ms"}), "an interval of 999ms is too short; it is at least 1s"),
+        (json!({"interval": "0s"}), "an interval of 0s is too short; it is at least 1s"),
+        (json!({"daily": {"at": "24:00"}}), "`24:00` is not a time of day"),
+        (json!({"daily": {"at": "9:00"}}), "`9:00` is not a time of day"),
+        (json!({"daily": {"at": "+9:00"}}), "`+9:00` is not a time of day"),
+        (json!({"daily": {"at": ""}}), "`` is not a time of day"),
+        (json!({"weekly": {"days": [], "at": "09:00"}}), "a schedule needs a day"),
+        (json!({"monthly": {"days": [1, 32], "at": "09:00"}}), "no month has a day 32"),
+        (json!({"monthly": {"days": [0], "at": "09:00"}}), "no month has a day 0"),
+        (json!({"daily": {"at": "09:00"}, "timeZone": "Europe/Berlyn"}), "there is no time zone `Europe/Berlyn`"),
+    ] {
+        assert_eq!(compile(spec.clone()).err().as_deref(), Some(expected), "{spec}");
+    }
+    for (spec, begins) in [
+        (json!({"cron": "* * * *"}), "`* * * *` is not a cron expression: "),
+        (json!({"cron": "0 0 9 * * *"}), "`0 0 9 * * *` is not a cron expression: "),
+        (json!({"interval": "1m", "startsAt": "tomorrow"}), "`tomorrow` is not a date and time: "),
+        (json!({"interval": "1m", "endsAt": "2026-01-01"}), "`2026-01-01` is not a date and time: "),
+    ] {
+        let error = compile(spec.clone()).err().unwrap_or_default();
+        assert!(error.starts_with(begins), "{spec}: {error}");
+    }
+}
+
+/// Does a local minute fit, as the words of the rule say?
+fn fits(rule: &Rule, local: DateTime) -> bool {
+    let date = local.date();
+    match rule {
+        Rule::Every(_) => false,
+        Rule::Daily(time) => local.time() == *time,
+        Rule::Weekly(days, time) => {
+            local.time() == *time && days.iter().any(|day| format!("{day:?}") == date.strftime("%A").to_string())
+        }
+        Rule::Monthly(days, time) => {
+            let is_last = date.tomorrow().unwrap().day() == 1;
+            local.time() == *time
+                && days.iter().any(|day| {
+                    i32::from(*day) == i32::from(date.day()) || is_last && i32::from(*day) > i32::from(date.day())
+                })
+        }
+        Rule::Cron(cron) | Rule::Hourly(cron) => cron.is_time_matching(&local).unwrap(),
+    }
+}
+
+/// What is due in (after, until], by watching a clock minute by minute. It is due when clocks first show a time or a
+/// later one; in every hour, whenever they show it.
+fn watched(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Vec<Timestamp> {
+    let (mut due, mut time) = (Vec::new(), after);
+    let mut latest = schedule.zone.to_datetime(after);
+    while time < until {
+        time += SignedDuration::from_mins(1);
+        let local = schedule.zone.to_datetime(time);
+        let is_due = match &schedule.rule {
+            Rule::Hourly(_) => fits(&schedule.rule, local),
+            rule => {
+                let passed = std::iter::successors(Some(latest + 1.minute()), |at| Some(*at + 1.minute()));
+                passed.take_while(|at| *at <= local).filter(|at| fits(rule, *at)).count() > 0
+            }
+        };
+        latest = latest.max(local);
+        if is_due {
+            due.push(time);
+        }
+    }
+    due
+}
+
+#[test]
+fn is_what_a_watched_clock_gives() {
+    // Around both changes of each zone. Troll's are two hours; Apia left out a day, and Kwajalein had one twice.
+    let zones = [
+        ("Europe/Berlin", "2026-03-28T00:00:00Z", "2026-10-24T00:00:00Z"),
+        ("America/New_York", "2026-03-07T00:00:00Z", "2026-10-31T00:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T00:00:00Z", "2026-10-03T00:00:00Z"),
+        ("Antarctica/Troll", "2026-03-28T00:00:00Z", "2026-10-24T00:00:00Z"),
+        ("Asia/Beirut", "2026-03-28T00:00:00Z", "2026-10-24T00:00:00Z"),
+        ("Pacific/Apia", "2011-12-29T00:00:00Z", "2011-09-23T00:00:00Z"),
+        ("Pacific/Kwajalein", "1969-09-29T00:00:00Z", "1993-08-20T00:00:00Z"),
+        ("UTC", "2028-02-28T00:00:00Z", "2027-12-30T00:00:00Z"),
+    ];
+    let specs = [
+        json!({"daily": {"at": "02:30"}}),
+        json!({"daily": {"at": "00:00"}}),
+        json!({"daily": {"at": "23:45"}}),
+        json!({"daily": {"at": "01:59"}}),
+        json!({"weekly": {"days": ["Sunday", "Friday"], "at": "02:00"}}),
+        json!({"monthly": {"days": [29, 30, 31], "at": "01:30"}}),
+        json!({"cron": "30 2 * * *"}),
+        json!({"cron": "*/20 1-3 * * *"}),
+        json!({"cron": "0 */2 * * *"}),
+        json!({"cron": "* 0-22 * * *"}),
+        json!({"cron": "15,45 0,23 * * SUN"}),
+        json!({"cron": "*/15 * * * *"}),
+        json!({"cron": "30 * * * *"}),
+        json!({"cron": "7 0-23 * * SUN"}),
+        json!({"cron": "*/40 */1 30 * *"}),
+    ];
+    for (zone, first, second) in zones {
+        for start in [at(first), at(second)] {
+            for spec in &specs {
+                let mut spec = spec.clone();
+                spec["timeZone"] = json!(zone);
+                spec["catchUp"] = json!("All");
+                agrees(&schedule(spec.clone()), start, &format!("{spec} after {start}"));
+            }
+        }
+    }
+}
+
+/// `next` and `due` give what a watched clock gives, from wherever they are asked.
+fn agrees(schedule: &Schedule, start: Timestamp, what: &str) {
+    let end = start + 48.hours();
+    let expected = watched(schedule, start, end);
+    let found: Vec<Timestamp> = ticks(schedule, start).take_while(|tick| *tick <= end).collect();
+    assert_eq!(found, expected, "{what}");
+    assert!(found.iter().is_sorted_by(|one, two| one < two), "{what}");
+    let mut from = start;
+    let mut due = Vec::new();
+    while from < end {
+        let next = expected.iter().find(|tick| **tick > from).copied();
+        assert_eq!(schedule.next(from).filter(|tick| *tick <= end), next, "{what}: from {from}");
+        // Steps that fit no hour, so that bounds fall anywhere.
+        let to = (from + SignedDuration::new(37 * 60 + 11, 500_000_000)).min(end);
+        let part = schedule.due(from, to);
+        assert_eq!((part.missed, part.until), (0, to), "{what}: from {from}");
+        due.extend(part.run);
+        from = part.until;
+    }
+    assert_eq!(due, expected, "{what}");
+    let whole = schedule.due(start, end);
+    assert!(expected.ends_with(&whole.run), "{what}");
+    assert_eq!(u64::try_from(expected.len() - whole.run.len()).unwrap(), whole.missed, "{what}");
+}
+
+#[test]
+fn intervals_agree_with_a_count() {
+    for (interval, starts) in
+        [("1s", None), ("7s", Some("2026-01-01T00:00:03Z")), ("1m1s", None), ("13m", Some("2020-01-01T00:00:00.25Z"))]
+    {
+        let schedule = schedule(json!({"interval": interval, "startsAt": starts, "catchUp": "All"}));
+        let mut from = at("2025-12-31T23:59:58.5Z");
+        for step in 1..60 {
+            let to = from + SignedDuration::from_millis(step * 7_919);
+            let expected: Vec<Timestamp> = ticks(&schedule, from).take_while(|tick| *tick <= to).collect();
+            assert!(expected.iter().is_sorted_by(|one, two| one < two));
+            let due = schedule.due(from, to);
+            assert!(expected.ends_with(&due.run), "{interval}: {from} to {to}");
+            assert_eq!(
+                due.run.len() + usize::try_from(due.missed).unwrap(),
+                expected.len(),
+                "{interval}: {from} to {to}"
+            );
+            from = to;
+        }
+    }
+}

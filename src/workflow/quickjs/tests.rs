@@ -1,0 +1,214 @@
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::*;
+use crate::store::Micros;
+
+/// Answers everything: `echo` its input, `slow` after a while, `park` never, `fail` with an error.
+#[derive(Default)]
+struct Fake {
+    asked: Mutex<Vec<Op>>,
+}
+
+impl Host for Fake {
+    fn call(self: Arc<Self>, op: Op) -> futures::future::BoxFuture<'static, Reply> {
+        self.asked.lock().unwrap().push(op.clone());
+        Box::pin(async move {
+            match op {
+                Op::Action { action, input, .. } => match action.as_str() {
+                    "fail" => Reply::Error(json!({"code": "NO", "message": "not today", "status": 418}), 2_000_000),
+                    "slow" => {
+                        tokio::time::sleep(Duration::from_millis(30)).await;
+                        Reply::Value(input, 3_000_000)
+                    }
+                    "gone" => Reply::Gone,
+                    _ => Reply::Value(input, 2_000_000),
+                },
+                Op::Sleep { ms } => Reply::Parked((ms * 1000.0) as Micros),
+                Op::Begin { name } => Reply::Value(json!({"name": name}), 2_000_000),
+                _ => Reply::Value(Value::Null, 2_000_000),
+            }
+        })
+    }
+}
+
+fn limits() -> Limits {
+    Limits { time: Duration::from_secs(5), memory: 32 << 20, ..Limits::default() }
+}
+
+async fn run_with(code: &str, limits: Limits) -> (Ended, Vec<Op>) {
+    let host = Arc::new(Fake::default());
+    let call = Call {
+        file: "flow.ts".to_owned(),
+        code: code.into(),
+        context: json!({"input": {"name": "Ada"}, "headers": {}}),
+        now: 1_000_000,
+        seed: 7,
+    };
+    let ended = QuickJs.run(call, limits, Arc::clone(&host) as Arc<dyn Host>, Stop::default()).await;
+    let asked = host.asked.lock().unwrap().clone();
+    (ended, asked)
+}
+
+async fn ended(body: &str) -> Ended {
+    run_with(&format!("export default async function (ctx) {{ {body} }}"), limits()).await.0
+}
+
+async fn thrown(body: &str) -> Thrown {
+    match ended(body).await {
+        Ended::Threw(thrown) => thrown,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_script_returns_is_its_output() {
+    assert_eq!(ended("return { hello: ctx.input.name }").await, Ended::Returned(json!({"hello": "Ada"})));
+    assert_eq!(ended("").await, Ended::Returned(Value::Null));
+    let all = "const [a, b] = await Promise.all([ctx.connectors.x.slow(1), ctx.connectors.x.echo(2)]); return a + b";
+    assert_eq!(ended(all).await, Ended::Returned(json!(3)));
+    let caught =
+        "try { await ctx.connectors.x.fail() } catch (e) { return [e.code, e.message, e.status, e instanceof Error] }";
+    assert_eq!(ended(caught).await, Ended::Returned(json!(["NO", "not today", 418, true])));
+}
+
+#[tokio::test]
+async fn the_time_and_chance_are_the_same_each_time() {
+    let body = "const a = Date.now(); await ctx.connectors.x.echo(1); \
+                return [a, Date.now(), new Date().toISOString(), Math.random(), new Date(0) instanceof Date]";
+    let first = ended(body).await;
+    assert_eq!(first, ended(body).await);
+    let Ended::Returned(value) = first else { panic!("{first:?}") };
+    assert_eq!((&value[0], &value[1], &value[2]), (&json!(1000), &json!(2000), &json!("1970-01-01T00:00:02.000Z")));
+    assert_eq!(value[4], json!(true));
+}
+
+#[tokio::test]
+async fn a_script_reaches_nothing_by_itself() {
+    let names = "return ['fetch','require','process','Deno','std','os','setTimeout','XMLHttpRequest','WebAssembly','performance'] \
+                 .filter((name) => typeof globalThis[name] !== 'undefined')";
+    assert_eq!(ended(names).await, Ended::Returned(json!([])));
+    assert_eq!(thrown("await import('std')").await.code, "SCRIPT_ERROR");
+    // What one script leaves behind, the next does not find.
+    assert_eq!(ended("globalThis.left = 1; Array.prototype.left = 1; return 1").await, Ended::Returned(json!(1)));
+    assert_eq!(ended("return [typeof left, [].left === undefined]").await, Ended::Returned(json!(["undefined", true])));
+}
+
+#[tokio::test]
+async fn mistakes_say_where_they_are() {
+    let (ended, _) = run_with(
+        "export default async function (ctx) {\n  const a = 1;\n  await ctx.connectors.x.fail();\n}",
+        limits(),
+    )
+    .await;
+    let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("NO", "not today"));
+    assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
+    let (ended, _) = run_with("function deep() {\n  null.x;\n}\nexport default () => deep()", limits()).await;
+    let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+    assert!(error.message.starts_with("TypeError: "), "{error:?}");
+    assert_eq!(error.line, 2);
+    for (code, part) in
+        [("const x = 1", "export default"), ("export default 5", "export default"), ("export default (", "SyntaxError")]
+    {
+        let (ended, _) = run_with(code, limits()).await;
+        let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+        assert!(error.message.contains(part), "{code}: {error:?}");
+    }
+    assert_eq!(thrown("throw 'text'").await.message, "text");
+    assert_eq!(thrown("throw { a: 1 }").await.message, "{\"a\":1}");
+    assert!(thrown("return (() => 1)").await.message.contains("no JSON"));
+    assert!(thrown("await new Promise(() => {})").await.message.contains("never comes"));
+}
+
+#[tokio::test]
+async fn whatever_a_script_does_it_ends_within_its_limits() {
+    let short = Limits { time: Duration::from_millis(300), ..limits() };
+    for body in [
+        "while (true) {}",
+        "for (;;) { await null }",
+        "for (;;) { await Promise.resolve() }",
+        "try { while (true) {} } catch {} return 1",
+        "for (;;) { try { for (;;); } finally { continue } }",
+        "return /^(a+)+$/.test('a'.repeat(40) + '!')",
+        "return /(x+x+)+y/.exec('x'.repeat(100))",
+        "[3, 1, 2].sort(() => { for (;;); })",
+        "return JSON.stringify({ toJSON() { for (;;); } })",
+    ] {
+        let code = format!("export default async function (ctx) {{ {body} }}");
+        let started = Instant::now();
+        let (ended, _) = run_with(&code, short).await;
+        assert_eq!(ended, Ended::TimedOut, "{body}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{body}");
+    }
+    for body in [
+        "const all = []; for (;;) all.push('x'.repeat(1000) + all.length)",
+        "let s = 'x'; for (;;) s += s",
+        "return 'x'.repeat(10e9)",
+        "return new Array(1e9).fill(0)",
+        "return new ArrayBuffer(10e9)",
+        "return 'ab'.padEnd(2 ** 30 - 1, 'x').replaceAll('x', 'yyyyyyyyyyyyyyyy')",
+        "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})",
+        "const f = (n) => f(n + 1) + 1; return f(0)",
+        "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; return a",
+        "const a = {}; a.a = a; return a",
+        "return JSON.parse('['.repeat(1e6))",
+    ] {
+        let Ended::Threw(error) = ended(body).await else { panic!("{body}") };
+        assert!(!error.message.is_empty(), "{body}");
+    }
+    assert_eq!(thrown("return 'x'.repeat(5e6)").await.code, "OUTPUT_TOO_LARGE");
+    assert_eq!(thrown("await ctx.connectors.x.echo('x'.repeat(5e6))").await.code, "VALUE_TOO_LARGE");
+    let few = Limits { calls: 100, ..limits() };
+    let (ended, asked) =
+        run_with("export default async (ctx) => { for (;;) await ctx.connectors.x.echo(1) }", few).await;
+    assert!(matches!(ended, Ended::Threw(Thrown { ref code, .. }) if code == "TOO_MANY_CALLS"), "{ended:?}");
+    assert_eq!(asked.len(), 100);
+}
+
+#[tokio::test]
+async fn a_script_that_only_waits_is_suspended_when_nothing_else_is_left() {
+    assert_eq!(ended("await ctx.sleep('90s'); return 1").await, Ended::Suspended(90_000_000));
+    // The other call is answered first: what it did must be on record before the script is put away.
+    let body = "await Promise.all([ctx.sleep('1h30m'), ctx.sleep(1000), ctx.connectors.x.slow(1)])";
+    let (ended, asked) = run_with(&format!("export default async (ctx) => {{ {body} }}"), limits()).await;
+    assert_eq!((ended, asked.len()), (Ended::Suspended(1_000_000), 3));
+    let race = "return await Promise.race([ctx.sleep('1h'), ctx.connectors.x.slow('won')])";
+    assert_eq!(self::ended(race).await, Ended::Returned(json!("won")));
+    assert_eq!(self::ended("await ctx.connectors.x.gone()").await, Ended::Gone);
+    assert!(thrown("await ctx.sleep('soon')").await.message.contains("no duration"));
+}
+
+#[tokio::test]
+async fn a_script_is_stopped_from_outside() {
+    let stop = Stop::default();
+    let call = Call {
+        file: "flow.ts".to_owned(),
+        code: "export default () => { for (;;); }".into(),
+        context: json!({}),
+        now: 0,
+        seed: 0,
+    };
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stopping.stop(crate::workflow::engine::Reason::Cancelled);
+    });
+    let ended = QuickJs.run(call, limits(), Arc::new(Fake::default()), stop).await;
+    assert_eq!(ended, Ended::Cancelled);
+}
+
+#[tokio::test]
+async fn steps_are_begun_and_ended_and_tried_again() {
+    let body = "let n = 0; return await ctx.step('pay', { retry: { maxAttempts: 3, initialInterval: 0 } }, async () => { \
+                if (++n < 2) throw new Error('again'); return { n } })";
+    let code = format!("export default async function (ctx) {{ {body} }}");
+    let (ended, asked) = run_with(&code, limits()).await;
+    // The fake parks sleeps, so the second attempt never comes; what was asked is what counts here.
+    assert_eq!(ended, Ended::Suspended(0));
+    assert!(matches!(&asked[..], [Op::Begin { .. }, Op::Sleep { .. }]), "{asked:?}");
+    let (ended, asked) = run_with("export default (ctx) => ctx.step('one', async () => undefined)", limits()).await;
+    assert_eq!(ended, Ended::Returned(Value::Null));
+    assert!(matches!(&asked[..], [Op::Begin { .. }, Op::End { .. }]), "{asked:?}");
+}

@@ -1,0 +1,133 @@
+//! Triggers and workflows, with the real binary: from an event to a finished execution.
+
+mod basics;
+mod crashes;
+mod lasting;
+mod schedules;
+mod subscriptions;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Answer, Dev, evenkeel};
+
+/// A folder of definitions with its server's state.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A folder with files.
+    pub fn new(files: &[(&str, &str)]) -> Place {
+        let place = Place { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(place.path("definitions")).unwrap();
+        for (name, text) in files {
+            place.write(name, text);
+        }
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a definition or a file beside it, as a whole.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path("definitions").join(name);
+        let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.persist(path).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path("definitions").join(name)).unwrap();
+    }
+
+    /// `evenkeel serve` on these definitions.
+    pub fn serve(&self, more: &[&str]) -> Dev {
+        self.serve_with(more, &[])
+    }
+
+    pub fn serve_with(&self, more: &[&str], env: &[(&str, &str)]) -> Dev {
+        let mut command = evenkeel();
+        command.arg("serve").arg(self.path("definitions")).args(["--port", "0", "--allow-loopback"]).args(more);
+        if !more.contains(&"--state") {
+            command.arg("--state").arg(self.path("state"));
+        }
+        command.env("HOOK_KEY", KEY).env("EVENKEEL_LOG", "info");
+        for (name, value) in env {
+            command.env(name, value);
+        }
+        Dev::spawn(&mut command)
+    }
+}
+
+/// The key that hooks of these tests are called with.
+pub const KEY: &str = "a-long-random-text";
+
+/// An Environment with the key, which looks at its folder often.
+pub const ENVIRONMENT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec:\n  interval: \
+                               5s\n  secrets: { hook-key: { env: HOOK_KEY } }\n---\n";
+
+/// A workflow of code.
+pub fn workflow(name: &str, tier: &str, more: &str, code: &str) -> String {
+    let code: String = code.lines().map(|line| format!("      {line}\n")).collect();
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: {{ name: {name} }}\nspec:\n  tier: \
+         {tier}\n{more}  source:\n    inline: |\n{code}---\n"
+    )
+}
+
+/// A webhook with a key.
+pub fn hook(name: &str, more: &str, routes: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: {{ name: {name} }}\nspec:\n  webhook:\n    verify: {{ \
+         apiKey: {{ secretRef: hook-key }} }}\n{more}    routes:\n{routes}---\n"
+    )
+}
+
+/// Calls a hook.
+pub fn call(server: &Dev, hook: &str, body: &Value) -> Answer {
+    let headers = [("x-evenkeel-key", KEY), ("content-type", "application/json")];
+    server.post(&format!("/hooks/{hook}"), &headers, &body.to_string())
+}
+
+/// Waits for something to hold.
+pub fn eventually<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// An execution with its steps.
+pub fn execution(server: &Dev, id: &str) -> Value {
+    server.get(&format!("/v1/executions/{id}")).json()
+}
+
+/// Waits for the end of an execution.
+pub fn ended(server: &Dev, id: &str) -> Value {
+    eventually("the end", 30, || {
+        let run = execution(server, id);
+        let status = run["status"].as_str().unwrap_or_default().to_owned();
+        (!["Queued", "Running", "Waiting", ""].contains(&status.as_str())).then_some(run)
+    })
+}
+
+/// Executions of a workflow.
+pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
+    let answer = server.get(&format!("/v1/executions?limit=1000&{query}")).json();
+    answer["executions"].as_array().cloned().unwrap_or_default()
+}
+
+/// Waits until an environment is live.
+pub fn live(server: &Dev) {
+    eventually("the first generation", 30, || (server.get("/readyz").status == 200).then_some(()));
+}

@@ -1,0 +1,102 @@
+//! Workflows that outlive the process that began them.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{ENVIRONMENT, Place, ended, eventually, execution, live, workflow};
+
+/// Counts, outside of everything that a restart forgets.
+const CODE: &str = "export default async (ctx) => {
+  const count = async (name) => { const n = ((await ctx.state.get(name)) ?? 0) + 1; await ctx.state.set(name, n); return n };
+  const one = await ctx.step('one', () => count('one'));
+  await ctx.sleep('4s');
+  const two = await ctx.step('two', () => count('two'));
+  const go = await ctx.waitForEvent('go');
+  return { one, two, go, now: ctx.now() instanceof Date };
+}";
+
+#[test]
+fn a_long_workflow_survives_restarts_and_repeats_no_finished_step() {
+    let read = workflow(
+        "read",
+        "Instant",
+        "",
+        "export default async (ctx) => [await ctx.state.get('one'), await ctx.state.get('two')]",
+    );
+    let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("long", "Long", "", CODE) + &read))]);
+    let mut server = place.serve(&[]);
+    live(&server);
+    let id = server.post("/v1/workflows/long/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
+    eventually("the sleep", 20, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    for _ in 0..3 {
+        server.kill();
+        server = place.serve(&[]);
+        live(&server);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    eventually("the second wait", 30, || {
+        let run = execution(&server, &id);
+        let steps = run["steps"].as_array()?;
+        steps.iter().any(|step| step["name"] == "event go" && step["status"] == "Waiting").then_some(())
+    });
+    server.kill();
+    let server = place.serve(&[]);
+    live(&server);
+    assert_eq!(server.post(&format!("/v1/executions/{id}/events/go"), &[], "7").status, 200);
+    let run = ended(&server, &id);
+    assert_eq!(run["output"], json!({"one": 1, "two": 1, "go": 7, "now": true}), "{run:#}");
+    assert_eq!(server.post("/v1/workflows/read/runs", &[], "{}").json(), json!([1, 1]), "each step ran once");
+}
+
+#[test]
+fn steps_in_yaml_survive_restarts_as_code_does() {
+    let text = ENVIRONMENT.to_owned()
+        + "apiVersion: evenkeel.dev/v1alpha1
+kind: Workflow
+metadata: { name: order }
+spec:
+  tier: Long
+  steps:
+    - { name: start, set: { at: '{{ now() }}', items: [1, 2, 3] } }
+    - { name: pause, wait: 4s }
+    - name: each
+      loop:
+        over: '{{ steps.start.output.items }}'
+        concurrency: 2
+        steps: [{ name: double, code: 'return ctx.item * 2' }]
+    - name: both
+      parallel:
+        left: [{ name: l, set: '{{ steps.each.output | sum }}' }]
+        right: [{ name: r, wait: 3s }, { name: done, set: right }]
+    - name: which
+      switch:
+        - { when: '{{ steps.both.output.left > 100 }}', steps: [{ name: big, set: big }] }
+        - { steps: [{ name: small, set: small }] }
+    - { name: ask, approval: { message: 'Go on with {{ steps.which.output }}?', timeout: 1h } }
+    - { name: never, if: '{{ false }}', set: no }
+    - { name: end, set: { at: '{{ steps.start.output.at }}', size: '{{ steps.which.output }}', both: '{{ steps.both.output }}' } }
+    - { name: gate, gate: '{{ false }}' }
+    - { name: beyond, set: not reached }
+---
+";
+    let place = Place::new(&[("a.yaml", &text)]);
+    let mut server = place.serve(&[]);
+    live(&server);
+    let id = server.post("/v1/workflows/order/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
+    eventually("the pause", 20, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    let at = execution(&server, &id)["steps"][0]["output"]["at"].clone();
+    server.kill();
+    let mut server = place.serve(&[]);
+    live(&server);
+    eventually("the question", 30, || {
+        let run = execution(&server, &id);
+        run["steps"].as_array()?.iter().any(|step| step["kind"] == "approval").then_some(())
+    });
+    server.kill();
+    let server = place.serve(&[]);
+    live(&server);
+    server.post(&format!("/v1/executions/{id}/approvals/ask"), &[], r#"{"approved": true}"#);
+    let run = ended(&server, &id);
+    assert_eq!(run["output"], json!({"at": at, "size": "small", "both": {"left": 12, "right": "right"}}), "{run:#}");
+}

@@ -1,0 +1,201 @@
+//! Webhooks at an application that counts them.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::{ENVIRONMENT, Place, ended, eventually, executions, live, workflow};
+
+/// An application with webhooks: by id, where each leads.
+#[derive(Clone, Default)]
+struct Application {
+    hooks: Arc<Mutex<BTreeMap<u64, String>>>,
+    made: Arc<Mutex<u64>>,
+    most: Arc<Mutex<usize>>,
+    fails: Arc<Mutex<u32>>,
+}
+
+impl Application {
+    fn start(&self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let this = self.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let this = this.clone();
+                std::thread::spawn(move || this.answer(stream));
+            }
+        });
+        port
+    }
+
+    fn answer(&self, mut stream: std::net::TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let (mut length, mut head) = (0, String::new());
+            loop {
+                reader.read_line(&mut head).ok()?;
+                if head.ends_with("\r\n\r\n") || head == "\r\n" {
+                    break;
+                }
+            }
+            for header in head.lines() {
+                if let Some((name, value)) = header.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().ok()?;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            let (status, text) = self.decide(&line, &body);
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+                text.len()
+            );
+            stream.write_all(answer.as_bytes()).ok()?;
+        }
+    }
+
+    fn decide(&self, line: &str, body: &[u8]) -> (u16, String) {
+        let mut fails = self.fails.lock().unwrap();
+        if *fails > 0 {
+            *fails -= 1;
+            return (400, json!({"error": "not now"}).to_string());
+        }
+        let mut hooks = self.hooks.lock().unwrap();
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["POST", "/hooks", _] => {
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+                let mut made = self.made.lock().unwrap();
+                *made += 1;
+                hooks.insert(*made, body["url"].as_str().unwrap().to_owned());
+                let mut most = self.most.lock().unwrap();
+                *most = (*most).max(hooks.len());
+                (201, json!({"id": *made}).to_string())
+            }
+            ["DELETE", path, _] => {
+                let id = path.rsplit('/').next().unwrap().parse().unwrap();
+                let gone = hooks.remove(&id).is_some();
+                (if gone { 200 } else { 404 }, "{}".to_owned())
+            }
+            _ => (404, "{}".to_owned()),
+        }
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.hooks.lock().unwrap().values().cloned().collect()
+    }
+}
+
+fn connector(port: u16, unsubscribe_path: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1
+kind: Connector
+metadata: {{ name: shop }}
+spec:
+  displayName: Shop
+  baseUrl: http://127.0.0.1:{port}
+  actions:
+    ping: {{ http: {{ path: /ping }} }}
+  events:
+    order-created:
+      changes: [Created]
+      webhook:
+        verify: {{ none: {{}} }}
+        data: '{{{{ body.order }}}}'
+        deduplicate: '{{{{ body.id }}}}'
+        subscribe:
+          http: {{ method: POST, path: /hooks, body: {{ url: '{{{{ subscription.url }}}}' }} }}
+          id: '{{{{ response.json.id }}}}'
+        unsubscribe:
+          http: {{ method: DELETE, path: '{unsubscribe_path}' }}
+---
+"
+    )
+}
+
+fn trigger(name: &str) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: {{ name: {name} }}\nspec:\n  appEvent: {{ connector: shop, event: \
+         order-created, routes: [{{ workflow: take }}] }}\n---\n"
+    )
+}
+
+#[test]
+fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
+    let application = Application::default();
+    let port = application.start();
+    let path = "/hooks/{{ subscription.id }}";
+    let base = ENVIRONMENT.to_owned()
+        + &connector(port, path)
+        + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input");
+    let place = Place::new(&[("a.yaml", &base), ("t.yaml", &trigger("orders-0"))]);
+    let mut server = place.serve(&[]);
+    live(&server);
+    let hooks = |count: usize, part: &str| {
+        eventually(&format!("{count} subscriptions of {part}"), 30, || {
+            let urls = application.urls();
+            (urls.len() == count && urls.iter().all(|url| url.contains(part))).then_some(urls)
+        })
+    };
+    let url = hooks(1, "/hooks/orders-0/").remove(0);
+
+    // What the application sends there starts the workflow, once.
+    let path = url.split_once("/hooks/").unwrap().1.to_owned();
+    let body = json!({"id": 1, "order": {"total": 5}}).to_string();
+    let answer = server.post(&format!("/hooks/{path}"), &[], &body);
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
+    let input = ended(&server, &id)["input"].clone();
+    assert_eq!(
+        (&input["change"], &input["data"], &input["event"]),
+        (&json!("Created"), &json!({"total": 5}), &json!("order-created"))
+    );
+    assert_eq!(server.post(&format!("/hooks/{path}"), &[], &body).json()["duplicate"], true);
+    assert_eq!(server.post("/hooks/orders-0/guessed", &[], &body).status, 404);
+    assert_eq!(server.post("/hooks/orders-0", &[], &body).status, 404);
+    assert_eq!(executions(&server, "workflow=take").len(), 1);
+
+    // Redeployed, renamed, removed, put back, restarted; the application fails now and then.
+    let now = |server: &crate::support::Dev| server.post("/v1/environments/live/reconcile", &[], "{}");
+    for round in 0..100_u32 {
+        let name = format!("orders-{}", round / 10);
+        match round % 5 {
+            0 => place.write("t.yaml", &trigger(&name)),
+            1 => place.write("a.yaml", &format!("{base}# {round}\n")),
+            2 => place.write("t.yaml", &trigger(&name).replace("appEvent:", "displayName: Orders\n  appEvent:")),
+            3 => place.remove("t.yaml"),
+            _ => place.write("t.yaml", &trigger(&name)),
+        }
+        if round % 17 == 16 {
+            *application.fails.lock().unwrap() = 1;
+        }
+        if round % 25 == 24 {
+            server.kill();
+            server = place.serve(&[]);
+            live(&server);
+        }
+        now(&server);
+        // Let some states settle, and leave others in the middle.
+        match round % 5 {
+            3 if round % 10 == 3 => drop(hooks(0, "")),
+            4 if round % 10 == 4 => drop(hooks(1, &format!("/hooks/{name}/"))),
+            _ => {}
+        }
+    }
+    hooks(1, "/hooks/orders-9/");
+    assert!(*application.most.lock().unwrap() <= 2, "never more than the old and the new one of a rename");
+    let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
+    assert_eq!((rows.as_array().unwrap().len(), &rows[0]["status"]), (1, &json!("Subscribed")), "{rows}");
+    place.remove("t.yaml");
+    now(&server);
+    hooks(0, "");
+}
