@@ -413,7 +413,13 @@ mod tests {
         {
             assert_eq!(camel(name), code);
         }
-        assert!(is_script("a/b.ts") && is_script("b.MJS") && !is_script("a.json") && !is_script("ts") && !is_script("a.d.ts"));
+        assert!(
+            is_script("a/b.ts")
+                && is_script("b.MJS")
+                && !is_script("a.json")
+                && !is_script("ts")
+                && !is_script("a.d.ts")
+        );
     }
 
     #[test]
