@@ -183,6 +183,17 @@ async fn lock_keys(connection: &mut Connection, names: &[String]) -> Result<(), 
     Ok(())
 }
 
+/// Locks executions, and those that wait for their answers, in an order that is everybody's.
+async fn lock_runs(connection: &mut Connection, runs: &[&str]) -> Result<(), StoreError> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let statement = "SELECT id FROM runs WHERE id IN (SELECT unnest($1::text[]) UNION SELECT parent FROM runs \
+                     WHERE id = ANY($1) AND answers <> '') ORDER BY id FOR UPDATE";
+    sqlx::query(statement).bind(runs).fetch_all(connection).await?;
+    Ok(())
+}
+
 async fn forget_replicas(connection: &mut Connection, environment: &str, now: Micros) -> Result<u64, StoreError> {
     let statement = "DELETE FROM replicas WHERE environment = $1 AND heard_at < $2";
     let query = sqlx::query(statement).bind(environment).bind(now.saturating_sub(SILENT));

@@ -245,6 +245,11 @@ async fn lock_keys(_: &mut Connection, _: &[String]) -> Result<(), StoreError> {
 }
 
 #[allow(clippy::unused_async, reason = "PostgreSQL's waits")]
+async fn lock_runs(_: &mut Connection, _: &[&str]) -> Result<(), StoreError> {
+    Ok(())
+}
+
+#[allow(clippy::unused_async, reason = "PostgreSQL's waits")]
 async fn forget_replicas(_: &mut Connection, _: &str, _: Micros) -> Result<u64, StoreError> {
     Ok(0)
 }

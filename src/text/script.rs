@@ -354,6 +354,7 @@ impl Visit for Found {
         pattern.visit_children_with(self);
     }
 
+
     fn visit_callee(&mut self, callee: &Callee) {
         if let Callee::Expr(expression) = callee
             && let Expr::Member(MemberExpr { obj, prop: action, .. }) = &**expression

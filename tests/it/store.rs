@@ -17,6 +17,7 @@ mod on_postgres;
 mod on_sqlite;
 #[cfg(debug_assertions)]
 mod pauses;
+mod queue;
 
 /// A store of a test's own, with a way around it.
 pub struct Fixture {

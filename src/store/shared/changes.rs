@@ -34,6 +34,18 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
     names
 }
 
+/// Executions that changes write, which are locked in one order before the first is written: two who hold one and wait for
+/// the other's would wait for good. One alone that answers nobody needs no more than its own lock.
+pub(super) fn rows(changes: &[Change]) -> Vec<&str> {
+    let rows = changes.iter().filter_map(|change| match change {
+        Change::Accept(_) => None,
+        Change::Progress { claim, .. } | Change::Leave { claim, .. } => Some(claim.run.as_str()),
+    });
+    let rows: Vec<&str> = rows.collect();
+    let ends = |change: &Change| matches!(change, Change::Leave { outcome: Outcome::Ended(..), .. });
+    if rows.len() > 1 || changes.iter().any(ends) { rows } else { Vec::new() }
+}
+
 fn of_run(run: &NewRun) -> (&str, &str, &str) {
     (&run.environment, &run.lane, &run.gate)
 }
@@ -155,7 +167,8 @@ pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Mi
         .bind(&dead.run)
         .bind(&dead.tenant)
         .bind(&dead.reason)
-        .bind(&dead.message)
+        // PostgreSQL stores no zero bytes.
+        .bind(dead.message.replace('\0', "\u{fffd}"))
         .bind(dead.replays)
         .bind(now)
         .bind(dead.retention)
@@ -195,11 +208,21 @@ async fn record(
             .execute(&mut *connection)
             .await?;
     }
-    for (at, line) in logs.iter().enumerate() {
+    // Lines of the same moment may be there already.
+    let mut place = match logs.first() {
+        Some(first) => {
+            let statement = "SELECT count(*) FROM run_logs WHERE run = $1 AND id >= $2";
+            let query = sqlx::query_scalar(statement).bind(&claim.run).bind(format!("{:016x}", first.at));
+            query.fetch_one(&mut *connection).await?
+        }
+        None => 0_i64,
+    };
+    for line in logs {
         let statement = "INSERT INTO run_logs (run, id, written_at, level, message) VALUES ($1, $2, $3, $4, $5) \
                          ON CONFLICT (run, id) DO NOTHING";
         // The claim and the time make it unique; the count keeps lines of one moment apart, and in order.
-        let id = format!("{:016x}-{:06}-{:06}", line.at, claim.token, at);
+        let id = format!("{:016x}-{:06}-{place:06}", line.at, claim.token);
+        place += 1;
         let query = sqlx::query(statement).bind(&claim.run).bind(id).bind(line.at).bind(&line.level);
         // PostgreSQL stores no zero bytes.
         query.bind(line.message.replace('\0', "\u{fffd}")).execute(&mut *connection).await?;
@@ -259,10 +282,10 @@ async fn answer(
 }
 
 /// Keeps others from changing an execution: one that is about to wait must not miss what it waits for.
-pub(super) async fn hold_row(connection: &mut Connection, run: &str) -> Result<(), StoreError> {
-    let statement = format!("SELECT id FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
-    sqlx::query(sqlx::AssertSqlSafe(statement)).bind(run).fetch_optional(connection).await?;
-    Ok(())
+/// Gives whether it has not ended.
+pub(super) async fn hold_row(connection: &mut Connection, run: &str) -> Result<bool, StoreError> {
+    let statement = format!("SELECT id FROM runs WHERE id = $1 AND ready_at IS NOT NULL{}", super::super::FOR_UPDATE);
+    Ok(sqlx::query(sqlx::AssertSqlSafe(statement)).bind(run).fetch_optional(connection).await?.is_some())
 }
 
 /// Stores what an execution is told, and wakes it. The first word counts.
@@ -273,7 +296,9 @@ pub(super) async fn signal(
     payload: &serde_json::Value,
     now: Micros,
 ) -> Result<(), StoreError> {
-    hold_row(connection, run).await?;
+    if !hold_row(connection, run).await? {
+        return Ok(());
+    }
     let statement = "INSERT INTO signals (run, name, payload) VALUES ($1, $2, $3) ON CONFLICT (run, name) DO NOTHING";
     sqlx::query(statement).bind(run).bind(name).bind(payload.to_string()).execute(&mut *connection).await?;
     let statement = "UPDATE runs SET ready_at = $2 WHERE id = $1 AND status = 'Waiting' AND ready_at > $2";

@@ -10,7 +10,7 @@ use super::super::super::queue::{
     Change, DeadLetter, Done, Event, Intake, LogLine, Lost, PollState, Polled, Queue, QueueDepth, Run, RunFilter,
     RunStatus, ScheduleState, Step, StoredRecord, Subscription, Version,
 };
-use super::super::{Backend, notify, now};
+use super::super::{Backend, lock_runs, notify, now};
 use super::{Micros, StoreError, changes, record, runs, triggers};
 use crate::text::Digest;
 
@@ -19,6 +19,7 @@ impl Backend {
         bounded(async {
             let mut transaction = self.begin().await?;
             runs::lock(&mut transaction, &changes::names(all)).await?;
+            lock_runs(&mut transaction, &changes::rows(all)).await?;
             let now = now(&mut transaction).await?;
             // What comes in first, in its order; then executions in the order of their ids, as all transactions lock them.
             let key = |at: usize| match &all[at] {
@@ -85,6 +86,8 @@ impl Queue for Backend {
     async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<Lost>, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
+            let ids: Vec<&str> = held.iter().map(|(id, _)| id.as_str()).collect();
+            lock_runs(&mut transaction, &ids).await?;
             let until = now(&mut transaction).await?.saturating_add(lease);
             let lost = runs::renew(&mut transaction, worker, held, until).await?;
             transaction.commit().await?;

@@ -65,12 +65,12 @@ pub(super) async fn runs(
         query.push(" AND id < ").push_bind(id.clone()).push("))");
     }
     if let Some(text) = &filter.text {
-        let pattern =
-            format!("%{}%", text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         query.push(" AND (");
         for (at, column) in ["id", "workflow", "tenant", "error", "input", "output"].into_iter().enumerate() {
             query.push(if at == 0 { "lower(" } else { " OR lower(" }).push(column).push(") LIKE ");
-            query.push_bind(pattern.clone()).push(" ESCAPE '\\'");
+            // The database makes both small: SQLite knows only the letters of ASCII.
+            query.push("lower(").push_bind(pattern.clone()).push(") ESCAPE '\\'");
         }
         query.push(")");
     }

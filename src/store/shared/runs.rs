@@ -74,8 +74,10 @@ pub(super) async fn insert(
     if !run.batch.is_empty() && join_batch(connection, run).await? {
         return Ok(None);
     }
-    let blocked = is_blocked(connection, &run.environment, &run.lane, None).await?
-        || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
+    let last = last_in_lane(connection, &run.environment, &run.lane).await?;
+    // After the one before it, also where both come in one call, or the clock went back.
+    let created_at = last.map_or(now, |last| now.max(last.saturating_add(1)));
+    let blocked = last.is_some() || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
     let taken = taken_by.filter(|_| !blocked && run.delay <= 0);
     let (status, worker, token, ready_at, started_at) = match taken {
         Some((worker, lease)) => (RunStatus::Running, worker, 1_i64, now.saturating_add(lease), now),
@@ -89,8 +91,8 @@ pub(super) async fn insert(
          $21, $22, $23, 0, $24, $25, 'null', $26, 'null') ON CONFLICT (id) DO NOTHING";
     let generation = i64::try_from(run.generation).unwrap_or(i64::MAX);
     let input = match run.batch.is_empty() {
-        true => run.input.to_string(),
-        false => serde_json::Value::Array(vec![run.input.clone()]).to_string(),
+        true => run.input.clone(),
+        false => serde_json::Value::Array(vec![run.input.clone()]),
     };
     sqlx::query(statement)
         .bind(&run.id)
@@ -111,14 +113,14 @@ pub(super) async fn insert(
         .bind(&run.gate)
         .bind(run.gate_limit)
         .bind(&run.batch)
-        .bind(now)
+        .bind(created_at)
         .bind(started_at)
         .bind(ready_at)
         .bind(worker)
         .bind(token)
         .bind(&run.trace)
         .bind(run.headers.to_string())
-        .bind(&input)
+        .bind(input.to_string())
         .execute(&mut *connection)
         .await?;
     Ok(taken.map(|_| Run {
@@ -139,11 +141,11 @@ pub(super) async fn insert(
         gate: run.gate.clone(),
         attempt: 1,
         lost: 0,
-        input: run.input.clone(),
+        input,
         headers: run.headers.clone(),
         output: serde_json::Value::Null,
         error: serde_json::Value::Null,
-        created_at: now,
+        created_at,
         started_at: now,
         finished_at: 0,
         deadline_at: 0,
@@ -175,13 +177,22 @@ async fn join_batch(connection: &mut Connection, run: &NewRun) -> Result<bool, S
     Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 
-/// Is there one in the lane that has not ended, before this one where there is one?
-async fn is_blocked(
+/// When the last one in the lane was accepted that has not ended.
+async fn last_in_lane(
     connection: &mut Connection,
     environment: &str,
     lane: &str,
-    before: Option<(Micros, &str)>,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Micros>, StoreError> {
+    if lane.is_empty() {
+        return Ok(None);
+    }
+    let statement = "SELECT created_at FROM runs WHERE environment = $1 AND lane = $2 AND ready_at IS NOT NULL \
+                     AND lane <> '' ORDER BY created_at DESC, id DESC LIMIT 1";
+    Ok(sqlx::query_scalar(statement).bind(environment).bind(lane).fetch_optional(connection).await?)
+}
+
+/// Is there another in the lane that has not ended, before this one?
+async fn is_blocked(connection: &mut Connection, environment: &str, lane: &str, id: &str) -> Result<bool, StoreError> {
     if lane.is_empty() {
         return Ok(false);
     }
@@ -189,10 +200,7 @@ async fn is_blocked(
                      ORDER BY created_at, id LIMIT 1";
     let query = sqlx::query_scalar(statement).bind(environment).bind(lane);
     let first: Option<String> = query.fetch_optional(connection).await?;
-    Ok(match before {
-        None => first.is_some(),
-        Some((_, id)) => first.is_some_and(|first| first != id),
-    })
+    Ok(first.is_some_and(|first| first != id))
 }
 
 /// Are as many of a gate on their way as may be?
@@ -258,14 +266,14 @@ const IS_HEAD: &str = "(lane = '' OR NOT EXISTS (SELECT 1 FROM runs AS earlier W
 
 /// Lets one go that is parked, unless it still has to wait.
 pub(super) async fn unpark(connection: &mut Connection, id: &str, now: Micros) -> Result<u64, StoreError> {
-    let statement = "SELECT environment, lane, gate, gate_limit, created_at FROM runs WHERE id = $1 AND ready_at = $2 \
+    let statement = "SELECT environment, lane, gate, gate_limit FROM runs WHERE id = $1 AND ready_at = $2 \
                      AND status = 'Queued'";
     let query = sqlx::query(statement).bind(id).bind(PARKED);
     let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(0) };
     let (environment, lane, gate): (String, String, String) =
         (row.try_get("environment")?, row.try_get("lane")?, row.try_get("gate")?);
-    let (limit, created): (i64, Micros) = (row.try_get("gate_limit")?, row.try_get("created_at")?);
-    let waits = is_blocked(connection, &environment, &lane, Some((created, id))).await?
+    let limit: i64 = row.try_get("gate_limit")?;
+    let waits = is_blocked(connection, &environment, &lane, id).await?
         || is_full(connection, &environment, &gate, limit).await?;
     if waits {
         return Ok(0);

@@ -1,0 +1,550 @@
+//! The queue and the record of executions: the same on both databases, and for several processes where there are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel::store::queue::{
+    Change, DeadLetter, DedupKey, Done, Event, Intake, LogLine, NewRun, Outcome, PARKED, Run, RunStatus, Step, new_id,
+};
+use evenkeel::store::{Store, StoreError};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::Fixture;
+
+mod lanes;
+mod record;
+mod signals;
+mod triggers;
+
+const HOUR: i64 = 3_600_000_000;
+
+super::on_both!(
+    what_comes_in_is_stored_as_a_whole,
+    the_same_key_is_the_same_event,
+    of_many_with_one_key_one_is_stored,
+    a_key_whose_time_is_over_counts_anew,
+    what_is_refused_leaves_nothing_and_the_others_are_written,
+    zero_bytes_are_stored,
+    what_is_taken_at_once_is_what_is_stored,
+    priority_goes_before_tenants_and_age,
+    each_tenant_has_its_share,
+    no_two_workers_get_the_same,
+    what_a_lost_worker_had_is_taken_over,
+    who_renews_learns_what_to_end,
+    renewing_and_writing_do_not_wait_for_each_other_for_good,
+    what_is_given_back_goes_on_as_it_was,
+    the_depth_counts,
+);
+
+pub fn new_run(workflow: &str) -> NewRun {
+    NewRun {
+        id: new_id(),
+        environment: "live".to_owned(),
+        workflow: workflow.to_owned(),
+        version: 1,
+        generation: 1,
+        tier: "Standard".to_owned(),
+        priority: 2,
+        triggered_by: "manual".to_owned(),
+        source: "me".to_owned(),
+        input: json!({ "of": workflow }),
+        headers: json!({}),
+        ..NewRun::default()
+    }
+}
+
+pub fn event(trigger: &str) -> Event {
+    Event {
+        id: new_id(),
+        environment: "live".to_owned(),
+        trigger: trigger.to_owned(),
+        kind: "webhook".to_owned(),
+        headers: json!({ "x-kind": "test" }),
+        payload: json!({ "to": trigger }),
+        outcome: "Started".to_owned(),
+        ..Event::default()
+    }
+}
+
+pub fn dead(workflow: &str) -> DeadLetter {
+    DeadLetter {
+        id: new_id(),
+        environment: "live".to_owned(),
+        workflow: workflow.to_owned(),
+        reason: "Failed".to_owned(),
+        message: "it did not work".to_owned(),
+        payload: json!([1]),
+        headers: json!({}),
+        status: "Pending".to_owned(),
+        retention: HOUR,
+        ..DeadLetter::default()
+    }
+}
+
+pub fn step(name: &str, order: i64, status: &str) -> Step {
+    Step {
+        name: name.to_owned(),
+        order,
+        kind: "step".to_owned(),
+        attempt: 1,
+        status: status.to_owned(),
+        ..Step::default()
+    }
+}
+
+pub fn line(at: i64, message: &str) -> LogLine {
+    LogLine { at, level: "info".to_owned(), message: message.to_owned() }
+}
+
+pub fn accepts(runs: Vec<NewRun>) -> Change {
+    Change::Accept(Box::new(Intake { runs, ..Intake::default() }))
+}
+
+/// An event with a key that starts one execution.
+pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
+    Change::Accept(Box::new(Intake {
+        event: Some(event.clone()),
+        key: Some(DedupKey { key: key.to_owned(), window }),
+        runs: vec![NewRun { event: event.id.clone(), ..new_run("keyed") }],
+        ..Intake::default()
+    }))
+}
+
+pub fn leaves(run: &Run, outcome: Outcome) -> Change {
+    Change::Leave { claim: run.claim(), outcome, steps: Vec::new(), logs: Vec::new(), follow: Vec::new(), dead: None, next: None }
+}
+
+pub fn progress(run: &Run, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
+    Change::Progress { claim: run.claim(), steps, logs, follow: Vec::new() }
+}
+
+pub fn completed() -> Outcome {
+    Outcome::Ended(RunStatus::Completed, json!("done"), Value::Null)
+}
+
+pub async fn commit(store: &dyn Store, change: Change) -> Done {
+    let mut done = store.commit(&[change]).await.unwrap();
+    assert_eq!(done.len(), 1);
+    done.remove(0)
+}
+
+/// Stores a change, which must be stored.
+pub async fn stored(store: &dyn Store, change: Change) -> Vec<Run> {
+    match commit(store, change).await {
+        Done::Stored(taken) => taken,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Accepts an execution; gives its id.
+pub async fn accept(store: &dyn Store, run: NewRun) -> String {
+    let id = run.id.clone();
+    stored(store, accepts(vec![run])).await;
+    id
+}
+
+pub async fn claim(store: &dyn Store, most: u32) -> Vec<Run> {
+    store.claim("live", "worker", most, HOUR).await.unwrap()
+}
+
+/// Takes what is ready, which must be one.
+pub async fn claim_one(store: &dyn Store) -> Run {
+    let mut runs = claim(store, 10).await;
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.remove(0)
+}
+
+pub async fn get(store: &dyn Store, id: &str) -> Run {
+    store.run("live", id).await.unwrap().unwrap()
+}
+
+pub fn ids(runs: &[Run]) -> Vec<&str> {
+    runs.iter().map(|run| run.id.as_str()).collect()
+}
+
+/// Lets the time come that executions wait for, or their leases end.
+pub async fn all_due(fixture: &Fixture) {
+    fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE ready_at < {PARKED}")).await;
+}
+
+pub async fn pass(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// Two ways to the store: of two processes where it can be.
+pub async fn two(fixture: &Fixture) -> [Arc<dyn Store>; 2] {
+    [fixture.store.clone(), fixture.another().await]
+}
+
+async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
+    let store = &*fixture.store;
+    let event = event("orders");
+    let runs: Vec<NewRun> = ["one", "two"].map(|name| NewRun { event: event.id.clone(), ..new_run(name) }).into();
+    let letter = DeadLetter { event: event.id.clone(), trigger: "orders".to_owned(), ..dead("three") };
+    let intake = Intake {
+        event: Some(event.clone()),
+        key: Some(DedupKey { key: "order 7".to_owned(), window: HOUR }),
+        runs: runs.clone(),
+        dead: vec![letter.clone()],
+        ..Intake::default()
+    };
+    let before = store.time().await.unwrap();
+    assert!(stored(store, Change::Accept(Box::new(intake.clone()))).await.is_empty(), "nobody takes it");
+    let found = store.event("live", &event.id).await.unwrap().unwrap();
+    assert!(found.at >= before);
+    assert_eq!(Event { at: 0, ..found.clone() }, event);
+    assert!(store.event("draft", &event.id).await.unwrap().is_none());
+    assert_eq!(store.events("live", Some("orders"), 9).await.unwrap(), [found]);
+    assert!(store.events("live", Some("others"), 9).await.unwrap().is_empty());
+    for run in &runs {
+        let found = get(store, &run.id).await;
+        assert_eq!((found.status, found.event.as_str(), &found.input), (RunStatus::Queued, &*event.id, &run.input));
+        assert_eq!((found.attempt, found.token, found.started_at), (1, 0, 0));
+    }
+    let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
+    assert_eq!(DeadLetter { at: 0, ..found }, letter);
+
+    // The last one of these has an id that is taken: nothing of it is there, not even the key.
+    let again = super::queue::event("orders");
+    let refused = Intake {
+        event: Some(again.clone()),
+        key: Some(DedupKey { key: "order 8".to_owned(), window: HOUR }),
+        runs: vec![new_run("new"), runs[0].clone()],
+        ..Intake::default()
+    };
+    let fresh = refused.runs[0].id.clone();
+    assert!(matches!(commit(store, Change::Accept(Box::new(refused))).await, Done::Refused(_)));
+    assert!(store.event("live", &again.id).await.unwrap().is_none());
+    assert!(store.run("live", &fresh).await.unwrap().is_none());
+    stored(store, keyed(&again, "order 8", HOUR)).await;
+}
+
+async fn the_same_key_is_the_same_event(fixture: Fixture) {
+    let store = &*fixture.store;
+    let (first, second) = (event("orders"), event("orders"));
+    stored(store, keyed(&first, "a", HOUR)).await;
+    assert_eq!(commit(store, keyed(&second, "a", HOUR)).await, Done::Duplicate(first.id.clone()));
+    // In one call, too.
+    let third = event("orders");
+    let changes = [keyed(&third, "b", HOUR), keyed(&second, "b", HOUR), keyed(&second, "a", HOUR)];
+    let done = store.commit(&changes).await.unwrap();
+    assert_eq!(done[0], Done::Stored(Vec::new()));
+    assert_eq!(done[1..], [Done::Duplicate(third.id.clone()), Done::Duplicate(first.id.clone())]);
+    assert!(store.event("live", &second.id).await.unwrap().is_none());
+    assert_eq!(store.depth("live").await.unwrap().open, 2, "a duplicate starts nothing");
+    // Another trigger's key is another one, and another environment's.
+    stored(store, keyed(&event("others"), "a", HOUR)).await;
+    stored(store, keyed(&Event { environment: "draft".to_owned(), ..event("orders") }, "a", HOUR)).await;
+}
+
+async fn of_many_with_one_key_one_is_stored(fixture: Fixture) {
+    let stores = two(&fixture).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..50 {
+        let store = stores[number % 2].clone();
+        tasks.spawn(async move {
+            let event = event("orders");
+            let change = [keyed(&event, "one", HOUR)];
+            loop {
+                match store.commit(&change).await {
+                    Ok(done) => return (done[0].clone(), event.id),
+                    // More tasks than connections, which are slow to make where the machine is busy.
+                    Err(StoreError::Unavailable(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    }
+    let answers = tasks.join_all().await;
+    let winners: Vec<&String> =
+        answers.iter().filter(|(done, _)| *done == Done::Stored(Vec::new())).map(|(_, id)| id).collect();
+    assert_eq!(winners.len(), 1, "{answers:?}");
+    let others = answers.iter().filter(|(done, _)| *done == Done::Duplicate(winners[0].clone())).count();
+    assert_eq!(others, 49, "{answers:?}");
+    assert_eq!(fixture.number("SELECT count(*) FROM events").await, 1);
+    assert_eq!(fixture.number("SELECT count(*) FROM runs").await, 1);
+}
+
+async fn a_key_whose_time_is_over_counts_anew(fixture: Fixture) {
+    let store = &*fixture.store;
+    let (first, second, third) = (event("orders"), event("orders"), event("orders"));
+    stored(store, keyed(&first, "a", 50_000)).await;
+    pass(80).await;
+    stored(store, keyed(&second, "a", HOUR)).await;
+    assert_eq!(commit(store, keyed(&third, "a", HOUR)).await, Done::Duplicate(second.id));
+}
+
+async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixture) {
+    let store = &*fixture.store;
+    let taken = accept(store, new_run("first")).await;
+    let run = claim_one(store).await;
+    let bad = event("orders");
+    let (one, other) = (new_run("one"), new_run("other"));
+    let changes = [
+        accepts(vec![one.clone()]),
+        Change::Accept(Box::new(Intake {
+            event: Some(bad.clone()),
+            runs: vec![NewRun { id: taken, ..new_run("bad") }],
+            ..Intake::default()
+        })),
+        progress(&run, vec![step("a", 1, "Completed")], Vec::new()),
+        progress(&Run { token: 7, ..run.clone() }, vec![step("b", 2, "Completed")], Vec::new()),
+        accepts(vec![other.clone()]),
+    ];
+    let done = store.commit(&changes).await.unwrap();
+    let fine = Done::Stored(Vec::new());
+    assert!(matches!(&done[1], Done::Refused(why) if !why.is_empty()), "{done:?}");
+    assert_eq!((&done[0], &done[2], &done[3], &done[4]), (&fine, &fine, &Done::Fenced, &fine));
+    assert!(store.event("live", &bad.id).await.unwrap().is_none());
+    assert_eq!(store.steps(&run.id).await.unwrap(), [step("a", 1, "Completed")]);
+    assert_eq!(ids(&claim(store, 9).await), [&*one.id, &*other.id]);
+    assert!(store.commit(&[]).await.unwrap().is_empty());
+}
+
+async fn zero_bytes_are_stored(fixture: Fixture) {
+    let store = &*fixture.store;
+    let odd = json!({ "text": "a\0b", "ke\0y": "\u{1f600} é \u{ffff} \\u0000" });
+    let event = Event { payload: odd.clone(), headers: odd.clone(), ..event("orders") };
+    let run = NewRun { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
+    let intake = Intake { event: Some(event.clone()), runs: vec![run.clone()], ..Intake::default() };
+    stored(store, Change::Accept(Box::new(intake))).await;
+    let found = store.event("live", &event.id).await.unwrap().unwrap();
+    assert_eq!((&found.payload, &found.headers), (&odd, &odd));
+    let run = claim_one(store).await;
+    assert_eq!((&run.input, &run.headers), (&odd, &odd));
+
+    let full = Step { input: odd.clone(), output: odd.clone(), error: odd.clone(), ..step("a", 1, "Failed") };
+    let letter = DeadLetter { payload: odd.clone(), message: "what\0 it said".to_owned(), ..dead("odd") };
+    let left = Change::Leave {
+        claim: run.claim(),
+        outcome: Outcome::Ended(RunStatus::Failed, odd.clone(), odd.clone()),
+        steps: vec![full.clone()],
+        logs: vec![line(1, "a\0b")],
+        follow: Vec::new(),
+        dead: Some(Box::new(letter.clone())),
+        next: None,
+    };
+    stored(store, left).await;
+    let ended = get(store, &run.id).await;
+    assert_eq!((&ended.output, &ended.error, ended.status), (&odd, &odd, RunStatus::Failed));
+    assert_eq!(store.steps(&run.id).await.unwrap(), [full]);
+    assert_eq!(store.logs(&run.id).await.unwrap(), [line(1, "a\u{fffd}b")]);
+    let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
+    assert_eq!((&found.payload, found.message.as_str()), (&odd, "what\u{fffd} it said"));
+    store.remember("live", "orders", "odd", &odd, None).await.unwrap();
+    assert_eq!(store.memory("live", "orders", "odd").await.unwrap(), Some(odd));
+}
+
+async fn what_is_taken_at_once_is_what_is_stored(fixture: Fixture) {
+    let store = &*fixture.store;
+    let at_once = |runs: Vec<NewRun>| {
+        let claimed_by = Some(("worker".to_owned(), HOUR));
+        Change::Accept(Box::new(Intake { runs, claimed_by, ..Intake::default() }))
+    };
+    let first = NewRun { lane: "lane".to_owned(), ..new_run("first") };
+    let second = NewRun { lane: "lane".to_owned(), ..new_run("second") };
+    let later = NewRun { delay: HOUR, ..new_run("later") };
+    let batch = NewRun { batch: "batch".to_owned(), ..new_run("batch") };
+    let all = vec![first.clone(), second.clone(), later.clone(), batch.clone()];
+    let taken = stored(store, at_once(all)).await;
+    assert_eq!(ids(&taken), [&*first.id, &*batch.id], "the others wait");
+    for run in &taken {
+        assert_eq!(get(store, &run.id).await, *run);
+        assert_eq!((run.status, run.token, run.worker.as_str()), (RunStatus::Running, 1, "worker"));
+    }
+    assert!(claim(store, 9).await.is_empty());
+    stored(store, leaves(&taken[0], completed())).await;
+    assert_eq!(claim_one(store).await.id, second.id);
+}
+
+async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
+    let store = &*fixture.store;
+    let of = |priority, tenant: &str| NewRun { priority, tenant: tenant.to_owned(), ..new_run("any") };
+    let mut accepted = Vec::new();
+    for (priority, tenant) in [(4, "a"), (3, "a"), (2, "a"), (2, "a"), (2, "b"), (1, "b"), (1, "a")] {
+        accepted.push(accept(store, of(priority, tenant)).await);
+    }
+    let mut order = Vec::new();
+    for _ in 0..accepted.len() {
+        let taken = claim(store, 1).await;
+        order.push(accepted.iter().position(|id| ids(&taken) == [&**id]).unwrap());
+    }
+    let priorities: Vec<usize> = order.iter().map(|at| [4, 3, 2, 2, 2, 1, 1][*at]).collect();
+    assert_eq!(priorities, [1, 1, 2, 2, 2, 3, 4]);
+    let oldest_first: Vec<usize> = order.iter().copied().filter(|at| [2, 3].contains(at)).collect();
+    assert_eq!(oldest_first, [2, 3]);
+    assert!(claim(store, 9).await.is_empty());
+}
+
+async fn each_tenant_has_its_share(fixture: Fixture) {
+    let store = &*fixture.store;
+    let of = |tenant: &str| NewRun { tenant: tenant.to_owned(), ..new_run("any") };
+    stored(store, accepts((0..500).map(|_| of("big")).collect())).await;
+    stored(store, accepts((0..3).map(|_| of("small")).collect())).await;
+    let count = |runs: &[Run], tenant: &str| runs.iter().filter(|run| run.tenant == tenant).count();
+    let taken = claim(store, 6).await;
+    assert_eq!((count(&taken, "big"), count(&taken, "small")), (3, 3));
+    // What one leaves, the other gets.
+    stored(store, accepts(vec![of("small")])).await;
+    let taken = claim(store, 8).await;
+    assert_eq!((count(&taken, "big"), count(&taken, "small")), (7, 1));
+    assert_eq!(claim(store, 0).await.len(), 0);
+}
+
+async fn no_two_workers_get_the_same(fixture: Fixture) {
+    let stores = two(&fixture).await;
+    for tenant in ["a", "b", "c"] {
+        let runs = (0..100).map(|_| NewRun { tenant: tenant.to_owned(), ..new_run("any") }).collect();
+        stored(&*stores[0], accepts(runs)).await;
+    }
+    let mut tasks = JoinSet::new();
+    for number in 0..4 {
+        let store = stores[number % 2].clone();
+        tasks.spawn(async move {
+            let worker = format!("worker {number}");
+            let mut mine = Vec::new();
+            while store.depth("live").await.unwrap().ready > 0 {
+                let taken = store.claim("live", &worker, 7, HOUR).await.unwrap();
+                assert!(taken.len() <= 7, "{}", taken.len());
+                assert!(taken.iter().all(|run| run.worker == worker && run.token == 1 && run.lost == 0));
+                mine.extend(taken.into_iter().map(|run| run.id));
+            }
+            mine
+        });
+    }
+    let all: Vec<String> = tasks.join_all().await.concat();
+    assert_eq!(all.len(), 300);
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 300);
+}
+
+async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
+    let [here, there] = two(&fixture).await;
+    let id = accept(&*here, new_run("any")).await;
+    let lost = here.claim("live", "a", 9, HOUR).await.unwrap().remove(0);
+    assert!(there.claim("live", "b", 9, HOUR).await.unwrap().is_empty());
+    all_due(&fixture).await;
+    let found = there.claim("live", "b", 9, HOUR).await.unwrap().remove(0);
+    assert_eq!((found.id.as_str(), found.token, found.lost, found.attempt), (&*id, lost.token + 1, 1, 1));
+    assert_eq!((found.started_at, found.worker.as_str()), (lost.started_at, "b"));
+
+    let before = get(&*here, &id).await;
+    let (steps, logs) = (vec![step("a", 1, "Completed")], vec![line(1, "late")]);
+    assert_eq!(commit(&*here, progress(&lost, steps.clone(), logs.clone())).await, Done::Fenced);
+    for outcome in [completed(), Outcome::Again(0, Value::Null), Outcome::Waits(0, 0), Outcome::GivenBack] {
+        let (claim, letter, follow) = (lost.claim(), dead("any"), new_run("next"));
+        let ids = (letter.id.clone(), follow.id.clone());
+        let (steps, logs, dead, follow) = (steps.clone(), logs.clone(), Some(Box::new(letter)), vec![follow]);
+        let left = Change::Leave { claim, outcome, steps, logs, follow, dead, next: None };
+        assert_eq!(commit(&*here, left).await, Done::Fenced);
+        assert!(here.dead_letter("live", &ids.0).await.unwrap().is_none());
+        assert!(here.run("live", &ids.1).await.unwrap().is_none());
+    }
+    assert_eq!(get(&*here, &id).await, before);
+    assert!(here.steps(&id).await.unwrap().is_empty() && here.logs(&id).await.unwrap().is_empty());
+    stored(&*there, leaves(&found, completed())).await;
+    // Who has it cannot write twice either.
+    assert_eq!(commit(&*there, leaves(&found, completed())).await, Done::Fenced);
+}
+
+async fn who_renews_learns_what_to_end(fixture: Fixture) {
+    let store = &*fixture.store;
+    stored(store, accepts((0..4).map(|_| new_run("any")).collect())).await;
+    let taken = store.claim("live", "a", 3, 2_000_000).await.unwrap();
+    let held: Vec<(String, i64)> = taken.iter().map(|run| (run.id.clone(), run.token)).collect();
+    let soon = fixture.number("SELECT max(ready_at) FROM runs").await;
+    assert!(store.renew("a", &held, 3_000_000).await.unwrap().is_empty());
+    assert!(fixture.number("SELECT max(ready_at) FROM runs").await > soon);
+    assert_eq!(store.cancel("live", &taken[0].id).await.unwrap(), Some(RunStatus::Running));
+    assert_eq!(lost(&store.renew("a", &held, HOUR).await.unwrap()), [taken[0].id.clone()]);
+    assert_eq!(lost(&store.renew("b", &held[1..2], HOUR).await.unwrap()), [taken[1].id.clone()], "another's");
+    stored(store, leaves(&taken[2], completed())).await;
+    assert_eq!(lost(&store.renew("a", &held[1..], HOUR).await.unwrap()), [taken[2].id.clone()]);
+    assert!(get(store, &taken[0].id).await.cancelled);
+    assert_eq!(claim(store, 9).await.len(), 1, "those that it has are not ready");
+    // One that ran out before it was renewed, and that nobody took, is still its worker's.
+    let id = accept(store, new_run("any")).await;
+    let run = store.claim("live", "a", 1, 1_000).await.unwrap().remove(0);
+    pass(5).await;
+    assert!(store.renew("a", &[(id.clone(), run.token)], HOUR).await.unwrap().is_empty());
+    assert!(claim(store, 9).await.is_empty());
+    fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE id = '{id}'")).await;
+    let other = claim_one(store).await;
+    assert_eq!(lost(&store.renew("a", &[(id.clone(), run.token)], HOUR).await.unwrap()), [id], "taken over");
+    assert_eq!(other.lost, 1);
+}
+
+async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixture) {
+    let [here, there] = two(&fixture).await;
+    stored(&*here, accepts((0..12).map(|_| new_run("any")).collect())).await;
+    let taken = claim(&*here, 12).await;
+    let held: Vec<(String, i64)> = taken.iter().map(|run| (run.id.clone(), run.token)).collect();
+    let renewing = tokio::spawn(async move {
+        for _ in 0..40 {
+            assert!(there.renew("worker", &held, HOUR).await.unwrap().is_empty());
+        }
+    });
+    for number in 0..40 {
+        let changes: Vec<Change> = taken
+            .iter()
+            .rev()
+            .map(|run| progress(run, vec![step(&format!("{number}"), number, "Completed")], Vec::new()))
+            .collect();
+        let done = here.commit(&changes).await.unwrap();
+        assert!(done.iter().all(|done| *done == Done::Stored(Vec::new())), "{done:?}");
+    }
+    renewing.await.unwrap();
+}
+
+async fn what_is_given_back_goes_on_as_it_was(fixture: Fixture) {
+    let store = &*fixture.store;
+    accept(store, new_run("any")).await;
+    let run = claim_one(store).await;
+    stored(store, leaves(&run, Outcome::GivenBack)).await;
+    let again = claim_one(store).await;
+    assert_eq!((again.attempt, again.lost, again.token), (1, 0, run.token + 1));
+    let error = json!({ "code": "FLAKY" });
+    let then = store.time().await.unwrap() + HOUR;
+    stored(store, leaves(&again, Outcome::Again(then, error.clone()))).await;
+    assert_eq!(store.next_ready("live").await.unwrap(), Some(then));
+    assert!(claim(store, 9).await.is_empty());
+    all_due(&fixture).await;
+    let third = claim_one(store).await;
+    assert_eq!((third.attempt, third.lost, &third.error, third.deadline_at), (2, 0, &error, 0));
+}
+
+async fn the_depth_counts(fixture: Fixture) {
+    let store = &*fixture.store;
+    assert_eq!(store.depth("live").await.unwrap(), evenkeel::store::queue::QueueDepth::default());
+    assert_eq!(store.next_ready("live").await.unwrap(), None);
+    accept(store, NewRun { lane: "lane".to_owned(), ..new_run("runs") }).await;
+    let run = claim_one(store).await;
+    for lane in ["lane", "lane", "", ""] {
+        accept(store, NewRun { lane: lane.to_owned(), ..new_run("waits") }).await;
+    }
+    accept(store, NewRun { delay: HOUR, ..new_run("later") }).await;
+    accept(store, NewRun { environment: "draft".to_owned(), ..new_run("elsewhere") }).await;
+    let letters = vec![dead("one"), dead("two")];
+    store.commit(&[Change::Accept(Box::new(Intake { dead: letters, ..Intake::default() }))]).await.unwrap();
+    pass(2).await;
+    let depth = store.depth("live").await.unwrap();
+    assert_eq!((depth.ready, depth.open, depth.dead), (2, 6, 2));
+    assert!(depth.oldest >= 2_000 && depth.oldest < HOUR, "{depth:?}");
+    stored(store, leaves(&run, completed())).await;
+    let depth = store.depth("live").await.unwrap();
+    assert_eq!((depth.ready, depth.open), (3, 5));
+}
+
+/// The executions that a worker must end.
+fn lost(lost: &[evenkeel::store::queue::Lost]) -> Vec<String> {
+    lost.iter().map(|lost| lost.run.clone()).collect()
+}
+
+/// Replays a dead letter that starts nothing; gives whether it was pending.
+async fn replayed(store: &dyn Store, environment: &str, id: &str) -> bool {
+    let replays = Some((environment.to_owned(), id.to_owned()));
+    let intake = Intake { replays, ..Default::default() };
+    let done = store.commit(&[Change::Accept(Box::new(intake))]).await.unwrap();
+    matches!(done.as_slice(), [Done::Stored(_)])
+}

@@ -1,0 +1,319 @@
+//! Steps, logs, lists, dead letters, and what is forgotten.
+
+use evenkeel::store::Store;
+use evenkeel::store::queue::{Change, Intake, NewRun, Outcome, Run, RunFilter, RunStatus};
+use serde_json::{Value, json};
+
+use super::super::{Fixture, on_both};
+use super::{
+    HOUR, accept, accepts, claim, claim_one, completed, dead, event, get, ids, keyed, leaves, line, new_run, progress,
+    replayed, step, stored,
+};
+
+on_both!(
+    steps_and_logs_are_kept_in_order,
+    lines_of_one_moment_are_all_kept,
+    executions_are_filtered,
+    text_is_found_as_it_is,
+    pages_have_no_gaps,
+    an_execution_is_found_by_a_unique_beginning,
+    dead_letters_are_replayed_once,
+    dead_letters_expire_and_go,
+    what_is_over_is_forgotten,
+);
+
+async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
+    let store = &*fixture.store;
+    accept(store, new_run("any")).await;
+    let run = claim_one(store).await;
+    let second = evenkeel::store::queue::Step {
+        input: json!({ "a": 1 }),
+        output: json!([1.5, "x"]),
+        started_at: 5,
+        finished_at: 6,
+        ..step("second", 2, "Completed")
+    };
+    stored(store, progress(&run, vec![second.clone(), step("first", 1, "Waiting")], vec![line(7, "c"), line(7, "d")]))
+        .await;
+    stored(store, progress(&run, vec![step("first", 1, "Completed")], vec![line(3, "a"), line(5, "b")])).await;
+    let change = Change::Leave {
+        claim: run.claim(),
+        outcome: Outcome::GivenBack,
+        steps: vec![step("third", 3, "Completed")],
+        logs: (0..15).map(|number| line(9, &format!("{number}"))).collect(),
+        follow: Vec::new(),
+        dead: None,
+        next: None,
+    };
+    stored(store, change).await;
+    let run = claim_one(store).await;
+    let change = Change::Leave {
+        claim: run.claim(),
+        outcome: completed(),
+        steps: vec![step("fourth", 10, "Failed")],
+        logs: vec![line(10, "last")],
+        follow: Vec::new(),
+        dead: None,
+        next: None,
+    };
+    stored(store, change).await;
+    let wanted = [step("first", 1, "Completed"), second, step("third", 3, "Completed"), step("fourth", 10, "Failed")];
+    assert_eq!(store.steps(&run.id).await.unwrap(), wanted);
+    let logs: Vec<String> = store.logs(&run.id).await.unwrap().into_iter().map(|line| line.message).collect();
+    let wanted = ["a", "b", "c", "d"].map(str::to_owned).into_iter();
+    let wanted: Vec<String> = wanted.chain((0..15).map(|number| number.to_string())).chain(["last".into()]).collect();
+    assert_eq!(logs, wanted);
+    assert!(store.steps("another").await.unwrap().is_empty() && store.logs("another").await.unwrap().is_empty());
+}
+
+async fn lines_of_one_moment_are_all_kept(fixture: Fixture) {
+    let store = &*fixture.store;
+    accept(store, new_run("any")).await;
+    let run = claim_one(store).await;
+    for number in 0..3 {
+        let lines = vec![line(7, &format!("{number}a")), line(7, &format!("{number}b"))];
+        stored(store, progress(&run, Vec::new(), lines)).await;
+    }
+    let logs: Vec<String> = store.logs(&run.id).await.unwrap().into_iter().map(|line| line.message).collect();
+    assert_eq!(logs, ["0a", "0b", "1a", "1b", "2a", "2b"]);
+}
+
+async fn executions_are_filtered(fixture: Fixture) {
+    let store = &*fixture.store;
+    let of = |workflow: &str, tenant: &str, source: &str| NewRun {
+        tenant: tenant.to_owned(),
+        source: source.to_owned(),
+        event: format!("event of {source}"),
+        ..new_run(workflow)
+    };
+    let a = accept(store, of("ship", "acme", "orders")).await;
+    let run = claim_one(store).await;
+    stored(store, leaves(&run, Outcome::Ended(RunStatus::Failed, Value::Null, json!({ "code": "BROKEN" })))).await;
+    let b = accept(store, of("ship", "other", "orders")).await;
+    let run = claim_one(store).await;
+    let middle = get(store, &b).await.created_at;
+    stored(store, leaves(&run, completed())).await;
+    let c = accept(store, of("bill", "acme", "clock")).await;
+    claim_one(store).await;
+    let d = accept(store, of("bill", "", "clock")).await;
+    accept(store, NewRun { environment: "draft".to_owned(), ..of("ship", "acme", "orders") }).await;
+
+    let found = async |filter: RunFilter| -> Vec<String> {
+        store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+    };
+    let all = RunFilter::default;
+    assert_eq!(found(all()).await, [&*d, &*c, &*b, &*a]);
+    assert_eq!(found(RunFilter { workflow: Some("ship".into()), ..all() }).await, [&*b, &*a]);
+    assert_eq!(found(RunFilter { tenant: Some("acme".into()), ..all() }).await, [&*c, &*a]);
+    assert_eq!(found(RunFilter { tenant: Some(String::new()), ..all() }).await, [&*d]);
+    assert_eq!(found(RunFilter { trigger: Some("clock".into()), ..all() }).await, [&*d, &*c]);
+    assert_eq!(found(RunFilter { event: Some("event of orders".into()), ..all() }).await, [&*b, &*a]);
+    assert_eq!(found(RunFilter { open: true, ..all() }).await, [&*d, &*c]);
+    assert_eq!(found(RunFilter { since: Some(middle), ..all() }).await, [&*d, &*c, &*b]);
+    assert_eq!(found(RunFilter { most: 1, ..all() }).await, [&*d]);
+    for (status, id) in
+        [(RunStatus::Failed, &a), (RunStatus::Completed, &b), (RunStatus::Running, &c), (RunStatus::Queued, &d)]
+    {
+        assert_eq!(found(RunFilter { status: Some(status), ..all() }).await, [id.as_str()]);
+    }
+    let both = RunFilter { workflow: Some("ship".into()), tenant: Some("acme".into()), ..all() };
+    assert_eq!(found(both).await, [&*a]);
+    assert!(found(RunFilter { status: Some(RunStatus::TimedOut), ..all() }).await.is_empty());
+}
+
+async fn text_is_found_as_it_is(fixture: Fixture) {
+    let store = &*fixture.store;
+    let with = |input: &str| NewRun { input: json!({ "text": input }), ..new_run("any") };
+    let a = accept(store, with("100% of_it")).await;
+    let b = accept(store, with("100 percent of it")).await;
+    let c = accept(store, with("ÄRGER und Straße")).await;
+    for run in claim(store, 9).await {
+        let output = Value::String(format!("Result of {}", if run.id == a { "First" } else { "Others" }));
+        stored(store, leaves(&run, Outcome::Ended(RunStatus::Failed, output, json!({ "code": "E_1" })))).await;
+    }
+    let found = async |text: &str| -> Vec<String> {
+        let filter = RunFilter { text: Some(text.to_owned()), ..RunFilter::default() };
+        store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+    };
+    assert_eq!(found("100%").await, [&*a]);
+    assert_eq!(found("of_it").await, [&*a]);
+    assert_eq!(found("OF_IT").await, [&*a], "in any case");
+    assert_eq!(found("100").await, [&*b, &*a]);
+    assert_eq!(found("0%it").await, [""; 0]);
+    assert_eq!(found("result of first").await, [&*a]);
+    assert_eq!(found("e_1").await.len(), 3);
+    assert_eq!(found("e11").await.len(), 0);
+    assert_eq!(found("ÄRGER").await, [&*c]);
+    assert_eq!(found("Straße").await, [&*c]);
+    assert_eq!(found(&a[..]).await, [&*a]);
+    assert_eq!(found("it'; DROP TABLE runs; --").await.len(), 0);
+}
+
+async fn pages_have_no_gaps(fixture: Fixture) {
+    let store = &*fixture.store;
+    // Many of one moment, and some of others.
+    stored(store, accepts((0..20).map(|_| new_run("any")).collect())).await;
+    for _ in 0..5 {
+        accept(store, new_run("any")).await;
+    }
+    let all: Vec<Run> = store.runs("live", &RunFilter::default()).await.unwrap();
+    assert_eq!(all.len(), 25);
+    for most in [1, 7, 25] {
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.runs("live", &RunFilter { most, before, ..RunFilter::default() }).await.unwrap();
+            assert!(page.len() <= most as usize);
+            let Some(last) = page.last() else { break };
+            before = Some((last.created_at, last.id.clone()));
+            pages.extend(page);
+        }
+        assert_eq!(ids(&pages), ids(&all));
+    }
+}
+
+async fn an_execution_is_found_by_a_unique_beginning(fixture: Fixture) {
+    let store = &*fixture.store;
+    let with = |id: &str| NewRun { id: id.to_owned(), ..new_run("any") };
+    let [a, b, c] = ["01aaaaaaaa0000000000000001", "01aaaaaaaabzzzzzzzzzzzzzzz", "01aaaaaaabzzzzzzzzzzzzzzzz"];
+    stored(store, accepts(vec![with(a), with(b), with(c)])).await;
+    stored(store, accepts(vec![NewRun { environment: "draft".to_owned(), ..with("02aaaaaaaabzzzzzzzzzzzzzzz") }]))
+        .await;
+    let found = async |id: &str| store.run("live", id).await.unwrap().map(|run| run.id);
+    for id in [a, b, c] {
+        assert_eq!(found(id).await.as_deref(), Some(id));
+        assert_eq!(found(&id[..11]).await.as_deref(), Some(id));
+        assert_eq!(found(&id[..25]).await.as_deref(), Some(id));
+    }
+    assert_eq!(found("01aaaaaaab").await.as_deref(), Some(c));
+    assert_eq!(found("01aaaaaaaa").await, None, "two begin so");
+    assert_eq!(found("01aaaaa").await, None, "too short");
+    assert_eq!(found("02aaaaaaaab").await, None, "another environment's");
+    for odd in ["", "01aaaaaa%", "01aaaaaa_", "01aaaaaaa'", "01aaaaaaaa0000000000000001x", "01aaaaaaaé"] {
+        assert_eq!(found(odd).await, None, "{odd}");
+    }
+}
+
+/// Also where the database sorts as people do, and not by bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_execution_is_found_in_a_database_of_a_language() {
+    let Some(url) = crate::postgres::database().await else { return };
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let (base, name) = url.rsplit_once('/').unwrap();
+    let name = name.split('?').next().unwrap();
+    let create = format!(
+        "CREATE DATABASE {name}_en TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C' ENCODING 'UTF8'"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(create)).execute(&pool).await.unwrap();
+    let url = format!("{base}/{name}_en?sslmode=disable");
+    let open = async || {
+        let store = evenkeel::store::open(&url, evenkeel::store::Keys::none()).await.unwrap();
+        let raw = super::super::Raw::Postgres(sqlx::PgPool::connect(&url).await.unwrap());
+        Fixture { store, url: url.clone(), raw, _folder: None }
+    };
+    an_execution_is_found_by_a_unique_beginning(open().await).await;
+    open().await.sql("DELETE FROM runs").await;
+    pages_have_no_gaps(open().await).await;
+    open().await.sql("DELETE FROM runs").await;
+    text_is_found_as_it_is(open().await).await;
+}
+
+async fn buried(store: &dyn Store, workflow: &str) -> String {
+    let letter = dead(workflow);
+    let id = letter.id.clone();
+    stored(store, Change::Accept(Box::new(Intake { dead: vec![letter], ..Intake::default() }))).await;
+    id
+}
+
+async fn dead_letters_are_replayed_once(fixture: Fixture) {
+    let store = &*fixture.store;
+    let there = fixture.another().await;
+    let mut accepted = Vec::new();
+    for name in ["one", "two", "three"] {
+        accepted.push(buried(store, name).await);
+    }
+    let list = async |status: Option<&str>| -> Vec<String> {
+        store.dead_letters("live", status, 9).await.unwrap().into_iter().map(|letter| letter.id).collect()
+    };
+    assert_eq!(list(None).await, [&*accepted[2], &*accepted[1], &*accepted[0]]);
+    assert_eq!(store.dead_letters("live", None, 1).await.unwrap().len(), 1);
+    assert!(store.dead_letters("draft", None, 9).await.unwrap().is_empty());
+    assert!(!replayed(store, "draft", &accepted[1]).await);
+    let (one, other) =
+        tokio::join!(replayed(store, "live", &accepted[1]), replayed(&*there, "live", &accepted[1]));
+    assert!(one ^ other);
+    assert!(!replayed(store, "live", &accepted[1]).await);
+    let letter = store.dead_letter("live", &accepted[1]).await.unwrap().unwrap();
+    assert_eq!((letter.status.as_str(), letter.replays), ("Replayed", 1));
+    assert_eq!(list(Some("Pending")).await, [&*accepted[2], &*accepted[0]]);
+    assert_eq!(list(Some("Replayed")).await, [&*accepted[1]]);
+    assert_eq!(store.depth("live").await.unwrap().dead, 2);
+}
+
+async fn dead_letters_expire_and_go(fixture: Fixture) {
+    let store = &*fixture.store;
+    let (old, new) = (buried(store, "old").await, buried(store, "new").await);
+    let age = format!("UPDATE dead_letters SET kept_until = kept_until - {HOUR} - 1000000 WHERE workflow = 'old'");
+    fixture.sql(&age).await;
+    store.forget_work("live", HOUR).await.unwrap();
+    assert_eq!(store.dead_letter("live", &old).await.unwrap().unwrap().status, "Expired");
+    assert!(!replayed(store, "live", &old).await);
+    assert_eq!(store.depth("live").await.unwrap().dead, 1);
+    fixture.sql(&age).await;
+    store.forget_work("draft", HOUR).await.unwrap();
+    assert!(store.dead_letter("live", &old).await.unwrap().is_some());
+    store.forget_work("live", HOUR).await.unwrap();
+    assert!(store.dead_letter("live", &old).await.unwrap().is_none());
+    assert_eq!(store.dead_letter("live", &new).await.unwrap().unwrap().status, "Pending");
+}
+
+async fn what_is_over_is_forgotten(fixture: Fixture) {
+    let store = &*fixture.store;
+    let mut events = Vec::new();
+    for name in ["old", "new", "open", "waits"] {
+        let event = event(name);
+        stored(store, keyed(&event, name, HOUR)).await;
+        events.push(event.id);
+    }
+    let mut runs = claim(store, 9).await;
+    for run in &runs {
+        stored(store, progress(run, vec![step("a", 1, "Completed")], vec![line(1, "x")])).await;
+        assert!(store.signal("live", &run.id, "go", &json!(1)).await.unwrap());
+    }
+    runs.sort_by_key(|run| events.iter().position(|id| *id == run.event));
+    stored(store, leaves(&runs[0], completed())).await;
+    stored(store, leaves(&runs[1], completed())).await;
+    let then = store.time().await.unwrap() + 2 * HOUR;
+    stored(store, leaves(&runs[3], Outcome::Waits(then, then))).await;
+    // Two hours pass for the first; what is open began long ago.
+    let (old, ago) = (&runs[0].id, 2 * HOUR);
+    fixture.sql(&format!("UPDATE runs SET finished_at = finished_at - {ago} WHERE id = '{old}'")).await;
+    fixture.sql(&format!("UPDATE runs SET created_at = created_at - {ago}, started_at = started_at - {ago}")).await;
+    fixture.sql(&format!("UPDATE events SET received_at = received_at - {ago} WHERE id = '{}'", events[0])).await;
+    fixture.sql(&format!("UPDATE event_keys SET expires_at = expires_at - {ago} WHERE key = 'old'")).await;
+    store.remember("live", "s", "gone", &json!(1), Some(-1)).await.unwrap();
+    store.remember("live", "s", "kept", &json!(1), Some(HOUR)).await.unwrap();
+    store.remember("live", "s", "always", &json!(1), None).await.unwrap();
+
+    assert_eq!(store.forget_work("draft", HOUR).await.unwrap(), 0);
+    // The execution, its step, line and word; its event and key; a value.
+    assert_eq!(store.forget_work("live", HOUR).await.unwrap(), 7);
+    assert_eq!(store.forget_work("live", HOUR).await.unwrap(), 0);
+    assert!(store.run("live", old).await.unwrap().is_none());
+    for (at, run) in runs.iter().enumerate() {
+        let there = at > 0;
+        assert_eq!(store.steps(&run.id).await.unwrap().len(), usize::from(there));
+        assert_eq!(store.logs(&run.id).await.unwrap().len(), usize::from(there));
+        assert_eq!(store.signalled(&run.id, "go").await.unwrap().is_some(), there);
+        assert_eq!(store.event("live", &events[at]).await.unwrap().is_some(), there);
+        assert_eq!(store.run("live", &run.id).await.unwrap().is_some(), there);
+    }
+    assert_eq!(fixture.number("SELECT count(*) FROM memories").await, 2);
+    // At once, where nothing is to be kept; what is open stays.
+    super::pass(3).await;
+    store.forget_work("live", 0).await.unwrap();
+    let left = store.runs("live", &RunFilter::default()).await.unwrap();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|run| !run.status.is_final()));
+    assert_eq!(fixture.number("SELECT count(*) FROM steps").await, 2);
+    stored(store, keyed(&event("old"), "old", HOUR)).await;
+}
