@@ -112,8 +112,11 @@ pub fn read_script_body(body: &str) -> Result<Script, Vec<ScriptError>> {
     }
 }
 
-/// Does a file hold code, by its name?
+/// Does a file hold code that can run, by its name? Declarations (`.d.ts`) cannot.
 pub fn is_script(path: &str) -> bool {
+    if path.ends_with(".d.ts") {
+        return false;
+    }
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     ["js", "mjs", "ts"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
@@ -410,7 +413,13 @@ mod tests {
         {
             assert_eq!(camel(name), code);
         }
-        assert!(is_script("a/b.ts") && is_script("b.MJS") && !is_script("a.json") && !is_script("ts"));
+        assert!(
+            is_script("a/b.ts")
+                && is_script("b.MJS")
+                && !is_script("a.json")
+                && !is_script("ts")
+                && !is_script("a.d.ts")
+        );
     }
 
     #[test]

@@ -78,23 +78,23 @@ struct Workflow<'a> {
     types: String,
 }
 
-/// Names in code, each once: of two that are written alike in code the second one keeps its own name.
+/// Names in code. Of two that are written alike, the one that is found when code runs has the short name: the one that
+/// is written so itself, or the first; the other keeps its own.
+fn codes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> impl Iterator<Item = String> {
+    let mut taken: BTreeSet<String> = names.clone().map(str::to_owned).collect();
+    names.map(move |name| {
+        let short = camel(name);
+        if short != name && taken.insert(short.clone()) { short } else { name.to_owned() }
+    })
+}
+
+/// Names of types, each once.
 #[derive(Default)]
 struct Names {
-    code: BTreeSet<String>,
     types: BTreeSet<String>,
 }
 
 impl Names {
-    fn code(&mut self, name: &str) -> String {
-        let short = camel(name);
-        if self.code.insert(short.clone()) {
-            return short;
-        }
-        self.code.insert(name.to_owned());
-        name.to_owned()
-    }
-
     fn types(&mut self, name: &str) -> String {
         let mut letters = camel(name).chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>();
         if let Some(first) = letters.get_mut(..1) {
@@ -119,8 +119,9 @@ fn connectors(catalog: &Catalog) -> BTreeMap<&str, Connector<'_>> {
         }
     }
     let mut names = Names::default();
-    let named = found.into_iter().map(|(name, spec)| {
-        let (code, types) = (names.code(name), names.types(name));
+    let codes: Vec<String> = codes(found.keys().copied()).collect();
+    let named = found.into_iter().zip(codes).map(|((name, spec), code)| {
+        let types = names.types(name);
         (name, Connector { spec, code, types })
     });
     named.collect()
@@ -134,8 +135,9 @@ fn workflows(catalog: &Catalog) -> BTreeMap<&str, Workflow<'_>> {
         }
     }
     let mut names = Names::default();
-    let named = found.into_iter().map(|(name, spec)| {
-        let (code, types) = (names.code(name), names.types(name));
+    let codes: Vec<String> = codes(found.keys().copied()).collect();
+    let named = found.into_iter().zip(codes).map(|((name, spec), code)| {
+        let types = names.types(name);
         (name, Workflow { name, spec, code, types })
     });
     named.collect()
@@ -166,9 +168,13 @@ fn words(action: &Action) -> Vec<String> {
 impl Connector<'_> {
     fn write(&self, out: &mut String) {
         let spec = self.spec;
-        let mut codes = Names::default();
-        let named: Vec<(String, String, &Action)> =
-            spec.actions.iter().map(|(name, action)| (codes.code(name), codes.types(name), &**action)).collect();
+        let mut names = Names::default();
+        let named: Vec<(String, String, &Action)> = spec
+            .actions
+            .iter()
+            .zip(codes(spec.actions.keys().map(String::as_str)))
+            .map(|((name, action), code)| (code, names.types(name), &**action))
+            .collect();
         let mut types = Names::default();
         let entities: BTreeMap<&str, String> =
             spec.entities.keys().map(|name| (name.as_str(), format!("{}Entity", types.types(name)))).collect();
@@ -254,8 +260,8 @@ impl Workflow<'_> {
         for (alias, used) in &self.spec.connectors {
             let Some(connector) = connectors.get(used.connector.as_str()) else { continue };
             let whole = format!("Evenkeel.{}Connector", connector.types);
-            let mut codes = Names::default();
-            let named = connector.spec.actions.keys().map(|name| (name, codes.code(name)));
+            let names = connector.spec.actions.keys();
+            let named = names.clone().zip(codes(names.map(String::as_str)));
             let picked = named.filter(|(name, _)| used.actions.contains(name)).map(|(_, code)| quoted(&code));
             let picked: Vec<String> = picked.collect();
             let of = if used.actions.is_empty() { whole } else { format!("Pick<{whole}, {}>", union(&picked)) };

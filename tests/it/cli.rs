@@ -87,9 +87,20 @@ fn every_code_is_explained_and_used() {
 #[test]
 fn help_reads_so() {
     let mut text = run(["--help"]).out;
-    for command in
-        ["init", "dev", "validate", "fmt", "plan", "explain", "schema", "render", "test", "call", "completions"]
-    {
+    for command in [
+        "init",
+        "dev",
+        "validate",
+        "fmt",
+        "plan",
+        "explain",
+        "schema",
+        "types",
+        "render",
+        "test",
+        "call",
+        "completions",
+    ] {
         text += &format!("\n$ evenkeel {command} --help\n{}", run([command, "--help"]).out);
     }
     golden("tests/help.golden.txt", &text);

@@ -216,6 +216,8 @@ impl World {
         snapshot.files =
             files.map(|path| File { path: (*path).into(), bytes: Arc::clone(&self.files[path]) }).collect();
         snapshot.names = Arc::new(self.files.keys().map(ToString::to_string).collect());
+        snapshot.code.clear();
+        snapshot.with_code(self.files.iter().map(|(path, bytes)| (*path, bytes)));
     }
 }
 
@@ -299,7 +301,7 @@ proptest! {
 fn many(edit: &str) -> Input {
     let file = |number: u32, more: &str| {
         let text = format!(
-            "{HEAD}\nkind: Workflow\nmetadata: {{ name: w{number} }}\nspec: {{ tier: Standard, source: {{ inline: \"x{more}\" }}, secrets: [s] }}\n"
+            "{HEAD}\nkind: Workflow\nmetadata: {{ name: w{number} }}\nspec: {{ tier: Standard, source: {{ inline: \"export default 1 // x{more}\" }}, secrets: [s] }}\n"
         );
         (format!("w/{number:04}.yaml"), text.into_bytes())
     };

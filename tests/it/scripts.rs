@@ -92,7 +92,7 @@ fn mistakes_within_definitions_have_their_places() {
     let block = "  source:\n    inline: |\n      export default async (ctx) => {\n        await ctx.connectors.orbitCrm.lst();\n      }\n";
     assert_told(&of_spec(block), &["welcome.yaml:9:39 EK0202 connector `orbit-crm` has no action `lst`"]);
     let quoted = "  source: { inline: \"export default async (ctx) => { const = 1 }\" }\n";
-    assert_told(&of_spec(quoted), &["welcome.yaml:6:59 EK0610 "]);
+    assert_told(&of_spec(quoted), &["welcome.yaml:6:60 EK0610 "]);
     let steps = "  steps:\n    - name: a\n      code: return ctx.connectors.orbitCrm.lst()\n    - name: b\n      loop:\n        \
         over: \"{{ input.list }}\"\n        steps: [{ name: c, code: 'return (' }]\n";
     assert_told(
@@ -111,11 +111,11 @@ fn declared_connectors_are_what_they_say() {
     assert_told(&spec("ctx.connectors.orbitCrm.createContact()"), &[]);
     assert_told(
         &spec("ctx.connectors.crm.createContact()"),
-        &["welcome.yaml:8:64 EK0613 `create-contact` is not among the actions of `orbit-crm`"],
+        &["welcome.yaml:8:65 EK0613 `create-contact` is not among the actions of `orbit-crm`"],
     );
     assert_told(
         &spec("ctx.connectors.crn.list()"),
-        &["welcome.yaml:8:60 EK0202 there is no connector `crn`; did you mean `crm`?"],
+        &["welcome.yaml:8:61 EK0202 there is no connector `crn`; did you mean `crm`?"],
     );
 }
 

@@ -32,11 +32,16 @@ fn an_unchanged_folder_is_the_same_value() {
     assert!(first.revision.name.starts_with("sha256:") && first.revision.commit.is_empty());
     assert!(Arc::ptr_eq(&first, &source.fetch(soon()).unwrap()));
     // A file that is only named matters by being there.
-    write(folder.path(), "code.ts", "1");
+    write(folder.path(), "code.txt", "1");
     let named = source.fetch(soon()).unwrap();
     assert!(!Arc::ptr_eq(&first, &named) && first.revision != named.revision);
-    write(folder.path(), "code.ts", "2");
+    write(folder.path(), "code.txt", "2");
     assert!(Arc::ptr_eq(&named, &source.fetch(soon()).unwrap()));
+    // Code matters by what it holds: it is checked.
+    write(folder.path(), "code.ts", "1");
+    let code = source.fetch(soon()).unwrap();
+    write(folder.path(), "code.ts", "2");
+    assert!(code.revision != source.fetch(soon()).unwrap().revision);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_catalog_becomes_declarations() {
         "    type CreateContactOutput = OrbitCrm.ContactEntity;\n",
         "    welcome(input: WelcomeWorkflowInput): Promise<WelcomeWorkflowOutput>;\n",
         "    \"3Nightly\"(input?: unknown): Promise<unknown>;\n",
-        "    a1b(input?: unknown): Promise<unknown>;\n",
+        "    \"a-1b\"(input?: unknown): Promise<unknown>;\n    a1b(input?: unknown): Promise<unknown>;\n",
         "  type SecretName = \"api-key\" | \"token\";\n",
         "interface WelcomeCtx extends Ctx<\n  Evenkeel.WelcomeWorkflowInput,\n  Omit<Evenkeel.Connectors, \"all\" | \"crm\"> & {\n    readonly all: Evenkeel.OrbitCrmConnector;\n    readonly crm: Pick<Evenkeel.OrbitCrmConnector, \"createContact\">;\n  },\n",
         "    readonly greeting: string;\n    readonly limits: readonly number[];\n",
