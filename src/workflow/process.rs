@@ -29,8 +29,9 @@ use super::quickjs::QuickJs;
 const MOST_RUNS: u64 = 500;
 /// Processes that wait for a script.
 const MOST_IDLE: usize = 16;
-/// Bytes of address space beside what scripts may use: the program itself, its threads and their stacks.
-const BESIDE: u64 = 1 << 30;
+/// Bytes of address space beside what the program has when it starts and what scripts may use: threads, their stacks, and
+/// what the allocator reserves and does not touch.
+const BESIDE: u64 = 2 << 30;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -235,11 +236,20 @@ pub async fn serve_scripts(
     Ok(())
 }
 
-/// Limits of the operating system for this process: memory, files, no core dumps, no new processes' worth of CPU.
+/// Limits of the operating system for this process, set once: address space, no files, no core dumps. The engine's own limit
+/// of memory is the narrow one; this is for what goes wrong in the engine.
 fn limit(limits: Limits) {
+    static SET: std::sync::Once = std::sync::Once::new();
+    SET.call_once(|| set_limits(limits));
+}
+
+fn set_limits(limits: Limits) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let most = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    let memory = BESIDE.saturating_add(limits.memory as u64);
+    // In pages, which have 4 KiB at least.
+    let pages = std::fs::read_to_string("/proc/self/statm");
+    let pages: u64 = pages.ok().and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(1 << 20);
+    let memory = BESIDE.saturating_add(pages << 12).saturating_add(limits.memory as u64);
     // Lowering is always allowed; what cannot be lowered was lowered before.
     let _ = setrlimit(Resource::As, most(memory));
     let _ = setrlimit(Resource::Core, most(0));

@@ -59,7 +59,7 @@ fn every_command_does_what_it_says() {
     let examples = copy("examples");
     std::fs::rename(examples.path(), folder.path().join("examples")).unwrap();
     let mut dev: Option<Dev> = None;
-    let mut server: Option<Dev> = None;
+    let mut servers: Vec<Dev> = Vec::new();
     let mut address = "http://127.0.0.1:1".to_owned();
     let mut ran = 0;
     for Step { command, output } in steps() {
@@ -125,7 +125,7 @@ fn every_command_does_what_it_says() {
                 let started = Dev::spawn(&mut serve);
                 crate::serve::wait(&started, "live", crate::serve::is_ready, "the first commit");
                 address = started.address.clone();
-                server = Some(started);
+                servers.push(started);
                 "listening on http://127.0.0.1:7400\n".to_owned()
             }
             ("evenkeel", _) => {

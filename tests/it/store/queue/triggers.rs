@@ -166,7 +166,8 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
 
     // Where something cannot be stored, nothing is.
     let bad = Polled { remember: vec![record("d", "1")], ..polled(2) };
-    assert!(store.polled(&bad, vec![found(keyed(&one, "other", HOUR))]).await.is_err());
+    let twice = Intake { runs: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
+    assert!(store.polled(&bad, vec![twice]).await.is_err());
     assert_eq!(store.polls("live").await.unwrap(), state);
     assert_eq!(records().await.len(), 2);
 
