@@ -172,7 +172,9 @@ impl Loader {
         let mut gone = Vec::new();
         let numbers = &mut self.numbers;
         self.code = code::read(snapshot, &self.code, || numbers.next(), |id| gone.push(id));
-        gone.into_iter().for_each(|id| self.numbers.free(id));
+        for id in gone {
+            self.numbers.free(id);
+        }
     }
 
     /// A file of the snapshot that was read for a piece before: after a start, what is stored is mostly what is declared,

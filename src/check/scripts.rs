@@ -31,6 +31,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
 }
 
 /// A text of the document, and where its bytes stand.
+#[allow(clippy::type_complexity, reason = "a text and a function of it")]
 fn written<'a>(entry: &'a Entry, pointer: &str) -> Option<(&'a str, impl Fn((usize, usize)) -> Span + 'a)> {
     let node: &Node = entry.node(pointer)?;
     let text = node.as_str()?;

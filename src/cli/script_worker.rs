@@ -9,6 +9,7 @@ use clap::Args;
 pub(super) struct ScriptWorker {}
 
 impl ScriptWorker {
+    #[allow(clippy::unused_self, reason = "all commands have one form")]
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
         runtime.block_on(crate::workflow::serve_scripts(tokio::io::stdin(), tokio::io::stdout()))?;

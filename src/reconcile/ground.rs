@@ -61,6 +61,12 @@ impl Ground for Served {
         }
     }
 
+    fn ended(&self, environment: &str, status: &'static str) {
+        if let Some(environments) = &self.environments {
+            environments.context.metrics.execution(environment, status);
+        }
+    }
+
     fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<Duration> {
         let active = self.active(environment)?;
         match active.work.triggers.get(trigger) {

@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::definition::Kind;
+use crate::store::queue::QueueDepth;
 use crate::text::Severity;
 
 /// Environments that have numbers of their own.
@@ -64,6 +65,11 @@ struct Inner {
     webhooks: Of<Counter>,
     cluster_writes: Of<Counter>,
     store_writes: Counter,
+    executions_open: Of<Gauge>,
+    executions_ready: Of<Gauge>,
+    executions_oldest: Of<Gauge>,
+    dead_letters: Of<Gauge>,
+    executions: Of<Counter>,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -122,6 +128,16 @@ impl Metrics {
             notifications: Of::new(&mut to, "notifications", "Notifications and commit statuses", None),
             cluster_writes: Of::new(&mut to, "cluster_status_writes", "Statuses written to the API server", None),
             webhooks: Of::new(&mut to, "webhooks", "Webhooks that were received", None),
+            executions_open: Of::new(&mut to, "executions_open", "Executions that run or wait", None),
+            executions_ready: Of::new(&mut to, "executions_ready", "Executions that wait for a worker", None),
+            executions_oldest: Of::new(
+                &mut to,
+                "executions_oldest",
+                "Age of the execution that has waited longest for a worker",
+                Some(Unit::Seconds),
+            ),
+            dead_letters: Of::new(&mut to, "dead_letters", "Dead letters that wait for a replay", None),
+            executions: Of::new(&mut to, "executions", "Executions that ended here, by status", None),
             queue_oldest,
             store_writes,
             registry: to,
@@ -224,6 +240,24 @@ impl Metrics {
         self.0.queue_oldest.set(age.as_secs_f64());
     }
 
+    /// What waits for workers, and what nobody could work on.
+    pub fn work(&self, environment: &str, depth: &QueueDepth) {
+        let inner = &self.0;
+        for (family, value) in [
+            (&inner.executions_open, depth.open),
+            (&inner.executions_ready, depth.ready),
+            (&inner.executions_oldest, depth.oldest / 1_000_000),
+            (&inner.dead_letters, depth.dead),
+        ] {
+            self.set(family, environment, None, u64::try_from(value).unwrap_or(0));
+        }
+    }
+
+    /// An execution ended, with a status.
+    pub fn execution(&self, environment: &str, status: &'static str) {
+        self.count(&self.0.executions, environment, Some(("status", status)));
+    }
+
     /// A fetch ended, as a word such as `changed`, `unchanged` or the reason of its failure says.
     pub fn fetched(&self, environment: &str, result: &'static str, took: Duration) {
         self.count(&self.0.fetch, environment, Some(("result", result)));
@@ -277,6 +311,7 @@ impl Metrics {
             &inner.history_rewritten,
             &inner.fetch,
             &inner.webhooks,
+            &inner.executions,
         ] {
             family.forget(environment);
         }
@@ -286,6 +321,10 @@ impl Metrics {
             &inner.replica_generation,
             &inner.definitions,
             &inner.findings,
+            &inner.executions_open,
+            &inner.executions_ready,
+            &inner.executions_oldest,
+            &inner.dead_letters,
             &inner.drift_objects,
         ] {
             family.forget(environment);

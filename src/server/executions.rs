@@ -42,13 +42,12 @@ pub(super) fn finished(run: &Run) -> Response {
         (_, Some("INVALID_INPUT")) => 400,
         _ => 500,
     };
-    let mut response = match run.status {
-        RunStatus::Completed => answer::json(status, &run.output),
-        _ => {
-            let (code, detail) = (run.error["code"].clone(), run.error["message"].clone());
-            let errors = json!({"code": code, "detail": detail, "execution": run.id});
-            answer::json(status, &json!({"errors": errors}))
-        }
+    let mut response = if run.status == RunStatus::Completed {
+        answer::json(status, &run.output)
+    } else {
+        let (code, detail) = (run.error["code"].clone(), run.error["message"].clone());
+        let errors = json!({"code": code, "detail": detail, "execution": run.id});
+        answer::json(status, &json!({"errors": errors}))
     };
     set(&mut response, "x-evenkeel-execution", &run.id);
     response

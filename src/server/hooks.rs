@@ -91,10 +91,7 @@ async fn take(
         set(&mut response, "allow", "POST");
         return response;
     }
-    let body = match body {
-        Ok(body) => body,
-        Err(_) => return refused(ErrorCode::TooLarge, "the body is larger than 8 MiB, or broke off"),
-    };
+    let Ok(body) = body else { return refused(ErrorCode::TooLarge, "the body is larger than 8 MiB, or broke off") };
     let Ok(_permit) = server.hooks.try_acquire() else {
         let mut response = refused(ErrorCode::Unavailable, "too many calls at the same moment");
         set(&mut response, "retry-after", "1");

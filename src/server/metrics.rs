@@ -15,6 +15,12 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
     let metrics = &environments.context.metrics;
     metrics.queue_oldest(environments.oldest());
     metrics.store_writes(environments.context.store.writes());
+    for name in environments.all.load().keys() {
+        // What cannot be asked right now keeps its last value.
+        if let Ok(depth) = environments.context.store.depth(name).await {
+            metrics.work(name, &depth);
+        }
+    }
     let mut response = metrics.encode().into_response();
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, format);

@@ -47,15 +47,16 @@ pub async fn poll(
     let Some(definition) = &app.event.poll else { return Ok(Brought::default()) };
     let shape = json!([definition.action, definition.records, definition.id, definition.version, definition.complete]);
     let shape = crate::text::Digest::of(shape.to_string().as_bytes()).short();
-    let state = match state.shape.is_empty() || state.shape == shape {
-        true => PollState { shape, ..state },
+    let state = if state.shape.is_empty() || state.shape == shape {
+        PollState { shape, ..state }
+    } else {
         // What is remembered was told apart in another way, and everything would look changed.
-        false => {
-            desk.store().remove_poll(environment, &state.trigger, &state.connection).await?;
-            PollState { trigger: state.trigger, connection: state.connection, shape, ..PollState::default() }
-        }
+        desk.store().remove_poll(environment, &state.trigger, &state.connection).await?;
+        PollState { trigger: state.trigger, connection: state.connection, shape, ..PollState::default() }
     };
-    let remember = definition.remember.map_or(snapshot::REMEMBER_SECONDS, |time| time.0.as_secs() as i64);
+    let remember = definition
+        .remember
+        .map_or(snapshot::REMEMBER_SECONDS, |time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX));
     let listed = list(desk, live, app, &state).await;
     let base = definition.interval.0;
     let adaptive = definition.adaptive.as_ref().map(|bounds| (bounds.min.0, bounds.max.0));
@@ -77,7 +78,7 @@ pub async fn poll(
                 now: desk.now() / 1_000_000,
                 remember_seconds: remember,
             };
-            let outcome = snapshot::compare(&known, &listed.records, &kind);
+            let outcome = snapshot::compare(&known, &listed.items, &kind);
             // Half a baseline is none: what it lacks would come as created.
             (next.failures, next.primed) = (0, state.primed || !listed.partial);
             next.held = if listed.partial { state.held } else { outcome.held > 0 };
@@ -166,7 +167,7 @@ async fn known(desk: &Desk, environment: &str, state: &PollState) -> Result<BTre
 /// Records of one poll.
 #[derive(Debug)]
 struct Records {
-    records: Vec<Record>,
+    items: Vec<Record>,
     cursor: Value,
     /// Did pages fail after the first?
     partial: bool,
@@ -195,7 +196,7 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
     // A listing of everything starts at the front each time: what is on pages that were not asked for is not gone.
     let start = if definition.complete { Value::Null } else { state.cursor.clone() };
     let mut found =
-        Records { records: Vec::new(), cursor: start.clone(), partial: false, rate_limited: false, problem: None };
+        Records { items: Vec::new(), cursor: start.clone(), partial: false, rate_limited: false, problem: None };
     let stop = |found: Records, problem: String| Records {
         cursor: if definition.complete { Value::Null } else { found.cursor.clone() },
         partial: true,
@@ -249,7 +250,7 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
             let id = text(&poll.id).map_err(|error| failed(format!("id: {error}")))?;
             let version =
                 poll.version.as_ref().map(text).transpose().map_err(|error| failed(format!("version: {error}")))?;
-            found.records.push(Record { id: id.trim().to_owned(), version, data: item });
+            found.items.push(Record { id: id.trim().to_owned(), version, data: item });
         }
         let Some(cursor) = &poll.cursor else { return Ok(found) };
         let next = cursor.render_value(&context, &limits).map_err(|error| failed(format!("cursor: {error}")))?;
@@ -263,11 +264,11 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
             return Ok(found);
         }
         found.cursor = next;
-        if !definition.complete && (none || found.records.len() >= MOST_RECORDS || page + 1 == MOST_PAGES) {
+        if !definition.complete && (none || found.items.len() >= MOST_RECORDS || page + 1 == MOST_PAGES) {
             // The next poll goes on from here.
             return Ok(found);
         }
-        if found.records.len() >= MOST_RECORDS {
+        if found.items.len() >= MOST_RECORDS {
             break;
         }
     }

@@ -203,6 +203,7 @@ fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, messag
 }
 
 /// The execution that a route starts; or why it cannot be made of this event.
+#[allow(clippy::too_many_arguments, reason = "the parts of one event")]
 async fn run(
     desk: &Desk,
     environment: &str,
@@ -283,7 +284,8 @@ pub async fn scheduled(
     for route in &schedule.routes {
         let ScheduleRoute { workflow, headers, payload, tenants, priority: own } = route;
         let Some(program) = live.programs.get(workflow).filter(|program| program.spec.active) else { continue };
-        let payload = payload.as_ref().or(schedule.payload.as_ref()).map_or_else(|| json!({}), |json| json.value());
+        let payload =
+            payload.as_ref().or(schedule.payload.as_ref()).map_or_else(|| json!({}), crate::definition::Json::value);
         let mut with: Map<String, Value> =
             headers.iter().map(|(name, value)| (name.to_lowercase(), Value::String(value.clone()))).collect();
         with.insert("x-evenkeel-scheduled-at".to_owned(), Value::String(due.to_string()));

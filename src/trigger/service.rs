@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::subscriber::Subscriber;
 use super::{AppEvent, Trigger, TriggerKind, Triggers, poller, routing};
-use crate::definition::trigger::Overlap;
+use crate::definition::trigger::{CatchUp, Overlap};
 use crate::store::queue::{Done, Intake, PollState, RunFilter, ScheduleState};
 use crate::store::{Micros, StoreError};
 use crate::workflow::{Desk, Live};
@@ -157,13 +157,12 @@ impl Service {
         for trigger in triggers.values() {
             let TriggerKind::Schedule(schedule) = &trigger.kind else { continue };
             let Some(of) = self.of.get_mut(environment) else { break };
-            let state = match of.schedules.get(&trigger.name) {
-                Some(state) => state.clone(),
-                None => {
-                    let state = self.desk.store().schedule(environment, &trigger.name).await?;
-                    of.schedules.insert(trigger.name.clone(), state.clone());
-                    state
-                }
+            let state = if let Some(state) = of.schedules.get(&trigger.name) {
+                state.clone()
+            } else {
+                let state = self.desk.store().schedule(environment, &trigger.name).await?;
+                of.schedules.insert(trigger.name.clone(), state.clone());
+                state
             };
             let now = self.desk.now();
             if state.shape != schedule.shape() {
@@ -218,11 +217,9 @@ impl Service {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
             let busy = spec.overlap != Overlap::Allow && self.is_busy(environment, &trigger.name).await?;
             for (at, tick) in due.run.iter().enumerate() {
-                if spec.overlap == Overlap::Skip
-                    && (busy || at > 0)
-                    && spec.catch_up != crate::definition::trigger::CatchUp::All
-                    || spec.overlap == Overlap::Skip && busy
-                {
+                // The first of several that are due keeps the others from running beside it, unless each is to run.
+                let is_overlapping = busy || at > 0 && spec.catch_up != CatchUp::All;
+                if spec.overlap == Overlap::Skip && is_overlapping {
                     after.missed = after.missed.saturating_add(1);
                     continue;
                 }

@@ -64,7 +64,7 @@ impl Subscriber {
             self.before.insert(connector, live.clone());
         }
         let there = desk.store().subscriptions(environment).await?;
-        if self.is_settled(&wanted, &there) {
+        if Subscriber::is_settled(&wanted, &there) {
             return Ok(None);
         }
         // One process at a time: two would ask twice.
@@ -97,7 +97,7 @@ impl Subscriber {
         wanted
     }
 
-    fn is_settled(&self, wanted: &[Wanted<'_>], there: &[Subscription]) -> bool {
+    fn is_settled(wanted: &[Wanted<'_>], there: &[Subscription]) -> bool {
         wanted.len() == there.len()
             && wanted.iter().all(|wanted| there.iter().any(|row| is_of(row, wanted) && is_done(row, wanted)))
     }

@@ -30,7 +30,7 @@ pub fn declarations(catalog: &Catalog) -> String {
     secrets(&mut out, &workflows);
     out.push_str("\n  /** The connectors of these definitions. */\n  interface Connectors {\n");
     for connector in connectors.values() {
-        doc(&mut out, &[connector.spec.display_name.clone()], 2);
+        doc(&mut out, std::slice::from_ref(&connector.spec.display_name), 2);
         let _ = writeln!(out, "    readonly {}: {}Connector;", key(&connector.code), connector.types);
     }
     out.push_str("  }\n\n  /** The workflows of these definitions. */\n  interface Workflows {\n");
@@ -96,7 +96,7 @@ struct Names {
 
 impl Names {
     fn types(&mut self, name: &str) -> String {
-        let mut letters = camel(name).chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>();
+        let mut letters = camel(name).chars().filter(char::is_ascii_alphanumeric).collect::<String>();
         if let Some(first) = letters.get_mut(..1) {
             first.make_ascii_uppercase();
         }

@@ -391,7 +391,7 @@ impl Execution {
         match seen {
             Seen::Answered(output, at) => Reply::Value(output, at),
             Seen::Failed(error) => Reply::Error(error, now),
-            Seen::Waits(step) => self.waits(step, kind).await,
+            Seen::Waits(step) => self.waits(*step, kind).await,
             Seen::New { name, order, .. } => {
                 let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
                 let step = self.step(&name, kind, order, "Waiting", values, now, limit);
@@ -467,7 +467,7 @@ impl Execution {
         let (name, order) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, now),
-            Seen::Waits(step) => return self.waits(step, "workflow").await,
+            Seen::Waits(step) => return self.waits(*step, "workflow").await,
             Seen::New { name, order, .. } => (name, order),
         };
         let depth = self.run.headers.get("x-evenkeel-depth").and_then(Value::as_str);
@@ -503,6 +503,7 @@ impl Execution {
         self.waits(step, "workflow").await
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one row")]
     fn step(
         &self,
         name: &str,

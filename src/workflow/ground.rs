@@ -16,6 +16,11 @@ pub trait Ground: Send + Sync + std::fmt::Debug {
     /// Environments of this process, sorted.
     fn environments(&self) -> Vec<String>;
 
+    /// An execution ended here, with a status: for those who count.
+    fn ended(&self, environment: &str, status: &'static str) {
+        let _ = (environment, status);
+    }
+
     /// How long what failed for good is kept for a replay, and whether it is at all, for a trigger.
     fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<std::time::Duration>;
 }

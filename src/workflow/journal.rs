@@ -35,7 +35,7 @@ pub enum Seen {
     /// It failed.
     Failed(Value),
     /// It waits, until then.
-    Waits(Step),
+    Waits(Box<Step>),
     /// It is new: under this name, in this order. Not durable where it is inside a durable step.
     New {
         /// The step's name in the record.
@@ -121,7 +121,7 @@ impl Journal {
             Some(step) if step.status == "Failed" && step.attempt == self.attempt => Seen::Failed(step.error.clone()),
             Some(step) if step.status == "Waiting" => {
                 self.replays = false;
-                Seen::Waits(step.clone())
+                Seen::Waits(Box::new(step.clone()))
             }
             _ => {
                 self.replays = false;

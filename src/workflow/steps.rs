@@ -23,7 +23,7 @@ enum Halt {
     /// A gate is closed: the run is a success, with what it has.
     Gate(Value),
     /// The execution ended in another way.
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// What templates of a step see.
@@ -57,7 +57,7 @@ pub(super) async fn run(execution: &Arc<Execution>, limits: Limits, stop: Stop) 
             thrown.details = error;
             Ended::Threw(thrown)
         }
-        Err(Halt::Ended(ended)) => ended,
+        Err(Halt::Ended(ended)) => *ended,
     }
 }
 
@@ -122,13 +122,10 @@ async fn patiently(
     let result = loop {
         let once = one(execution, step, scope, &name, limits, stop);
         let result = match step.timeout.filter(|_| is_work) {
-            Some(limit) => match tokio::time::timeout(limit.0, once).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let message = format!("step `{}` took longer than {limit}", step.name);
-                    Err(Halt::Failed(json!({"code": "STEP_TIMEOUT", "message": message})))
-                }
-            },
+            Some(limit) => tokio::time::timeout(limit.0, once).await.unwrap_or_else(|_| {
+                let message = format!("step `{}` took longer than {limit}", step.name);
+                Err(Halt::Failed(json!({"code": "STEP_TIMEOUT", "message": message})))
+            }),
             None => once.await,
         };
         match (result, &step.retry) {
@@ -315,7 +312,7 @@ async fn script(
         Ended::Suspended(until) => Err(Halt::Suspended(until)),
         // Its lines are those of the step's text, not of the file.
         Ended::Threw(thrown) => Err(Halt::Failed(json!({"code": thrown.code, "message": thrown.message}))),
-        other => Err(Halt::Ended(other)),
+        other => Err(Halt::Ended(Box::new(other))),
     }
 }
 
@@ -330,7 +327,7 @@ async fn ask(execution: &Arc<Execution>, op: Op) -> Result<Value, Halt> {
         Reply::Value(value, _) => Ok(value),
         Reply::Error(error, _) => Err(Halt::Failed(error)),
         Reply::Parked(until) => Err(Halt::Suspended(until)),
-        Reply::Gone => Err(Halt::Ended(Ended::Gone)),
+        Reply::Gone => Err(Halt::Ended(Box::new(Ended::Gone))),
     }
 }
 

@@ -231,6 +231,7 @@ impl Worker {
         match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead, next }).await {
             Ok(Done::Stored(next)) => {
                 if ended.status.is_final() {
+                    desk.ground().ended(&ended.environment, ended.status.as_str());
                     desk.ended(ended);
                 }
                 return next;
@@ -383,7 +384,7 @@ impl Worker {
             if let Ok(time) = self.desk.store().time().await {
                 self.desk.clock().follow(time);
             }
-            if looks % 4 == 0 {
+            if looks.is_multiple_of(4) {
                 self.unpark().await;
             }
             let mut held: Vec<(String, i64)> = {
