@@ -11,7 +11,9 @@
 //!            ▼                                                                                      ▼
 //!           cli                server ◄──── reconcile (plan, guard, store, swap one pointer) ◄── connector::Runtime
 //!                                 │                                                                 │
-//!                                 └────────────── call ──► connector ──► net (guarded) ──► application
+//!                                 ├────────────── call ──► connector ──► net (guarded) ──► application
+//!                                 │                            ▲
+//!        event, time, poll ───────┴── trigger ──► store ──► workflow (worker, script)
 //! ```
 //!
 //! Rooms, from the top; a room may use only those above it (`tests/it/architecture.rs` enforces it):
@@ -28,8 +30,10 @@
 //! | [`source`] | Git repositories and folders as snapshots; encrypted files; hints of webhooks |
 //! | [`net`] | the guarded HTTP client; TLS; signatures of webhooks |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
+//! | [`workflow`] | executions: accepted, run and recorded so that nothing is lost or done twice; the script engine |
+//! | [`trigger`] | webhooks, schedules, events of applications; what they start; tests beside workflows |
 //! | [`reconcile`] | the loop of each environment: follow, fetch, propose, plan, go live, tell; `dev` follows edits |
-//! | [`server`] | the gateway, the page of `dev`, what operators ask, metrics |
+//! | [`server`] | the gateway, hooks and executions, the page of `dev`, what operators ask, metrics |
 //! | [`cli`] | one file per command; the only room that prints |
 //!
 //! # Invariants

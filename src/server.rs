@@ -3,6 +3,8 @@
 pub mod access;
 pub mod admission;
 mod answer;
+mod dead_letters;
+mod declared;
 mod environments;
 mod executions;
 mod gateway;
@@ -159,9 +161,9 @@ impl Server {
             .route("/v1/connectors", get(listing::connectors))
             .route("/v1/findings", get(listing::findings))
             .route("/v1/connectors/{connector}/actions/{action}", any(gateway::call))
-            .route("/v1/workflows", get(executions::workflows))
+            .route("/v1/workflows", get(declared::workflows))
             .route("/v1/workflows/{workflow}/runs", post(executions::run))
-            .route("/v1/triggers", get(executions::triggers))
+            .route("/v1/triggers", get(declared::triggers))
             .route("/v1/executions", get(executions::list))
             .route("/v1/executions/{id}", get(executions::show))
             .route("/v1/executions/{id}/logs", get(executions::logs))
@@ -169,9 +171,9 @@ impl Server {
             .route("/v1/executions/{id}/approvals/{name}", post(executions::approve))
             .route("/v1/executions/{id}/{verb}", post(executions::act))
             .route("/v1/events", get(executions::events))
-            .route("/v1/dead-letters", get(executions::dead_letters))
-            .route("/v1/dead-letters/{id}", get(executions::dead_letter))
-            .route("/v1/dead-letters/{id}/replay", post(executions::replay))
+            .route("/v1/dead-letters", get(dead_letters::list))
+            .route("/v1/dead-letters/{id}", get(dead_letters::show))
+            .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
             .route("/hooks/{trigger}", any(hooks::hook))
             .route("/hooks/{trigger}/{address}", any(hooks::addressed))
             .route("/healthz", get(metrics::health))

@@ -9,6 +9,7 @@
 //!                    └── Leave ◄──┘ ended, tried again, or waits
 //! ```
 
+mod asks;
 pub mod clock;
 mod declarations;
 pub mod desk;
@@ -21,6 +22,7 @@ pub mod process;
 pub mod program;
 pub mod quickjs;
 mod steps;
+mod waits;
 mod worker;
 
 pub use clock::Clock;

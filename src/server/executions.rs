@@ -1,8 +1,5 @@
 //! Workflows and what became of them: started by hand, listed, looked into, ended, done again.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -15,16 +12,15 @@ use super::environments::{ENVIRONMENT, respond};
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::commands::Denied;
-use crate::store::queue::{DeadLetter, Done, Intake, NewRun, Run, RunFilter, RunStatus, new_id};
+use crate::store::queue::{Done, Intake, NewRun, Run, RunFilter, RunStatus};
 use crate::store::{Micros, StoreError};
 use crate::trigger::routing::gate;
-use crate::trigger::{Trigger, TriggerKind};
 use crate::workflow::{Program, trace_of};
 
 /// How long a caller waits beyond the workflow's own time: for its turn, and for its end to be stored.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-type Answer = Result<Value, Denied>;
+pub(super) type Answer = Result<Value, Denied>;
 
 /// An execution that goes on: its id.
 pub(super) fn started(run: &str) -> Response {
@@ -106,7 +102,7 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
 }
 
 /// An execution that somebody starts.
-async fn by_hand(
+pub(super) async fn by_hand(
     working: &Working,
     environment: &str,
     active: &crate::reconcile::active::Active,
@@ -143,20 +139,20 @@ async fn by_hand(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Asked {
-    environment: Option<String>,
-    workflow: Option<String>,
-    status: Option<String>,
-    tenant: Option<String>,
-    trigger: Option<String>,
-    event: Option<String>,
-    since: Option<String>,
-    before: Option<String>,
-    text: Option<String>,
-    limit: Option<u32>,
+    pub(super) environment: Option<String>,
+    pub(super) workflow: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) tenant: Option<String>,
+    pub(super) trigger: Option<String>,
+    pub(super) event: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) before: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) limit: Option<u32>,
 }
 
 /// Where something is asked: the environment's key, and what works there.
-fn place<'a>(
+pub(super) fn place<'a>(
     server: &'a Server,
     headers: &HeaderMap,
     environment: Option<&str>,
@@ -170,7 +166,7 @@ fn place<'a>(
     Ok((environment, working))
 }
 
-fn missing(what: &str, id: &str) -> Denied {
+pub(super) fn missing(what: &str, id: &str) -> Denied {
     Denied::new(404, "NotFound", format!("there is no {what} `{id}` here"))
 }
 
@@ -399,198 +395,4 @@ pub(super) async fn events(State(server): State<Server>, Query(asked): Query<Ask
         }
         .await,
     )
-}
-
-/// `GET /v1/dead-letters`
-pub(super) async fn dead_letters(
-    State(server): State<Server>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    respond(
-        async {
-            let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let most = asked.limit.unwrap_or(50).clamp(1, 1000);
-            let letters = working.desk.store().dead_letters(&environment, asked.status.as_deref(), most).await?;
-            Ok(json!({"environment": environment, "deadLetters": letters}))
-        }
-        .await,
-    )
-}
-
-/// `GET /v1/dead-letters/{id}`
-pub(super) async fn dead_letter(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    respond(
-        async {
-            let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let letter = working.desk.store().dead_letter(&environment, &id).await?;
-            Ok(json!(letter.ok_or_else(|| missing("dead letter", &id))?))
-        }
-        .await,
-    )
-}
-
-/// `POST /v1/dead-letters/{id}/replay`: an execution anew; what no route matched is asked of the routes as they are now.
-pub(super) async fn replay(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    respond(replayed(&server, &id, asked, &headers).await)
-}
-
-async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> Answer {
-    server.access.writer(headers)?;
-    let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
-    let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| missing("dead letter", id))?;
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
-    let mut intake = match letter.workflow.as_str() {
-        "" => reroute(server, working, &environment, &letter).await?,
-        workflow => {
-            let (_, active) = server.active_named(Some(&environment)).map_err(denied)?;
-            let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
-            let (input, trace) = (letter.payload.clone(), trace_of(None));
-            let run = by_hand(working, &environment, &active, program, input, &letter.tenant, trace).await;
-            let run = NewRun {
-                headers: letter.headers.clone(),
-                event: letter.event.clone(),
-                parent: letter.run.clone(),
-                triggered_by: "webhook".to_owned(),
-                source: letter.trigger.clone(),
-                ..run.map_err(denied)?
-            };
-            Intake { runs: vec![run], ..Intake::default() }
-        }
-    };
-    let executions: Vec<String> = intake.runs.iter().map(|run| run.id.clone()).collect();
-    // Marked in the transaction that stores what it starts: asking twice does not start it twice, and a failure in between
-    // loses nothing.
-    intake.replays = Some((environment.clone(), letter.id.clone()));
-    match working.desk.accept(intake).await? {
-        Done::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
-        Done::Refused(why) => Err(Denied::new(422, "Unstorable", why)),
-        _ => Err(Denied::new(409, "NotPending", format!("dead letter {} is not pending any more", letter.id))),
-    }
-}
-
-/// Asks the routes of today for an event that none matched.
-async fn reroute(server: &Server, working: &Working, environment: &str, letter: &DeadLetter) -> Result<Intake, Denied> {
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
-    let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
-    let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(|| missing("trigger", &letter.trigger))?;
-    let routes = match &trigger.kind {
-        TriggerKind::Webhook(webhook) => &webhook.routes,
-        TriggerKind::AppEvent(app) => &app.routes,
-        TriggerKind::Schedule(_) => return Err(missing("webhook", &letter.trigger)),
-    };
-    let live = working.served.live_of(&active);
-    let texts: BTreeMap<String, String> = serde_json::from_value(letter.headers.clone()).unwrap_or_default();
-    let arriving = crate::trigger::routing::Arriving {
-        body: letter.payload.clone(),
-        headers: texts,
-        query: BTreeMap::new(),
-        input: letter.payload.clone(),
-        event: letter.payload.clone(),
-        tenant: letter.tenant.clone(),
-        key: None,
-        lane: String::new(),
-        request: format!("replay-{}", new_id()),
-        trace: trace_of(None),
-        live: &live,
-    };
-    let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;
-    if intake.runs.is_empty() {
-        return Err(Denied::new(409, "Unmatched", "no route of the trigger matches it now either"));
-    }
-    Ok(intake)
-}
-
-/// `GET /v1/workflows`
-pub(super) async fn workflows(
-    State(server): State<Server>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    respond(
-        async {
-            let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let versions = working.desk.store().versions(&environment).await?;
-            let programs = server.active_named(Some(&environment)).map(|(_, active)| Arc::clone(&active.work.programs));
-            let programs = programs.unwrap_or_default();
-            let list: Vec<Value> = programs
-                .values()
-                .map(|program| {
-                    let own = |version: &&crate::store::queue::Version| version.workflow == program.name;
-                    let current = versions.iter().filter(own).find(|version| version.digest == program.digest);
-                    let latest = versions.iter().filter(own).map(|version| version.version).max();
-                    json!({
-                        "name": program.name, "displayName": program.spec.display_name, "tier": program.spec.tier,
-                        "active": program.spec.active, "version": current.map(|version| version.version),
-                        "latest": latest, "place": program.place,
-                    })
-                })
-                .collect();
-            Ok(json!({"environment": environment, "workflows": list}))
-        }
-        .await,
-    )
-}
-
-/// `GET /v1/triggers`
-pub(super) async fn triggers(State(server): State<Server>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
-    respond(listed_triggers(&server, asked, &headers).await)
-}
-
-async fn listed_triggers(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
-    let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
-    let (_, active) = server.active_named(Some(&environment)).map_err(denied)?;
-    let store = working.desk.store();
-    let subscriptions = store.subscriptions(&environment).await?;
-    let polls = store.polls(&environment).await?;
-    let mut list = Vec::new();
-    for trigger in active.work.triggers.values() {
-        let mut value = of_trigger(trigger, working);
-        match &trigger.kind {
-            TriggerKind::Schedule(schedule) => {
-                let state = store.schedule(&environment, &trigger.name).await?;
-                let from = jiff::Timestamp::from_microsecond(state.until).unwrap_or_default();
-                value["description"] = json!(schedule.describe());
-                value["next"] = json!(schedule.next(from).map(|next| next.to_string()));
-                value["counts"] = json!({"fired": state.fired, "missed": state.missed, "late": state.late});
-            }
-            TriggerKind::AppEvent(app) => {
-                value["event"] = json!(format!("{}/{}", app.spec.connector, app.spec.event));
-                // The address is the secret that calls are let in by.
-                let rows = subscriptions.iter().filter(|row| row.trigger == trigger.name);
-                value["subscriptions"] = rows
-                    .map(|row| json!({"connection": row.connection, "status": row.status, "id": row.external, "error": row.error}))
-                    .collect();
-                let rows = polls.iter().filter(|row| row.trigger == trigger.name);
-                value["polls"] = rows
-                    .map(|row| json!({"connection": row.connection, "next": row.next_at, "failures": row.failures, "error": row.error}))
-                    .collect();
-            }
-            TriggerKind::Webhook(_) => {}
-        }
-        list.push(value);
-    }
-    Ok(json!({"environment": environment, "triggers": list}))
-}
-
-fn of_trigger(trigger: &Trigger, working: &Working) -> Value {
-    let mut value = json!({
-        "name": trigger.name, "kind": trigger.word(), "active": trigger.spec.active, "place": trigger.place,
-    });
-    if matches!(trigger.kind, TriggerKind::Webhook(_)) {
-        value["url"] = json!(format!("{}/hooks/{}", working.public_url.trim_end_matches('/'), trigger.name));
-    }
-    value
 }

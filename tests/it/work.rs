@@ -3,10 +3,12 @@
 mod basics;
 mod crashes;
 mod lasting;
+mod polling;
 mod schedules;
 mod subscriptions;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -130,4 +132,47 @@ pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
 /// Waits until an environment is live.
 pub fn live(server: &Dev) {
     eventually("the first generation", 30, || (server.get("/readyz").status == 200).then_some(()));
+}
+
+/// An application of a test's own: what it answers to a request's first line and body. Gives its port.
+pub fn application(decide: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let decide = std::sync::Arc::new(decide);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let decide = std::sync::Arc::clone(&decide);
+            std::thread::spawn(move || answer(stream, &*decide));
+        }
+    });
+    port
+}
+
+fn answer(mut stream: TcpStream, decide: &(dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync)) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).ok()?;
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let (status, text) = decide(&line, &body);
+        let head =
+            format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", text.len());
+        stream.write_all((head + &text).as_bytes()).ok()?;
+    }
 }

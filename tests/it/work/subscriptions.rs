@@ -1,13 +1,11 @@
 //! Webhooks at an application that counts them.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::{ENVIRONMENT, Place, ended, eventually, executions, live, workflow};
+use super::{ENVIRONMENT, Place, application, ended, eventually, executions, live, workflow};
 
 /// An application with webhooks: by id, where each leads.
 #[derive(Clone, Default)]
@@ -20,48 +18,8 @@ struct Application {
 
 impl Application {
     fn start(&self) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let this = self.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let this = this.clone();
-                std::thread::spawn(move || this.answer(stream));
-            }
-        });
-        port
-    }
-
-    fn answer(&self, mut stream: std::net::TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            let (mut length, mut head) = (0, String::new());
-            loop {
-                reader.read_line(&mut head).ok()?;
-                if head.ends_with("\r\n\r\n") || head == "\r\n" {
-                    break;
-                }
-            }
-            for header in head.lines() {
-                if let Some((name, value)) = header.split_once(':')
-                    && name.eq_ignore_ascii_case("content-length")
-                {
-                    length = value.trim().parse().ok()?;
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).ok()?;
-            let (status, text) = self.decide(&line, &body);
-            let answer = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
-                text.len()
-            );
-            stream.write_all(answer.as_bytes()).ok()?;
-        }
+        application(move |line, body| this.decide(line, body))
     }
 
     fn decide(&self, line: &str, body: &[u8]) -> (u16, String) {
