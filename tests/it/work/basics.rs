@@ -136,8 +136,10 @@ fn whatever_a_script_does_the_server_goes_on() {
         ("deep", "const f = (n) => f(n + 1) + 1; return f(0)", "Failed", "SCRIPT_ERROR"),
     ];
     let mut text = ENVIRONMENT.to_owned() + &workflow("good", "Instant", "", "export default () => 'fine'");
-    for (name, body, ..) in bad {
-        text += &workflow(name, "Instant", "  timeout: 2s\n", &format!("export default async () => {{ {body} }}"));
+    for (name, body, status, _) in bad {
+        // Those that end by themselves get the time for it, however busy the machine is.
+        let timeout = if status == "TimedOut" { "  timeout: 2s\n" } else { "  timeout: 30s\n" };
+        text += &workflow(name, "Instant", timeout, &format!("export default async () => {{ {body} }}"));
     }
     for scripts in ["thread", "process"] {
         let place = Place::new(&[("a.yaml", &text)]);
@@ -165,7 +167,7 @@ fn whatever_a_script_does_the_server_goes_on() {
                 "{scripts} {name}: {run:#}"
             );
         }
-        assert!(started.elapsed() < std::time::Duration::from_secs(20));
+        assert!(started.elapsed() < std::time::Duration::from_secs(40));
         assert_eq!(server.post("/v1/workflows/good/runs", &[], "{}").json(), json!("fine"));
         assert_eq!(server.get("/healthz").status, 200);
     }
