@@ -166,9 +166,9 @@ fn row_63_a_thousand_at_once_converge_with_a_write_each() {
 
 #[test]
 fn row_60_an_api_server_that_has_too_much_to_do() {
-    // It answers 429 with Retry-After to whoever comes while two requests are on their way.
+    // It answers 429 with Retry-After to whoever comes while another request is on its way.
     let arguments =
-        &["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=2", "--max-requests-inflight=20"];
+        &["--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=1", "--max-requests-inflight=20"];
     let Some(cluster) = Cluster::with(arguments) else { return };
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
