@@ -1,7 +1,9 @@
 //! What both databases share: counters, limits, and how long anything may take.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,17 +40,28 @@ const MOST_CREDENTIAL_BYTES: usize = 256 << 10;
 pub(super) struct Common {
     pub keys: Keys,
     writes: AtomicU64,
+    /// Which tenant was served last, by environment and priority.
+    turns: Mutex<HashMap<String, HashMap<i64, String>>>,
     changes: watch::Sender<u64>,
 }
 
 impl Common {
     pub(super) fn new(keys: Keys) -> Common {
-        Common { keys, writes: AtomicU64::new(0), changes: watch::Sender::new(0) }
+        Common { keys, writes: AtomicU64::new(0), turns: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
     /// Counts rows that were written. To be called after the commit.
     pub(super) fn wrote(&self, rows: u64) {
         self.writes.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Takes the turns of an environment, to be given back.
+    pub(super) fn take_turns(&self, environment: &str) -> HashMap<i64, String> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(environment).unwrap_or_default()
+    }
+
+    pub(super) fn give_turns(&self, environment: &str, turns: HashMap<i64, String>) {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.to_owned(), turns);
     }
 
     pub(super) fn writes(&self) -> u64 {

@@ -75,7 +75,10 @@ impl Queue for Backend {
             }
             let mut transaction = self.begin().await?;
             let now = now(&mut transaction).await?;
-            let taken = runs::claim(&mut transaction, environment, worker, most, lease, now).await?;
+            let mut turns = self.common().take_turns(environment);
+            let taken = runs::claim(&mut transaction, environment, worker, most, lease, now, &mut turns).await;
+            self.common().give_turns(environment, turns);
+            let taken = taken?;
             transaction.commit().await?;
             self.common().wrote(taken.len() as u64);
             Ok(taken)

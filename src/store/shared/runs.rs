@@ -303,6 +303,9 @@ pub(super) async fn parked_heads(connection: &mut Connection, environment: &str)
     rows.iter().map(claim).collect()
 }
 
+/// The tenant of each priority that was served last, in one environment.
+pub(in super::super::super) type Turns = std::collections::HashMap<i64, String>;
+
 /// Takes what is ready.
 pub(super) async fn claim(
     connection: &mut Connection,
@@ -311,10 +314,12 @@ pub(super) async fn claim(
     most: u32,
     lease: Micros,
     now: Micros,
+    turns: &mut Turns,
 ) -> Result<Vec<Run>, StoreError> {
     let mut taken: Vec<Run> = Vec::new();
     for priority in 1..=4_i64 {
-        let tenants = tenants(connection, environment, priority, now).await?;
+        let last = turns.get(&priority).map(String::as_str);
+        let tenants = tenants(connection, environment, priority, now, last).await?;
         let mut left = usize::try_from(most).unwrap_or(0).saturating_sub(taken.len());
         let mut share = left.div_ceil(tenants.len().max(1)).max(1);
         // A second round gives what tenants with little left over to those with much.
@@ -325,6 +330,9 @@ pub(super) async fn claim(
                 }
                 let some =
                     take(connection, (environment, priority, tenant), worker, share.min(left), lease, now).await?;
+                if !some.is_empty() {
+                    turns.insert(priority, tenant.clone());
+                }
                 left = left.saturating_sub(some.len());
                 taken.extend(some);
             }
@@ -334,31 +342,43 @@ pub(super) async fn claim(
     Ok(taken)
 }
 
-/// Tenants with something ready of a priority, those that waited longest first.
+/// Tenants with something ready of a priority, each in its turn: those after the one that was served last come first.
 async fn tenants(
     connection: &mut Connection,
     environment: &str,
     priority: i64,
     now: Micros,
+    last: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
-    let mut found: Vec<(Micros, String)> = Vec::new();
-    let mut after: Option<String> = None;
-    // One look into the index for each tenant, however many executions it has.
-    while found.len() < MOST_TENANTS {
-        let statement = "SELECT tenant, ready_at FROM runs WHERE environment = $1 AND priority = $2 \
-                         AND ready_at IS NOT NULL AND ($3 = 0 OR tenant > $4) \
-                         ORDER BY environment, priority, tenant, ready_at LIMIT 1";
-        let query = sqlx::query(statement).bind(environment).bind(priority);
-        let query = query.bind(i64::from(after.is_some())).bind(after.clone().unwrap_or_default());
-        let Some(row) = query.fetch_optional(&mut *connection).await? else { break };
-        let (tenant, ready): (String, Micros) = (row.try_get("tenant")?, row.try_get("ready_at")?);
-        after = Some(tenant.clone());
-        if ready <= now {
-            found.push((ready, tenant));
+    let mut found: Vec<String> = Vec::new();
+    // One look into the index for each tenant, however many executions it has; from the last one to the end, and then
+    // from the front to it.
+    for (mut after, end) in [(last.map(str::to_owned), None), (None, last)] {
+        let is_second = end.is_some();
+        while found.len() < MOST_TENANTS {
+            let statement = "SELECT tenant, ready_at FROM runs WHERE environment = $1 AND priority = $2 \
+                             AND ready_at IS NOT NULL AND ($3 = 0 OR tenant > $4) \
+                             ORDER BY environment, priority, tenant, ready_at LIMIT 1";
+            let query = sqlx::query(statement).bind(environment).bind(priority);
+            let query = query.bind(i64::from(after.is_some())).bind(after.clone().unwrap_or_default());
+            let Some(row) = query.fetch_optional(&mut *connection).await? else { break };
+            let (tenant, ready): (String, Micros) = (row.try_get("tenant")?, row.try_get("ready_at")?);
+            if is_second && found.contains(&tenant) {
+                break;
+            }
+            after = Some(tenant.clone());
+            if ready <= now {
+                found.push(tenant);
+            }
+            if is_second && after.as_deref() == end {
+                break;
+            }
+        }
+        if last.is_none() {
+            break;
         }
     }
-    found.sort();
-    Ok(found.into_iter().map(|(_, tenant)| tenant).collect())
+    Ok(found)
 }
 
 async fn take(

@@ -30,6 +30,7 @@ super::on_both!(
     what_is_taken_at_once_is_what_is_stored,
     priority_goes_before_tenants_and_age,
     each_tenant_has_its_share,
+    each_tenant_has_its_turn_also_where_one_is_taken_at_a_time,
     no_two_workers_get_the_same,
     what_a_lost_worker_had_is_taken_over,
     who_renews_learns_what_to_end,
@@ -384,6 +385,30 @@ async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
     let oldest_first: Vec<usize> = order.iter().copied().filter(|at| [2, 3].contains(at)).collect();
     assert_eq!(oldest_first, [2, 3]);
     assert!(claim(store, 9).await.is_empty());
+}
+
+async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fixture) {
+    let store = &*fixture.store;
+    let of = |tenant: &str| NewRun { tenant: tenant.to_owned(), ..new_run("any") };
+    stored(store, accepts((0..40).map(|_| of("big")).collect())).await;
+    for tenant in ["", "a", "z"] {
+        stored(store, accepts(vec![of(tenant), of(tenant)])).await;
+    }
+    let mut served = Vec::new();
+    for _ in 0..8 {
+        served.push(claim(store, 1).await.remove(0).tenant);
+    }
+    // Whoever has most waits no less than the others, and no more.
+    for tenant in ["", "a", "big", "z"] {
+        assert_eq!(served.iter().filter(|one| *one == tenant).count(), 2, "{served:?}");
+    }
+    let first: std::collections::BTreeSet<&String> = served.iter().take(4).collect();
+    assert_eq!(first.len(), 4, "{served:?}");
+    let mut left = 0;
+    while !claim(store, 1).await.is_empty() {
+        left += 1;
+    }
+    assert_eq!(left, 38);
 }
 
 async fn each_tenant_has_its_share(fixture: Fixture) {
