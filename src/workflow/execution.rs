@@ -102,7 +102,8 @@ impl Execution {
                     file: self.program.file.clone(),
                     code: Arc::clone(code),
                     context: self.context(),
-                    now: self.run.started_at.max(1),
+                    // The same each time that the code is run; a clock that stands has its own beginning.
+                    now: if self.desk.clock().is_virtual() { self.desk.now() } else { self.run.started_at.max(1) },
                     seed: u64::from_be_bytes(
                         Digest::of(self.run.id.as_bytes()).bytes().first_chunk::<8>().copied().unwrap_or_default(),
                     ),

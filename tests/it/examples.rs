@@ -2,7 +2,8 @@
 
 use crate::support::{copy, run};
 
-const FOLDERS: [&str; 3] = ["examples/quickstart", "examples/connectors", "examples/environments"];
+const FOLDERS: [&str; 4] =
+    ["examples/quickstart", "examples/connectors", "examples/environments", "examples/workflows"];
 
 #[test]
 fn nothing_is_wrong_with_them() {
