@@ -94,7 +94,7 @@ fn all(server: &Dev, workflow: &str) -> Vec<Value> {
 }
 
 fn check(server: &Dev) {
-    let runs = eventually("the end of all executions", 180, || {
+    let runs = eventually("the end of all executions", 400, || {
         let open: usize = ["Queued", "Running", "Waiting"]
             .iter()
             .map(|status| super::executions(server, &format!("workflow=take&status={status}")).len())
