@@ -174,19 +174,26 @@ fn row_60_an_api_server_that_has_too_much_to_do() {
     let state = tempfile::tempdir().unwrap();
     let operator = follow(&cluster, &namespace, &[], &state);
     cluster.apply(&namespace, &environment(""));
-    cluster.apply(&namespace, &many(150, "first"));
-    let deadline = Instant::now() + Duration::from_mins(2);
-    while all_ready(&cluster, &namespace) < 150 {
-        assert!(Instant::now() < deadline, "only {} are ready", all_ready(&cluster, &namespace));
-        std::thread::sleep(Duration::from_millis(250));
+    // Whether two come at the same moment is chance: it is asked anew until somebody was told to come back.
+    let deadline = Instant::now() + Duration::from_mins(4);
+    let is_answering = |message: &str| said(&operator, "c0149") == message;
+    for round in 0.. {
+        let message = format!("round {round}");
+        cluster.apply(&namespace, &many(150, &message));
+        while all_ready(&cluster, &namespace) < 150 || !is_answering(&message) {
+            assert!(Instant::now() < deadline, "only {} are ready", all_ready(&cluster, &namespace));
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).out;
+        let refused = metrics.lines().any(|line| {
+            line.starts_with("apiserver_dropped_requests_total")
+                || (line.starts_with("apiserver_request_total{") && line.contains("code=\"429\""))
+        });
+        if refused {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody was told to come back");
     }
-    assert_eq!(said(&operator, "c0149"), "first");
-    let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).out;
-    let refused = metrics.lines().any(|line| {
-        line.starts_with("apiserver_dropped_requests_total")
-            || (line.starts_with("apiserver_request_total{") && line.contains("code=\"429\""))
-    });
-    assert!(refused, "nobody was told to come back");
 }
 
 #[test]

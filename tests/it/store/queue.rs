@@ -402,7 +402,7 @@ async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fix
     for tenant in ["", "a", "big", "z"] {
         assert_eq!(served.iter().filter(|one| *one == tenant).count(), 2, "{served:?}");
     }
-    let first: std::collections::BTreeSet<&String> = served.iter().take(4).collect();
+    let first: BTreeSet<&String> = served.iter().take(4).collect();
     assert_eq!(first.len(), 4, "{served:?}");
     let mut left = 0;
     while !claim(store, 1).await.is_empty() {
