@@ -7,7 +7,7 @@ use super::webhook::{self, Incoming, Received, Unwanted, rendered, seen};
 use super::{Route, routing, routing::Arriving};
 use crate::catalog::Catalog;
 use crate::connector::Runtime;
-use crate::definition::event::{Event, Verify};
+use crate::definition::event::Event;
 use crate::definition::trigger::AppEventTrigger;
 use crate::store::Micros;
 use crate::template::{Limits, Template, Tree};
@@ -176,9 +176,4 @@ fn data(tree: &Tree, incoming: &Incoming, body: &Value, live: &Live, now: Micros
         ("tenant_id", &Value::Null),
     ];
     tree.render(&routing::context(live, now, &roots), &Limits::default()).map_err(|error| error.to_string())
-}
-
-/// What an application must prove.
-pub fn rule(app: &AppEvent) -> Option<&Verify> {
-    app.event.webhook.as_ref().map(|webhook| &webhook.verify)
 }

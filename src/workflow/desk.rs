@@ -13,7 +13,7 @@ use super::engine::{Engine, Limits};
 use super::ground::{Ground, Live};
 use super::program::{Program, Programs};
 use crate::definition::workflow::{Priority, Tier};
-use crate::store::queue::{Change, Done, Intake, NewRun, Run, RunStatus, new_id};
+use crate::store::queue::{Change, Done, Intake, NewRun, Run, new_id};
 use crate::store::{Micros, Store, StoreError};
 use crate::text::Digest;
 
@@ -376,11 +376,6 @@ pub fn priority(priority: Priority) -> i64 {
         Priority::P3 => 3,
         Priority::P4 => 4,
     }
-}
-
-/// Is an execution over, so that nobody needs to wait?
-pub fn is_over(run: &Run) -> bool {
-    run.status.is_final() && run.status != RunStatus::Waiting
 }
 
 /// Writes what waits, until nobody is left who could.
