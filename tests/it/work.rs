@@ -148,7 +148,10 @@ pub fn application(decide: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync +
     port
 }
 
-fn answer(mut stream: TcpStream, decide: &(dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync)) -> Option<()> {
+/// What an application answers: a status and JSON.
+type Decide = dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync;
+
+fn answer(mut stream: TcpStream, decide: &Decide) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut line = String::new();
