@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +29,9 @@ use super::quickjs::QuickJs;
 const MOST_RUNS: u64 = 500;
 /// Processes that wait for a script.
 const MOST_IDLE: usize = 16;
+/// Bytes of one line: a value may be 4 MiB, and escaping makes it six times as long at most. A process whose engine broke
+/// must not fill this one's memory.
+const MOST_LINE: u64 = 32 << 20;
 /// Bytes of address space beside what the program has when it starts and what scripts may use: threads, their stacks, and
 /// what the allocator reserves and does not touch.
 const BESIDE: u64 = 2 << 30;
@@ -59,7 +62,9 @@ pub struct ProcessEngine {
 struct Process {
     child: Child,
     input: ChildStdin,
-    output: tokio::io::Lines<BufReader<ChildStdout>>,
+    output: BufReader<ChildStdout>,
+    /// The beginning of a line that has not come whole.
+    line: Vec<u8>,
     runs: u64,
 }
 
@@ -84,7 +89,7 @@ impl ProcessEngine {
             .spawn()?;
         let broken = || std::io::Error::other("a script worker has no pipes");
         let (input, output) = (child.stdin.take().ok_or_else(broken)?, child.stdout.take().ok_or_else(broken)?);
-        Ok(Process { child, input, output: BufReader::new(output).lines(), runs: 0 })
+        Ok(Process { child, input, output: BufReader::new(output), line: Vec::new(), runs: 0 })
     }
 }
 
@@ -128,9 +133,8 @@ impl Process {
         let mut stopping = false;
         loop {
             tokio::select! {
-                line = self.output.next_line() => {
-                    let line = line?.ok_or_else(|| std::io::Error::other("it broke off"))?;
-                    match serde_json::from_str(&line)? {
+                line = next_line(&mut self.output, &mut self.line) => {
+                    match serde_json::from_slice(&line?)? {
                         FromScript::Ended(run, ended) if run == own => return Ok(ended),
                         FromScript::Ask(run, id, op) if run == own => {
                             let (mut answering, answer) = (Arc::clone(&host).call(op), answer.clone());
@@ -162,6 +166,16 @@ impl Process {
         line.push(b'\n');
         self.input.write_all(&line).await?;
         self.input.flush().await
+    }
+}
+
+/// The next line. What came of it is kept in `line`, so that it may be dropped in between.
+async fn next_line(output: &mut BufReader<ChildStdout>, line: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let left = MOST_LINE.saturating_sub(line.len() as u64);
+    output.take(left).read_until(b'\n', line).await?;
+    match line.last() {
+        Some(b'\n') => Ok(std::mem::take(line)),
+        _ => Err(std::io::Error::other("it broke off, or says too much")),
     }
 }
 
