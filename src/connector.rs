@@ -21,6 +21,7 @@ mod request;
 mod response;
 mod run;
 mod session;
+mod spans;
 pub mod testing;
 mod upstream;
 

@@ -29,6 +29,7 @@
 //! | [`store`] | what outlives the process: objects, generations, leases, credentials; SQLite and PostgreSQL |
 //! | [`source`] | Git repositories and folders as snapshots; encrypted files; hints of webhooks |
 //! | [`net`] | the guarded HTTP client; TLS; signatures of webhooks |
+//! | [`telemetry`] | traces of OpenTelemetry: spans, and sending them to a collector |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
 //! | [`workflow`] | executions: accepted, run and recorded so that nothing is lost or done twice; the script engine |
 //! | [`trigger`] | webhooks, schedules, events of applications; what they start; tests beside workflows |
@@ -61,6 +62,7 @@ pub mod reconcile;
 pub mod server;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 pub mod template;
 pub mod text;
 pub mod trigger;

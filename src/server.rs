@@ -14,6 +14,7 @@ mod listing;
 mod metrics;
 mod page;
 mod receiver;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,24 +159,19 @@ impl Server {
             Some(_) => operators(),
         };
         router
+            .merge(work())
             .route("/v1/connectors", get(listing::connectors))
             .route("/v1/findings", get(listing::findings))
-            .route("/v1/connectors/{connector}/actions/{action}", any(gateway::call))
             .route("/v1/workflows", get(declared::workflows))
-            .route("/v1/workflows/{workflow}/runs", post(executions::run))
             .route("/v1/triggers", get(declared::triggers))
             .route("/v1/executions", get(executions::list))
             .route("/v1/executions/{id}", get(executions::show))
             .route("/v1/executions/{id}/logs", get(executions::logs))
             .route("/v1/executions/{id}/events/{name}", post(executions::signal))
             .route("/v1/executions/{id}/approvals/{name}", post(executions::approve))
-            .route("/v1/executions/{id}/{verb}", post(executions::act))
             .route("/v1/events", get(executions::events))
             .route("/v1/dead-letters", get(dead_letters::list))
             .route("/v1/dead-letters/{id}", get(dead_letters::show))
-            .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
-            .route("/hooks/{trigger}", any(hooks::hook))
-            .route("/hooks/{trigger}/{address}", any(hooks::addressed))
             .route("/healthz", get(metrics::health))
             .route("/readyz", get(metrics::ready))
             .fallback(answer::not_found)
@@ -184,6 +180,20 @@ impl Server {
             .layer(axum::middleware::from_fn_with_state(self.clone(), answer::same_site))
             .with_state(self)
     }
+}
+
+/// What calls applications and starts workflows, each request with a span.
+fn work() -> Router<Server> {
+    Router::new()
+        .route("/v1/connectors/{connector}/actions/{action}", any(gateway::call))
+        .route("/v1/workflows/{workflow}/runs", post(executions::run))
+        .route("/v1/executions/{id}/{verb}", post(executions::act))
+        .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/hooks/{trigger}", any(hooks::hook))
+        .route("/hooks/{trigger}/{address}", any(hooks::addressed))
+        .route("/v1/environments/{environment}/hooks/{trigger}", any(hooks::of_environment))
+        .route("/v1/environments/{environment}/hooks/{trigger}/{address}", any(hooks::addressed_of_environment))
+        .route_layer(axum::middleware::from_fn(spans::traced))
 }
 
 /// What operators and forges ask.
@@ -202,7 +212,5 @@ fn operators() -> Router<Server> {
         .route(&at("definitions/{kind}/{name}"), put(environments::put).delete(environments::delete))
         .route(&at("trace/{kind}/{name}"), get(environments::trace))
         .route(&at("webhook"), post(receiver::webhook))
-        .route(&at("hooks/{trigger}"), any(hooks::of_environment))
-        .route(&at("hooks/{trigger}/{address}"), any(hooks::addressed_of_environment))
         .route(&at("{verb}"), post(environments::act))
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::listen::Listen;
 use super::output;
-use super::working::Work;
+use super::working::{Traces, Work};
 use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::examine::{Examined, Examiner};
@@ -42,6 +42,8 @@ pub(super) struct Dev {
     /// The Environment; the first one where left out.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
+    #[command(flatten)]
+    traces: Traces,
 }
 
 impl Dev {
@@ -76,7 +78,7 @@ impl Dev {
         let served = Served { pointer: pointer.clone(), environments: None, mocking };
         // What is kept is kept as long as it runs: definitions are tried here, not relied on.
         let store = store::open("sqlite::memory:", store::Keys::none()).await?;
-        let (working, background) = Work::local().start(store, served, "dev".to_owned(), address).await?;
+        let (working, background) = Work::local(self.traces).start(store, served, "dev".to_owned(), address).await?;
         let server = Server::new(pointer.clone(), mocking, self.listen.allow_host);
         let access = Access::new("", self.listen.bind.is_loopback()).map_err(anyhow::Error::msg)?;
         let server = server.with(working).asked_by(access);

@@ -8,9 +8,12 @@ use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::serving::private_policy;
+use crate::net;
 use crate::reconcile::ground::Served;
 use crate::server::Working;
 use crate::store::Store;
+use crate::telemetry::{self, Exporting};
 use crate::trigger::service::{Posts, Service};
 use crate::workflow::{Clock, Desk, Engine, Ground, ProcessEngine, QuickJs, Settings, Worker};
 
@@ -29,6 +32,32 @@ pub(super) struct Work {
     /// How long executions, events and logs are kept after they ended, in days.
     #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     keep: u32,
+    #[command(flatten)]
+    traces: Traces,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Traces {
+    /// Send OpenTelemetry traces to a collector, by OTLP over HTTP: `http://localhost:4318`. Without it
+    /// OTEL_EXPORTER_OTLP_ENDPOINT says where, and without both none are sent.
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+}
+
+impl Traces {
+    /// Begins to send them, where somebody said where to.
+    fn start(&self, instance: &str) -> anyhow::Result<Option<Exporting>> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
+        let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
+            || variable("OTEL_TRACES_EXPORTER").is_some_and(|text| text == "none");
+        let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        let endpoint = self.otlp_endpoint.clone().or_else(|| named.into_iter().find_map(variable));
+        let Some(endpoint) = endpoint.filter(|_| !is_off) else { return Ok(None) };
+        // The operator's word, like where announcements go; collectors often run beside what they collect from.
+        let client = net::Client::new(private_policy(true)?)?;
+        Ok(Some(telemetry::start(&endpoint, instance, client)?))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +70,7 @@ enum Scripts {
 pub(super) struct Background {
     end: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    traces: Option<Exporting>,
 }
 
 impl Background {
@@ -50,13 +80,16 @@ impl Background {
         for task in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }
+        if let Some(traces) = self.traces {
+            traces.end().await;
+        }
     }
 }
 
 impl Work {
     /// How `dev` does it.
-    pub(super) fn local() -> Work {
-        Work { public_url: None, executions: 64, scripts: Scripts::Thread, keep: 30 }
+    pub(super) fn local(traces: Traces) -> Work {
+        Work { public_url: None, executions: 64, scripts: Scripts::Thread, keep: 30, traces }
     }
 
     /// Starts everything that runs workflows.
@@ -67,6 +100,7 @@ impl Work {
         worker: String,
         address: SocketAddr,
     ) -> anyhow::Result<(Working, Background)> {
+        let traces = self.traces.start(&worker)?;
         let engine: Arc<dyn Engine> = match self.scripts {
             Scripts::Thread => Arc::new(QuickJs),
             Scripts::Process => Arc::new(ProcessEngine::new(std::env::current_exe()?)),
@@ -89,6 +123,6 @@ impl Work {
         if self.executions > 0 {
             tasks.push(tokio::spawn(Worker::new(Arc::clone(&desk)).work(until)));
         }
-        Ok((Working { desk, served, public_url }, Background { end, tasks }))
+        Ok((Working { desk, served, public_url }, Background { end, tasks, traces }))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::spans;
 use super::upstream::refused;
 use super::{
     Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Outcome, ProvidedSecrets, Runtime,
@@ -68,11 +69,11 @@ impl Caller {
     }
 
     /// Sends a request that no action describes, through the same guards: `method`, `headers` and `body` in, `status`,
-    /// `headers` and `body` out.
+    /// `headers` and `body` out. It is part of the trace, where there is one.
     ///
     /// # Errors
     /// Where it cannot be sent, or is not answered. An answer of any status is an answer.
-    pub async fn fetch(&self, url: &str, init: &Value) -> Result<Value, CallError> {
+    pub async fn fetch(&self, url: &str, init: &Value, trace: &str) -> Result<Value, CallError> {
         let bad = |what: String| CallError::new(ErrorCode::BadRequest, what);
         let url = url::Url::parse(url).map_err(|error| bad(format!("`{url}` is no URL: {error}")))?;
         let method = init.get("method").and_then(Value::as_str).unwrap_or("GET").to_ascii_uppercase();
@@ -92,7 +93,15 @@ impl Caller {
             Some(other) => other.to_string().into(),
         };
         let limits = net::Limits { timeout: FETCH, max_response_bytes: MOST_FETCHED, ..net::Limits::default() };
-        let response = self.client.send(request, &limits).await.map_err(|error| refused(&error))?;
+        let mut span = spans::request(trace, request.method.as_str(), &request.url);
+        if !request.headers.contains_key(spans::TRACEPARENT)
+            && let Ok(header) = http::HeaderValue::from_str(&span.trace())
+        {
+            request.headers.insert(spans::TRACEPARENT, header);
+        }
+        let sent = self.client.send(request, &limits).await.map_err(|error| refused(&error));
+        spans::answered(&mut span, sent.as_ref().map(|response| response.status.as_u16()));
+        let response = sent?;
         let headers: BTreeMap<String, String> = response
             .headers
             .iter()

@@ -12,6 +12,7 @@ use super::pipeline::{Output, Timing, find, not_runnable};
 use super::request::{Prepared, Request, failed};
 use super::response::{Transform, is_true};
 use super::session::Session;
+use super::spans;
 use super::{
     Action, Call, CallError, Connector, ErrorCode, Runtime, Secrets, Step, StepCall, Transport, Upstream,
     UpstreamResponse,
@@ -197,6 +198,19 @@ impl<'a> Run<'a> {
             let mut limited = prepared.clone();
             let left = self.deadline.saturating_duration_since(Instant::now());
             limited.limits.timeout = left.min(prepared.limits.timeout);
+            let mut span = (!frame.call.trace.is_empty()).then(|| {
+                let mut span = spans::request(&frame.call.trace, limited.method, &limited.url);
+                span.set("evenkeel.connector", frame.connector.name.clone());
+                span.set("evenkeel.action", frame.action.name.clone());
+                if attempt > 1 {
+                    span.set("http.request.resend_count", i64::from(attempt) - 1);
+                }
+                span
+            });
+            let is_own = |(name, _): &(String, String)| name.eq_ignore_ascii_case(spans::TRACEPARENT);
+            if let Some(span) = span.as_ref().filter(|_| !limited.headers.iter().any(is_own)) {
+                limited.headers.push((spans::TRACEPARENT.to_owned(), span.trace()));
+            }
             let started = Instant::now();
             let mut sent = match left.is_zero() {
                 true => Err(CallError::new(ErrorCode::Timeout, String::new())),
@@ -209,6 +223,9 @@ impl<'a> Run<'a> {
                     format!("the whole call took longer than {:?}; raise the action's `timeout`", self.timeout);
             }
             self.timing.external += started.elapsed();
+            if let Some(mut span) = span.take() {
+                spans::answered(&mut span, sent.as_ref().map(|answer| answer.status));
+            }
             self.timing.mock = sent.as_ref().ok().and_then(|answer| answer.mock.clone());
             let Some(retry) = request.retry.as_ref().filter(|_| attempt < attempts) else { return sent };
             let pause = match &sent {

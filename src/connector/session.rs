@@ -135,10 +135,6 @@ impl Session {
         let mut context = context.clone();
         context.set("pathParams", Value::Object(path_params));
         let mut prepared = request.render(call, &context)?;
-        if !call.trace.is_empty() && !prepared.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("traceparent"))
-        {
-            prepared.headers.push(("traceparent".to_owned(), call.trace.clone()));
-        }
         if let Some(name) = method.or(self.method.as_deref())
             && let Some(method) = connector.methods.get(name)
         {

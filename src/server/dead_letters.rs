@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::environments::respond;
 use super::executions::{Answer, Asked, by_hand, missing, place};
+use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::CallError;
 use crate::reconcile::commands::Denied;
 use crate::store::queue::{DeadLetter, Done, Intake, NewRun, new_id};
 use crate::trigger::TriggerKind;
-use crate::workflow::trace_of;
 
 /// `GET /v1/dead-letters`
 pub(super) async fn list(State(server): State<Server>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
@@ -63,11 +63,11 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| missing("dead letter", id))?;
     let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
     let mut intake = match letter.workflow.as_str() {
-        "" => reroute(server, working, &environment, &letter).await?,
+        "" => reroute(server, working, &environment, &letter, trace_of(headers)).await?,
         workflow => {
             let (_, active) = server.active_named(Some(&environment)).map_err(denied)?;
             let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
-            let (input, trace) = (letter.payload.clone(), trace_of(None));
+            let (input, trace) = (letter.payload.clone(), trace_of(headers));
             let run = by_hand(working, &environment, &active, program, input, &letter.tenant, trace).await;
             let run = NewRun {
                 headers: letter.headers.clone(),
@@ -92,7 +92,13 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
 }
 
 /// Asks the routes of today for an event that none matched.
-async fn reroute(server: &Server, working: &Working, environment: &str, letter: &DeadLetter) -> Result<Intake, Denied> {
+async fn reroute(
+    server: &Server,
+    working: &Working,
+    environment: &str,
+    letter: &DeadLetter,
+    trace: String,
+) -> Result<Intake, Denied> {
     let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
     let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(|| missing("trigger", &letter.trigger))?;
@@ -113,7 +119,7 @@ async fn reroute(server: &Server, working: &Working, environment: &str, letter: 
         key: None,
         lane: String::new(),
         request: format!("replay-{}", new_id()),
-        trace: trace_of(None),
+        trace,
         live: &live,
     };
     let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;

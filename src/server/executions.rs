@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 
 use super::answer::{self, request_id, set};
 use super::environments::{ENVIRONMENT, respond};
+use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::commands::Denied;
 use crate::store::queue::{Done, Intake, NewRun, Run, RunFilter, RunStatus};
 use crate::store::{Micros, StoreError};
 use crate::trigger::routing::gate;
-use crate::workflow::{Program, trace_of};
+use crate::workflow::Program;
 
 /// How long a caller waits beyond the workflow's own time: for its turn, and for its end to be stored.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -85,7 +86,7 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
         return Err(CallError::new(ErrorCode::InvalidInput, problem));
     }
     let tenant = text("x-evenkeel-tenant").unwrap_or_default();
-    let run = by_hand(working, &environment, &active, program, input, tenant, trace_of(text("traceparent"))).await?;
+    let run = by_hand(working, &environment, &active, program, input, tenant, trace_of(headers)).await?;
     let (run_id, waits) = (run.id.clone(), run.tier == "Instant");
     let told = waits.then(|| working.desk.watch(&run_id));
     let unavailable = |error: StoreError| CallError::new(ErrorCode::Unavailable, error.to_string());
@@ -303,7 +304,8 @@ async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &He
                 let message = format!("execution {} is still {}", run.id, run.status.as_str());
                 return Err(Denied::new(409, "NotEnded", message));
             }
-            let new = again(server, working, &environment, &run.workflow, &run.tenant, run.input.clone(), &run).await?;
+            let (input, trace) = (run.input.clone(), trace_of(headers));
+            let new = again(server, working, &environment, &run.workflow, &run.tenant, input, trace, &run).await?;
             Ok(json!({"execution": new, "of": run.id}))
         }
         _ => Err(Denied::new(404, "NotFound", format!("executions take `cancel` and `retry`, not `{verb}`"))),
@@ -311,6 +313,7 @@ async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &He
 }
 
 /// Starts a workflow anew, with what an earlier execution had.
+#[allow(clippy::too_many_arguments, reason = "the parts of one execution")]
 async fn again(
     server: &Server,
     working: &Working,
@@ -318,12 +321,13 @@ async fn again(
     workflow: &str,
     tenant: &str,
     input: Value,
+    trace: String,
     of: &Run,
 ) -> Result<String, Denied> {
     let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
     let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
-    let run = by_hand(working, environment, &active, program, input, tenant, trace_of(None)).await.map_err(denied)?;
+    let run = by_hand(working, environment, &active, program, input, tenant, trace).await.map_err(denied)?;
     let run = NewRun {
         headers: of.headers.clone(),
         event: of.event.clone(),

@@ -25,10 +25,11 @@ pub const MOST_VALUE_BYTES: usize = 4 << 20;
 pub const MOST_BATCHED: usize = 1000;
 
 /// What became of an execution so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum RunStatus {
     /// Waits for a worker.
+    #[default]
     Queued,
     /// A worker has it.
     Running,
@@ -124,7 +125,7 @@ pub struct NewRun {
 }
 
 /// An execution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "as in `NewRun`, where nothing is said")]
 pub struct Run {

@@ -11,7 +11,7 @@ use crate::definition::event::Event;
 use crate::definition::trigger::AppEventTrigger;
 use crate::store::Micros;
 use crate::template::{Limits, Template, Tree};
-use crate::workflow::{Desk, Live, trace_of};
+use crate::workflow::{Desk, Live};
 
 /// How long an event is remembered, so that it is not taken for a new one: longer than applications try again.
 const WINDOW: Micros = 7 * 24 * 3600 * 1_000_000;
@@ -155,7 +155,7 @@ pub async fn receive(
         key: key.map(|key| (webhook::bounded(format!("{connection}/{key}")), WINDOW)),
         lane: String::new(),
         request: incoming.id.clone(),
-        trace: trace_of(incoming.headers.get("traceparent").map(String::as_str)),
+        trace: incoming.trace(),
         live,
     };
     let unavailable = |error: crate::store::StoreError| Unwanted::Unavailable(error.to_string());

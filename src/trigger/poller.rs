@@ -15,8 +15,9 @@ use super::{Trigger, webhook};
 use crate::connector::{self, CallError};
 use crate::store::queue::{PollState, Polled, StoredRecord};
 use crate::store::{Micros, StoreError};
+use crate::telemetry::{Kind, Span};
 use crate::template::Limits;
-use crate::workflow::{Desk, Live, trace_of};
+use crate::workflow::{Desk, Live};
 
 /// Pages of one poll.
 const MOST_PAGES: usize = 100;
@@ -128,7 +129,7 @@ pub async fn poll(
             )),
             lane: String::new(),
             request: String::new(),
-            trace: trace_of(None),
+            trace: Span::below("", Kind::Consumer, format!("event {}", trigger.name)).trace(),
             live,
         };
         intakes.push(routing::intake(desk, environment, trigger, &app.routes, arriving).await?);
@@ -203,6 +204,8 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
         problem: Some(problem),
         ..found
     };
+    let mut span = Span::below("", Kind::Internal, format!("poll {}", state.trigger));
+    span.set("evenkeel.trigger", state.trigger.clone());
     for page in 0..MOST_PAGES {
         let roots = [
             ("cursor", &found.cursor),
@@ -223,7 +226,7 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
             tenant: Some(tenant.clone()).filter(|tenant| !tenant.is_empty()),
             connection: Some(state.connection.clone()).filter(|name| !name.is_empty()),
             request_id: format!("poll-{}-{page}", state.version),
-            trace: trace_of(None),
+            trace: span.trace(),
             ..connector::Call::default()
         };
         let output = match live.actions.call(&app.spec.connector, &definition.action, call).await {

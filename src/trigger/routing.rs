@@ -300,7 +300,7 @@ pub async fn scheduled(
                 source: trigger.name.clone(),
                 input: payload.clone(),
                 headers: Value::Object(with.clone()),
-                trace: crate::workflow::trace_of(None),
+                trace: crate::telemetry::root_of_known(&new.id),
                 delay,
                 ..new
             });

@@ -12,6 +12,7 @@ use super::{Trigger, TriggerKind, Triggers};
 use crate::connector;
 use crate::store::queue::Subscription;
 use crate::store::{Micros, StoreError};
+use crate::telemetry::{Kind, Span};
 use crate::text::Digest;
 use crate::workflow::{Desk, Live};
 
@@ -265,12 +266,14 @@ fn is_done(row: &Subscription, wanted: &Wanted<'_>) -> bool {
 async fn request(live: &Live, row: &Subscription, verb: &str, subscription: &Value) -> Result<Value, String> {
     let (connector, event) = row.event.split_once('/').unwrap_or_default();
     let action = format!("{verb}:{event}");
+    let span = Span::below("", Kind::Internal, format!("{verb} {}", row.trigger));
     let call = connector::Call {
         input: json!({}),
         tenant: Some(super::app::tenant_of(&live.runtime, &row.connection)).filter(|tenant| !tenant.is_empty()),
         connection: Some(row.connection.clone()).filter(|name| !name.is_empty()),
         request_id: format!("{verb}-{}", row.address),
         subscription: Some(subscription.clone()),
+        trace: span.trace(),
         ..connector::Call::default()
     };
     let has = live.runtime.connectors.get(connector).is_some_and(|connector| connector.has_hidden(&action));

@@ -303,7 +303,7 @@ impl Actions for Mocked {
         Ok(self.secrets.get(name).cloned().unwrap_or_else(|| format!("[secret {name}]")))
     }
 
-    async fn fetch(&self, url: &str, _: &Value) -> Result<Value, CallError> {
+    async fn fetch(&self, url: &str, _: &Value, _: &str) -> Result<Value, CallError> {
         let answer = self.answers.get("fetch").and_then(|answers| answers.first());
         let calls = &self.calls;
         calls.lock().unwrap_or_else(PoisonError::into_inner).push(("fetch".to_owned(), json!(url)));

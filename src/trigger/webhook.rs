@@ -15,7 +15,7 @@ use crate::definition::trigger::{ExecutionMode, WebhookTrigger};
 use crate::store::Micros;
 use crate::store::queue::{Done, Intake, MOST_VALUE_BYTES, Run};
 use crate::template::{Limits, Template};
-use crate::workflow::{Desk, Live, trace_of};
+use crate::workflow::{Desk, Live};
 
 /// How long a call is remembered where nothing else is said.
 const WINDOW: Micros = 24 * 3600 * 1_000_000;
@@ -78,6 +78,13 @@ pub struct Incoming {
     pub body: Bytes,
     /// The id of the request.
     pub id: String,
+}
+
+impl Incoming {
+    /// The trace that it is part of: a `traceparent`; empty where there is none.
+    pub fn trace(&self) -> String {
+        self.headers.get("traceparent").cloned().unwrap_or_default()
+    }
 }
 
 /// Why a call is not taken in.
@@ -196,7 +203,7 @@ pub async fn receive(
         key: key.map(|key| (bounded(key), window)),
         lane,
         request: incoming.id.clone(),
-        trace: trace_of(incoming.headers.get("traceparent").map(String::as_str)),
+        trace: incoming.trace(),
         live,
     };
     let unavailable = |error: crate::store::StoreError| Unwanted::Unavailable(error.to_string());

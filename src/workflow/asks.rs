@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::engine::{Op, Reply};
-use super::execution::{Execution, child_of, micros, store_error};
+use super::execution::{Execution, micros, store_error};
 use super::journal::Seen;
 use super::program::camel;
+use super::spans;
 use crate::connector::{self, CallError};
 use crate::text::Digest;
 
@@ -35,14 +36,14 @@ impl Execution {
             let label = state.masks.text(&label);
             state.journal.ask(&label, &question)
         };
-        let (name, order, durable) = match seen {
+        let (name, order, within) = match seen {
             Seen::Answered(output, at) => return Reply::Value(output, at),
             Seen::Failed(error) => return Reply::Error(error, self.desk.now()),
-            Seen::New { name, order, durable } => (name, order, durable),
-            Seen::Waits(step) => (step.name, step.order, true),
+            Seen::New { name, order, within } => (name, order, within),
+            Seen::Waits(step) => (step.name, step.order, None),
         };
         let started_at = self.desk.now();
-        let result = self.ask(op, &name).await;
+        let result = self.ask(op, &name, within.as_deref()).await;
         let now = self.desk.now();
         let (status, output, error, reply) = match result {
             Ok(output) => ("Completed", output.clone(), Value::Null, Reply::Value(output, now)),
@@ -53,10 +54,10 @@ impl Execution {
             let values = (masks.value(shown), masks.value(output), masks.value(error));
             self.step(&name, kind, order, status, values, started_at, now)
         };
-        self.save(step, durable, Vec::new()).await.unwrap_or(reply)
+        self.save(step, within.as_deref(), Vec::new()).await.unwrap_or(reply)
     }
 
-    async fn ask(&self, op: Op, step: &str) -> Result<Value, Value> {
+    async fn ask(&self, op: Op, step: &str, within: Option<&str>) -> Result<Value, Value> {
         match op {
             Op::Action { connector, action, input, options } => {
                 let (connector, action) = self.find(&connector, &action)?;
@@ -76,14 +77,15 @@ impl Execution {
                     connection: connection.or_else(|| declared.and_then(|used| used.connection.clone())),
                     // The same each time that this step is tried, so that applications can tell.
                     request_id: format!("{}-{}", self.run.id, Digest::of(step.as_bytes()).short()),
-                    trace: child_of(&self.run.trace),
+                    trace: spans::of_step(&self.run, step, within),
                     ..connector::Call::default()
                 };
                 let called = self.live.actions.call(&connector, &action, call).await;
                 called.map_err(|error| error_value(&error, &format!("{connector}/{action}")))
             }
             Op::Fetch { url, init } => {
-                self.live.actions.fetch(&url, &init).await.map_err(|error| error_value(&error, "fetch"))
+                let trace = spans::of_step(&self.run, step, within);
+                self.live.actions.fetch(&url, &init, &trace).await.map_err(|error| error_value(&error, "fetch"))
             }
             Op::GetState { scope, key } => {
                 let scope = self.scope(&scope);

@@ -14,7 +14,7 @@ use super::ground::Live;
 use super::journal::{Journal, Seen};
 use super::mask::{Masks, shortened};
 use super::program::Program;
-use super::steps;
+use super::{spans, steps};
 use crate::definition::workflow::Tier;
 use crate::store::queue::{Change, Done, LogLine, NewRun, Run, Step};
 use crate::store::{Micros, StoreError};
@@ -245,7 +245,7 @@ impl Execution {
                 now,
             )
         };
-        self.save(step, true, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, now))
+        self.save(step, None, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, now))
     }
 
     fn secret(&self, name: &str) -> Reply {
@@ -288,10 +288,12 @@ impl Execution {
         }
     }
 
-    /// Keeps a step: in the store before code goes on, where the execution is to survive. Gives what to answer instead,
+    /// Keeps a step: in the store before code goes on, where the execution is to survive and it is not within another
+    /// step. Gives what to answer instead,
     /// where that cannot be done.
-    pub(super) async fn save(&self, mut step: Step, durable: bool, follow: Vec<NewRun>) -> Option<Reply> {
-        if durable && self.is_durable() || !follow.is_empty() {
+    pub(super) async fn save(&self, mut step: Step, within: Option<&str>, follow: Vec<NewRun>) -> Option<Reply> {
+        spans::tell_step(&self.run, &step, within);
+        if within.is_none() && self.is_durable() || !follow.is_empty() {
             return self.store(vec![step], follow).await;
         }
         step.output = shortened(step.output, MOST_SHOWN);
@@ -332,21 +334,4 @@ pub(super) fn micros(ms: f64) -> Micros {
 
 pub(super) fn store_error(error: &StoreError) -> Value {
     json!({"code": "UNAVAILABLE", "message": error.to_string()})
-}
-
-/// A span below the one of a trace: the same trace, a new id (W3C Trace Context); empty where there is no trace.
-pub fn child_of(trace: &str) -> String {
-    let mut parts = trace.split('-');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some("00"), Some(id), Some(_), Some(flags)) if id.len() == 32 => {
-            format!("00-{id}-{:016x}-{flags}", rand::random::<u64>() | 1)
-        }
-        _ => String::new(),
-    }
-}
-
-/// The trace of a request: its own, or a new one.
-pub fn trace_of(header: Option<&str>) -> String {
-    let valid = header.map(child_of).filter(|trace| !trace.is_empty());
-    valid.unwrap_or_else(|| format!("00-{:032x}-{:016x}-01", rand::random::<u128>() | 1, rand::random::<u64>() | 1))
 }

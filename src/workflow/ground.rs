@@ -63,7 +63,7 @@ pub trait Actions: Send + Sync {
     ///
     /// # Errors
     /// Why there is no answer.
-    async fn fetch(&self, url: &str, init: &Value) -> Result<Value, CallError>;
+    async fn fetch(&self, url: &str, init: &Value, trace: &str) -> Result<Value, CallError>;
 }
 
 #[async_trait]
@@ -76,7 +76,7 @@ impl Actions for Caller {
         self.secrets().get(name)
     }
 
-    async fn fetch(&self, url: &str, init: &Value) -> Result<Value, CallError> {
-        self.fetch(url, init).await
+    async fn fetch(&self, url: &str, init: &Value, trace: &str) -> Result<Value, CallError> {
+        self.fetch(url, init, trace).await
     }
 }

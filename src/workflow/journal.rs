@@ -36,14 +36,14 @@ pub enum Seen {
     Failed(Value),
     /// It waits, until then.
     Waits(Box<Step>),
-    /// It is new: under this name, in this order. Not durable where it is inside a durable step.
+    /// It is new: under this name, in this order.
     New {
         /// The step's name in the record.
         name: String,
         /// Its place in the order of steps.
         order: i64,
-        /// Is it looked up when the code is run again?
-        durable: bool,
+        /// The durable step that it is part of; only what is part of none is looked up when the code is run again.
+        within: Option<String>,
     },
 }
 
@@ -64,7 +64,7 @@ impl Journal {
     /// A durable step begins.
     pub fn begin(&mut self, name: &str) -> Seen {
         let key = self.counted(cut(name));
-        let seen = self.look(key, true);
+        let seen = self.look(key);
         if let Seen::New { name, .. } = &seen {
             self.open.push(name.clone());
         }
@@ -81,12 +81,12 @@ impl Journal {
 
     /// Something else is asked for: `label` is for people, `question` tells it apart from others.
     pub fn ask(&mut self, label: &str, question: &Value) -> Seen {
-        if let Some(step) = self.open.last() {
+        if let Some(step) = self.open.last().cloned() {
             // A step that is run again overwrites what its earlier run recorded.
             let name = format!("{step}/{label}");
             let name = self.counted(cut(&name));
             self.order += 1;
-            return Seen::New { name, order: self.order - 1, durable: false };
+            return Seen::New { name, order: self.order - 1, within: Some(step) };
         }
         self.ask_outside(label, question)
     }
@@ -95,13 +95,13 @@ impl Journal {
     pub fn ask_outside(&mut self, label: &str, question: &Value) -> Seen {
         let digest = Digest::of(question.to_string().as_bytes()).hex();
         let key = self.counted(&format!("{} {}", cut(label), digest.get(..8).unwrap_or_default()));
-        self.look(key, true)
+        self.look(key)
     }
 
     /// Something is waited for that is known by its name alone.
     pub fn wait(&mut self, name: &str) -> Seen {
         let key = self.counted(cut(name));
-        self.look(key, true)
+        self.look(key)
     }
 
     /// The same question twice is two questions.
@@ -114,7 +114,7 @@ impl Journal {
         }
     }
 
-    fn look(&mut self, name: String, durable: bool) -> Seen {
+    fn look(&mut self, name: String) -> Seen {
         match self.known.get(&name) {
             Some(step) if step.status == "Completed" => Seen::Answered(step.output.clone(), step.finished_at),
             // Within an attempt code may have caught the error and gone on; the next attempt tries again.
@@ -126,7 +126,7 @@ impl Journal {
             _ => {
                 self.replays = false;
                 self.order += 1;
-                Seen::New { name, order: self.order - 1, durable }
+                Seen::New { name, order: self.order - 1, within: None }
             }
         }
     }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(again.ask("crm/get", &json!({"id": 2})), Seen::Answered(json!(1), 0));
         assert_eq!(again.ask("crm/get", &json!({"id": 1})), Seen::Answered(json!(0), 0));
         assert_eq!(again.ask("crm/get", &json!({"id": 1})), Seen::Answered(json!(2), 0));
-        assert!(matches!(again.ask("crm/get", &json!({"id": 1})), Seen::New { durable: true, .. }));
+        assert!(matches!(again.ask("crm/get", &json!({"id": 1})), Seen::New { within: None, .. }));
     }
 
     #[test]
@@ -175,7 +175,9 @@ mod tests {
         let mut first = Journal::new(Vec::new(), 1);
         let name = named(&first.begin("charge")).to_owned();
         let inner = first.ask("pay/charge", &json!({}));
-        assert!(matches!(&inner, Seen::New { name, durable: false, .. } if name == "charge/pay/charge"));
+        assert!(
+            matches!(&inner, Seen::New { name, within: Some(step), .. } if name == "charge/pay/charge" && step == "charge")
+        );
         assert!(first.end(&name).is_some());
         let outer = named(&first.ask("pay/charge", &json!({}))).to_owned();
         // The second time the step's function is not called at all.

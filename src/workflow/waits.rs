@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::engine::Reply;
-use super::execution::{DEEPEST, Execution, child_of, micros, store_error};
+use super::execution::{DEEPEST, Execution, micros, store_error};
 use super::journal::Seen;
 use super::program::camel;
+use super::spans;
 use crate::store::Micros;
 use crate::store::queue::{NewRun, Step, new_id};
 
@@ -19,23 +20,22 @@ impl Execution {
     pub(super) async fn sleep(&self, ms: f64) -> Reply {
         let seen = self.lock().journal.ask_outside(&format!("sleep {ms}ms"), &json!(ms));
         let now = self.desk.now();
-        let (name, order, durable, until, started_at) = match seen {
+        let (name, order, until, started_at) = match seen {
             Seen::Answered(_, at) => return Reply::Value(Value::Null, at),
             Seen::Failed(error) => return Reply::Error(error, now),
-            Seen::Waits(step) => (step.name, step.order, true, step.finished_at, step.started_at),
-            Seen::New { name, order, durable } => (name, order, durable, now.saturating_add(micros(ms)), now),
+            Seen::Waits(step) => (step.name, step.order, step.finished_at, step.started_at),
+            Seen::New { name, order, .. } => (name, order, now.saturating_add(micros(ms)), now),
         };
-        let stays =
-            !durable || !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
+        let stays = !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
         if !stays {
             let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
             let step = self.step(&name, "sleep", order, "Waiting", nothing, started_at, until);
-            return self.save(step, true, Vec::new()).await.unwrap_or(Reply::Parked(until));
+            return self.save(step, None, Vec::new()).await.unwrap_or(Reply::Parked(until));
         }
         self.desk.clock().until(until).await;
         let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
         let step = self.step(&name, "sleep", order, "Completed", nothing, started_at, until);
-        self.save(step, durable, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, until))
+        self.save(step, None, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, until))
     }
 
     /// Waits for a word from outside: an event, an answer.
@@ -50,7 +50,7 @@ impl Execution {
             Seen::New { name, order, .. } => {
                 let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
                 let step = self.step(&name, kind, order, "Waiting", values, now, limit);
-                if let Some(reply) = self.save(step.clone(), true, Vec::new()).await {
+                if let Some(reply) = self.save(step.clone(), None, Vec::new()).await {
                     return reply;
                 }
                 self.waits(step, kind).await
@@ -87,13 +87,13 @@ impl Execution {
                         true => Reply::Value(output, now),
                         false => Reply::Error(error, now),
                     };
-                    return self.save(step, true, Vec::new()).await.unwrap_or(reply);
+                    return self.save(step, None, Vec::new()).await.unwrap_or(reply);
                 }
                 None if now >= until => {
                     let error =
                         json!({"code": "WAIT_TIMEOUT", "message": format!("nobody answered `{}` in time", step.name)});
                     (step.status, step.error, step.attempt) = ("Failed".to_owned(), error.clone(), self.run.attempt);
-                    return self.save(step, true, Vec::new()).await.unwrap_or(Reply::Error(error, now));
+                    return self.save(step, None, Vec::new()).await.unwrap_or(Reply::Error(error, now));
                 }
                 // Where time only moves when somebody waits, nobody else will answer.
                 None if self.desk.clock().is_virtual() && kind != "workflow" => self.desk.clock().until(until).await,
@@ -144,7 +144,7 @@ impl Execution {
             answers: format!("{name} @{}", self.run.attempt),
             input: input.clone(),
             headers: json!({"x-evenkeel-depth": (depth + 1).to_string()}),
-            trace: child_of(&self.run.trace),
+            trace: spans::of_step(&self.run, &name, None),
             ..run
         };
         let values = (self.masked(input), Value::Null, Value::Null);

@@ -10,8 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::desk::Desk;
 use super::engine::{Ended, Reason, Stop, Thrown};
-use super::execution::{Execution, child_of};
+use super::execution::Execution;
 use super::program::Program;
+use super::spans;
 use crate::store::queue::{Change, DeadLetter, Done, NewRun, Outcome, Run, RunStatus, new_id};
 use crate::store::{Micros, StoreError};
 
@@ -231,6 +232,7 @@ impl Worker {
         match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead, next }).await {
             Ok(Done::Stored(next)) => {
                 if ended.status.is_final() {
+                    spans::tell_run(&ended);
                     desk.ground().ended(&ended.environment, ended.status.as_str());
                     desk.ended(ended);
                 }
@@ -329,7 +331,7 @@ impl Worker {
                     parent: run.id.clone(),
                     event: run.event.clone(),
                     input: json!({"execution": run.id, "workflow": run.workflow, "error": error, "input": run.input}),
-                    trace: child_of(&run.trace),
+                    trace: spans::of_run(run),
                     ..new
                 }),
                 Err(error) => tracing::error!(run = run.id, "the workflow for failures cannot be started: {error}"),

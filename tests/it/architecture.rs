@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// The rooms, from the top. A room may use only those before it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "text",
     "definition",
     "template",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 17] = [
     "store",
     "source",
     "net",
+    "telemetry",
     "connector",
     "workflow",
     "trigger",
@@ -27,7 +28,7 @@ const ROOMS: [&str; 17] = [
 ];
 
 /// Crates that shape what they touch, and the room that hides each.
-const HEAVY: [(&str, &str); 40] = [
+const HEAVY: [(&str, &str); 44] = [
     ("annotate_snippets", "text"),
     ("sha2", "text"),
     ("granit_parser", "text"),
@@ -49,6 +50,10 @@ const HEAVY: [(&str, &str); 40] = [
     ("hmac", "text"),
     ("subtle", "text"),
     ("rustls", "net"),
+    ("opentelemetry", "telemetry"),
+    ("opentelemetry_http", "telemetry"),
+    ("opentelemetry_otlp", "telemetry"),
+    ("opentelemetry_sdk", "telemetry"),
     ("notify", "reconcile"),
     ("arc_swap", "reconcile"),
     ("prometheus_client", "reconcile"),

@@ -6,6 +6,7 @@ mod lasting;
 mod polling;
 mod schedules;
 mod subscriptions;
+mod traces;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

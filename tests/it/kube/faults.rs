@@ -72,8 +72,17 @@ fn row_61_an_object_that_nobody_understands_stops_nothing() {
         ["text", "odd"].iter().all(|name| findings.contains(&format!("Connector {namespace}/{name}")))
     };
     cluster.wait(&namespace, "environment", "live", says, "what is wrong with them");
-    let events = cluster.kubectl(&["get", "events", "-n", &namespace]).out;
-    assert!(events.contains("connector/odd") && events.contains("InvalidDefinition"), "{events}");
+    // Events are published beside the status, after it.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let events = cluster.kubectl(&["get", "events", "-n", &namespace]).out;
+        let told = |name: &str| events.lines().any(|line| line.contains(name) && line.contains("InvalidDefinition"));
+        if told("connector/odd") && told("connector/text") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{events}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     cluster.apply(&namespace, &saying("good", "second"));
     cluster.wait(&namespace, "connector", "good", is_ready, "the good one again");
     assert_eq!(said(&operator, "good"), "second");

@@ -1,0 +1,37 @@
+//! What traces show of requests to applications (semantic conventions for HTTP clients).
+
+use url::Url;
+
+use super::CallError;
+use crate::telemetry::{Kind, Span};
+
+/// The header that carries a trace on (W3C Trace Context).
+pub(super) const TRACEPARENT: &str = "traceparent";
+
+/// A request to an application, below a trace.
+pub(super) fn request(parent: &str, method: &str, url: &Url) -> Span {
+    let mut span = Span::below(parent, Kind::Client, method);
+    span.set("http.request.method", method.to_owned());
+    span.set("url.scheme", url.scheme().to_owned());
+    if let Some(host) = url.host_str() {
+        span.set("server.address", host.to_owned());
+    }
+    if let Some(port) = url.port_or_known_default() {
+        span.set("server.port", i64::from(port));
+    }
+    span
+}
+
+/// What became of it: the status, or the code of the error.
+pub(super) fn answered(span: &mut Span, status: Result<u16, &CallError>) {
+    match status {
+        Ok(status) => {
+            span.set("http.response.status_code", i64::from(status));
+            if status >= 400 {
+                span.fail(&status.to_string(), "");
+            }
+        }
+        // Details may repeat what was sent.
+        Err(error) => span.fail(error.code.as_str(), ""),
+    }
+}

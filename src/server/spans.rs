@@ -1,0 +1,38 @@
+//! What traces show of requests that do something (semantic conventions for HTTP servers).
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::telemetry::{Kind, Span};
+
+/// The header that carries a trace (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
+/// A span of each request, below the caller's. From here on the request's own header names it, so that handlers pass on
+/// what they read.
+///
+/// Paths are shown as routes: addresses of webhooks have a secret part.
+pub(super) async fn traced(mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    let mut span = Span::below(&trace_of(request.headers()), Kind::Server, format!("{method} {route}"));
+    span.set("http.request.method", method);
+    span.set("http.route", route);
+    if let Ok(trace) = HeaderValue::from_str(&span.trace()) {
+        request.headers_mut().insert(TRACEPARENT, trace);
+    }
+    let response = next.run(request).await;
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.as_str(), "");
+    }
+    response
+}
+
+/// The trace of a request; empty where it has none.
+pub(super) fn trace_of(headers: &HeaderMap) -> String {
+    headers.get(TRACEPARENT).and_then(|trace| trace.to_str().ok()).unwrap_or_default().to_owned()
+}

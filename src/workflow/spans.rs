@@ -1,0 +1,123 @@
+//! What traces show of executions. Ids are computed from the record, so that what happens after a restart, or in another
+//! process, still hangs together.
+
+use serde_json::Value;
+
+use crate::store::queue::{Run, RunStatus, Step};
+use crate::telemetry::{Kind, Span, trace_of_known};
+
+/// The trace of an execution, for what happens in it; empty where there is none.
+pub(super) fn of_run(run: &Run) -> String {
+    trace_of_known(&run.trace, &run.id)
+}
+
+/// The trace of a step, for what happens in it.
+pub(super) fn of_step(run: &Run, step: &str, within: Option<&str>) -> String {
+    trace_of_known(&above(run, within), &seed(run, step))
+}
+
+/// Tells of an execution that ended.
+pub(super) fn tell_run(run: &Run) {
+    if run.trace.is_empty() {
+        return;
+    }
+    let name = format!("workflow {}", run.workflow);
+    let span = Span::known_below(&run.trace, &run.id, Kind::Consumer, name);
+    let began = if run.started_at > 0 { run.started_at } else { run.created_at };
+    let mut span = span.between(began, run.finished_at);
+    span.set("evenkeel.environment", run.environment.clone());
+    span.set("evenkeel.workflow", run.workflow.clone());
+    span.set("evenkeel.workflow.version", run.version);
+    span.set("evenkeel.workflow.tier", run.tier.clone());
+    span.set("evenkeel.generation", run.generation);
+    span.set("evenkeel.execution", run.id.clone());
+    span.set("evenkeel.execution.status", run.status.as_str());
+    span.set("evenkeel.execution.attempt", run.attempt);
+    span.set("evenkeel.triggered_by", run.triggered_by.clone());
+    for (name, value) in
+        [("evenkeel.trigger", &run.source), ("evenkeel.event", &run.event), ("evenkeel.tenant", &run.tenant)]
+    {
+        if !value.is_empty() {
+            span.set(name, value.clone());
+        }
+    }
+    if run.status != RunStatus::Completed {
+        fail(&mut span, &run.error);
+    }
+}
+
+/// Tells of a step that ended; one that waits is told of when it ends.
+pub(super) fn tell_step(run: &Run, step: &Step, within: Option<&str>) {
+    if run.trace.is_empty() || step.status == "Waiting" {
+        return;
+    }
+    let name = match step.kind.as_str() {
+        // Its name says what it is.
+        "action" | "step" => spoken(&step.name, within).to_owned(),
+        kind if spoken(&step.name, within).starts_with(kind) => spoken(&step.name, within).to_owned(),
+        kind => format!("{kind} {}", spoken(&step.name, within)),
+    };
+    let span = Span::known_below(&above(run, within), &seed(run, &step.name), Kind::Internal, name);
+    let mut span = span.between(step.started_at, step.finished_at);
+    span.set("evenkeel.step", step.name.clone());
+    span.set("evenkeel.step.kind", step.kind.clone());
+    span.set("evenkeel.execution", run.id.clone());
+    if step.status == "Failed" {
+        fail(&mut span, &step.error);
+    }
+}
+
+fn fail(span: &mut Span, error: &Value) {
+    let text = |name: &str| error[name].as_str().unwrap_or_default();
+    span.fail(if text("code").is_empty() { "FAILED" } else { text("code") }, text("message"));
+}
+
+/// The trace that a step hangs below: the step that it is part of, or the execution.
+fn above(run: &Run, within: Option<&str>) -> String {
+    let run_trace = of_run(run);
+    within.map_or_else(|| run_trace.clone(), |step| trace_of_known(&run_trace, &seed(run, step)))
+}
+
+fn seed(run: &Run, step: &str) -> String {
+    format!("{} {} {step}", run.id, run.attempt)
+}
+
+/// A step's name without what tells it apart from others of its execution: names of spans are few.
+fn spoken<'a>(name: &'a str, within: Option<&str>) -> &'a str {
+    let name = within.and_then(|step| name.strip_prefix(step)?.strip_prefix('/')).unwrap_or(name);
+    let is_count = |text: &str| text.strip_prefix('#').is_some_and(|count| count.parse::<u32>().is_ok());
+    let is_digest = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = name.rsplit_once(' ').filter(|(_, last)| is_count(last)).map_or(name, |(name, _)| name);
+    name.rsplit_once(' ').filter(|(_, last)| is_digest(last)).map_or(name, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_spans_are_few() {
+        for (name, within, said) in [
+            ("orbit-crm/create 1a2b3c4d", None, "orbit-crm/create"),
+            ("orbit-crm/create 1a2b3c4d #12", None, "orbit-crm/create"),
+            ("charge #2", None, "charge"),
+            ("charge/pay/charge #3", Some("charge"), "pay/charge"),
+            ("order #7/pay/charge", Some("order #7"), "pay/charge"),
+            ("GET https://api.example/v1 0badcafe", None, "GET https://api.example/v1"),
+            ("sleep 1000ms deadbeef", None, "sleep 1000ms"),
+            ("take #one", None, "take #one"),
+        ] {
+            assert_eq!(spoken(name, within), said);
+        }
+    }
+
+    #[test]
+    fn the_trace_of_a_step_is_the_same_before_it_is_told_and_in_another_process() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+        let run = Run { id: "run-1".into(), attempt: 1, trace, ..Run::default() };
+        assert_eq!(of_step(&run, "charge", None), of_step(&run.clone(), "charge", None));
+        assert_ne!(of_step(&run, "charge", None), of_step(&run, "ship", None));
+        assert_ne!(of_step(&run, "charge", None), of_step(&Run { attempt: 2, ..run.clone() }, "charge", None));
+        assert_eq!(of_step(&Run { trace: String::new(), ..run }, "charge", None), "");
+    }
+}

@@ -1,0 +1,278 @@
+//! Traces, as a collector of OpenTelemetry receives them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use prost::Message as _;
+use serde_json::json;
+
+use super::{ENVIRONMENT, KEY, Place, application, ended, eventually, execution, hook, live, workflow};
+use crate::support::Dev;
+
+/// A caller's own trace.
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// A span, as far as tests look at it.
+#[derive(Clone, Debug)]
+struct Told {
+    trace: String,
+    id: String,
+    parent: String,
+    name: String,
+    kind: SpanKind,
+    attributes: BTreeMap<String, String>,
+    failed: bool,
+    nanos: u64,
+}
+
+/// A collector, and everything that it was told.
+struct Collector {
+    port: u16,
+    spans: Arc<Mutex<Vec<Told>>>,
+    services: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// The status that it answers with.
+    status: Arc<AtomicU16>,
+}
+
+impl Collector {
+    fn start() -> Collector {
+        let (spans, services, bytes) = (Arc::default(), Arc::default(), Arc::default());
+        let mut collector = Collector { port: 0, spans, services, bytes, status: Arc::new(AtomicU16::new(200)) };
+        let (spans, services) = (Arc::clone(&collector.spans), Arc::clone(&collector.services));
+        let (bytes, status) = (Arc::clone(&collector.bytes), Arc::clone(&collector.status));
+        collector.port = application(move |line, body| {
+            assert!(line.starts_with("POST /v1/traces "), "{line}");
+            let status = status.load(Ordering::Relaxed);
+            if status == 200 {
+                bytes.lock().unwrap().extend_from_slice(body);
+                let request = ExportTraceServiceRequest::decode(body).unwrap();
+                for resource in request.resource_spans {
+                    services.lock().unwrap().push(texts(&resource.resource.unwrap().attributes));
+                    let found = resource.scope_spans.iter().flat_map(|scope| &scope.spans).map(told);
+                    spans.lock().unwrap().extend(found);
+                }
+            }
+            (status, String::new())
+        });
+        collector
+    }
+
+    fn serve(&self, place: &Place) -> Dev {
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+        place.serve_with(&[], &env)
+    }
+
+    /// Waits for a span.
+    fn find(&self, what: &str, is: impl Fn(&Told) -> bool) -> Told {
+        eventually(what, 60, || self.spans.lock().unwrap().iter().find(|span| is(span)).cloned())
+    }
+
+    fn named(&self, name: &str) -> Told {
+        self.find(name, |span| span.name == name)
+    }
+
+    /// All spans below one, that are there.
+    fn below(&self, parent: &Told) -> Vec<Told> {
+        self.spans.lock().unwrap().iter().filter(|span| span.parent == parent.id).cloned().collect()
+    }
+}
+
+fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
+        Some(Any::StringValue(text)) => text.clone(),
+        Some(Any::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    attributes.iter().map(|pair| (pair.key.clone(), text(pair))).collect()
+}
+
+fn told(span: &opentelemetry_proto::tonic::trace::v1::Span) -> Told {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Told {
+        trace: hex(&span.trace_id),
+        id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        name: span.name.clone(),
+        kind: span.kind(),
+        attributes: texts(&span.attributes),
+        failed: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
+        nanos: span.end_time_unix_nano - span.start_time_unix_nano,
+    }
+}
+
+/// A connector of an application on this machine.
+fn connector(port: u16) -> String {
+    format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: shop }}\nspec:\n  displayName: Shop\n  baseUrl: \
+         http://127.0.0.1:{port}\n  actions:\n    pay:\n      http: {{ method: POST, path: /pay, body: '{{{{ input }}}}' }}\n      \
+         tests: [{{ name: pays, input: {{}}, respond: {{ body: {{}} }} }}]\n---\n"
+    )
+}
+
+#[test]
+fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
+    let collector = Collector::start();
+    let (port, received) = crate::upstream::application(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+    );
+    let order = "export default async (ctx) => {
+  await ctx.connectors.shop.pay({ n: 1 })
+  await ctx.step('ship', async () => { await ctx.connectors.shop.pay({ n: 2 }) })
+  await ctx.workflows.tell({})
+  return 'done'
+}";
+    let tell = "export default async (ctx) => { await ctx.connectors.shop.pay({ n: 3 }) }";
+    let place = Place::new(&[(
+        "a.yaml",
+        &(ENVIRONMENT.to_owned()
+            + &connector(port)
+            + &workflow("order", "Standard", "", order)
+            + &workflow("tell", "Standard", "", tell)
+            + &hook("in", "    webhookId: 0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b\n", "      - { workflow: order }\n")),
+    )]);
+    let server = collector.serve(&place);
+    live(&server);
+    let headers = [("x-evenkeel-key", KEY), ("traceparent", CALLER)];
+    let answer = server.post(
+        "/hooks/in/0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b?token=in-the-query",
+        &headers,
+        r#"{"card": "in-the-body"}"#,
+    );
+    let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
+    let run = ended(&server, &id);
+    assert_eq!(run["output"], "done", "{run:#}");
+
+    let order = collector.named("workflow order");
+    let hook = collector.named("POST /hooks/{trigger}/{address}");
+    assert_eq!((hook.parent.as_str(), hook.kind), ("b7ad6b7169203331", SpanKind::Server));
+    assert_eq!(hook.attributes["http.response.status_code"], "202");
+    assert_eq!((order.parent.as_str(), order.kind), (hook.id.as_str(), SpanKind::Consumer));
+    assert_eq!(order.attributes["evenkeel.execution"], id);
+    assert_eq!(order.attributes["evenkeel.trigger"], "in");
+    assert!(order.nanos > 0);
+
+    // What the application received names the span of the request that it received.
+    let mut requests = BTreeMap::new();
+    for request in received.iter().take(3) {
+        let trace = request.lines().find_map(|line| line.strip_prefix("traceparent: ")).unwrap().trim().to_owned();
+        let n = request.rsplit_once("\"n\":").unwrap().1.trim_end_matches('}').to_owned();
+        let id = trace.split('-').nth(2).unwrap().to_owned();
+        assert!(trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && trace.ends_with("-01"), "{trace}");
+        let span = collector.find("the request", |span| span.id == id);
+        assert_eq!((span.name.as_str(), span.kind), ("POST", SpanKind::Client));
+        assert_eq!(span.attributes["server.port"], port.to_string());
+        assert_eq!((&*span.attributes["evenkeel.connector"], &*span.attributes["evenkeel.action"]), ("shop", "pay"));
+        requests.insert(n, span);
+    }
+    let above = |span: &Told| collector.find("what is above it", |other| other.id == span.parent);
+    let first = above(&requests["1"]);
+    assert_eq!((first.name.as_str(), &first.parent), ("shop/pay", &order.id));
+    let second = above(&requests["2"]);
+    assert_eq!(second.name, "shop/pay");
+    let ship = above(&second);
+    assert_eq!((ship.name.as_str(), &ship.parent), ("ship", &order.id));
+    let third = above(&requests["3"]);
+    let tell = above(&third);
+    assert_eq!(tell.name, "workflow tell");
+    let child = above(&tell);
+    assert_eq!((child.name.as_str(), &child.parent), ("workflow tell", &order.id));
+    assert_eq!(child.attributes["evenkeel.step.kind"], "workflow");
+
+    let spans = collector.spans.lock().unwrap();
+    let own: Vec<&Told> = spans.iter().filter(|span| span.trace == "0af7651916cd43dd8448eb211c80319c").collect();
+    let ids: std::collections::BTreeSet<&str> = own.iter().map(|span| span.id.as_str()).collect();
+    assert_eq!((own.len(), ids.len()), (11, 11), "each is told once: {own:#?}");
+    assert!(own.iter().all(|span| !span.failed));
+    // What is secret, or anybody's data, is in none.
+    let bytes = String::from_utf8_lossy(&collector.bytes.lock().unwrap()).into_owned();
+    for secret in [KEY, "0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b", "in-the-query", "in-the-body"] {
+        assert!(!bytes.contains(secret), "{secret}");
+    }
+    let services = collector.services.lock().unwrap();
+    assert!(services.iter().all(|service| service["service.name"] == "evenkeel"), "{services:?}");
+}
+
+#[test]
+fn a_trace_goes_on_after_a_restart_and_what_nothing_caused_is_a_root() {
+    let collector = Collector::start();
+    let code = "export default async (ctx) => {
+  await ctx.step('before', () => 1)
+  await ctx.sleep('4s')
+  await ctx.step('after', () => { throw new Error('it is broken') })
+}";
+    let schedule = "apiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: { name: often }\nspec:\n  schedule: { interval: 1m, \
+                    startsAt: '2020-01-01T00:00:00Z', catchUp: One, routes: [{ workflow: quick }] }\n---\n";
+    let place = Place::new(&[(
+        "a.yaml",
+        &(ENVIRONMENT.to_owned()
+            + &workflow("long", "Long", "", code)
+            + &workflow("quick", "Standard", "", "export default async () => 1")
+            + schedule),
+    )]);
+    let mut server = collector.serve(&place);
+    live(&server);
+    let id = server.post("/v1/workflows/long/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
+    eventually("the sleep", 30, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    let before = collector.named("before");
+    server.kill();
+    let server = collector.serve(&place);
+    live(&server);
+    assert_eq!(ended(&server, &id)["status"], "Failed");
+    let run = collector.named("workflow long");
+    let request = collector.named("POST /v1/workflows/{workflow}/runs");
+    assert_eq!((&run.parent, request.parent.as_str()), (&request.id, ""));
+    assert!(run.failed && run.nanos > 3_000_000_000, "{run:?}");
+    let after = collector.named("after");
+    assert_eq!((&before.parent, &after.parent, &after.trace), (&run.id, &run.id, &run.trace));
+    assert!(after.failed && !before.failed);
+    let steps: Vec<String> = collector.below(&run).into_iter().map(|span| span.name).collect();
+    assert_eq!(steps.iter().filter(|name| *name == "before").count(), 1, "what was done is told once: {steps:?}");
+
+    let quick = collector.named("workflow quick");
+    assert_eq!((quick.parent.as_str(), &*quick.attributes["evenkeel.trigger"]), ("", "often"));
+    assert_ne!(quick.trace, run.trace);
+}
+
+#[test]
+fn a_collector_that_is_away_stops_nothing_and_what_is_not_sampled_is_not_told() {
+    let collector = Collector::start();
+    collector.status.store(500, Ordering::Relaxed);
+    let code = "export default async (ctx) => ctx.input.n";
+    let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("echo", "Instant", "", code)))]);
+    let mut server = collector.serve(&place);
+    live(&server);
+    let run = |server: &Dev, n: u32, headers: &[(&str, &str)]| {
+        let answer = server.post("/v1/workflows/echo/runs", headers, &json!({"n": n}).to_string());
+        assert_eq!((answer.status, answer.json()), (200, json!(n)));
+        answer.header("x-evenkeel-execution").unwrap().to_owned()
+    };
+    run(&server, 1, &[]);
+    server.wait_for("traces cannot be sent and are dropped");
+    run(&server, 2, &[]);
+    collector.status.store(200, Ordering::Relaxed);
+    let unsampled = run(&server, 3, &[("traceparent", &CALLER.replace("-01", "-00"))]);
+    let last = run(&server, 4, &[]);
+    server.wait_for("traces are sent again");
+    collector.find("the last", |span| span.attributes.get("evenkeel.execution") == Some(&last));
+    let spans = collector.spans.lock().unwrap();
+    assert!(spans.iter().all(|span| span.attributes.get("evenkeel.execution") != Some(&unsampled)));
+    assert!(spans.iter().all(|span| span.trace != "0af7651916cd43dd8448eb211c80319c"), "{spans:#?}");
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_refused_at_the_start() {
+    let place = Place::new(&[("a.yaml", ENVIRONMENT)]);
+    let mut command = crate::support::evenkeel();
+    command.arg("serve").arg(place.path("definitions")).args(["--port", "0", "--otlp-endpoint", "collector:4318"]);
+    let said = crate::support::said(&command.arg("--state").arg(place.path("state")).output().unwrap());
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("write `http://collector:4318`"), "{}", said.err);
+}
