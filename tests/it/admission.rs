@@ -327,7 +327,7 @@ async fn slow_checks_are_few_and_do_not_hold_up_the_api_server() {
     let owned: Owned = Arc::new(|_| {
         let now = NOW.fetch_add(1, Ordering::SeqCst) + 1;
         MOST.fetch_max(now, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(4600));
+        std::thread::sleep(Duration::from_secs(9));
         NOW.fetch_sub(1, Ordering::SeqCst);
         None
     });
@@ -342,7 +342,8 @@ async fn slow_checks_are_few_and_do_not_hold_up_the_api_server() {
         let response = answer.await.unwrap();
         assert!(response["allowed"] == true && warnings(&response)[0].contains("too long"), "{response}");
     }
-    assert!(started.elapsed() < Duration::from_millis(4900), "{:?}", started.elapsed());
+    // Nobody waited until one of the first was done.
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
     // Those that nobody waits for any more still count.
     let second: Vec<_> = (12..20).map(ask).collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -387,7 +388,7 @@ fn trusting(authorities: &str, port: u16) -> reqwest::Client {
         .tls_certs_only(roots)
         .resolve(HOST, ([127, 0, 0, 1], port).into())
         .no_proxy()
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_mins(1))
         .build()
         .unwrap()
 }

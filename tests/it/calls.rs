@@ -284,7 +284,7 @@ fn what_may_be_done_twice_is_tried_again() {
 #[test]
 fn steps_run_in_order_within_one_deadline() {
     let runtime = connector(
-        "baseUrl: https://a.example\nactions:\n  two:\n    timeout: 500ms\n    steps:\n      - { name: find, http: { path: /find } }\n      - { name: skip, if: \"{{ steps.find.body.none }}\", http: { path: /skip } }\n      - { name: make, http: { method: POST, path: \"/make/{{ steps.find.body.id }}\" } }\n    response: { body: { id: \"{{ steps.find.body.id }}\", made: \"{{ response.json.id }}\" } }\n  outer: { steps: [{ name: a, action: two, input: {} }] }\n  strict: { input: { type: object, required: [q] }, http: { path: /x } }\n  wrong: { steps: [{ name: a, action: strict, input: {} }] }\n",
+        "baseUrl: https://a.example\nactions:\n  two:\n    timeout: 10s\n    steps:\n      - { name: find, http: { path: /find } }\n      - { name: skip, if: \"{{ steps.find.body.none }}\", http: { path: /skip } }\n      - { name: make, http: { method: POST, path: \"/make/{{ steps.find.body.id }}\" } }\n    response: { body: { id: \"{{ steps.find.body.id }}\", made: \"{{ response.json.id }}\" } }\n  outer: { steps: [{ name: a, action: two, input: {} }] }\n  strict: { input: { type: object, required: [q] }, http: { path: /x } }\n  wrong: { steps: [{ name: a, action: strict, input: {} }] }\n",
     );
     let application = Application::new(&[(200, json!({"id": 7, "none": false})), (201, json!({"id": 8}))]);
     let outcome = ask(&runtime, &application, "two", input(json!({})));
@@ -294,8 +294,7 @@ fn steps_run_in_order_within_one_deadline() {
     assert_eq!(names, ["find", "make"]);
     let application = Application::new(&[(200, json!({"id": 7, "none": false})), (201, json!({"id": 8}))]);
     assert_eq!(value(&ask(&runtime, &application, "outer", input(json!({})))), json!({"id": 7, "made": 8}));
-    let slow =
-        Application { takes: Duration::from_millis(300), ..Application::new(&[(200, json!({"id": 7, "none": 0}))]) };
+    let slow = Application { takes: Duration::from_secs(6), ..Application::new(&[(200, json!({"id": 7, "none": 0}))]) };
     let (code, detail) = {
         let outcome = ask(&runtime, &slow, "two", input(json!({})));
         let (code, detail) = error(&outcome);

@@ -75,7 +75,7 @@ fn an_edit_is_live_and_a_broken_one_keeps_the_last_good() {
 
     // A typo in a field's name: found, named by its place, and the answer stays.
     let line = good.lines().position(|line| line.contains("baseUrl:")).unwrap() + 1;
-    std::fs::write(&path, good.replacen("baseUrl:", "baseUlr:", 1)).unwrap();
+    write(&path, &good.replacen("baseUrl:", "baseUlr:", 1));
     let said = dev.wait_for("the last good definitions keep serving");
     assert!(said.contains("error[EK0101]: unknown field `baseUlr`"), "{said}");
     assert!(said.contains(&format!("2-connector.yaml:{line}:3")), "{said}");
@@ -86,7 +86,7 @@ fn an_edit_is_live_and_a_broken_one_keeps_the_last_good() {
     assert_eq!(findings["current"], false);
     assert_eq!(findings["findings"][0]["code"], "EK0101");
 
-    std::fs::write(&path, &good).unwrap();
+    write(&path, &good);
     dev.wait_for("live: generation");
     assert_eq!(dev.get("/v1/findings").json()["current"], true);
 }
@@ -133,7 +133,7 @@ fn no_call_fails_while_edits_go_live() {
     let path = folder.path().join("1-environment.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     for number in 0..10 {
-        std::fs::write(&path, format!("{text}# edit {number}\n")).unwrap();
+        write(&path, &format!("{text}# edit {number}\n"));
         dev.wait_for("live: generation");
     }
     stop.store(true, Ordering::Relaxed);

@@ -436,8 +436,15 @@ impl GitSsh {
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned();
         let keys = ["login.pub", "rsa.pub"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
         std::fs::write(folder.path().join("authorized"), keys.concat()).unwrap();
+        // A port that was free a moment ago may be taken by another test.
+        let (child, port) = (0..5).find_map(|_| GitSsh::listen(sshd, folder.path())).expect("sshd did not start");
+        Some(GitSsh { child, folder, port, user })
+    }
+
+    /// Starts it on a port that was free a moment ago; `None` where it is not any more.
+    fn listen(sshd: &Path, folder: &Path) -> Option<(Child, u16)> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = |name: &str| folder.path().join(name).display().to_string();
+        let path = |name: &str| folder.join(name).display().to_string();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n\
@@ -445,10 +452,10 @@ impl GitSsh {
             path("host"),
             path("authorized"),
         );
-        std::fs::write(folder.path().join("config"), config).unwrap();
+        std::fs::write(folder.join("config"), config).unwrap();
         let mut child = Command::new(sshd)
             .args(["-D", "-e", "-f"])
-            .arg(folder.path().join("config"))
+            .arg(folder.join("config"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -458,11 +465,14 @@ impl GitSsh {
         let mut line = String::new();
         while !line.contains("Server listening") {
             line.clear();
-            assert!(said.read_line(&mut line).unwrap() > 0, "sshd did not start");
+            if said.read_line(&mut line).unwrap() == 0 {
+                child.wait().unwrap();
+                return None;
+            }
         }
         // What it says later must be read, or it stops when the pipe is full.
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Some(GitSsh { child, folder, port, user })
+        Some((child, port))
     }
 
     /// The address of a repository on this disk.

@@ -164,7 +164,7 @@ fn a_folder_that_is_followed_gives_its_code() {
     use evenkeel::source::Source as _;
     let files = folder(&[("crm.yaml", CRM), ("a/w.ts", "1"), ("b.txt", "x"), ("node_modules/c.js", "2")]);
     let source = directory::Directory::new(files.path());
-    let fetch = || source.fetch(std::time::Instant::now() + std::time::Duration::from_secs(5)).unwrap();
+    let fetch = || source.fetch(std::time::Instant::now() + std::time::Duration::from_mins(1)).unwrap();
     let first = fetch();
     let code: Vec<(&str, &[u8])> = first.snapshot.code.iter().map(|(path, bytes)| (&**path, &**bytes)).collect();
     assert_eq!(code, [("a/w.ts", b"1".as_slice())]);

@@ -127,11 +127,13 @@ pub fn status(server: &Dev, environment: &str) -> Value {
 pub fn look(server: &Dev, environment: &str) -> Value {
     let answer = server.post(&format!("/v1/environments/{environment}/reconcile"), &[], "");
     assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["status"].clone()
+    // Who asks is answered after a while although the look goes on; this is answered when it is over.
+    server.get(&format!("/v1/environments/{environment}/plan"));
+    status(server, environment)
 }
 
 pub fn wait(server: &Dev, environment: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let status = status(server, environment);
         if until(&status) {

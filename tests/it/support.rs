@@ -47,9 +47,14 @@ pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
+/// Writes a file as a whole: whoever follows its folder never sees a part of it.
 pub fn write(path: &Path, text: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
+    let folder = path.parent().unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    // Hidden, so that it is nobody's definition.
+    let beside = folder.join(format!(".{}.part", path.file_name().unwrap().display()));
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, path).unwrap();
 }
 
 /// A copy of a folder of the repository.
@@ -130,7 +135,7 @@ impl Dev {
 
     /// Waits until it has said something on stderr; gives all that it said since the last call.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(2);
         while !self.seen.contains(text) {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
@@ -191,7 +196,7 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
     use std::io::{Read as _, Write as _};
     let host = address.trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text += &format!("host: {host}\r\n");

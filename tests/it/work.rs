@@ -117,7 +117,7 @@ pub fn execution(server: &Dev, id: &str) -> Value {
 
 /// Waits for the end of an execution.
 pub fn ended(server: &Dev, id: &str) -> Value {
-    eventually("the end", 30, || {
+    eventually("the end", 120, || {
         let run = execution(server, id);
         let status = run["status"].as_str().unwrap_or_default().to_owned();
         (!["Queued", "Running", "Waiting", ""].contains(&status.as_str())).then_some(run)
@@ -132,7 +132,7 @@ pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
 
 /// Waits until an environment is live.
 pub fn live(server: &Dev) {
-    eventually("the first generation", 30, || (server.get("/readyz").status == 200).then_some(()));
+    eventually("the first generation", 120, || (server.get("/readyz").status == 200).then_some(()));
 }
 
 /// An application of a test's own: what it answers to a request's first line and body. Gives its port.

@@ -74,7 +74,7 @@ fn many_environments_share_one_fetch() {
         .collect();
     // The first visit is held up until all have asked: those who came after it started share a second one.
     place.server.fault(Fault::Stall);
-    let deadline = Instant::now() + Duration::from_secs(3);
+    let deadline = Instant::now() + Duration::from_secs(12);
     std::thread::scope(|scope| {
         let early = scope.spawn(|| sources[0].fetch(deadline));
         while place.server.requests().is_empty() {

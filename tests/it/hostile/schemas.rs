@@ -164,7 +164,7 @@ fn row_27_patterns_and_long_lists_end() {
 fn row_27_cycles_end() {
     let ended = |number: usize| {
         let variables = [("EVENKEEL_LOOP", &*number.to_string())];
-        let out = child("exec \"$0\" \"$@\"", "hostile::schemas::worker_27", &variables, Duration::from_mins(1))?;
+        let out = child("exec \"$0\" \"$@\"", "hostile::schemas::worker_27", &variables, Duration::from_mins(5))?;
         if out.contains("\nended\n") { Ok(()) } else { Err(out) }
     };
     let wrong: Vec<String> = std::thread::scope(|scope| {

@@ -103,7 +103,8 @@ fn the_rights_that_the_chart_gives_are_enough() {
     cluster.apply(&namespace, &saying("bad", "x").replace("response.json.key", "respons.json.key"));
     let told = |_: &Value| cluster.kubectl(&["get", "events", "-n", &namespace]).out.contains("InvalidDefinition");
     cluster.wait(&namespace, "connector", "bad", told, "the event");
-    let live = cluster.get(&namespace, "environment", "live");
+    let has_one = |live: &Value| live["metadata"]["finalizers"].is_array();
+    let live = cluster.wait(&namespace, "environment", "live", has_one, "the finalizer");
     assert_eq!(live["metadata"]["finalizers"][0], "finalizers.evenkeel.dev/environment");
     assert_eq!(cluster.get("evenkeel", "lease", "evenkeel")["spec"]["holderIdentity"], "pod-0");
     let has_bundle = |one: &Value| one["webhooks"][0]["clientConfig"]["caBundle"].is_string();

@@ -104,16 +104,32 @@ fn row_64_rights_that_are_taken_away_and_given_back() {
     cluster.apply(&namespace, &environment(""));
     cluster.apply(&namespace, &saying("hello", "first"));
     cluster.wait(&namespace, "connector", "hello", is_ready, "the first");
-    cluster.kubectl(&["delete", "clusterrolebinding", "evenkeel"]);
-    cluster.apply(&namespace, &saying("hello", "second"));
-    // Running watches go on until they end; new ones are refused, and the log says what is missing.
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(operator.get("/healthz").status, 200);
-    cluster.apply("default", rights);
-    cluster.wait(&namespace, "connector", "hello", is_ready, "the second");
-    assert_eq!(said(&operator, "hello"), "second");
-    let log = operator.said();
-    assert!(log.contains("the operator needs the verb `patch` for "), "the missing right is not named: {log}");
+    // Whether the operator writes before it notices that it leads no more is chance: it is asked anew until it did.
+    let mut log = String::new();
+    let right = "the operator needs the verb `patch` for ";
+    for round in 0..5 {
+        cluster.kubectl(&["delete", "clusterrolebinding", "evenkeel"]);
+        let deadline = Instant::now() + Duration::from_mins(2);
+        while cluster.kubectl_as("operator", &["get", "connectors", "-n", &namespace], "").code == 0 {
+            assert!(Instant::now() < deadline, "the rights are never taken away");
+        }
+        let message = format!("after {round}");
+        cluster.apply(&namespace, &saying("hello", &message));
+        // Running watches go on until they end; new ones are refused, and the log says what is missing.
+        let until = Instant::now() + Duration::from_secs(15);
+        while !log.contains(right) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(250));
+            log += &operator.said();
+        }
+        assert_eq!(operator.get("/healthz").status, 200);
+        cluster.apply("default", rights);
+        cluster.wait(&namespace, "connector", "hello", is_ready, "the one after it");
+        assert_eq!(said(&operator, "hello"), message);
+        if log.contains(right) {
+            return;
+        }
+    }
+    panic!("the missing right is not named: {log}");
 }
 
 #[test]
@@ -130,10 +146,10 @@ fn row_62_a_definition_of_the_kind_that_is_deleted_prunes_nothing_unasked() {
     assert_eq!(said(&operator, "c0011"), "first");
     let crds = crate::support::root().join("charts/evenkeel/files/crds/connectors.yaml");
     cluster.kubectl(&["apply", "--server-side", "-f", crds.to_str().unwrap()]);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/connectors.evenkeel.dev", "--timeout=30s"]);
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd/connectors.evenkeel.dev", "--timeout=120s"]);
     cluster.apply(&namespace, &many(20, "second"));
     cluster.wait(&namespace, "environment", "live", is_ready, "peace");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while said(&operator, "c0011") != "second" {
         assert!(Instant::now() < deadline, "what was applied anew never came");
         std::thread::sleep(Duration::from_millis(100));
@@ -152,13 +168,25 @@ fn row_63_a_thousand_at_once_converge_with_a_write_each() {
     let applied =
         cluster.kubectl_as("admin", &["apply", "--server-side", "-n", &namespace, "-f", "-"], &many(1000, "first"));
     assert_eq!(applied.code, 0, "{}", applied.err);
-    let deadline = Instant::now() + Duration::from_mins(2);
+    let deadline = Instant::now() + Duration::from_mins(5);
     while all_ready(&cluster, &namespace) < 1000 {
         assert!(Instant::now() < deadline, "only {} are ready", all_ready(&cluster, &namespace));
         std::thread::sleep(Duration::from_millis(250));
     }
     assert_eq!(said(&operator, "c0999"), "first");
-    let written = cluster.writes("status") - before;
+    // What the Environment says last comes after them, and the API server counts a write a moment after it was seen.
+    let has_all = |live: &Value| live["status"]["definitions"] == 1001 && is_ready(live);
+    cluster.wait(&namespace, "environment", "live", has_all, "the Environment's last word");
+    let mut counted = cluster.writes("status");
+    loop {
+        std::thread::sleep(Duration::from_secs(3));
+        let again = cluster.writes("status");
+        if std::mem::replace(&mut counted, again) == again {
+            break;
+        }
+        assert!(Instant::now() < deadline, "statuses are written without end");
+    }
+    let written = counted - before;
     // One for each, and a few for the Environment and those that were overtaken.
     assert!((1000..1300).contains(&written), "{written} statuses were written for 1000 definitions");
     // Nothing more is written when nothing changes, also when everything is looked at again.
@@ -184,7 +212,7 @@ fn row_60_an_api_server_that_has_too_much_to_do() {
     let operator = follow(&cluster, &namespace, &[], &state);
     cluster.apply(&namespace, &environment(""));
     // Whether two come at the same moment is chance: it is asked anew until somebody was told to come back.
-    let deadline = Instant::now() + Duration::from_mins(4);
+    let deadline = Instant::now() + Duration::from_mins(8);
     let is_answering = |message: &str| said(&operator, "c0149") == message;
     for round in 0.. {
         let message = format!("round {round}");
@@ -220,6 +248,8 @@ fn row_67_what_git_and_a_resource_both_claim_is_refused() {
     cluster.apply(&namespace, &saying("own", "of the cluster"));
     cluster.apply(&namespace, &environment(&sources));
     cluster.wait(&namespace, "environment", "live", is_ready, "what each declares");
+    // The Environment may have come before the connector: each kind is watched by itself.
+    cluster.wait(&namespace, "connector", "own", is_ready, "the one of the cluster");
     assert_eq!((said(&operator, "both").as_str(), said(&operator, "own").as_str()), ("of git", "of the cluster"));
     cluster.apply(&namespace, &saying("both", "of the cluster"));
     let refused = |live: &Value| live["status"]["findings"].to_string().contains("EK0201");

@@ -63,7 +63,11 @@ fn one_leads_and_the_next_takes_over_from_one_that_is_killed_or_stands_still() {
         "the second",
     );
     becomes("the second to serve it", || said(&two, "hello") == "second");
-    let before = cluster.get(&namespace, "environment", "live");
+    // What it says of itself comes a moment after it serves.
+    let history = two.get(&format!("/v1/environments/{namespace}.live/history")).json();
+    let number = &history["generations"][0]["number"];
+    let says = |live: &Value| live["status"]["generation"] == *number;
+    let before = cluster.wait(&namespace, "environment", "live", says, "the second generation");
     signal(&one, "-CONT");
     becomes("the first to follow", || said(&one, "hello") == "second");
     std::thread::sleep(Duration::from_secs(3));
@@ -91,7 +95,8 @@ fn one_that_ends_in_peace_gives_the_lead_back_at_once() {
     signal(&one, "-TERM");
     let ended = Instant::now();
     becomes("the lease to be given back", || leader(cluster, &namespace).is_empty());
-    assert!(ended.elapsed() < Duration::from_secs(12), "{:?}", ended.elapsed());
+    // Nobody else would empty it, whatever time passes: this is about a process that is slow to end.
+    assert!(ended.elapsed() < Duration::from_secs(60), "{:?}", ended.elapsed());
 }
 
 #[test]

@@ -81,7 +81,11 @@ fn the_rights_of_the_service_account_count() {
     place.apply(&environment(
         "  serviceAccountName: reader\n  secrets: { key: { kubernetes: { name: crm, key: token } } }\n",
     ));
-    let refused = |live: &Value| message(live).contains("the service account reader may not list");
+    // That the Secret may not be read is found beside it, a moment before or after.
+    let refused = |live: &Value| {
+        message(live).contains("the service account reader may not list")
+            && live["status"]["findings"].to_string().contains("the service account reader needs the verbs")
+    };
     let found = place.wait("environment", "live", refused, "the refusal");
     assert!(
         found["status"]["findings"].to_string().contains("the service account reader needs the verbs"),

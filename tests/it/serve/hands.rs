@@ -27,7 +27,7 @@ fn what_a_source_owns_is_read_only_unless_it_is_written_over_for_a_while() {
     assert!(message.contains("a.yaml:3") && message.contains("override=2h"), "{message}");
     let before = said(&world, "a");
 
-    let written = put(&world, "Connector/a", "?override=3s&reason=trying", &saying("a", "by-hand"));
+    let written = put(&world, "Connector/a", "?override=20s&reason=trying", &saying("a", "by-hand"));
     assert_eq!(written.status, 200, "{written:?}");
     let status = world.status();
     let drift = &status["drift"][0];

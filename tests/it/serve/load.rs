@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{World, is_ready};
 use crate::support::{Answer, request};
@@ -12,22 +12,27 @@ use crate::support::{Answer, request};
 /// An application that answers `{"ok": true}`, slowly where it is asked to.
 struct Application {
     port: u16,
+    /// Slow requests that came.
+    slow: Arc<AtomicUsize>,
 }
 
 impl Application {
     fn start() -> Application {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let slow = Arc::new(AtomicUsize::new(0));
+        let came = Arc::clone(&slow);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || answer(stream));
+                let came = Arc::clone(&came);
+                std::thread::spawn(move || answer(stream, &came));
             }
         });
-        Application { port }
+        Application { port, slow }
     }
 }
 
-fn answer(mut stream: TcpStream) {
+fn answer(mut stream: TcpStream, slow: &AtomicUsize) {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(read) = stream.read(&mut buffer) {
@@ -37,6 +42,7 @@ fn answer(mut stream: TcpStream) {
         text.extend_from_slice(&buffer[..read]);
         if text.windows(4).any(|part| part == b"\r\n\r\n") {
             if text.starts_with(b"GET /slow") {
+                slow.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_secs(3));
             }
             let body = "{\"ok\":true}";
@@ -95,7 +101,11 @@ fn no_request_fails_during_twenty_activations() {
             // On its way while the next generations go live: it ends on the one it began with.
             let (address, began) = (world.server.address.clone(), version - 1);
             slow.push(std::thread::spawn(move || (began, call(&address, "slow"))));
-            std::thread::sleep(Duration::from_millis(200));
+            let deadline = Instant::now() + Duration::from_mins(2);
+            while application.slow.load(Ordering::Relaxed) < slow.len() {
+                assert!(Instant::now() < deadline, "the slow call never came to the application");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         let (_, status) = world.push(&[("app.yaml", &connector(application.port, version))], "version");
         assert!(is_ready(&status), "{status:#}");

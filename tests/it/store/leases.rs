@@ -43,9 +43,11 @@ async fn many_ask_and_one_gets_it(fixture: Fixture) {
 
 async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
-    let old = here.lease("live", "a", 1).await.unwrap().unwrap();
+    let old = here.lease("live", "a", 60).await.unwrap().unwrap();
     here.activate(&activation(&*here, "live", 0, "one").await, Some(&old)).await.unwrap();
-    // The first process is paused; its time passes, and another takes over.
+    // The first process is paused; all of its time but a second passes, and another takes over.
+    assert!(there.lease("live", "b", 60).await.unwrap().is_none());
+    fixture.sql("UPDATE leases SET expires_at = expires_at - 59000000").await;
     let new = loop {
         match there.lease("live", "b", 60).await.unwrap() {
             Some(lease) => break lease,

@@ -72,7 +72,7 @@ fn paused_at(place: &str, url: &str, file: &Path) -> Paused {
         .spawn()
         .unwrap();
     let mut child = Paused(child);
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while !file.exists() {
         assert!(child.0.try_wait().unwrap().is_none() && Instant::now() < deadline, "it never came to {place}");
         std::thread::sleep(Duration::from_millis(10));

@@ -484,10 +484,10 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
 async fn who_renews_learns_what_to_end(fixture: Fixture) {
     let store = &*fixture.store;
     stored(store, accepts((0..4).map(|_| new_run("any")).collect())).await;
-    let taken = store.claim("live", "a", 3, 2_000_000).await.unwrap();
+    let taken = store.claim("live", "a", 3, HOUR / 3).await.unwrap();
     let held: Vec<(String, i64)> = taken.iter().map(|run| (run.id.clone(), run.token)).collect();
     let soon = fixture.number("SELECT max(ready_at) FROM runs").await;
-    assert!(store.renew("a", &held, 3_000_000).await.unwrap().is_empty());
+    assert!(store.renew("a", &held, HOUR / 2).await.unwrap().is_empty());
     assert!(fixture.number("SELECT max(ready_at) FROM runs").await > soon);
     assert_eq!(store.cancel("live", &taken[0].id).await.unwrap(), Some(RunStatus::Running));
     assert_eq!(lost(&store.renew("a", &held, HOUR).await.unwrap()), [taken[0].id.clone()]);

@@ -118,7 +118,7 @@ fn what_fails_is_kept_and_can_be_replayed() {
     assert_eq!(unmatched["reason"], "Unmatched");
     let text = text.replace("when: { go: true }", "when: { go: { exists: true } }");
     place.write("a.yaml", &text);
-    eventually("the second generation", 20, || {
+    eventually("the second generation", 120, || {
         (server.get("/v1/environments/live").json()["generation"] == 2).then_some(())
     });
     let path = format!("/v1/dead-letters/{}/replay", unmatched["id"].as_str().unwrap());
@@ -167,7 +167,7 @@ fn whatever_a_script_does_the_server_goes_on() {
                 "{scripts} {name}: {run:#}"
             );
         }
-        assert!(started.elapsed() < std::time::Duration::from_secs(40));
+        assert!(started.elapsed() < std::time::Duration::from_mins(2));
         assert_eq!(server.post("/v1/workflows/good/runs", &[], "{}").json(), json!("fine"));
         assert_eq!(server.get("/healthz").status, 200);
     }
@@ -190,7 +190,7 @@ fn a_long_workflow_is_told_things_asked_and_cancelled() {
         answer.json()["execution"].as_str().unwrap().to_owned()
     };
     let waits = |id: &str, step: &str| {
-        eventually(step, 20, || {
+        eventually(step, 120, || {
             let run = execution(&server, id);
             let found =
                 run["steps"].as_array().unwrap().iter().any(|one| one["name"] == step && one["status"] == "Waiting");
@@ -207,7 +207,7 @@ fn a_long_workflow_is_told_things_asked_and_cancelled() {
     assert_eq!(run["output"], json!({"order": {"total": 5}, "by": "local"}), "{run:#}");
 
     let id = start("sleeps");
-    eventually("the sleep", 20, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    eventually("the sleep", 120, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
     assert_eq!(server.post(&format!("/v1/executions/{id}/cancel"), &[], "").status, 200);
     assert_eq!(ended(&server, &id)["status"], "Cancelled");
     assert_eq!(server.post(&format!("/v1/executions/{id}/cancel"), &[], "").status, 409);
@@ -228,10 +228,10 @@ fn each_change_of_a_workflow_is_a_version_and_what_runs_stays_on_its_own() {
     live(&server);
     let start = || server.post("/v1/workflows/slow/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
     let first = start();
-    eventually("the wait", 20, || (execution(&server, &first)["status"] == "Waiting").then_some(()));
+    eventually("the wait", 120, || (execution(&server, &first)["status"] == "Waiting").then_some(()));
     place.write("a.yaml", &text("two"));
     let version = |wanted: u64| {
-        eventually("the version", 20, || {
+        eventually("the version", 120, || {
             let workflows = server.get("/v1/workflows").json();
             (workflows["workflows"][0]["version"] == wanted).then_some(())
         });
@@ -305,7 +305,7 @@ fn the_command_line_shows_what_became_of_work() {
     let unknown = cli(&["run", "sya"]);
     assert!(unknown.code == 2 && unknown.err.contains("did you mean `say`?"), "{}", unknown.err);
     call(&server, "in", &json!({"a": 1}));
-    let list = eventually("the list", 20, || {
+    let list = eventually("the list", 120, || {
         let list = cli(&["executions", "list"]);
         (list.out.matches("Completed").count() == 3).then_some(list.out)
     });

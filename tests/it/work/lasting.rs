@@ -10,7 +10,7 @@ use super::{ENVIRONMENT, Place, ended, eventually, execution, live, workflow};
 const CODE: &str = "export default async (ctx) => {
   const count = async (name) => { const n = ((await ctx.state.get(name)) ?? 0) + 1; await ctx.state.set(name, n); return n };
   const one = await ctx.step('one', () => count('one'));
-  await ctx.sleep('4s');
+  await ctx.sleep('30s');
   const two = await ctx.step('two', () => count('two'));
   const go = await ctx.waitForEvent('go');
   return { one, two, go, now: ctx.now() instanceof Date };
@@ -28,14 +28,14 @@ fn a_long_workflow_survives_restarts_and_repeats_no_finished_step() {
     let mut server = place.serve(&[]);
     live(&server);
     let id = server.post("/v1/workflows/long/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
-    eventually("the sleep", 20, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    eventually("the sleep", 120, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
     for _ in 0..3 {
         server.kill();
         server = place.serve(&[]);
         live(&server);
         std::thread::sleep(Duration::from_millis(400));
     }
-    eventually("the second wait", 30, || {
+    eventually("the second wait", 120, || {
         let run = execution(&server, &id);
         let steps = run["steps"].as_array()?;
         steps.iter().any(|step| step["name"] == "event go" && step["status"] == "Waiting").then_some(())
@@ -84,12 +84,12 @@ spec:
     let mut server = place.serve(&[]);
     live(&server);
     let id = server.post("/v1/workflows/order/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
-    eventually("the pause", 20, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    eventually("the pause", 120, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
     let at = execution(&server, &id)["steps"][0]["output"]["at"].clone();
     server.kill();
     let mut server = place.serve(&[]);
     live(&server);
-    eventually("the question", 30, || {
+    eventually("the question", 120, || {
         let run = execution(&server, &id);
         run["steps"].as_array()?.iter().any(|step| step["kind"] == "approval").then_some(())
     });

@@ -99,7 +99,7 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     let mut server = place.serve(&[]);
     live(&server);
     let hooks = |count: usize, part: &str| {
-        eventually(&format!("{count} subscriptions of {part}"), 30, || {
+        eventually(&format!("{count} subscriptions of {part}"), 120, || {
             let urls = application.urls();
             (urls.len() == count && urls.iter().all(|url| url.contains(part))).then_some(urls)
         })
@@ -151,8 +151,11 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     }
     hooks(1, "/hooks/orders-9/");
     assert!(*application.most.lock().unwrap() <= 2, "never more than the old and the new one of a rename");
-    let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
-    assert_eq!((rows.as_array().unwrap().len(), &rows[0]["status"]), (1, &json!("Subscribed")), "{rows}");
+    // The server hears what the application answered a moment later.
+    eventually("one row, subscribed", 120, || {
+        let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
+        ((rows.as_array().unwrap().len(), &rows[0]["status"]) == (1, &json!("Subscribed"))).then_some(())
+    });
     place.remove("t.yaml");
     now(&server);
     hooks(0, "");

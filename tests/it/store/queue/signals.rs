@@ -1,14 +1,14 @@
 //! What executions are told, by hand and by those that they started, and batches.
 
-use evenkeel::store::Store;
 use evenkeel::store::queue::{Change, NewRun, Outcome, Run, RunStatus};
+use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::super::{Fixture, on_both};
 use super::{
-    HOUR, accept, accepts, all_due, claim, claim_one, commit, completed, get, leaves, new_run, pass, progress, step,
-    stored, two,
+    HOUR, accept, accepts, all_due, claim, claim_one, completed, get, leaves, new_run, pass, progress, step, stored,
+    two,
 };
 
 on_both!(
@@ -285,11 +285,21 @@ async fn many_join_one_batch(fixture: Fixture) {
     let mut tasks = JoinSet::new();
     for number in 0..30 {
         let store = stores[number as usize % 2].clone();
-        tasks.spawn(async move { commit(&*store, accepts(vec![collected(number, 20_000)])).await });
+        tasks.spawn(async move {
+            let change = [accepts(vec![collected(number, 20_000)])];
+            loop {
+                match store.commit(&change).await {
+                    Ok(_) => return,
+                    // More tasks than connections, which are slow to make where the machine is busy.
+                    Err(StoreError::Unavailable(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
     }
     // A worker takes what is ready meanwhile.
     let mut inputs: Vec<i64> = Vec::new();
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(2);
     while inputs.len() < 30 && tokio::time::Instant::now() < deadline {
         for run in claim(&*stores[0], 9).await {
             inputs.extend(run.input.as_array().unwrap().iter().filter_map(Value::as_i64));
