@@ -1,5 +1,6 @@
 //! Kubernetes events: one for each transition worth a person's attention, and never a flood of them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,21 @@ use crate::definition::{API_VERSION, Kind};
 /// Events at once; then one every [`REFILL`].
 const BURST: u32 = 50;
 const REFILL: Duration = Duration::from_millis(500);
+/// The reason of a definition that is not taken.
+const BROKEN: &str = "InvalidDefinition";
 /// Longest note; the API takes 1 KiB.
 const MOST_NOTE: usize = 1000;
+
+/// Broken resources that are remembered; beyond that, their recovery may go untold.
+const MOST_BROKEN: usize = 10_000;
 
 /// Writes events.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
     left: Arc<Mutex<(u32, Instant)>>,
+    /// Resources that were told to be broken: what they are held back for in between must not hide that they recover.
+    broken: Arc<Mutex<HashSet<String>>>,
 }
 
 impl std::fmt::Debug for Events {
@@ -34,12 +42,15 @@ impl Events {
     /// In the name of one process.
     pub fn new(client: Client, identity: &str) -> Events {
         let reporter = Reporter { controller: "evenkeel".into(), instance: Some(identity.to_owned()) };
-        Events { recorder: Recorder::new(client, reporter), left: Arc::new(Mutex::new((BURST, Instant::now()))) }
+        let recorder = Recorder::new(client, reporter);
+        Events { recorder, left: Arc::new(Mutex::new((BURST, Instant::now()))), broken: Arc::default() }
     }
 
     /// Tells of a change from what a resource's status said to what it says now, where it is worth telling.
     pub async fn of_transition(&self, resource: &Resource, after: &Value) {
-        let Some((type_, reason, note)) = transition(resource, after) else { return };
+        let was_broken = lock(&self.broken).contains(&resource.uid);
+        let Some((type_, reason, note)) = transition(resource, after, was_broken) else { return };
+        self.remember(&resource.uid, &reason);
         if !self.may() {
             return;
         }
@@ -57,6 +68,15 @@ impl Events {
         }
     }
 
+    fn remember(&self, uid: &str, told: &str) {
+        let mut broken = lock(&self.broken);
+        if told != BROKEN {
+            broken.remove(uid);
+        } else if broken.len() < MOST_BROKEN {
+            broken.insert(uid.to_owned());
+        }
+    }
+
     fn may(&self) -> bool {
         let mut left = lock(&self.left);
         let (count, since) = *left;
@@ -69,7 +89,7 @@ impl Events {
 }
 
 /// What is worth telling: a definition that breaks or recovers; of an Environment every new reason or live revision.
-fn transition(resource: &Resource, after: &Value) -> Option<(EventType, String, String)> {
+fn transition(resource: &Resource, after: &Value, was_broken: bool) -> Option<(EventType, String, String)> {
     let ready = |status: &Value| {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
@@ -85,7 +105,7 @@ fn transition(resource: &Resource, after: &Value) -> Option<(EventType, String, 
             let live = |status: &Value| status["lastAppliedRevision"].clone();
             !passing(&reason) && (was != reason || live(&resource.status) != live(after))
         }
-        _ => was != reason && (reason == "InvalidDefinition" || was == "InvalidDefinition" && status == "True"),
+        _ => was != reason && (reason == BROKEN || (was_broken || was == BROKEN) && status == "True"),
     };
     let type_ = if status == "False" { EventType::Warning } else { EventType::Normal };
     worth.then_some((type_, reason, note))

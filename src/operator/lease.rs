@@ -220,7 +220,7 @@ impl Election {
             spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
             api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
         };
-        match tokio::time::timeout(self.timings.retry, given_back).await {
+        match tokio::time::timeout(self.timings.renew, given_back).await {
             Ok(Ok(())) => {}
             Ok(Err(kube::Error::Api(answer))) if answer.code == 409 => {}
             Ok(Err(error)) => tracing::warn!(lease = self.name, "it is not given back: {error}"),
