@@ -138,8 +138,8 @@ def load(url, path, script, connections=32, seconds=8):
     errors = number(r"Non-2xx or 3xx responses: (\d+)")
     return {
         "per_second": float(number(r"Requests/sec:\s+([\d.]+)").group(1)),
-        "p50_ms": ms(number(r"50%\s+(\S+)").group(1)),
-        "p99_ms": ms(number(r"99%\s+(\S+)").group(1)),
+        "p50_ms": ms(number(r"\n +50% +(\S+)").group(1)),
+        "p99_ms": ms(number(r"\n +99% +(\S+)").group(1)),
         "errors": int(errors.group(1)) if errors else 0,
     }
 

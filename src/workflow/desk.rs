@@ -341,7 +341,8 @@ impl Desk {
             version: self.version(environment, live.number, program).await?,
             generation: live.number,
             tier: tier(spec.tier).to_owned(),
-            priority: priority(spec.priority),
+            // Somebody waits for an Instant one, and not behind what nobody waits for.
+            priority: if spec.tier == Tier::Instant { 1 } else { priority(spec.priority) },
             gate: gate.map_or_else(String::new, |_| program.name.clone()),
             gate_limit: gate.map_or(0, |gate| i64::from(gate.limit)),
             headers: serde_json::json!({}),

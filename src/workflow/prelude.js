@@ -1,6 +1,5 @@
 // What a script finds: `ctx` and a few globals. Everything that leaves the script goes through `send`, as JSON.
-(function (send, dataText, startMs, seed) {
-  "use strict";
+export default function (send, dataText, startMs, seed) {
   const stringify = JSON.stringify, parse = JSON.parse;
   const waiting = new Map();
   let last = 0;
@@ -144,4 +143,4 @@
   }
 
   return { settle, start };
-});
+}

@@ -1,4 +1,4 @@
-//! Scripts in QuickJS, one engine for each run, on a thread of its own while it runs.
+//! Scripts in QuickJS, one context for each run, on a thread of its own while it runs.
 //!
 //! ```text
 //! module ──► jobs until none is left ──► an answer arrived? settle its promise, and again
@@ -8,7 +8,9 @@
 //!
 //! The interrupt handler ends even a busy loop; waiting has the same deadline.
 
-use std::cell::RefCell;
+mod bytecode;
+
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,16 +20,19 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rquickjs::promise::PromiseState;
-use rquickjs::{Context, Ctx, Error, Exception, Function, Module, Object, Promise, Runtime, Value as Js};
+use rquickjs::{Context, Ctx, Error, Exception, Function, Object, Promise, Runtime, Value as Js};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use self::bytecode::Bytecode;
 use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reply, Stop, Thrown};
 use crate::store::Micros;
 
-const PRELUDE: &str = include_str!("prelude.js");
 /// How often a script that waits looks whether it was asked to end.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Bytes that a runtime without a context has; more than that is something that was left.
+const MOST_LEFT: i64 = 96 << 10;
 
 /// QuickJS in this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,26 +48,49 @@ impl Engine for QuickJs {
     }
 }
 
+thread_local! {
+    /// A runtime that ran a script to its end on this thread: half of what an engine costs.
+    static SPARE: Cell<Option<Runtime>> = const { Cell::new(None) };
+}
+
 /// What the script asked for and nobody looked at yet.
 type Asked = Rc<RefCell<Vec<(f64, String)>>>;
 
 fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &Handle) -> Ended {
     let internal = |what: &str| Ended::Threw(Thrown::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")));
-    let Ok(runtime) = Runtime::new() else { return internal("runtime") };
+    let Ok(prelude) = bytecode::prelude() else { return internal("prelude") };
+    let Some(runtime) = SPARE.take().or_else(|| Runtime::new().ok()) else { return internal("runtime") };
     let deadline = Instant::now() + limits.time;
     runtime.set_memory_limit(limits.memory);
     runtime.set_max_stack_size(limits.stack);
     let stopped = stop.clone();
     runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= deadline || stopped.is_stopped())));
     let Ok(context) = Context::full(&runtime) else { return internal("context") };
-    context.with(|ctx| {
-        let mut turn =
-            Turn { ctx: ctx.clone(), call, limits, host, stop, handle, deadline, pending: 0, parked: None, made: 0 };
-        match turn.run() {
+    let ended = context.with(|ctx| {
+        let ctx = ctx.clone();
+        let mut turn = Turn { ctx, call, limits, host, stop, handle, deadline, pending: 0, parked: None, made: 0 };
+        match turn.run(&prelude) {
             Ok(ended) => ended,
             Err(error) => turn.ended_by(&error, None),
         }
-    })
+    });
+    drop(context);
+    if matches!(ended, Ended::Returned(_)) {
+        spare(runtime);
+    }
+    ended
+}
+
+/// Keeps a runtime for the thread's next script, where nothing of the last one is left in it: no job that would run in
+/// another's turn, and no memory. Each script has a context of its own, with globals of its own.
+fn spare(runtime: Runtime) {
+    runtime.set_interrupt_handler(None);
+    runtime.run_gc();
+    // Finalizers are jobs, too.
+    let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= MOST_LEFT;
+    if is_clean {
+        SPARE.set(Some(runtime));
+    }
 }
 
 struct Turn<'a, 'js> {
@@ -82,10 +110,10 @@ struct Turn<'a, 'js> {
 }
 
 impl<'js> Turn<'_, 'js> {
-    fn run(&mut self) -> Result<Ended, Error> {
+    fn run(&mut self, prelude: &Bytecode) -> Result<Ended, Error> {
         let asked: Asked = Rc::default();
-        let (settle, start) = self.prelude(&asked)?;
-        let module = Module::declare(self.ctx.clone(), self.call.file.as_bytes(), self.call.code.as_bytes())?;
+        let (settle, start) = self.prelude(prelude, &asked)?;
+        let module = bytecode::script(&self.ctx, &self.call.file, &self.call.code)?;
         let (module, evaluated) = module.eval()?;
         let (answer, answers) = channel();
         // A module may await at its top.
@@ -115,11 +143,12 @@ impl<'js> Turn<'_, 'js> {
         })
     }
 
-    fn prelude(&self, asked: &Asked) -> Result<(Function<'js>, Function<'js>), Error> {
+    fn prelude(&self, code: &Bytecode, asked: &Asked) -> Result<(Function<'js>, Function<'js>), Error> {
         let ctx = &self.ctx;
         let asked = Rc::clone(asked);
         let send = Function::new(ctx.clone(), move |id: f64, text: String| asked.borrow_mut().push((id, text)))?;
-        let make: Function<'js> = ctx.eval(PRELUDE)?;
+        let (module, _) = bytecode::load(ctx, code)?.eval()?;
+        let make: Function<'js> = module.get("default")?;
         let milliseconds = self.call.now as f64 / 1000.0;
         let seed = (self.call.seed & 0xffff_ffff) as f64;
         let made: Object<'js> = make.call((send, self.call.context.to_string(), milliseconds.floor(), seed))?;

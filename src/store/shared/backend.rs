@@ -15,6 +15,7 @@ use super::{Backend, Connection, Database, Row, lock_objects, notify, now};
 use crate::text::Digest;
 
 mod audits;
+mod bulk;
 mod changes;
 mod credentials;
 mod generations;

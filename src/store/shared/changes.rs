@@ -1,7 +1,9 @@
 //! Writes of the queue, each as a whole.
 
-use super::super::super::queue::{Change, Claim, DeadLetter, Done, Event, Intake, LogLine, NewRun, Outcome, Step};
-use super::super::super::queue::{PARKED, RunStatus};
+use super::super::super::queue::{
+    Change, Claim, DeadLetter, Done, Event, Intake, LogLine, NewRun, Outcome, PARKED, Run, RunStatus,
+};
+use super::bulk::{self, Held};
 use super::{Connection, Micros, StoreError, runs, triggers};
 
 /// Names that changes lock, sorted: all at once, before anything else, so that no two transactions wait for each other.
@@ -50,110 +52,174 @@ fn of_run(run: &NewRun) -> (&str, &str, &str) {
     (&run.environment, &run.lane, &run.gate)
 }
 
-pub(super) async fn apply(connection: &mut Connection, change: &Change, now: Micros) -> Result<Done, StoreError> {
-    match change {
-        Change::Accept(intake) => accept(connection, intake, now).await,
-        Change::Progress { claim, steps, logs, follow } => {
-            if runs::hold(connection, claim).await?.is_none() {
-                return Ok(Done::Fenced);
-            }
-            record(connection, claim, steps, logs).await?;
-            for run in follow {
-                runs::insert(connection, run, now, None).await?;
-            }
-            Ok(Done::Stored(Vec::new()))
-        }
-        Change::Leave { claim, outcome, steps, logs, follow, dead, next } => {
-            let Some(run) = runs::hold(connection, claim).await? else { return Ok(Done::Fenced) };
-            record(connection, claim, steps, logs).await?;
-            // Who asked it to end is not to find it going on.
-            let cancelled = Outcome::Ended(
-                RunStatus::Cancelled,
-                serde_json::Value::Null,
-                serde_json::json!({"code": "CANCELLED", "message": "it was cancelled while it ran"}),
-            );
-            let outcome = match outcome {
-                Outcome::Ended(..) => outcome,
-                _ if run.cancelled => &cancelled,
-                other => other,
-            };
-            leave(connection, &run, outcome, now).await?;
-            let mut taken = Vec::new();
-            if let Outcome::Ended(status, output, error) = outcome {
-                let woken = runs::wake_next(connection, &run.environment, claim, now).await?;
-                if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
-                    taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
-                }
-                answer(connection, &run, *status, output, error, now).await?;
-            }
-            for run in follow {
-                runs::insert(connection, run, now, None).await?;
-            }
-            if let Some(dead) = dead {
-                bury(connection, dead, now).await?;
-            }
-            Ok(Done::Stored(taken))
+/// Applies changes: what comes in first, in its order; then executions in the order of their ids, as all transactions
+/// lock them.
+pub(super) async fn apply(connection: &mut Connection, all: &[Change], now: Micros) -> Result<Vec<Done>, StoreError> {
+    let mut done: Vec<Option<Done>> = vec![None; all.len()];
+    let (mut intakes, mut writes) = (Vec::new(), Vec::new());
+    for (at, change) in all.iter().enumerate() {
+        match change {
+            Change::Accept(intake) => intakes.push((at, &**intake)),
+            Change::Progress { claim, .. } | Change::Leave { claim, .. } => writes.push((at, claim, change)),
         }
     }
+    writes.sort_by_key(|(_, claim, _)| claim.run.as_str());
+    for (at, result) in accept(connection, &intakes, now).await? {
+        done[at] = Some(result);
+    }
+    for (at, result) in write(connection, &writes, now).await? {
+        done[at] = Some(result);
+    }
+    Ok(done.into_iter().flatten().collect())
 }
 
-pub(super) async fn accept(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Done, StoreError> {
+/// Takes in what comes.
+async fn accept(
+    connection: &mut Connection,
+    intakes: &[(usize, &Intake)],
+    now: Micros,
+) -> Result<Vec<(usize, Done)>, StoreError> {
+    let mut done = Vec::with_capacity(intakes.len());
+    let mut wanted = Vec::with_capacity(intakes.len());
+    for (at, intake) in intakes {
+        match known(connection, intake, now).await? {
+            Some(known) => done.push((*at, known)),
+            None => wanted.push((*at, *intake)),
+        }
+    }
+    let events: Vec<&Event> = wanted.iter().filter_map(|(_, intake)| intake.event.as_ref()).collect();
+    let new = bulk::events(connection, &events, now).await?;
+    let mut free = Vec::new();
+    for (at, intake) in wanted {
+        let mut taken = Vec::new();
+        // A try whose answer was lost stored it, with everything that it starts.
+        if intake.event.as_ref().is_none_or(|event| new.contains(&event.id)) {
+            let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
+            for (place, run) in (0..).zip(&intake.runs) {
+                // What comes together has an order too.
+                let now = now + place;
+                match runs::Admitted::freely(run, now, worker) {
+                    Some(admitted) => free.push((done.len(), admitted)),
+                    None => taken.extend(runs::insert(connection, run, now, worker).await?),
+                }
+            }
+            for dead in &intake.dead {
+                bury(connection, dead, now).await?;
+            }
+        }
+        done.push((at, Done::Stored(taken)));
+    }
+    let (places, free): (Vec<usize>, Vec<runs::Admitted<'_>>) = free.into_iter().unzip();
+    bulk::runs(connection, &free).await?;
+    for (place, admitted) in places.into_iter().zip(free) {
+        if let Some((_, Done::Stored(taken))) = done.get_mut(place) {
+            taken.extend(admitted.taken());
+        }
+    }
+    Ok(done)
+}
+
+/// Was this fired, replayed or received before?
+async fn known(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Option<Done>, StoreError> {
     if let Some((environment, trigger, before, after)) = &intake.tick
         && !triggers::tick(connection, environment, trigger, before, after).await?
     {
-        return Ok(Done::Fenced);
+        return Ok(Some(Done::Fenced));
     }
     if let Some((environment, letter)) = &intake.replays
         && !super::record::replayed(connection, environment, letter).await?
     {
-        return Ok(Done::Fenced);
+        return Ok(Some(Done::Fenced));
     }
-    if let (Some(key), Some(event)) = (&intake.key, &intake.event) {
-        let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \
-                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, trigger_name, key) DO UPDATE SET \
-                         event = excluded.event, expires_at = excluded.expires_at WHERE event_keys.expires_at <= $6";
-        let query = sqlx::query(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
-        let query = query.bind(&event.id).bind(now.saturating_add(key.window)).bind(now);
-        if query.execute(&mut *connection).await?.rows_affected() == 0 {
-            let statement = "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
-            let query = sqlx::query_scalar(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
-            return Ok(Done::Duplicate(query.fetch_one(connection).await?));
-        }
+    let (Some(key), Some(event)) = (&intake.key, &intake.event) else { return Ok(None) };
+    let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, trigger_name, key) DO UPDATE SET \
+                     event = excluded.event, expires_at = excluded.expires_at WHERE event_keys.expires_at <= $6";
+    let query = sqlx::query(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
+    let query = query.bind(&event.id).bind(now.saturating_add(key.window)).bind(now);
+    if query.execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(None);
     }
-    if let Some(event) = &intake.event
-        && !insert_event(connection, event, now).await?
-    {
-        // A try whose answer was lost stored it, with everything that it starts.
-        return Ok(Done::Stored(Vec::new()));
-    }
-    let mut taken = Vec::new();
-    let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
-    for (at, run) in (0..).zip(&intake.runs) {
-        // What comes together has an order too.
-        taken.extend(runs::insert(connection, run, now + at, worker).await?);
-    }
-    for dead in &intake.dead {
-        bury(connection, dead, now).await?;
-    }
-    Ok(Done::Stored(taken))
+    let statement = "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
+    let query = sqlx::query_scalar(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
+    Ok(Some(Done::Duplicate(query.fetch_one(connection).await?)))
 }
 
-/// Gives whether it was not there.
-async fn insert_event(connection: &mut Connection, event: &Event, now: Micros) -> Result<bool, StoreError> {
-    let statement = "INSERT INTO events (id, environment, trigger_name, kind, received_at, outcome, request, trace, \
-                     headers, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING";
-    let query = sqlx::query(statement)
-        .bind(&event.id)
-        .bind(&event.environment)
-        .bind(&event.trigger)
-        .bind(&event.kind)
-        .bind(now)
-        .bind(&event.outcome)
-        .bind(&event.request)
-        .bind(&event.trace)
-        .bind(event.headers.to_string())
-        .bind(event.payload.to_string());
-    Ok(query.execute(connection).await?.rows_affected() > 0)
+/// Writes what workers did.
+async fn write(
+    connection: &mut Connection,
+    writes: &[(usize, &Claim, &Change)],
+    now: Micros,
+) -> Result<Vec<(usize, Done)>, StoreError> {
+    let claims: Vec<&Claim> = writes.iter().map(|(_, claim, _)| *claim).collect();
+    let mut held = bulk::held(connection, &claims).await?;
+    let mut done = Vec::with_capacity(writes.len());
+    let (mut steps, mut going) = (Vec::new(), Vec::new());
+    for (at, claim, change) in writes {
+        let (Change::Progress { steps: own, logs, .. } | Change::Leave { steps: own, logs, .. }) = change else {
+            continue;
+        };
+        let Some((_, row)) = held.get(&claim.run).filter(|(token, _)| *token == claim.token) else {
+            done.push((*at, Done::Fenced));
+            continue;
+        };
+        steps.extend(own.iter().map(|step| (claim.run.as_str(), step)));
+        record(connection, claim, logs).await?;
+        let row = Held::clone(row);
+        // Whoever left it writes no more.
+        if matches!(change, Change::Leave { .. }) {
+            held.remove(&claim.run);
+        }
+        going.push((*at, *claim, *change, row));
+    }
+    bulk::steps(connection, &steps).await?;
+    for (at, claim, change, row) in going {
+        let mut taken = Vec::new();
+        let (Change::Progress { follow, .. } | Change::Leave { follow, .. }) = change else { continue };
+        if let Change::Leave { outcome, next, .. } = change {
+            taken = leave(connection, claim, &row, outcome, next.as_ref(), now).await?;
+        }
+        for run in follow {
+            runs::insert(connection, run, now, None).await?;
+        }
+        if let Change::Leave { dead: Some(dead), .. } = change {
+            bury(connection, dead, now).await?;
+        }
+        done.push((at, Done::Stored(taken)));
+    }
+    Ok(done)
+}
+
+/// Leaves an execution as it is to be; gives the next of its lane, where that is wanted.
+async fn leave(
+    connection: &mut Connection,
+    claim: &Claim,
+    row: &Held,
+    outcome: &Outcome,
+    next: Option<&(String, Micros)>,
+    now: Micros,
+) -> Result<Vec<Run>, StoreError> {
+    // Who asked it to end is not to find it going on.
+    let cancelled = Outcome::Ended(
+        RunStatus::Cancelled,
+        serde_json::Value::Null,
+        serde_json::json!({"code": "CANCELLED", "message": "it was cancelled while it ran"}),
+    );
+    let outcome = match outcome {
+        Outcome::Ended(..) => outcome,
+        _ if row.cancelled => &cancelled,
+        other => other,
+    };
+    put_down(connection, &claim.run, outcome, now).await?;
+    let mut taken = Vec::new();
+    if let Outcome::Ended(status, output, error) = outcome {
+        let woken = runs::wake_next(connection, &row.environment, claim, now).await?;
+        if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
+            taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
+        }
+        answer(connection, (&claim.run, &row.parent, &row.answers), *status, output, error, now).await?;
+    }
+    Ok(taken)
 }
 
 pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Micros) -> Result<(), StoreError> {
@@ -182,34 +248,7 @@ pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Mi
     Ok(())
 }
 
-async fn record(
-    connection: &mut Connection,
-    claim: &Claim,
-    steps: &[Step],
-    logs: &[LogLine],
-) -> Result<(), StoreError> {
-    for step in steps {
-        let statement = "INSERT INTO steps (run, name, position, kind, attempt, status, started_at, finished_at, error, \
-                         input, output) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-                         ON CONFLICT (run, name) DO UPDATE SET position = excluded.position, kind = excluded.kind, \
-                         attempt = excluded.attempt, status = excluded.status, started_at = excluded.started_at, \
-                         finished_at = excluded.finished_at, error = excluded.error, input = excluded.input, \
-                         output = excluded.output";
-        sqlx::query(statement)
-            .bind(&claim.run)
-            .bind(&step.name)
-            .bind(step.order)
-            .bind(&step.kind)
-            .bind(step.attempt)
-            .bind(&step.status)
-            .bind(step.started_at)
-            .bind(step.finished_at)
-            .bind(step.error.to_string())
-            .bind(step.input.to_string())
-            .bind(step.output.to_string())
-            .execute(&mut *connection)
-            .await?;
-    }
+async fn record(connection: &mut Connection, claim: &Claim, logs: &[LogLine]) -> Result<(), StoreError> {
     // Lines of the same moment may be there already.
     let mut place = match logs.first() {
         Some(first) => {
@@ -232,23 +271,18 @@ async fn record(
     Ok(())
 }
 
-async fn leave(
-    connection: &mut Connection,
-    run: &super::super::super::queue::Run,
-    outcome: &Outcome,
-    now: Micros,
-) -> Result<(), StoreError> {
+async fn put_down(connection: &mut Connection, run: &str, outcome: &Outcome, now: Micros) -> Result<(), StoreError> {
     let query = match outcome {
         Outcome::Ended(status, output, error) => {
             let statement = "UPDATE runs SET status = $2, output = $3, error = $4, finished_at = $5, ready_at = NULL \
                              WHERE id = $1";
-            let query = sqlx::query(statement).bind(&run.id).bind(status.as_str()).bind(output.to_string());
+            let query = sqlx::query(statement).bind(run).bind(status.as_str()).bind(output.to_string());
             query.bind(error.to_string()).bind(now)
         }
         Outcome::Again(at, error) => {
             let statement = "UPDATE runs SET status = 'Queued', error = $2, ready_at = $3, attempt = attempt + 1, \
                              deadline_at = 0 WHERE id = $1";
-            sqlx::query(statement).bind(&run.id).bind(error.to_string()).bind(*at)
+            sqlx::query(statement).bind(run).bind(error.to_string()).bind(*at)
         }
         Outcome::Waits(until, deadline) => {
             // What it waits for may have come between its look and this.
@@ -256,11 +290,11 @@ async fn leave(
                              JOIN steps ON steps.run = signals.run AND steps.status = 'Waiting' AND (steps.name = \
                              signals.name OR signals.name = steps.name || ' @' || CAST(steps.attempt AS TEXT)) \
                              WHERE signals.run = runs.id) THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
-            sqlx::query(statement).bind(&run.id).bind(*until).bind(now).bind(*deadline)
+            sqlx::query(statement).bind(run).bind(*until).bind(now).bind(*deadline)
         }
         Outcome::GivenBack => {
             let statement = "UPDATE runs SET status = 'Queued', ready_at = $2 WHERE id = $1";
-            sqlx::query(statement).bind(&run.id).bind(now)
+            sqlx::query(statement).bind(run).bind(now)
         }
     };
     query.execute(connection).await?;
@@ -270,17 +304,17 @@ async fn leave(
 /// Tells the execution that started this one and waits for it.
 async fn answer(
     connection: &mut Connection,
-    run: &super::super::super::queue::Run,
+    (run, parent, answers): (&str, &str, &str),
     status: RunStatus,
     output: &serde_json::Value,
     error: &serde_json::Value,
     now: Micros,
 ) -> Result<(), StoreError> {
-    if run.answers.is_empty() || run.parent.is_empty() {
+    if answers.is_empty() || parent.is_empty() {
         return Ok(());
     }
-    let payload = serde_json::json!({"run": run.id, "status": status.as_str(), "output": output, "error": error});
-    signal(connection, &run.parent, &run.answers, &payload, now).await
+    let payload = serde_json::json!({"run": run, "status": status.as_str(), "output": output, "error": error});
+    signal(connection, parent, answers, &payload, now).await
 }
 
 /// Keeps others from changing an execution: one that is about to wait must not miss what it waits for.
@@ -335,7 +369,8 @@ pub(super) async fn cancel(
             let claim = Claim { run: id.to_owned(), environment: environment.to_owned(), token: 0, lane, gate };
             runs::wake_next(connection, environment, &claim, now).await?;
             if let Some(run) = runs::one(connection, id).await? {
-                answer(connection, &run, RunStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
+                let of = (run.id.as_str(), run.parent.as_str(), run.answers.as_str());
+                answer(connection, of, RunStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
             }
         }
         RunStatus::Running => {

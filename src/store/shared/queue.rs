@@ -21,20 +21,7 @@ impl Backend {
             runs::lock(&mut transaction, &changes::names(all)).await?;
             lock_runs(&mut transaction, &changes::rows(all)).await?;
             let now = now(&mut transaction).await?;
-            // What comes in first, in its order; then executions in the order of their ids, as all transactions lock them.
-            let key = |at: usize| match &all[at] {
-                Change::Accept(_) => "",
-                Change::Progress { claim, .. } | Change::Leave { claim, .. } => claim.run.as_str(),
-            };
-            let mut order: Vec<usize> = (0..all.len()).collect();
-            order.sort_by_key(|at| key(*at));
-            let mut done: Vec<Option<Done>> = vec![None; all.len()];
-            for at in order {
-                if let (Some(change), Some(slot)) = (all.get(at), done.get_mut(at)) {
-                    *slot = Some(changes::apply(&mut transaction, change, now).await?);
-                }
-            }
-            let done = done.into_iter().flatten().collect();
+            let done = changes::apply(&mut transaction, all, now).await?;
             pause("work-committing").await;
             transaction.commit().await?;
             self.common().wrote(all.len() as u64);
@@ -326,10 +313,7 @@ impl Queue for Backend {
             runs::lock(&mut transaction, &changes::names(&found)).await?;
             let now = now(&mut transaction).await?;
             let rows = triggers::polled(&mut transaction, polled).await?;
-            let mut done = Vec::with_capacity(found.len());
-            for change in &found {
-                done.push(changes::apply(&mut transaction, change, now).await?);
-            }
+            let done = changes::apply(&mut transaction, &found, now).await?;
             pause("poll-committing").await;
             transaction.commit().await?;
             self.common().wrote(rows + done.len() as u64);

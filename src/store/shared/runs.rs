@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::super::super::common::unreadable;
 use super::super::super::queue::{Claim, Lost, MOST_BATCHED, NewRun, PARKED, Run, RunStatus};
 use super::super::lock_keys;
-use super::{Connection, Micros, Row, StoreError};
+use super::{Connection, Micros, Row, StoreError, bulk};
 
 /// Most tenants that one claim looks at.
 const MOST_TENANTS: usize = 256;
@@ -64,6 +64,81 @@ pub(super) fn lock_names<'a>(runs: impl Iterator<Item = (&'a str, &'a str, &'a s
     names
 }
 
+/// An execution as it is stored.
+pub(super) struct Admitted<'a> {
+    pub(super) run: &'a NewRun,
+    pub(super) status: RunStatus,
+    pub(super) worker: &'a str,
+    pub(super) token: i64,
+    pub(super) created_at: Micros,
+    pub(super) started_at: Micros,
+    pub(super) ready_at: Micros,
+}
+
+impl<'a> Admitted<'a> {
+    /// One that waits for no other, nor others for it; `None` where the store must be asked for that.
+    pub(super) fn freely(run: &'a NewRun, now: Micros, taken_by: Option<(&'a str, Micros)>) -> Option<Admitted<'a>> {
+        let is_free = run.batch.is_empty() && run.lane.is_empty() && run.gate.is_empty();
+        is_free.then(|| Admitted::new(run, now, now, false, taken_by))
+    }
+
+    fn new(
+        run: &'a NewRun,
+        created_at: Micros,
+        now: Micros,
+        is_blocked: bool,
+        taken_by: Option<(&'a str, Micros)>,
+    ) -> Admitted<'a> {
+        let taken = taken_by.filter(|_| !is_blocked && run.delay <= 0);
+        let (status, worker, token, ready_at, started_at) = match taken {
+            Some((worker, lease)) => (RunStatus::Running, worker, 1, now.saturating_add(lease), now),
+            None if is_blocked => (RunStatus::Queued, "", 0, PARKED, 0),
+            None => (RunStatus::Queued, "", 0, now.saturating_add(run.delay.max(0)), 0),
+        };
+        Admitted { run, status, worker, token, created_at, started_at, ready_at }
+    }
+
+    /// What it is started with.
+    pub(super) fn input(&self) -> serde_json::Value {
+        match self.run.batch.is_empty() {
+            true => self.run.input.clone(),
+            false => serde_json::Value::Array(vec![self.run.input.clone()]),
+        }
+    }
+
+    /// The execution, where it was taken at once.
+    pub(super) fn taken(&self) -> Option<Run> {
+        let run = self.run;
+        (self.status == RunStatus::Running).then(|| Run {
+            id: run.id.clone(),
+            environment: run.environment.clone(),
+            workflow: run.workflow.clone(),
+            version: run.version,
+            generation: i64::try_from(run.generation).unwrap_or(i64::MAX),
+            tier: run.tier.clone(),
+            priority: run.priority,
+            tenant: run.tenant.clone(),
+            status: self.status,
+            triggered_by: run.triggered_by.clone(),
+            source: run.source.clone(),
+            event: run.event.clone(),
+            parent: run.parent.clone(),
+            lane: run.lane.clone(),
+            gate: run.gate.clone(),
+            attempt: 1,
+            input: self.input(),
+            headers: run.headers.clone(),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            trace: run.trace.clone(),
+            answers: run.answers.clone(),
+            worker: self.worker.to_owned(),
+            token: self.token,
+            ..Run::default()
+        })
+    }
+}
+
 /// Stores an execution; taken at once where a worker asks and nothing is before it. Gives it where it was taken.
 pub(super) async fn insert(
     connection: &mut Connection,
@@ -77,84 +152,10 @@ pub(super) async fn insert(
     let last = last_in_lane(connection, &run.environment, &run.lane).await?;
     // After the one before it, also where both come in one call, or the clock went back.
     let created_at = last.map_or(now, |last| now.max(last.saturating_add(1)));
-    let blocked = last.is_some() || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
-    let taken = taken_by.filter(|_| !blocked && run.delay <= 0);
-    let (status, worker, token, ready_at, started_at) = match taken {
-        Some((worker, lease)) => (RunStatus::Running, worker, 1_i64, now.saturating_add(lease), now),
-        None if blocked => (RunStatus::Queued, "", 0, PARKED, 0),
-        None => (RunStatus::Queued, "", 0, now.saturating_add(run.delay.max(0)), 0),
-    };
-    let statement = "INSERT INTO runs (id, environment, workflow, version, generation, tier, priority, tenant, status, \
-         triggered_by, source, event, parent, answers, lane, gate, gate_limit, batch, attempt, lost, created_at, \
-         started_at, finished_at, deadline_at, ready_at, worker, token, cancelled, trace, headers, error, input, output) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, $19, $20, 0, 0, \
-         $21, $22, $23, 0, $24, $25, 'null', $26, 'null')";
-    let generation = i64::try_from(run.generation).unwrap_or(i64::MAX);
-    let input = match run.batch.is_empty() {
-        true => run.input.clone(),
-        false => serde_json::Value::Array(vec![run.input.clone()]),
-    };
-    sqlx::query(statement)
-        .bind(&run.id)
-        .bind(&run.environment)
-        .bind(&run.workflow)
-        .bind(run.version)
-        .bind(generation)
-        .bind(&run.tier)
-        .bind(run.priority)
-        .bind(&run.tenant)
-        .bind(status.as_str())
-        .bind(&run.triggered_by)
-        .bind(&run.source)
-        .bind(&run.event)
-        .bind(&run.parent)
-        .bind(&run.answers)
-        .bind(&run.lane)
-        .bind(&run.gate)
-        .bind(run.gate_limit)
-        .bind(&run.batch)
-        .bind(created_at)
-        .bind(started_at)
-        .bind(ready_at)
-        .bind(worker)
-        .bind(token)
-        .bind(&run.trace)
-        .bind(run.headers.to_string())
-        .bind(input.to_string())
-        .execute(&mut *connection)
-        .await?;
-    Ok(taken.map(|_| Run {
-        id: run.id.clone(),
-        environment: run.environment.clone(),
-        workflow: run.workflow.clone(),
-        version: run.version,
-        generation,
-        tier: run.tier.clone(),
-        priority: run.priority,
-        tenant: run.tenant.clone(),
-        status,
-        triggered_by: run.triggered_by.clone(),
-        source: run.source.clone(),
-        event: run.event.clone(),
-        parent: run.parent.clone(),
-        lane: run.lane.clone(),
-        gate: run.gate.clone(),
-        attempt: 1,
-        lost: 0,
-        input,
-        headers: run.headers.clone(),
-        output: serde_json::Value::Null,
-        error: serde_json::Value::Null,
-        created_at,
-        started_at: now,
-        finished_at: 0,
-        deadline_at: 0,
-        trace: run.trace.clone(),
-        answers: run.answers.clone(),
-        worker: worker.to_owned(),
-        token,
-        cancelled: false,
-    }))
+    let is_blocked = last.is_some() || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
+    let admitted = Admitted::new(run, created_at, now, is_blocked, taken_by);
+    bulk::runs(connection, std::slice::from_ref(&admitted)).await?;
+    Ok(admitted.taken())
 }
 
 /// Adds an event to an execution that collects, where one has not started yet.
@@ -433,16 +434,6 @@ pub(super) async fn renew(
         }
     }
     Ok(lost)
-}
-
-/// Locks the names of those that wait for each other, and the row; `None` where the claim is not the last one.
-pub(super) async fn hold(connection: &mut Connection, claim: &Claim) -> Result<Option<Run>, StoreError> {
-    let statement = format!(
-        "SELECT {COLUMNS} FROM runs WHERE id = $1 AND token = $2 AND status = 'Running'{}",
-        super::super::FOR_UPDATE
-    );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(&claim.run).bind(claim.token);
-    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
 /// Locks names, in an order that is everybody's.

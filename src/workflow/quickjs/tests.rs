@@ -95,6 +95,49 @@ async fn a_script_reaches_nothing_by_itself() {
     assert_eq!(ended("return [typeof left, [].left === undefined]").await, Ended::Returned(json!(["undefined", true])));
 }
 
+/// On one thread, so that a script runs where another ran.
+#[test]
+fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    let dirty = [
+        "globalThis.left = 1; Object.prototype.left = 1; Date.prototype.left = 1; JSON.left = 1; return 1",
+        "Promise.resolve().then(async () => { for (let i = 0; i < 9; i++) await ctx.connectors.x.slow(i); left() }); return 1",
+        "const r = new FinalizationRegistry(() => { globalThis.left = 1 }); for (let i = 0; i < 9; i++) r.register({}, i); return 1",
+        "globalThis.all = []; for (let i = 0; i < 1e4; i++) all.push({ i, me: all }); return 1",
+        "Promise.resolve().then(() => { while (true) {} }); return 1",
+        "throw new Error('no')",
+        "ctx.connectors.x.slow(1); return 1",
+        "Array.prototype.push = Array.prototype.map = undefined; return 1",
+        "return (function deep() { return deep() })()",
+    ];
+    let clean = "return ['left', 'all'].map((name) => typeof globalThis[name]).concat([{}.left, new Date(0).left, JSON.left, [].push]
+        .map((value) => typeof value)).join()";
+    runtime.block_on(async {
+        for _ in 0..3 {
+            for body in dirty {
+                let small = Limits { time: Duration::from_millis(300), ..limits() };
+                let (_, _) = run_with(&format!("export default async function (ctx) {{ {body} }}"), small).await;
+                let found = ended(clean).await;
+                let all = "undefined,undefined,undefined,undefined,undefined,function";
+                assert_eq!(found, Ended::Returned(json!(all)), "{body}");
+            }
+        }
+    });
+}
+
+/// Whatever a script is cached as, it is the one that was asked for.
+#[tokio::test]
+async fn compiled_scripts_are_told_apart_and_say_where_they_break() {
+    for _ in 0..3 {
+        for n in 0..5 {
+            assert_eq!(ended(&format!("return {n}")).await, Ended::Returned(json!(n)));
+        }
+        let error = thrown("\n\n null.x").await;
+        assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn mistakes_say_where_they_are() {
     let (ended, _) = run_with(
@@ -149,15 +192,19 @@ async fn whatever_a_script_does_it_ends_within_its_limits() {
         "return new Array(1e9).fill(0)",
         "return new ArrayBuffer(10e9)",
         "return 'ab'.padEnd(2 ** 30 - 1, 'x').replaceAll('x', 'yyyyyyyyyyyyyyyy')",
-        "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})",
         "const f = (n) => f(n + 1) + 1; return f(0)",
         "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; return a",
         "const a = {}; a.a = a; return a",
         "return JSON.parse('['.repeat(1e6))",
     ] {
-        let Ended::Threw(error) = ended(body).await else { panic!("{body}") };
+        let ended = ended(body).await;
+        let Ended::Threw(error) = ended else { panic!("{body}: {ended:?}") };
         assert!(!error.message.is_empty(), "{body}");
     }
+    // It meets its limit of memory or of time, whichever comes first.
+    let spin = "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})";
+    let (ended, _) = run_with(&format!("export default async () => {{ {spin} }}"), short).await;
+    assert!(matches!(ended, Ended::TimedOut | Ended::Threw(_)), "{ended:?}");
     assert_eq!(thrown("return 'x'.repeat(5e6)").await.code, "OUTPUT_TOO_LARGE");
     assert_eq!(thrown("await ctx.connectors.x.echo('x'.repeat(5e6))").await.code, "VALUE_TOO_LARGE");
     let few = Limits { calls: 100, ..limits() };
