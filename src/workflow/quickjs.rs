@@ -31,8 +31,8 @@ use crate::store::Micros;
 /// How often a script that waits looks whether it was asked to end.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Bytes that a runtime without a context has; more than that is something that was left.
-const MOST_LEFT: i64 = 96 << 10;
+/// Bytes that a runtime may keep of a script, such as names; more than that is something that was left.
+const MOST_LEFT: i64 = 32 << 10;
 
 /// QuickJS in this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +50,7 @@ impl Engine for QuickJs {
 
 thread_local! {
     /// A runtime that ran a script to its end on this thread: half of what an engine costs.
-    static SPARE: Cell<Option<Runtime>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Spare>> = const { Cell::new(None) };
 }
 
 /// What the script asked for and nobody looked at yet.
@@ -59,13 +59,14 @@ type Asked = Rc<RefCell<Vec<(f64, String)>>>;
 fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &Handle) -> Ended {
     let internal = |what: &str| Ended::Threw(Thrown::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")));
     let Ok(prelude) = bytecode::prelude() else { return internal("prelude") };
-    let Some(runtime) = SPARE.take().or_else(|| Runtime::new().ok()) else { return internal("runtime") };
+    let Ok(spare) = SPARE.take().map_or_else(Spare::new, Ok) else { return internal("runtime") };
+    let runtime = &spare.runtime;
     let deadline = Instant::now() + limits.time;
     runtime.set_memory_limit(limits.memory);
     runtime.set_max_stack_size(limits.stack);
     let stopped = stop.clone();
     runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= deadline || stopped.is_stopped())));
-    let Ok(context) = Context::full(&runtime) else { return internal("context") };
+    let Ok(context) = Context::full(runtime) else { return internal("context") };
     let ended = context.with(|ctx| {
         let ctx = ctx.clone();
         let mut turn = Turn { ctx, call, limits, host, stop, handle, deadline, pending: 0, parked: None, made: 0 };
@@ -76,20 +77,38 @@ fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &
     });
     drop(context);
     if matches!(ended, Ended::Returned(_)) {
-        spare(runtime);
+        spare.keep();
     }
     ended
 }
 
-/// Keeps a runtime for the thread's next script, where nothing of the last one is left in it: no job that would run in
-/// another's turn, and no memory. Each script has a context of its own, with globals of its own.
-fn spare(runtime: Runtime) {
-    runtime.set_interrupt_handler(None);
-    runtime.run_gc();
-    // Finalizers are jobs, too.
-    let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= MOST_LEFT;
-    if is_clean {
-        SPARE.set(Some(runtime));
+/// A runtime, with the bytes that it has where no script has left anything.
+struct Spare {
+    runtime: Runtime,
+    bytes: i64,
+}
+
+impl Spare {
+    fn new() -> Result<Spare, Error> {
+        let runtime = Runtime::new()?;
+        // The prototype of our functions is made with the first one, and stays in its context: not in a script's.
+        Context::full(&runtime)?.with(|ctx| Function::new(ctx, || ()).map(drop))?;
+        runtime.run_gc();
+        let bytes = runtime.memory_usage().memory_used_size;
+        Ok(Spare { runtime, bytes })
+    }
+
+    /// Keeps it for the thread's next script, where nothing of the last one is left in it: no job that would run in
+    /// another's turn, and no memory. Each script has a context of its own, with globals of its own.
+    fn keep(self) {
+        let runtime = &self.runtime;
+        runtime.set_interrupt_handler(None);
+        runtime.run_gc();
+        // Finalizers are jobs, too.
+        let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= self.bytes + MOST_LEFT;
+        if is_clean {
+            SPARE.set(Some(self));
+        }
     }
 }
 
