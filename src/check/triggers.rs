@@ -158,12 +158,14 @@ pub(super) fn filter(entry: &Entry, filter: &Filter, pointer: &str, findings: &m
 
 fn contradiction(operators: &Operators) -> Option<&'static str> {
     let number = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_f64);
-    let low = number(&operators.gt).into_iter().chain(number(&operators.gte)).reduce(f64::max);
-    let high = number(&operators.lt).into_iter().chain(number(&operators.lte)).reduce(f64::min);
-    if let (Some(low), Some(high)) = (low, high) {
-        let strict = operators.gt.is_some() || operators.lt.is_some();
-        if low > high || (strict && low == high) {
-            return Some("no number is in its range");
+    // Each lower bound against each upper one, and whether both may be met by the same number.
+    let low = [(number(&operators.gt), false), (number(&operators.gte), true)];
+    let high = [(number(&operators.lt), false), (number(&operators.lte), true)];
+    for (low, from) in low.iter().filter_map(|(low, from)| Some(((*low)?, *from))) {
+        for (high, to) in high.iter().filter_map(|(high, to)| Some(((*high)?, *to))) {
+            if low > high || (low == high && !(from && to)) {
+                return Some("no number is in its range");
+            }
         }
     }
     let others = [
@@ -193,5 +195,26 @@ fn open(entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
             Finding::new(&codes::OPEN_WEBHOOK, entry.key_span("/spec/webhook/verify"), "anyone can call this webhook")
                 .help("sign calls (`hmacSha256`, `preset`), ask for a key (`apiKey`), or give it a `webhookId`"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn a_range_is_empty_where_no_number_meets_all_its_bounds() {
+        for (range, is_empty) in [
+            (json!({"gt": 3, "gte": 5, "lte": 5}), false),
+            (json!({"gte": 5, "lte": 5}), false),
+            (json!({"gt": 5, "lte": 5}), true),
+            (json!({"gte": 5, "lt": 5}), true),
+            (json!({"gt": 3, "lt": 9, "lte": 2}), true),
+            (json!({"gt": 3, "lt": 4}), false),
+            (json!({"gt": 3}), false),
+        ] {
+            let found = super::contradiction(&serde_json::from_value(range.clone()).unwrap());
+            assert_eq!(found.is_some(), is_empty, "{range}");
+        }
     }
 }

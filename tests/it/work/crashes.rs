@@ -16,6 +16,8 @@ use crate::support::Dev;
 const EVENTS: usize = 10_000;
 /// Callers; each sends its own, one after the other, in one lane.
 const CALLERS: usize = 20;
+/// The first of those whose events may be worked on beside each other.
+const FREE: usize = 15;
 
 fn definitions() -> String {
     // Every hundredth also writes down which came before it in its lane.
@@ -29,20 +31,23 @@ fn definitions() -> String {
 }";
     let read = "export default async (ctx) => (await ctx.state.get(ctx.input.lane)) ?? []";
     let more = "    deduplicate: '{{ body.lane }}-{{ body.n }}'\n    executionMode: Sequential\n    orderBy: '{{ body.lane }}'\n";
+    let free = "    deduplicate: '{{ body.lane }}-{{ body.n }}'\n";
     ENVIRONMENT.to_owned()
         + &workflow("take", "Standard", "", code)
+        + &workflow("free", "Standard", "", "export default async (ctx) => ctx.step('n', () => ctx.input.n)")
+        + &hook("free", free, "      - { workflow: free }\n")
         + &workflow("read", "Instant", "", read)
         + &hook("in", more, "      - { workflow: take }\n")
 }
 
 /// A request to whoever of some servers answers; `None` where nobody did.
-fn send(address: &str, body: &str) -> Option<u16> {
+fn send(address: &str, hook: &str, body: &str) -> Option<u16> {
     use std::io::{Read as _, Write as _};
     let host = address.trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(host).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let text = format!(
-        "POST /hooks/in HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx-evenkeel-key: {KEY}\r\ncontent-type: \
+        "POST /hooks/{hook} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx-evenkeel-key: {KEY}\r\ncontent-type: \
          application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -59,6 +64,7 @@ fn callers(addresses: &Arc<Mutex<Vec<String>>>, sent: &Arc<AtomicUsize>) -> Vec<
             let (addresses, sent) = (Arc::clone(addresses), Arc::clone(sent));
             std::thread::spawn(move || {
                 for n in 0..EVENTS / CALLERS {
+                    let hook = if lane < FREE { "in" } else { "free" };
                     let body = json!({"lane": format!("lane-{lane}"), "n": n}).to_string();
                     let mut again = n % 7 == 0;
                     for attempt in 0.. {
@@ -66,7 +72,7 @@ fn callers(addresses: &Arc<Mutex<Vec<String>>>, sent: &Arc<AtomicUsize>) -> Vec<
                             let addresses = addresses.lock().unwrap();
                             addresses[(lane + attempt) % addresses.len()].clone()
                         };
-                        match send(&address, &body) {
+                        match send(&address, hook, &body) {
                             Some(202) if again => again = false,
                             Some(202) => break,
                             _ => std::thread::sleep(Duration::from_millis(20)),
@@ -97,12 +103,16 @@ fn check(server: &Dev) {
     let runs = eventually("the end of all executions", 400, || {
         let open: usize = ["Queued", "Running", "Waiting"]
             .iter()
-            .map(|status| super::executions(server, &format!("workflow=take&status={status}")).len())
+            .map(|status| super::executions(server, &format!("status={status}")).len())
             .sum();
         (open == 0).then(|| all(server, "take"))
     });
     let mut lanes: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
-    assert_eq!(runs.len(), EVENTS, "an acknowledged event has no execution, or one has two");
+    let told = "an acknowledged event has no execution, or one has two";
+    assert_eq!(runs.len(), EVENTS / CALLERS * FREE, "{told}");
+    let free = all(server, "free");
+    assert_eq!(free.len(), EVENTS / CALLERS * (CALLERS - FREE), "{told}");
+    assert!(free.iter().all(|run| run["status"] == "Completed"));
     // Their inputs are read for a part: what makes them different is what the key was made of.
     for run in &runs {
         assert_eq!(run["status"], "Completed", "{run:#}");
@@ -117,7 +127,7 @@ fn check(server: &Dev) {
         done.sort_unstable();
         assert!(done.is_sorted_by_key(|(_, n)| *n), "{lane} is out of order: {done:?}");
     }
-    for lane in 0..CALLERS {
+    for lane in 0..FREE {
         let input = json!({"lane": format!("lane-{lane}")}).to_string();
         let seen = server.post("/v1/workflows/read/runs", &[], &input).json();
         let wanted: Vec<usize> = (0..EVENTS / CALLERS).step_by(25).collect();
@@ -167,6 +177,32 @@ fn run(count: usize, start: impl Fn(usize) -> Dev + Sync) {
     assert!(kills >= 5, "it was over before anything happened");
     servers.iter().for_each(live);
     check(&servers[0]);
+}
+
+#[test]
+fn a_kill_within_the_transaction_leaves_nothing_and_the_next_try_is_taken() {
+    let place = Place::new(&[("a.yaml", &definitions())]);
+    let marker = place.path("reached");
+    let env = [("EVENKEEL_PAUSE_AT", "work-committing"), ("EVENKEEL_PAUSE_FILE", marker.to_str().unwrap())];
+    let mut stopped = place.serve_with(&[], &env);
+    live(&stopped);
+    let body = json!({"lane": "lane-0", "n": 1}).to_string();
+    let sending = {
+        let (address, body) = (stopped.address.clone(), body.clone());
+        std::thread::spawn(move || send(&address, "free", &body))
+    };
+    eventually("the transaction", 120, || marker.exists().then_some(()));
+    stopped.kill();
+    assert_eq!(sending.join().unwrap(), None, "nothing is acknowledged that is not stored");
+    let server = place.serve(&[]);
+    live(&server);
+    assert_eq!(super::executions(&server, "workflow=free").len(), 0);
+    for _ in 0..2 {
+        assert_eq!(send(&server.address, "free", &body), Some(202));
+    }
+    let runs = super::executions(&server, "workflow=free");
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    super::ended(&server, runs[0]["id"].as_str().unwrap());
 }
 
 #[test]
