@@ -4,7 +4,8 @@
 /// `EVENKEEL_PAUSE_FILE` names, so that a test knows, and never returns. Else, and always in release builds: nothing.
 ///
 /// Names: `put-objects` (before its commit), `objects-stored` (after it), `activate-begun` and `activate-committing`
-/// (inside its transaction), `activated` (after it).
+/// (inside its transaction), `activated` (after it), `work-committing` (what came in and what workers did, before its
+/// commit), `poll-committing` (what a poll found, before its commit).
 pub async fn pause(name: &str) {
     #[cfg(debug_assertions)]
     {
