@@ -216,7 +216,19 @@ fn row_60_an_api_server_that_has_too_much_to_do() {
     let is_answering = |message: &str| said(&operator, "c0149") == message;
     for round in 0.. {
         let message = format!("round {round}");
-        cluster.apply(&namespace, &many(150, &message));
+        // Others write meanwhile, so that requests do meet.
+        std::thread::scope(|scope| {
+            for other in 0..3 {
+                let (cluster, namespace) = (&cluster, &namespace);
+                scope.spawn(move || {
+                    for n in 0..10 {
+                        let name = format!("other-{round}-{other}-{n}");
+                        cluster.kubectl(&["create", "configmap", &name, "-n", namespace]);
+                    }
+                });
+            }
+            cluster.apply(&namespace, &many(150, &message));
+        });
         while all_ready(&cluster, &namespace) < 150 || !is_answering(&message) {
             assert!(Instant::now() < deadline, "only {} are ready", all_ready(&cluster, &namespace));
             std::thread::sleep(Duration::from_millis(250));
