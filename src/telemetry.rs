@@ -6,5 +6,8 @@
 mod export;
 mod span;
 
-pub use export::{Exporting, StartError, start};
+/// The header that carries a trace (W3C Trace Context), in small letters.
+pub const TRACEPARENT: &str = "traceparent";
+
+pub use export::{Exporting, StartError, check, start};
 pub use span::{Kind, Span, root_of_known, trace_of_known};

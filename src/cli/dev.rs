@@ -72,6 +72,10 @@ impl Dev {
         examined: Arc<Examined>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
+        if self.traces.endpoint()?.is_some() {
+            // Whether they arrive is told there.
+            super::serving::start_log(super::serving::Log::Human, "warn");
+        }
         let (listener, address) = self.listen.start().await?;
         self.greet(&pointer, &examined, address);
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };

@@ -82,6 +82,7 @@ impl Operator {
             Some(path) => Tenancy::read(path)?,
             None => Tenancy::default(),
         };
+        self.work.traces.endpoint()?;
         let (listener, address) = self.serving.listen.start().await?;
         let access = self.serving.access()?;
         let mut context = self.serving.context(self.serving.state.clone()).await?;

@@ -39,6 +39,7 @@ impl Serve {
     }
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
+        self.work.traces.endpoint()?;
         let (listener, address) = self.serving.listen.start().await?;
         let access = self.serving.access()?;
         let context = self.serving.context(folder_of(&self.path)).await?;

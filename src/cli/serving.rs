@@ -46,7 +46,7 @@ pub(super) struct Serving {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Log {
+pub(super) enum Log {
     Human,
     Json,
 }
@@ -54,7 +54,7 @@ enum Log {
 impl Serving {
     /// Starts the log.
     pub(super) fn start_log(&self) {
-        start_log(self.log);
+        start_log(self.log, "info,sqlx=warn");
     }
 
     /// Who may ask.
@@ -135,8 +135,9 @@ fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text))
 }
 
-fn start_log(form: Log) {
-    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+/// Starts a log of what `EVENKEEL_LOG` says, or of what is usual.
+pub(super) fn start_log(form: Log, usual: &str) {
+    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match form {
         Log::Human => builder.with_ansi(output::colored_stderr()).init(),

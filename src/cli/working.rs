@@ -33,7 +33,7 @@ pub(super) struct Work {
     #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     keep: u32,
     #[command(flatten)]
-    traces: Traces,
+    pub(super) traces: Traces,
 }
 
 /// Where traces go.
@@ -46,14 +46,21 @@ pub(super) struct Traces {
 }
 
 impl Traces {
-    /// Begins to send them, where somebody said where to.
-    fn start(&self, instance: &str) -> anyhow::Result<Option<Exporting>> {
+    /// Where they are sent, where somebody said so; refused before anything is served where that is nowhere.
+    pub(super) fn endpoint(&self) -> anyhow::Result<Option<String>> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
             || variable("OTEL_TRACES_EXPORTER").is_some_and(|text| text == "none");
         let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         let endpoint = self.otlp_endpoint.clone().or_else(|| named.into_iter().find_map(variable));
-        let Some(endpoint) = endpoint.filter(|_| !is_off) else { return Ok(None) };
+        let endpoint = endpoint.filter(|_| !is_off);
+        endpoint.as_deref().map_or(Ok(()), telemetry::check)?;
+        Ok(endpoint)
+    }
+
+    /// Begins to send them.
+    fn start(&self, instance: &str) -> anyhow::Result<Option<Exporting>> {
+        let Some(endpoint) = self.endpoint()? else { return Ok(None) };
         // The operator's word, like where announcements go; collectors often run beside what they collect from.
         let client = net::Client::new(private_policy(true)?)?;
         Ok(Some(telemetry::start(&endpoint, instance, client)?))

@@ -13,6 +13,7 @@ use super::{
     Secrets, Upstream, call, is_example_host, prepare,
 };
 use crate::net;
+use crate::telemetry::TRACEPARENT;
 
 /// Longest wait for an answer to a request that no action describes.
 const FETCH: Duration = Duration::from_secs(30);
@@ -94,10 +95,10 @@ impl Caller {
         };
         let limits = net::Limits { timeout: FETCH, max_response_bytes: MOST_FETCHED, ..net::Limits::default() };
         let mut span = spans::request(trace, request.method.as_str(), &request.url);
-        if !request.headers.contains_key(spans::TRACEPARENT)
+        if !request.headers.contains_key(TRACEPARENT)
             && let Ok(header) = http::HeaderValue::from_str(&span.trace())
         {
-            request.headers.insert(spans::TRACEPARENT, header);
+            request.headers.insert(TRACEPARENT, header);
         }
         let sent = self.client.send(request, &limits).await.map_err(|error| refused(&error));
         spans::answered(&mut span, sent.as_ref().map(|response| response.status.as_u16()));

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::definition::action::Method as HttpMethod;
 use crate::definition::common::Retry;
+use crate::telemetry::TRACEPARENT;
 use crate::template::{Context, Limits};
 
 /// Actions that call actions, at most this deep.
@@ -207,9 +208,9 @@ impl<'a> Run<'a> {
                 }
                 span
             });
-            let is_own = |(name, _): &(String, String)| name.eq_ignore_ascii_case(spans::TRACEPARENT);
+            let is_own = |(name, _): &(String, String)| name.eq_ignore_ascii_case(TRACEPARENT);
             if let Some(span) = span.as_ref().filter(|_| !limited.headers.iter().any(is_own)) {
-                limited.headers.push((spans::TRACEPARENT.to_owned(), span.trace()));
+                limited.headers.push((TRACEPARENT.to_owned(), span.trace()));
             }
             let started = Instant::now();
             let mut sent = match left.is_zero() {

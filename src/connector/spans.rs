@@ -5,9 +5,6 @@ use url::Url;
 use super::CallError;
 use crate::telemetry::{Kind, Span};
 
-/// The header that carries a trace on (W3C Trace Context).
-pub(super) const TRACEPARENT: &str = "traceparent";
-
 /// A request to an application, below a trace.
 pub(super) fn request(parent: &str, method: &str, url: &Url) -> Span {
     let mut span = Span::below(parent, Kind::Client, method);
@@ -28,10 +25,9 @@ pub(super) fn answered(span: &mut Span, status: Result<u16, &CallError>) {
         Ok(status) => {
             span.set("http.response.status_code", i64::from(status));
             if status >= 400 {
-                span.fail(&status.to_string(), "");
+                span.fail(&status.to_string());
             }
         }
-        // Details may repeat what was sent.
-        Err(error) => span.fail(error.code.as_str(), ""),
+        Err(error) => span.fail(error.code.as_str()),
     }
 }

@@ -49,7 +49,9 @@ impl Events {
     /// Tells of a change from what a resource's status said to what it says now, where it is worth telling.
     pub async fn of_transition(&self, resource: &Resource, after: &Value) {
         let was_broken = lock(&self.broken).contains(&resource.uid);
-        let Some((type_, reason, note)) = transition(resource, after, was_broken) else { return };
+        let Some((type_, reason, note)) = transition(resource.key.kind, &resource.status, after, was_broken) else {
+            return;
+        };
         self.remember(&resource.uid, &reason);
         if !self.may() {
             return;
@@ -89,24 +91,53 @@ impl Events {
 }
 
 /// What is worth telling: a definition that breaks or recovers; of an Environment every new reason or live revision.
-fn transition(resource: &Resource, after: &Value, was_broken: bool) -> Option<(EventType, String, String)> {
+fn transition(kind: Kind, before: &Value, after: &Value, was_broken: bool) -> Option<(EventType, String, String)> {
     let ready = |status: &Value| {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
         let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
         (text("status"), text("reason"), text("message"))
     };
-    let (_, was, _) = ready(&resource.status);
+    let (_, was, _) = ready(before);
     let (status, reason, message) = ready(after);
     let note: String = message.chars().take(MOST_NOTE).collect();
     let passing = |reason: &str| matches!(reason, "" | "Progressing");
-    let worth = match resource.key.kind {
+    let worth = match kind {
         Kind::Environment => {
             let live = |status: &Value| status["lastAppliedRevision"].clone();
-            !passing(&reason) && (was != reason || live(&resource.status) != live(after))
+            !passing(&reason) && (was != reason || live(before) != live(after))
         }
         _ => was != reason && (reason == BROKEN || (was_broken || was == BROKEN) && status == "True"),
     };
     let type_ = if status == "False" { EventType::Warning } else { EventType::Normal };
     worth.then_some((type_, reason, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ready(status: &str, reason: &str) -> Value {
+        json!({"conditions": [{"type": "Ready", "status": status, "reason": reason, "message": "why"}]})
+    }
+
+    fn told(before: &Value, after: &Value, was_broken: bool) -> Option<String> {
+        transition(Kind::Connector, before, after, was_broken).map(|(_, reason, _)| reason)
+    }
+
+    #[test]
+    fn a_definition_that_breaks_or_recovers_is_told_also_where_it_was_held_back_in_between() {
+        let (applied, broken, held) =
+            (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldBack"));
+        assert_eq!(told(&applied, &broken, false).as_deref(), Some("InvalidDefinition"));
+        assert_eq!(told(&broken, &broken, true), None);
+        assert_eq!(told(&broken, &applied, false).as_deref(), Some("Applied"), "another process told that it broke");
+        assert_eq!(told(&broken, &held, true), None);
+        assert_eq!(told(&held, &applied, true).as_deref(), Some("Applied"));
+        // One that was only held back, or is new, is no news.
+        assert_eq!(told(&held, &applied, false), None);
+        assert_eq!(told(&Value::Null, &applied, false), None);
+    }
 }

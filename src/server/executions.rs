@@ -224,7 +224,7 @@ fn summary(run: &Run) -> Value {
         "tenant": run.tenant, "triggeredBy": run.triggered_by, "source": run.source, "event": run.event,
         "generation": run.generation, "attempt": run.attempt, "createdAt": run.created_at,
         "startedAt": run.started_at, "finishedAt": run.finished_at, "durationMs": duration,
-        "error": run.error.get("message"), "trace": run.trace, "parent": run.parent,
+        "error": run.error.get("message"), "trace": run.trace, "parent": run.parent, "priority": run.priority,
     })
 }
 

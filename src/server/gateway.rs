@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Server;
 use super::answer::{self, request_id, set};
 use crate::connector::{self, Call, CallError, Caller, ErrorCode, Output};
+use crate::telemetry::TRACEPARENT;
 
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
 pub(super) async fn call(
@@ -166,7 +167,7 @@ fn read(
         tenant: text("x-evenkeel-tenant")?,
         connection: text("x-evenkeel-connection")?,
         request_id: id,
-        trace: text("traceparent")?.unwrap_or_default(),
+        trace: text(TRACEPARENT)?.unwrap_or_default(),
         ..Call::default()
     })
 }

@@ -5,10 +5,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::telemetry::{Kind, Span};
-
-/// The header that carries a trace (W3C Trace Context).
-const TRACEPARENT: &str = "traceparent";
+use crate::telemetry::{Kind, Span, TRACEPARENT};
 
 /// A span of each request, below the caller's. From here on the request's own header names it, so that handlers pass on
 /// what they read.
@@ -27,7 +24,7 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     let status = response.status();
     span.set("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
-        span.fail(status.as_str(), "");
+        span.fail(status.as_str());
     }
     response
 }

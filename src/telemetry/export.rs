@@ -64,6 +64,14 @@ impl Exporting {
     }
 }
 
+/// Is this an address of a collector?
+///
+/// # Errors
+/// [`StartError::Endpoint`] where it is none.
+pub fn check(endpoint: &str) -> Result<(), StartError> {
+    address(endpoint).map(drop)
+}
+
 /// Begins to send spans to a collector: `http://collector:4318`, or with the whole path.
 ///
 /// The variables of OpenTelemetry hold: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its

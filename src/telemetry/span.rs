@@ -8,10 +8,10 @@ use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::export;
+use super::{TRACEPARENT, export};
 use crate::text::Digest;
 
-/// Longest value of an attribute and message of an error, in bytes.
+/// Longest value of an attribute, in bytes.
 const MOST_TEXT: usize = 1024;
 /// Attributes of one span.
 const MOST_ATTRIBUTES: usize = 32;
@@ -107,10 +107,10 @@ impl Span {
         self.attributes.push(KeyValue::new(name, value));
     }
 
-    /// It failed: a code of few values, and what people read of it.
-    pub fn fail(&mut self, code: &str, message: &str) {
+    /// It failed: a code of few values. Messages may repeat anybody's data, and stay in the record.
+    pub fn fail(&mut self, code: &str) {
         self.set("error.type", code.to_owned());
-        self.status = Status::error(cut(message).to_owned());
+        self.status = Status::error("");
     }
 }
 
@@ -182,11 +182,11 @@ fn read(traceparent: &str) -> SpanContext {
     struct Header<'a>(&'a str);
     impl Extractor for Header<'_> {
         fn get(&self, key: &str) -> Option<&str> {
-            (key == "traceparent").then_some(self.0)
+            (key == TRACEPARENT).then_some(self.0)
         }
 
         fn keys(&self) -> Vec<&str> {
-            vec!["traceparent"]
+            vec![TRACEPARENT]
         }
     }
     // The propagator takes ids of any length.

@@ -14,6 +14,7 @@ use crate::definition::event::Verify;
 use crate::definition::trigger::{ExecutionMode, WebhookTrigger};
 use crate::store::Micros;
 use crate::store::queue::{Done, Intake, MOST_VALUE_BYTES, Run};
+use crate::telemetry::TRACEPARENT;
 use crate::template::{Limits, Template};
 use crate::workflow::{Desk, Live};
 
@@ -83,7 +84,7 @@ pub struct Incoming {
 impl Incoming {
     /// The trace that it is part of: a `traceparent`; empty where there is none.
     pub fn trace(&self) -> String {
-        self.headers.get("traceparent").cloned().unwrap_or_default()
+        self.headers.get(TRACEPARENT).cloned().unwrap_or_default()
     }
 }
 

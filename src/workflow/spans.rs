@@ -42,7 +42,7 @@ pub(super) fn tell_run(run: &Run) {
         }
     }
     if run.status != RunStatus::Completed {
-        fail(&mut span, &run.error);
+        span.fail(code(&run.error));
     }
 }
 
@@ -51,25 +51,29 @@ pub(super) fn tell_step(run: &Run, step: &Step, within: Option<&str>) {
     if run.trace.is_empty() || step.status == "Waiting" {
         return;
     }
-    let name = match step.kind.as_str() {
-        // Its name says what it is.
-        "action" | "step" => spoken(&step.name, within).to_owned(),
-        kind if spoken(&step.name, within).starts_with(kind) => spoken(&step.name, within).to_owned(),
-        kind => format!("{kind} {}", spoken(&step.name, within)),
+    let spoken = spoken(&step.name, within);
+    let first = || spoken.split(' ').next().unwrap_or_default();
+    let (name, is_known) = match step.kind.as_str() {
+        // What is asked for by a script is anybody's data: paths of addresses, keys of state, times.
+        "sleep" => ("sleep".to_owned(), false),
+        kind @ ("fetch" | "state") => (format!("{kind} {}", first()), false),
+        // The others are named by authors, and the name says what it is.
+        _ => (spoken.to_owned(), true),
     };
     let span = Span::known_below(&above(run, within), &seed(run, &step.name), Kind::Internal, name);
     let mut span = span.between(step.started_at, step.finished_at);
-    span.set("evenkeel.step", step.name.clone());
+    if is_known {
+        span.set("evenkeel.step", step.name.clone());
+    }
     span.set("evenkeel.step.kind", step.kind.clone());
     span.set("evenkeel.execution", run.id.clone());
     if step.status == "Failed" {
-        fail(&mut span, &step.error);
+        span.fail(code(&step.error));
     }
 }
 
-fn fail(span: &mut Span, error: &Value) {
-    let text = |name: &str| error[name].as_str().unwrap_or_default();
-    span.fail(if text("code").is_empty() { "FAILED" } else { text("code") }, text("message"));
+fn code(error: &Value) -> &str {
+    error["code"].as_str().filter(|code| !code.is_empty()).unwrap_or("FAILED")
 }
 
 /// The trace that a step hangs below: the step that it is part of, or the execution.

@@ -37,14 +37,15 @@ fn a_webhook_is_answered_with_the_output_of_an_instant_workflow() {
         (&run["status"], &run["triggeredBy"], &run["source"]),
         (&json!("Completed"), &json!("webhook"), &json!("in"))
     );
-    assert_eq!(run["generation"], 1);
+    // Somebody waits for it.
+    assert_eq!((&run["generation"], &run["priority"]), (&json!(1), &json!(1)));
 
     // An asynchronous one is told by its id, and its route makes its input.
     let answer = call(&server, "in", &json!({"kind": "later", "number": 7}));
     assert_eq!(answer.status, 202);
     let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
     let run = ended(&server, &id);
-    assert_eq!((&run["input"], &run["output"]), (&json!({"n": 7}), &json!(1)));
+    assert_eq!((&run["input"], &run["output"], &run["priority"]), (&json!({"n": 7}), &json!(1), &json!(2)));
     assert_eq!(server.get(&format!("/v1/executions/{id}/logs")).json()["lines"][0]["message"], "later {\"n\":7}");
     // Neither of `whenAny` holds.
     let answer = call(&server, "in", &json!({"kind": "later", "number": 1}));

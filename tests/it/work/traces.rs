@@ -127,6 +127,8 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
   await ctx.connectors.shop.pay({ n: 1 })
   await ctx.step('ship', async () => { await ctx.connectors.shop.pay({ n: 2 }) })
   await ctx.workflows.tell({})
+  await ctx.fetch(`http://127.0.0.1:${ctx.input.port}/in-the-path`)
+  await ctx.state.set('in-the-key', 1)
   return 'done'
 }";
     let tell = "export default async (ctx) => { await ctx.connectors.shop.pay({ n: 3 }) }";
@@ -144,7 +146,7 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
     let answer = server.post(
         "/hooks/in/0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b?token=in-the-query",
         &headers,
-        r#"{"card": "in-the-body"}"#,
+        &format!(r#"{{"card": "in-the-body", "port": {port}}}"#),
     );
     let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
     let run = ended(&server, &id);
@@ -189,11 +191,13 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
     let spans = collector.spans.lock().unwrap();
     let own: Vec<&Told> = spans.iter().filter(|span| span.trace == "0af7651916cd43dd8448eb211c80319c").collect();
     let ids: std::collections::BTreeSet<&str> = own.iter().map(|span| span.id.as_str()).collect();
-    assert_eq!((own.len(), ids.len()), (11, 11), "each is told once: {own:#?}");
+    assert_eq!((own.len(), ids.len()), (14, 14), "each is told once: {own:#?}");
     assert!(own.iter().all(|span| !span.failed));
     // What is secret, or anybody's data, is in none.
     let bytes = String::from_utf8_lossy(&collector.bytes.lock().unwrap()).into_owned();
-    for secret in [KEY, "0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b", "in-the-query", "in-the-body"] {
+    for secret in
+        [KEY, "0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b", "in-the-query", "in-the-body", "in-the-path", "in-the-key"]
+    {
         assert!(!bytes.contains(secret), "{secret}");
     }
     let services = collector.services.lock().unwrap();
@@ -231,6 +235,8 @@ fn a_trace_goes_on_after_a_restart_and_what_nothing_caused_is_a_root() {
     assert_eq!((&run.parent, request.parent.as_str()), (&request.id, ""));
     assert!(run.failed && run.nanos > 3_000_000_000, "{run:?}");
     let after = collector.named("after");
+    assert_eq!(after.attributes["error.type"], "STEP_FAILED", "{after:?}");
+    assert!(!String::from_utf8_lossy(&collector.bytes.lock().unwrap()).contains("it is broken"));
     assert_eq!((&before.parent, &after.parent, &after.trace), (&run.id, &run.id, &run.trace));
     assert!(after.failed && !before.failed);
     let steps: Vec<String> = collector.below(&run).into_iter().map(|span| span.name).collect();
@@ -275,4 +281,5 @@ fn an_endpoint_that_is_none_is_refused_at_the_start() {
     let said = crate::support::said(&command.arg("--state").arg(place.path("state")).output().unwrap());
     assert_eq!(said.code, 2);
     assert!(said.err.contains("write `http://collector:4318`"), "{}", said.err);
+    assert!(!said.out.contains("listening"), "{}", said.out);
 }
