@@ -108,6 +108,7 @@ fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
         "Promise.resolve().then(() => { while (true) {} }); return 1",
         "throw new Error('no')",
         "ctx.connectors.x.slow(1); return 1",
+        "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})",
         "Array.prototype.push = Array.prototype.map = undefined; return 1",
         "return (function deep() { return deep() })()",
     ];
