@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use evenkeel::connector::{Call, CallError, Prepared, Runtime, Secrets, Upstream, UpstreamResponse, call};
-use evenkeel::reconcile::examine;
+use evenkeel::reconcile::validate;
 use serde_json::{Value, json};
 
 const INPUT: &[u8] = include_bytes!("pipeline/input.json");
@@ -69,7 +69,7 @@ fn main() {
 }
 
 fn runtime(folder: &Path) -> Runtime {
-    let examined = examine::folder(folder).expect("the definitions are read");
+    let examined = validate::folder(folder).expect("the definitions are read");
     assert!(examined.is_good(), "the definitions have errors: {:?}", examined.findings.first());
     Runtime::compile(&examined.catalog, None, "bench".into(), None).expect("the definitions compile")
 }

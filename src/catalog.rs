@@ -11,32 +11,32 @@
 
 mod assets;
 mod code;
+pub mod dependencies;
+mod error_recovery;
 pub mod graph;
 mod index;
 mod input;
 mod load;
 mod merge;
 mod overlays;
-pub mod questions;
 mod read;
 pub mod references;
-mod salvage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::dependencies::{DependencyKey, ask};
 use self::index::Index;
-use self::questions::{Question, ask};
 
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::EnvironmentSpec;
-use crate::definition::shape::Facts;
+use crate::definition::schema_validator::Facts;
 use crate::definition::{Definition, Id, Kind, Spec};
 use crate::text::{Document, Node, Range, Source, SourceMap, Span, unescaped};
 
 pub use assets::{assets, assets_of};
 pub use code::CodeFile;
-pub use input::{Chosen, File, Input, MOST_CODE_BYTES, Origin, Piece, Snapshot, Written};
+pub use input::{EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot};
 pub use load::{Found, Loaded, Loader, Tally, View, load};
 pub use read::is_foreign;
 
@@ -148,45 +148,45 @@ impl Catalog {
 
     /// The same, to keep it.
     pub fn shared(&self, kind: Kind, name: &str) -> Option<&Arc<Entry>> {
-        ask(Question::Definition(kind, name));
+        ask(DependencyKey::Definition(kind, name));
         self.index.find(&self.entries, kind, name)
     }
 
     /// All definitions of a kind, in the order of their files.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Entry> {
-        ask(Question::Kind(kind));
+        ask(DependencyKey::Kind(kind));
         self.index.of_kind(&self.entries, kind).map(|entry| &**entry)
     }
 
     /// Is there a document of this name whose kind is not known?
     pub fn is_nameless(&self, name: &str) -> bool {
-        ask(Question::Nameless(name));
+        ask(DependencyKey::Nameless(name));
         self.nameless.contains(name)
     }
 
     /// Is there this file, by its path from the root?
     pub fn has_file(&self, path: &str) -> bool {
-        ask(Question::File(path));
+        ask(DependencyKey::File(path));
         self.files.contains(path)
     }
 
     /// The content of a file of code, by its path from the root; `None` where it is not known, which does not mean that
     /// there is no such file.
     pub fn code_of(&self, path: &str) -> Option<&CodeFile> {
-        ask(Question::Code(path));
+        ask(DependencyKey::Code(path));
         self.code.get(path)
     }
 
     /// Is there a file in this folder?
     pub fn has_folder(&self, path: &str) -> bool {
-        ask(Question::Folder(path));
+        ask(DependencyKey::Folder(path));
         let prefix = format!("{path}/");
         self.files.range(prefix.clone()..).next().is_some_and(|file| file.starts_with(&prefix))
     }
 
     /// Every file, where it matters which ones there are.
     pub fn all_files(&self) -> impl Iterator<Item = &String> {
-        ask(Question::Files);
+        ask(DependencyKey::Files);
         self.files.iter()
     }
 

@@ -4,14 +4,14 @@
 //! those of the others; those of the catalog as a whole run after them.
 //!
 //! A [`Checker`] that is used again runs only the checks whose definition changed, or that asked something whose answer
-//! may have changed (`catalog::questions`).
+//! may have changed (`catalog::dependencies`).
 
 mod connections;
 mod connectors;
 mod credentials;
 mod cycles;
 mod entities;
-mod memory;
+mod incremental;
 mod references;
 mod schemas;
 mod scripts;
@@ -23,13 +23,13 @@ mod triggers;
 mod widgets;
 mod workflows;
 
-use self::memory::Memo;
+use self::incremental::CheckResult;
 use self::settings::Settings;
-use crate::catalog::questions::listen;
+use crate::catalog::dependencies::listen;
 use crate::catalog::{Catalog, Entry, Found};
 use crate::text::Finding;
 
-pub use memory::Checker;
+pub use incremental::Checker;
 
 /// Everything that is wrong with a catalog, unsorted. Pure: the same catalog gives the same findings.
 pub fn check(catalog: &Catalog) -> Vec<Finding> {
@@ -59,7 +59,7 @@ pub fn of_environment(catalog: &Catalog, checker: &Checker) -> Vec<Found> {
 }
 
 /// Checks one definition, and remembers what else the catalog as a whole needs to know of it.
-fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Memo {
+fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> CheckResult {
     let (mut memo, asked) = listen(|| {
         let mut findings = Vec::new();
         let out = &mut findings;
@@ -77,7 +77,7 @@ fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Memo {
         triggers::check(catalog, entry, out);
         workflows::check(entry, out);
         scripts::check(catalog, entry, out);
-        Memo {
+        CheckResult {
             findings: findings.into(),
             arrows: cycles::arrows(catalog, entry),
             secrets: settings::secrets(entry),

@@ -4,12 +4,12 @@ mod apply;
 mod call;
 mod completions;
 mod dev;
+mod environment_commands;
 mod executions;
 mod explain;
 mod fmt;
 mod init;
-mod listen;
-mod operate;
+mod listen_args;
 mod operator;
 mod output;
 mod plan;
@@ -18,12 +18,12 @@ mod schema;
 mod script_worker;
 mod secrets;
 mod serve;
-mod serving;
+mod serve_args;
 mod status;
 mod test;
 mod types;
 mod validate;
-mod working;
+mod worker_args;
 
 use std::process::ExitCode;
 
@@ -57,13 +57,13 @@ enum Command {
     Status(status::StatusCommand),
     History(status::History),
     Diff(status::Diff),
-    Rollback(operate::Rollback),
-    Promote(operate::Promote),
-    Suspend(operate::Suspend),
-    Resume(operate::Resume),
-    Reconcile(operate::Reconcile),
-    Trace(operate::Trace),
-    Restore(operate::Restore),
+    Rollback(environment_commands::Rollback),
+    Promote(environment_commands::Promote),
+    Suspend(environment_commands::Suspend),
+    Resume(environment_commands::Resume),
+    Reconcile(environment_commands::Reconcile),
+    Trace(environment_commands::Trace),
+    Restore(environment_commands::Restore),
     Run(executions::Run),
     Executions(executions::Executions),
     Events(executions::Events),

@@ -8,9 +8,9 @@
 //!
 //! | mark | says |
 //! |---|---|
-//! | `x-evenkeel-ref: Workflow` | the string names a definition, or a part of one ([`shape::RefKind`]) |
+//! | `x-evenkeel-ref: Workflow` | the string names a definition, or a part of one ([`schema_validator::RefKind`]) |
 //! | `x-evenkeel-template: url` | string leaves below are templates of that site (`template::Site`) |
-//! | `x-evenkeel-type: cron` | the string or value has a form of its own ([`shape::Format`]) |
+//! | `x-evenkeel-type: cron` | the string or value has a form of its own ([`schema_validator::Format`]) |
 //! | `x-evenkeel-keys: name` | the keys of the map are names, headers or identifiers |
 //! | `oneOf: [{required: [a]}, …]` | exactly one of these fields |
 //! | `x-evenkeel-atMostOne: [a, b]` | at most one of these fields |
@@ -35,7 +35,7 @@ mod json;
 pub mod json_schema;
 pub mod role;
 pub mod schema;
-pub mod shape;
+pub mod schema_validator;
 pub mod tenant;
 pub mod trigger;
 pub mod widget;

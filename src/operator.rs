@@ -25,15 +25,15 @@ pub mod cluster;
 pub mod controller;
 pub mod document;
 pub mod events;
-pub mod inquiry;
 pub mod lease;
-mod patience;
+pub mod list;
 pub mod resources;
 pub mod secrets;
 pub mod source;
 pub mod status;
+pub mod status_writer;
 pub mod tenancy;
-pub mod writer;
+mod watch_backoff;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,8 +56,8 @@ use events::Events;
 use lease::{Election, Timings};
 use resources::{Key, Resources};
 use secrets::Secrets;
+use status_writer::Writer;
 use tenancy::Tenancy;
-use writer::Writer;
 
 /// How the operator runs.
 #[derive(Debug)]

@@ -43,10 +43,10 @@ pub use object::{Inventory, Object, Place, inventory, object, parse_id};
 pub const VERSION: u32 = 1;
 
 /// Dependants that an action names; the others are only counted.
-pub const MOST_DEPENDANTS: usize = 100;
+pub const MAX_DEPENDANTS: usize = 100;
 
 /// Largest saved plan that is read, in bytes.
-pub const MOST_PLAN_BYTES: usize = 256 << 20;
+pub const MAX_PLAN_BYTES: usize = 256 << 20;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,7 @@ pub struct Action {
     pub after: Option<Digest>,
     /// What differs, in the order of the canonical document. Secrets are replaced by fingerprints.
     pub changes: Vec<Change>,
-    /// What needs it, directly or through others, sorted; at most [`MOST_DEPENDANTS`].
+    /// What needs it, directly or through others, sorted; at most [`MAX_DEPENDANTS`].
     pub dependants: Vec<String>,
     /// How many need it.
     pub dependants_total: usize,
@@ -181,8 +181,8 @@ impl Plan {
     /// # Errors
     /// A sentence where it is no plan, one of another version, or was changed after it was made.
     pub fn from_json(text: &str) -> Result<Plan, String> {
-        if text.len() > MOST_PLAN_BYTES {
-            return Err(format!("the plan is larger than {} MiB; plan fewer changes at once", MOST_PLAN_BYTES >> 20));
+        if text.len() > MAX_PLAN_BYTES {
+            return Err(format!("the plan is larger than {} MiB; plan fewer changes at once", MAX_PLAN_BYTES >> 20));
         }
         let plan = match serde_json::from_str::<Version>(text) {
             Ok(Version { version: VERSION }) => serde_json::from_str::<Plan>(text),

@@ -8,29 +8,29 @@
 
 pub mod active;
 mod active_generation;
-mod adopt;
-pub mod announce;
-pub mod beat;
 pub mod candidate;
 pub mod commands;
+mod drift_backoff;
 pub mod engine;
 pub mod environments;
-pub mod examine;
-mod fights;
-pub mod follow;
-pub mod ground;
-mod hand;
+pub mod heartbeat;
 mod history;
-mod look;
+mod lease_renewal;
+pub mod live_environments;
+mod manual_override;
 pub mod metrics;
+pub mod notifications;
+mod notify;
 mod propose;
-mod renewing;
-mod report;
+mod reconcile_loop;
+mod rollback;
 pub mod sources;
 pub mod status;
-mod tell;
+mod status_writer;
 #[cfg(test)]
 mod tests;
+pub mod validate;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,7 @@ use crate::connector::Vault;
 use crate::definition::environment::{Egress, SecretSource};
 use crate::net;
 use crate::source::directory;
-use crate::source::sealed::{Identities, MOST_SEALED_BYTES};
+use crate::source::encrypted::{Identities, MAX_SEALED_BYTES};
 
 /// What connectors may reach, as the environment says.
 ///
@@ -71,6 +71,6 @@ pub fn vault(path: &Path, secrets: &BTreeMap<String, SecretSource>) -> anyhow::R
     let identities = Identities::from_environment().map_err(anyhow::Error::msg)?.map(Arc::new);
     let folder = if path.is_file() { path.parent().unwrap_or(Path::new("")) } else { path };
     // One byte more than may be, so that one that is too large is told from one that just fits.
-    let read = |file: &str| directory::read_inside(folder, file, MOST_SEALED_BYTES + 1).ok();
+    let read = |file: &str| directory::read_inside(folder, file, MAX_SEALED_BYTES + 1).ok();
     Ok(Vault::of(secrets, identities, read))
 }

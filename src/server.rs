@@ -2,19 +2,19 @@
 
 pub mod access;
 pub mod admission;
-mod answer;
+mod catalog;
 mod dead_letters;
-mod declared;
 mod environments;
 mod executions;
 mod gateway;
+mod git_webhook;
 mod hooks;
 mod listener;
-mod listing;
 mod metrics;
 mod page;
-mod receiver;
+mod response;
 mod spans;
+mod workflows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +28,16 @@ use tokio::sync::Semaphore;
 use crate::connector::{CallError, ErrorCode, Mocking};
 use crate::reconcile::active::{Active, Pointer};
 use crate::reconcile::environments::Environments;
-use crate::reconcile::ground::Served;
-use crate::workflow::Desk;
+use crate::reconcile::live_environments::LiveEnvironments;
+use crate::workflow::Dispatcher;
 use access::Access;
 
 /// Largest request body.
-pub const MOST_BODY: usize = 8 << 20;
+pub const MAX_BODY: usize = 8 << 20;
 /// Calls at the same moment; more are told to come back.
-const MOST_CALLS: usize = 1024;
+const MAX_CALLS: usize = 1024;
 /// The same for webhooks, which are small and wait for a disk at most.
-const MOST_HOOKS: usize = 4096;
+const MAX_HOOKS: usize = 4096;
 /// Longest wait for calls in flight when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -63,9 +63,9 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct Working {
     /// Where work comes in.
-    pub desk: Arc<Desk>,
+    pub desk: Arc<Dispatcher>,
     /// What is live.
-    pub served: Served,
+    pub served: LiveEnvironments,
     /// Where others reach this server, such as `https://hooks.example.com`.
     pub public_url: String,
 }
@@ -75,7 +75,7 @@ impl Server {
     ///
     /// `names` are those by which it may be asked, beside its addresses and `localhost`.
     pub fn new(pointer: Pointer, mocking: Mocking, names: Vec<String>) -> Server {
-        let (calls, hooks) = (Arc::new(Semaphore::new(MOST_CALLS)), Arc::new(Semaphore::new(MOST_HOOKS)));
+        let (calls, hooks) = (Arc::new(Semaphore::new(MAX_CALLS)), Arc::new(Semaphore::new(MAX_HOOKS)));
         let access = Access::default();
         Server { pointer, environments: None, access, mocking, working: None, names: names.into(), calls, hooks }
     }
@@ -143,10 +143,11 @@ impl Server {
     ) -> std::io::Result<()> {
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
         let router = self.router();
-        let serving = axum::serve(listener::Patient::new(listener), router).with_graceful_shutdown(async move {
-            until.await;
-            let _ = ended.send(());
-        });
+        let serving =
+            axum::serve(listener::IdleTimeoutListener::new(listener), router).with_graceful_shutdown(async move {
+                until.await;
+                let _ = ended.send(());
+            });
         tokio::select! {
             served = serving => served,
             () = async { let _ = end.await; tokio::time::sleep(GRACE).await; } => Ok(()),
@@ -160,10 +161,10 @@ impl Server {
         };
         router
             .merge(work())
-            .route("/v1/connectors", get(listing::connectors))
-            .route("/v1/findings", get(listing::findings))
-            .route("/v1/workflows", get(declared::workflows))
-            .route("/v1/triggers", get(declared::triggers))
+            .route("/v1/connectors", get(catalog::connectors))
+            .route("/v1/findings", get(catalog::findings))
+            .route("/v1/workflows", get(workflows::workflows))
+            .route("/v1/triggers", get(workflows::triggers))
             .route("/v1/executions", get(executions::list))
             .route("/v1/executions/{id}", get(executions::show))
             .route("/v1/executions/{id}/logs", get(executions::logs))
@@ -174,10 +175,10 @@ impl Server {
             .route("/v1/dead-letters/{id}", get(dead_letters::show))
             .route("/healthz", get(metrics::health))
             .route("/readyz", get(metrics::ready))
-            .fallback(answer::not_found)
-            .method_not_allowed_fallback(answer::not_allowed)
-            .layer(DefaultBodyLimit::max(MOST_BODY))
-            .layer(axum::middleware::from_fn_with_state(self.clone(), answer::same_site))
+            .fallback(response::not_found)
+            .method_not_allowed_fallback(response::not_allowed)
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(axum::middleware::from_fn_with_state(self.clone(), response::same_site))
             .with_state(self)
     }
 }
@@ -211,6 +212,6 @@ fn operators() -> Router<Server> {
         .route(&at("definitions"), get(environments::definitions))
         .route(&at("definitions/{kind}/{name}"), put(environments::put).delete(environments::delete))
         .route(&at("trace/{kind}/{name}"), get(environments::trace))
-        .route(&at("webhook"), post(receiver::webhook))
+        .route(&at("webhook"), post(git_webhook::webhook))
         .route(&at("{verb}"), post(environments::act))
 }

@@ -4,9 +4,9 @@
 //! what happens then.
 
 pub mod directory;
+pub mod encrypted;
 pub mod git;
-pub mod hint;
-pub mod sealed;
+pub mod push_notification;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// A file of a fetched revision, definition or not.
     ///
     /// # Errors
-    /// Where the revision has no such plain file, or it is larger than [`MOST_ASSET_BYTES`].
+    /// Where the revision has no such plain file, or it is larger than [`MAX_ASSET_BYTES`].
     fn read(&self, fetched: &Fetched, path: &str) -> Result<Vec<u8>, FetchError>;
 }
 
 /// Largest file that is read beside definitions, such as a workflow's code.
-pub const MOST_ASSET_BYTES: usize = 4 << 20;
+pub const MAX_ASSET_BYTES: usize = 4 << 20;
 
 /// What a source held.
 #[derive(Debug)]

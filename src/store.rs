@@ -26,13 +26,13 @@ use crate::text::Digest;
 
 mod common;
 mod error;
+mod failpoint;
 mod keys;
-mod pause;
 mod postgres;
 mod sqlite;
 
+pub use failpoint::failpoint;
 pub use keys::Keys;
-pub use pause::pause;
 
 /// Opens a store and brings its schema up to date.
 ///

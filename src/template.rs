@@ -33,33 +33,33 @@
 //! List and map literals are mutable (`append`, `update`, …) as in Python;
 //! values that come from outside are not.
 //!
-//! What a template may read and call depends on its [`Site`]; that is for
+//! What a template may read and call depends on its [`FieldLocation`]; that is for
 //! [`analyse`] to check, [`Template::compile`] looks at the dialect only.
 //!
 //! A template that is exactly one `{{ expression }}` keeps its type in
 //! [`Template::render_value`].
 
 mod analyse;
+mod budget;
 mod check;
 mod compiled;
 mod containers;
 mod context;
 mod convert;
+mod cost;
 mod diagnose;
 mod environment;
 mod filters;
 mod functions;
 mod host_rule;
 mod jwt;
-mod meter;
+mod location;
 mod methods;
 mod operators;
 mod predicates;
 mod rewrite;
 mod shape;
-mod site;
 mod tree;
-mod weigh;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +71,7 @@ pub use analyse::{Analysis, Use, analyse};
 pub use compiled::Template;
 pub use context::{Context, ContextValue, Host};
 pub use jwt::sign_jwt;
-pub use site::{Site, UnknownSite};
+pub use location::{FieldLocation, UnknownLocation};
 pub use tree::Tree;
 
 /// What stands wrong in a template, with the byte range inside its source.

@@ -36,7 +36,7 @@ pub use finding::{Finding, Label, Severity, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, pointer_at, unescaped};
 #[cfg(test)]
 pub(crate) use script::check_declarations;
-pub use script::{MOST_SCRIPT_BYTES, Script, ScriptCall, ScriptError, camel, is_script, read_script, read_script_body};
+pub use script::{MAX_SCRIPT_BYTES, Script, ScriptCall, ScriptError, camel, is_script, read_script, read_script_body};
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 pub use write::to_yaml;
 

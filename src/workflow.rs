@@ -6,32 +6,32 @@
 //!                    ▼
 //!                  worker ──► execution ──► engine (code) or steps
 //!                    ▲            │ what it asks for: done once, recorded (journal), answered from the record ever after
-//!                    └── Leave ◄──┘ ended, tried again, or waits
+//!                    └── Release ◄──┘ ended, tried again, or waits
 //! ```
 
-mod asks;
 pub mod clock;
 mod declarations;
-pub mod desk;
+pub mod dispatcher;
 pub mod engine;
 mod execution;
-pub mod ground;
+mod host_calls;
 mod journal;
 mod mask;
 pub mod process;
 pub mod program;
 pub mod quickjs;
+pub mod runtime_context;
 mod spans;
 mod steps;
-mod waits;
+mod suspension;
 mod worker;
 
 pub use clock::Clock;
 pub use declarations::declarations;
-pub use desk::{Desk, Settings};
-pub use engine::{Engine, Limits};
-pub use ground::{Actions, Ground, Live};
+pub use dispatcher::{Dispatcher, Settings};
+pub use engine::{Limits, ScriptEngine};
 pub use process::{ProcessEngine, serve_scripts};
 pub use program::{Program, Programs, camel, compile};
 pub use quickjs::QuickJs;
+pub use runtime_context::{Actions, EnvironmentProvider, LiveEnvironment};
 pub use worker::Worker;

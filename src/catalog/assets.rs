@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::references::path_of;
 use super::{Catalog, Entry};
 use crate::definition::Kind;
-use crate::definition::shape::RefKind;
+use crate::definition::schema_validator::RefKind;
 
 /// Paths from the root of the files that definitions refer to, such as a workflow's code or an encrypted file, as far as
 /// they are there. Of environments only the one that the catalog is for counts, where it is for one.

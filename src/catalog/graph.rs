@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::references::{Resolution, resolve};
 use super::{Catalog, Entry};
 use crate::definition::Id;
-use crate::definition::shape::Reference;
+use crate::definition::schema_validator::Reference;
 
 /// One arrow: a definition needs another, by this reference.
 #[derive(Debug)]

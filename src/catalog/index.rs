@@ -10,7 +10,7 @@ use crate::definition::Kind;
 /// Places in the catalog's list, by a hash of the identity: ten thousand names need not be copied for each edit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    first: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
+    first: HashMap<u64, u32, BuildHasherDefault<IdentityHasher>>,
     /// Those whose hash another identity has: never seen in practice, and still found.
     clashes: Vec<u32>,
     kinds: [Vec<u32>; Kind::ALL.len()],
@@ -77,9 +77,9 @@ impl Index {
 
 /// Takes a hash for what it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs(u64);
+pub(super) struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

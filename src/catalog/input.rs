@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::definition::Id;
-use crate::text::{MOST_SCRIPT_BYTES, is_script};
+use crate::text::{MAX_SCRIPT_BYTES, is_script};
 
 /// What is examined: the files of a source, and what stands beside them.
 #[derive(Clone, Debug, Default)]
@@ -13,27 +13,27 @@ pub struct Input {
     pub snapshot: Snapshot,
     /// Definitions from elsewhere, kept from an earlier generation or made by hand, beside those of the snapshot. They
     /// are as they are: overlays do not change them.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<PinnedDefinition>,
     /// Definitions of the snapshot that are left out. Their files are read; what is wrong with them does not count.
     pub without: BTreeSet<Id>,
     /// The environment that it is for; `None` for all that there are.
-    pub environment: Option<Chosen>,
+    pub environment: Option<EnvironmentSelection>,
 }
 
 /// One definition, made of one document and patches over it, in order.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct PinnedDefinition {
     /// Its identity, as it was.
     pub id: Id,
     /// The definition.
-    pub base: Written,
+    pub base: RawDocument,
     /// Patches over it (RFC 7396).
-    pub patches: Vec<Written>,
+    pub patches: Vec<RawDocument>,
 }
 
 /// A document of a file, with the whole content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct RawDocument {
     /// The file's path, as it is shown.
     pub path: Arc<str>,
     /// The file's content.
@@ -46,18 +46,18 @@ pub struct Written {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The definition.
-    pub base: Written,
+    pub base: RawDocument,
     /// What was merged over it, in order.
-    pub patches: Vec<Written>,
+    pub patches: Vec<RawDocument>,
 }
 
 /// An environment that is chosen by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub struct EnvironmentSelection {
     /// Its name.
     pub name: String,
     /// The operator's own Environment document, which rules over one of the same name in the source.
-    pub given: Option<Written>,
+    pub given: Option<RawDocument>,
 }
 
 /// What a source holds at one revision.
@@ -77,7 +77,7 @@ pub struct Snapshot {
 }
 
 /// Most bytes of all code of a source together; what is beyond is not checked.
-pub const MOST_CODE_BYTES: usize = 64 << 20;
+pub const MAX_CODE_BYTES: usize = 64 << 20;
 
 impl Snapshot {
     /// A snapshot of these files and no others.
@@ -91,7 +91,7 @@ impl Snapshot {
 
     /// Takes the code among files that are at hand.
     pub fn with_code<'a>(&mut self, files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)>) {
-        let code = files.into_iter().filter(|(path, bytes)| is_script(path) && bytes.len() <= MOST_SCRIPT_BYTES);
+        let code = files.into_iter().filter(|(path, bytes)| is_script(path) && bytes.len() <= MAX_SCRIPT_BYTES);
         self.code.extend(code.map(|(path, bytes)| (path.into(), Arc::clone(bytes))));
     }
 }

@@ -14,7 +14,7 @@ use super::code::{self, CodeFiles};
 use super::merge::{Base, Layer, Layers};
 use super::overlays::{self, Patch, PatchFile};
 use super::read::{self, Part, Read, is_foreign};
-use super::{Catalog, Entry, File, Input, Snapshot, Written};
+use super::{Catalog, Entry, File, Input, RawDocument, Snapshot};
 use crate::definition::{Id, Kind};
 use crate::text::{Finding, SourceId, SourceMap};
 
@@ -186,7 +186,7 @@ impl Loader {
     }
 
     /// A file that may be none of the snapshot's.
-    fn loose(&mut self, written: &Written, before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>) -> Arc<Read> {
+    fn loose(&mut self, written: &RawDocument, before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>) -> Arc<Read> {
         let is = |file: &Arc<Read>| file.path == written.path && same(&file.bytes, &written.bytes);
         let at = self.files.partition_point(|file| *file.path < *written.path);
         if let Some(file) = self.files.get(at).filter(|file| is(file)) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::read::{self, Part};
-use super::{Entry, Origin, Written};
+use super::{Entry, Origin, RawDocument};
 use crate::text::{self, Document, Entry as Field, Finding, Kind, Node, Range, Source, SourceId};
 
 /// Maps of more changes than this are matched by hashing.
@@ -15,7 +15,7 @@ const SMALL: usize = 8;
 pub(super) struct Layer {
     pub(super) document: Document,
     pub(super) source: Arc<Source>,
-    pub(super) written: Written,
+    pub(super) written: RawDocument,
     /// Are its paths relative to the root, as the operator's are, instead of to its file?
     pub(super) from_root: bool,
     /// Equal exactly for the same layer.
@@ -45,7 +45,7 @@ pub(super) enum Base<'a> {
 struct View<'a> {
     document: &'a Document,
     source: &'a Arc<Source>,
-    written: &'a Written,
+    written: &'a RawDocument,
     from_root: bool,
     stamp: u64,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::merge::Layer;
 use super::read::{self, Read};
 use super::references::resolve_path;
-use super::{Entry, Written};
+use super::{Entry, RawDocument};
 use crate::definition::Id;
 use crate::text::{Finding, Node, SourceId, Span, codes};
 
@@ -52,7 +52,7 @@ impl PatchFile {
             };
             let id = Id { kind, name: name.as_str().unwrap_or_default().to_owned() };
             let name = name.span.within(file.id);
-            let written = Written { path: Arc::clone(&file.path), bytes: Arc::clone(&file.bytes), index };
+            let written = RawDocument { path: Arc::clone(&file.path), bytes: Arc::clone(&file.bytes), index };
             let source = Arc::clone(&file.source);
             let layer = Layer { document, source, written, from_root: false, stamp: read::stamp() };
             patches.push(Some(Patch { id, name, layer: Arc::new(layer) }));

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Origin, Written, salvage};
-use crate::definition::shape;
+use super::{Entry, Origin, RawDocument, error_recovery};
+use crate::definition::schema_validator;
 use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
 use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Source, SourceId, codes};
 
@@ -83,7 +83,7 @@ fn part(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, sour
         return Part { entry: None, nameless: None, findings };
     }
     let name = document.root.pointer("/metadata/name").and_then(Node::as_str).map(str::to_owned);
-    let base = Written { path: Arc::clone(path), bytes: Arc::clone(bytes), index };
+    let base = RawDocument { path: Arc::clone(path), bytes: Arc::clone(bytes), index };
     let entry = entry(document, source, Origin { base, patches: Vec::new() }, &mut findings).map(Arc::new);
     // It may be what others refer to; its own mistake is reported.
     let nameless = name.filter(|_| entry.is_none() && !findings.is_empty());
@@ -103,7 +103,7 @@ pub(super) fn entry(
     let root = &document.root;
     let first = first_key(root);
     let before = findings.len();
-    let facts = shape::check(&document, kind, findings);
+    let facts = schema_validator::check(&document, kind, findings);
     let name = root.get("metadata").and_then(|metadata| metadata.get("name"));
     let (name, name_span) = match name {
         Some(node) => (node.as_str().unwrap_or_default().to_owned(), node.span),
@@ -112,7 +112,7 @@ pub(super) fn entry(
     let partial = findings.len() > before;
     let definition = if partial {
         // What the salvaged parts say is worth checking; that they cannot be typed is no news.
-        let salvaged = salvage::salvage(&document, kind, &findings[before..]);
+        let salvaged = error_recovery::salvage(&document, kind, &findings[before..]);
         salvaged.and_then(|salvaged| typed(&salvaged, kind, &mut Vec::new()))
     } else {
         typed(&document, kind, findings)
@@ -171,7 +171,7 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
     let Some(node) = root.get("kind") else {
         findings.push(
             Finding::new(&codes::MISSING_FIELD, first.within(document.source), "the document lacks `kind`")
-                .help(format!("add one of {}", shape::listed(&Kind::ALL.map(Kind::as_str)))),
+                .help(format!("add one of {}", schema_validator::listed(&Kind::ALL.map(Kind::as_str)))),
         );
         return None;
     };
@@ -180,9 +180,9 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
         return Some(kind);
     }
     let names = Kind::ALL.map(Kind::as_str);
-    let help = match shape::nearest(written, names.into_iter()) {
+    let help = match schema_validator::nearest(written, names.into_iter()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the kinds are {}", shape::listed(&names)),
+        None => format!("the kinds are {}", schema_validator::listed(&names)),
     };
     let span = node.span.within(document.source);
     findings.push(Finding::new(&codes::UNKNOWN_KIND, span, format!("unknown kind `{written}`")).help(help));

@@ -1,7 +1,7 @@
 //! What a string that refers to something refers to.
 
 use super::{Catalog, Entry};
-use crate::definition::shape::{RefKind, Reference};
+use crate::definition::schema_validator::{RefKind, Reference};
 use crate::definition::{Id, Kind, canonical, role};
 use crate::text::Node;
 

@@ -8,7 +8,7 @@ use crate::definition::auth::AuthMethod;
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::json_schema::JsonSchema;
-use crate::definition::shape::{listed, nearest};
+use crate::definition::schema_validator::{listed, nearest};
 use crate::text::{Finding, codes};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {

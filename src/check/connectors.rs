@@ -8,8 +8,8 @@ use crate::definition::action::{Action, Http, Method};
 use crate::definition::auth::{AuthMethod, Grant, KeyPlace};
 use crate::definition::common::Param;
 use crate::definition::connector::ConnectorSpec;
-use crate::definition::shape::{Format, listed, nearest};
-use crate::template::{Site, analyse};
+use crate::definition::schema_validator::{Format, listed, nearest};
+use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
@@ -152,7 +152,7 @@ fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Fin
     let mut used = BTreeSet::new();
     let mut unknown = false;
     for text in [&request.url, &request.path].into_iter().flatten() {
-        for read in analyse(text, Site::Url, false).reads.keys() {
+        for read in analyse(text, FieldLocation::Url, false).reads.keys() {
             match read.strip_prefix("pathParams") {
                 Some("") => unknown = true,
                 Some(rest) => {
@@ -192,7 +192,7 @@ fn identity(
 ) {
     for (group, params) in [("headers", headers), ("query", query)] {
         let reserved = credential_names(entry, group);
-        let site = if group == "headers" { Site::Header } else { Site::Query };
+        let site = if group == "headers" { FieldLocation::Header } else { FieldLocation::Query };
         for (name, param) in params.iter().filter(|(_, param)| param.overridable()) {
             let analysis = analyse(&param.value(), site, false);
             let identity = analysis.reads.keys().find(|read| {
@@ -370,7 +370,7 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
 fn credentials(entry: &Entry, custom: &crate::definition::auth::CustomAuth, base: &str, findings: &mut Vec<Finding>) {
     for (group, params) in [("headers", &custom.headers), ("query", &custom.query)] {
         for (name, template) in params {
-            for read in analyse(template, Site::Auth, false).reads.keys() {
+            for read in analyse(template, FieldLocation::Auth, false).reads.keys() {
                 let Some(field) = read.strip_prefix("credentials.").and_then(|rest| rest.split('.').next()) else {
                     continue;
                 };

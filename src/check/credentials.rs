@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Entry};
 use crate::definition::Kind;
-use crate::definition::shape::Format;
+use crate::definition::schema_validator::Format;
 use crate::text::{Finding, Kind as Value, Node, codes, is_known_credential};
 
 /// Words in names of fields, headers and parameters whose value is a credential.

@@ -7,7 +7,7 @@ use crate::definition::action::Operation;
 use crate::definition::connector::{Capabilities, ConnectorSpec};
 use crate::definition::entity::{ConnectorEntity, EntitySpec, Transform};
 use crate::definition::event::Change;
-use crate::definition::shape::{listed, nearest};
+use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::{Kind, Spec, canonical};
 use crate::text::{Finding, codes, escaped};
 

@@ -3,7 +3,7 @@
 use crate::catalog::references::{Resolution, beside, resolve};
 use crate::catalog::{Catalog, Entry};
 use crate::definition::Kind;
-use crate::definition::shape::{RefKind, listed, nearest};
+use crate::definition::schema_validator::{RefKind, listed, nearest};
 use crate::text::{Finding, Node, codes};
 
 pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {

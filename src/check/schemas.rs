@@ -12,7 +12,7 @@ use regex::RegexBuilder;
 use self::keywords::{FORMATS, Form, KEYWORDS, TYPES};
 use crate::catalog::Entry;
 use crate::definition::json_schema::{self, Growth, PATTERN_BYTES};
-use crate::definition::shape::{Format, listed, nearest};
+use crate::definition::schema_validator::{Format, listed, nearest};
 use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {

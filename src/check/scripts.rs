@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::references::path_of;
 use crate::catalog::{Catalog, Entry};
-use crate::definition::shape::{listed, nearest};
+use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::workflow::{Step, WorkflowSpec};
 use crate::definition::{Kind, Spec};
 use crate::text::{

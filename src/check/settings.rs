@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Checker;
-use crate::catalog::questions::{Question, ask};
+use crate::catalog::dependencies::{DependencyKey, ask};
 use crate::catalog::{Catalog, Entry, Found};
 use crate::definition::Kind;
-use crate::definition::shape::{RefKind, nearest};
-use crate::template::{Site, analyse};
+use crate::definition::schema_validator::{RefKind, nearest};
+use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
 /// What is provided, and where.
@@ -73,29 +73,29 @@ impl Settings {
     }
 
     /// The questions that later settings answer in another way.
-    pub(super) fn changed(&self, later: &Settings, mut changed: impl FnMut(Question<'_>)) {
+    pub(super) fn changed(&self, later: &Settings, mut changed: impl FnMut(DependencyKey<'_>)) {
         if self.environments != later.environments || self.alone != later.alone {
-            changed(Question::Environments);
+            changed(DependencyKey::Environments);
         }
         let differing = |a: &BTreeMap<String, BTreeSet<String>>, b: &BTreeMap<String, BTreeSet<String>>| {
             let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             names.into_iter().filter(|name| a.get(*name) != b.get(*name)).cloned().collect::<Vec<String>>()
         };
         for name in differing(&self.secrets, &later.secrets) {
-            changed(Question::Secret(&name));
-            changed(Question::Secrets);
+            changed(DependencyKey::Secret(&name));
+            changed(DependencyKey::Secrets);
         }
         let others = self.others.symmetric_difference(&later.others).cloned();
         for name in differing(&self.variables, &later.variables).into_iter().chain(others) {
-            changed(Question::Variable(&name));
-            changed(Question::Variables);
+            changed(DependencyKey::Variable(&name));
+            changed(DependencyKey::Variables);
         }
     }
 
     /// Reports a secret that is used and not provided everywhere.
     pub(super) fn secret(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
-        ask(Question::Environments);
-        ask(Question::Secret(name));
+        ask(DependencyKey::Environments);
+        ask(DependencyKey::Secret(name));
         if self.alone {
             return;
         }
@@ -106,7 +106,7 @@ impl Settings {
         if let Some(environments) = self.secrets.get(name) {
             self.everywhere("secret", name, environments, span, findings);
         } else {
-            ask(Question::Secrets);
+            ask(DependencyKey::Secrets);
             let near = nearest(name, self.secrets.keys().map(String::as_str));
             let message = match self.environments.is_empty() {
                 true => format!("no environment provides the secret `{name}`: there is no Environment"),
@@ -118,13 +118,13 @@ impl Settings {
 
     /// Reports a variable that is used without a default and not set everywhere.
     pub(super) fn variable(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
-        ask(Question::Environments);
-        ask(Question::Variable(name));
+        ask(DependencyKey::Environments);
+        ask(DependencyKey::Variable(name));
         match self.variables.get(name) {
             _ if self.alone || self.others.contains(name) => {}
             Some(environments) => self.everywhere("variable", name, environments, span, findings),
             None => {
-                ask(Question::Variables);
+                ask(DependencyKey::Variables);
                 let help = match nearest(name, self.variables.keys().chain(&self.others).map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("set `{name}` in `variables` of an Environment, or add `| default('…', true)`"),
@@ -139,7 +139,7 @@ impl Settings {
         let lacking: Vec<&String> =
             self.environments.iter().filter(|environment| !has.contains(*environment)).collect();
         if !lacking.is_empty() {
-            let lacking = crate::definition::shape::listed(&lacking);
+            let lacking = crate::definition::schema_validator::listed(&lacking);
             findings.push(
                 Finding::new(&codes::PARTLY_PROVIDED, span, format!("the {what} `{name}` is missing in {lacking}"))
                     .help("provide it in every environment"),
@@ -151,7 +151,7 @@ impl Settings {
 pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
     let is_environment = entry.id.kind == Kind::Environment;
     if is_environment {
-        ask(Question::Environments);
+        ask(DependencyKey::Environments);
     }
     // Another environment than the chosen one is there to be named, and provides for itself.
     let counts = !is_environment || catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
@@ -228,7 +228,7 @@ pub(super) fn secrets(entry: &Entry) -> Box<[Box<str>]> {
     for template in &entry.facts.templates {
         let text = entry.node(&template.pointer).and_then(Node::as_str).unwrap_or_default();
         if text.contains("get_secret") {
-            used.extend(analyse(text, Site::Auth, false).secrets.into_iter().map(|secret| secret.name.into()));
+            used.extend(analyse(text, FieldLocation::Auth, false).secrets.into_iter().map(|secret| secret.name.into()));
         }
     }
     used.into_iter().collect()

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::shape::nearest;
-use crate::template::{Site, analyse};
+use crate::definition::schema_validator::nearest;
+use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, Node, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
@@ -70,7 +70,7 @@ fn reads(
         }
         let Some(node) = entry.node(&template.pointer) else { continue };
         let text = node.as_str().unwrap_or_default();
-        for (read, range) in &analyse(text, Site::Step, false).reads {
+        for (read, range) in &analyse(text, FieldLocation::Step, false).reads {
             if let root @ ("item" | "index") = read.split('.').next().unwrap_or(read)
                 && !in_loop
             {

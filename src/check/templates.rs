@@ -3,8 +3,8 @@
 use super::settings::Settings;
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::shape::{Format, TemplateUse, listed, nearest};
-use crate::template::{Analysis, Problem, ProblemKind, Site, analyse};
+use crate::definition::schema_validator::{Format, TemplateUse, listed, nearest};
+use crate::template::{Analysis, FieldLocation, Problem, ProblemKind, analyse};
 use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
 pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
@@ -47,15 +47,15 @@ impl Place<'_> {
 }
 
 /// What the mark says about where the template stands, and whether it starts with a host.
-fn site(template: &TemplateUse, text: &str) -> (Site, bool) {
+fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
     let site = match template.site {
-        "baseUrl" | "absoluteUrl" => return (Site::Url, true),
-        "url" | "pathParam" => Site::Url,
-        "authTree" => Site::Auth,
-        other => other.parse().unwrap_or(Site::Body),
+        "baseUrl" | "absoluteUrl" => return (FieldLocation::Url, true),
+        "url" | "pathParam" => FieldLocation::Url,
+        "authTree" => FieldLocation::Auth,
+        other => other.parse().unwrap_or(FieldLocation::Body),
     };
     // A request of a subscription has a URL too, whose host obeys the same rule.
-    let host = site == Site::Subscription && template.pointer.ends_with("/url") && text.contains("://");
+    let host = site == FieldLocation::Subscription && template.pointer.ends_with("/url") && text.contains("://");
     (site, host)
 }
 
@@ -90,7 +90,7 @@ fn finding(problem: &Problem, span: Span) -> Finding {
 /// A host by itself, as a database has: checked as the host of a URL.
 fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findings: &mut Vec<Finding>) {
     const BEFORE: &str = "https://";
-    let analysis = analyse(&format!("{BEFORE}{text}/"), Site::Url, true);
+    let analysis = analyse(&format!("{BEFORE}{text}/"), FieldLocation::Url, true);
     let place = |range: std::ops::Range<usize>| {
         let start = range.start.saturating_sub(BEFORE.len()).min(text.len());
         let end = range.end.saturating_sub(BEFORE.len()).min(text.len());

@@ -9,7 +9,7 @@ use crate::definition::action::Action;
 use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
-use crate::definition::shape::{listed, nearest};
+use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::{Json, Kind, Spec};
 use crate::text::{Code, Finding, Range, Span, codes, escaped};
 

@@ -7,7 +7,7 @@ use jiff::{Timestamp, Zoned};
 
 use crate::catalog::{Catalog, Entry};
 use crate::definition::event::{Condition, Filter, Operators};
-use crate::definition::shape::Format;
+use crate::definition::schema_validator::Format;
 use crate::definition::trigger::TriggerSpec;
 use crate::definition::{Kind, Spec, cron};
 use crate::text::{Finding, codes, escaped};
@@ -25,7 +25,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
             Format::TimeZone if TimeZone::get(text).is_err() => {
                 let known = jiff::tz::db().available();
                 let names: Vec<String> = known.map(|name| name.to_string()).collect();
-                let help = match crate::definition::shape::nearest(text, names.iter().map(String::as_str)) {
+                let help = match crate::definition::schema_validator::nearest(text, names.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "use an IANA name such as `Europe/Berlin` or `UTC`".into(),
                 };

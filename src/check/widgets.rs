@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::Entry;
 use crate::definition::form::{FieldOptions, Form, FormField, FormFieldType};
-use crate::definition::shape::{Format, nearest};
+use crate::definition::schema_validator::{Format, nearest};
 use crate::definition::widget::{Visibility, WidgetActionType, WidgetSpec};
 use crate::definition::{Json, Spec};
 use crate::text::{Finding, codes, unescaped};

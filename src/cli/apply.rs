@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::operate::Form;
+use super::environment_commands::Form;
 use super::output;
 use super::remote::{Remote, name};
 use crate::plan::Plan;

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::listen::Listen;
+use super::listen_args::Listen;
 use super::output;
-use super::working::{Traces, Work};
+use super::worker_args::{Traces, Work};
 use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
-use crate::reconcile::examine::{Examined, Examiner};
-use crate::reconcile::follow::{self, Event, Source};
-use crate::reconcile::ground::Served;
+use crate::reconcile::live_environments::LiveEnvironments;
+use crate::reconcile::validate::{Validated, Validator};
+use crate::reconcile::watch::{self, Event, Source};
 use crate::server::Server;
 use crate::server::access::Access;
 use crate::store;
@@ -53,7 +53,7 @@ impl Dev {
             environment: self.environment.clone(),
             allow_loopback: self.allow_loopback,
         };
-        let mut examiner = Examiner::new();
+        let mut examiner = Validator::new();
         let loaded = source.load(&mut examiner);
         let (examined, active, generation) = loaded.with_context(|| format!("cannot run {}", self.path.display()))?;
         let Some(active) = active else {
@@ -68,18 +68,18 @@ impl Dev {
         self,
         source: Source,
         pointer: Pointer,
-        examiner: Examiner,
-        examined: Arc<Examined>,
+        examiner: Validator,
+        examined: Arc<Validated>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
         if self.traces.endpoint()?.is_some() {
             // Whether they arrive is told there.
-            super::serving::start_log(super::serving::Log::Human, "warn");
+            super::serve_args::start_log(super::serve_args::Log::Human, "warn");
         }
         let (listener, address) = self.listen.start().await?;
         self.greet(&pointer, &examined, address);
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
-        let served = Served { pointer: pointer.clone(), environments: None, mocking };
+        let served = LiveEnvironments { pointer: pointer.clone(), environments: None, mocking };
         // What is kept is kept as long as it runs: definitions are tried here, not relied on.
         let store = store::open("sqlite::memory:", store::Keys::none()).await?;
         let (working, background) = Work::local(self.traces).start(store, served, "dev".to_owned(), address).await?;
@@ -89,7 +89,7 @@ impl Dev {
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {
-            follow::follow(&source, &pointer, examiner, generation, |event| {
+            watch::follow(&source, &pointer, examiner, generation, |event| {
                 tell(&event);
                 !follower.load(Ordering::Relaxed)
             });
@@ -102,7 +102,7 @@ impl Dev {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn greet(&self, pointer: &Pointer, examined: &Examined, address: SocketAddr) {
+    fn greet(&self, pointer: &Pointer, examined: &Validated, address: SocketAddr) {
         let Some(active) = pointer.load() else { return };
         let runtime = &active.runtime;
         output::data(&format!("listening on http://{address}\n"));

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::operate::Form;
+use super::environment_commands::Form;
 use super::output::{self, Paint};
 use super::remote::{Remote, name};
 

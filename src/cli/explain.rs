@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output;
-use crate::definition::shape::nearest;
+use crate::definition::schema_validator::nearest;
 use crate::text::{Severity, codes};
 
 /// Tell what a finding's code means and how to fix it.

@@ -64,7 +64,7 @@ impl Fmt {
     }
 }
 
-/// Written beside the file and moved over it: a full disk must not leave half of a definition.
+/// RawDocument beside the file and moved over it: a full disk must not leave half of a definition.
 fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::serving::Serving;
-use super::working::Work;
+use super::serve_args::Serving;
+use super::worker_args::Work;
 use super::{dev, output};
 use crate::connector::Mocking;
 use crate::definition::is_name;
 use crate::operator::tenancy::Tenancy;
 use crate::operator::{self, AdmissionSettings, Settings};
 use crate::reconcile::active::Pointer;
-use crate::reconcile::ground::Served;
+use crate::reconcile::live_environments::LiveEnvironments;
 use crate::server::Server;
 
 /// Keep environments at what a Kubernetes cluster declares, and run them.
@@ -117,8 +117,11 @@ impl Operator {
         output::data(&format!("listening on http://{address}\n"));
         output::note(&format!("follows {}", running.what));
         let environments = running.environments.clone();
-        let served =
-            Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let served = LiveEnvironments {
+            pointer: Pointer::empty(),
+            environments: Some(environments.clone()),
+            mocking: Mocking::None,
+        };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (working, background) = self.work.start(store, served, replica, address).await?;
         let server = Server::of(environments, access, self.serving.listen.allow_host).with(working);

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use crate::reconcile::examine::Examined;
+use crate::reconcile::validate::Validated;
 use crate::text::render::{Output, Report, render};
 
 /// Data, as it is. A reader that goes away (`| head`) is no error.
@@ -64,14 +64,14 @@ pub(super) fn width() -> usize {
 }
 
 /// Prints a report and tells the exit code: 0 clean, 1 with errors.
-pub(super) fn report(examined: &Examined, output: Output) -> ExitCode {
+pub(super) fn report(examined: &Validated, output: Output) -> ExitCode {
     let report = report_of(examined);
     data(&render(&report, output, colored() && output == Output::Human, width()));
     if report.errors() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Prints findings to stderr: those that keep a command from its work.
-pub(super) fn findings(examined: &Examined) {
+pub(super) fn findings(examined: &Validated) {
     note(render(&report_of(examined), Output::Human, colored_stderr(), width()).trim_end());
 }
 
@@ -107,7 +107,7 @@ impl Paint {
 }
 
 /// The report of what was examined.
-pub(super) fn report_of(examined: &Examined) -> Report<'_> {
+pub(super) fn report_of(examined: &Validated) -> Report<'_> {
     Report {
         findings: &examined.findings,
         sources: &examined.catalog.sources,

@@ -17,8 +17,8 @@ use crate::definition::is_name;
 use crate::plan::render::{self, Revisions};
 use crate::plan::{Inventory, Object, Options, Plan, inventory, plan};
 use crate::reconcile::candidate::with_files;
-use crate::reconcile::examine::{self, Examined};
-use crate::source::{MOST_ASSET_BYTES, directory, git};
+use crate::reconcile::validate::{self, Validated};
+use crate::source::{MAX_ASSET_BYTES, directory, git};
 
 /// What the objects of both sides are said to come from: two folders are two states of one source.
 const SOURCE: &str = "definitions";
@@ -174,7 +174,7 @@ fn files(folder: &Path) -> anyhow::Result<Value> {
     let mut files = serde_json::Map::new();
     for name in &*snapshot.names {
         let bytes =
-            directory::read_inside(folder, name, MOST_ASSET_BYTES).with_context(|| format!("cannot read {name}"))?;
+            directory::read_inside(folder, name, MAX_ASSET_BYTES).with_context(|| format!("cannot read {name}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
             files.insert(name.clone(), Value::String(text));
         }
@@ -186,13 +186,13 @@ fn files(folder: &Path) -> anyhow::Result<Value> {
 struct Side {
     /// What it was at, as people read it.
     name: String,
-    examined: Examined,
+    examined: Validated,
     /// Contents of the files that definitions name.
     assets: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl Side {
-    fn new(name: String, examined: Examined, read: impl Fn(&str) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Side> {
+    fn new(name: String, examined: Validated, read: impl Fn(&str) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Side> {
         let read = |file: String| {
             let bytes = read(&file).with_context(|| format!("cannot read {file}"))?;
             Ok((file, bytes.into()))
@@ -214,12 +214,12 @@ impl Side {
 }
 
 fn read_folder(path: &Path) -> anyhow::Result<Side> {
-    let examined = examine::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let examined = validate::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
     let inside = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let read = |file: &str| {
-        let bytes = directory::read_inside(inside, file, MOST_ASSET_BYTES + 1)?;
-        if bytes.len() > MOST_ASSET_BYTES {
-            bail!("it has more than the {MOST_ASSET_BYTES} bytes that are read");
+        let bytes = directory::read_inside(inside, file, MAX_ASSET_BYTES + 1)?;
+        if bytes.len() > MAX_ASSET_BYTES {
+            bail!("it has more than the {MAX_ASSET_BYTES} bytes that are read");
         }
         Ok(bytes)
     };
@@ -230,7 +230,7 @@ fn read_folder(path: &Path) -> anyhow::Result<Side> {
 fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<Side> {
     let (repository, path) = repository_of(folder)?;
     let fetched = git::local(&repository, revision, path.as_deref())?;
-    let examined = examine::with(&fetched.snapshot, fetched.unreadable);
+    let examined = validate::with(&fetched.snapshot, fetched.unreadable);
     let read = |file: &str| Ok(git::local_file(&repository, &fetched.revision.commit, path.as_deref(), file)?);
     Side::new(fetched.revision.name.clone(), examined, read)
 }
@@ -250,7 +250,7 @@ fn repository_of(folder: &Path) -> anyhow::Result<(PathBuf, Option<String>)> {
 }
 
 /// The environment of a name, or the first one; `local` where none is declared.
-fn environment(name: Option<&str>, examined: &Examined) -> anyhow::Result<String> {
+fn environment(name: Option<&str>, examined: &Validated) -> anyhow::Result<String> {
     let declared: Vec<&str> = examined.catalog.environments().map(|(entry, _)| entry.id.name.as_str()).collect();
     match name {
         None => Ok(declared.first().copied().unwrap_or("local").to_owned()),

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, header};
 use serde_json::Value;
 use url::Url;
 
-use super::serving::private_policy;
+use super::serve_args::private_policy;
 use crate::definition::is_name;
 use crate::net::{Client, Limits, Request};
 use crate::plan::Plan;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::output;
-use crate::definition::shape::{listed, nearest};
+use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::{Kind, crd, schema};
 use crate::text::to_yaml;
 

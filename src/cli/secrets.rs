@@ -45,7 +45,8 @@ impl Secrets {
                 let default = format!("sqlite:{}", rotate.state.join("evenkeel.db").display());
                 let url = rotate.store.unwrap_or(default);
                 let rotated = super::executor()?.block_on(async {
-                    let store = store::open(&url, super::serving::keys()?).await.map_err(|error| anyhow!("{error}"))?;
+                    let store =
+                        store::open(&url, super::serve_args::keys()?).await.map_err(|error| anyhow!("{error}"))?;
                     store.rotate_credentials().await.map_err(|error| anyhow!("{error}"))
                 })?;
                 output::data(&format!(

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::serving::Serving;
-use super::working::Work;
+use super::serve_args::Serving;
+use super::worker_args::Work;
 use super::{dev, output};
 use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::environments::Environments;
-use crate::reconcile::ground::Served;
+use crate::reconcile::live_environments::LiveEnvironments;
 use crate::reconcile::sources::folder_of;
 use crate::server::Server;
 
@@ -47,8 +47,11 @@ impl Serve {
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
         output::note(&format!("follows {}: {}", output::count(names.len(), "environment"), names.join(", ")));
-        let served =
-            Served { pointer: Pointer::empty(), environments: Some(environments.clone()), mocking: Mocking::None };
+        let served = LiveEnvironments {
+            pointer: Pointer::empty(),
+            environments: Some(environments.clone()),
+            mocking: Mocking::None,
+        };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (working, background) = self.work.start(store, served, replica, address).await?;
         let server = Server::of(environments, access, self.serving.listen.allow_host);

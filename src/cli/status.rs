@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
-use super::operate::Form;
+use super::environment_commands::Form;
 use super::output;
 use super::remote::{Remote, name, one_line};
 use crate::plan::render::Revisions;

@@ -14,9 +14,9 @@ use crate::connector::Runtime;
 use crate::connector::testing::{self, Difference, TestResult};
 use crate::plan::{DiffLine, text_diff};
 use crate::reconcile::active::Work;
-use crate::reconcile::examine::{self, Examined};
+use crate::reconcile::validate::{self, Validated};
 use crate::source::directory;
-use crate::text::MOST_SCRIPT_BYTES;
+use crate::text::MAX_SCRIPT_BYTES;
 use crate::trigger;
 
 /// Run the tests beside actions and workflows: no network, no account, no secrets, no waiting.
@@ -84,12 +84,12 @@ impl Test {
     /// Runs the tests of workflows.
     fn workflows(
         &self,
-        examined: &Examined,
+        examined: &Validated,
         runtime: Runtime,
         executor: &tokio::runtime::Runtime,
     ) -> anyhow::Result<Vec<TestResult>> {
         let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
-        let read = |file: &str| directory::read_inside(folder, file, MOST_SCRIPT_BYTES + 1).ok();
+        let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
         let work = Work::compile(examined.catalog_of(self.environment.as_deref()), &read, None);
         let work = work.map_err(anyhow::Error::msg)?;
         let subject = trigger::testing::Subject {
@@ -112,8 +112,8 @@ impl Test {
 }
 
 /// Definitions that may be run: without errors. Findings are printed to stderr otherwise.
-pub(super) fn load(path: &Path) -> anyhow::Result<Option<Examined>> {
-    let examined = examine::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
+pub(super) fn load(path: &Path) -> anyhow::Result<Option<Validated>> {
+    let examined = validate::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
     if examined.is_good() {
         return Ok(Some(examined));
     }
@@ -122,7 +122,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Option<Examined>> {
 }
 
 /// What runs in an environment, with its overlays.
-pub(super) fn compiled(examined: &Examined, environment: Option<&str>) -> anyhow::Result<Runtime> {
+pub(super) fn compiled(examined: &Validated, environment: Option<&str>) -> anyhow::Result<Runtime> {
     Runtime::compile(examined.catalog_of(environment), environment, String::new(), None).map_err(anyhow::Error::msg)
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::output;
-use crate::reconcile::examine;
+use crate::reconcile::validate;
 use crate::workflow::declarations;
 
 /// Print TypeScript declarations of what workflows' code may use, for editors.
@@ -26,7 +26,7 @@ pub(super) struct Types {
 
 impl Types {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let examined = examine::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let examined = validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         if examined.catalog.entries.is_empty() {
             output::findings(&examined);
             return Ok(ExitCode::FAILURE);

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::output;
-use crate::reconcile::examine;
+use crate::reconcile::validate;
 use crate::text::Severity;
 use crate::text::render::Output;
 
@@ -30,7 +30,7 @@ pub(super) struct Validate {
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let mut examined =
-            examine::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+            validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         if self.strict {
             for finding in &mut examined.findings {
                 finding.severity = Severity::Error;

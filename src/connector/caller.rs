@@ -18,7 +18,7 @@ use crate::telemetry::TRACEPARENT;
 /// Longest wait for an answer to a request that no action describes.
 const FETCH: Duration = Duration::from_secs(30);
 /// Largest answer to it.
-const MOST_FETCHED: usize = 4 << 20;
+const MAX_FETCHED: usize = 4 << 20;
 
 /// Where calls go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Caller {
             Some(Value::String(text)) => text.clone().into(),
             Some(other) => other.to_string().into(),
         };
-        let limits = net::Limits { timeout: FETCH, max_response_bytes: MOST_FETCHED, ..net::Limits::default() };
+        let limits = net::Limits { timeout: FETCH, max_response_bytes: MAX_FETCHED, ..net::Limits::default() };
         let mut span = spans::request(trace, request.method.as_str(), &request.url);
         if !request.headers.contains_key(TRACEPARENT)
             && let Ok(header) = http::HeaderValue::from_str(&span.trace())

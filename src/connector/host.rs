@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use crate::definition::environment::SecretSource;
-use crate::source::sealed::{self, Identities, SealedFormat};
+use crate::source::encrypted::{self, Identities, SealedFormat};
 use crate::template;
 
 /// Looks secrets up. Values are handed out for one use and never kept.
@@ -139,7 +139,8 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
     }
     let sealed = match (&source.age, &source.sops) {
         (Some(age), _) => Some(vault.open(&age.file, |bytes, identities| {
-            let mut value = sealed::open_age_value(bytes, SealedFormat::of(&age.file), age.key.as_deref(), identities)?;
+            let mut value =
+                encrypted::open_age_value(bytes, SealedFormat::of(&age.file), age.key.as_deref(), identities)?;
             if let (None, Ok(text)) = (&age.key, std::str::from_utf8(&value)) {
                 let length = without_last_break(text).len();
                 value.truncate(length);
@@ -147,7 +148,7 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
             Ok(value)
         })),
         (_, Some(sops)) => Some(vault.open(&sops.file, |bytes, identities| {
-            sealed::open_sops(bytes, SealedFormat::of(&sops.file), sops.key.as_deref(), identities)
+            encrypted::open_sops(bytes, SealedFormat::of(&sops.file), sops.key.as_deref(), identities)
         })),
         _ => None,
     };

@@ -159,7 +159,7 @@ pub fn prepare(
 /// Where there is none, with what may be meant.
 pub fn find<'a>(runtime: &'a Runtime, connector: &str, action: &str) -> Result<(&'a Connector, &'a Action), CallError> {
     let near = |text: &str, names: Vec<&str>| {
-        crate::definition::shape::nearest(text, names.into_iter())
+        crate::definition::schema_validator::nearest(text, names.into_iter())
             .map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
     };
     let Some(found) = runtime.connectors.get(connector) else {

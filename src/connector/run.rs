@@ -25,7 +25,7 @@ use crate::template::{Context, Limits};
 /// Actions that call actions, at most this deep.
 const DEEPEST: usize = 8;
 /// Requests of one call, with those of its steps and those that are tried again.
-const MOST_REQUESTS: usize = 100;
+const MAX_REQUESTS: usize = 100;
 
 /// One call: what it runs on, and what it may still use up.
 pub(super) struct Run<'a> {
@@ -192,8 +192,8 @@ impl<'a> Run<'a> {
         let mut wait = first.map_or(Duration::from_secs(5), |wait| wait.0);
         for attempt in 1.. {
             self.requests += 1;
-            if self.requests > MOST_REQUESTS {
-                let detail = format!("this call made {MOST_REQUESTS} requests, and wants more");
+            if self.requests > MAX_REQUESTS {
+                let detail = format!("this call made {MAX_REQUESTS} requests, and wants more");
                 return Err(CallError::new(ErrorCode::Template, detail));
             }
             let mut limited = prepared.clone();

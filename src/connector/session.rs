@@ -150,10 +150,10 @@ fn anonymous() -> Value {
     json!({"id": "", "email": "", "username": "", "first_name": "", "last_name": ""})
 }
 
-type Chosen = Option<(String, Arc<ConnectionSpec>)>;
+type EnvironmentSelection = Option<(String, Arc<ConnectionSpec>)>;
 
 /// The connection of a call: the one that is named, else the user's, the tenant's, the organization's.
-fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Chosen, CallError> {
+fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<EnvironmentSelection, CallError> {
     let error = |detail: String| CallError::new(ErrorCode::ConnectionRequired, detail);
     let visible = |connection: &ConnectionSpec| {
         let user = call.user.as_ref().and_then(|user| user["id"].as_str());

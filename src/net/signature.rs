@@ -16,7 +16,7 @@ pub const TOLERANCE_SECONDS: u64 = 300;
 
 /// Why a webhook is refused. Says nothing of what would have been right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum SignatureError {
     /// The receiver has no secret, so that nobody's signature could be told from another's.
     #[error("the webhook's secret is empty; set one here and at the sender")]
     NoSecret,
@@ -45,14 +45,14 @@ pub fn verify<'a>(
     header: impl Fn(&str) -> Option<&'a str>,
     body: &[u8],
     now: i64,
-) -> Result<(), Refusal> {
+) -> Result<(), SignatureError> {
     if secret.is_empty() {
-        return Err(Refusal::NoSecret);
+        return Err(SignatureError::NoSecret);
     }
     let signed = |name: &'static str, prefix: &str, parts: &[&[u8]]| {
-        let value = header(name).ok_or(Refusal::Unsigned(name))?;
-        let digits = value.trim().strip_prefix(prefix).ok_or(Refusal::Malformed(name))?;
-        let mac = unhex(digits).ok_or(Refusal::Malformed(name))?;
+        let value = header(name).ok_or(SignatureError::Unsigned(name))?;
+        let digits = value.trim().strip_prefix(prefix).ok_or(SignatureError::Malformed(name))?;
+        let mac = unhex(digits).ok_or(SignatureError::Malformed(name))?;
         same(&mac, &hmac_sha256(secret, parts))
     };
     match provider {
@@ -63,7 +63,7 @@ pub fn verify<'a>(
         }
         WebhookProvider::Gitea => signed("x-gitea-signature", "", &[body]),
         WebhookProvider::GitLab => {
-            let token = header("x-gitlab-token").ok_or(Refusal::Unsigned("x-gitlab-token"))?;
+            let token = header("x-gitlab-token").ok_or(SignatureError::Unsigned("x-gitlab-token"))?;
             // Macs of both are compared, so that not even the length of the secret can be told from the time.
             same(&hmac_sha256(secret, &[token.as_bytes()]), &hmac_sha256(secret, &[secret]))
         }
@@ -72,14 +72,14 @@ pub fn verify<'a>(
                 return signed("x-evenkeel-signature", "sha256=", &[body]);
             };
             signed("x-evenkeel-signature", "sha256=", &[timestamp.as_bytes(), b".", body])?;
-            let at: i64 = timestamp.parse().map_err(|_| Refusal::Malformed("x-evenkeel-timestamp"))?;
-            if now.abs_diff(at) > TOLERANCE_SECONDS { Err(Refusal::Expired) } else { Ok(()) }
+            let at: i64 = timestamp.parse().map_err(|_| SignatureError::Malformed("x-evenkeel-timestamp"))?;
+            if now.abs_diff(at) > TOLERANCE_SECONDS { Err(SignatureError::Expired) } else { Ok(()) }
         }
     }
 }
 
-fn same(one: &[u8], other: &[u8]) -> Result<(), Refusal> {
-    if equal_in_constant_time(one, other) { Ok(()) } else { Err(Refusal::Mismatch) }
+fn same(one: &[u8], other: &[u8]) -> Result<(), SignatureError> {
+    if equal_in_constant_time(one, other) { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
 /// 64 hexadecimal digits of either case.
@@ -109,7 +109,7 @@ mod tests {
     const TIMED: &str = "76c83fd0acdf22faed320674fe8e04d528cfe8a17905e720a9611e40677c03b7";
     const NOW: i64 = 1_700_000_000;
 
-    fn check(provider: WebhookProvider, headers: &[(&str, &str)], body: &[u8], now: i64) -> Result<(), Refusal> {
+    fn check(provider: WebhookProvider, headers: &[(&str, &str)], body: &[u8], now: i64) -> Result<(), SignatureError> {
         let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         verify(provider, SECRET, header, body, now)
     }
@@ -133,27 +133,31 @@ mod tests {
             assert_eq!(check(provider, headers, BODY, NOW), Ok(()), "{provider:?} {headers:?}");
             // The token of GitLab does not cover the body; all others do.
             let changed = check(provider, headers, b"Hello, World?", NOW);
-            assert_eq!(changed, if provider == GitLab { Ok(()) } else { Err(Refusal::Mismatch) }, "{provider:?}");
-            assert!(matches!(check(provider, &[], BODY, NOW), Err(Refusal::Unsigned(_))), "{provider:?}");
+            assert_eq!(
+                changed,
+                if provider == GitLab { Ok(()) } else { Err(SignatureError::Mismatch) },
+                "{provider:?}"
+            );
+            assert!(matches!(check(provider, &[], BODY, NOW), Err(SignatureError::Unsigned(_))), "{provider:?}");
         }
     }
 
-    type Case<'a> = (WebhookProvider, &'a [(&'a str, &'a str)], Refusal);
+    type Case<'a> = (WebhookProvider, &'a [(&'a str, &'a str)], SignatureError);
 
     #[test]
     fn what_does_not_fit_is_refused_with_its_reason() {
         let prefixed = format!("sha256={MAC}");
         let flipped = format!("sha256=8{}", &MAC[1..]);
-        let malformed = Refusal::Malformed;
+        let malformed = SignatureError::Malformed;
         let cases: [Case<'_>; 11] = [
-            (GitHub, &[("x-hub-signature-256", &flipped)], Refusal::Mismatch),
+            (GitHub, &[("x-hub-signature-256", &flipped)], SignatureError::Mismatch),
             (GitHub, &[("x-hub-signature-256", MAC)], malformed("x-hub-signature-256")),
             (GitHub, &[("x-hub-signature-256", "sha256=")], malformed("x-hub-signature-256")),
             (GitHub, &[("x-hub-signature-256", &prefixed[..70])], malformed("x-hub-signature-256")),
-            (GitHub, &[("x-hub-signature", &prefixed)], Refusal::Unsigned("x-hub-signature-256")),
+            (GitHub, &[("x-hub-signature", &prefixed)], SignatureError::Unsigned("x-hub-signature-256")),
             (GitHub, &[("x-hub-signature-256", "sha1=757107ea")], malformed("x-hub-signature-256")),
-            (GitLab, &[("x-gitlab-token", "")], Refusal::Mismatch),
-            (GitLab, &[("x-gitlab-token", "It's a Secret to Everybod")], Refusal::Mismatch),
+            (GitLab, &[("x-gitlab-token", "")], SignatureError::Mismatch),
+            (GitLab, &[("x-gitlab-token", "It's a Secret to Everybod")], SignatureError::Mismatch),
             (Gitea, &[("x-gitea-signature", &prefixed)], malformed("x-gitea-signature")),
             (Gitea, &[("x-gitea-signature", "é")], malformed("x-gitea-signature")),
             (Bitbucket, &[("x-hub-signature", "sha256=+1")], malformed("x-hub-signature")),
@@ -172,14 +176,14 @@ mod tests {
         };
         assert_eq!(with(&timed, "1700000000", NOW + 300), Ok(()));
         assert_eq!(with(&timed, "1700000000", NOW - 300), Ok(()));
-        assert_eq!(with(&timed, "1700000000", NOW + 301), Err(Refusal::Expired));
-        assert_eq!(with(&timed, "1700000000", NOW - 301), Err(Refusal::Expired));
+        assert_eq!(with(&timed, "1700000000", NOW + 301), Err(SignatureError::Expired));
+        assert_eq!(with(&timed, "1700000000", NOW - 301), Err(SignatureError::Expired));
         // Neither another time, nor leaving it out, makes an old one good again.
-        assert_eq!(with(&timed, "1700000400", NOW + 400), Err(Refusal::Mismatch));
-        assert_eq!(check(Generic, &[("x-evenkeel-signature", &timed)], BODY, NOW), Err(Refusal::Mismatch));
-        assert_eq!(with(&plain, "1700000000", NOW), Err(Refusal::Mismatch));
-        assert_eq!(with(&timed, "now", NOW), Err(Refusal::Mismatch));
-        assert_eq!(with(&timed, "1700000000", i64::MIN), Err(Refusal::Expired));
+        assert_eq!(with(&timed, "1700000400", NOW + 400), Err(SignatureError::Mismatch));
+        assert_eq!(check(Generic, &[("x-evenkeel-signature", &timed)], BODY, NOW), Err(SignatureError::Mismatch));
+        assert_eq!(with(&plain, "1700000000", NOW), Err(SignatureError::Mismatch));
+        assert_eq!(with(&timed, "now", NOW), Err(SignatureError::Mismatch));
+        assert_eq!(with(&timed, "1700000000", i64::MIN), Err(SignatureError::Expired));
     }
 
     #[test]
@@ -188,8 +192,8 @@ mod tests {
         let prefixed = format!("sha256={mac}");
         for provider in [GitHub, GitLab, Gitea, Bitbucket, Generic] {
             let header = |name: &str| Some(if name.contains("gitea") { mac.as_str() } else { &prefixed });
-            assert_eq!(verify(provider, b"", header, BODY, NOW), Err(Refusal::NoSecret), "{provider:?}");
-            assert_eq!(verify(provider, b"", |_| Some(""), BODY, NOW), Err(Refusal::NoSecret), "{provider:?}");
+            assert_eq!(verify(provider, b"", header, BODY, NOW), Err(SignatureError::NoSecret), "{provider:?}");
+            assert_eq!(verify(provider, b"", |_| Some(""), BODY, NOW), Err(SignatureError::NoSecret), "{provider:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the API server asks before it accepts a resource: the very checks of `validate`, over everything that is around it.
 //!
 //! ```text
-//! AdmissionReview ──► the namespace's resources, with this one as it would be ──► Examiner ──► denied, warned or allowed
+//! AdmissionReview ──► the namespace's resources, with this one as it would be ──► Validator ──► denied, warned or allowed
 //! ```
 //!
 //! Errors in the resource deny it. What another resource may still mend (a reference to something that is not there *yet*)
@@ -23,21 +23,21 @@ use tokio::sync::Semaphore;
 use super::resources::{Key, Resource, Resources, document, lock};
 use crate::catalog::{File, Input, Snapshot};
 use crate::definition::{API_GROUP, Kind};
-use crate::reconcile::examine::{Examined, Examiner};
+use crate::reconcile::validate::{Validated, Validator};
 use crate::text::{self, Code, Finding, ReadLimits, Severity, codes};
 
 /// Namespaces whose checks are remembered.
-const MOST_REMEMBERED: usize = 64;
+const MAX_REMEMBERED: usize = 64;
 /// Questions at the same moment; more wait.
 const AT_ONCE: usize = 4;
 /// Longest time for an answer, below the webhook's own limit.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Longest warning, as the API asks for.
-const MOST_WARNING: usize = 256;
+const MAX_WARNING: usize = 256;
 /// Warnings in one answer.
-const MOST_WARNINGS: usize = 20;
+const MAX_WARNINGS: usize = 20;
 /// Findings that a refusal lists.
-const MOST_LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// What an Environment or an Entity may still mend, though it is found in a resource that is looked at alone.
 const MENDABLE: [&Code; 3] = [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD];
@@ -55,7 +55,7 @@ pub type Owned = Arc<dyn Fn(&Key) -> Option<String> + Send + Sync>;
 
 /// What is found in one resource.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct AdmissionReport {
     /// The finding.
     pub finding: Finding,
     /// Where in the resource (RFC 6901).
@@ -68,7 +68,7 @@ pub struct Admission {
     owned: Owned,
     /// Do missing references deny, too?
     strict: bool,
-    remembered: Mutex<BTreeMap<String, Arc<Mutex<Examiner>>>>,
+    remembered: Mutex<BTreeMap<String, Arc<Mutex<Validator>>>>,
     free: Arc<Semaphore>,
 }
 
@@ -175,7 +175,8 @@ impl Admission {
         let told = told(&after, &file);
         let wrong = told.iter().any(|told| told.finding.severity == Severity::Error);
         let own = if wrong && !self.strict { self::told(&alone(&file), &file) } else { Vec::new() };
-        let (errors, mild): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|told| self.denies(told, &own));
+        let (errors, mild): (Vec<&AdmissionReport>, Vec<&AdmissionReport>) =
+            told.iter().partition(|told| self.denies(told, &own));
         if !errors.is_empty() {
             return response.deny(refusal(key, &errors));
         }
@@ -189,15 +190,15 @@ impl Admission {
     }
 
     /// `own` is what is found in the resource alone.
-    fn denies(&self, told: &Told, own: &[Told]) -> bool {
-        let Told { finding, pointer } = told;
-        let same = |one: &Told| one.finding.code == finding.code && one.pointer == *pointer;
+    fn denies(&self, told: &AdmissionReport, own: &[AdmissionReport]) -> bool {
+        let AdmissionReport { finding, pointer } = told;
+        let same = |one: &AdmissionReport| one.finding.code == finding.code && one.pointer == *pointer;
         let is_own = || own.iter().any(same) && !MENDABLE.contains(&finding.code);
         finding.severity == Severity::Error && (self.strict || is_own())
     }
 
     /// The namespace with a resource as it would be; without it where `there` is false.
-    fn examined(&self, key: &Key, changed: Option<File>, there: bool) -> Examined {
+    fn examined(&self, key: &Key, changed: Option<File>, there: bool) -> Validated {
         let within = |resource: &Resource| resource.key.namespace == key.namespace && !resource.deleting;
         let is_it = |resource: &Resource| resource.key == *key;
         let skips = changed.is_some() || !there;
@@ -212,9 +213,9 @@ impl Admission {
         examiner.examine(&Input { snapshot, ..Input::default() }, &[])
     }
 
-    fn remembered(&self, namespace: &str) -> Arc<Mutex<Examiner>> {
+    fn remembered(&self, namespace: &str) -> Arc<Mutex<Validator>> {
         let mut remembered = lock(&self.remembered);
-        if !remembered.contains_key(namespace) && remembered.len() >= MOST_REMEMBERED {
+        if !remembered.contains_key(namespace) && remembered.len() >= MAX_REMEMBERED {
             remembered.pop_first();
         }
         Arc::clone(remembered.entry(namespace.to_owned()).or_default())
@@ -222,14 +223,14 @@ impl Admission {
 }
 
 /// One resource, whatever may be around it.
-fn alone(file: &File) -> Examined {
+fn alone(file: &File) -> Validated {
     let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
     snapshot.alone = true;
-    Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[])
+    Validator::new().examine(&Input { snapshot, ..Input::default() }, &[])
 }
 
 /// Everything that is found in one file of what was examined, in the order of `validate`.
-pub fn told(examined: &Examined, file: &File) -> Vec<Told> {
+pub fn told(examined: &Validated, file: &File) -> Vec<AdmissionReport> {
     let source = examined.catalog.sources.iter().find(|(_, source)| source.path() == &*file.path);
     let Some((id, source)) = source else { return Vec::new() };
     let (documents, _) = text::parse(source, &ReadLimits::default());
@@ -239,11 +240,11 @@ pub fn told(examined: &Examined, file: &File) -> Vec<Told> {
         let root = documents.first().map(|document| &document.root);
         range.zip(root).map(|(range, root)| text::pointer_at(root, range)).unwrap_or_default()
     };
-    mine.map(|finding| Told { finding: finding.clone(), pointer: pointer(finding) }).collect()
+    mine.map(|finding| AdmissionReport { finding: finding.clone(), pointer: pointer(finding) }).collect()
 }
 
 /// Errors in other resources.
-fn elsewhere<'a>(examined: &'a Examined, key: &Key) -> impl Iterator<Item = (Key, &'a Finding)> {
+fn elsewhere<'a>(examined: &'a Validated, key: &Key) -> impl Iterator<Item = (Key, &'a Finding)> {
     let own = key.clone();
     let errors = examined.findings.iter().filter(|finding| finding.severity == Severity::Error);
     errors.filter_map(move |finding| {
@@ -254,7 +255,7 @@ fn elsewhere<'a>(examined: &'a Examined, key: &Key) -> impl Iterator<Item = (Key
 }
 
 /// What is wrong in other resources after a change and was not before.
-fn broken_by(before: &Examined, after: &Examined, key: &Key) -> Vec<String> {
+fn broken_by(before: &Validated, after: &Validated, key: &Key) -> Vec<String> {
     let known: Vec<(Key, String)> =
         elsewhere(before, key).map(|(key, finding)| (key, finding.message.clone())).collect();
     let new =
@@ -262,20 +263,20 @@ fn broken_by(before: &Examined, after: &Examined, key: &Key) -> Vec<String> {
     new.map(|(other, finding)| format!("this breaks {other}: {}: {}", finding.code.id, finding.message)).collect()
 }
 
-fn line(told: &Told) -> String {
-    let Told { finding, pointer } = told;
+fn line(told: &AdmissionReport) -> String {
+    let AdmissionReport { finding, pointer } = told;
     let help = finding.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
     plain(&format!("{} at {pointer}: {}{help}", finding.code.id, finding.message))
 }
 
-fn refusal(key: &Key, errors: &[&Told]) -> String {
+fn refusal(key: &Key, errors: &[&AdmissionReport]) -> String {
     let count = errors.len();
     let mut text = format!("{key} has {count} {}:", if count == 1 { "error" } else { "errors" });
-    for told in errors.iter().take(MOST_LISTED) {
+    for told in errors.iter().take(MAX_LISTED) {
         text += &format!("\n  {}", line(told));
     }
-    if count > MOST_LISTED {
-        text += &format!("\n  and {} more", count - MOST_LISTED);
+    if count > MAX_LISTED {
+        text += &format!("\n  and {} more", count - MAX_LISTED);
     }
     text
 }
@@ -289,12 +290,12 @@ fn plain(text: &str) -> String {
 }
 
 fn warned(mut response: AdmissionResponse, warnings: Vec<String>) -> AdmissionResponse {
-    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
     let short = |warning: String| match plain(&warning) {
-        text if text.len() <= MOST_WARNING => text,
-        text => format!("{}…", &text[..text.floor_char_boundary(MOST_WARNING - '…'.len_utf8())]),
+        text if text.len() <= MAX_WARNING => text,
+        text => format!("{}…", &text[..text.floor_char_boundary(MAX_WARNING - '…'.len_utf8())]),
     };
-    let mut shown: Vec<String> = warnings.into_iter().take(MOST_WARNINGS).map(short).collect();
+    let mut shown: Vec<String> = warnings.into_iter().take(MAX_WARNINGS).map(short).collect();
     if more > 0 {
         shown.push(format!("and {more} more"));
     }

@@ -11,7 +11,7 @@ use super::source::{ClusterResources, Selection};
 use super::tenancy::Tenancy;
 use crate::connector::ClusterSecrets;
 use crate::definition::environment::ClusterSource;
-use crate::reconcile::engine::Given;
+use crate::reconcile::engine::EnvironmentDocument;
 use crate::reconcile::sources::Cluster;
 use crate::source::{FetchError, FetchReason, Source};
 
@@ -29,7 +29,7 @@ pub struct Reader {
 }
 
 impl Cluster for Reader {
-    fn source(&self, environment: &Given, wanted: &ClusterSource) -> Result<Arc<dyn Source>, FetchError> {
+    fn source(&self, environment: &EnvironmentDocument, wanted: &ClusterSource) -> Result<Arc<dyn Source>, FetchError> {
         let namespace = namespace_of(&environment.key);
         let refused = |message: String| FetchError { reason: FetchReason::Unauthorized, message };
         // What it may is checked where it is used, and not only where it came in.
@@ -47,7 +47,7 @@ impl Cluster for Reader {
         Ok(Arc::new(ClusterResources::new(Arc::clone(&self.resources), selection, access)))
     }
 
-    fn secrets(&self, environment: &Given) -> Arc<dyn ClusterSecrets> {
+    fn secrets(&self, environment: &EnvironmentDocument) -> Arc<dyn ClusterSecrets> {
         let namespace = namespace_of(&environment.key);
         let account = self.tenancy.of(namespace).ok().and_then(|allowed| allowed.account(&environment.spec));
         let secrets = Arc::clone(&self.secrets);

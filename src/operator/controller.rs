@@ -23,13 +23,13 @@ use super::document;
 use super::resources::{Change, Key, Resource, Resources, api};
 use super::secrets::{SecretKey, Secrets};
 use super::source::Selection;
-use super::status::{self, Around, Seen, Sight, Verdict};
+use super::status::{self, EnvironmentContext, ObservedDefinition, Seen, Verdict};
+use super::status_writer::{MANAGER, Writer};
 use super::tenancy::{self, Allowed};
-use super::writer::{MANAGER, Writer};
 use crate::definition::Kind;
 use crate::definition::crd::FINALIZER;
 use crate::definition::environment::DeletionPolicy;
-use crate::reconcile::engine::Given;
+use crate::reconcile::engine::EnvironmentDocument;
 use crate::reconcile::environments::Environments;
 
 /// Time after which everything is looked at again, whether anything said so or not.
@@ -60,10 +60,10 @@ pub struct Controller {
 struct Taken {
     /// The version of its resource's spec that was taken up.
     generation: i64,
-    given: Given,
+    given: EnvironmentDocument,
     selections: Vec<Selection>,
     seen: HashMap<Key, Seen>,
-    around: Around,
+    around: EnvironmentContext,
     /// The value of the annotation that asks for a look, and how many looks there had been.
     requested: Option<(String, u64)>,
     handled: Option<String>,
@@ -129,8 +129,12 @@ impl Controller {
 
     /// Takes up all Environments, and judges every resource.
     async fn everything(&self, state: &mut State) {
-        let all: BTreeMap<Key, Change> =
-            self.resources.all(|_| true).iter().map(|resource| (resource.key.clone(), Change::Around)).collect();
+        let all: BTreeMap<Key, Change> = self
+            .resources
+            .all(|_| true)
+            .iter()
+            .map(|resource| (resource.key.clone(), Change::EnvironmentContext))
+            .collect();
         let gone: Vec<String> =
             state.taken.keys().filter(|key| !all.contains_key(&resource_key(key))).cloned().collect();
         for key in gone {
@@ -237,7 +241,7 @@ impl Controller {
             given,
             selections,
             seen: HashMap::new(),
-            around: Around::default(),
+            around: EnvironmentContext::default(),
             requested: None,
             handled: None,
             _forwards: forwards,
@@ -310,13 +314,13 @@ impl Controller {
     fn looked(&self, state: &mut State, name: &str) {
         let Some(handle) = self.environments.find(Some(name)) else { return };
         let view = handle.view.load_full();
-        let around = Around::of(&handle.status.borrow());
+        let around = EnvironmentContext::of(&handle.status.borrow());
         let Some(taken) = state.taken.get_mut(name) else { return };
         if let Some((value, looks)) = taken.requested.take_if(|(_, looks)| *handle.looks.borrow() > *looks) {
             let _ = looks;
             taken.handled = Some(value);
         }
-        let sight = Sight::of(&view);
+        let sight = ObservedDefinition::of(&view);
         let mine = self.resources.all(|resource| taken.selections.iter().any(|one| one.has(resource)));
         let mut seen = HashMap::with_capacity(mine.len());
         let mut news: Vec<Arc<Resource>> = Vec::new();
@@ -438,7 +442,12 @@ fn policy_of(resource: &Resource) -> DeletionPolicy {
 }
 
 /// Secrets of the cluster that an Environment uses.
-fn used_secrets(namespace: &str, account: Option<String>, given: &Given, allowed: &Allowed) -> BTreeSet<SecretKey> {
+fn used_secrets(
+    namespace: &str,
+    account: Option<String>,
+    given: &EnvironmentDocument,
+    allowed: &Allowed,
+) -> BTreeSet<SecretKey> {
     let wanted = given.spec.secrets.values().filter_map(|source| source.kubernetes.as_ref());
     let allowed = wanted.filter(|wanted| allowed.secret(&wanted.name));
     let key =

@@ -3,31 +3,36 @@
 use serde_json::{Value, json};
 
 use super::resources::Resource;
-use super::status::{self, Sight, Verdict};
-use crate::catalog::{Input, Snapshot, Written};
+use super::status::{self, ObservedDefinition, Verdict};
+use crate::catalog::{Input, RawDocument, Snapshot};
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::{Kind, Spec};
-use crate::reconcile::engine::Given;
-use crate::reconcile::environments::View;
-use crate::reconcile::examine::Examiner;
+use crate::reconcile::engine::EnvironmentDocument;
+use crate::reconcile::environments::EnvironmentView;
+use crate::reconcile::validate::Validator;
 
 /// Reads an Environment resource by the checks that `validate` runs.
 ///
 /// # Errors
 /// What its status says where the shape of it is wrong.
-pub fn read(key: &str, resource: &Resource) -> Result<Given, Box<Verdict>> {
+pub fn read(key: &str, resource: &Resource) -> Result<EnvironmentDocument, Box<Verdict>> {
     let mut snapshot = Snapshot::of([(resource.file.path.clone(), resource.file.bytes.clone())]);
     // What it refers to is elsewhere.
     snapshot.alone = true;
-    let examined = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+    let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
     let entry = examined.catalog.entries.iter().find(|entry| entry.id.kind == Kind::Environment);
     let spec = entry.filter(|entry| !entry.partial).and_then(|entry| entry.spec());
     if let (Some(Spec::Environment(spec)), Some(entry)) = (spec, entry) {
         let document = entry.origin.base.clone();
-        return Ok(Given { key: key.to_owned(), name: entry.id.name.clone(), document, spec: (**spec).clone() });
+        return Ok(EnvironmentDocument {
+            key: key.to_owned(),
+            name: entry.id.name.clone(),
+            document,
+            spec: (**spec).clone(),
+        });
     }
-    let view = View { looked: Some(examined.into()), ..View::default() };
-    let seen = Sight::of(&view).see(resource);
+    let view = EnvironmentView { looked: Some(examined.into()), ..EnvironmentView::default() };
+    let seen = ObservedDefinition::of(&view).see(resource);
     let first = seen.findings.first().cloned().unwrap_or_default();
     let text = |key: &str| first[key].as_str().unwrap_or_default();
     let message = format!("{}: {} at {}", text("code"), text("message"), text("pointer"));
@@ -37,12 +42,12 @@ pub fn read(key: &str, resource: &Resource) -> Result<Given, Box<Verdict>> {
 /// The same with what is effective of it: where the operator's rules narrow it, the document says so too, as everything is
 /// made from the document.
 #[must_use]
-pub fn narrowed(given: Given, spec: EnvironmentSpec) -> Given {
+pub fn narrowed(given: EnvironmentDocument, spec: EnvironmentSpec) -> EnvironmentDocument {
     if spec.egress == given.spec.egress {
         return given;
     }
     let mut document: Value = serde_json::from_slice(&given.document.bytes).unwrap_or_default();
     document["spec"]["egress"] = json!(spec.egress);
     let bytes = document.to_string().into_bytes().into();
-    Given { document: Written { bytes, ..given.document }, spec, ..given }
+    EnvironmentDocument { document: RawDocument { bytes, ..given.document }, spec, ..given }
 }

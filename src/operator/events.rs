@@ -18,10 +18,10 @@ const REFILL: Duration = Duration::from_millis(500);
 /// The reason of a definition that is not taken.
 const BROKEN: &str = "InvalidDefinition";
 /// Longest note; the API takes 1 KiB.
-const MOST_NOTE: usize = 1000;
+const MAX_NOTE: usize = 1000;
 
 /// Broken resources that are remembered; beyond that, their recovery may go untold.
-const MOST_BROKEN: usize = 10_000;
+const MAX_BROKEN: usize = 10_000;
 
 /// Writes events.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl Events {
         let mut broken = lock(&self.broken);
         if told != BROKEN {
             broken.remove(uid);
-        } else if broken.len() < MOST_BROKEN {
+        } else if broken.len() < MAX_BROKEN {
             broken.insert(uid.to_owned());
         }
     }
@@ -100,7 +100,7 @@ fn transition(kind: Kind, before: &Value, after: &Value, was_broken: bool) -> Op
     };
     let (_, was, _) = ready(before);
     let (status, reason, message) = ready(after);
-    let note: String = message.chars().take(MOST_NOTE).collect();
+    let note: String = message.chars().take(MAX_NOTE).collect();
     let passing = |reason: &str| matches!(reason, "" | "Progressing");
     let worth = match kind {
         Kind::Environment => {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_definition_that_breaks_or_recovers_is_told_also_where_it_was_held_back_in_between() {
         let (applied, broken, held) =
-            (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldBack"));
+            (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldRevision"));
         assert_eq!(told(&applied, &broken, false).as_deref(), Some("InvalidDefinition"));
         assert_eq!(told(&broken, &broken, true), None);
         assert_eq!(told(&broken, &applied, false).as_deref(), Some("Applied"), "another process told that it broke");

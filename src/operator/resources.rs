@@ -21,7 +21,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
-use super::patience::Patience;
+use super::watch_backoff::WatchBackoff;
 use crate::catalog::File;
 use crate::definition::crd::{REQUESTED_AT, VERSION};
 use crate::definition::{API_GROUP, API_VERSION, Kind};
@@ -158,7 +158,7 @@ pub fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicO
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Its status or metadata only.
-    Around,
+    EnvironmentContext,
     /// Its document, or that it is there.
     Content,
 }
@@ -261,7 +261,7 @@ impl Resources {
     async fn follow(self: Arc<Resources>, client: &Client, watch: WatchKey) {
         let (kind, namespace) = &watch;
         let config = watcher::Config::default().page_size(PAGE);
-        let stream = watcher(api(client, *kind, namespace.as_deref()), config).backoff(Patience::default());
+        let stream = watcher(api(client, *kind, namespace.as_deref()), config).backoff(WatchBackoff::default());
         let mut stream = std::pin::pin!(stream);
         let mut listed: Option<HashMap<Key, Arc<Resource>>> = None;
         while let Some(event) = stream.next().await {
@@ -335,7 +335,7 @@ impl Resources {
             self.version.fetch_add(1, Ordering::AcqRel);
             self.tell(key, Change::Content);
         } else if before.is_none_or(|before| before.version != resource.version) {
-            self.tell(key, Change::Around);
+            self.tell(key, Change::EnvironmentContext);
         }
     }
 

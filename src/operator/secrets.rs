@@ -16,12 +16,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::patience::Patience as Waits;
 use super::resources::lock;
+use super::watch_backoff::WatchBackoff as Waits;
 use crate::connector::ClusterSecrets;
 
 /// Largest value of one key; Kubernetes takes 1 MiB for a whole Secret.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 /// Longest wait for a Secret that is new to us.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,7 +57,7 @@ pub struct Secrets {
     /// Whose Secrets are whose: an Environment's key and what it uses.
     users: Mutex<BTreeMap<String, BTreeSet<SecretKey>>>,
     tasks: Mutex<HashMap<SecretKey, JoinSet<()>>>,
-    /// Told when the value of a Secret changed.
+    /// AdmissionReport when the value of a Secret changed.
     changed: Arc<Notify>,
     news: Arc<Mutex<BTreeSet<SecretKey>>>,
 }
@@ -142,11 +142,8 @@ impl Secrets {
             }
         };
         let value = values.get(key).ok_or_else(|| format!("the Secret {namespace}/{name} has no key `{key}`"))?;
-        if value.len() > MOST_BYTES {
-            return Err(format!(
-                "key `{key}` of the Secret {namespace}/{name} is larger than {} KiB",
-                MOST_BYTES >> 10
-            ));
+        if value.len() > MAX_BYTES {
+            return Err(format!("key `{key}` of the Secret {namespace}/{name} is larger than {} KiB", MAX_BYTES >> 10));
         }
         let text = std::str::from_utf8(value)
             .map_err(|_| format!("key `{key}` of the Secret {namespace}/{name} is not UTF-8"))?;

@@ -13,25 +13,25 @@ use serde_json::{Map, Value, json};
 
 use super::resources::{Key, Resource};
 use crate::definition::{Id, Kind};
-use crate::reconcile::environments::View;
-use crate::reconcile::examine::Examined;
-use crate::reconcile::status::{ConditionKind, Status, Truth};
+use crate::reconcile::environments::EnvironmentView;
+use crate::reconcile::status::{ConditionKind, ConditionStatus, Status};
+use crate::reconcile::validate::Validated;
 use crate::store::Micros;
 use crate::store::manifest::Owner;
 use crate::text::{self, Digest, Finding, ReadLimits, Severity, Source};
 
 /// Findings that one status lists.
-const MOST_FINDINGS: usize = 20;
+const MAX_FINDINGS: usize = 20;
 /// Definitions that an inventory lists.
-const MOST_INVENTORY: usize = 500;
+const MAX_INVENTORY: usize = 500;
 /// Longest message, in characters.
-const MOST_TEXT: usize = 1024;
+const MAX_TEXT: usize = 1024;
 
 /// What became of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The condition Ready.
-    pub ready: Truth,
+    pub ready: ConditionStatus,
     /// Its reason.
     pub reason: String,
     /// Its message.
@@ -67,34 +67,38 @@ pub struct Seen {
 
 /// An Environment, as far as its definitions' statuses need it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Around {
+pub struct EnvironmentContext {
     /// The condition Ready: is it true, why, and the message.
     pub ready: (bool, String, String),
     /// Is it stalled?
     pub stalled: bool,
 }
 
-impl Around {
+impl EnvironmentContext {
     /// Of what an Environment says of itself.
-    pub fn of(status: &Status) -> Around {
+    pub fn of(status: &Status) -> EnvironmentContext {
         let ready = status.condition(ConditionKind::Ready);
-        let ready = ready.map(|ready| (ready.status == Truth::True, ready.reason.clone(), ready.message.clone()));
+        let ready =
+            ready.map(|ready| (ready.status == ConditionStatus::True, ready.reason.clone(), ready.message.clone()));
         let ready = ready.map(|(is, reason, message)| (is, reason, readable(&message)));
-        Around { ready: ready.unwrap_or_default(), stalled: status.condition(ConditionKind::Stalled).is_some() }
+        EnvironmentContext {
+            ready: ready.unwrap_or_default(),
+            stalled: status.condition(ConditionKind::Stalled).is_some(),
+        }
     }
 }
 
 /// Sees resources as an Environment's last look saw them.
 #[derive(Debug)]
-pub struct Sight<'a> {
-    view: &'a View,
+pub struct ObservedDefinition<'a> {
+    view: &'a EnvironmentView,
     sources: HashMap<Key, &'a Source>,
     findings: HashMap<Key, Vec<&'a Finding>>,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> ObservedDefinition<'a> {
     /// Of what an Environment shows.
-    pub fn of(view: &'a View) -> Sight<'a> {
+    pub fn of(view: &'a EnvironmentView) -> ObservedDefinition<'a> {
         let mut sources = HashMap::new();
         let mut findings: HashMap<Key, Vec<&Finding>> = HashMap::new();
         if let Some(looked) = view.looked.as_deref() {
@@ -106,7 +110,7 @@ impl<'a> Sight<'a> {
                 }
             }
         }
-        Sight { view, sources, findings }
+        ObservedDefinition { view, sources, findings }
     }
 
     /// One resource.
@@ -127,7 +131,7 @@ impl<'a> Sight<'a> {
     }
 }
 
-fn key_of(looked: &Examined, finding: &Finding) -> Option<Key> {
+fn key_of(looked: &Validated, finding: &Finding) -> Option<Key> {
     let span = finding.span()?;
     looked.catalog.sources.find(span.source).and_then(|source| Key::of_path(source.path()))
 }
@@ -157,11 +161,11 @@ fn rendered(found: &[&Finding], source: &Source) -> Vec<Value> {
         }
         value
     };
-    found.iter().take(MOST_FINDINGS).map(one).collect()
+    found.iter().take(MAX_FINDINGS).map(one).collect()
 }
 
 /// What became of a definition, from every Environment that has it.
-pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)>) -> Verdict {
+pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, EnvironmentContext)>) -> Verdict {
     let more = |revision: String, environments: Vec<&str>| {
         Map::from_iter([
             ("revision".to_owned(), json!(revision)),
@@ -171,7 +175,7 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)
     let live: Vec<&str> = seen.iter().filter(|(_, (seen, _))| seen.live).map(|(name, _)| name.as_str()).collect();
     let revision = if live.is_empty() { "-".to_owned() } else { resource.digest.short() };
     let mut verdict = Verdict {
-        ready: Truth::False,
+        ready: ConditionStatus::False,
         reason: "NoEnvironment".into(),
         message: format!(
             "no Environment takes this: create one in namespace {}, or give this the labels that one selects",
@@ -202,19 +206,19 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)
     let findings = seen.values().find(|(seen, _)| !seen.findings.is_empty());
     verdict.findings = findings.map(|(seen, _)| seen.findings.clone()).unwrap_or_default();
     let Some((name, (waiting, around))) = seen.iter().find(|(_, (seen, _))| !seen.live) else {
-        verdict.ready = Truth::True;
+        verdict.ready = ConditionStatus::True;
         verdict.reason = "Applied".into();
         verdict.message = format!("live in {}", live.join(", "));
         return verdict;
     };
     let (ready, reason, message) = &around.ready;
-    if *ready && !matches!(reason.as_str(), "Suspended" | "HeldBack") {
+    if *ready && !matches!(reason.as_str(), "Suspended" | "HeldRevision") {
         verdict.observed = waiting.looked;
         verdict.reason = "Progressing".into();
         verdict.message = format!("Environment {name} takes it up");
         verdict.reconciling = true;
     } else {
-        verdict.reason = "HeldBack".into();
+        verdict.reason = "HeldRevision".into();
         verdict.message = format!("Environment {name} waits ({reason}): {message}");
         verdict.reconciling = !around.stalled && !ready;
         verdict.stalled = around.stalled;
@@ -225,7 +229,7 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Around)
 /// What became of an Environment. `observed`: was its document, as the resource has it now, taken up and looked at?
 pub fn of_environment(
     status: &Status,
-    view: &View,
+    view: &EnvironmentView,
     observed: bool,
     problems: &[Value],
     handled: Option<&str>,
@@ -256,9 +260,9 @@ pub fn of_environment(
     put("inventory", inventory(view));
     let mut findings = problems.to_vec();
     findings.extend(status.findings.iter().map(placed));
-    findings.truncate(MOST_FINDINGS);
+    findings.truncate(MAX_FINDINGS);
     Verdict {
-        ready: ready.map_or(Truth::Unknown, |ready| ready.status),
+        ready: ready.map_or(ConditionStatus::Unknown, |ready| ready.status),
         reason: ready.map_or_else(|| "Progressing".to_owned(), |ready| ready.reason.clone()),
         message: ready.map_or_else(|| "not looked at yet".to_owned(), |ready| readable(&ready.message)),
         stalled: condition(ConditionKind::Stalled).is_some(),
@@ -272,7 +276,7 @@ pub fn of_environment(
 /// What an Environment that may not run says.
 pub fn refused(reason: &str, message: String) -> Verdict {
     Verdict {
-        ready: Truth::False,
+        ready: ConditionStatus::False,
         reason: reason.to_owned(),
         message,
         stalled: true,
@@ -314,10 +318,10 @@ fn readable(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn inventory(view: &View) -> Value {
+fn inventory(view: &EnvironmentView) -> Value {
     let Some(manifest) = &view.manifest else { return Value::Null };
     let items = manifest.items.values().filter(|item| item.id.kind != Kind::Environment);
-    let list = items.take(MOST_INVENTORY).map(|item| {
+    let list = items.take(MAX_INVENTORY).map(|item| {
         let source = match &item.owner {
             // The revision of a cluster's content changes with every resource: it is not this definition's.
             Owner::Source { revision, .. } if Key::of_path(&item.base.path).is_some() => {
@@ -342,7 +346,7 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
         true => json!(resource.generation),
         false => before["observedGeneration"].clone(),
     };
-    let condition = |kind: &str, status: Truth, reason: &str, message: &str| {
+    let condition = |kind: &str, status: ConditionStatus, reason: &str, message: &str| {
         let known = before["conditions"].as_array().into_iter().flatten().find(|known| known["type"] == kind);
         let word = json!(status);
         let since = known.filter(|known| known["status"] == word).map(|known| known["lastTransitionTime"].clone());
@@ -358,10 +362,10 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     let (reason, message) = (verdict.reason.as_str(), verdict.message.as_str());
     let mut conditions = vec![condition("Ready", verdict.ready, reason, message)];
     if verdict.reconciling {
-        conditions.push(condition("Reconciling", Truth::True, reason, message));
+        conditions.push(condition("Reconciling", ConditionStatus::True, reason, message));
     }
     if verdict.stalled {
-        conditions.push(condition("Stalled", Truth::True, reason, message));
+        conditions.push(condition("Stalled", ConditionStatus::True, reason, message));
     }
     let mut status = verdict.more.clone();
     if !generation.is_null() {
@@ -382,7 +386,7 @@ fn timestamp(at: Micros) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MOST_TEXT) {
+    match text.char_indices().nth(MAX_TEXT) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

@@ -21,7 +21,7 @@ use crate::definition::Kind;
 use rules::{RULES, TEXTS};
 
 /// Reasons that an action names.
-const MOST_REASONS: usize = 50;
+const MAX_REASONS: usize = 50;
 
 /// What a change means for those who use a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (Class, Vec<St
     }
     if !because.is_empty() {
         because.dedup();
-        let more = because.len().saturating_sub(MOST_REASONS);
-        because.truncate(MOST_REASONS);
+        let more = because.len().saturating_sub(MAX_REASONS);
+        because.truncate(MAX_REASONS);
         if more > 0 {
             because.push(format!("and {more} more"));
         }

@@ -3,7 +3,7 @@
 use similar::{ChangeTag, TextDiff};
 
 /// Lines of both texts together that are compared; longer ones are told as too long to be shown.
-const MOST_LINES: usize = 10_000;
+const MAX_LINES: usize = 10_000;
 
 /// Equal lines around each difference.
 const AROUND: usize = 3;
@@ -26,7 +26,7 @@ pub enum DiffLine {
 /// The lines that differ, with three equal ones around them.
 pub fn text_diff(before: &str, after: &str) -> Vec<DiffLine> {
     let counts = (before.lines().count(), after.lines().count());
-    if counts.0 + counts.1 > MOST_LINES {
+    if counts.0 + counts.1 > MAX_LINES {
         return if before == after { Vec::new() } else { vec![DiffLine::TooLong(counts.0, counts.1)] };
     }
     // A last line without a break is the same line as one with it.
@@ -66,8 +66,8 @@ mod tests {
 
     #[test]
     fn long_texts_are_not_compared() {
-        let long = "a\n".repeat(MOST_LINES);
-        assert_eq!(text_diff(&long, "b"), [DiffLine::TooLong(MOST_LINES, 1)]);
+        let long = "a\n".repeat(MAX_LINES);
+        assert_eq!(text_diff(&long, "b"), [DiffLine::TooLong(MAX_LINES, 1)]);
         assert!(text_diff(&long, &long).is_empty());
     }
 }

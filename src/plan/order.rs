@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Action, Inventory, MOST_DEPENDANTS, Verb};
+use super::{Action, Inventory, MAX_DEPENDANTS, Verb};
 use crate::definition::Id;
 
 /// The actions in order: creations, updates and moves, each after what it needs; then removals, each after what needed
@@ -68,6 +68,6 @@ pub(super) fn dependants(actions: &mut [Action], observed: &Inventory, desired: 
             }
         }
         action.dependants_total = found.len();
-        action.dependants = found.into_iter().take(MOST_DEPENDANTS).map(ToString::to_string).collect();
+        action.dependants = found.into_iter().take(MAX_DEPENDANTS).map(ToString::to_string).collect();
     }
 }

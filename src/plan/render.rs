@@ -7,7 +7,7 @@ mod words;
 use super::{Plan, Summary, Verb};
 
 pub use human::human;
-pub use markdown::{MOST_COMMENT, Revisions, markdown};
+pub use markdown::{MAX_COMMENT, Revisions, markdown};
 
 /// The plan as JSON, in the stable order of its fields; ends with a line break.
 pub fn json(plan: &Plan) -> String {

@@ -217,7 +217,7 @@ fn long_chains_and_wide_fans_are_bounded() {
     changed.insert(first.id.clone(), Arc::new(first));
     let plan = plan(&chain, &changed, &OPTIONS);
     assert_eq!((plan.actions.len(), plan.unchanged), (1, 19_999));
-    assert_eq!((plan.actions[0].dependants.len(), plan.actions[0].dependants_total), (MOST_DEPENDANTS, 19_999));
+    assert_eq!((plan.actions[0].dependants.len(), plan.actions[0].dependants_total), (MAX_DEPENDANTS, 19_999));
     assert_eq!(super::plan(&Inventory::new(), &chain, &OPTIONS).actions.len(), 20_000);
 }
 

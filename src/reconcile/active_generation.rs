@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::candidate::{self, Candidate};
-use super::engine::{Engine, Live, Refused};
+use super::engine::{LiveGeneration, ReconcileError, Reconciler};
 use crate::store::manifest::Manifest;
 use crate::store::{Generation, StoreError};
 use crate::text::Digest;
 
-impl Engine {
+impl Reconciler {
     /// Loads what is active, unless it serves already. Where that cannot be read, the newest one that can be serves, and the
     /// next activation replaces the broken one.
-    pub(super) async fn follow(&mut self) -> Result<(), Refused> {
+    pub(super) async fn follow(&mut self) -> Result<(), ReconcileError> {
         let Some(generation) = self.store().active(self.key()).await? else {
             return Ok(());
         };
@@ -29,7 +29,7 @@ impl Engine {
             Ok(candidate) => {
                 self.unreadable = false;
                 self.swap(&candidate, &generation)?;
-                self.live = Some(Live { generation: generation.clone(), candidate });
+                self.live = Some(LiveGeneration { generation: generation.clone(), candidate });
             }
             Err(StoreError::Corrupt { digest, problem }) => {
                 tracing::error!(
@@ -61,14 +61,14 @@ impl Engine {
     }
 
     /// Serves the newest generation that can be read, where nothing serves yet.
-    async fn fall_back(&mut self, broken: &Generation) -> Result<(), Refused> {
+    async fn fall_back(&mut self, broken: &Generation) -> Result<(), ReconcileError> {
         if self.live.is_some() {
             return Ok(());
         }
         for earlier in self.store().history(self.key(), Some(broken.number), 20).await? {
             if let Ok(candidate) = self.load(&earlier).await {
                 self.swap(&candidate, &earlier)?;
-                self.live = Some(Live { generation: earlier, candidate });
+                self.live = Some(LiveGeneration { generation: earlier, candidate });
                 break;
             }
         }
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Writes what this process holds of the active generation where the store lost or damaged it.
-    async fn mend(&mut self) -> Result<(), Refused> {
+    async fn mend(&mut self) -> Result<(), ReconcileError> {
         let Some(live) = &self.live else { return Ok(()) };
         let mut manifest = Manifest::clone(&live.candidate.manifest);
         let (_, mut objects) = manifest.encode(None)?;
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Verifies what is stored of the active generation, and mends it.
-    pub(super) async fn verify(&mut self) -> Result<(), Refused> {
+    pub(super) async fn verify(&mut self) -> Result<(), ReconcileError> {
         let Some(live) = &self.live else { return Ok(()) };
         match candidate::stored(self.store(), live.generation.digest).await {
             Ok(_) => Ok(()),

@@ -6,22 +6,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::catalog::{self, Catalog, Chosen, Entry, Input, Piece, Written};
+use crate::catalog::{self, Catalog, Entry, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::connector::{Runtime, Vault};
 use crate::definition::{Id, Kind, Spec};
 use crate::plan::{self, Inventory, Object};
-use crate::source::sealed::Identities;
+use crate::source::encrypted::Identities;
 use crate::store::manifest::{Item, Manifest, Owner, Part};
 use crate::store::{Store, StoreError};
 use crate::text::Digest;
 
-use super::examine::{Examined, Examiner};
+use super::validate::{Validated, Validator};
 
 /// Definitions that were examined and found good, with everything that storing and serving them needs.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The examination.
-    pub examined: Arc<Examined>,
+    pub examined: Arc<Validated>,
     /// Definitions as plans compare them.
     pub inventory: Inventory,
     /// What it is made of, encoded.
@@ -48,7 +48,7 @@ pub struct Provenance<'a> {
     /// What the candidate is made to replace.
     pub before: Option<&'a Manifest>,
     /// The operator's Environment document.
-    pub given: Option<&'a Written>,
+    pub given: Option<&'a RawDocument>,
     /// Contents of files that definitions name.
     pub assets: BTreeMap<String, Arc<[u8]>>,
 }
@@ -60,12 +60,12 @@ pub type Contents = HashMap<Digest, Arc<[u8]>>;
 
 /// What is known of definitions that did not change since the last candidate.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownContents {
     entries: HashMap<Id, KnownEntry>,
     digests: HashMap<(usize, usize), KnownContent>,
 }
 
-impl Known {
+impl KnownContents {
     /// Content digests are computed once for each file, however many documents it has.
     fn digest(&mut self, bytes: &Arc<[u8]>) -> Digest {
         let key = (bytes.as_ptr() as usize, bytes.len());
@@ -73,7 +73,7 @@ impl Known {
         self.digests.entry(key).or_insert_with(|| (Arc::clone(bytes), Digest::of(bytes))).1
     }
 
-    fn part(&mut self, written: &Written) -> Part {
+    fn part(&mut self, written: &RawDocument) -> Part {
         Part { path: Arc::clone(&written.path), content: self.digest(&written.bytes), index: written.index }
     }
 }
@@ -84,9 +84,9 @@ impl Known {
 /// Where it cannot be encoded, which is a fault in the program.
 pub fn build(
     environment: &str,
-    examined: &Arc<Examined>,
+    examined: &Arc<Validated>,
     from: Provenance<'_>,
-    known: &mut Known,
+    known: &mut KnownContents,
 ) -> Result<Candidate, StoreError> {
     let catalog = &examined.catalog;
     let mut items = BTreeMap::new();
@@ -181,7 +181,7 @@ fn item(
     entry: &Entry,
     from: &Provenance<'_>,
     before: Option<&Arc<Item>>,
-    known: &mut Known,
+    known: &mut KnownContents,
 ) -> Arc<Item> {
     if let Some(fixed) = from.fixed.get(&entry.id) {
         return Arc::clone(fixed);
@@ -273,10 +273,10 @@ pub fn input(
     contents: &Contents,
     shown_under: &str,
 ) -> Result<Input, StoreError> {
-    let written = |part: &Part| -> Result<Written, StoreError> {
+    let written = |part: &Part| -> Result<RawDocument, StoreError> {
         let missing = StoreError::Corrupt { digest: part.content, problem: "missing" };
         let bytes = Arc::clone(contents.get(&part.content).ok_or(missing)?);
-        Ok(Written { path: Arc::clone(&part.path), bytes, index: part.index })
+        Ok(RawDocument { path: Arc::clone(&part.path), bytes, index: part.index })
     };
     let mut input = Input::default();
     for item in manifest.items.values() {
@@ -287,7 +287,7 @@ pub fn input(
         input.pieces.push(piece(item, &written)?);
     }
     let given = manifest.environment.as_ref().map(written).transpose()?;
-    input.environment = Some(Chosen { name: environment.to_owned(), given });
+    input.environment = Some(EnvironmentSelection { name: environment.to_owned(), given });
     input.snapshot.shown_under = shown_under.to_owned();
     input.snapshot.names = Arc::new(manifest.assets.keys().cloned().collect());
     Ok(input)
@@ -297,9 +297,12 @@ pub fn input(
 ///
 /// # Errors
 /// Where a content is missing.
-pub fn piece(item: &Item, written: &impl Fn(&Part) -> Result<Written, StoreError>) -> Result<Piece, StoreError> {
+pub fn piece(
+    item: &Item,
+    written: &impl Fn(&Part) -> Result<RawDocument, StoreError>,
+) -> Result<PinnedDefinition, StoreError> {
     let patches: Result<_, StoreError> = item.patches.iter().map(written).collect();
-    Ok(Piece { id: item.id.clone(), base: written(&item.base)?, patches: patches? })
+    Ok(PinnedDefinition { id: item.id.clone(), base: written(&item.base)?, patches: patches? })
 }
 
 /// Examines a stored generation and builds the candidate that it was.
@@ -311,8 +314,8 @@ pub fn restore(
     manifest: &Manifest,
     contents: &Contents,
     shown_under: &str,
-    examiner: &mut Examiner,
-    known: &mut Known,
+    examiner: &mut Validator,
+    known: &mut KnownContents,
 ) -> Result<Candidate, StoreError> {
     let input = input(environment, manifest, contents, shown_under)?;
     let examined = Arc::new(examiner.examine(&input, &[]));
@@ -335,20 +338,20 @@ pub fn restore(
 /// A removed definition, with everything that bringing it back takes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Grave {
+pub struct TombstonePayload {
     /// What it was.
     pub item: Item,
     /// Contents of the files that it names, by path.
     pub assets: BTreeMap<String, Digest>,
 }
 
-impl Grave {
+impl TombstonePayload {
     /// The grave of a definition of a candidate.
-    pub fn of(item: &Item, candidate: &Candidate) -> Grave {
+    pub fn of(item: &Item, candidate: &Candidate) -> TombstonePayload {
         let entry = candidate.examined.catalog.find(item.id.kind, &item.id.name);
         let named = entry.into_iter().flat_map(catalog::assets_of);
         let known = named.filter_map(|path| Some((path.clone(), *candidate.manifest.assets.get(&path)?)));
-        Grave { item: item.clone(), assets: known.collect() }
+        TombstonePayload { item: item.clone(), assets: known.collect() }
     }
 
     /// Every content that it needs.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::engine::{Engine, Refused, now};
+use super::engine::{ReconcileError, Reconciler, now};
 use super::propose::written_by_hand;
-use super::sources::Joined;
-use super::status::{Approved, Asked, BlockedPrune, ConditionKind, Truth};
+use super::sources::MergedSources;
+use super::status::{Approved, BlockedPrune, ConditionKind, ConditionStatus, Requester};
 use crate::catalog::Snapshot;
 use crate::definition::Id;
 use crate::plan::{self, Inventory, Options, Plan};
@@ -85,12 +85,12 @@ pub struct Command {
     /// Who.
     pub actor: String,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<Value, Denied>>,
+    pub answer: oneshot::Sender<Result<Value, CommandError>>,
 }
 
 /// Why it is not done.
 #[derive(Debug)]
-pub struct Denied {
+pub struct CommandError {
     /// HTTP status that fits.
     pub status: u16,
     /// One word.
@@ -101,29 +101,29 @@ pub struct Denied {
     pub findings: Vec<Value>,
 }
 
-impl Denied {
+impl CommandError {
     /// Without findings.
-    pub fn new(status: u16, reason: &'static str, message: impl Into<String>) -> Denied {
-        Denied { status, reason, message: message.into(), findings: Vec::new() }
+    pub fn new(status: u16, reason: &'static str, message: impl Into<String>) -> CommandError {
+        CommandError { status, reason, message: message.into(), findings: Vec::new() }
     }
 }
 
-impl From<Refused> for Denied {
-    fn from(refused: Refused) -> Denied {
+impl From<ReconcileError> for CommandError {
+    fn from(refused: ReconcileError) -> CommandError {
         let status = if refused.reason.starts_with("Store") { 503 } else { 409 };
-        Denied::new(status, "Refused", refused.message)
+        CommandError::new(status, "ReconcileError", refused.message)
     }
 }
 
-impl From<StoreError> for Denied {
-    fn from(error: StoreError) -> Denied {
-        Denied::from(Refused::from(error))
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> CommandError {
+        CommandError::from(ReconcileError::from(error))
     }
 }
 
-impl Engine {
+impl Reconciler {
     /// Does what is asked.
-    pub(super) async fn answer(&mut self, request: Request, actor: &str) -> Result<Value, Denied> {
+    pub(super) async fn answer(&mut self, request: Request, actor: &str) -> Result<Value, CommandError> {
         let line = match &request {
             Request::Plan | Request::Preview { .. } => None,
             other => Some(details(other)),
@@ -140,7 +140,7 @@ impl Engine {
         Ok(answer)
     }
 
-    async fn act(&mut self, request: Request, actor: &str) -> Result<Value, Denied> {
+    async fn act(&mut self, request: Request, actor: &str) -> Result<Value, CommandError> {
         if self.follows {
             // Another process leads: what it says counts.
             let mut status = self.status.clone();
@@ -151,7 +151,7 @@ impl Engine {
         match request {
             Request::Reconcile => controls.requested += 1,
             Request::Suspend { reason } => {
-                controls.suspended = Some(Asked { by: actor.to_owned(), at: now(), reason });
+                controls.suspended = Some(Requester { by: actor.to_owned(), at: now(), reason });
             }
             Request::Resume => {
                 controls.suspended = None;
@@ -166,11 +166,11 @@ impl Engine {
                         Some(known) => format!("the plan is stale: {known} waits now, read that one"),
                         None => "no plan waits for approval".to_owned(),
                     };
-                    return Err(Denied::new(409, "StalePlan", message));
+                    return Err(CommandError::new(409, "StalePlan", message));
                 }
                 let hard = ["EmptySource", "Incomplete", "Protected"];
                 if let Some(one) = self.status.blocked.iter().find(|one| hard.contains(&one.reason.as_str())) {
-                    return Err(Denied::new(409, "NotApprovable", one.message.clone()));
+                    return Err(CommandError::new(409, "NotApprovable", one.message.clone()));
                 }
                 controls.approved = Some(Approved { plan, by: actor.to_owned(), at: now() });
             }
@@ -188,10 +188,10 @@ impl Engine {
                 }
                 if let Some(ready) = self.status.condition(ConditionKind::Ready)
                     && self.pending.is_none()
-                    && ready.status != Truth::True
+                    && ready.status != ConditionStatus::True
                     && ready.reason != "Progressing"
                 {
-                    return Err(Denied::new(409, "NoPlan", format!("there is no plan: {}", ready.message)));
+                    return Err(CommandError::new(409, "NoPlan", format!("there is no plan: {}", ready.message)));
                 }
                 let plan = self.pending.clone().unwrap_or_else(|| self.no_plan());
                 return Ok(serde_json::to_value(&*plan).unwrap_or_default());
@@ -211,7 +211,7 @@ impl Engine {
     }
 
     /// Plans files that somebody sent as if they were the source's, with everything that this environment adds.
-    async fn preview(&mut self, files: BTreeMap<String, String>) -> Result<Value, Denied> {
+    async fn preview(&mut self, files: BTreeMap<String, String>) -> Result<Value, CommandError> {
         self.follow().await?;
         let sent: BTreeMap<String, Arc<[u8]>> =
             files.into_iter().map(|(path, text)| (path, Arc::from(text.into_bytes()))).collect();
@@ -219,7 +219,7 @@ impl Engine {
         let mut snapshot = Snapshot::of(definitions.map(|(path, bytes)| (path.as_str(), Arc::clone(bytes))));
         snapshot.names = Arc::new(sent.keys().cloned().collect());
         snapshot.with_code(sent.iter().map(|(path, bytes)| (path.as_str(), bytes)));
-        let joined = Joined { parts: Vec::new(), snapshot, unreadable: Vec::new(), sent };
+        let joined = MergedSources { parts: Vec::new(), snapshot, unreadable: Vec::new(), sent };
         // What others are shown is the source's, and not what somebody tried.
         let looked = self.looked.take();
         let proposal = self.propose(&joined, None).await;
@@ -242,14 +242,15 @@ impl Engine {
     }
 }
 
-pub(super) fn with_findings(examined: &super::examine::Examined) -> Denied {
+pub(super) fn with_findings(examined: &super::validate::Validated) -> CommandError {
     let errors: Vec<Finding> =
         examined.findings.iter().filter(|finding| finding.severity == Severity::Error).take(100).cloned().collect();
     let report =
         Report { findings: &errors, sources: &examined.catalog.sources, definitions: examined.catalog.entries.len() };
     let rendered: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default();
     let first = errors.first().map_or("", |first| first.message.as_str());
-    let mut denied = Denied::new(422, "InvalidDefinitions", format!("with it the environment has errors: {first}"));
+    let mut denied =
+        CommandError::new(422, "InvalidDefinitions", format!("with it the environment has errors: {first}"));
     denied.findings = rendered["findings"].as_array().cloned().unwrap_or_default();
     denied
 }

@@ -18,22 +18,22 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::active::{Active, Pointer, Work};
-use super::announce::Announcer;
-use super::beat::Beat;
-use super::candidate::{self, Candidate, Known};
-use super::environments::View;
-use super::examine::Examiner;
-use super::fights::Fights;
+use super::candidate::{self, Candidate, KnownContents};
+use super::drift_backoff::DriftBackoff;
+use super::environments::EnvironmentView;
+use super::heartbeat::Heartbeat;
+use super::lease_renewal::LeaseRenewal;
 use super::metrics::Metrics;
-use super::renewing::Renewing;
-use super::sources::{Making, Sources};
-use super::status::{ConditionKind, Controls, Status, Truth};
-use crate::catalog::Written;
+use super::notifications::Notifier;
+use super::sources::{SourceContext, Sources};
+use super::status::{ConditionKind, ConditionStatus, Controls, Status};
+use super::validate::Validator;
+use crate::catalog::RawDocument;
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::{Id, Kind};
 use crate::net;
 use crate::plan::{Plan, Verb};
-use crate::source::sealed::Identities;
+use crate::source::encrypted::Identities;
 use crate::store::{Activation, Cause, Generation, Lease, Micros, Store, StoreError, Tombstone};
 
 /// Seconds that a lease lasts unless it is renewed.
@@ -44,11 +44,11 @@ pub struct Context {
     /// What outlives the process.
     pub store: Arc<dyn Store>,
     /// How sources are made.
-    pub making: Making,
+    pub making: SourceContext,
     /// Keys of encrypted files.
     pub identities: Option<Arc<Identities>>,
     /// Who tells others.
-    pub announcer: Announcer,
+    pub announcer: Notifier,
     /// Counters.
     pub metrics: Metrics,
     /// The name of this process, told apart from all others.
@@ -71,31 +71,31 @@ impl std::fmt::Debug for Context {
 
 /// The operator's document of an environment.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct EnvironmentDocument {
     /// What it is known by among the environments of all processes: its name, or `namespace.name` on Kubernetes.
     pub key: String,
     /// The environment's name, as its document says.
     pub name: String,
     /// The document, as it is written.
-    pub document: Written,
+    pub document: RawDocument,
     /// What it says.
     pub spec: EnvironmentSpec,
 }
 
 /// What serves.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveGeneration {
     pub(super) generation: Generation,
     pub(super) candidate: Arc<Candidate>,
 }
 
 /// The reconciler of one environment.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Reconciler {
     pub(super) context: Arc<Context>,
-    pub(super) given: Given,
+    pub(super) given: EnvironmentDocument,
     pub(super) pointer: Pointer,
-    pub(super) live: Option<Live>,
+    pub(super) live: Option<LiveGeneration>,
     /// The number of the active generation, which the next one replaces; 0 where there is none.
     pub(super) active: u64,
     /// Could the active generation not be read, so that another one serves?
@@ -103,19 +103,19 @@ pub struct Engine {
     /// What serves, for the heartbeat.
     pub(super) serving: Arc<ArcSwapOption<Generation>>,
     /// What is shown beside the status.
-    pub(super) view: Arc<ArcSwap<View>>,
+    pub(super) view: Arc<ArcSwap<EnvironmentView>>,
     /// Keeps the lease between looks.
-    pub(super) renewing: Option<Renewing>,
+    pub(super) renewing: Option<LeaseRenewal>,
     pub(super) sources: Option<Sources>,
-    pub(super) examiner: Examiner,
-    pub(super) known: Known,
+    pub(super) examiner: Validator,
+    pub(super) known: KnownContents,
     pub(super) status: Status,
     pub(super) published: watch::Sender<Arc<Status>>,
-    pub(super) fights: Fights,
+    pub(super) fights: DriftBackoff,
     /// The pending plan, whole, for those who ask.
     pub(super) pending: Option<Arc<Plan>>,
     /// The last look at the sources, refused or not, for those who ask for findings.
-    pub(super) looked: Option<Arc<super::examine::Examined>>,
+    pub(super) looked: Option<Arc<super::validate::Validated>>,
     /// Counts looks, for what is not done at each of them.
     pub(super) looks: u64,
     pub(super) failures: u32,
@@ -130,20 +130,20 @@ pub struct Engine {
     pub(super) hinted: Option<serde_json::Value>,
     /// Does another process lead?
     pub(super) follows: bool,
-    pub(super) beat: Arc<Beat>,
+    pub(super) beat: Arc<Heartbeat>,
 }
 
 /// Why a look led to nothing new, and what to say of it.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct ReconcileError {
     pub(super) reason: String,
     pub(super) message: String,
     /// Does nothing but a new revision or an operator help?
     pub(super) stalled: bool,
 }
 
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Refused {
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> ReconcileError {
         let reason = match error {
             StoreError::Stale { .. } => "Stale",
             StoreError::Fenced { .. } => "Fenced",
@@ -151,28 +151,28 @@ impl From<StoreError> for Refused {
             StoreError::Unavailable(_) => "StoreUnavailable",
             _ => "StoreRefused",
         };
-        Refused { reason: reason.into(), message: error.to_string(), stalled: false }
+        ReconcileError { reason: reason.into(), message: error.to_string(), stalled: false }
     }
 }
 
 /// What a generation is activated with.
 #[derive(Clone, Debug)]
-pub(super) struct Going {
+pub(super) struct ActivationRequest {
     pub(super) cause: Cause,
     pub(super) actor: String,
     pub(super) revisions: BTreeMap<String, String>,
 }
 
-impl Engine {
+impl Reconciler {
     /// A reconciler that has looked at nothing yet.
     pub fn new(
         context: Arc<Context>,
-        given: Given,
+        given: EnvironmentDocument,
         pointer: Pointer,
         published: watch::Sender<Arc<Status>>,
-        beat: Arc<Beat>,
-    ) -> Engine {
-        Engine {
+        beat: Arc<Heartbeat>,
+    ) -> Reconciler {
+        Reconciler {
             context,
             given,
             pointer,
@@ -183,11 +183,11 @@ impl Engine {
             view: Arc::default(),
             renewing: None,
             sources: None,
-            examiner: Examiner::new(),
-            known: Known::default(),
+            examiner: Validator::new(),
+            known: KnownContents::default(),
             status: Status::default(),
             published,
-            fights: Fights::default(),
+            fights: DriftBackoff::default(),
             pending: None,
             looked: None,
             looks: 0,
@@ -217,14 +217,14 @@ impl Engine {
     }
 
     /// Compiles a candidate and makes it what serves here.
-    pub(super) fn swap(&mut self, candidate: &Candidate, generation: &Generation) -> Result<(), Refused> {
+    pub(super) fn swap(&mut self, candidate: &Candidate, generation: &Generation) -> Result<(), ReconcileError> {
         let active = self.compile(candidate)?;
         self.serve(active, candidate, generation);
         Ok(())
     }
 
-    fn compile(&mut self, candidate: &Candidate) -> Result<Active, Refused> {
-        let broken = |message: String| Refused { reason: "CompileFailed".into(), message, stalled: true };
+    fn compile(&mut self, candidate: &Candidate) -> Result<Active, ReconcileError> {
+        let broken = |message: String| ReconcileError { reason: "CompileFailed".into(), message, stalled: true };
         let before = self.pointer.load();
         let mut runtime = tokio::task::block_in_place(|| {
             let before = before.as_ref().map(|before| &*before.runtime);
@@ -280,9 +280,9 @@ impl Engine {
         &mut self,
         candidate: Arc<Candidate>,
         plan: &Plan,
-        going: Going,
+        going: ActivationRequest,
         lease: Option<&Lease>,
-    ) -> Result<Generation, Refused> {
+    ) -> Result<Generation, ReconcileError> {
         // Whatever cannot be compiled is found before anything is written.
         let active = self.compile(&candidate)?;
         let store = Arc::clone(&self.context.store);
@@ -309,7 +309,7 @@ impl Engine {
             since_fetch_ms = self.fetched_at.elapsed().as_micros() as f64 / 1000.0, "live"
         );
         (self.active, self.unreadable) = (generation.number, false);
-        self.live = Some(Live { generation: generation.clone(), candidate });
+        self.live = Some(LiveGeneration { generation: generation.clone(), candidate });
         // It is live, whatever becomes of the report.
         if let Err(error) = store.report(&self.context.replica, &self.given.key, &generation).await {
             tracing::warn!(environment = self.given.key, "what serves cannot be reported: {error}");
@@ -326,7 +326,7 @@ impl Engine {
             match (action.action, &self.live) {
                 (Verb::Delete, Some(live)) => {
                     let item = live.candidate.manifest.items.get(&action.id);
-                    let grave = item.map(|item| candidate::Grave::of(item, &live.candidate));
+                    let grave = item.map(|item| candidate::TombstonePayload::of(item, &live.candidate));
                     buried.push(Tombstone {
                         id: action.id.to_string(),
                         item: grave.and_then(|grave| serde_json::to_value(grave).ok()).unwrap_or_default(),
@@ -353,11 +353,11 @@ impl Engine {
     }
 
     /// What the status says of a refusal: what serves keeps serving.
-    pub(super) fn refuse(status: &mut Status, refused: &Refused, now: Micros) {
-        status.set(ConditionKind::Ready, Truth::False, &refused.reason, &refused.message, now);
+    pub(super) fn refuse(status: &mut Status, refused: &ReconcileError, now: Micros) {
+        status.set(ConditionKind::Ready, ConditionStatus::False, &refused.reason, &refused.message, now);
         status.clear(ConditionKind::Reconciling);
         if refused.stalled {
-            status.set(ConditionKind::Stalled, Truth::True, &refused.reason, &refused.message, now);
+            status.set(ConditionKind::Stalled, ConditionStatus::True, &refused.reason, &refused.message, now);
         } else {
             status.clear(ConditionKind::Stalled);
         }

@@ -13,12 +13,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::active::Pointer;
-use super::beat::Beat;
-use super::commands::{Command, Denied, Request};
-use super::engine::{Context, Engine, Given, Refused};
-use super::examine::{Examined, Examiner};
+use super::commands::{Command, CommandError, Request};
+use super::engine::{Context, EnvironmentDocument, ReconcileError, Reconciler};
+use super::heartbeat::Heartbeat;
 use super::status::Status;
-use crate::catalog::{Input, Snapshot, Written};
+use super::validate::{Validated, Validator};
+use crate::catalog::{Input, RawDocument, Snapshot};
 use crate::definition::Spec;
 use crate::source::directory::{self, Directory, Unreadable};
 use crate::source::{Fetched, Source as _};
@@ -26,7 +26,7 @@ use crate::store::Generation;
 use crate::store::manifest::Manifest;
 
 /// Requests that wait for one environment; more are told to come back.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 /// Time after which an environment counts as stuck: longer than the longest fetch with its way back.
 pub const STUCK: Duration = Duration::from_mins(10);
 /// Environments of one process.
@@ -52,11 +52,11 @@ pub struct Handle {
     /// What it says of itself.
     pub status: watch::Receiver<Arc<Status>>,
     /// A sign of life.
-    pub beat: Arc<Beat>,
+    pub beat: Arc<Heartbeat>,
     /// What is active and was looked at, for those who ask where something comes from.
-    pub view: Arc<ArcSwap<View>>,
+    pub view: Arc<ArcSwap<EnvironmentView>>,
     /// The operator's document.
-    pub given: Arc<ArcSwap<Given>>,
+    pub given: Arc<ArcSwap<EnvironmentDocument>>,
     /// Counts finished looks, for those who act on what came of them.
     pub looks: watch::Receiver<u64>,
     commands: mpsc::Sender<Command>,
@@ -70,15 +70,15 @@ type Tasks = std::sync::Mutex<JoinSet<()>>;
 
 /// What an environment shows beside its status.
 #[derive(Debug, Default)]
-pub struct View {
+pub struct EnvironmentView {
     /// The manifest of what is active.
     pub manifest: Option<Arc<Manifest>>,
     /// The last look at the sources.
-    pub looked: Option<Arc<Examined>>,
+    pub looked: Option<Arc<Validated>>,
     /// What paths are shown under.
     pub shown_under: String,
     /// The operator's document that was taken up last.
-    pub given: Option<Written>,
+    pub given: Option<RawDocument>,
 }
 
 impl Handle {
@@ -92,12 +92,12 @@ impl Handle {
     ///
     /// # Errors
     /// Where it is not done, with why.
-    pub async fn ask(&self, request: Request, actor: &str) -> Result<Value, Denied> {
+    pub async fn ask(&self, request: Request, actor: &str) -> Result<Value, CommandError> {
         let (answer, answered) = oneshot::channel();
         self.beat.queued();
-        let busy = || Denied::new(503, "Busy", "the environment has too much to do; try again");
+        let busy = || CommandError::new(503, "Busy", "the environment has too much to do; try again");
         self.commands.try_send(Command { request, actor: actor.to_owned(), answer }).map_err(|_| busy())?;
-        answered.await.map_err(|_| Denied::new(500, "Failed", "it failed unexpectedly; the log says why"))?
+        answered.await.map_err(|_| CommandError::new(500, "Failed", "it failed unexpectedly; the log says why"))?
     }
 }
 
@@ -166,7 +166,7 @@ impl Environments {
     }
 
     /// Takes up documents that are new or changed. Others stay as they are.
-    pub fn update(&self, given: Vec<Given>) {
+    pub fn update(&self, given: Vec<EnvironmentDocument>) {
         let mut all = BTreeMap::clone(&self.all.load());
         for given in given {
             match all.get(&given.key) {
@@ -238,14 +238,14 @@ fn stuck_limit() -> Duration {
 ///
 /// # Errors
 /// Where they cannot be read, or one of them has errors.
-pub fn documents(path: &Path) -> anyhow::Result<Vec<Given>> {
+pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let (snapshot, unreadable) = directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     given_in(&snapshot, &unreadable)
 }
 
-fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<Given>> {
+fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
-    let examined = Examiner::new().examine(&input, unreadable);
+    let examined = Validator::new().examine(&input, unreadable);
     let mut given = Vec::new();
     for entry in &examined.catalog.entries {
         if let Some(Spec::Environment(spec)) = entry.spec() {
@@ -259,13 +259,13 @@ fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Ve
                     place.1
                 );
             }
-            let document: Written = entry.origin.base.clone();
-            if let Some(other) = given.iter().find(|other: &&Given| other.name == entry.id.name) {
+            let document: RawDocument = entry.origin.base.clone();
+            if let Some(other) = given.iter().find(|other: &&EnvironmentDocument| other.name == entry.id.name) {
                 let (name, one, two) = (&entry.id.name, &other.document.path, &document.path);
                 bail!("Environment `{name}` is written twice, in {one} and {two}; remove one of them");
             }
             let name = entry.id.name.clone();
-            given.push(Given { key: name.clone(), name, document, spec: (**spec).clone() });
+            given.push(EnvironmentDocument { key: name.clone(), name, document, spec: (**spec).clone() });
         }
     }
     if given.len() > MOST {
@@ -274,8 +274,8 @@ fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Ve
     Ok(given)
 }
 
-fn spawn(given: Given, context: &Arc<Context>) -> Handle {
-    let (commands, requests) = mpsc::channel(MOST_WAITING);
+fn spawn(given: EnvironmentDocument, context: &Arc<Context>) -> Handle {
+    let (commands, requests) = mpsc::channel(MAX_WAITING);
     let (publish, status) = watch::channel(Arc::new(Status::default()));
     let (looked, looks) = watch::channel(0_u64);
     let handle = Handle {
@@ -312,8 +312,9 @@ fn spawn(given: Given, context: &Arc<Context>) -> Handle {
                     context.metrics.reconciled(&supervised.name, "panic", Duration::ZERO);
                     publish.status.send_modify(|status| {
                         let message = "reconciling failed unexpectedly; the log says why, and it is tried again";
-                        let refused = Refused { reason: "Panicked".into(), message: message.into(), stalled: true };
-                        Engine::refuse(Arc::make_mut(status), &refused, super::engine::now());
+                        let refused =
+                            ReconcileError { reason: "Panicked".into(), message: message.into(), stalled: true };
+                        Reconciler::refuse(Arc::make_mut(status), &refused, super::engine::now());
                     });
                     tokio::time::sleep(RESTART.saturating_mul(1 << falls.min(7))).await;
                     falls += 1;
@@ -352,8 +353,8 @@ async fn run(
 ) {
     let mut requests = requests.lock().await;
     let mut changes = context.store.changes();
-    let given = Given::clone(&handle.given.load());
-    let mut engine = Engine::new(context, given, handle.pointer.clone(), publish.status, Arc::clone(&handle.beat));
+    let given = EnvironmentDocument::clone(&handle.given.load());
+    let mut engine = Reconciler::new(context, given, handle.pointer.clone(), publish.status, Arc::clone(&handle.beat));
     engine.serving = Arc::clone(&handle.serving);
     engine.view = Arc::clone(&handle.view);
     let mut next = tokio::time::Instant::now();
@@ -366,7 +367,7 @@ async fn run(
                 Err(_) => return,
             },
             command = requests.recv() => match command {
-                Some(command) => Woken::Asked(Box::new(command)),
+                Some(command) => Woken::Requester(Box::new(command)),
                 None => return,
             },
         };
@@ -385,7 +386,7 @@ async fn run(
                     next = tokio::time::Instant::now() + wait;
                 }
             }
-            Woken::Asked(command) => {
+            Woken::Requester(command) => {
                 let Command { request, actor, answer } = *command;
                 let reconcile = matches!(request, Request::Reconcile);
                 let looks = !matches!(request, Request::Plan | Request::Preview { .. });
@@ -407,9 +408,9 @@ async fn run(
 
 /// Looks before the answer, so that whoever asked sees what came of it; but not for ever.
 async fn look_and_answer(
-    engine: &mut Engine,
-    answer: oneshot::Sender<Result<Value, Denied>>,
-    answered: Result<Value, Denied>,
+    engine: &mut Reconciler,
+    answer: oneshot::Sender<Result<Value, CommandError>>,
+    answered: Result<Value, CommandError>,
 ) -> Duration {
     let mut look = std::pin::pin!(engine.look());
     let looked = tokio::time::timeout(PATIENCE, &mut look).await;
@@ -424,20 +425,20 @@ enum Woken {
     Look,
     Hinted,
     News,
-    Asked(Box<Command>),
+    Requester(Box<Command>),
 }
 
-impl Engine {
-    fn take_up(&mut self, given: &Arc<Given>) {
+impl Reconciler {
+    fn take_up(&mut self, given: &Arc<EnvironmentDocument>) {
         if self.given.document.bytes != given.document.bytes {
-            self.given = Given::clone(given);
+            self.given = EnvironmentDocument::clone(given);
             self.sources = None;
         }
     }
 
     /// What those who ask are shown beside the status.
-    pub(super) fn shown(&self) -> View {
-        View {
+    pub(super) fn shown(&self) -> EnvironmentView {
+        EnvironmentView {
             manifest: self.manifest().cloned(),
             looked: self.looked.clone(),
             shown_under: self.shown_under(),

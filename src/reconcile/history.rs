@@ -4,26 +4,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::candidate::Grave;
-use super::engine::{Engine, Refused};
+use super::candidate::TombstonePayload;
+use super::engine::{ReconcileError, Reconciler};
 use crate::store::manifest::Manifest;
 use crate::store::{Micros, Store, StoreError};
 use crate::text::Digest;
 
 /// Generations of an environment that are kept at most, however young.
-const MOST_GENERATIONS: u32 = 1000;
+const MAX_GENERATIONS: u32 = 1000;
 /// Time after which objects that nothing needs any more are looked for again.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
-impl Engine {
+impl Reconciler {
     /// Forgets old generations and what only they needed, when there is something to forget.
-    pub(super) async fn forget(&mut self) -> Result<(), Refused> {
+    pub(super) async fn forget(&mut self) -> Result<(), ReconcileError> {
         let history = &self.given.spec.history;
         let keep = history.keep.unwrap_or(20);
         let age = history.max_age.map_or(30 * 24 * 3600, |age| age.0.as_secs());
         let age = i64::try_from(age).unwrap_or(i64::MAX / 1_000_000).saturating_mul(1_000_000);
         self.store().forget(self.key(), keep, age).await?;
-        self.store().forget(self.key(), MOST_GENERATIONS, 0).await?;
+        self.store().forget(self.key(), MAX_GENERATIONS, 0).await?;
         // Listing what is needed reads every kept generation: seldom enough, and beside the work.
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP_EVERY) {
             return Ok(());
@@ -51,8 +51,8 @@ pub(super) async fn needed(store: &dyn Store) -> Result<(Vec<Digest>, Micros), S
     let mut needed = BTreeSet::new();
     for environment in store.environments().await? {
         for stone in store.tombstones(&environment).await? {
-            let grave = serde_json::from_value::<Grave>(stone.item);
-            needed.extend(grave.iter().flat_map(Grave::contents));
+            let grave = serde_json::from_value::<TombstonePayload>(stone.item);
+            needed.extend(grave.iter().flat_map(TombstonePayload::contents));
         }
     }
     for root in roots {

@@ -1,6 +1,6 @@
 //! What is measured, in OpenMetrics' text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>). All names start with `evenkeel_`.
 //!
-//! Labels have few values: words of this program, and names of environments, of which at most [`MOST_ENVIRONMENTS`] are
+//! Labels have few values: words of this program, and names of environments, of which at most [`MAX_ENVIRONMENTS`] are
 //! told apart; all others are counted under `other`.
 
 #[cfg(test)]
@@ -23,13 +23,13 @@ use crate::store::queue::QueueDepth;
 use crate::text::Severity;
 
 /// Environments that have numbers of their own.
-pub const MOST_ENVIRONMENTS: usize = 100;
+pub const MAX_ENVIRONMENTS: usize = 100;
 /// The label of all others.
 const OTHER: &str = "other";
 /// Sources whose last commit is told, over all environments.
-const MOST_SOURCES: usize = 1000;
+const MAX_SOURCES: usize = 1000;
 /// Longest value of a label, in characters.
-const MOST_LABEL: usize = 200;
+const MAX_LABEL: usize = 200;
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -43,33 +43,33 @@ struct Inner {
     environments: Mutex<BTreeSet<String>>,
     /// The labels of what was last applied, by environment and source.
     applied: Mutex<BTreeMap<(String, String), Labels>>,
-    reconcile_duration: Of<Histogram>,
-    reconcile: Of<Counter>,
-    commit_to_live: Of<Histogram>,
-    last_applied: Of<Gauge>,
-    generation: Of<Gauge>,
-    replica_generation: Of<Gauge>,
-    definitions: Of<Gauge>,
-    findings: Of<Gauge>,
-    drift_detected: Of<Counter>,
-    drift_objects: Of<Gauge>,
-    prune_blocked: Of<Counter>,
-    fights: Of<Counter>,
-    history_rewritten: Of<Counter>,
-    cache_hits: Of<Counter>,
-    cache_misses: Of<Counter>,
+    reconcile_duration: LabelledFamily<Histogram>,
+    reconcile: LabelledFamily<Counter>,
+    commit_to_live: LabelledFamily<Histogram>,
+    last_applied: LabelledFamily<Gauge>,
+    generation: LabelledFamily<Gauge>,
+    replica_generation: LabelledFamily<Gauge>,
+    definitions: LabelledFamily<Gauge>,
+    findings: LabelledFamily<Gauge>,
+    drift_detected: LabelledFamily<Counter>,
+    drift_objects: LabelledFamily<Gauge>,
+    prune_blocked: LabelledFamily<Counter>,
+    fights: LabelledFamily<Counter>,
+    history_rewritten: LabelledFamily<Counter>,
+    cache_hits: LabelledFamily<Counter>,
+    cache_misses: LabelledFamily<Counter>,
     queue_oldest: Gauge<f64, AtomicU64>,
-    fetch: Of<Counter>,
-    fetch_duration: Of<Histogram>,
-    notifications: Of<Counter>,
-    webhooks: Of<Counter>,
-    cluster_writes: Of<Counter>,
+    fetch: LabelledFamily<Counter>,
+    fetch_duration: LabelledFamily<Histogram>,
+    notifications: LabelledFamily<Counter>,
+    webhooks: LabelledFamily<Counter>,
+    cluster_writes: LabelledFamily<Counter>,
     store_writes: Counter,
-    executions_open: Of<Gauge>,
-    executions_ready: Of<Gauge>,
-    executions_oldest: Of<Gauge>,
-    dead_letters: Of<Gauge>,
-    executions: Of<Counter>,
+    executions_open: LabelledFamily<Gauge>,
+    executions_ready: LabelledFamily<Gauge>,
+    executions_oldest: LabelledFamily<Gauge>,
+    dead_letters: LabelledFamily<Gauge>,
+    executions: LabelledFamily<Counter>,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -93,51 +93,76 @@ impl Metrics {
         let inner = Inner {
             environments: Mutex::default(),
             applied: Mutex::default(),
-            reconcile_duration: Of::new(
+            reconcile_duration: LabelledFamily::new(
                 &mut to,
                 "reconcile_duration",
                 "From start to end of one reconcile",
                 seconds.clone(),
             ),
-            reconcile: Of::new(&mut to, "reconcile", "Reconciles that ended", None),
-            commit_to_live: Of::new(
+            reconcile: LabelledFamily::new(&mut to, "reconcile", "Reconciles that ended", None),
+            commit_to_live: LabelledFamily::new(
                 &mut to,
                 "commit_to_live",
                 "From the commit's time until it was live",
                 seconds.clone(),
             ),
-            last_applied: Of::new(&mut to, "last_applied_commit_info", "What was applied last, by source", None),
-            generation: Of::new(&mut to, "generation", "The active generation", None),
-            replica_generation: Of::new(&mut to, "replica_generation", "The generation that this process serves", None),
-            definitions: Of::new(&mut to, "definitions", "Definitions of the active generation", None),
-            findings: Of::new(&mut to, "findings", "Findings of the last attempt", None),
-            drift_detected: Of::new(&mut to, "drift_detected", "Times that drift was found", None),
-            drift_objects: Of::new(&mut to, "drift_objects", "Definitions that differ from what is declared", None),
-            prune_blocked: Of::new(&mut to, "prune_blocked", "Removals that a guard stopped", None),
-            fights: Of::new(&mut to, "fights", "Times that someone else undid what was applied", None),
-            history_rewritten: Of::new(
+            last_applied: LabelledFamily::new(
+                &mut to,
+                "last_applied_commit_info",
+                "What was applied last, by source",
+                None,
+            ),
+            generation: LabelledFamily::new(&mut to, "generation", "The active generation", None),
+            replica_generation: LabelledFamily::new(
+                &mut to,
+                "replica_generation",
+                "The generation that this process serves",
+                None,
+            ),
+            definitions: LabelledFamily::new(&mut to, "definitions", "Definitions of the active generation", None),
+            findings: LabelledFamily::new(&mut to, "findings", "Findings of the last attempt", None),
+            drift_detected: LabelledFamily::new(&mut to, "drift_detected", "Times that drift was found", None),
+            drift_objects: LabelledFamily::new(
+                &mut to,
+                "drift_objects",
+                "Definitions that differ from what is declared",
+                None,
+            ),
+            prune_blocked: LabelledFamily::new(&mut to, "prune_blocked", "Removals that a guard stopped", None),
+            fights: LabelledFamily::new(&mut to, "fights", "Times that someone else undid what was applied", None),
+            history_rewritten: LabelledFamily::new(
                 &mut to,
                 "history_rewritten",
                 "Revisions that do not follow from those before",
                 None,
             ),
-            cache_hits: Of::new(&mut to, "cache_hits", "Work that was not done again", None),
-            cache_misses: Of::new(&mut to, "cache_misses", "Work that was done", None),
-            fetch: Of::new(&mut to, "fetch", "Fetches that ended", None),
-            fetch_duration: Of::new(&mut to, "fetch_duration", "From start to end of one fetch", seconds),
-            notifications: Of::new(&mut to, "notifications", "Notifications and commit statuses", None),
-            cluster_writes: Of::new(&mut to, "cluster_status_writes", "Statuses written to the API server", None),
-            webhooks: Of::new(&mut to, "webhooks", "Webhooks that were received", None),
-            executions_open: Of::new(&mut to, "executions_open", "Executions that run or wait", None),
-            executions_ready: Of::new(&mut to, "executions_ready", "Executions that wait for a worker", None),
-            executions_oldest: Of::new(
+            cache_hits: LabelledFamily::new(&mut to, "cache_hits", "Work that was not done again", None),
+            cache_misses: LabelledFamily::new(&mut to, "cache_misses", "Work that was done", None),
+            fetch: LabelledFamily::new(&mut to, "fetch", "Fetches that ended", None),
+            fetch_duration: LabelledFamily::new(&mut to, "fetch_duration", "From start to end of one fetch", seconds),
+            notifications: LabelledFamily::new(&mut to, "notifications", "Notifications and commit statuses", None),
+            cluster_writes: LabelledFamily::new(
+                &mut to,
+                "cluster_status_writes",
+                "Statuses written to the API server",
+                None,
+            ),
+            webhooks: LabelledFamily::new(&mut to, "webhooks", "Webhooks that were received", None),
+            executions_open: LabelledFamily::new(&mut to, "executions_open", "Executions that run or wait", None),
+            executions_ready: LabelledFamily::new(
+                &mut to,
+                "executions_ready",
+                "Executions that wait for a worker",
+                None,
+            ),
+            executions_oldest: LabelledFamily::new(
                 &mut to,
                 "executions_oldest",
                 "Age of the execution that has waited longest for a worker",
                 Some(Unit::Seconds),
             ),
-            dead_letters: Of::new(&mut to, "dead_letters", "Dead letters that wait for a replay", None),
-            executions: Of::new(&mut to, "executions", "Executions that ended here, by status", None),
+            dead_letters: LabelledFamily::new(&mut to, "dead_letters", "Dead letters that wait for a replay", None),
+            executions: LabelledFamily::new(&mut to, "executions", "Executions that ended here, by status", None),
             queue_oldest,
             store_writes,
             registry: to,
@@ -171,11 +196,11 @@ impl Metrics {
     /// What was applied last from a source; replaces what was before.
     pub fn applied(&self, environment: &str, source: &str, revision: &str) {
         let environment = self.environment(environment);
-        let cut = |text: &str| text.chars().take(MOST_LABEL).collect::<String>();
+        let cut = |text: &str| text.chars().take(MAX_LABEL).collect::<String>();
         let key = (environment.clone(), cut(source));
         let labels = vec![("environment", environment), ("source", key.1.clone()), ("revision", cut(revision))];
         let mut applied = lock(&self.0.applied);
-        if applied.len() >= MOST_SOURCES && !applied.contains_key(&key) {
+        if applied.len() >= MAX_SOURCES && !applied.contains_key(&key) {
             return;
         }
         if let Some(before) = applied.insert(key, labels.clone()).filter(|before| *before != labels) {
@@ -337,7 +362,7 @@ impl Metrics {
         if known.contains(name) {
             return name.to_owned();
         }
-        if known.len() >= MOST_ENVIRONMENTS || name.chars().count() > MOST_LABEL {
+        if known.len() >= MAX_ENVIRONMENTS || name.chars().count() > MAX_LABEL {
             return OTHER.to_owned();
         }
         known.insert(name.to_owned());
@@ -349,12 +374,12 @@ impl Metrics {
         std::iter::once(("environment", self.environment(environment))).chain(more).collect()
     }
 
-    fn set(&self, family: &Of<Gauge>, environment: &str, more: Option<(&'static str, &str)>, value: u64) {
+    fn set(&self, family: &LabelledFamily<Gauge>, environment: &str, more: Option<(&'static str, &str)>, value: u64) {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         family.with(self.labels(environment, more), |metric| metric.set(value));
     }
 
-    fn count(&self, family: &Of<Counter>, environment: &str, more: Option<(&'static str, &str)>) {
+    fn count(&self, family: &LabelledFamily<Counter>, environment: &str, more: Option<(&'static str, &str)>) {
         family.with(self.labels(environment, more), Counter::inc);
     }
 }
@@ -367,7 +392,7 @@ impl Default for Metrics {
 
 /// A metric by labels, which remembers them: the library has no way to remove what has one label of several.
 #[derive(Debug)]
-struct Of<M> {
+struct LabelledFamily<M> {
     family: Family<Labels, M, Make>,
     known: Mutex<BTreeSet<Labels>>,
 }
@@ -397,11 +422,11 @@ impl MetricConstructor<Histogram> for Make {
     }
 }
 
-impl<M: Clone> Of<M>
+impl<M: Clone> LabelledFamily<M>
 where
     Make: MetricConstructor<M>,
 {
-    fn new(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> Of<M>
+    fn new(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> LabelledFamily<M>
     where
         Family<Labels, M, Make>: Metric,
     {
@@ -410,7 +435,7 @@ where
             Some(unit) => registry.register_with_unit(name, help, unit, family.clone()),
             None => registry.register(name, help, family.clone()),
         }
-        Of { family, known: Mutex::default() }
+        LabelledFamily { family, known: Mutex::default() }
     }
 
     fn with<T>(&self, labels: Labels, change: impl FnOnce(&M) -> T) {

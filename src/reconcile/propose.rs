@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{self, Candidate, Provenance};
-use super::engine::{Engine, Refused};
-use super::examine::Examined;
-use super::sources::Joined;
-use crate::catalog::{self, Chosen, Input, Piece, Written};
+use super::engine::{ReconcileError, Reconciler};
+use super::sources::MergedSources;
+use super::validate::Validated;
+use crate::catalog::{self, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::definition::environment::ApplyMode;
 use crate::definition::{Id, Kind};
 use crate::plan::{Blocked, BlockedReason, Desired, Plan, PrunePolicy, Verb};
@@ -32,18 +32,25 @@ pub(super) struct Proposal {
 /// Rounds of holding back: each holds at least one more definition, and few depend on many.
 const ROUNDS: usize = 32;
 
-impl Engine {
+impl Reconciler {
     /// Examines what the sources hold and plans it against what is active.
     ///
     /// # Errors
     /// Where it has errors; `looked` has the findings then.
-    pub(super) async fn propose(&mut self, joined: &Joined, approved: Option<Digest>) -> Result<Proposal, Refused> {
+    pub(super) async fn propose(
+        &mut self,
+        joined: &MergedSources,
+        approved: Option<Digest>,
+    ) -> Result<Proposal, ReconcileError> {
         let now = super::engine::now();
         let buried = self.buried().await?;
         let by_hand = self.by_hand(now);
         let mut input = Input {
             snapshot: joined.snapshot.clone(),
-            environment: Some(Chosen { name: self.given.name.clone(), given: Some(self.given.document.clone()) }),
+            environment: Some(EnvironmentSelection {
+                name: self.given.name.clone(),
+                given: Some(self.given.document.clone()),
+            }),
             ..Input::default()
         };
         let mut fixed: BTreeMap<Id, Arc<Item>> = BTreeMap::new();
@@ -91,11 +98,11 @@ impl Engine {
 
     fn candidate(
         &mut self,
-        examined: &Arc<Examined>,
-        joined: &Joined,
+        examined: &Arc<Validated>,
+        joined: &MergedSources,
         fixed: &BTreeMap<Id, Arc<Item>>,
         buried: &BTreeMap<Id, String>,
-    ) -> Result<Arc<Candidate>, Refused> {
+    ) -> Result<Arc<Candidate>, ReconcileError> {
         let live = self.live.as_ref().map(|live| Arc::clone(&live.candidate));
         let given = self.given.document.clone();
         let from = Provenance {
@@ -200,17 +207,17 @@ impl Engine {
     }
 
     /// The definition of an item of the active generation.
-    pub(super) fn piece(&self, item: &Item) -> Result<Piece, StoreError> {
+    pub(super) fn piece(&self, item: &Item) -> Result<PinnedDefinition, StoreError> {
         let missing = |part: &Part| StoreError::Corrupt { digest: part.content, problem: "missing" };
         let catalog = self.live.as_ref().map(|live| &live.candidate.examined.catalog);
         let entry = catalog.and_then(|catalog| catalog.find(item.id.kind, &item.id.name));
         let entry = entry.ok_or_else(|| missing(&item.base))?;
         let (base, patches) = (entry.origin.base.clone(), entry.origin.patches.clone());
-        Ok(Piece { id: item.id.clone(), base, patches })
+        Ok(PinnedDefinition { id: item.id.clone(), base, patches })
     }
 
     /// A definition of a source that bears the name of one that was made by hand: neither gives way silently.
-    fn claimed_twice(examined: &mut Examined, fixed: &BTreeMap<Id, Arc<Item>>) {
+    fn claimed_twice(examined: &mut Validated, fixed: &BTreeMap<Id, Arc<Item>>) {
         // The checker has found the second definition of a name; it cannot know that one was made by hand.
         for finding in &mut examined.findings {
             if finding.code == &codes::DUPLICATE_DEFINITION
@@ -228,11 +235,11 @@ impl Engine {
     fn isolate(
         &mut self,
         input: &mut Input,
-        joined: &Joined,
-        first: &Arc<Examined>,
+        joined: &MergedSources,
+        first: &Arc<Validated>,
         held: &mut BTreeSet<Id>,
         fixed: &mut BTreeMap<Id, Arc<Item>>,
-    ) -> Result<Arc<Examined>, Refused> {
+    ) -> Result<Arc<Validated>, ReconcileError> {
         let mut broken = first.broken().clone();
         // A file that cannot be read may hold anything: what is not there any more stays.
         if first.unattributed() {
@@ -281,10 +288,10 @@ impl Engine {
     /// Contents of files that definitions name: of those that are kept, as they were.
     fn assets(
         &self,
-        examined: &Examined,
-        joined: &Joined,
+        examined: &Validated,
+        joined: &MergedSources,
         fixed: &BTreeMap<Id, Arc<Item>>,
-    ) -> Result<BTreeMap<String, Arc<[u8]>>, Refused> {
+    ) -> Result<BTreeMap<String, Arc<[u8]>>, ReconcileError> {
         let Some(sources) = &self.sources else { return Ok(BTreeMap::new()) };
         let kept = fixed.keys().filter_map(|id| examined.catalog.find(id.kind, &id.name)).flat_map(catalog::assets_of);
         let kept: BTreeSet<String> = kept.collect();
@@ -298,7 +305,7 @@ impl Engine {
             }
             let bytes = sources.read(joined, &path).map_err(|error| {
                 let message = format!("{path}: {error}");
-                Refused { reason: error.reason.to_string(), message, stalled: false }
+                ReconcileError { reason: error.reason.to_string(), message, stalled: false }
             })?;
             // The same bytes as before are the same content, so that nothing is hashed or stored anew.
             let same = before.filter(|before| before[..] == bytes[..]).cloned();
@@ -309,7 +316,7 @@ impl Engine {
 }
 
 /// The refusal of definitions with errors: the first of them with its commit, file and line.
-fn refused(examined: &Examined, joined: &Joined) -> Refused {
+fn refused(examined: &Validated, joined: &MergedSources) -> ReconcileError {
     let errors: Vec<&Finding> =
         examined.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
     let revision = joined.revisions().into_values().collect::<Vec<_>>().join(", ");
@@ -324,12 +331,12 @@ fn refused(examined: &Examined, joined: &Joined) -> Refused {
         }
         None => format!("{revision} cannot be applied"),
     };
-    Refused { reason: "InvalidDefinitions".into(), message, stalled: true }
+    ReconcileError { reason: "InvalidDefinitions".into(), message, stalled: true }
 }
 
 /// A definition as it was written by hand.
-pub(super) fn written_by_hand(id: &Id, text: &str, json: bool) -> Written {
+pub(super) fn written_by_hand(id: &Id, text: &str, json: bool) -> RawDocument {
     let extension = if json { "json" } else { "yaml" };
     let path = format!("by-hand/{}-{}.{extension}", id.kind.as_str().to_ascii_lowercase(), id.name);
-    Written { path: path.into(), bytes: text.as_bytes().into(), index: 0 }
+    RawDocument { path: path.into(), bytes: text.as_bytes().into(), index: 0 }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::engine::Given;
+use super::engine::EnvironmentDocument;
 use crate::catalog::{File, Snapshot};
 use crate::connector::{self, ClusterSecrets, Vault};
 use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
@@ -27,12 +27,12 @@ pub struct Sources {
     /// Are files shown in folders named after their source?
     several: bool,
     shown_under: String,
-    joined: Option<Joined>,
+    joined: Option<MergedSources>,
 }
 
 /// What all sources held.
 #[derive(Clone, Debug)]
-pub struct Joined {
+pub struct MergedSources {
     /// By the source's name.
     pub parts: Vec<(String, Arc<Fetched>)>,
     /// All files, under their source's name where there are several.
@@ -43,7 +43,7 @@ pub struct Joined {
     pub sent: BTreeMap<String, Arc<[u8]>>,
 }
 
-impl Joined {
+impl MergedSources {
     /// The revision of each source.
     pub fn revisions(&self) -> BTreeMap<String, String> {
         self.parts.iter().map(|(name, fetched)| (name.clone(), fetched.revision.name.clone())).collect()
@@ -61,15 +61,19 @@ pub trait Cluster: Send + Sync {
     ///
     /// # Errors
     /// Where it may not.
-    fn source(&self, environment: &Given, wanted: &ClusterSource) -> Result<Arc<dyn source::Source>, FetchError>;
+    fn source(
+        &self,
+        environment: &EnvironmentDocument,
+        wanted: &ClusterSource,
+    ) -> Result<Arc<dyn source::Source>, FetchError>;
 
     /// Secrets that an environment may read.
-    fn secrets(&self, environment: &Given) -> Arc<dyn ClusterSecrets>;
+    fn secrets(&self, environment: &EnvironmentDocument) -> Arc<dyn ClusterSecrets>;
 }
 
 /// What sources are made with.
 #[derive(Clone)]
-pub struct Making {
+pub struct SourceContext {
     /// The cluster; `None` outside of one.
     pub cluster: Option<Arc<dyn Cluster>>,
     /// Repositories, shared by all environments.
@@ -87,7 +91,7 @@ impl Sources {
     ///
     /// # Errors
     /// Where one is written in a way that cannot be used.
-    pub fn new(given: &Given, making: &Making) -> Result<Sources, FetchError> {
+    pub fn new(given: &EnvironmentDocument, making: &SourceContext) -> Result<Sources, FetchError> {
         let spec = &given.spec;
         let mut list = Vec::new();
         let mut shown_under = String::new();
@@ -118,7 +122,7 @@ impl Sources {
     ///
     /// # Errors
     /// Where one of them gives nothing: half of an environment is not an environment.
-    pub fn fetch(&mut self, deadline: Instant) -> Result<Joined, (String, FetchError)> {
+    pub fn fetch(&mut self, deadline: Instant) -> Result<MergedSources, (String, FetchError)> {
         let mut parts = Vec::new();
         for (name, source) in &self.list {
             parts.push((name.clone(), source.fetch(deadline).map_err(|error| (name.clone(), error))?));
@@ -129,7 +133,7 @@ impl Sources {
             return Ok(joined.clone());
         }
         let mut joined = match (&parts[..], self.several) {
-            ([(_, only)], false) => Joined {
+            ([(_, only)], false) => MergedSources {
                 snapshot: only.snapshot.clone(),
                 unreadable: only.unreadable.clone(),
                 parts,
@@ -146,7 +150,7 @@ impl Sources {
     ///
     /// # Errors
     /// Where it is not there.
-    pub fn read(&self, joined: &Joined, path: &str) -> Result<Vec<u8>, FetchError> {
+    pub fn read(&self, joined: &MergedSources, path: &str) -> Result<Vec<u8>, FetchError> {
         if let Some(bytes) = joined.sent.get(path) {
             return Ok(bytes.to_vec());
         }
@@ -176,7 +180,11 @@ impl Sources {
     }
 }
 
-fn one(given: &Given, wanted: &NamedSource, making: &Making) -> Result<Arc<dyn source::Source>, FetchError> {
+fn one(
+    given: &EnvironmentDocument,
+    wanted: &NamedSource,
+    making: &SourceContext,
+) -> Result<Arc<dyn source::Source>, FetchError> {
     if let Some(git) = &wanted.git {
         let cluster = making.cluster.as_ref().map(|cluster| cluster.secrets(given));
         let credentials = credentials(&given.spec, git.auth.clone(), cluster);
@@ -223,7 +231,7 @@ fn credentials(
     })
 }
 
-fn join(parts: Vec<(String, Arc<Fetched>)>) -> Joined {
+fn join(parts: Vec<(String, Arc<Fetched>)>) -> MergedSources {
     let mut snapshot = Snapshot::default();
     let mut names = BTreeSet::new();
     let mut unreadable = Vec::new();
@@ -243,7 +251,7 @@ fn join(parts: Vec<(String, Arc<Fetched>)>) -> Joined {
     }
     snapshot.files.sort_by(|a, b| a.path.cmp(&b.path));
     snapshot.names = Arc::new(names);
-    Joined { parts, snapshot, unreadable, sent: BTreeMap::new() }
+    MergedSources { parts, snapshot, unreadable, sent: BTreeMap::new() }
 }
 
 /// The folder that relative paths of an Environment document start at.

@@ -10,9 +10,9 @@ use crate::store::Micros;
 use crate::text::Digest;
 
 /// Most findings, drifted definitions or held definitions that a status lists; counts are always whole.
-pub const MOST_LISTED: usize = 100;
+pub const MAX_LISTED: usize = 100;
 
-/// The state of an environment. Written only where it changed, so nothing in it may change by itself: no ages, no
+/// The state of an environment. RawDocument only where it changed, so nothing in it may change by itself: no ages, no
 /// next times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -54,9 +54,9 @@ pub struct Status {
     /// A plan that waits for approval.
     pub pending: Option<Pending>,
     /// Nothing is applied: who asked for that.
-    pub suspended: Option<Asked>,
+    pub suspended: Option<Requester>,
     /// A revision that is not applied again after a rollback or promotion.
-    pub held_back: Option<HeldBack>,
+    pub held_back: Option<HeldRevision>,
 }
 
 /// One condition.
@@ -67,7 +67,7 @@ pub struct Condition {
     #[serde(rename = "type")]
     pub kind: ConditionKind,
     /// `True`, `False` or `Unknown`.
-    pub status: Truth,
+    pub status: ConditionStatus,
     /// One word.
     pub reason: String,
     /// One sentence, the same as long as nothing changes.
@@ -88,7 +88,7 @@ pub enum ConditionKind {
 /// The three truths of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Truth {
+pub enum ConditionStatus {
     True,
     False,
     Unknown,
@@ -125,7 +125,7 @@ pub struct BlockedPrune {
 
 impl From<&Blocked> for BlockedPrune {
     fn from(blocked: &Blocked) -> BlockedPrune {
-        let ids = blocked.ids.iter().take(MOST_LISTED).cloned().collect();
+        let ids = blocked.ids.iter().take(MAX_LISTED).cloned().collect();
         BlockedPrune { reason: blocked.reason.as_str().to_owned(), ids, message: blocked.message.clone() }
     }
 }
@@ -145,7 +145,7 @@ pub struct Pending {
 /// Who asked for something, when and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct Requester {
     /// Who.
     pub by: String,
     /// When.
@@ -158,7 +158,7 @@ pub struct Asked {
 /// A revision that is not applied again: somebody went back from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HeldBack {
+pub struct HeldRevision {
     /// The revision of each source.
     pub revisions: BTreeMap<String, String>,
     /// Who went back.
@@ -172,9 +172,9 @@ pub struct HeldBack {
 #[serde(rename_all = "camelCase", default)]
 pub struct Controls {
     /// Nothing is applied.
-    pub suspended: Option<Asked>,
+    pub suspended: Option<Requester>,
     /// The revision that is not applied again.
-    pub held_back: Option<HeldBack>,
+    pub held_back: Option<HeldRevision>,
     /// The digest of the plan that may be applied although it removes much, or the environment is `Manual`.
     pub approved: Option<Approved>,
     /// Counts the times that somebody asked to look now.
@@ -201,11 +201,18 @@ impl Status {
 
     /// Is everything that is declared live?
     pub fn is_ready(&self) -> bool {
-        self.condition(ConditionKind::Ready).is_some_and(|ready| ready.status == Truth::True)
+        self.condition(ConditionKind::Ready).is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
     /// Sets a condition; the time of its transition changes only with its status.
-    pub fn set(&mut self, kind: ConditionKind, status: Truth, reason: &str, message: impl Into<String>, now: Micros) {
+    pub fn set(
+        &mut self,
+        kind: ConditionKind,
+        status: ConditionStatus,
+        reason: &str,
+        message: impl Into<String>,
+        now: Micros,
+    ) {
         let known = self.condition(kind).filter(|known| known.status == status);
         let last_transition_time = known.map_or(now, |known| known.last_transition_time);
         self.clear(kind);

@@ -11,13 +11,13 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::active::Pointer;
-use super::announce::{Announcer, Settings};
 use super::commands::Request;
-use super::engine::{Context, Engine, Given};
+use super::engine::{Context, EnvironmentDocument, Reconciler};
 use super::metrics::Metrics;
-use super::sources::{Making, Sources};
+use super::notifications::{Notifier, Settings};
+use super::sources::{SourceContext, Sources};
 use super::status::{ConditionKind, Controls, Status};
-use crate::catalog::{Snapshot, Written};
+use crate::catalog::{RawDocument, Snapshot};
 use crate::net;
 use crate::source::git::GitRepositories;
 use crate::source::{FetchError, FetchReason, Fetched, Revision, Source};
@@ -78,15 +78,15 @@ fn tenant(name: &str, text: &str) -> String {
 const BROKEN: &str =
     "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: broken }\nspec: { nonsense: 1 }\n";
 
-fn given(apply: &str) -> Given {
+fn given(apply: &str) -> EnvironmentDocument {
     let text = format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  sync: {{ apply: {apply} }}\n"
     );
     let (catalog, findings) = crate::catalog::load(&Snapshot::of([("live.yaml", text.as_bytes())]));
     assert!(findings.is_empty(), "{findings:?}");
     let spec = catalog.environments().next().unwrap().1.clone();
-    let document = Written { path: "live.yaml".into(), bytes: text.into_bytes().into(), index: 0 };
-    Given { key: "live".into(), name: "live".into(), document, spec }
+    let document = RawDocument { path: "live.yaml".into(), bytes: text.into_bytes().into(), index: 0 };
+    EnvironmentDocument { key: "live".into(), name: "live".into(), document, spec }
 }
 
 struct World {
@@ -94,7 +94,7 @@ struct World {
     source: Arc<Told>,
     context: Arc<Context>,
     apply: &'static str,
-    engine: Engine,
+    engine: Reconciler,
     status: watch::Receiver<Arc<Status>>,
 }
 
@@ -108,7 +108,7 @@ impl World {
         let context = Arc::new(Context {
             store: Arc::clone(&store),
             leads: None,
-            making: Making {
+            making: SourceContext {
                 cluster: None,
                 repositories: GitRepositories::open(folder.path()).unwrap(),
                 secure: Arc::new(net::Tls::new().unwrap()),
@@ -116,7 +116,7 @@ impl World {
                 allow_local: false,
             },
             identities: None,
-            announcer: Announcer::start(client, metrics.clone(), Settings::default()),
+            announcer: Notifier::start(client, metrics.clone(), Settings::default()),
             metrics,
             replica: "test".into(),
             shared: false,
@@ -178,9 +178,9 @@ impl World {
     }
 }
 
-fn engine(context: &Arc<Context>, source: &Arc<Told>, apply: &str) -> (Engine, watch::Receiver<Arc<Status>>) {
+fn engine(context: &Arc<Context>, source: &Arc<Told>, apply: &str) -> (Reconciler, watch::Receiver<Arc<Status>>) {
     let (publish, status) = watch::channel(Arc::default());
-    let mut engine = Engine::new(Arc::clone(context), given(apply), Pointer::empty(), publish, Arc::default());
+    let mut engine = Reconciler::new(Arc::clone(context), given(apply), Pointer::empty(), publish, Arc::default());
     engine.sources = Some(Sources::of(vec![("source".into(), Arc::clone(source) as Arc<dyn Source>)]));
     (engine, status)
 }
@@ -298,7 +298,7 @@ async fn take(world: &mut World, step: &Step) {
         }
     };
     if let Some((request, actor)) = request {
-        // Denied is fine: nothing may have changed then.
+        // CommandError is fine: nothing may have changed then.
         let before = world.live();
         let denied = world.engine.answer(request.clone(), actor).await.is_err();
         assert!(!denied || before == world.live() || before.is_empty(), "{request:?} was denied and changed something");
@@ -398,7 +398,7 @@ async fn settle(world: &mut World) {
         super::candidate::stored(&*world.store, generation.digest).await.unwrap();
     }
     for stone in world.store.tombstones("live").await.unwrap() {
-        let grave: super::candidate::Grave = serde_json::from_value(stone.item).unwrap();
+        let grave: super::candidate::TombstonePayload = serde_json::from_value(stone.item).unwrap();
         world.store.objects(&grave.contents().collect::<Vec<_>>()).await.unwrap();
     }
     // And a new process sees the same.

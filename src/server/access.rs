@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::reconcile::commands::Denied;
+use crate::reconcile::commands::CommandError;
 use crate::text::{Digest, equal_in_constant_time};
 
 /// Tokens and who they are.
@@ -53,7 +53,7 @@ impl Access {
     ///
     /// # Errors
     /// Unless it may.
-    pub(super) fn reader(&self, headers: &HeaderMap) -> Result<(), Denied> {
+    pub(super) fn reader(&self, headers: &HeaderMap) -> Result<(), CommandError> {
         self.writer(headers).map(|_| ())
     }
 
@@ -61,11 +61,11 @@ impl Access {
     ///
     /// # Errors
     /// Unless they may.
-    pub(super) fn writer(&self, headers: &HeaderMap) -> Result<String, Denied> {
+    pub(super) fn writer(&self, headers: &HeaderMap) -> Result<String, CommandError> {
         if self.tokens.is_empty() {
             let message = "no tokens are configured, so environments are asked on the machine itself only; start the \
                            server with `--tokens FILE`";
-            return if self.local { Ok("local".to_owned()) } else { Err(Denied::new(403, "Forbidden", message)) };
+            return if self.local { Ok("local".to_owned()) } else { Err(CommandError::new(403, "Forbidden", message)) };
         }
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token =
@@ -73,7 +73,7 @@ impl Access {
         let known =
             |token: Digest| self.tokens.iter().find(|(_, known)| equal_in_constant_time(known.bytes(), token.bytes()));
         let (name, _) = token.and_then(known).ok_or_else(|| {
-            Denied::new(
+            CommandError::new(
                 401,
                 "Unauthorized",
                 "send `Authorization: Bearer TOKEN`; `evenkeel` takes it from EVENKEEL_TOKEN",

@@ -24,11 +24,11 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-use super::answer;
-use super::listener::{Connection, Patient};
+use super::listener::{Connection, IdleTimeoutListener};
+use super::response;
 
 /// Largest question: an object of 3 MiB, which is what the API server takes, before and after.
-const MOST_BODY: usize = 8 << 20;
+const MAX_BODY: usize = 8 << 20;
 /// Longest handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -59,14 +59,14 @@ pub async fn serve(listener: TcpListener, certificate: watch::Receiver<Option<Pe
     let router = Router::new()
         .route("/admission", post(review))
         .route("/healthz", get(async || "ok\n"))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(answer);
     axum::serve(Secure::new(listener, certificate)?, router).await
 }
 
 async fn review(State(answer): State<Answer>, body: Bytes) -> Response {
     match answer(body).await {
-        Some(value) => answer::json(200, &value),
+        Some(value) => response::json(200, &value),
         None => (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response(),
     }
 }
@@ -82,7 +82,7 @@ impl Secure {
         let address = listener.local_addr()?;
         let (done, ready) = mpsc::channel(16);
         // One slow handshake holds up no other.
-        let mut listener = Patient::new(listener);
+        let mut listener = IdleTimeoutListener::new(listener);
         tokio::spawn(async move {
             let mut current: Option<(Pem, TlsAcceptor)> = None;
             loop {

@@ -12,8 +12,8 @@ use super::executions::{Answer, Asked, by_hand, missing, place};
 use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::CallError;
-use crate::reconcile::commands::Denied;
-use crate::store::queue::{DeadLetter, Done, Intake, NewRun, new_id};
+use crate::reconcile::commands::CommandError;
+use crate::store::queue::{CommitResult, DeadLetter, EnqueueRequest, NewExecution, new_id};
 use crate::trigger::TriggerKind;
 
 /// `GET /v1/dead-letters`
@@ -61,7 +61,7 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
     let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| missing("dead letter", id))?;
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
+    let denied = |error: CallError| CommandError::new(error.code.status(), error.code.as_str(), error.detail);
     let mut intake = match letter.workflow.as_str() {
         "" => reroute(server, working, &environment, &letter, trace_of(headers)).await?,
         workflow => {
@@ -69,7 +69,7 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
             let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
             let (input, trace) = (letter.payload.clone(), trace_of(headers));
             let run = by_hand(working, &environment, &active, program, input, &letter.tenant, trace).await;
-            let run = NewRun {
+            let run = NewExecution {
                 headers: letter.headers.clone(),
                 event: letter.event.clone(),
                 parent: letter.run.clone(),
@@ -77,7 +77,7 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
                 source: letter.trigger.clone(),
                 ..run.map_err(denied)?
             };
-            Intake { runs: vec![run], ..Intake::default() }
+            EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }
         }
     };
     let executions: Vec<String> = intake.runs.iter().map(|run| run.id.clone()).collect();
@@ -85,9 +85,9 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     // loses nothing.
     intake.replays = Some((environment.clone(), letter.id.clone()));
     match working.desk.accept(intake).await? {
-        Done::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
-        Done::Refused(why) => Err(Denied::new(422, "Unstorable", why)),
-        _ => Err(Denied::new(409, "NotPending", format!("dead letter {} is not pending any more", letter.id))),
+        CommitResult::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
+        CommitResult::Refused(why) => Err(CommandError::new(422, "Unstorable", why)),
+        _ => Err(CommandError::new(409, "NotPending", format!("dead letter {} is not pending any more", letter.id))),
     }
 }
 
@@ -98,8 +98,8 @@ async fn reroute(
     environment: &str,
     letter: &DeadLetter,
     trace: String,
-) -> Result<Intake, Denied> {
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
+) -> Result<EnqueueRequest, CommandError> {
+    let denied = |error: CallError| CommandError::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
     let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(|| missing("trigger", &letter.trigger))?;
     let routes = match &trigger.kind {
@@ -109,7 +109,7 @@ async fn reroute(
     };
     let live = working.served.live_of(&active);
     let texts: BTreeMap<String, String> = serde_json::from_value(letter.headers.clone()).unwrap_or_default();
-    let arriving = crate::trigger::routing::Arriving {
+    let arriving = crate::trigger::routing::IncomingEvent {
         body: letter.payload.clone(),
         headers: texts,
         query: BTreeMap::new(),
@@ -124,7 +124,7 @@ async fn reroute(
     };
     let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;
     if intake.runs.is_empty() {
-        return Err(Denied::new(409, "Unmatched", "no route of the trigger matches it now either"));
+        return Err(CommandError::new(409, "Unmatched", "no route of the trigger matches it now either"));
     }
     Ok(intake)
 }

@@ -9,48 +9,56 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Server, answer};
+use super::{Server, response};
 use crate::definition::Id;
 use crate::definition::common::Duration;
 use crate::plan::{self, Inventory};
 use crate::reconcile::candidate;
-use crate::reconcile::commands::{Denied, Request};
+use crate::reconcile::commands::{CommandError, Request};
 use crate::reconcile::environments::{Environments, Handle};
-use crate::reconcile::examine::Examiner;
+use crate::reconcile::validate::Validator;
 use crate::store::manifest::Item;
 use crate::text::Digest;
 use crate::text::render::{Output, Report, render};
 
 /// Most lines of a history or record in one answer.
-const MOST_LINES: u32 = 1000;
+const MAX_LINES: u32 = 1000;
 /// Longest time for which a definition may be written over.
 const LONGEST_OVERRIDE: u64 = 30 * 24 * 3600;
 
-type Answer = Result<Value, Denied>;
+type Answer = Result<Value, CommandError>;
 
 pub(super) fn respond(answer: Answer) -> Response {
     match answer {
-        Ok(value) => answer::json(200, &value),
+        Ok(value) => response::json(200, &value),
         Err(denied) => {
             let error = json!({"code": denied.reason, "message": denied.message, "findings": denied.findings});
-            answer::json(denied.status, &json!({"errors": error}))
+            response::json(denied.status, &json!({"errors": error}))
         }
     }
 }
 
-fn environments(server: &Server) -> Result<&Environments, Denied> {
+fn environments(server: &Server) -> Result<&Environments, CommandError> {
     let missing = || {
-        Denied::new(404, "NoEnvironments", "this server follows a folder (`dev`); `evenkeel serve` has environments")
+        CommandError::new(
+            404,
+            "NoEnvironments",
+            "this server follows a folder (`dev`); `evenkeel serve` has environments",
+        )
     };
     server.environments.as_ref().ok_or_else(missing)
 }
 
-fn handle(server: &Server, name: &str) -> Result<Handle, Denied> {
+fn handle(server: &Server, name: &str) -> Result<Handle, CommandError> {
     let environments = environments(server)?;
     environments.find(Some(name)).ok_or_else(|| {
         let all = environments.all.load();
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
-        Denied::new(404, "NoEnvironment", format!("there is no environment `{name}`; there are {}", names.join(", ")))
+        CommandError::new(
+            404,
+            "NoEnvironment",
+            format!("there is no environment `{name}`; there are {}", names.join(", ")),
+        )
     })
 }
 
@@ -137,7 +145,7 @@ async fn read_history(server: &Server, name: &str, query: &HistoryQuery, headers
     server.access.reader(headers)?;
     handle(server, name)?;
     let store = &environments(server)?.context.store;
-    let limit = query.limit.unwrap_or(50).min(MOST_LINES);
+    let limit = query.limit.unwrap_or(50).min(MAX_LINES);
     let generations = store.history(name, query.below, limit).await?;
     Ok(json!({"environment": name, "generations": generations, "audit": store.audited(name, limit).await?}))
 }
@@ -175,18 +183,25 @@ async fn read_diff(server: &Server, name: &str, query: &DiffQuery, headers: &Hea
 }
 
 /// The definitions of a generation; none of generation 0.
-async fn inventory(server: &Server, name: &str, number: u64) -> Result<Inventory, Denied> {
+async fn inventory(server: &Server, name: &str, number: u64) -> Result<Inventory, CommandError> {
     if number == 0 {
         return Ok(Inventory::new());
     }
     let context = &environments(server)?.context;
     let generation = context.store.generation(name, number).await?;
-    let missing = || Denied::new(404, "NoGeneration", format!("there is no generation {number} of `{name}`"));
+    let missing = || CommandError::new(404, "NoGeneration", format!("there is no generation {number} of `{name}`"));
     let generation = generation.ok_or_else(missing)?;
     let (manifest, contents) = candidate::stored(&*context.store, generation.digest).await?;
     let name = name.to_owned();
     let restored = tokio::task::block_in_place(|| {
-        candidate::restore(&name, &manifest, &contents, "", &mut Examiner::new(), &mut candidate::Known::default())
+        candidate::restore(
+            &name,
+            &manifest,
+            &contents,
+            "",
+            &mut Validator::new(),
+            &mut candidate::KnownContents::default(),
+        )
     })?;
     Ok(restored.inventory)
 }
@@ -203,7 +218,8 @@ pub(super) async fn trace(
         let id = id(&kind, &name)?;
         let view = handle.view.load();
         let item = view.manifest.as_ref().and_then(|manifest| manifest.items.get(&id));
-        let item = item.ok_or_else(|| Denied::new(404, "NotFound", format!("{id} is not live in `{environment}`")))?;
+        let item =
+            item.ok_or_else(|| CommandError::new(404, "NotFound", format!("{id} is not live in `{environment}`")))?;
         Ok(traced(item, &handle, &view.shown_under))
     })())
 }
@@ -261,7 +277,7 @@ pub(super) async fn put(
     let request = (|| {
         let id = id(&kind, &name)?;
         let text = String::from_utf8(body.to_vec())
-            .map_err(|_| Denied::new(400, "BadRequest", "the definition is not UTF-8"))?;
+            .map_err(|_| CommandError::new(400, "BadRequest", "the definition is not UTF-8"))?;
         let over = query.over.as_deref().map(duration).transpose()?;
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let json = content_type.contains("json");
@@ -270,20 +286,20 @@ pub(super) async fn put(
     ask(&server, &environment, &headers, request).await
 }
 
-fn duration(text: &str) -> Result<i64, Denied> {
+fn duration(text: &str) -> Result<i64, CommandError> {
     let duration: Duration = serde_json::from_value(json!(text))
-        .map_err(|error| Denied::new(400, "BadRequest", format!("override: {error}")))?;
+        .map_err(|error| CommandError::new(400, "BadRequest", format!("override: {error}")))?;
     let seconds = duration.0.as_secs();
     if seconds == 0 || seconds > LONGEST_OVERRIDE {
-        return Err(Denied::new(400, "BadRequest", "override: between 1 second and 30 days"));
+        return Err(CommandError::new(400, "BadRequest", "override: between 1 second and 30 days"));
     }
     Ok(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000)
 }
 
-fn reason(text: Option<String>) -> Result<Option<String>, Denied> {
+fn reason(text: Option<String>) -> Result<Option<String>, CommandError> {
     match text {
         Some(text) if text.len() > 500 || text.chars().any(char::is_control) => {
-            Err(Denied::new(400, "BadRequest", "reason: one line of at most 500 bytes"))
+            Err(CommandError::new(400, "BadRequest", "reason: one line of at most 500 bytes"))
         }
         text => Ok(text),
     }
@@ -325,8 +341,9 @@ pub(super) async fn preview(
 ) -> Response {
     let answer = async {
         server.access.reader(&headers)?;
-        let sent: Sent = serde_json::from_slice(&body)
-            .map_err(|error| Denied::new(400, "BadRequest", format!("the body is not `{{\"files\": …}}`: {error}")))?;
+        let sent: Sent = serde_json::from_slice(&body).map_err(|error| {
+            CommandError::new(400, "BadRequest", format!("the body is not `{{\"files\": …}}`: {error}"))
+        })?;
         handle(&server, &name)?.ask(Request::Preview { files: sent.files }, "reader").await
     };
     respond(answer.await)
@@ -343,18 +360,18 @@ pub(super) async fn act(
     ask(&server, &environment, &headers, request).await
 }
 
-fn arguments(body: &[u8]) -> Result<BTreeMap<String, Value>, Denied> {
+fn arguments(body: &[u8]) -> Result<BTreeMap<String, Value>, CommandError> {
     if body.is_empty() {
         return Ok(BTreeMap::new());
     }
     serde_json::from_slice(body)
-        .map_err(|error| Denied::new(400, "BadRequest", format!("the body is no JSON object: {error}")))
+        .map_err(|error| CommandError::new(400, "BadRequest", format!("the body is no JSON object: {error}")))
 }
 
-fn asked(verb: &str, arguments: &BTreeMap<String, Value>) -> Result<Request, Denied> {
+fn asked(verb: &str, arguments: &BTreeMap<String, Value>) -> Result<Request, CommandError> {
     let text = |name: &str| {
         let value = arguments.get(name).and_then(Value::as_str).map(str::to_owned);
-        value.ok_or_else(|| Denied::new(400, "BadRequest", format!("`{name}` is missing")))
+        value.ok_or_else(|| CommandError::new(400, "BadRequest", format!("`{name}` is missing")))
     };
     Ok(match verb {
         "reconcile" => Request::Reconcile,
@@ -363,23 +380,28 @@ fn asked(verb: &str, arguments: &BTreeMap<String, Value>) -> Result<Request, Den
         "rollback" => {
             let to = arguments.get("to").and_then(Value::as_u64);
             Request::Rollback {
-                to: to.ok_or_else(|| Denied::new(400, "BadRequest", "`to` is the number of a generation"))?,
+                to: to.ok_or_else(|| CommandError::new(400, "BadRequest", "`to` is the number of a generation"))?,
             }
         }
         "promote" => Request::Promote { from: text("from")? },
         "apply" => {
             let plan = text("plan")?.parse::<Digest>();
-            Request::Approve { plan: plan.map_err(|error| Denied::new(400, "BadRequest", error))? }
+            Request::Approve { plan: plan.map_err(|error| CommandError::new(400, "BadRequest", error))? }
         }
         "restore" => {
             let id = text("id")?.parse::<Id>();
-            Request::Restore { id: id.map_err(|error| Denied::new(400, "BadRequest", error))? }
+            Request::Restore { id: id.map_err(|error| CommandError::new(400, "BadRequest", error))? }
         }
-        other => return Err(Denied::new(404, "NotFound", format!("nobody can be asked to `{other}`"))),
+        other => return Err(CommandError::new(404, "NotFound", format!("nobody can be asked to `{other}`"))),
     })
 }
 
-async fn ask(server: &Server, environment: &str, headers: &HeaderMap, request: Result<Request, Denied>) -> Response {
+async fn ask(
+    server: &Server,
+    environment: &str,
+    headers: &HeaderMap,
+    request: Result<Request, CommandError>,
+) -> Response {
     let asked = async {
         let actor = server.access.writer(headers)?;
         let handle = handle(server, environment)?;
@@ -392,8 +414,8 @@ async fn ask(server: &Server, environment: &str, headers: &HeaderMap, request: R
     respond(asked.await)
 }
 
-fn id(kind: &str, name: &str) -> Result<Id, Denied> {
-    format!("{kind}/{name}").parse().map_err(|error: String| Denied::new(400, "BadRequest", error))
+fn id(kind: &str, name: &str) -> Result<Id, CommandError> {
+    format!("{kind}/{name}").parse().map_err(|error: String| CommandError::new(400, "BadRequest", error))
 }
 
 /// Which of several environments a request to the gateway is for.

@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{self, request_id, set};
 use super::environments::{ENVIRONMENT, respond};
+use super::response::{self, request_id, set};
 use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
-use crate::reconcile::commands::Denied;
-use crate::store::queue::{Done, Intake, NewRun, Run, RunFilter, RunStatus};
+use crate::reconcile::commands::CommandError;
+use crate::store::queue::{CommitResult, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, NewExecution};
 use crate::store::{Micros, StoreError};
 use crate::trigger::routing::gate;
 use crate::workflow::Program;
@@ -21,30 +21,30 @@ use crate::workflow::Program;
 /// How long a caller waits beyond the workflow's own time: for its turn, and for its end to be stored.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-pub(super) type Answer = Result<Value, Denied>;
+pub(super) type Answer = Result<Value, CommandError>;
 
 /// An execution that goes on: its id.
 pub(super) fn started(run: &str) -> Response {
-    let mut response = answer::json(202, &json!({"execution": run, "status": "Running"}));
+    let mut response = response::json(202, &json!({"execution": run, "status": "Running"}));
     set(&mut response, "x-evenkeel-execution", run);
     response
 }
 
 /// An execution that ended: its output, or its error.
-pub(super) fn finished(run: &Run) -> Response {
+pub(super) fn finished(run: &Execution) -> Response {
     let status = match (run.status, run.error["code"].as_str()) {
-        (RunStatus::Completed, _) => 200,
-        (RunStatus::TimedOut, _) => 504,
-        (RunStatus::Cancelled, _) => 409,
+        (ExecutionStatus::Completed, _) => 200,
+        (ExecutionStatus::TimedOut, _) => 504,
+        (ExecutionStatus::Cancelled, _) => 409,
         (_, Some("INVALID_INPUT")) => 400,
         _ => 500,
     };
-    let mut response = if run.status == RunStatus::Completed {
-        answer::json(status, &run.output)
+    let mut response = if run.status == ExecutionStatus::Completed {
+        response::json(status, &run.output)
     } else {
         let (code, detail) = (run.error["code"].clone(), run.error["message"].clone());
         let errors = json!({"code": code, "detail": detail, "execution": run.id});
-        answer::json(status, &json!({"errors": errors}))
+        response::json(status, &json!({"errors": errors}))
     };
     set(&mut response, "x-evenkeel-execution", &run.id);
     response
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let result = start(&server, &workflow, &headers, &body).await;
     let mut response = match result {
         Ok(response) => response,
-        Err(error) => answer::error(&error, &id),
+        Err(error) => response::error(&error, &id),
     };
     set(&mut response, "x-request-id", &id);
     response
@@ -73,7 +73,7 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
     let working = server.working()?;
     let programs = &active.work.programs;
     let program = programs.get(workflow).ok_or_else(|| {
-        let near = crate::definition::shape::nearest(workflow, programs.keys().map(String::as_str));
+        let near = crate::definition::schema_validator::nearest(workflow, programs.keys().map(String::as_str));
         let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         CallError::new(ErrorCode::NotFound, format!("there is no workflow `{workflow}`{near}"))
     })?;
@@ -90,8 +90,8 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
     let (run_id, waits) = (run.id.clone(), run.tier == "Instant");
     let told = waits.then(|| working.desk.watch(&run_id));
     let unavailable = |error: StoreError| CallError::new(ErrorCode::Unavailable, error.to_string());
-    let accepted = working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await;
-    if let Done::Refused(why) = accepted.map_err(unavailable)? {
+    let accepted = working.desk.accept(EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }).await;
+    if let CommitResult::Refused(why) = accepted.map_err(unavailable)? {
         return Err(bad(format!("the input cannot be stored: {why}")));
     }
     if let Some(told) = told
@@ -111,7 +111,7 @@ pub(super) async fn by_hand(
     input: Value,
     tenant: &str,
     trace: String,
-) -> Result<NewRun, CallError> {
+) -> Result<NewExecution, CallError> {
     if !program.spec.active {
         let detail = format!("workflow `{}` is not active", program.name);
         return Err(CallError::new(ErrorCode::NotFound, detail));
@@ -124,7 +124,7 @@ pub(super) async fn by_hand(
     let new = working.desk.new_run(environment, &live, program).await;
     let new = new.map_err(|error| CallError::new(ErrorCode::Unavailable, error.to_string()))?;
     let per_tenant = program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant);
-    Ok(NewRun {
+    Ok(NewExecution {
         gate: gate(&new, tenant, per_tenant),
         // Somebody waits for it.
         priority: 1,
@@ -157,18 +157,18 @@ pub(super) fn place<'a>(
     server: &'a Server,
     headers: &HeaderMap,
     environment: Option<&str>,
-) -> Result<(String, &'a Working), Denied> {
+) -> Result<(String, &'a Working), CommandError> {
     server.access.reader(headers)?;
     let header = headers.get(ENVIRONMENT).and_then(|value| value.to_str().ok());
     let found = server.active_named(environment.or(header));
     let (environment, _) =
-        found.map_err(|error| Denied::new(error.code.status(), error.code.as_str(), error.detail))?;
-    let working = server.working().map_err(|error| Denied::new(503, error.code.as_str(), error.detail))?;
+        found.map_err(|error| CommandError::new(error.code.status(), error.code.as_str(), error.detail))?;
+    let working = server.working().map_err(|error| CommandError::new(503, error.code.as_str(), error.detail))?;
     Ok((environment, working))
 }
 
-pub(super) fn missing(what: &str, id: &str) -> Denied {
-    Denied::new(404, "NotFound", format!("there is no {what} `{id}` here"))
+pub(super) fn missing(what: &str, id: &str) -> CommandError {
+    CommandError::new(404, "NotFound", format!("there is no {what} `{id}` here"))
 }
 
 /// `GET /v1/executions`
@@ -180,16 +180,16 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
     let status = asked.status.as_deref().map(|word| {
-        RunStatus::from_word(word).ok_or_else(|| {
-            let words: Vec<&str> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
-            Denied::new(400, "BadRequest", format!("`{word}` is no status; there are {}", words.join(", ")))
+        ExecutionStatus::from_word(word).ok_or_else(|| {
+            let words: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
+            CommandError::new(400, "BadRequest", format!("`{word}` is no status; there are {}", words.join(", ")))
         })
     });
     let since = asked.since.as_deref().map(|text| {
         let duration = text.parse::<crate::definition::common::Duration>();
         duration
             .map(|duration| working.desk.now().saturating_sub(duration.0.as_micros() as Micros))
-            .map_err(|_| Denied::new(400, "BadRequest", format!("`since={text}` is no duration such as `2h`")))
+            .map_err(|_| CommandError::new(400, "BadRequest", format!("`since={text}` is no duration such as `2h`")))
     });
     let before = match asked.before.as_deref() {
         Some(id) => {
@@ -198,7 +198,7 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
         }
         None => None,
     };
-    let filter = RunFilter {
+    let filter = ExecutionFilter {
         workflow: asked.workflow,
         status: status.transpose()?,
         tenant: asked.tenant,
@@ -215,7 +215,7 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     Ok(json!({"environment": environment, "executions": executions}))
 }
 
-fn summary(run: &Run) -> Value {
+fn summary(run: &Execution) -> Value {
     let end = if run.finished_at > 0 { run.finished_at } else { 0 };
     let duration =
         if end > 0 && run.started_at > 0 { json!((end - run.started_at) as f64 / 1000.0) } else { Value::Null };
@@ -293,7 +293,7 @@ async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &He
             working.desk.wake();
             match was {
                 Some(status) if status.is_final() => {
-                    Err(Denied::new(409, "Ended", format!("execution {} is {} already", run.id, status.as_str())))
+                    Err(CommandError::new(409, "Ended", format!("execution {} is {} already", run.id, status.as_str())))
                 }
                 Some(status) => Ok(json!({"execution": run.id, "was": status.as_str()})),
                 None => Err(missing("execution", id)),
@@ -302,13 +302,13 @@ async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &He
         "retry" => {
             if !run.status.is_final() {
                 let message = format!("execution {} is still {}", run.id, run.status.as_str());
-                return Err(Denied::new(409, "NotEnded", message));
+                return Err(CommandError::new(409, "NotEnded", message));
             }
             let (input, trace) = (run.input.clone(), trace_of(headers));
             let new = again(server, working, &environment, &run.workflow, &run.tenant, input, trace, &run).await?;
             Ok(json!({"execution": new, "of": run.id}))
         }
-        _ => Err(Denied::new(404, "NotFound", format!("executions take `cancel` and `retry`, not `{verb}`"))),
+        _ => Err(CommandError::new(404, "NotFound", format!("executions take `cancel` and `retry`, not `{verb}`"))),
     }
 }
 
@@ -322,13 +322,13 @@ async fn again(
     tenant: &str,
     input: Value,
     trace: String,
-    of: &Run,
-) -> Result<String, Denied> {
-    let denied = |error: CallError| Denied::new(error.code.status(), error.code.as_str(), error.detail);
+    of: &Execution,
+) -> Result<String, CommandError> {
+    let denied = |error: CallError| CommandError::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(environment)).map_err(denied)?;
     let program = active.work.programs.get(workflow).ok_or_else(|| missing("workflow", workflow))?;
     let run = by_hand(working, environment, &active, program, input, tenant, trace).await.map_err(denied)?;
-    let run = NewRun {
+    let run = NewExecution {
         headers: of.headers.clone(),
         event: of.event.clone(),
         parent: of.id.clone(),
@@ -337,8 +337,8 @@ async fn again(
         ..run
     };
     let id = run.id.clone();
-    match working.desk.accept(Intake { runs: vec![run], ..Intake::default() }).await? {
-        Done::Refused(why) => Err(Denied::new(422, "Unstorable", why)),
+    match working.desk.accept(EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }).await? {
+        CommitResult::Refused(why) => Err(CommandError::new(422, "Unstorable", why)),
         _ => Ok(id),
     }
 }
@@ -370,19 +370,19 @@ async fn told(server: &Server, id: &str, name: &str, asked: Asked, headers: &Hea
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
     let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
-    let bad = |error: serde_json::Error| Denied::new(400, "BadRequest", format!("the body is not JSON: {error}"));
+    let bad = |error: serde_json::Error| CommandError::new(400, "BadRequest", format!("the body is not JSON: {error}"));
     let mut payload: Value = if body.is_empty() { json!({}) } else { serde_json::from_slice(body).map_err(bad)? };
     if name.starts_with("approval ") {
         if store.signalled(&run.id, name).await?.is_some() {
-            return Err(Denied::new(409, "Answered", "somebody answered already"));
+            return Err(CommandError::new(409, "Answered", "somebody answered already"));
         }
         if !payload.get("approved").is_some_and(Value::is_boolean) {
-            return Err(Denied::new(400, "BadRequest", "send {\"approved\": true} or {\"approved\": false}"));
+            return Err(CommandError::new(400, "BadRequest", "send {\"approved\": true} or {\"approved\": false}"));
         }
         payload["by"] = json!(who);
     }
     if !store.signal(&environment, &run.id, name, &payload).await? {
-        return Err(Denied::new(409, "Ended", format!("execution {} has ended", run.id)));
+        return Err(CommandError::new(409, "Ended", format!("execution {} has ended", run.id)));
     }
     working.desk.wake();
     Ok(json!({"execution": run.id, "told": name}))

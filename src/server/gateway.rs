@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::Server;
-use super::answer::{self, request_id, set};
+use super::response::{self, request_id, set};
 use crate::connector::{self, Call, CallError, Caller, ErrorCode, Output};
 use crate::telemetry::TRACEPARENT;
 
@@ -27,28 +27,28 @@ pub(super) async fn call(
     let id = request_id(&headers);
     if method != Method::POST {
         let detail = format!("actions are called with POST, not {method}");
-        let mut response = answer::error(&CallError::new(ErrorCode::MethodNotAllowed, detail), &id);
+        let mut response = response::error(&CallError::new(ErrorCode::MethodNotAllowed, detail), &id);
         set(&mut response, "allow", "POST");
         return response;
     }
     let Ok(Path((connector, action))) = path else {
-        return answer::error(&CallError::new(ErrorCode::BadRequest, "the path is not UTF-8"), &id);
+        return response::error(&CallError::new(ErrorCode::BadRequest, "the path is not UTF-8"), &id);
     };
     let Ok(_permit) = server.calls.try_acquire() else {
         let mut response =
-            answer::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
+            response::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
         set(&mut response, "retry-after", "1");
         return response;
     };
     let call = match read(&headers, query.as_deref(), body, id.clone()) {
         Ok(call) => call,
-        Err(error) => return answer::error(&error, &id),
+        Err(error) => return response::error(&error, &id),
     };
     let environment = headers.get(super::environments::ENVIRONMENT).and_then(|name| name.to_str().ok());
     // Loaded once: this call finishes on the generation that it started on.
     let active = match server.active(environment) {
         Ok(active) => active,
-        Err(error) => return answer::error(&error, &id),
+        Err(error) => return response::error(&error, &id),
     };
     let runtime = &active.runtime;
     let caller = Caller { runtime: Arc::clone(runtime), client: active.client.clone(), mocking: server.mocking };
@@ -56,7 +56,7 @@ pub(super) async fn call(
     let outcome = caller.call(&connector, &action, call).await;
     let mut response = match &outcome.result {
         Ok(output) => success(output, outcome.status),
-        Err(error) => answer::error(error, &id),
+        Err(error) => response::error(error, &id),
     };
     set(&mut response, "x-request-id", &id);
     set(&mut response, "x-evenkeel-generation", &runtime.generation);
@@ -90,7 +90,7 @@ fn success(output: &Output, status: u16) -> Response {
     let status = if matches!(status, 204 | 205 | 304) { 200 } else { status };
     match output {
         Output::Json { value, content_type } => {
-            let mut response = answer::json(status, value);
+            let mut response = response::json(status, value);
             if let Some(value) = content_type.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
                 response.headers_mut().insert(header::CONTENT_TYPE, value);
             }
@@ -119,7 +119,7 @@ fn read(
     let bad = |detail: String| CallError::new(ErrorCode::BadRequest, detail);
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            CallError::new(ErrorCode::TooLarge, format!("the body is larger than {} MiB", super::MOST_BODY >> 20))
+            CallError::new(ErrorCode::TooLarge, format!("the body is larger than {} MiB", super::MAX_BODY >> 20))
         }
         _ => bad(rejection.body_text()),
     })?;

@@ -11,13 +11,13 @@ use axum::response::Response;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::answer::{self, request_id, set};
 use super::executions::{PATIENCE, finished, started};
+use super::response::{self, request_id, set};
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::active::Active;
-use crate::store::queue::Run;
-use crate::trigger::webhook::{self, Incoming, Taken, Unwanted};
+use crate::store::queue::Execution;
+use crate::trigger::webhook::{self, Incoming, Taken, WebhookRejection};
 use crate::trigger::{TriggerKind, app, subscriber};
 
 /// `POST /hooks/{trigger}`
@@ -85,7 +85,7 @@ async fn take(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let id = request_id(&headers);
-    let refused = |code: ErrorCode, detail: &str| answer::error(&CallError::new(code, detail), &id);
+    let refused = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), &id);
     if method != Method::POST {
         let mut response = refused(ErrorCode::MethodNotAllowed, "webhooks are called with POST");
         set(&mut response, "allow", "POST");
@@ -99,7 +99,7 @@ async fn take(
     };
     let (environment, active) = match server.active_named(environment) {
         Ok(found) => found,
-        Err(error) => return answer::error(&error, &id),
+        Err(error) => return response::error(&error, &id),
     };
     let Some(working) = server.working.clone() else {
         return refused(ErrorCode::Unavailable, "this server runs no workflows");
@@ -173,7 +173,7 @@ async fn answer(
     environment: &str,
     active: &Active,
     taken: Taken,
-    told: Vec<oneshot::Receiver<Arc<Run>>>,
+    told: Vec<oneshot::Receiver<Arc<Execution>>>,
 ) -> Response {
     if let ([(run, workflow, _)], Some(told)) = (taken.runs.as_slice(), told.into_iter().next()) {
         let limit = active.work.programs.get(workflow).map_or(std::time::Duration::ZERO, |program| program.timeout());
@@ -187,21 +187,21 @@ async fn answer(
     if taken.duplicate {
         said["duplicate"] = true.into();
     }
-    answer::json(202, &said)
+    response::json(202, &said)
 }
 
-fn unwanted_answer(unwanted: &Unwanted, id: &str) -> Response {
-    let error = |code: ErrorCode, detail: &str| answer::error(&CallError::new(code, detail), id);
+fn unwanted_answer(unwanted: &WebhookRejection, id: &str) -> Response {
+    let error = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), id);
     match unwanted {
         // Whoever has no secret learns nothing about why.
-        Unwanted::Refused(_) => {
+        WebhookRejection::Refused(_) => {
             let said =
                 json!({"errors": {"code": "UNAUTHORIZED", "detail": "the call does not prove where it comes from"}});
-            answer::json(401, &said)
+            response::json(401, &said)
         }
-        Unwanted::Malformed(detail) => error(ErrorCode::BadRequest, detail),
-        Unwanted::TooLarge => error(ErrorCode::TooLarge, "the body is larger than 4 MiB"),
-        Unwanted::NoSecret(_) | Unwanted::Unavailable(_) => {
+        WebhookRejection::Malformed(detail) => error(ErrorCode::BadRequest, detail),
+        WebhookRejection::TooLarge => error(ErrorCode::TooLarge, "the body is larger than 4 MiB"),
+        WebhookRejection::NoSecret(_) | WebhookRejection::Unavailable(_) => {
             let mut response = error(ErrorCode::Unavailable, "the call cannot be taken in right now; send it again");
             set(&mut response, "retry-after", "2");
             response
@@ -210,11 +210,13 @@ fn unwanted_answer(unwanted: &Unwanted, id: &str) -> Response {
 }
 
 /// For the log, where operators read it: never a secret.
-fn told_of(unwanted: &Unwanted) -> String {
+fn told_of(unwanted: &WebhookRejection) -> String {
     match unwanted {
-        Unwanted::Refused(refused) => refused.to_string(),
-        Unwanted::Malformed(detail) | Unwanted::NoSecret(detail) | Unwanted::Unavailable(detail) => detail.clone(),
-        Unwanted::TooLarge => "too large".to_owned(),
+        WebhookRejection::Refused(refused) => refused.to_string(),
+        WebhookRejection::Malformed(detail)
+        | WebhookRejection::NoSecret(detail)
+        | WebhookRejection::Unavailable(detail) => detail.clone(),
+        WebhookRejection::TooLarge => "too large".to_owned(),
     }
 }
 

@@ -14,23 +14,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 /// Connections at the same moment; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 1024;
 /// Longest silence on a connection. A caller who waits for an answer is silent too, so it is longer than the longest call.
 const SILENCE: Duration = Duration::from_secs(330);
 
 /// A listener whose connections are counted and end when nothing is heard on them.
-pub(super) struct Patient {
+pub(super) struct IdleTimeoutListener {
     listener: TcpListener,
     free: Arc<Semaphore>,
 }
 
-impl Patient {
-    pub(super) fn new(listener: TcpListener) -> Patient {
-        Patient { listener, free: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+impl IdleTimeoutListener {
+    pub(super) fn new(listener: TcpListener) -> IdleTimeoutListener {
+        IdleTimeoutListener { listener, free: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 }
 
-impl Listener for Patient {
+impl Listener for IdleTimeoutListener {
     type Io = Connection;
     type Addr = SocketAddr;
 

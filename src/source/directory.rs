@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision, Source};
-use crate::catalog::{File, MOST_CODE_BYTES, Snapshot};
-use crate::text::{Code, Digest, Finding, Format, MOST_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script};
+use super::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
+use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
+use crate::text::{Code, Digest, Finding, Format, MAX_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script};
 
 /// Most files of a folder, and deepest folder in it.
-const MOST_FILES: usize = 200_000;
+const MAX_FILES: usize = 200_000;
 const DEEPEST: usize = 64;
 /// Most bytes of all definitions together.
-const MOST_BYTES: usize = 1 << 30;
+const MAX_BYTES: usize = 1 << 30;
 /// How old a file must be before its times tell that it did not change: clocks of file systems may be this coarse.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -156,10 +156,10 @@ impl Source for Directory {
             }
         }
         let mut bytes = Vec::new();
-        let read = open(&place).and_then(|file| file.take(MOST_ASSET_BYTES as u64 + 1).read_to_end(&mut bytes));
+        let read = open(&place).and_then(|file| file.take(MAX_ASSET_BYTES as u64 + 1).read_to_end(&mut bytes));
         match read {
-            Ok(_) if bytes.len() > MOST_ASSET_BYTES => {
-                let message = format!("`{path}` has more than the {MOST_ASSET_BYTES} bytes that are read");
+            Ok(_) if bytes.len() > MAX_ASSET_BYTES => {
+                let message = format!("`{path}` has more than the {MAX_ASSET_BYTES} bytes that are read");
                 fail(FetchReason::TooLarge, message)
             }
             Ok(_) => Ok(bytes),
@@ -296,11 +296,11 @@ impl Walk {
     }
 
     fn file(&mut self, path: PathBuf, shown: String) {
-        if self.snapshot.names.len() >= MOST_FILES {
-            if self.snapshot.names.len() == MOST_FILES
+        if self.snapshot.names.len() >= MAX_FILES {
+            if self.snapshot.names.len() == MAX_FILES
                 && !self.unreadable.iter().any(|known| known.finding.code == &codes::LIMIT)
             {
-                let message = format!("the folder holds more than {MOST_FILES} files; the rest is not read");
+                let message = format!("the folder holds more than {MAX_FILES} files; the rest is not read");
                 self.report(shown, &codes::LIMIT, message, "read a smaller folder");
             }
             return;
@@ -320,8 +320,8 @@ impl Walk {
             }
         };
         self.bytes += bytes.len();
-        if self.bytes > MOST_BYTES {
-            let most = MOST_BYTES >> 20;
+        if self.bytes > MAX_BYTES {
+            let most = MAX_BYTES >> 20;
             let message = format!("the folder's definitions are larger than {most} MiB; the rest is not read");
             return self.report(shown, &codes::LIMIT, message, "read a smaller folder");
         }
@@ -335,12 +335,12 @@ impl Walk {
 
     /// Code is kept so that it can be checked: what is too large, or cannot be read, is left to whoever needs it.
     fn code(&mut self, path: &Path, shown: &str) {
-        let fits = |metadata: fs::Metadata| metadata.len() <= MOST_SCRIPT_BYTES as u64;
+        let fits = |metadata: fs::Metadata| metadata.len() <= MAX_SCRIPT_BYTES as u64;
         if !fs::symlink_metadata(path).is_ok_and(fits) {
             return;
         }
         let Ok((stamp, bytes)) = self.bytes_of(path, shown) else { return };
-        if bytes.len() > MOST_SCRIPT_BYTES || self.code_bytes + bytes.len() > MOST_CODE_BYTES {
+        if bytes.len() > MAX_SCRIPT_BYTES || self.code_bytes + bytes.len() > MAX_CODE_BYTES {
             return;
         }
         self.code_bytes += bytes.len();

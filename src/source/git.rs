@@ -30,7 +30,7 @@ use git2::{Commit, ObjectType, Oid, Repository};
 use zeroize::Zeroizing;
 
 use crate::definition::environment::{GitSource, Verify};
-use crate::source::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES, Revision, Source};
+use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
 use crate::text::Digest;
 
 pub use cache::GitRepositories;
@@ -44,7 +44,7 @@ use tree::{Folder, Walk};
 /// Longest author and subject that are kept, in characters.
 const LONGEST_SHOWN: usize = 200;
 /// Most tags that name tags before a commit.
-const MOST_PEELED: usize = 5;
+const MAX_PEELED: usize = 5;
 
 /// What authorizes a fetch. Cleared from memory when dropped.
 pub enum Credentials {
@@ -348,7 +348,7 @@ impl Source for Git {
         let commit = repository.find_commit(id).map_err(|_| gone())?;
         let root = commit.tree().map_err(|error| tree::broken(&error))?;
         let root = tree::subtree(&repository, root, &self.path)?;
-        tree::blob(&repository, root, path, MOST_ASSET_BYTES)
+        tree::blob(&repository, root, path, MAX_ASSET_BYTES)
     }
 }
 
@@ -363,7 +363,7 @@ fn refspec(choice: &Choice) -> Option<String> {
 /// The commit that an object is or names.
 fn peel(repository: &Repository, id: Oid) -> Result<Commit<'_>, FetchError> {
     let mut object = repository.find_object(id, None).map_err(|error| tree::broken(&error))?;
-    for _ in 0..MOST_PEELED {
+    for _ in 0..MAX_PEELED {
         match object.kind() {
             Some(ObjectType::Tag) => {
                 let target = object.as_tag().map_or(id, git2::Tag::target_id);

@@ -23,17 +23,17 @@ pub(super) const BATCH_BYTES: usize = 8 << 20;
 /// Lines of the record that are kept for each environment.
 pub(super) const KEPT_AUDITS: i64 = 10_000;
 /// Rows that one list gives.
-pub(super) const MOST_ROWS: u32 = 10_000;
+pub(super) const MAX_ROWS: u32 = 10_000;
 /// How long a lease may be asked for, in seconds.
-pub(super) const MOST_LEASE_SECONDS: u32 = 24 * 3600;
+pub(super) const MAX_LEASE_SECONDS: u32 = 24 * 3600;
 /// How long after its last report a process counts as living, in microseconds.
 pub(super) const ALIVE: i64 = 30_000_000;
 
-const MOST_NAME_BYTES: usize = 512;
-const MOST_OBJECT_BYTES: usize = 64 << 20;
-const MOST_TEXT_BYTES: usize = 16 << 20;
-const MOST_DETAILS_BYTES: usize = 256 << 10;
-const MOST_CREDENTIAL_BYTES: usize = 256 << 10;
+const MAX_NAME_BYTES: usize = 512;
+const MAX_OBJECT_BYTES: usize = 64 << 20;
+const MAX_TEXT_BYTES: usize = 16 << 20;
+const MAX_DETAILS_BYTES: usize = 256 << 10;
+const MAX_CREDENTIAL_BYTES: usize = 256 << 10;
 
 /// Of one open store.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, StoreEr
 
 /// Refuses names that are too long, or that PostgreSQL could not store.
 pub(super) fn names(names: &[&str]) -> Result<(), StoreError> {
-    match names.iter().find(|name| name.len() > MOST_NAME_BYTES || name.contains('\0')) {
+    match names.iter().find(|name| name.len() > MAX_NAME_BYTES || name.contains('\0')) {
         Some(_) => Err(StoreError::Refused("a name is longer than 512 bytes or holds a zero byte".to_owned())),
         None => Ok(()),
     }
@@ -108,23 +108,23 @@ pub(super) fn credential_name(id: &CredentialId) -> Result<(), StoreError> {
 }
 
 pub(super) fn credential_value(bytes: &[u8]) -> Result<(), StoreError> {
-    at_most("a credential", bytes.len(), MOST_CREDENTIAL_BYTES)
+    at_most("a credential", bytes.len(), MAX_CREDENTIAL_BYTES)
 }
 
 pub(super) fn object(bytes: &[u8]) -> Result<(), StoreError> {
-    at_most("an object", bytes.len(), MOST_OBJECT_BYTES)
+    at_most("an object", bytes.len(), MAX_OBJECT_BYTES)
 }
 
 /// A remembered value as text.
 pub(super) fn state(value: &Value) -> Result<String, StoreError> {
     let text = value.to_string();
-    at_most("a state", text.len(), MOST_TEXT_BYTES).map(|()| text)
+    at_most("a state", text.len(), MAX_TEXT_BYTES).map(|()| text)
 }
 
 /// Details of a line of the record as text.
 pub(super) fn details(value: &Value) -> Result<String, StoreError> {
     let text = value.to_string();
-    at_most("the details of a record", text.len(), MOST_DETAILS_BYTES).map(|()| text)
+    at_most("the details of a record", text.len(), MAX_DETAILS_BYTES).map(|()| text)
 }
 
 pub(super) fn activation(activation: &Activation) -> Result<(), StoreError> {
@@ -159,11 +159,11 @@ mod tests {
         assert!(names(&["live", &"a".repeat(512)]).is_ok());
         assert!(names(&["live", &"a".repeat(513)]).is_err());
         assert!(names(&["a\0b"]).is_err());
-        assert!(credential_value(&vec![0; MOST_CREDENTIAL_BYTES]).is_ok());
-        assert!(credential_value(&vec![0; MOST_CREDENTIAL_BYTES + 1]).is_err());
-        assert!(details(&Value::String("a".repeat(MOST_DETAILS_BYTES))).is_err());
-        assert!(state(&Value::String("a".repeat(MOST_TEXT_BYTES))).is_err());
-        assert!(object(&vec![0; MOST_OBJECT_BYTES + 1]).is_err());
+        assert!(credential_value(&vec![0; MAX_CREDENTIAL_BYTES]).is_ok());
+        assert!(credential_value(&vec![0; MAX_CREDENTIAL_BYTES + 1]).is_err());
+        assert!(details(&Value::String("a".repeat(MAX_DETAILS_BYTES))).is_err());
+        assert!(state(&Value::String("a".repeat(MAX_TEXT_BYTES))).is_err());
+        assert!(object(&vec![0; MAX_OBJECT_BYTES + 1]).is_err());
         assert!(signed(u64::MAX).is_err());
     }
 

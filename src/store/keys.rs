@@ -22,8 +22,8 @@ use crate::text::hmac_sha256;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 /// How many keys may be given at once.
-const MOST_KEYS: usize = 16;
-const MOST_ID_BYTES: usize = 64;
+const MAX_KEYS: usize = 16;
+const MAX_ID_BYTES: usize = 64;
 
 /// Master keys, the newest first. `Debug` shows their names only; they are wiped when the last clone is dropped.
 #[derive(Clone)]
@@ -65,13 +65,13 @@ impl Keys {
                 return wrong("it must be `id:key`, as `evenkeel secrets keygen` writes it");
             };
             let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            if id.is_empty() || id.len() > MOST_ID_BYTES || !id.bytes().all(is_part) {
+            if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(is_part) {
                 return wrong("the name before `:` must be up to 64 letters, digits, `-`, `_` or `.`");
             }
             if keys.iter().any(|known| known.id == id) {
                 return wrong("another key has this name already");
             }
-            if keys.len() == MOST_KEYS {
+            if keys.len() == MAX_KEYS {
                 return wrong("at most 16 keys are read; remove the oldest after `evenkeel secrets rotate`");
             }
             let Some(bytes) = decoded(encoded.trim()) else {

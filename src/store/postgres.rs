@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Postgres, Row as _, Transaction};
 use tokio::time::Instant;
 
-use super::common::{ACQUIRE, ALIVE, Common, MOST_ROWS, signed, unreadable};
+use super::common::{ACQUIRE, ALIVE, Common, MAX_ROWS, signed, unreadable};
 use super::{Generation, Keys, Micros, Replica, StoreError};
 use crate::text::Digest;
 
@@ -118,7 +118,7 @@ impl Backend {
         let since = now(&mut connection).await? - ALIVE;
         let statement = "SELECT environment, replica, number, digest, heard_at FROM replicas \
                          WHERE environment = $1 AND heard_at >= $2 LIMIT $3";
-        let query = sqlx::query(statement).bind(environment).bind(since).bind(i64::from(MOST_ROWS));
+        let query = sqlx::query(statement).bind(environment).bind(since).bind(i64::from(MAX_ROWS));
         let rows = query.fetch_all(&mut *connection).await?;
         let mut living = rows.iter().map(replica).collect::<Result<Vec<_>, _>>()?;
         living.sort_unstable_by(|one, other| one.replica.cmp(&other.replica));

@@ -16,30 +16,32 @@ use serde_json::Value;
 use super::{Micros, StoreError};
 use crate::text::Digest;
 
-mod runs;
+mod executions;
 mod triggers;
 
-pub use runs::{Claim, LogLine, Lost, NewRun, QueueDepth, Run, RunFilter, RunStatus, Step, Version};
+pub use executions::{
+    Claim, Execution, ExecutionFilter, ExecutionStatus, LogLine, LostLease, NewExecution, QueueDepth, Step, Version,
+};
 pub use triggers::{DeadLetter, DedupKey, Event, PollState, Polled, ScheduleState, StoredRecord, Subscription};
 
 /// When something is ready that waits for something else than the time.
 pub const PARKED: Micros = i64::MAX;
 
 /// Most bytes of an input, an output or a payload, as JSON.
-pub const MOST_VALUE_BYTES: usize = 4 << 20;
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
 
 /// Executions that one batch window collects events for, at most.
-pub const MOST_BATCHED: usize = 1000;
+pub const MAX_BATCHED: usize = 1000;
 
 /// Something that comes in, with everything it starts.
 #[derive(Clone, Debug, Default)]
-pub struct Intake {
+pub struct EnqueueRequest {
     /// The event; `None` where somebody started an execution by hand.
     pub event: Option<Event>,
     /// What makes it the same as another.
     pub key: Option<DedupKey>,
     /// What it starts.
-    pub runs: Vec<NewRun>,
+    pub runs: Vec<NewExecution>,
     /// What nobody can work on.
     pub dead: Vec<DeadLetter>,
     /// The schedule that fires: its environment and trigger, its state as it was read, and as it will be.
@@ -52,22 +54,22 @@ pub struct Intake {
 
 /// How an execution goes on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum Disposition {
     /// It ended: its status, output and error.
-    Ended(RunStatus, Value, Value),
+    Ended(ExecutionStatus, Value, Value),
     /// It is tried again then, from its last finished step; why the last attempt failed.
-    Again(Micros, Value),
+    Retry(Micros, Value),
     /// It waits until then at the latest; its attempt is over at the second time.
-    Waits(Micros, Micros),
+    Suspend(Micros, Micros),
     /// It is given back as it was, because the worker ends.
-    GivenBack,
+    Requeue,
 }
 
 /// One write.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Something came in.
-    Accept(Box<Intake>),
+    Accept(Box<EnqueueRequest>),
     /// An execution did something and goes on.
     Progress {
         /// The right to say so.
@@ -77,20 +79,20 @@ pub enum Change {
         /// What it wrote.
         logs: Vec<LogLine>,
         /// What it starts.
-        follow: Vec<NewRun>,
+        follow: Vec<NewExecution>,
     },
     /// An execution leaves its worker.
-    Leave {
+    Release {
         /// The right to say so.
         claim: Claim,
         /// How it goes on.
-        outcome: Outcome,
+        outcome: Disposition,
         /// What it did.
         steps: Vec<Step>,
         /// What it wrote.
         logs: Vec<LogLine>,
         /// What it starts.
-        follow: Vec<NewRun>,
+        follow: Vec<NewExecution>,
         /// What becomes of it where it failed for good.
         dead: Option<Box<DeadLetter>>,
         /// The worker takes the next one of its lane or gate in the same stroke, for so long.
@@ -100,9 +102,9 @@ pub enum Change {
 
 /// What came of a write.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Done {
+pub enum CommitResult {
     /// It is stored. The executions that were taken at once.
-    Stored(Vec<Run>),
+    Stored(Vec<Execution>),
     /// The event was there before: its id.
     Duplicate(String),
     /// Another has the execution, or fired the schedule.
@@ -116,13 +118,19 @@ pub enum Done {
 pub trait Queue: Send + Sync {
     /// Writes changes in one transaction, in their order; each has its own answer. A change that is refused leaves nothing
     /// behind, and the others are written.
-    async fn commit(&self, changes: &[Change]) -> Result<Vec<Done>, StoreError>;
+    async fn commit(&self, changes: &[Change]) -> Result<Vec<CommitResult>, StoreError>;
 
     /// Takes executions that are ready, at most `most`: P1 before P2, each tenant in its turn, each tenant's oldest first.
-    async fn claim(&self, environment: &str, worker: &str, most: u32, lease: Micros) -> Result<Vec<Run>, StoreError>;
+    async fn claim(
+        &self,
+        environment: &str,
+        worker: &str,
+        most: u32,
+        lease: Micros,
+    ) -> Result<Vec<Execution>, StoreError>;
 
     /// Keeps what a worker has. Gives those that it must end.
-    async fn renew(&self, worker: &str, runs: &[(String, i64)], lease: Micros) -> Result<Vec<Lost>, StoreError>;
+    async fn renew(&self, worker: &str, runs: &[(String, i64)], lease: Micros) -> Result<Vec<LostLease>, StoreError>;
 
     /// Lets executions go that wait for others and need not any more. Each is woken as the other ends; this is for those
     /// that two transactions left to each other. Gives how many there were.
@@ -138,13 +146,13 @@ pub trait Queue: Send + Sync {
     async fn logs(&self, run: &str) -> Result<Vec<LogLine>, StoreError>;
 
     /// One execution; a unique beginning of its id of 8 letters or more is enough.
-    async fn run(&self, environment: &str, id: &str) -> Result<Option<Run>, StoreError>;
+    async fn run(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError>;
 
     /// Executions from the newest.
-    async fn runs(&self, environment: &str, filter: &RunFilter) -> Result<Vec<Run>, StoreError>;
+    async fn runs(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<Execution>, StoreError>;
 
     /// Asks an execution to end. Gives what it was; `None` where there is none.
-    async fn cancel(&self, environment: &str, id: &str) -> Result<Option<RunStatus>, StoreError>;
+    async fn cancel(&self, environment: &str, id: &str) -> Result<Option<ExecutionStatus>, StoreError>;
 
     /// Tells an execution something that it waits for, or will. Gives whether there is such an execution, not yet ended.
     async fn signal(&self, environment: &str, id: &str, name: &str, payload: &Value) -> Result<bool, StoreError>;
@@ -223,7 +231,7 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] where the poller is further by now: nothing is written then.
-    async fn polled(&self, polled: &Polled, found: Vec<Intake>) -> Result<Vec<Done>, StoreError>;
+    async fn polled(&self, polled: &Polled, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError>;
 
     /// Forgets a poller and what it remembers.
     async fn remove_poll(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError>;
@@ -263,9 +271,9 @@ mod tests {
 
     #[test]
     fn words_of_statuses_are_read_back() {
-        for status in RunStatus::ALL {
-            assert_eq!(RunStatus::from_word(&status.as_str().to_lowercase()), Some(status));
+        for status in ExecutionStatus::ALL {
+            assert_eq!(ExecutionStatus::from_word(&status.as_str().to_lowercase()), Some(status));
         }
-        assert_eq!(RunStatus::from_word("Done"), None);
+        assert_eq!(ExecutionStatus::from_word("CommitResult"), None);
     }
 }

@@ -22,7 +22,7 @@ const LEAVING: Duration = Duration::from_secs(3);
 /// Longest exchange with the collector; its own variables can make it shorter.
 const EXCHANGE: Duration = Duration::from_secs(10);
 /// Largest answer of a collector, in bytes.
-const MOST_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 
 /// One for the process, as its log is: what is told in any room goes the same way.
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -180,7 +180,7 @@ impl HttpClient for Sending {
         let client = self.client.clone();
         let limits = net::Limits {
             timeout: EXCHANGE,
-            max_response_bytes: MOST_ANSWER,
+            max_response_bytes: MAX_ANSWER,
             max_redirects: 0,
             ..net::Limits::default()
         };

@@ -12,9 +12,9 @@ use super::{TRACEPARENT, export};
 use crate::text::Digest;
 
 /// Longest value of an attribute, in bytes.
-const MOST_TEXT: usize = 1024;
+const MAX_TEXT: usize = 1024;
 /// Attributes of one span.
-const MOST_ATTRIBUTES: usize = 32;
+const MAX_ATTRIBUTES: usize = 32;
 
 /// What a span is to those beside it (OpenTelemetry, SpanKind).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +97,11 @@ impl Span {
 
     /// An attribute, named as the semantic conventions do, or `evenkeel.…`.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
-        if !self.context.is_sampled() || self.attributes.len() >= MOST_ATTRIBUTES {
+        if !self.context.is_sampled() || self.attributes.len() >= MAX_ATTRIBUTES {
             return;
         }
         let value = match value.into() {
-            Value::String(text) if text.as_str().len() > MOST_TEXT => cut(text.as_str()).to_owned().into(),
+            Value::String(text) if text.as_str().len() > MAX_TEXT => cut(text.as_str()).to_owned().into(),
             value => value,
         };
         self.attributes.push(KeyValue::new(name, value));
@@ -204,7 +204,7 @@ fn read(traceparent: &str) -> SpanContext {
 }
 
 fn cut(text: &str) -> &str {
-    let end = (0..=MOST_TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Problem, Site, check, host_rule, shape};
+use super::{FieldLocation, Problem, check, host_rule, shape};
 
 /// A secret or variable that a template uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub struct Analysis {
 /// All problems are collected, except that a syntax error hides the others.
 /// `host` says that the template is an absolute URL whose scheme and authority
 /// must not depend on data; a source that starts with `http` is taken as one
-/// in any case at [`Site::Url`].
-pub fn analyse(source: &str, site: Site, host: bool) -> Analysis {
+/// in any case at [`FieldLocation::Url`].
+pub fn analyse(source: &str, site: FieldLocation, host: bool) -> Analysis {
     let plain = shape::is_plain(source);
     let template = match shape::parse(source) {
         Ok(template) => template,
@@ -48,7 +48,7 @@ pub fn analyse(source: &str, site: Site, host: bool) -> Analysis {
         }
     };
     let mut found = check::check(&template, Some(site));
-    if host || (site == Site::Url && source.starts_with("http")) {
+    if host || (site == FieldLocation::Url && source.starts_with("http")) {
         host_rule::check(source, &template, &mut found.problems);
     }
     found.problems.sort_by_key(|problem| (problem.range.start, problem.range.end));

@@ -10,9 +10,9 @@ use minijinja::machinery::ast::{self, Expr, Stmt};
 use minijinja::value::{Value, ValueKind};
 
 use super::analyse::Use;
+use super::location::{attributes, is_root, nearest};
 use super::shape::range_of;
-use super::site::{attributes, is_root, nearest};
-use super::{Problem, ProblemKind, Site, functions, predicates};
+use super::{FieldLocation, Problem, ProblemKind, functions, predicates};
 
 pub(super) use chain::{Chain, chain};
 
@@ -26,7 +26,7 @@ pub(super) struct Findings {
 }
 
 /// Walks through a template.  Without a site, names are not looked at.
-pub(super) fn check(template: &Stmt<'_>, site: Option<Site>) -> Findings {
+pub(super) fn check(template: &Stmt<'_>, site: Option<FieldLocation>) -> Findings {
     let mut checker = Checker {
         site,
         found: Findings::default(),
@@ -41,7 +41,7 @@ pub(super) fn check(template: &Stmt<'_>, site: Option<Site>) -> Findings {
 }
 
 struct Checker<'s> {
-    site: Option<Site>,
+    site: Option<FieldLocation>,
     found: Findings,
     scopes: Vec<HashSet<&'s str>>,
     /// All names the template sets somewhere: a macro may read those that are
@@ -164,7 +164,7 @@ impl<'s> Checker<'s> {
                 self.body_of(stmt);
             }
             Stmt::CallBlock(stmt) => {
-                if self.site == Some(Site::Url) {
+                if self.site == Some(FieldLocation::Url) {
                     self.forbid("a call block cannot be used in a URL", range_of(stmt.span()));
                 }
                 self.call(&stmt.call);

@@ -9,7 +9,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error};
 use self_cell::self_cell;
 
-use super::meter::{Guard, Meter};
+use super::budget::{Budget, Guard};
 use super::{Context, Limits, Problem, RenderError, check, convert, diagnose, environment, rewrite, shape};
 
 /// A compiled template.
@@ -120,7 +120,7 @@ impl Template {
             Outcome::Value(value) => {
                 // The size on the wire is about the size in memory.
                 let json = convert::to_json(meter, &value)?;
-                meter.output(super::weigh::deep(meter, &value)?)?;
+                meter.output(super::cost::deep(meter, &value)?)?;
                 Ok(json)
             }
         })
@@ -134,7 +134,7 @@ impl Template {
         &self,
         ctx: &Context,
         limits: &Limits,
-        finish: impl FnOnce(&Meter, Outcome) -> Result<R, Error>,
+        finish: impl FnOnce(&Budget, Outcome) -> Result<R, Error>,
     ) -> Result<R, RenderError> {
         let guard = Guard::install(limits, ctx.host().clone());
         let meter = guard.meter();
@@ -148,7 +148,7 @@ impl Template {
             .map_err(|error| diagnose::explain(&self.source, ctx, meter, &error))
     }
 
-    fn evaluate(&self, ctx: &Context, limits: &Limits, meter: &Meter) -> Result<Outcome, Error> {
+    fn evaluate(&self, ctx: &Context, limits: &Limits, meter: &Budget) -> Result<Outcome, Error> {
         let shared = environment::shared();
         let own;
         let env: &Environment<'_> = if shared.fuel() == Some(limits.fuel) {
@@ -169,7 +169,7 @@ impl Template {
         };
         let Some(code) = code else {
             // `compile` has seen this source parse.
-            return Err(super::meter::fail(super::RenderErrorKind::Other, "the template cannot be compiled"));
+            return Err(super::budget::fail(super::RenderErrorKind::Other, "the template cannot be compiled"));
         };
         code.with_dependent(|_, code| {
             let mut text = String::new();

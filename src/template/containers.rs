@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::Error;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
-use super::meter::{Made, Meter, bad};
+use super::budget::{Budget, Made, bad};
 
 /// The bytes an item of a list is charged with.
 pub(super) const ITEM_BYTES: usize = 32;
@@ -63,16 +63,16 @@ impl List {
     }
 
     /// A list made by the running template; charges for its items.
-    pub fn live(meter: &Meter, items: Vec<Value>) -> Result<Value, Error> {
+    pub fn live(meter: &Budget, items: Vec<Value>) -> Result<Value, Error> {
         List::made(meter, items, false)
     }
 
     /// A tuple made by the running template.
-    pub fn tuple(meter: &Meter, items: Vec<Value>) -> Result<Value, Error> {
+    pub fn tuple(meter: &Budget, items: Vec<Value>) -> Result<Value, Error> {
         List::made(meter, items, true)
     }
 
-    fn made(meter: &Meter, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
+    fn made(meter: &Budget, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
         meter.hold(CONTAINER_BYTES.saturating_add(items.len().saturating_mul(ITEM_BYTES)))?;
         let list = Arc::new(List { items: Store::Live(Mutex::new(items)), tuple });
         meter.keep(Made::List(Arc::clone(&list)));
@@ -221,16 +221,16 @@ impl Dict {
     }
 
     /// A map made by the running template; charges for its entries.
-    pub fn live(meter: &Meter, entries: Entries) -> Result<Value, Error> {
+    pub fn live(meter: &Budget, entries: Entries) -> Result<Value, Error> {
         Dict::made(meter, entries, false)
     }
 
     /// A namespace made by the running template.
-    pub fn namespace(meter: &Meter, entries: Entries) -> Result<Value, Error> {
+    pub fn namespace(meter: &Budget, entries: Entries) -> Result<Value, Error> {
         Dict::made(meter, entries, true)
     }
 
-    fn made(meter: &Meter, entries: Entries, namespace: bool) -> Result<Value, Error> {
+    fn made(meter: &Budget, entries: Entries, namespace: bool) -> Result<Value, Error> {
         meter.hold(CONTAINER_BYTES.saturating_add(entries.len().saturating_mul(ENTRY_BYTES)))?;
         let dict = Arc::new(Dict { entries: Store::Live(Mutex::new(entries)), namespace });
         meter.keep(Made::Dict(Arc::clone(&dict)));

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Error, ErrorKind};
 
+use super::budget::Budget;
 use super::containers::{Dict, Entries};
 use super::convert;
-use super::meter::Meter;
 
 /// What a template may ask the outside for.  The methods are called while a
 /// render runs, on its thread.
@@ -186,7 +186,7 @@ impl Response {
         if let Some(parsed) = self.json.get() {
             return parsed.clone().unwrap_or_else(|| Value::from(not_json()));
         }
-        let meter = match Meter::current() {
+        let meter = match Budget::current() {
             Ok(meter) => meter,
             Err(error) => return Value::from(error),
         };
@@ -210,8 +210,8 @@ impl Response {
 }
 
 fn not_json() -> Error {
-    match Meter::current() {
-        Ok(_) => super::meter::bad("the response body is not JSON"),
+    match Budget::current() {
+        Ok(_) => super::budget::bad("the response body is not JSON"),
         Err(_) => Error::new(ErrorKind::InvalidOperation, "the response body is not JSON"),
     }
 }

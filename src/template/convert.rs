@@ -8,9 +8,9 @@ use minijinja::value::{Value, ValueKind};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::RenderErrorKind;
+use super::budget::{Budget, UNIT, bad, fail};
 use super::containers::{Dict, ENTRY_BYTES, Entries, ITEM_BYTES, List};
-use super::meter::{Meter, UNIT, bad, fail};
-use super::weigh::{self, MAX_DEPTH, defined, too_deep};
+use super::cost::{self, MAX_DEPTH, defined, too_deep};
 
 /// Deeper JSON than this does not come in from outside.
 const MAX_FROZEN_DEPTH: usize = 128;
@@ -56,7 +56,7 @@ fn from_number(number: &serde_json::Number) -> Value {
 ///
 /// `live` values belong to the running render and can be changed by the
 /// template; others may outlive it.
-pub(super) fn parse_json(meter: &Meter, text: &[u8], live: bool) -> Result<Value, Error> {
+pub(super) fn parse_json(meter: &Budget, text: &[u8], live: bool) -> Result<Value, Error> {
     meter.work(text.len())?;
     let mut parser = serde_json::Deserializer::from_slice(text);
     let parsed = Seed { meter, live }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
@@ -65,7 +65,7 @@ pub(super) fn parse_json(meter: &Meter, text: &[u8], live: bool) -> Result<Value
 }
 
 struct Seed<'a> {
-    meter: &'a Meter,
+    meter: &'a Budget,
     live: bool,
 }
 
@@ -146,18 +146,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
 }
 
 /// Makes JSON of a value, charging for it.
-pub(super) fn to_json(meter: &Meter, value: &Value) -> Result<serde_json::Value, Error> {
+pub(super) fn to_json(meter: &Budget, value: &Value) -> Result<serde_json::Value, Error> {
     to_json_at(meter, value, 0)
 }
 
-fn to_json_at(meter: &Meter, value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
+fn to_json_at(meter: &Budget, value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
     use serde_json::Value as Json;
     if depth > MAX_DEPTH {
         return Err(too_deep());
     }
     meter.hold(UNIT * 2)?;
     Ok(match value.kind() {
-        ValueKind::Undefined => return Err(weigh::undefined()),
+        ValueKind::Undefined => return Err(cost::undefined()),
         ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),
         ValueKind::Number => Json::Number(to_number(value)?),
@@ -176,7 +176,7 @@ fn to_json_at(meter: &Meter, value: &Value, depth: usize) -> Result<serde_json::
             Json::Object(map)
         }
         ValueKind::Seq | ValueKind::Iterable => Json::Array(
-            weigh::items(meter, value)?
+            cost::items(meter, value)?
                 .iter()
                 .map(|item| to_json_at(meter, item, depth + 1))
                 .collect::<Result<_, _>>()?,
@@ -202,9 +202,9 @@ fn to_number(value: &Value) -> Result<serde_json::Number, Error> {
 }
 
 /// The entries of a map, charged for.
-pub(super) fn pairs(meter: &Meter, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+pub(super) fn pairs(meter: &Budget, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     defined(value)?;
-    let count = weigh::once_through(meter, value)?;
+    let count = cost::once_through(meter, value)?;
     meter.hold(count.saturating_mul(2 * size_of::<Value>()))?;
     if let Some(dict) = value.downcast_object_ref::<Dict>() {
         return Ok(dict.pairs());
@@ -216,17 +216,17 @@ pub(super) fn pairs(meter: &Meter, value: &Value) -> Result<Vec<(Value, Value)>,
     }
 }
 
-fn key_text(meter: &Meter, key: &Value) -> Result<String, Error> {
+fn key_text(meter: &Budget, key: &Value) -> Result<String, Error> {
     Ok(text(meter, key)?.into_owned())
 }
 
 /// The text of a value, as it is printed.  Strings are not charged for.
-pub(super) fn text<'v>(meter: &Meter, value: &'v Value) -> Result<Cow<'v, str>, Error> {
+pub(super) fn text<'v>(meter: &Budget, value: &'v Value) -> Result<Cow<'v, str>, Error> {
     if let Some(text) = value.as_str() {
         return Ok(Cow::Borrowed(text));
     }
     Ok(match value.kind() {
-        ValueKind::Undefined => return Err(weigh::undefined()),
+        ValueKind::Undefined => return Err(cost::undefined()),
         ValueKind::None => Cow::Borrowed("null"),
         ValueKind::Bool => Cow::Borrowed(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number if value.is_integer() => Cow::Owned(value.to_string()),
@@ -241,14 +241,14 @@ pub(super) fn text<'v>(meter: &Meter, value: &'v Value) -> Result<Cow<'v, str>, 
 }
 
 /// The value as JSON text, compact or with an indent.
-pub(super) fn json_text(meter: &Meter, value: &Value, indent: Option<usize>) -> Result<String, Error> {
+pub(super) fn json_text(meter: &Budget, value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut writer = Writer { meter, out: String::new(), indent };
     writer.value(value, 0)?;
     Ok(writer.out)
 }
 
 struct Writer<'a> {
-    meter: &'a Meter,
+    meter: &'a Budget,
     out: String,
     indent: Option<usize>,
 }
@@ -265,7 +265,7 @@ impl Writer<'_> {
             return Err(too_deep());
         }
         match value.kind() {
-            ValueKind::Undefined => Err(weigh::undefined()),
+            ValueKind::Undefined => Err(cost::undefined()),
             ValueKind::None => self.raw("null"),
             ValueKind::Bool => self.raw(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => {
@@ -289,7 +289,7 @@ impl Writer<'_> {
                 self.close(!pairs.is_empty(), depth, "}")
             }
             ValueKind::Seq | ValueKind::Iterable => {
-                let items = weigh::items(self.meter, value)?;
+                let items = cost::items(self.meter, value)?;
                 self.raw("[")?;
                 for (at, item) in items.iter().enumerate() {
                     self.separate(at > 0, depth + 1)?;

@@ -11,11 +11,11 @@ use minijinja::machinery::ast::{CallArg, Expr, Stmt, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use super::budget::Budget;
 use super::check::{Chain, chain};
 use super::containers::Dict;
-use super::meter::Meter;
+use super::location::nearest;
 use super::shape::{self, range_of};
-use super::site::nearest;
 use super::{Context, RenderError, RenderErrorKind};
 
 /// How many keys of a map are considered for a suggestion.
@@ -25,7 +25,7 @@ const MAX_KEYS: usize = 200;
 const MAX_WRITTEN: usize = 80;
 
 /// Turns the error of a render into one of ours.
-pub(super) fn explain(source: &str, ctx: &Context, meter: &Meter, error: &Error) -> RenderError {
+pub(super) fn explain(source: &str, ctx: &Context, meter: &Budget, error: &Error) -> RenderError {
     let range =
         error.range().filter(|range| source.is_char_boundary(range.start) && source.is_char_boundary(range.end));
     let mut explained = RenderError {
@@ -73,7 +73,7 @@ fn words(kind: ErrorKind, error: &Error) -> String {
     }
 }
 
-fn undefined(source: &str, ctx: &Context, meter: &Meter, explained: &mut RenderError) {
+fn undefined(source: &str, ctx: &Context, meter: &Budget, explained: &mut RenderError) {
     explained.kind = RenderErrorKind::Undefined;
     explained.message = "something that does not exist is used".to_owned();
     let Ok(template) = shape::parse(source) else {
@@ -100,7 +100,7 @@ struct Found {
 struct Search<'c> {
     source: &'c str,
     ctx: &'c Context,
-    meter: &'c Meter,
+    meter: &'c Budget,
     wanted: Option<Range<usize>>,
     /// A name of the template's own: whether it is to blame is not known.
     local: Option<Found>,

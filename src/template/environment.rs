@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, Output, State, UndefinedBehavior, Value};
 
-use super::meter::Meter;
+use super::budget::Budget;
 use super::{convert, filters, functions, methods, predicates};
 
 /// How deeply loops, `with` blocks and (at four times the price) macro calls
@@ -33,7 +33,7 @@ pub(super) fn shared() -> &'static Environment<'static> {
 
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
     let _ = state;
-    let meter = Meter::current()?;
+    let meter = Budget::current()?;
     // What is undefined and still gets here is an `if` without its `else`,
     // which prints nothing; minijinja refuses everything else.
     if value.is_undefined() {

@@ -14,10 +14,10 @@ use std::rc::Rc;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 
+use super::budget::{Budget, bad};
 use super::containers::List;
-use super::meter::{Meter, bad};
+use super::cost::{self, defined};
 use super::operators::OPERATORS;
-use super::weigh::{self, defined};
 
 pub(super) use format::{braces, percent};
 pub(super) use lists::split_on;
@@ -54,7 +54,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// The arguments of a filter, function or method.  For a filter the first one
 /// is the value it is applied to.
 pub(super) struct Args<'a> {
-    pub meter: Rc<Meter>,
+    pub meter: Rc<Budget>,
     pub pos: &'a [Value],
     name: &'a str,
     kw: Kwargs,
@@ -62,7 +62,7 @@ pub(super) struct Args<'a> {
 
 impl<'a> Args<'a> {
     pub fn new(name: &'a str, pos: &'a [Value], kw: Kwargs) -> Result<Args<'a>, Error> {
-        let meter = Meter::current()?;
+        let meter = Budget::current()?;
         meter.work(0)?;
         Ok(Args { meter, pos, name, kw })
     }
@@ -208,15 +208,15 @@ fn delegates() -> Vec<(&'static str, Value)> {
 }
 
 fn delegate(state: &mut State<'_, '_>, name: &'static str, filter: &Value, args: Vec<Value>) -> Result<Value, Error> {
-    let meter = Meter::current()?;
+    let meter = Budget::current()?;
     let Some(value) = args.first() else {
         return Err(bad(format!("`{name}` needs a value")));
     };
     defined(value)?;
-    let size = weigh::deep(&meter, value)?;
+    let size = cost::deep(&meter, value)?;
     let mut settings = 0_usize;
     for arg in args.iter().skip(1) {
-        settings = settings.saturating_add(weigh::deep(&meter, arg)?);
+        settings = settings.saturating_add(cost::deep(&meter, arg)?);
     }
     // Sorting and grouping look at an item as often as its number has digits,
     // and make a new text each time to fold its case.
@@ -256,12 +256,12 @@ fn explain(name: &str, args: &[Value], error: &Error) -> Error {
 }
 
 /// Turns a sequence of minijinja's into a list of our own.
-fn own(meter: &Meter, value: Value) -> Result<Value, Error> {
+fn own(meter: &Budget, value: Value) -> Result<Value, Error> {
     let foreign =
         matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) && value.downcast_object_ref::<List>().is_none();
     if !foreign {
         return Ok(value);
     }
-    let items = weigh::items(meter, &value)?;
+    let items = cost::items(meter, &value)?;
     List::live(meter, items)
 }

@@ -4,12 +4,12 @@ use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, State};
 
 use super::RenderErrorKind;
+use super::budget::{bad, fail};
 use super::containers::{Dict, Entries, List, check_key};
 use super::convert::{pairs, to_json};
+use super::cost;
 use super::filters::{Args, Native};
 use super::jwt::sign_jwt;
-use super::meter::{bad, fail};
-use super::weigh;
 
 /// A function and what may be passed to it.
 pub(super) struct Function {
@@ -156,7 +156,7 @@ fn entries(args: &Args<'_>) -> Result<Entries, Error> {
         }
     }
     for (name, value) in args.keywords()? {
-        weigh::defined(&value)?;
+        cost::defined(&value)?;
         entries.insert(Value::from(name), value);
     }
     Ok(entries)
@@ -166,14 +166,14 @@ fn entries(args: &Args<'_>) -> Result<Entries, Error> {
 pub(super) fn entries_of(args: &Args<'_>, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     match value.kind() {
         ValueKind::Map => pairs(&args.meter, value),
-        ValueKind::Seq | ValueKind::Iterable => weigh::items(&args.meter, value)?
+        ValueKind::Seq | ValueKind::Iterable => cost::items(&args.meter, value)?
             .iter()
             .map(|pair| {
-                let pair = weigh::items(&args.meter, pair)?;
+                let pair = cost::items(&args.meter, pair)?;
                 match <[Value; 2]>::try_from(pair) {
                     Ok([key, value]) => {
                         check_key(&key)?;
-                        weigh::shallow(&args.meter, &key)?;
+                        cost::shallow(&args.meter, &key)?;
                         Ok((key, value))
                     }
                     Err(_) => Err(bad("a map is made of pairs")),

@@ -5,12 +5,12 @@ mod texts;
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
+use super::budget::bad;
 use super::containers::{Dict, ENTRY_BYTES, Entries, ITEM_BYTES, List, check_key};
 use super::convert::pairs;
+use super::cost::{self, defined};
 use super::filters::Args;
 use super::functions::entries_of;
-use super::meter::bad;
-use super::weigh::{self, defined};
 
 /// Calls a method; minijinja asks here for every method it does not know.
 pub(super) fn call(_: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -37,7 +37,7 @@ fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
     let key = |at: usize| -> Result<Value, Error> {
         let key = args.get(at, "key")?.ok_or_else(|| args.missing("key"))?;
         check_key(&key)?;
-        weigh::shallow(&args.meter, &key)?;
+        cost::shallow(&args.meter, &key)?;
         Ok(key)
     };
     match name {
@@ -139,10 +139,10 @@ fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
         "index" | "count" => {
             let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
             args.end(1)?;
-            weigh::deep(&args.meter, &wanted)?;
+            cost::deep(&args.meter, &wanted)?;
             let mut count = 0_usize;
-            for (at, item) in weigh::items(&args.meter, value)?.iter().enumerate() {
-                weigh::deep(&args.meter, item)?;
+            for (at, item) in cost::items(&args.meter, value)?.iter().enumerate() {
+                cost::deep(&args.meter, item)?;
                 if *item == wanted {
                     if name == "index" {
                         return Ok(Value::from(at));
@@ -157,7 +157,7 @@ fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
         }
         "copy" => {
             args.end(0)?;
-            List::live(&args.meter, weigh::items(&args.meter, value)?)
+            List::live(&args.meter, cost::items(&args.meter, value)?)
         }
         "append" | "extend" | "insert" | "pop" | "remove" | "reverse" => match value.downcast_object_ref::<List>() {
             Some(list) => change_list(list, name, args),
@@ -185,7 +185,7 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
         "extend" => {
             let other = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
-            let more = weigh::items(&args.meter, &other)?;
+            let more = cost::items(&args.meter, &other)?;
             args.meter.hold(more.len().saturating_mul(ITEM_BYTES))?;
             list.change(|items| items.extend(more))?;
         }
@@ -209,10 +209,10 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
         "remove" => {
             let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
             args.end(1)?;
-            weigh::deep(&args.meter, &wanted)?;
+            cost::deep(&args.meter, &wanted)?;
             let mut at = 0;
             while let Some(item) = list.get(at) {
-                weigh::deep(&args.meter, &item)?;
+                cost::deep(&args.meter, &item)?;
                 if item == wanted {
                     break;
                 }

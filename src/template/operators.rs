@@ -10,11 +10,11 @@ mod slices;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
+use super::budget::bad;
 use super::containers::{Dict, Entries, List, check_key};
 use super::convert::text;
+use super::cost::{self, defined};
 use super::filters::{Args, Native, percent_encode};
-use super::meter::bad;
-use super::weigh::{self, defined};
 
 /// All operations.
 pub(super) const OPERATORS: &[(&str, Native)] = &[
@@ -92,10 +92,10 @@ pub(super) fn concat_values(args: &Args<'_>, parts: &[Value]) -> Result<String, 
 pub(super) fn get_item(args: &Args<'_>, value: &Value, key: &Value) -> Result<Value, Error> {
     defined(value)?;
     defined(key)?;
-    weigh::shallow(&args.meter, key)?;
+    cost::shallow(&args.meter, key)?;
     if value.as_str().is_some() {
         // Finding a character means counting from the start.
-        weigh::shallow(&args.meter, value)?;
+        cost::shallow(&args.meter, value)?;
     } else if let Some(list) = value.downcast_object_ref::<List>() {
         let Some(index) = key.as_i64() else {
             return Ok(Value::UNDEFINED);
@@ -180,8 +180,8 @@ fn add(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         return concat_values(args, args.pos).map(Value::from);
     }
     if is_list(left) && is_list(right) {
-        let mut items = weigh::items(&args.meter, left)?;
-        items.extend(weigh::items(&args.meter, right)?);
+        let mut items = cost::items(&args.meter, left)?;
+        items.extend(cost::items(&args.meter, right)?);
         return make_list(args, items, is_tuple(left) && is_tuple(right));
     }
     Err(bad(format!("a {} and a {} cannot be added (`~` joins texts)", left.kind(), right.kind())))
@@ -208,7 +208,7 @@ fn mul(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         return Ok(Value::from(unit.repeat(times)));
     }
     if is_list(repeated) && integer(left).or(integer(right)).is_some() {
-        let unit = weigh::items(&args.meter, repeated)?;
+        let unit = cost::items(&args.meter, repeated)?;
         let length = unit.len().saturating_mul(times);
         args.meter.hold(length.saturating_mul(size_of::<Value>()))?;
         let items = std::iter::repeat_n(&unit, if unit.is_empty() { 0 } else { times }).flatten().cloned().collect();
@@ -219,7 +219,7 @@ fn mul(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 
 fn weighed(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let value = args.value()?;
-    weigh::deep(&args.meter, value)?;
+    cost::deep(&args.meter, value)?;
     Ok(value.clone())
 }
 
@@ -237,13 +237,13 @@ pub(super) fn is_in(args: &Args<'_>, needle: &Value, hay: &Value) -> Result<bool
     }
     match hay.kind() {
         ValueKind::Map => {
-            weigh::shallow(&args.meter, needle)?;
+            cost::shallow(&args.meter, needle)?;
             Ok(hay.as_object().is_some_and(|map| map.get_value(needle).is_some()))
         }
         ValueKind::Seq | ValueKind::Iterable => {
-            weigh::deep(&args.meter, needle)?;
-            for item in weigh::items(&args.meter, hay)? {
-                weigh::deep(&args.meter, &item)?;
+            cost::deep(&args.meter, needle)?;
+            for item in cost::items(&args.meter, hay)? {
+                cost::deep(&args.meter, &item)?;
                 if item == *needle {
                     return Ok(true);
                 }
@@ -284,7 +284,7 @@ fn map(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
             return Err(bad("a map literal has a key without a value"));
         };
         check_key(defined(key)?)?;
-        weigh::shallow(&args.meter, key)?;
+        cost::shallow(&args.meter, key)?;
         entries.insert(key.clone(), defined(value)?.clone());
     }
     Dict::live(&args.meter, entries)
@@ -315,10 +315,10 @@ fn iter(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if value.is_none() || value.try_iter().is_err() {
         return Err(bad(format!("a {} cannot be iterated", value.kind())));
     }
-    weigh::once_through(&args.meter, value)?;
+    cost::once_through(&args.meter, value)?;
     let names = names(args);
     if names > 0 {
-        for item in weigh::items(&args.meter, value)? {
+        for item in cost::items(&args.meter, value)? {
             unpackable(&item, names)?;
         }
     }

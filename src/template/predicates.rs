@@ -4,10 +4,10 @@
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, State, tests};
 
+use super::budget::bad;
+use super::cost;
 use super::filters::Args;
-use super::meter::bad;
 use super::operators::is_in;
-use super::weigh;
 
 type Test = fn(&Args<'_>) -> Result<bool, Error>;
 
@@ -87,8 +87,8 @@ fn equal(args: &Args<'_>) -> Result<bool, Error> {
 
 fn ordered(args: &Args<'_>, test: fn(&Value, &Value) -> bool) -> Result<bool, Error> {
     let [left, right] = args.both()?;
-    weigh::deep(&args.meter, left)?;
-    weigh::deep(&args.meter, right)?;
+    cost::deep(&args.meter, left)?;
+    cost::deep(&args.meter, right)?;
     Ok(test(left, right))
 }
 
@@ -124,6 +124,6 @@ fn affix(args: &Args<'_>, test: fn(&str, &str) -> bool) -> Result<bool, Error> {
 fn cased(args: &Args<'_>, wrong: fn(char) -> bool) -> Result<bool, Error> {
     args.end(1)?;
     let value = args.value()?;
-    weigh::shallow(&args.meter, value)?;
+    cost::shallow(&args.meter, value)?;
     Ok(value.as_str().is_some_and(|text| !text.chars().any(wrong)))
 }

@@ -2,14 +2,14 @@
 //! costs heap that is limited and never the stack.
 
 use super::scalar::{self, Plain};
-use super::tree::{Budget, MOST_FINDINGS, MapBuilder, excerpt, finding, range, slice, too_deep, too_many};
+use super::tree::{Budget, MAX_FINDINGS, MapBuilder, excerpt, finding, range, slice, too_deep, too_many};
 use super::{Document, Finding, Key, Kind, Node, Range, ReadLimits, SourceId, Text, TextStyle, codes};
 
 mod lexer;
 
 /// Reads the one document of `text`; none where the text is blank or has a syntax error.
 pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>) -> Vec<Document> {
-    let most = findings.len() + MOST_FINDINGS;
+    let most = findings.len() + MAX_FINDINGS;
     let mut reader = Reader { text, limits, budget: Budget::new(limits), findings, most, at: 0, stack: Vec::new() };
     match reader.document() {
         Ok(root) => root.into_iter().map(|root| Document { source: SourceId::UNKNOWN, root }).collect(),

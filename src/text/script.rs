@@ -16,11 +16,11 @@ use swc_ecma_visit::{Visit, VisitWith as _};
 use swc_ts_fast_strip::{Mode, Options, operate};
 
 /// Largest source, in bytes.
-pub const MOST_SCRIPT_BYTES: usize = 256 << 10;
+pub const MAX_SCRIPT_BYTES: usize = 256 << 10;
 /// Deepest nesting of brackets; more is no program that a person wrote, and parsers go deep with it.
-const MOST_NESTING: usize = 500;
+const MAX_NESTING: usize = 500;
 /// Most tokens between two commas, semicolons or lines of one pair of brackets.
-const MOST_TOKENS: usize = 5_000;
+const MAX_TOKENS: usize = 5_000;
 /// Parsers go as deep as the source does, and `!` needs no bracket.
 const STACK: usize = 256 << 20;
 
@@ -72,11 +72,11 @@ impl fmt::Display for ScriptError {
 /// runnable.
 pub fn read_script(source: &str) -> Result<Script, Vec<ScriptError>> {
     let refused = |message: String| Err(vec![ScriptError { message, at: (0, 0) }]);
-    if source.len() > MOST_SCRIPT_BYTES {
-        return refused(format!("the script is larger than {} KiB", MOST_SCRIPT_BYTES >> 10));
+    if source.len() > MAX_SCRIPT_BYTES {
+        return refused(format!("the script is larger than {} KiB", MAX_SCRIPT_BYTES >> 10));
     }
     if let Some(at) = too_deep(source) {
-        let message = format!("this is nested deeper than {MOST_NESTING}, or longer than {MOST_TOKENS} tokens");
+        let message = format!("this is nested deeper than {MAX_NESTING}, or longer than {MAX_TOKENS} tokens");
         return Err(vec![ScriptError { message, at: (at, at + 1) }]);
     }
     // The thread's stack is reserved, not used, for sources of an ordinary depth.
@@ -183,7 +183,7 @@ fn too_deep(source: &str) -> Option<usize> {
             *lengths.last_mut()? += 1;
             before = token;
         }
-        if lengths.len() > MOST_NESTING || lengths.last().is_some_and(|length| *length > MOST_TOKENS) {
+        if lengths.len() > MAX_NESTING || lengths.last().is_some_and(|length| *length > MAX_TOKENS) {
             return Some(start);
         }
     }
@@ -452,7 +452,7 @@ mod tests {
         }
         let long: String = (0..5_000).map(|at| format!("const a{at} = [1, 2, {at}]\n// it's\n")).collect();
         assert!(read_script(&long).is_ok());
-        assert!(read_script(&"x".repeat(MOST_SCRIPT_BYTES + 1)).is_err());
+        assert!(read_script(&"x".repeat(MAX_SCRIPT_BYTES + 1)).is_err());
         let binary = format!("export default {}1", "1+".repeat(2_000));
         assert!(read_script(&binary).is_ok());
     }

@@ -8,7 +8,7 @@ use super::{Code, Entry, Finding, Key, Node, Range, ReadLimits, SourceId, codes}
 
 /// Mistakes told about one file. A file with more is most likely not what its name says, and a list of a hundred
 /// thousand findings helps nobody.
-pub(super) const MOST_FINDINGS: usize = 1000;
+pub(super) const MAX_FINDINGS: usize = 1000;
 
 /// Maps up to this size are searched for duplicates one by one, which is faster than hashing.
 const SMALL: usize = 8;
@@ -20,7 +20,7 @@ pub(super) fn finding(code: &'static Code, range: Range, message: impl Into<Stri
 
 /// The finding that ends a file with too many mistakes.
 pub(super) fn too_many(range: Range) -> Finding {
-    let message = format!("more than {MOST_FINDINGS} mistakes in one file, the rest of it is not read");
+    let message = format!("more than {MAX_FINDINGS} mistakes in one file, the rest of it is not read");
     finding(&codes::LIMIT, range, message).help("correct the first ones, and check that this is the file you meant")
 }
 

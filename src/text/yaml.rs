@@ -15,13 +15,13 @@ mod mistake;
 use granit_parser::{ErrorKind, Event, Parser};
 
 use self::builder::Builder;
-use super::tree::{MOST_FINDINGS, finding, range, too_deep, too_many};
+use super::tree::{MAX_FINDINGS, finding, range, too_deep, too_many};
 use super::{Document, Finding, ReadLimits, SourceId, codes};
 
 /// Reads every document of `text`. A document with a syntax error is left out, and reading goes on at the next line
 /// that starts with `---`; a limit passed ends the file.
 pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>) -> Vec<Document> {
-    let mut file = File { text, limits, most: findings.len() + MOST_FINDINGS, documents: Vec::new() };
+    let mut file = File { text, limits, most: findings.len() + MAX_FINDINGS, documents: Vec::new() };
     let mut builder = Builder::new(text, limits, findings);
     let mut start = Some(0);
     while let Some(from) = start {

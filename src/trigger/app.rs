@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::template;
-use super::webhook::{self, Incoming, Received, Unwanted, rendered, seen};
-use super::{Route, routing, routing::Arriving};
+use super::webhook::{self, Incoming, Received, WebhookRejection, rendered, seen};
+use super::{Route, routing, routing::IncomingEvent};
 use crate::catalog::Catalog;
 use crate::connector::Runtime;
 use crate::definition::event::Event;
 use crate::definition::trigger::AppEventTrigger;
 use crate::store::Micros;
 use crate::template::{Limits, Template, Tree};
-use crate::workflow::{Desk, Live};
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// How long an event is remembered, so that it is not taken for a new one: longer than applications try again.
 const WINDOW: Micros = 7 * 24 * 3600 * 1_000_000;
@@ -110,23 +110,23 @@ pub(super) fn tenant_of(runtime: &Runtime, connection: &str) -> String {
 /// # Errors
 /// Why it is not taken in; nothing is stored then.
 pub async fn receive(
-    desk: &std::sync::Arc<Desk>,
+    desk: &std::sync::Arc<Dispatcher>,
     environment: &str,
-    live: &Live,
+    live: &LiveEnvironment,
     trigger: &super::Trigger,
     app: &AppEvent,
     connection: &str,
     incoming: &Incoming,
-) -> Result<Received, Unwanted> {
+) -> Result<Received, WebhookRejection> {
     let Some(definition) = &app.event.webhook else {
-        return Err(Unwanted::Malformed("this event is polled, and takes no calls".to_owned()));
+        return Err(WebhookRejection::Malformed("this event is polled, and takes no calls".to_owned()));
     };
     webhook::check(&definition.verify, incoming, live, desk.now())?;
     let body = webhook::body(incoming)?;
     let render = |template: &Option<Template>, what: &str| match template {
         Some(template) => rendered(template, incoming, &body, live, desk.now())
             .map(Some)
-            .map_err(|error| Unwanted::Malformed(format!("`{what}` cannot be made of this call: {error}"))),
+            .map_err(|error| WebhookRejection::Malformed(format!("`{what}` cannot be made of this call: {error}"))),
         None => Ok(None),
     };
     let nothing = || (webhook::Taken { event: String::new(), runs: Vec::new(), duplicate: false }, Vec::new());
@@ -141,11 +141,11 @@ pub async fn receive(
     let key = render(&app.deduplicate, "deduplicate")?.filter(|key| !key.is_empty());
     let data = match &app.data {
         Some(tree) => data(tree, incoming, &body, live, desk.now())
-            .map_err(|error| Unwanted::Malformed(format!("`data` cannot be made of this call: {error}")))?,
+            .map_err(|error| WebhookRejection::Malformed(format!("`data` cannot be made of this call: {error}")))?,
         None => body.clone(),
     };
     let event = app.normal(change.trim(), data);
-    let arriving = Arriving {
+    let arriving = IncomingEvent {
         headers: seen(&incoming.headers, &definition.verify),
         query: incoming.query.clone(),
         input: event.clone(),
@@ -158,12 +158,12 @@ pub async fn receive(
         trace: incoming.trace(),
         live,
     };
-    let unavailable = |error: crate::store::StoreError| Unwanted::Unavailable(error.to_string());
+    let unavailable = |error: crate::store::StoreError| WebhookRejection::Unavailable(error.to_string());
     let intake = routing::intake(desk, environment, trigger, &app.routes, arriving).await.map_err(unavailable)?;
     webhook::store(desk, intake).await
 }
 
-fn data(tree: &Tree, incoming: &Incoming, body: &Value, live: &Live, now: Micros) -> Result<Value, String> {
+fn data(tree: &Tree, incoming: &Incoming, body: &Value, live: &LiveEnvironment, now: Micros) -> Result<Value, String> {
     let (headers, query) = (json!(incoming.headers), json!(incoming.query));
     let text = Value::String(String::from_utf8_lossy(&incoming.body).into_owned());
     let roots = [

@@ -22,7 +22,7 @@ use serde_json::{Number, Value};
 use crate::definition::event::{Condition, Filter, Operators, Scalar};
 
 /// Dots in a path that leads anywhere: each may cut the path or be part of a key, so that they multiply the work.
-pub const MOST_DOTS: usize = 32;
+pub const MAX_DOTS: usize = 32;
 
 /// Do all conditions of a filter hold? Names of `headers` are in lower case. A filter without conditions passes all.
 pub fn matches(filter: &Filter, body: &Value, headers: &BTreeMap<String, String>) -> bool {
@@ -59,7 +59,7 @@ fn all_hold(operators: &Operators, value: Option<&Value>) -> bool {
 
 /// The value at a path.
 fn find<'a>(path: &str, body: &'a Value, headers: &BTreeMap<String, String>) -> Option<Cow<'a, Value>> {
-    if path.matches('.').nth(MOST_DOTS).is_some() {
+    if path.matches('.').nth(MAX_DOTS).is_some() {
         return None;
     }
     if let Some(value) = walk(path, body) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::app::{AppEvent, tenant_of};
-use super::routing::{self, Arriving, context};
+use super::routing::{self, IncomingEvent, context};
 use super::snapshot::{self, Polled as Listed, Record, Remembered};
 use super::{Trigger, webhook};
 use crate::connector::{self, CallError};
@@ -17,16 +17,16 @@ use crate::store::queue::{PollState, Polled, StoredRecord};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::{Kind, Span};
 use crate::template::Limits;
-use crate::workflow::{Desk, Live};
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// Pages of one poll.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 /// Records of one poll.
-const MOST_RECORDS: usize = 50_000;
+const MAX_RECORDS: usize = 50_000;
 
 /// What a poll brought.
 #[derive(Debug, Default)]
-pub struct Brought {
+pub struct PollSummary {
     /// Events that were made.
     pub events: usize,
     /// Why it failed.
@@ -38,14 +38,14 @@ pub struct Brought {
 /// # Errors
 /// Where it cannot be stored; [`StoreError::Fenced`] where another process polled meanwhile.
 pub async fn poll(
-    desk: &Desk,
+    desk: &Dispatcher,
     environment: &str,
-    live: &Live,
+    live: &LiveEnvironment,
     trigger: &Trigger,
     app: &AppEvent,
     state: PollState,
-) -> Result<Brought, StoreError> {
-    let Some(definition) = &app.event.poll else { return Ok(Brought::default()) };
+) -> Result<PollSummary, StoreError> {
+    let Some(definition) = &app.event.poll else { return Ok(PollSummary::default()) };
     let shape = json!([definition.action, definition.records, definition.id, definition.version, definition.complete]);
     let shape = crate::text::Digest::of(shape.to_string().as_bytes()).short();
     let state = if state.shape.is_empty() || state.shape == shape {
@@ -67,7 +67,7 @@ pub async fn poll(
         Err(failed) => {
             next.failures = state.failures.saturating_add(1);
             next.error = failed.message.clone();
-            (snapshot::Outcome::default(), Brought { events: 0, error: Some(failed.message.clone()) })
+            (snapshot::Outcome::default(), PollSummary { events: 0, error: Some(failed.message.clone()) })
         }
         Ok(listed) => {
             let known = known(desk, environment, &state).await?;
@@ -95,7 +95,7 @@ pub async fn poll(
                 ));
             }
             next.error = problems.join("; ");
-            (outcome, Brought::default())
+            (outcome, PollSummary::default())
         }
     };
     let limited = listed.as_ref().map_or_else(|failed| failed.rate_limited, |listed| listed.rate_limited);
@@ -116,7 +116,7 @@ pub async fn poll(
         let mut normal = app.normal(&change, event.data.clone());
         normal["id"] = Value::String(event.id.clone());
         normal["fields"] = serde_json::to_value(&event.fields).unwrap_or_default();
-        let arriving = Arriving {
+        let arriving = IncomingEvent {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
             input: normal.clone(),
@@ -152,7 +152,11 @@ pub async fn poll(
     Ok(brought)
 }
 
-async fn known(desk: &Desk, environment: &str, state: &PollState) -> Result<BTreeMap<String, Remembered>, StoreError> {
+async fn known(
+    desk: &Dispatcher,
+    environment: &str,
+    state: &PollState,
+) -> Result<BTreeMap<String, Remembered>, StoreError> {
     let rows = desk.store().records(environment, &state.trigger, &state.connection).await?;
     let remembered = |row: StoredRecord| Remembered {
         fields: row.fields["fields"].clone(),
@@ -184,7 +188,7 @@ struct Failed {
 }
 
 /// Lists records, page after page as long as the cursor moves on and the action says that it has more.
-async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Result<Records, Failed> {
+async fn list(desk: &Dispatcher, live: &LiveEnvironment, app: &AppEvent, state: &PollState) -> Result<Records, Failed> {
     let failed = |message: String| Failed { message, rate_limited: false };
     let (Some(definition), Some(poll)) = (&app.event.poll, &app.poll) else {
         return Err(failed("this event is not polled".to_owned()));
@@ -206,7 +210,7 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
     };
     let mut span = Span::below("", Kind::Internal, format!("poll {}", state.trigger));
     span.set("evenkeel.trigger", state.trigger.clone());
-    for page in 0..MOST_PAGES {
+    for page in 0..MAX_PAGES {
         let roots = [
             ("cursor", &found.cursor),
             ("since", &since),
@@ -267,15 +271,15 @@ async fn list(desk: &Desk, live: &Live, app: &AppEvent, state: &PollState) -> Re
             return Ok(found);
         }
         found.cursor = next;
-        if !definition.complete && (none || found.items.len() >= MOST_RECORDS || page + 1 == MOST_PAGES) {
+        if !definition.complete && (none || found.items.len() >= MAX_RECORDS || page + 1 == MAX_PAGES) {
             // The next poll goes on from here.
             return Ok(found);
         }
-        if found.items.len() >= MOST_RECORDS {
+        if found.items.len() >= MAX_RECORDS {
             break;
         }
     }
-    Ok(stop(found, format!("there are more than {MOST_PAGES} pages or {MOST_RECORDS} records")))
+    Ok(stop(found, format!("there are more than {MAX_PAGES} pages or {MAX_RECORDS} records")))
 }
 
 fn is_rate_limit(error: &CallError) -> bool {

@@ -9,10 +9,10 @@ use super::filter;
 use super::{Trigger, template};
 use crate::definition::trigger::{self, ScheduleRoute, Unmatched};
 use crate::store::Micros;
-use crate::store::queue::{DeadLetter, Event, Intake, MOST_VALUE_BYTES, NewRun, new_id};
+use crate::store::queue::{DeadLetter, EnqueueRequest, Event, MAX_VALUE_BYTES, NewExecution, new_id};
 use crate::template::{self as jinja, Context, Template, Tree};
-use crate::workflow::desk::priority;
-use crate::workflow::{Desk, Live};
+use crate::workflow::dispatcher::priority;
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// A route, ready to be asked.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Route {
 
 /// An event on its way.
 #[derive(Debug)]
-pub struct Arriving<'a> {
+pub struct IncomingEvent<'a> {
     /// What it says, as conditions and templates see it.
     pub body: Value,
     /// Its headers, without credentials.
@@ -80,11 +80,11 @@ pub struct Arriving<'a> {
     /// The trace.
     pub trace: String,
     /// Where variables of templates come from.
-    pub live: &'a Live,
+    pub live: &'a LiveEnvironment,
 }
 
 /// What templates of events see.
-pub(super) fn context(live: &Live, now: Micros, roots: &[(&'static str, &Value)]) -> Context {
+pub(super) fn context(live: &LiveEnvironment, now: Micros, roots: &[(&'static str, &Value)]) -> Context {
     let host = EventHost { variables: Arc::clone(&live.runtime.variables), now: now / 1_000_000 };
     let mut context = Context::new(Arc::new(host));
     for (name, value) in roots {
@@ -117,13 +117,13 @@ impl jinja::Host for EventHost {
 /// # Errors
 /// Where the store cannot be asked.
 pub async fn intake(
-    desk: &Desk,
+    desk: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
     routes: &[Route],
-    arriving: Arriving<'_>,
-) -> Result<Intake, crate::store::StoreError> {
-    let Arriving { body, headers, query, input, event: app, tenant, key, lane, request, trace, live } = arriving;
+    arriving: IncomingEvent<'_>,
+) -> Result<EnqueueRequest, crate::store::StoreError> {
+    let IncomingEvent { body, headers, query, input, event: app, tenant, key, lane, request, trace, live } = arriving;
     let headers_value = json!(headers);
     let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
     let query_value = json!(query);
@@ -159,7 +159,7 @@ pub async fn intake(
         }
         let made = run(desk, environment, trigger, route, index, &context, (&input, &tenant), live).await?;
         match made {
-            Ok(new) => runs.push(NewRun {
+            Ok(new) => runs.push(NewExecution {
                 triggered_by: trigger.word().to_owned(),
                 source: trigger.name.clone(),
                 event: event.id.clone(),
@@ -182,7 +182,7 @@ pub async fn intake(
         dead.clear();
     }
     let key = key.map(|(key, window)| crate::store::queue::DedupKey { key, window });
-    Ok(Intake { event: Some(event), key, runs, dead, ..Intake::default() })
+    Ok(EnqueueRequest { event: Some(event), key, runs, dead, ..EnqueueRequest::default() })
 }
 
 fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, message: String) -> DeadLetter {
@@ -205,15 +205,15 @@ fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, messag
 /// The execution that a route starts; or why it cannot be made of this event.
 #[allow(clippy::too_many_arguments, reason = "the parts of one event")]
 async fn run(
-    desk: &Desk,
+    desk: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
     route: &Route,
     index: usize,
     context: &Context,
     (input, tenant): (&Value, &str),
-    live: &Live,
-) -> Result<Result<NewRun, String>, crate::store::StoreError> {
+    live: &LiveEnvironment,
+) -> Result<Result<NewExecution, String>, crate::store::StoreError> {
     let limits = jinja::Limits::default();
     let spec = &route.spec;
     let rendered = (|| {
@@ -221,8 +221,8 @@ async fn run(
             Some(tree) => tree.render(context, &limits).map_err(|error| format!("input: {error}"))?,
             None => input.clone(),
         };
-        if input.to_string().len() > MOST_VALUE_BYTES {
-            return Err(format!("the input is larger than {} MiB", MOST_VALUE_BYTES >> 20));
+        if input.to_string().len() > MAX_VALUE_BYTES {
+            return Err(format!("the input is larger than {} MiB", MAX_VALUE_BYTES >> 20));
         }
         let mut headers = Map::new();
         for (name, template) in &route.headers {
@@ -247,7 +247,7 @@ async fn run(
     }
     let new = desk.new_run(environment, live, program).await?;
     let window = spec.batch_window.map(|window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
-    Ok(Ok(NewRun {
+    Ok(Ok(NewExecution {
         gate: gate(&new, &tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
         priority: spec.priority.map_or(new.priority, priority),
         batch: window.map_or_else(String::new, |_| format!("{}/{index}/{tenant}", trigger.name)),
@@ -260,7 +260,7 @@ async fn run(
 }
 
 /// The gate of an execution: counted for each tenant by itself where the workflow says so.
-pub fn gate(run: &NewRun, tenant: &str, per_tenant: bool) -> String {
+pub fn gate(run: &NewExecution, tenant: &str, per_tenant: bool) -> String {
     match run.gate.is_empty() || !per_tenant {
         true => run.gate.clone(),
         false => format!("{}/{tenant}", run.gate),
@@ -272,13 +272,13 @@ pub fn gate(run: &NewRun, tenant: &str, per_tenant: bool) -> String {
 /// # Errors
 /// Where the store cannot be asked.
 pub async fn scheduled(
-    desk: &Desk,
+    desk: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
-    live: &Live,
+    live: &LiveEnvironment,
     due: jiff::Timestamp,
     delay: Micros,
-) -> Result<Vec<NewRun>, crate::store::StoreError> {
+) -> Result<Vec<NewExecution>, crate::store::StoreError> {
     let Some(schedule) = &trigger.spec.schedule else { return Ok(Vec::new()) };
     let mut runs = Vec::new();
     for route in &schedule.routes {
@@ -292,7 +292,7 @@ pub async fn scheduled(
         let none = [String::new()];
         for tenant in if tenants.is_empty() { &none[..] } else { &tenants[..] } {
             let new = desk.new_run(environment, live, program).await?;
-            runs.push(NewRun {
+            runs.push(NewExecution {
                 gate: gate(&new, tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
                 priority: own.map_or(3, priority),
                 tenant: tenant.clone(),

@@ -20,7 +20,7 @@ const GRACE: SignedDuration = SignedDuration::from_mins(1);
 /// Ticks that run at once, at most.
 const MOST: usize = 100;
 /// Ticks that are walked through one by one before a walk leaps ahead.
-const MOST_WALKED: usize = 100_000;
+const MAX_WALKED: usize = 100_000;
 /// How far before its end a walk leaps to: with a tick each minute, about 10 000 are left.
 const LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The smallest step of the clock, to make a bound count.
@@ -247,7 +247,7 @@ impl Schedule {
             }
             newest.push_back(tick);
             walked += 1;
-            from = if walked == MOST_WALKED { tick.max(before(until, LEFT)) } else { tick };
+            from = if walked == MAX_WALKED { tick.max(before(until, LEFT)) } else { tick };
         }
         (newest, over)
     }

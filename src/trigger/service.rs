@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use super::subscriber::Subscriber;
 use super::{AppEvent, Trigger, TriggerKind, Triggers, poller, routing};
 use crate::definition::trigger::{CatchUp, Overlap};
-use crate::store::queue::{Done, Intake, PollState, RunFilter, ScheduleState};
+use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, PollState, ScheduleState};
 use crate::store::{Micros, StoreError};
-use crate::workflow::{Desk, Live};
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// Longest time between two looks at what is due: a generation that went live is taken up by then.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,10 +23,10 @@ const LATE: Micros = 60_000_000;
 /// How long one poll may take, as a lease.
 const POLL_SECONDS: u32 = 600;
 /// Polls of one process at the same time.
-const MOST_POLLS: usize = 8;
+const MAX_POLLS: usize = 8;
 
 /// Environments with their triggers.
-pub trait Posts: Send + Sync + std::fmt::Debug {
+pub trait TriggerProvider: Send + Sync + std::fmt::Debug {
     /// The triggers of an environment as it is live.
     fn triggers(&self, environment: &str) -> Option<Arc<Triggers>>;
 }
@@ -34,8 +34,8 @@ pub trait Posts: Send + Sync + std::fmt::Debug {
 /// What triggers do by themselves.
 #[derive(Debug)]
 pub struct Service {
-    desk: Arc<Desk>,
-    posts: Arc<dyn Posts>,
+    desk: Arc<Dispatcher>,
+    posts: Arc<dyn TriggerProvider>,
     public_url: String,
     of: BTreeMap<String, Of>,
     polls: Arc<tokio::sync::Semaphore>,
@@ -58,8 +58,8 @@ struct Of {
 
 impl Service {
     /// A service that has looked at nothing yet.
-    pub fn new(desk: Arc<Desk>, posts: Arc<dyn Posts>, public_url: String) -> Service {
-        let polls = Arc::new(tokio::sync::Semaphore::new(MOST_POLLS));
+    pub fn new(desk: Arc<Dispatcher>, posts: Arc<dyn TriggerProvider>, public_url: String) -> Service {
+        let polls = Arc::new(tokio::sync::Semaphore::new(MAX_POLLS));
         Service { desk, posts, public_url, of: BTreeMap::new(), polls }
     }
 
@@ -120,7 +120,7 @@ impl Service {
     }
 
     /// Keeps subscriptions, beside everything else: applications may take their time.
-    fn subscribe(&mut self, environment: &str, live: &Live, triggers: &Arc<Triggers>) {
+    fn subscribe(&mut self, environment: &str, live: &LiveEnvironment, triggers: &Arc<Triggers>) {
         let Some(of) = self.of.get_mut(environment) else { return };
         let now = self.desk.now();
         let due = *of.subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +150,7 @@ impl Service {
     async fn tick(
         &mut self,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         triggers: &Triggers,
     ) -> Result<Option<Micros>, StoreError> {
         let mut soonest: Option<Micros> = None;
@@ -169,10 +169,10 @@ impl Service {
                 // Declared a moment ago, whatever it was before: what is due is due from now on.
                 let after = ScheduleState { until: now, shape: schedule.shape().to_owned(), ..state.clone() };
                 let tick = Some((environment.to_owned(), trigger.name.clone(), state, after.clone()));
-                let done = self.desk.accept(Intake { tick, ..Intake::default() }).await?;
+                let done = self.desk.accept(EnqueueRequest { tick, ..EnqueueRequest::default() }).await?;
                 if let Some(of) = self.of.get_mut(environment) {
                     match done {
-                        Done::Stored(_) => of.schedules.insert(trigger.name.clone(), after),
+                        CommitResult::Stored(_) => of.schedules.insert(trigger.name.clone(), after),
                         _ => of.schedules.remove(&trigger.name),
                     };
                 }
@@ -202,7 +202,7 @@ impl Service {
     async fn fire(
         &self,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         trigger: &Trigger,
         schedule: &super::Schedule,
         state: &ScheduleState,
@@ -211,7 +211,7 @@ impl Service {
         let Some(spec) = &trigger.spec.schedule else { return Ok(Some(state.clone())) };
         let due = schedule.due(timestamp(state.until), timestamp(now));
         let mut after = ScheduleState { until: due.until.as_microsecond(), ..state.clone() };
-        let mut intake = Intake::default();
+        let mut intake = EnqueueRequest::default();
         // While it is paused nothing is due, and nothing is missed.
         if trigger.spec.active && !spec.paused {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
@@ -241,8 +241,8 @@ impl Service {
         }
         intake.tick = Some((environment.to_owned(), trigger.name.clone(), state.clone(), after.clone()));
         match self.desk.accept(intake).await? {
-            Done::Stored(_) => Ok(Some(after)),
-            Done::Refused(why) => {
+            CommitResult::Stored(_) => Ok(Some(after)),
+            CommitResult::Refused(why) => {
                 tracing::error!(environment, trigger = trigger.name, "a tick cannot be stored: {why}");
                 Ok(Some(after))
             }
@@ -252,12 +252,18 @@ impl Service {
 
     /// Does an execution of a trigger still run or wait?
     async fn is_busy(&self, environment: &str, trigger: &str) -> Result<bool, StoreError> {
-        let filter = RunFilter { trigger: Some(trigger.to_owned()), open: true, most: 1, ..RunFilter::default() };
+        let filter =
+            ExecutionFilter { trigger: Some(trigger.to_owned()), open: true, most: 1, ..ExecutionFilter::default() };
         Ok(!self.desk.store().runs(environment, &filter).await?.is_empty())
     }
 
     /// Starts polls that are due, and forgets those that nobody wants.
-    async fn poll(&mut self, environment: &str, live: &Live, triggers: &Arc<Triggers>) -> Result<(), StoreError> {
+    async fn poll(
+        &mut self,
+        environment: &str,
+        live: &LiveEnvironment,
+        triggers: &Arc<Triggers>,
+    ) -> Result<(), StoreError> {
         let now = self.desk.now();
         let Some(of) = self.of.get_mut(environment) else { return Ok(()) };
         if of.poll_at > now {
@@ -308,11 +314,11 @@ impl Service {
     async fn start_poll(
         &self,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         trigger: &Arc<Trigger>,
         state: PollState,
     ) -> Result<(), StoreError> {
-        let Ok(seat) = Arc::clone(&self.polls).try_acquire_owned() else { return Ok(()) };
+        let Ok(permit) = Arc::clone(&self.polls).try_acquire_owned() else { return Ok(()) };
         let name = format!("poll/{environment}/{}/{}", state.trigger, state.connection);
         // Not even this process polls it twice at a time.
         let holder = format!("{}-{:016x}", self.desk.settings().worker, rand::random::<u64>());
@@ -351,7 +357,7 @@ impl Service {
                 }
             }
             let _ = desk.store().release(&lease).await;
-            drop(seat);
+            drop(permit);
         });
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::store::queue::Subscription;
 use crate::store::{Micros, StoreError};
 use crate::telemetry::{Kind, Span};
 use crate::text::Digest;
-use crate::workflow::{Desk, Live};
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// The first wait after a failure; each next one is twice as long.
 const FIRST_WAIT: Micros = 5_000_000;
@@ -29,7 +29,7 @@ pub struct Subscriber {
     /// Where applications reach this server, such as `https://hooks.example.com`.
     pub public_url: String,
     /// What was live when each connector was last seen, to take back what the live generation no longer knows.
-    before: BTreeMap<String, Live>,
+    before: BTreeMap<String, LiveEnvironment>,
     /// Failures in a row, by trigger and connection.
     failures: BTreeMap<(String, String), u32>,
 }
@@ -54,9 +54,9 @@ impl Subscriber {
     /// Where the store cannot be asked.
     pub async fn reconcile(
         &mut self,
-        desk: &Desk,
+        desk: &Dispatcher,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         triggers: &Triggers,
     ) -> Result<Option<Micros>, StoreError> {
         let wanted = self.wanted(live, triggers);
@@ -78,7 +78,7 @@ impl Subscriber {
         result
     }
 
-    fn wanted<'a>(&self, live: &Live, triggers: &'a Triggers) -> Vec<Wanted<'a>> {
+    fn wanted<'a>(&self, live: &LiveEnvironment, triggers: &'a Triggers) -> Vec<Wanted<'a>> {
         let mut wanted = Vec::new();
         for trigger in triggers.values().filter(|trigger| trigger.spec.active) {
             let TriggerKind::AppEvent(app) = &trigger.kind else { continue };
@@ -105,9 +105,9 @@ impl Subscriber {
 
     async fn settle(
         &mut self,
-        desk: &Desk,
+        desk: &Dispatcher,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         wanted: &[Wanted<'_>],
         there: Vec<Subscription>,
     ) -> Result<Option<Micros>, StoreError> {
@@ -148,9 +148,9 @@ impl Subscriber {
     /// Asks for a subscription.
     async fn ask(
         &mut self,
-        desk: &Desk,
+        desk: &Dispatcher,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         wanted: &Wanted<'_>,
         row: Option<Subscription>,
     ) -> Result<Option<Micros>, StoreError> {
@@ -188,9 +188,9 @@ impl Subscriber {
     /// Takes a subscription back.
     async fn take_back(
         &mut self,
-        desk: &Desk,
+        desk: &Dispatcher,
         environment: &str,
-        live: &Live,
+        live: &LiveEnvironment,
         mut row: Subscription,
     ) -> Result<Option<Micros>, StoreError> {
         if row.status == "Failed" && row.external.is_empty() {
@@ -205,7 +205,7 @@ impl Subscriber {
         }
         let connector = row.event.split('/').next().unwrap_or_default();
         // A connector that went with its trigger still knows how to end it.
-        let knows = |live: &&Live| live.runtime.connectors.contains_key(connector);
+        let knows = |live: &&LiveEnvironment| live.runtime.connectors.contains_key(connector);
         let before = self.before.get(connector).cloned();
         let from = Some(live).filter(knows).or(before.as_ref());
         let Some(from) = from else {
@@ -237,7 +237,7 @@ impl Subscriber {
 
     async fn failed(
         &mut self,
-        desk: &Desk,
+        desk: &Dispatcher,
         environment: &str,
         mut row: Subscription,
         status: &str,
@@ -263,7 +263,12 @@ fn is_done(row: &Subscription, wanted: &Wanted<'_>) -> bool {
 }
 
 /// Makes the connector's request; one that it does not declare is no request.
-async fn request(live: &Live, row: &Subscription, verb: &str, subscription: &Value) -> Result<Value, String> {
+async fn request(
+    live: &LiveEnvironment,
+    row: &Subscription,
+    verb: &str,
+    subscription: &Value,
+) -> Result<Value, String> {
     let (connector, event) = row.event.split_once('/').unwrap_or_default();
     let action = format!("{verb}:{event}");
     let span = Span::below("", Kind::Internal, format!("{verb} {}", row.trigger));
@@ -292,7 +297,7 @@ async fn request(live: &Live, row: &Subscription, verb: &str, subscription: &Val
 
 /// The subscription of an address.
 pub async fn of_address(
-    desk: &Desk,
+    desk: &Dispatcher,
     environment: &str,
     trigger: &str,
     address: &str,

@@ -9,15 +9,18 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::routing::{self, Arriving};
+use super::routing::{self, IncomingEvent};
 use super::{TriggerKind, Triggers};
 use crate::connector::testing::{Difference, TestResult, pretty, same};
 use crate::connector::{self, CallError, ErrorCode, Runtime};
 use crate::definition::Json;
 use crate::definition::workflow::WorkflowTest;
-use crate::store::queue::{Intake, NewRun, Run, RunStatus};
+use crate::store::queue::{EnqueueRequest, Execution, ExecutionStatus, NewExecution};
 use crate::store::{self, Keys, Micros, Store};
-use crate::workflow::{Actions, Clock, Desk, Engine, Ground, Live, Program, Programs, QuickJs, Settings, Worker};
+use crate::workflow::{
+    Actions, Clock, Dispatcher, EnvironmentProvider, LiveEnvironment, Program, Programs, QuickJs, ScriptEngine,
+    Settings, Worker,
+};
 
 /// What the clock says in tests that do not: 2026-01-01T00:00:00Z.
 const NOW: Micros = 1_767_225_600_000_000;
@@ -65,7 +68,7 @@ pub async fn run(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest)
 }
 
 enum Played {
-    Ran(Box<Run>, Vec<(String, Value)>, Arc<dyn Store>),
+    Ran(Box<Execution>, Vec<(String, Value)>, Arc<dyn Store>),
     NotStarted(String),
 }
 
@@ -85,16 +88,16 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
         secrets: test.secrets.clone(),
         calls: Mutex::default(),
     });
-    let live = Live {
+    let live = LiveEnvironment {
         runtime: Arc::clone(&subject.runtime),
         number: 1,
         programs: Arc::clone(&subject.programs),
         actions: Arc::clone(&mocked) as Arc<dyn Actions>,
     };
-    let ground: Arc<dyn Ground> = Arc::new(One(live.clone()));
-    let engine: Arc<dyn Engine> = Arc::new(QuickJs);
+    let ground: Arc<dyn EnvironmentProvider> = Arc::new(One(live.clone()));
+    let engine: Arc<dyn ScriptEngine> = Arc::new(QuickJs);
     let settings = Settings { concurrency: 16, longest: Some(LONGEST / 2), ..Settings::default() };
-    let desk = Desk::open(Arc::clone(&store), ground, engine, Clock::standing(now), settings);
+    let desk = Dispatcher::open(Arc::clone(&store), ground, engine, Clock::standing(now), settings);
     let run = match started(subject, program, test, &desk, &live).await? {
         Ok(run) => run,
         Err(why) => return Ok(Played::NotStarted(why)),
@@ -106,7 +109,7 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
     let id = run.id.clone();
     let waiting = desk.watch(&id);
     // Stored first, so that it can be told what it will wait for before it asks.
-    let intake = Intake { runs: vec![NewRun { delay: 0, ..run }], ..Intake::default() };
+    let intake = EnqueueRequest { runs: vec![NewExecution { delay: 0, ..run }], ..EnqueueRequest::default() };
     desk.commit(store::queue::Change::Accept(Box::new(intake))).await.map_err(told)?;
     for (name, answers) in &test.events {
         for answer in answers {
@@ -124,7 +127,7 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
     working.abort();
     let ended = ended.ok_or_else(|| format!("{} did not end within {} s", test.name, LONGEST.as_secs()))?;
     let calls = std::mem::take(&mut *mocked.calls.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Played::Ran(Box::new(Run::clone(&ended)), calls, store))
+    Ok(Played::Ran(Box::new(Execution::clone(&ended)), calls, store))
 }
 
 /// The execution that a test starts: of its input, or of its event by way of a trigger.
@@ -132,15 +135,15 @@ async fn started(
     subject: &Subject,
     program: &Arc<Program>,
     test: &WorkflowTest,
-    desk: &Arc<Desk>,
-    live: &Live,
-) -> Result<Result<NewRun, String>, String> {
+    desk: &Arc<Dispatcher>,
+    live: &LiveEnvironment,
+) -> Result<Result<NewExecution, String>, String> {
     let told = |error: store::StoreError| error.to_string();
     let headers: BTreeMap<String, String> =
         test.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
     let Some(event) = &test.event else {
         let new = desk.new_run(ENVIRONMENT, live, program).await.map_err(told)?;
-        return Ok(Ok(NewRun {
+        return Ok(Ok(NewExecution {
             triggered_by: "manual".to_owned(),
             input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
             headers: json!(headers),
@@ -158,7 +161,7 @@ async fn started(
         TriggerKind::Schedule(_) => return Ok(Err(format!("trigger `{name}` is a schedule; use `input`"))),
     };
     let body = event.value();
-    let arriving = Arriving {
+    let arriving = IncomingEvent {
         headers,
         query: BTreeMap::new(),
         input: body.clone(),
@@ -183,7 +186,7 @@ async fn started(
 
 async fn compare(
     test: &WorkflowTest,
-    run: &Run,
+    run: &Execution,
     calls: &[(String, Value)],
     store: &dyn Store,
     found: &mut Vec<Difference>,
@@ -197,7 +200,7 @@ async fn compare(
         let text = |name: &str| run.error[name].as_str().unwrap_or_default().to_owned();
         format!("{}: {}{place}", text("code"), text("message"))
     };
-    let completed = run.status == RunStatus::Completed;
+    let completed = run.status == ExecutionStatus::Completed;
     match (&test.expect_output, &test.expect_error) {
         (_, Some(wanted)) if completed => {
             differs("error", wanted.clone(), format!("no error; the output is\n{}", pretty(&run.output)));
@@ -245,10 +248,10 @@ async fn compare(
 
 /// One generation that is live.
 #[derive(Debug)]
-struct One(Live);
+struct One(LiveEnvironment);
 
-impl Ground for One {
-    fn live(&self, _: &str) -> Option<Live> {
+impl EnvironmentProvider for One {
+    fn live(&self, _: &str) -> Option<LiveEnvironment> {
         Some(self.0.clone())
     }
 

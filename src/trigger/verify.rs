@@ -36,10 +36,10 @@ pub const TOLERANCE: Duration = Duration::from_mins(5);
 pub const KEY_HEADER: &str = "x-evenkeel-key";
 
 /// Signatures of one call that are looked at. Senders give two while a secret changes.
-pub const MOST_SIGNATURES: usize = 16;
+pub const MAX_SIGNATURES: usize = 16;
 
 /// Secrets that may be valid at once. Each costs one HMAC of the body.
-pub const MOST_SECRETS: usize = 8;
+pub const MAX_SECRETS: usize = 8;
 
 /// Why a call is refused. Holds names of headers only: nothing that was sent, and nothing of what would have been
 /// right.
@@ -97,7 +97,7 @@ pub fn secret_of(verify: &Verify) -> Option<&str> {
 }
 
 /// Checks a call. `secret` holds one secret per line, of which any may fit, so that one can be exchanged without losing
-/// calls; lines of nothing but spaces count for nothing, and so do those after the first [`MOST_SECRETS`]. `now` is the
+/// calls; lines of nothing but spaces count for nothing, and so do those after the first [`MAX_SECRETS`]. `now` is the
 /// time in unix seconds.
 ///
 /// The signature is checked before the time: [`Refused::TooOld`] and [`Refused::InFuture`] are said of genuine calls
@@ -276,7 +276,7 @@ impl<'a> Scheme<'a> {
             SignatureEncoding::Base64 => BASE64.decode(text).ok(),
         };
         let mac = |text| decoded(text).filter(|mac| mac.len() == 32);
-        let found: Vec<Vec<u8>> = texts.into_iter().take(MOST_SIGNATURES).filter_map(mac).collect();
+        let found: Vec<Vec<u8>> = texts.into_iter().take(MAX_SIGNATURES).filter_map(mac).collect();
         if found.is_empty() { Err(Refused::Malformed(self.header.to_string())) } else { Ok(found) }
     }
 
@@ -300,7 +300,7 @@ impl<'a> Scheme<'a> {
 
 /// The keys of a secret; at least one, and none is empty.
 fn keys(form: KeyForm, secret: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Refused> {
-    let lines = || secret.lines().filter(|line| !line.trim().is_empty()).take(MOST_SECRETS);
+    let lines = || secret.lines().filter(|line| !line.trim().is_empty()).take(MAX_SECRETS);
     if lines().next().is_none() {
         return Err(Refused::NoSecret);
     }

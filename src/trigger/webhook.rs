@@ -7,21 +7,21 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
-use super::routing::{Arriving, Route, context};
+use super::routing::{IncomingEvent, Route, context};
 use super::verify::{self, Refused};
 use super::{Trigger, template};
 use crate::definition::event::Verify;
 use crate::definition::trigger::{ExecutionMode, WebhookTrigger};
 use crate::store::Micros;
-use crate::store::queue::{Done, Intake, MOST_VALUE_BYTES, Run};
+use crate::store::queue::{CommitResult, EnqueueRequest, Execution, MAX_VALUE_BYTES};
 use crate::telemetry::TRACEPARENT;
 use crate::template::{Limits, Template};
-use crate::workflow::{Desk, Live};
+use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// How long a call is remembered where nothing else is said.
 const WINDOW: Micros = 24 * 3600 * 1_000_000;
 /// Longest key of an event, in bytes; what is longer counts by its digest.
-const MOST_KEY: usize = 200;
+const MAX_KEY: usize = 200;
 /// Headers that workflows never see: credentials, and what only the connection is about.
 const HIDDEN: [&str; 12] = [
     "authorization",
@@ -90,7 +90,7 @@ impl Incoming {
 
 /// Why a call is not taken in.
 #[derive(Debug)]
-pub enum Unwanted {
+pub enum WebhookRejection {
     /// It does not prove where it comes from, or is too old.
     Refused(Refused),
     /// It cannot be understood; what to do.
@@ -115,15 +115,15 @@ pub struct Taken {
 }
 
 /// What is stored of a call, and, where its caller is to have the output, who tells of the execution's end.
-pub type Received = (Taken, Vec<oneshot::Receiver<Arc<Run>>>);
+pub type Received = (Taken, Vec<oneshot::Receiver<Arc<Execution>>>);
 
 /// Does the call prove where it comes from?
 ///
 /// # Errors
 /// Why not.
-pub fn check(rule: &Verify, incoming: &Incoming, live: &Live, now: Micros) -> Result<(), Unwanted> {
+pub fn check(rule: &Verify, incoming: &Incoming, live: &LiveEnvironment, now: Micros) -> Result<(), WebhookRejection> {
     let secret = match verify::secret_of(rule) {
-        Some(name) => live.actions.secret(name).map_err(Unwanted::NoSecret)?,
+        Some(name) => live.actions.secret(name).map_err(WebhookRejection::NoSecret)?,
         None => String::new(),
     };
     let request = verify::Request {
@@ -132,14 +132,14 @@ pub fn check(rule: &Verify, incoming: &Incoming, live: &Live, now: Micros) -> Re
         headers: &incoming.headers,
         body: &incoming.body,
     };
-    verify::verify(rule, &request, &secret, now / 1_000_000).map_err(Unwanted::Refused)
+    verify::verify(rule, &request, &secret, now / 1_000_000).map_err(WebhookRejection::Refused)
 }
 
 /// What a call says: JSON, a form as an object, or text.
 ///
 /// # Errors
 /// Where it says that it is JSON and is none.
-pub fn body(incoming: &Incoming) -> Result<Value, Unwanted> {
+pub fn body(incoming: &Incoming) -> Result<Value, WebhookRejection> {
     let content_type = incoming.headers.get("content-type").map(String::as_str).unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if incoming.body.is_empty() {
@@ -154,11 +154,11 @@ pub fn body(incoming: &Incoming) -> Result<Value, Unwanted> {
     match serde_json::from_slice(&incoming.body) {
         Ok(value) => Ok(value),
         Err(error) if content_type.contains("json") => {
-            Err(Unwanted::Malformed(format!("the body is not JSON: {error}")))
+            Err(WebhookRejection::Malformed(format!("the body is not JSON: {error}")))
         }
         Err(_) => match std::str::from_utf8(&incoming.body) {
             Ok(text) => Ok(Value::String(text.to_owned())),
-            Err(_) => Err(Unwanted::Malformed("the body is neither JSON, a form nor text".to_owned())),
+            Err(_) => Err(WebhookRejection::Malformed("the body is neither JSON, a form nor text".to_owned())),
         },
     }
 }
@@ -168,22 +168,22 @@ pub fn body(incoming: &Incoming) -> Result<Value, Unwanted> {
 /// # Errors
 /// Why it is not taken in; nothing is stored then.
 pub async fn receive(
-    desk: &Arc<Desk>,
+    desk: &Arc<Dispatcher>,
     environment: &str,
-    live: &Live,
+    live: &LiveEnvironment,
     trigger: &Trigger,
     webhook: &Webhook,
     incoming: &Incoming,
-) -> Result<Received, Unwanted> {
+) -> Result<Received, WebhookRejection> {
     check(&webhook.spec.verify, incoming, live, desk.now())?;
-    if incoming.body.len() > MOST_VALUE_BYTES {
-        return Err(Unwanted::TooLarge);
+    if incoming.body.len() > MAX_VALUE_BYTES {
+        return Err(WebhookRejection::TooLarge);
     }
     let body = body(incoming)?;
     let render = |template: &Option<Template>, what: &str| match template {
         Some(template) => rendered(template, incoming, &body, live, desk.now())
             .map(Some)
-            .map_err(|error| Unwanted::Malformed(format!("`{what}` cannot be made of this call: {error}"))),
+            .map_err(|error| WebhookRejection::Malformed(format!("`{what}` cannot be made of this call: {error}"))),
         None => Ok(None),
     };
     let key = render(&webhook.deduplicate, "deduplicate")?.filter(|key| !key.is_empty());
@@ -194,7 +194,7 @@ pub async fn receive(
         (ExecutionMode::Parallel, None) => String::new(),
         (_, order) => format!("{}/{}", trigger.name, bounded(order.unwrap_or_default())),
     };
-    let arriving = Arriving {
+    let arriving = IncomingEvent {
         headers: seen(&incoming.headers, &webhook.spec.verify),
         query: incoming.query.clone(),
         input: body.clone(),
@@ -207,7 +207,7 @@ pub async fn receive(
         trace: incoming.trace(),
         live,
     };
-    let unavailable = |error: crate::store::StoreError| Unwanted::Unavailable(error.to_string());
+    let unavailable = |error: crate::store::StoreError| WebhookRejection::Unavailable(error.to_string());
     let intake =
         super::routing::intake(desk, environment, trigger, &webhook.routes, arriving).await.map_err(unavailable)?;
     store(desk, intake).await
@@ -217,7 +217,7 @@ pub async fn receive(
 ///
 /// # Errors
 /// Where it cannot be stored.
-pub async fn store(desk: &Arc<Desk>, intake: Intake) -> Result<Received, Unwanted> {
+pub async fn store(desk: &Arc<Dispatcher>, intake: EnqueueRequest) -> Result<Received, WebhookRejection> {
     let event = intake.event.as_ref().map_or_else(String::new, |event| event.id.clone());
     let runs: Vec<_> = intake.runs.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier.clone())).collect();
     // Asked for before it can end, and only where somebody waits for the answer.
@@ -226,22 +226,22 @@ pub async fn store(desk: &Arc<Desk>, intake: Intake) -> Result<Received, Unwante
     let told = if waits { runs.iter().map(|(id, _, _)| desk.watch(id)).collect() } else { Vec::new() };
     let forget = || runs.iter().for_each(|(id, _, _)| desk.unwatch(id));
     match desk.accept(intake).await {
-        Ok(Done::Stored(_)) => Ok((Taken { event, runs, duplicate: false }, told)),
-        Ok(Done::Duplicate(event)) => {
+        Ok(CommitResult::Stored(_)) => Ok((Taken { event, runs, duplicate: false }, told)),
+        Ok(CommitResult::Duplicate(event)) => {
             forget();
             Ok((Taken { event, runs: Vec::new(), duplicate: true }, Vec::new()))
         }
-        Ok(Done::Refused(why)) => {
+        Ok(CommitResult::Refused(why)) => {
             forget();
-            Err(Unwanted::Malformed(format!("this call cannot be stored: {why}")))
+            Err(WebhookRejection::Malformed(format!("this call cannot be stored: {why}")))
         }
-        Ok(Done::Fenced) => {
+        Ok(CommitResult::Fenced) => {
             forget();
-            Err(Unwanted::Unavailable("another process was first; send it again".to_owned()))
+            Err(WebhookRejection::Unavailable("another process was first; send it again".to_owned()))
         }
         Err(error) => {
             forget();
-            Err(Unwanted::Unavailable(error.to_string()))
+            Err(WebhookRejection::Unavailable(error.to_string()))
         }
     }
 }
@@ -251,7 +251,7 @@ pub(super) fn rendered(
     template: &Template,
     incoming: &Incoming,
     body: &Value,
-    live: &Live,
+    live: &LiveEnvironment,
     now: Micros,
 ) -> Result<String, String> {
     let (headers, query) = (json!(incoming.headers), json!(incoming.query));
@@ -271,7 +271,7 @@ pub(super) fn rendered(
 /// A key of a length that databases take.
 pub(super) fn bounded(key: String) -> String {
     let key = key.replace('\0', "\u{fffd}");
-    match key.len() <= MOST_KEY {
+    match key.len() <= MAX_KEY {
         true => key,
         false => crate::text::Digest::of(key.as_bytes()).hex(),
     }

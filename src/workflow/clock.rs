@@ -50,7 +50,7 @@ impl Clock {
         }
     }
 
-    /// Waits until then.
+    /// Suspend until then.
     pub async fn until(&self, time: Micros) {
         if self.is_virtual {
             self.value.fetch_max(time, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! What runs a script, behind a trait: QuickJS in this process, or in one of its own.
 //!
-//! A script reaches nothing by itself: no network, files, environment or time. Everything that it asks for is an [`Op`],
+//! A script reaches nothing by itself: no network, files, environment or time. Everything that it asks for is an [`HostCall`],
 //! which the host answers.
 
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use crate::store::Micros;
 /// Something that a script asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Op {
+pub enum HostCall {
     /// Calls an action, by the names that code uses.
     Action {
         /// The connector.
@@ -38,12 +38,12 @@ pub enum Op {
         #[serde(default)]
         input: Value,
     },
-    /// Waits for a time.
+    /// Suspend for a time.
     Sleep {
         /// Milliseconds.
         ms: f64,
     },
-    /// Waits until the execution is told something.
+    /// Suspend until the execution is told something.
     Wait {
         /// Under which name.
         name: String,
@@ -100,7 +100,7 @@ pub enum Op {
     },
     /// A durable step ended.
     End {
-        /// Its name, as [`Op::Begin`] was answered.
+        /// Its name, as [`HostCall::Begin`] was answered.
         name: String,
         /// Its result.
         #[serde(default)]
@@ -111,10 +111,10 @@ pub enum Op {
     },
 }
 
-/// The answer to an [`Op`].
+/// The answer to an [`HostCall`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Reply {
+pub enum HostReply {
     /// A value, and the time that the script reads from then on, in microseconds.
     Value(Value, Micros),
     /// An error that the script can catch: `code`, `message`, perhaps more.
@@ -126,15 +126,15 @@ pub enum Reply {
 }
 
 /// Answers what scripts ask for.
-pub trait Host: Send + Sync {
+pub trait ScriptHost: Send + Sync {
     /// Answers one question.
-    fn call(self: Arc<Self>, op: Op) -> BoxFuture<'static, Reply>;
+    fn call(self: Arc<Self>, op: HostCall) -> BoxFuture<'static, HostReply>;
 }
 
 /// A script, with what it may see.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Call {
+pub struct ScriptRun {
     /// The file that messages name.
     pub file: String,
     /// JavaScript: a module with `export default`, a function of `ctx`.
@@ -172,7 +172,7 @@ impl Default for Limits {
 /// Why a script failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Thrown {
+pub struct ScriptException {
     /// A word: `SCRIPT_ERROR`, `OUT_OF_MEMORY`, the code of a failed call, ….
     pub code: String,
     /// What is wrong.
@@ -194,10 +194,10 @@ pub struct Thrown {
     pub details: Value,
 }
 
-impl Thrown {
+impl ScriptException {
     /// With a code and a message.
-    pub fn new(code: &str, message: impl Into<String>) -> Thrown {
-        Thrown { code: code.to_owned(), message: message.into(), ..Thrown::default() }
+    pub fn new(code: &str, message: impl Into<String>) -> ScriptException {
+        ScriptException { code: code.to_owned(), message: message.into(), ..ScriptException::default() }
     }
 
     /// As the record has it.
@@ -209,13 +209,13 @@ impl Thrown {
 /// What became of a script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Ended {
+pub enum ScriptOutcome {
     /// It returned.
     Returned(Value),
     /// It waits, until then at the latest.
     Suspended(Micros),
     /// It failed.
-    Threw(Thrown),
+    Threw(ScriptException),
     /// Its time was over.
     TimedOut,
     /// It was asked to end.
@@ -226,7 +226,7 @@ pub enum Ended {
 
 /// Why a script is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum CancelReason {
     /// Somebody asked for it.
     Cancelled,
     /// The process ends; another goes on.
@@ -237,17 +237,17 @@ pub enum Reason {
 
 /// Asks a script to end.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<StopState>);
+pub struct CancelToken(Arc<CancelState>);
 
 #[derive(Debug, Default)]
-struct StopState {
-    reason: OnceLock<Reason>,
+struct CancelState {
+    reason: OnceLock<CancelReason>,
     notify: tokio::sync::Notify,
 }
 
-impl Stop {
+impl CancelToken {
     /// Asks. The first reason counts.
-    pub fn stop(&self, reason: Reason) {
+    pub fn stop(&self, reason: CancelReason) {
         let _ = self.0.reason.set(reason);
         self.0.notify.notify_waiters();
     }
@@ -258,11 +258,11 @@ impl Stop {
     }
 
     /// Why it was.
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<CancelReason> {
         self.0.reason.get().copied()
     }
 
-    /// Waits until it is asked.
+    /// Suspend until it is asked.
     pub async fn stopped(&self) {
         let notified = self.0.notify.notified();
         if !self.is_stopped() {
@@ -273,7 +273,8 @@ impl Stop {
 
 /// Runs scripts.
 #[async_trait]
-pub trait Engine: Send + Sync {
+pub trait ScriptEngine: Send + Sync {
     /// Runs one to its end. Whatever it does, it ends within its limits, and nothing else is harmed.
-    async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended;
+    async fn run(&self, call: ScriptRun, limits: Limits, host: Arc<dyn ScriptHost>, stop: CancelToken)
+    -> ScriptOutcome;
 }

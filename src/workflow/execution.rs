@@ -8,46 +8,46 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::desk::Desk;
-use super::engine::{Call, Ended, Host, Limits, Op, Reply, Stop, Thrown};
-use super::ground::Live;
-use super::journal::{Journal, Seen};
+use super::dispatcher::Dispatcher;
+use super::engine::{CancelToken, HostCall, HostReply, Limits, ScriptException, ScriptHost, ScriptOutcome, ScriptRun};
+use super::journal::{Journal, JournalEntry};
 use super::mask::{Masks, shortened};
 use super::program::Program;
+use super::runtime_context::LiveEnvironment;
 use super::{spans, steps};
 use crate::definition::workflow::Tier;
-use crate::store::queue::{Change, Done, LogLine, NewRun, Run, Step};
+use crate::store::queue::{Change, CommitResult, Execution, LogLine, NewExecution, Step};
 use crate::store::{Micros, StoreError};
 use crate::text::Digest;
 
 /// Lines that one attempt of an execution may write.
-const MOST_LINES: usize = 2_000;
+const MAX_LINES: usize = 2_000;
 /// Bytes of one line.
-const MOST_LINE: usize = 4 << 10;
+const MAX_LINE: usize = 4 << 10;
 /// Bytes of a recorded input.
-pub(super) const MOST_SHOWN: usize = 16 << 10;
+pub(super) const MAX_SHOWN: usize = 16 << 10;
 /// How deep workflows may run workflows.
 pub(super) const DEEPEST: usize = 8;
 
 /// One execution, taken by this process.
-pub struct Execution {
+pub struct ActiveExecution {
     /// What it is.
-    pub run: Run,
+    pub run: Execution,
     /// Its version of the workflow.
     pub program: Arc<Program>,
     /// What it runs on.
-    pub live: Live,
+    pub live: LiveEnvironment,
     /// When its attempt is over.
     pub deadline: Micros,
-    pub(super) desk: Arc<Desk>,
+    pub(super) desk: Arc<Dispatcher>,
     pub(super) state: Mutex<State>,
     /// Its place among those that work, given up while it waits for another that may need it.
-    pub(super) seat: Mutex<Option<OwnedSemaphorePermit>>,
+    pub(super) permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl std::fmt::Debug for Execution {
+impl std::fmt::Debug for ActiveExecution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Execution").field("run", &self.run.id).finish_non_exhaustive()
+        f.debug_struct("ActiveExecution").field("run", &self.run.id).finish_non_exhaustive()
     }
 }
 
@@ -71,34 +71,37 @@ pub struct Unsaved {
     pub logs: Vec<LogLine>,
 }
 
-impl Execution {
+impl ActiveExecution {
     /// An execution that goes on from its record.
     pub fn new(
-        run: Run,
+        run: Execution,
         program: Arc<Program>,
-        live: Live,
-        desk: Arc<Desk>,
+        live: LiveEnvironment,
+        desk: Arc<Dispatcher>,
         steps: Vec<Step>,
         deadline: Micros,
-        seat: OwnedSemaphorePermit,
-    ) -> Execution {
+        permit: OwnedSemaphorePermit,
+    ) -> ActiveExecution {
         let journal = Journal::new(steps, run.attempt);
         let state = Mutex::new(State { journal, ..State::default() });
-        Execution { run, program, live, deadline, desk, state, seat: Mutex::new(Some(seat)) }
+        ActiveExecution { run, program, live, deadline, desk, state, permit: Mutex::new(Some(permit)) }
     }
 
     /// Runs until it ends or waits.
-    pub async fn run(self: &Arc<Self>, stop: Stop) -> Ended {
+    pub async fn run(self: &Arc<Self>, stop: CancelToken) -> ScriptOutcome {
         let left = u64::try_from(self.deadline.saturating_sub(self.desk.now())).unwrap_or(0);
         let time = Duration::from_micros(left);
         let time = self.desk.settings().longest.map_or(time, |longest| longest.min(time));
         let limits = Limits { time, ..self.desk.limits() };
         if let Some(problem) = self.program.refuses(&self.run.input) {
-            return Ended::Threw(Thrown::new("INVALID_INPUT", format!("the input does not fit its schema: {problem}")));
+            return ScriptOutcome::Threw(ScriptException::new(
+                "INVALID_INPUT",
+                format!("the input does not fit its schema: {problem}"),
+            ));
         }
         let ended = match &self.program.code {
             Some(code) => {
-                let call = Call {
+                let call = ScriptRun {
                     file: self.program.file.clone(),
                     code: Arc::clone(code),
                     context: self.context(),
@@ -108,27 +111,27 @@ impl Execution {
                         Digest::of(self.run.id.as_bytes()).bytes().first_chunk::<8>().copied().unwrap_or_default(),
                     ),
                 };
-                let host: Arc<dyn Host> = Arc::clone(self) as Arc<dyn Host>;
+                let host: Arc<dyn ScriptHost> = Arc::clone(self) as Arc<dyn ScriptHost>;
                 self.desk.engine().run(call, limits, host, stop).await
             }
             None => steps::run(self, limits, stop).await,
         };
         match ended {
-            Ended::Returned(output) => match self.program.refuses_output(&output) {
+            ScriptOutcome::Returned(output) => match self.program.refuses_output(&output) {
                 Some(problem) => {
                     let message = format!("the output does not fit its schema: {problem}");
-                    Ended::Threw(Thrown::new("INVALID_OUTPUT", message))
+                    ScriptOutcome::Threw(ScriptException::new("INVALID_OUTPUT", message))
                 }
-                None => Ended::Returned(self.masked(output)),
+                None => ScriptOutcome::Returned(self.masked(output)),
             },
-            Ended::Threw(mut thrown) => {
+            ScriptOutcome::Threw(mut thrown) => {
                 if thrown.line > 0 {
                     thrown.line += self.program.line;
                 }
                 thrown.message = self.lock().masks.text(&thrown.message);
                 thrown.stack = self.lock().masks.text(&thrown.stack);
                 thrown.details = self.masked(thrown.details);
-                Ended::Threw(thrown)
+                ScriptOutcome::Threw(thrown)
             }
             other => other,
         }
@@ -177,62 +180,62 @@ impl Execution {
         self.program.spec.tier != Tier::Instant
     }
 
-    async fn perform(self: Arc<Self>, op: Op) -> Reply {
+    async fn perform(self: Arc<Self>, op: HostCall) -> HostReply {
         match op {
-            Op::Log { level, message } => self.log(&level, &message),
-            Op::Begin { name } => self.begin(&name),
-            Op::End { name, output, error } => self.end(&name, output, error).await,
-            Op::Secret { name } => self.secret(&name),
-            Op::Sleep { ms } => self.sleep(ms).await,
-            Op::Wait { name, timeout, question } => {
+            HostCall::Log { level, message } => self.log(&level, &message),
+            HostCall::Begin { name } => self.begin(&name),
+            HostCall::End { name, output, error } => self.end(&name, output, error).await,
+            HostCall::Secret { name } => self.secret(&name),
+            HostCall::Sleep { ms } => self.sleep(ms).await,
+            HostCall::Wait { name, timeout, question } => {
                 let label = if question.is_null() { format!("event {name}") } else { format!("approval {name}") };
                 let kind = if question.is_null() { "event" } else { "approval" };
                 self.wait(&label, kind, timeout, question).await
             }
-            Op::Workflow { workflow, input } => self.child(&workflow, input).await,
+            HostCall::Workflow { workflow, input } => self.child(&workflow, input).await,
             other => self.once(other).await,
         }
     }
 
-    fn log(&self, level: &str, message: &str) -> Reply {
+    fn log(&self, level: &str, message: &str) -> HostReply {
         let now = self.desk.now();
         let mut state = self.lock();
         if state.journal.replays() {
-            return Reply::Value(Value::Null, now);
+            return HostReply::Value(Value::Null, now);
         }
         state.lines += 1;
-        if state.lines <= MOST_LINES {
+        if state.lines <= MAX_LINES {
             let mut message = state.masks.text(message);
-            if message.len() > MOST_LINE {
-                let end = (0..=MOST_LINE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+            if message.len() > MAX_LINE {
+                let end = (0..=MAX_LINE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
                 message.truncate(end);
                 message.push('…');
             }
-            let message = if state.lines == MOST_LINES { "more lines are not kept".to_owned() } else { message };
+            let message = if state.lines == MAX_LINES { "more lines are not kept".to_owned() } else { message };
             state.logs.push(LogLine { at: now, level: level.to_owned(), message });
         }
-        Reply::Value(Value::Null, now)
+        HostReply::Value(Value::Null, now)
     }
 
-    fn begin(&self, name: &str) -> Reply {
+    fn begin(&self, name: &str) -> HostReply {
         let now = self.desk.now();
         let mut state = self.lock();
         match state.journal.begin(name) {
-            Seen::Answered(output, at) => Reply::Value(json!({"name": name, "output": output}), at),
-            Seen::Failed(error) => Reply::Value(json!({"name": name, "error": error}), now),
-            Seen::Waits(step) => Reply::Value(json!({"name": step.name}), now),
-            Seen::New { name, .. } => {
+            JournalEntry::Answered(output, at) => HostReply::Value(json!({"name": name, "output": output}), at),
+            JournalEntry::Failed(error) => HostReply::Value(json!({"name": name, "error": error}), now),
+            JournalEntry::Suspend(step) => HostReply::Value(json!({"name": step.name}), now),
+            JournalEntry::New { name, .. } => {
                 state.begun.insert(name.clone(), now);
-                Reply::Value(json!({"name": name}), now)
+                HostReply::Value(json!({"name": name}), now)
             }
         }
     }
 
-    async fn end(&self, name: &str, output: Value, error: Value) -> Reply {
+    async fn end(&self, name: &str, output: Value, error: Value) -> HostReply {
         let now = self.desk.now();
         let step = {
             let mut state = self.lock();
-            let Some(order) = state.journal.end(name) else { return Reply::Value(Value::Null, now) };
+            let Some(order) = state.journal.end(name) else { return HostReply::Value(Value::Null, now) };
             let started_at = state.begun.remove(name).unwrap_or(now);
             let status = if error.is_null() { "Completed" } else { "Failed" };
             self.step(
@@ -245,21 +248,21 @@ impl Execution {
                 now,
             )
         };
-        self.save(step, None, Vec::new()).await.unwrap_or(Reply::Value(Value::Null, now))
+        self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Value(Value::Null, now))
     }
 
-    fn secret(&self, name: &str) -> Reply {
+    fn secret(&self, name: &str) -> HostReply {
         let now = self.desk.now();
         if !self.program.spec.secrets.iter().any(|declared| declared == name) {
             let message = format!("secret `{name}` is not declared; add it to `secrets` of the workflow");
-            return Reply::Error(json!({"code": "SECRET_NOT_DECLARED", "message": message}), now);
+            return HostReply::Error(json!({"code": "SECRET_NOT_DECLARED", "message": message}), now);
         }
         match self.live.actions.secret(name) {
             Ok(value) => {
                 self.lock().masks.add(name, &value);
-                Reply::Value(Value::String(value), now)
+                HostReply::Value(Value::String(value), now)
             }
-            Err(message) => Reply::Error(json!({"code": "CREDENTIAL_UNAVAILABLE", "message": message}), now),
+            Err(message) => HostReply::Error(json!({"code": "CREDENTIAL_UNAVAILABLE", "message": message}), now),
         }
     }
 
@@ -280,9 +283,9 @@ impl Execution {
             kind: kind.to_owned(),
             attempt: self.run.attempt,
             status: status.to_owned(),
-            input: shortened(input, MOST_SHOWN),
+            input: shortened(input, MAX_SHOWN),
             output,
-            error: shortened(error, MOST_SHOWN),
+            error: shortened(error, MAX_SHOWN),
             started_at,
             finished_at,
         }
@@ -291,12 +294,17 @@ impl Execution {
     /// Keeps a step: in the store before code goes on, where the execution is to survive and it is not within another
     /// step. Gives what to answer instead,
     /// where that cannot be done.
-    pub(super) async fn save(&self, mut step: Step, within: Option<&str>, follow: Vec<NewRun>) -> Option<Reply> {
+    pub(super) async fn save(
+        &self,
+        mut step: Step,
+        within: Option<&str>,
+        follow: Vec<NewExecution>,
+    ) -> Option<HostReply> {
         spans::tell_step(&self.run, &step, within);
         if within.is_none() && self.is_durable() || !follow.is_empty() {
             return self.store(vec![step], follow).await;
         }
-        step.output = shortened(step.output, MOST_SHOWN);
+        step.output = shortened(step.output, MAX_SHOWN);
         let mut state = self.lock();
         if state.steps.len() < 1000 {
             state.steps.push(step);
@@ -304,25 +312,25 @@ impl Execution {
         None
     }
 
-    pub(super) async fn store(&self, mut steps: Vec<Step>, follow: Vec<NewRun>) -> Option<Reply> {
+    pub(super) async fn store(&self, mut steps: Vec<Step>, follow: Vec<NewExecution>) -> Option<HostReply> {
         let unsaved = self.take_unsaved();
         let mut all = unsaved.steps;
         all.append(&mut steps);
         let change = Change::Progress { claim: self.run.claim(), steps: all, logs: unsaved.logs, follow };
         match self.desk.commit(change).await {
-            Ok(Done::Fenced) => Some(Reply::Gone),
-            Ok(Done::Refused(why)) => {
-                Some(Reply::Error(json!({"code": "STORE_REFUSED", "message": why}), self.desk.now()))
+            Ok(CommitResult::Fenced) => Some(HostReply::Gone),
+            Ok(CommitResult::Refused(why)) => {
+                Some(HostReply::Error(json!({"code": "STORE_REFUSED", "message": why}), self.desk.now()))
             }
             Ok(_) => None,
             // What was done and not recorded would be done again: this process may not go on as if it were.
-            Err(_) => Some(Reply::Gone),
+            Err(_) => Some(HostReply::Gone),
         }
     }
 }
 
-impl Host for Execution {
-    fn call(self: Arc<Self>, op: Op) -> BoxFuture<'static, Reply> {
+impl ScriptHost for ActiveExecution {
+    fn call(self: Arc<Self>, op: HostCall) -> BoxFuture<'static, HostReply> {
         Box::pin(self.perform(op))
     }
 }

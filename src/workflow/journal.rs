@@ -12,7 +12,7 @@ use crate::store::queue::Step;
 use crate::text::Digest;
 
 /// Longest name of a step, in bytes.
-const MOST_NAME: usize = 200;
+const MAX_NAME: usize = 200;
 
 /// What an execution did already.
 #[derive(Debug, Default)]
@@ -29,13 +29,13 @@ pub struct Journal {
 
 /// What the journal says of a question.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum JournalEntry {
     /// It was answered, then.
     Answered(Value, Micros),
     /// It failed.
     Failed(Value),
     /// It waits, until then.
-    Waits(Box<Step>),
+    Suspend(Box<Step>),
     /// It is new: under this name, in this order.
     New {
         /// The step's name in the record.
@@ -62,10 +62,10 @@ impl Journal {
     }
 
     /// A durable step begins.
-    pub fn begin(&mut self, name: &str) -> Seen {
+    pub fn begin(&mut self, name: &str) -> JournalEntry {
         let key = self.counted(cut(name));
         let seen = self.look(key);
-        if let Seen::New { name, .. } = &seen {
+        if let JournalEntry::New { name, .. } = &seen {
             self.open.push(name.clone());
         }
         seen
@@ -80,26 +80,26 @@ impl Journal {
     }
 
     /// Something else is asked for: `label` is for people, `question` tells it apart from others.
-    pub fn ask(&mut self, label: &str, question: &Value) -> Seen {
+    pub fn ask(&mut self, label: &str, question: &Value) -> JournalEntry {
         if let Some(step) = self.open.last().cloned() {
             // A step that is run again overwrites what its earlier run recorded.
             let name = format!("{step}/{label}");
             let name = self.counted(cut(&name));
             self.order += 1;
-            return Seen::New { name, order: self.order - 1, within: Some(step) };
+            return JournalEntry::New { name, order: self.order - 1, within: Some(step) };
         }
         self.ask_outside(label, question)
     }
 
     /// The same for what may take long: it is never part of a step that happens to be open.
-    pub fn ask_outside(&mut self, label: &str, question: &Value) -> Seen {
+    pub fn ask_outside(&mut self, label: &str, question: &Value) -> JournalEntry {
         let digest = Digest::of(question.to_string().as_bytes()).hex();
         let key = self.counted(&format!("{} {}", cut(label), digest.get(..8).unwrap_or_default()));
         self.look(key)
     }
 
     /// Something is waited for that is known by its name alone.
-    pub fn wait(&mut self, name: &str) -> Seen {
+    pub fn wait(&mut self, name: &str) -> JournalEntry {
         let key = self.counted(cut(name));
         self.look(key)
     }
@@ -114,26 +114,28 @@ impl Journal {
         }
     }
 
-    fn look(&mut self, name: String) -> Seen {
+    fn look(&mut self, name: String) -> JournalEntry {
         match self.known.get(&name) {
-            Some(step) if step.status == "Completed" => Seen::Answered(step.output.clone(), step.finished_at),
+            Some(step) if step.status == "Completed" => JournalEntry::Answered(step.output.clone(), step.finished_at),
             // Within an attempt code may have caught the error and gone on; the next attempt tries again.
-            Some(step) if step.status == "Failed" && step.attempt == self.attempt => Seen::Failed(step.error.clone()),
+            Some(step) if step.status == "Failed" && step.attempt == self.attempt => {
+                JournalEntry::Failed(step.error.clone())
+            }
             Some(step) if step.status == "Waiting" => {
                 self.replays = false;
-                Seen::Waits(Box::new(step.clone()))
+                JournalEntry::Suspend(Box::new(step.clone()))
             }
             _ => {
                 self.replays = false;
                 self.order += 1;
-                Seen::New { name, order: self.order - 1, within: None }
+                JournalEntry::New { name, order: self.order - 1, within: None }
             }
         }
     }
 }
 
 fn cut(name: &str) -> &str {
-    let end = (0..=MOST_NAME.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=MAX_NAME.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
     name.get(..end).unwrap_or_default()
 }
 
@@ -147,9 +149,9 @@ mod tests {
         Step { name: name.to_owned(), status: status.to_owned(), output, attempt: 1, ..Step::default() }
     }
 
-    fn named(seen: &Seen) -> &str {
+    fn named(seen: &JournalEntry) -> &str {
         match seen {
-            Seen::New { name, .. } => name,
+            JournalEntry::New { name, .. } => name,
             other => panic!("not new: {other:?}"),
         }
     }
@@ -164,10 +166,10 @@ mod tests {
         assert_eq!(keys[2], format!("{} #2", keys[0]));
         let steps = keys.iter().enumerate().map(|(at, key)| step(key, "Completed", json!(at))).collect();
         let mut again = Journal::new(steps, 1);
-        assert_eq!(again.ask("crm/get", &json!({"id": 2})), Seen::Answered(json!(1), 0));
-        assert_eq!(again.ask("crm/get", &json!({"id": 1})), Seen::Answered(json!(0), 0));
-        assert_eq!(again.ask("crm/get", &json!({"id": 1})), Seen::Answered(json!(2), 0));
-        assert!(matches!(again.ask("crm/get", &json!({"id": 1})), Seen::New { within: None, .. }));
+        assert_eq!(again.ask("crm/get", &json!({"id": 2})), JournalEntry::Answered(json!(1), 0));
+        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Answered(json!(0), 0));
+        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Answered(json!(2), 0));
+        assert!(matches!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::New { within: None, .. }));
     }
 
     #[test]
@@ -176,22 +178,22 @@ mod tests {
         let name = named(&first.begin("charge")).to_owned();
         let inner = first.ask("pay/charge", &json!({}));
         assert!(
-            matches!(&inner, Seen::New { name, within: Some(step), .. } if name == "charge/pay/charge" && step == "charge")
+            matches!(&inner, JournalEntry::New { name, within: Some(step), .. } if name == "charge/pay/charge" && step == "charge")
         );
         assert!(first.end(&name).is_some());
         let outer = named(&first.ask("pay/charge", &json!({}))).to_owned();
         // The second time the step's function is not called at all.
         let done = vec![step(&name, "Completed", json!("ok")), step(&outer, "Completed", json!("later"))];
         let mut again = Journal::new(done, 1);
-        assert_eq!(again.begin("charge"), Seen::Answered(json!("ok"), 0));
-        assert_eq!(again.ask("pay/charge", &json!({})), Seen::Answered(json!("later"), 0));
+        assert_eq!(again.begin("charge"), JournalEntry::Answered(json!("ok"), 0));
+        assert_eq!(again.ask("pay/charge", &json!({})), JournalEntry::Answered(json!("later"), 0));
     }
 
     #[test]
     fn a_failure_counts_for_its_attempt_only() {
         let failed = Step { error: json!({"message": "no"}), ..step("charge", "Failed", Value::Null) };
-        assert!(matches!(Journal::new(vec![failed.clone()], 1).begin("charge"), Seen::Failed(_)));
-        assert!(matches!(Journal::new(vec![failed], 2).begin("charge"), Seen::New { .. }));
+        assert!(matches!(Journal::new(vec![failed.clone()], 1).begin("charge"), JournalEntry::Failed(_)));
+        assert!(matches!(Journal::new(vec![failed], 2).begin("charge"), JournalEntry::New { .. }));
     }
 
     #[test]

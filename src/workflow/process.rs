@@ -22,16 +22,19 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reason, Reply, Stop, Thrown};
+use super::engine::{
+    CancelReason, CancelToken, HostCall, HostReply, Limits, ScriptEngine, ScriptException, ScriptHost, ScriptOutcome,
+    ScriptRun,
+};
 use super::quickjs::QuickJs;
 
 /// Scripts that one process runs before another takes its place.
-const MOST_RUNS: u64 = 500;
+const MAX_RUNS: u64 = 500;
 /// Processes that wait for a script.
-const MOST_IDLE: usize = 16;
+const MAX_IDLE: usize = 16;
 /// Bytes of one line: a value may be 4 MiB, and escaping makes it six times as long at most. A process whose engine broke
 /// must not fill this one's memory.
-const MOST_LINE: u64 = 32 << 20;
+const MAX_LINE: u64 = 32 << 20;
 /// Bytes of address space beside what the program has when it starts and what scripts may use: threads, their stacks, and
 /// what the allocator reserves and does not touch.
 const BESIDE: u64 = 2 << 30;
@@ -39,16 +42,16 @@ const BESIDE: u64 = 2 << 30;
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ToScript {
-    Run(u64, Box<Call>, Limits),
-    Told(u64, Reply),
-    Stop,
+    Execution(u64, Box<ScriptRun>, Limits),
+    Told(u64, HostReply),
+    CancelToken,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum FromScript {
-    Ask(u64, u64, Op),
-    Ended(u64, Ended),
+    Ask(u64, u64, HostCall),
+    ScriptOutcome(u64, ScriptOutcome),
 }
 
 /// Runs scripts in processes of their own.
@@ -94,9 +97,15 @@ impl ProcessEngine {
 }
 
 #[async_trait]
-impl Engine for ProcessEngine {
-    async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended {
-        let threw = |message: String| Ended::Threw(Thrown::new("SCRIPT_PROCESS_ENDED", message));
+impl ScriptEngine for ProcessEngine {
+    async fn run(
+        &self,
+        call: ScriptRun,
+        limits: Limits,
+        host: Arc<dyn ScriptHost>,
+        stop: CancelToken,
+    ) -> ScriptOutcome {
+        let threw = |message: String| ScriptOutcome::Threw(ScriptException::new("SCRIPT_PROCESS_ENDED", message));
         let mut process = match self.take() {
             Ok(process) => process,
             Err(error) => return threw(format!("a script worker cannot be started: {error}")),
@@ -107,7 +116,7 @@ impl Engine for ProcessEngine {
         match ended {
             Ok(Ok(ended)) => {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                if process.runs < MOST_RUNS && idle.len() < MOST_IDLE {
+                if process.runs < MAX_RUNS && idle.len() < MAX_IDLE {
                     idle.push(process);
                 }
                 ended
@@ -118,24 +127,30 @@ impl Engine for ProcessEngine {
                     status.ok().and_then(Result::ok).map_or_else(|| error.to_string(), |status| status.to_string());
                 threw(format!("the script's process ended: {how}"))
             }
-            Err(_) => Ended::TimedOut,
+            Err(_) => ScriptOutcome::TimedOut,
         }
     }
 }
 
 impl Process {
-    async fn run(&mut self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> std::io::Result<Ended> {
+    async fn run(
+        &mut self,
+        call: ScriptRun,
+        limits: Limits,
+        host: Arc<dyn ScriptHost>,
+        stop: CancelToken,
+    ) -> std::io::Result<ScriptOutcome> {
         self.runs += 1;
         // What an earlier script asked for and did not wait for is nobody's.
         let own = self.runs;
-        self.send(&ToScript::Run(own, Box::new(call), limits)).await?;
-        let (answer, mut answers) = mpsc::unbounded_channel::<(u64, Reply)>();
+        self.send(&ToScript::Execution(own, Box::new(call), limits)).await?;
+        let (answer, mut answers) = mpsc::unbounded_channel::<(u64, HostReply)>();
         let mut stopping = false;
         loop {
             tokio::select! {
                 line = next_line(&mut self.output, &mut self.line) => {
                     match serde_json::from_slice(&line?)? {
-                        FromScript::Ended(run, ended) if run == own => return Ok(ended),
+                        FromScript::ScriptOutcome(run, ended) if run == own => return Ok(ended),
                         FromScript::Ask(run, id, op) if run == own => {
                             let (mut answering, answer) = (Arc::clone(&host).call(op), answer.clone());
                             // In the order that the script asked; see the other engine.
@@ -149,13 +164,13 @@ impl Process {
                                 }
                             }
                         }
-                        FromScript::Ended(..) | FromScript::Ask(..) => {}
+                        FromScript::ScriptOutcome(..) | FromScript::Ask(..) => {}
                     }
                 }
                 Some((id, reply)) = answers.recv() => self.send(&ToScript::Told(id, reply)).await?,
                 () = stop.stopped(), if !stopping => {
                     stopping = true;
-                    self.send(&ToScript::Stop).await?;
+                    self.send(&ToScript::CancelToken).await?;
                 }
             }
         }
@@ -171,7 +186,7 @@ impl Process {
 
 /// The next line. What came of it is kept in `line`, so that it may be dropped in between.
 async fn next_line(output: &mut BufReader<ChildStdout>, line: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let left = MOST_LINE.saturating_sub(line.len() as u64);
+    let left = MAX_LINE.saturating_sub(line.len() as u64);
     output.take(left).read_until(b'\n', line).await?;
     match line.last() {
         Some(b'\n') => Ok(std::mem::take(line)),
@@ -185,19 +200,19 @@ struct Remote {
     run: u64,
     out: mpsc::UnboundedSender<FromScript>,
     next: Arc<AtomicU64>,
-    waiting: Arc<Mutex<std::collections::HashMap<u64, oneshot::Sender<Reply>>>>,
+    waiting: Arc<Mutex<std::collections::HashMap<u64, oneshot::Sender<HostReply>>>>,
 }
 
-impl Host for Remote {
-    fn call(self: Arc<Self>, op: Op) -> BoxFuture<'static, Reply> {
+impl ScriptHost for Remote {
+    fn call(self: Arc<Self>, op: HostCall) -> BoxFuture<'static, HostReply> {
         Box::pin(async move {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let (tell, told) = oneshot::channel();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
             if self.out.send(FromScript::Ask(self.run, id, op)).is_err() {
-                return Reply::Gone;
+                return HostReply::Gone;
             }
-            told.await.unwrap_or(Reply::Gone)
+            told.await.unwrap_or(HostReply::Gone)
         })
     }
 }
@@ -223,17 +238,18 @@ pub async fn serve_scripts(
         }
     });
     let mut remote = Remote { run: 0, out: out.clone(), next: Arc::default(), waiting: Arc::default() };
-    let mut stop = Stop::default();
+    let mut stop = CancelToken::default();
     while let Some(line) = input.next_line().await? {
         match serde_json::from_str(&line)? {
-            ToScript::Run(run, call, limits) => {
+            ToScript::Execution(run, call, limits) => {
                 limit(limits);
-                stop = Stop::default();
+                stop = CancelToken::default();
                 remote.run = run;
-                let (host, out, stop): (Arc<dyn Host>, _, _) = (Arc::new(remote.clone()), out.clone(), stop.clone());
+                let (host, out, stop): (Arc<dyn ScriptHost>, _, _) =
+                    (Arc::new(remote.clone()), out.clone(), stop.clone());
                 tokio::spawn(async move {
                     let ended = QuickJs.run(*call, limits, host, stop).await;
-                    let _ = out.send(FromScript::Ended(run, ended));
+                    let _ = out.send(FromScript::ScriptOutcome(run, ended));
                 });
             }
             ToScript::Told(id, reply) => {
@@ -242,7 +258,7 @@ pub async fn serve_scripts(
                     let _ = tell.send(reply);
                 }
             }
-            ToScript::Stop => stop.stop(Reason::Cancelled),
+            ToScript::CancelToken => stop.stop(CancelReason::Cancelled),
         }
     }
     drop((remote, out));

@@ -25,41 +25,58 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use self::bytecode::Bytecode;
-use super::engine::{Call, Ended, Engine, Host, Limits, Op, Reply, Stop, Thrown};
+use super::engine::{
+    CancelToken, HostCall, HostReply, Limits, ScriptEngine, ScriptException, ScriptHost, ScriptOutcome, ScriptRun,
+};
 use crate::store::Micros;
 
 /// How often a script that waits looks whether it was asked to end.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Bytes that a runtime may keep of a script, such as names; more than that is something that was left.
-const MOST_LEFT: i64 = 32 << 10;
+const MAX_LEFT: i64 = 32 << 10;
 
 /// QuickJS in this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuickJs;
 
 #[async_trait]
-impl Engine for QuickJs {
-    async fn run(&self, call: Call, limits: Limits, host: Arc<dyn Host>, stop: Stop) -> Ended {
+impl ScriptEngine for QuickJs {
+    async fn run(
+        &self,
+        call: ScriptRun,
+        limits: Limits,
+        host: Arc<dyn ScriptHost>,
+        stop: CancelToken,
+    ) -> ScriptOutcome {
         let handle = Handle::current();
         let run = tokio::task::spawn_blocking(move || run(&call, limits, &host, &stop, &handle));
-        run.await
-            .unwrap_or_else(|_| Ended::Threw(Thrown::new("INTERNAL", "the script's engine broke; please report this")))
+        run.await.unwrap_or_else(|_| {
+            ScriptOutcome::Threw(ScriptException::new("INTERNAL", "the script's engine broke; please report this"))
+        })
     }
 }
 
 thread_local! {
     /// A runtime that ran a script to its end on this thread: half of what an engine costs.
-    static SPARE: Cell<Option<Spare>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<PooledRuntime>> = const { Cell::new(None) };
 }
 
 /// What the script asked for and nobody looked at yet.
 type Asked = Rc<RefCell<Vec<(f64, String)>>>;
 
-fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &Handle) -> Ended {
-    let internal = |what: &str| Ended::Threw(Thrown::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")));
+fn run(
+    call: &ScriptRun,
+    limits: Limits,
+    host: &Arc<dyn ScriptHost>,
+    stop: &CancelToken,
+    handle: &Handle,
+) -> ScriptOutcome {
+    let internal = |what: &str| {
+        ScriptOutcome::Threw(ScriptException::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")))
+    };
     let Ok(prelude) = bytecode::prelude() else { return internal("prelude") };
-    let Ok(spare) = SPARE.take().map_or_else(Spare::new, Ok) else { return internal("runtime") };
+    let Ok(spare) = SPARE.take().map_or_else(PooledRuntime::new, Ok) else { return internal("runtime") };
     let runtime = &spare.runtime;
     let deadline = Instant::now() + limits.time;
     runtime.set_memory_limit(limits.memory);
@@ -76,26 +93,26 @@ fn run(call: &Call, limits: Limits, host: &Arc<dyn Host>, stop: &Stop, handle: &
         }
     });
     drop(context);
-    if matches!(ended, Ended::Returned(_)) {
+    if matches!(ended, ScriptOutcome::Returned(_)) {
         spare.keep();
     }
     ended
 }
 
 /// A runtime, with the bytes that it has where no script has left anything.
-struct Spare {
+struct PooledRuntime {
     runtime: Runtime,
     bytes: i64,
 }
 
-impl Spare {
-    fn new() -> Result<Spare, Error> {
+impl PooledRuntime {
+    fn new() -> Result<PooledRuntime, Error> {
         let runtime = Runtime::new()?;
         // The prototype of our functions is made with the first one, and stays in its context: not in a script's.
         Context::full(&runtime)?.with(|ctx| Function::new(ctx, || ()).map(drop))?;
         runtime.run_gc();
         let bytes = runtime.memory_usage().memory_used_size;
-        Ok(Spare { runtime, bytes })
+        Ok(PooledRuntime { runtime, bytes })
     }
 
     /// Keeps it for the thread's next script, where nothing of the last one is left in it: no job that would run in
@@ -105,7 +122,7 @@ impl Spare {
         runtime.set_interrupt_handler(None);
         runtime.run_gc();
         // Finalizers are jobs, too.
-        let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= self.bytes + MOST_LEFT;
+        let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= self.bytes + MAX_LEFT;
         if is_clean {
             SPARE.set(Some(self));
         }
@@ -114,10 +131,10 @@ impl Spare {
 
 struct Turn<'a, 'js> {
     ctx: Ctx<'js>,
-    call: &'a Call,
+    call: &'a ScriptRun,
     limits: Limits,
-    host: &'a Arc<dyn Host>,
-    stop: &'a Stop,
+    host: &'a Arc<dyn ScriptHost>,
+    stop: &'a CancelToken,
     handle: &'a Handle,
     deadline: Instant,
     /// Questions without an answer, the parked ones left out.
@@ -129,7 +146,7 @@ struct Turn<'a, 'js> {
 }
 
 impl<'js> Turn<'_, 'js> {
-    fn run(&mut self, prelude: &Bytecode) -> Result<Ended, Error> {
+    fn run(&mut self, prelude: &Bytecode) -> Result<ScriptOutcome, Error> {
         let asked: Asked = Rc::default();
         let (settle, start) = self.prelude(prelude, &asked)?;
         let module = bytecode::script(&self.ctx, &self.call.file, &self.call.code)?;
@@ -149,16 +166,23 @@ impl<'js> Turn<'_, 'js> {
         }
         let text: rquickjs::String<'js> = match whole.result() {
             Some(text) => text?,
-            None => return Ok(Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script never ends: it awaits nothing"))),
+            None => {
+                return Ok(ScriptOutcome::Threw(ScriptException::new(
+                    "SCRIPT_ERROR",
+                    "the script never ends: it awaits nothing",
+                )));
+            }
         };
         let text = text.to_string()?;
         if text.len() > self.limits.value {
             let message = format!("the output is larger than {} bytes as JSON", self.limits.value);
-            return Ok(Ended::Threw(Thrown::new("OUTPUT_TOO_LARGE", message)));
+            return Ok(ScriptOutcome::Threw(ScriptException::new("OUTPUT_TOO_LARGE", message)));
         }
         Ok(match serde_json::from_str(&text) {
-            Ok(value) => Ended::Returned(value),
-            Err(error) => Ended::Threw(Thrown::new("SCRIPT_ERROR", format!("the output is no JSON: {error}"))),
+            Ok(value) => ScriptOutcome::Returned(value),
+            Err(error) => {
+                ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", format!("the output is no JSON: {error}")))
+            }
         })
     }
 
@@ -180,9 +204,9 @@ impl<'js> Turn<'_, 'js> {
         promise: &Promise<'js>,
         asked: &Asked,
         settle: &Function<'js>,
-        answer: &Sender<(f64, Reply)>,
-        answers: &Receiver<(f64, Reply)>,
-    ) -> Result<Option<Ended>, Error> {
+        answer: &Sender<(f64, HostReply)>,
+        answers: &Receiver<(f64, HostReply)>,
+    ) -> Result<Option<ScriptOutcome>, Error> {
         loop {
             while self.ctx.execute_pending_job() {
                 if let Some(ended) = self.over() {
@@ -203,15 +227,18 @@ impl<'js> Turn<'_, 'js> {
                     let error = promise.result::<Js<'js>>();
                     return Ok(Some(match error {
                         Some(Err(error)) => self.ended_by(&error, None),
-                        _ => Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script failed")),
+                        _ => ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", "the script failed")),
                     }));
                 }
                 PromiseState::Pending => {}
             }
             if self.pending == 0 {
                 return Ok(Some(match self.parked {
-                    Some(until) => Ended::Suspended(until),
-                    None => Ended::Threw(Thrown::new("SCRIPT_ERROR", "the script awaits something that never comes")),
+                    Some(until) => ScriptOutcome::Suspended(until),
+                    None => ScriptOutcome::Threw(ScriptException::new(
+                        "SCRIPT_ERROR",
+                        "the script awaits something that never comes",
+                    )),
                 }));
             }
             let wait = self.deadline.saturating_duration_since(Instant::now()).min(LOOK);
@@ -227,20 +254,20 @@ impl<'js> Turn<'_, 'js> {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Some(Ended::Gone)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Some(ScriptOutcome::Gone)),
             }
         }
     }
 
-    fn over(&self) -> Option<Ended> {
+    fn over(&self) -> Option<ScriptOutcome> {
         if self.stop.is_stopped() {
-            return Some(Ended::Cancelled);
+            return Some(ScriptOutcome::Cancelled);
         }
-        (Instant::now() >= self.deadline).then_some(Ended::TimedOut)
+        (Instant::now() >= self.deadline).then_some(ScriptOutcome::TimedOut)
     }
 
-    fn ask(&mut self, id: f64, text: &str, answer: &Sender<(f64, Reply)>) -> Option<Ended> {
-        let threw = |code: &str, message: String| Some(Ended::Threw(Thrown::new(code, message)));
+    fn ask(&mut self, id: f64, text: &str, answer: &Sender<(f64, HostReply)>) -> Option<ScriptOutcome> {
+        let threw = |code: &str, message: String| Some(ScriptOutcome::Threw(ScriptException::new(code, message)));
         self.made += 1;
         if self.made > self.limits.calls {
             return threw("TOO_MANY_CALLS", format!("the script asks for more than {} things", self.limits.calls));
@@ -248,7 +275,7 @@ impl<'js> Turn<'_, 'js> {
         if text.len() > self.limits.value {
             return threw("VALUE_TOO_LARGE", format!("a call has more than {} bytes as JSON", self.limits.value));
         }
-        let op: Op = match serde_json::from_str(text) {
+        let op: HostCall = match serde_json::from_str(text) {
             Ok(op) => op,
             Err(error) => return threw("SCRIPT_ERROR", format!("a call is no JSON: {error}")),
         };
@@ -277,43 +304,47 @@ impl<'js> Turn<'_, 'js> {
         None
     }
 
-    fn settle(&mut self, id: f64, reply: Reply, settle: &Function<'js>) -> Result<Option<Ended>, Error> {
+    fn settle(&mut self, id: f64, reply: HostReply, settle: &Function<'js>) -> Result<Option<ScriptOutcome>, Error> {
         self.pending = self.pending.saturating_sub(1);
         let milliseconds = |at: Micros| (at as f64 / 1000.0).floor();
         match reply {
-            Reply::Value(value, at) => settle.call::<_, ()>((id, true, value.to_string(), milliseconds(at)))?,
-            Reply::Error(value, at) => settle.call::<_, ()>((id, false, value.to_string(), milliseconds(at)))?,
-            Reply::Parked(until) => self.parked = Some(self.parked.map_or(until, |parked| parked.min(until))),
-            Reply::Gone => return Ok(Some(Ended::Gone)),
+            HostReply::Value(value, at) => settle.call::<_, ()>((id, true, value.to_string(), milliseconds(at)))?,
+            HostReply::Error(value, at) => settle.call::<_, ()>((id, false, value.to_string(), milliseconds(at)))?,
+            HostReply::Parked(until) => self.parked = Some(self.parked.map_or(until, |parked| parked.min(until))),
+            HostReply::Gone => return Ok(Some(ScriptOutcome::Gone)),
         }
         Ok(None)
     }
 
     /// What an error of the engine says. An interrupt looks like any other, so the clock is asked first.
-    fn ended_by(&self, error: &Error, thrown: Option<Js<'js>>) -> Ended {
+    fn ended_by(&self, error: &Error, thrown: Option<Js<'js>>) -> ScriptOutcome {
         if let Some(ended) = self.over() {
             return ended;
         }
         let thrown = match error {
             Error::Exception => thrown.unwrap_or_else(|| self.ctx.catch()),
-            Error::Allocation => return Ended::Threw(Thrown::new("OUT_OF_MEMORY", "the script uses too much memory")),
-            other => return Ended::Threw(Thrown::new("SCRIPT_ERROR", other.to_string())),
+            Error::Allocation => {
+                return ScriptOutcome::Threw(ScriptException::new("OUT_OF_MEMORY", "the script uses too much memory"));
+            }
+            other => return ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", other.to_string())),
         };
-        Ended::Threw(describe(&self.ctx, &thrown, &self.call.file))
+        ScriptOutcome::Threw(describe(&self.ctx, &thrown, &self.call.file))
     }
 }
 
 /// What was thrown, with its place.
-fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> Thrown {
+fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> ScriptException {
     let text =
         |value: &Js<'js>| ctx.json_stringify(value.clone()).ok().flatten().and_then(|text| text.to_string().ok());
     let Some(object) = thrown.as_object() else {
         let message = match thrown.as_string().and_then(|text| text.to_string().ok()) {
             Some(text) => text,
-            None if thrown.is_null() => return Thrown::new("OUT_OF_MEMORY", "the script uses too much memory"),
+            None if thrown.is_null() => {
+                return ScriptException::new("OUT_OF_MEMORY", "the script uses too much memory");
+            }
             None => text(thrown).unwrap_or_else(|| "the script threw what cannot be shown".to_owned()),
         };
-        return Thrown::new("SCRIPT_ERROR", cut(message, 4096));
+        return ScriptException::new("SCRIPT_ERROR", cut(message, 4096));
     };
     let field = |name: &str| object.get::<_, Option<String>>(name).ok().flatten();
     let exception = Exception::from_object(object.clone());
@@ -339,7 +370,7 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> Thrown {
         }
         _ => Value::Null,
     };
-    Thrown {
+    ScriptException {
         code,
         message: cut(message, 4096),
         file: if line > 0 { file.to_owned() } else { String::new() },

@@ -3,21 +3,21 @@
 
 use serde_json::Value;
 
-use crate::store::queue::{Run, RunStatus, Step};
+use crate::store::queue::{Execution, ExecutionStatus, Step};
 use crate::telemetry::{Kind, Span, trace_of_known};
 
 /// The trace of an execution, for what happens in it; empty where there is none.
-pub(super) fn of_run(run: &Run) -> String {
+pub(super) fn of_run(run: &Execution) -> String {
     trace_of_known(&run.trace, &run.id)
 }
 
 /// The trace of a step, for what happens in it.
-pub(super) fn of_step(run: &Run, step: &str, within: Option<&str>) -> String {
+pub(super) fn of_step(run: &Execution, step: &str, within: Option<&str>) -> String {
     trace_of_known(&above(run, within), &seed(run, step))
 }
 
 /// Tells of an execution that ended.
-pub(super) fn tell_run(run: &Run) {
+pub(super) fn tell_run(run: &Execution) {
     if run.trace.is_empty() {
         return;
     }
@@ -41,13 +41,13 @@ pub(super) fn tell_run(run: &Run) {
             span.set(name, value.clone());
         }
     }
-    if run.status != RunStatus::Completed {
+    if run.status != ExecutionStatus::Completed {
         span.fail(code(&run.error));
     }
 }
 
 /// Tells of a step that ended; one that waits is told of when it ends.
-pub(super) fn tell_step(run: &Run, step: &Step, within: Option<&str>) {
+pub(super) fn tell_step(run: &Execution, step: &Step, within: Option<&str>) {
     if run.trace.is_empty() || step.status == "Waiting" {
         return;
     }
@@ -77,12 +77,12 @@ fn code(error: &Value) -> &str {
 }
 
 /// The trace that a step hangs below: the step that it is part of, or the execution.
-fn above(run: &Run, within: Option<&str>) -> String {
+fn above(run: &Execution, within: Option<&str>) -> String {
     let run_trace = of_run(run);
     within.map_or_else(|| run_trace.clone(), |step| trace_of_known(&run_trace, &seed(run, step)))
 }
 
-fn seed(run: &Run, step: &str) -> String {
+fn seed(run: &Execution, step: &str) -> String {
     format!("{} {} {step}", run.id, run.attempt)
 }
 
@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn the_trace_of_a_step_is_the_same_before_it_is_told_and_in_another_process() {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
-        let run = Run { id: "run-1".into(), attempt: 1, trace, ..Run::default() };
+        let run = Execution { id: "run-1".into(), attempt: 1, trace, ..Execution::default() };
         assert_eq!(of_step(&run, "charge", None), of_step(&run.clone(), "charge", None));
         assert_ne!(of_step(&run, "charge", None), of_step(&run, "ship", None));
-        assert_ne!(of_step(&run, "charge", None), of_step(&Run { attempt: 2, ..run.clone() }, "charge", None));
-        assert_eq!(of_step(&Run { trace: String::new(), ..run }, "charge", None), "");
+        assert_ne!(of_step(&run, "charge", None), of_step(&Execution { attempt: 2, ..run.clone() }, "charge", None));
+        assert_eq!(of_step(&Execution { trace: String::new(), ..run }, "charge", None), "");
     }
 }

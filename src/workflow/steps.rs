@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Map, Value, json};
 
-use super::engine::{Call, Ended, Host, Limits, Op, Reply, Stop, Thrown};
-use super::execution::Execution;
+use super::engine::{CancelToken, HostCall, HostReply, Limits, ScriptException, ScriptHost, ScriptOutcome, ScriptRun};
+use super::execution::ActiveExecution;
 use super::program::backoff;
 use crate::definition::action::OnError;
 use crate::definition::workflow::{Loop, Step};
@@ -15,7 +15,7 @@ use crate::store::Micros;
 use crate::template::{self, Context, Template, Tree};
 
 /// Why steps do not go on.
-enum Halt {
+enum StepInterrupt {
     /// They wait, until then at the latest.
     Suspended(Micros),
     /// One failed.
@@ -23,7 +23,7 @@ enum Halt {
     /// A gate is closed: the run is a success, with what it has.
     Gate(Value),
     /// The execution ended in another way.
-    Ended(Box<Ended>),
+    ScriptOutcome(Box<ScriptOutcome>),
 }
 
 /// What templates of a step see.
@@ -36,39 +36,39 @@ struct Scope {
 }
 
 /// Runs the steps of an execution.
-pub(super) async fn run(execution: &Arc<Execution>, limits: Limits, stop: Stop) -> Ended {
+pub(super) async fn run(execution: &Arc<ActiveExecution>, limits: Limits, stop: CancelToken) -> ScriptOutcome {
     let steps = execution.program.spec.steps.clone().unwrap_or_default();
     let mut scope = Scope { steps: Map::new(), item: None, prefix: String::new() };
     let running = sequence(execution, &steps, &mut scope, limits, &stop);
     let ended = tokio::select! {
         ended = running => ended,
-        () = stop.stopped() => return Ended::Cancelled,
-        () = tokio::time::sleep(limits.time) => return Ended::TimedOut,
+        () = stop.stopped() => return ScriptOutcome::Cancelled,
+        () = tokio::time::sleep(limits.time) => return ScriptOutcome::TimedOut,
     };
     match ended {
-        Ok(output) | Err(Halt::Gate(output)) => Ended::Returned(output),
-        Err(Halt::Suspended(until)) => Ended::Suspended(until),
-        Err(Halt::Failed(error)) => {
+        Ok(output) | Err(StepInterrupt::Gate(output)) => ScriptOutcome::Returned(output),
+        Err(StepInterrupt::Suspended(until)) => ScriptOutcome::Suspended(until),
+        Err(StepInterrupt::Failed(error)) => {
             let text = |name: &str| error[name].as_str().map(str::to_owned);
-            let mut thrown = Thrown::new(
+            let mut thrown = ScriptException::new(
                 &text("code").unwrap_or_else(|| "STEP_FAILED".to_owned()),
                 text("message").unwrap_or_else(|| error.to_string()),
             );
             thrown.details = error;
-            Ended::Threw(thrown)
+            ScriptOutcome::Threw(thrown)
         }
-        Err(Halt::Ended(ended)) => *ended,
+        Err(StepInterrupt::ScriptOutcome(ended)) => *ended,
     }
 }
 
 /// Steps one after the other; gives the last one's output.
 fn sequence<'a>(
-    execution: &'a Arc<Execution>,
+    execution: &'a Arc<ActiveExecution>,
     steps: &'a [Step],
     scope: &'a mut Scope,
     limits: Limits,
-    stop: &'a Stop,
-) -> BoxFuture<'a, Result<Value, Halt>> {
+    stop: &'a CancelToken,
+) -> BoxFuture<'a, Result<Value, StepInterrupt>> {
     Box::pin(async move {
         let mut last = Value::Null;
         for step in steps {
@@ -82,11 +82,11 @@ fn sequence<'a>(
                     scope.steps.insert(step.name.clone(), json!({"output": output, "body": output}));
                     last = output;
                 }
-                Err(Halt::Failed(error)) if step.on_error == OnError::Continue => {
+                Err(StepInterrupt::Failed(error)) if step.on_error == OnError::Continue => {
                     scope.steps.insert(step.name.clone(), json!({"output": null, "error": error}));
                 }
                 // What a gate ends with is what was made before it.
-                Err(Halt::Gate(_)) if step.gate.is_some() => return Err(Halt::Gate(last)),
+                Err(StepInterrupt::Gate(_)) if step.gate.is_some() => return Err(StepInterrupt::Gate(last)),
                 Err(halt) => return Err(halt),
             }
         }
@@ -96,22 +96,22 @@ fn sequence<'a>(
 
 /// A step, tried again as it says, within its own time.
 async fn patiently(
-    execution: &Arc<Execution>,
+    execution: &Arc<ActiveExecution>,
     step: &Step,
     scope: &mut Scope,
     limits: Limits,
-    stop: &Stop,
-) -> Result<Value, Halt> {
+    stop: &CancelToken,
+) -> Result<Value, StepInterrupt> {
     let name = format!("{}{}", scope.prefix, step.name);
     // What may wait for long is kept by itself; everything else is one durable step of this name.
     let is_work = step.action.is_some() || step.set.is_some() || step.notify.is_some() || step.code.is_some();
     let begun = match is_work && step.code.is_none() {
-        true => match ask(execution, Op::Begin { name: name.clone() }).await? {
+        true => match ask(execution, HostCall::Begin { name: name.clone() }).await? {
             Value::Object(begun) if begun.contains_key("output") => {
                 return Ok(begun.get("output").cloned().unwrap_or_default());
             }
             Value::Object(begun) if begun.contains_key("error") => {
-                return Err(Halt::Failed(begun.get("error").cloned().unwrap_or_default()));
+                return Err(StepInterrupt::Failed(begun.get("error").cloned().unwrap_or_default()));
             }
             begun => Some(begun["name"].as_str().unwrap_or(&name).to_owned()),
         },
@@ -124,12 +124,12 @@ async fn patiently(
         let result = match step.timeout.filter(|_| is_work) {
             Some(limit) => tokio::time::timeout(limit.0, once).await.unwrap_or_else(|_| {
                 let message = format!("step `{}` took longer than {limit}", step.name);
-                Err(Halt::Failed(json!({"code": "STEP_TIMEOUT", "message": message})))
+                Err(StepInterrupt::Failed(json!({"code": "STEP_TIMEOUT", "message": message})))
             }),
             None => once.await,
         };
         match (result, &step.retry) {
-            (Err(Halt::Failed(_)), Some(retry)) if attempt < attempts && is_work => {
+            (Err(StepInterrupt::Failed(_)), Some(retry)) if attempt < attempts && is_work => {
                 let wait: Duration = backoff(retry, attempt);
                 let until = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
                 let clock = execution.desk.clock();
@@ -142,22 +142,22 @@ async fn patiently(
     if let Some(name) = begun {
         let (output, error) = match &result {
             Ok(output) => (output.clone(), Value::Null),
-            Err(Halt::Failed(error)) => (Value::Null, error.clone()),
+            Err(StepInterrupt::Failed(error)) => (Value::Null, error.clone()),
             Err(_) => return result,
         };
-        ask(execution, Op::End { name, output, error }).await?;
+        ask(execution, HostCall::End { name, output, error }).await?;
     }
     result
 }
 
 async fn one(
-    execution: &Arc<Execution>,
+    execution: &Arc<ActiveExecution>,
     step: &Step,
     scope: &mut Scope,
     name: &str,
     limits: Limits,
-    stop: &Stop,
-) -> Result<Value, Halt> {
+    stop: &CancelToken,
+) -> Result<Value, StepInterrupt> {
     let tree = |value: &Option<crate::definition::Json>| match value {
         Some(value) => render(execution, scope, &value.value(), &step.name),
         None => Ok(json!({})),
@@ -167,22 +167,22 @@ async fn one(
         return call(execution, action, tree(&step.input)?, options).await;
     }
     if let Some(workflow) = &step.workflow {
-        return ask(execution, Op::Workflow { workflow: workflow.clone(), input: tree(&step.input)? }).await;
+        return ask(execution, HostCall::Workflow { workflow: workflow.clone(), input: tree(&step.input)? }).await;
     }
     if let Some(set) = &step.set {
         return render(execution, scope, &set.value(), &step.name);
     }
     if let Some(wait) = step.wait {
-        return ask(execution, Op::Sleep { ms: wait.0.as_secs_f64() * 1000.0 }).await;
+        return ask(execution, HostCall::Sleep { ms: wait.0.as_secs_f64() * 1000.0 }).await;
     }
     if let Some(approval) = &step.approval {
         let question = render(execution, scope, &Value::String(approval.message.clone()), &step.name)?;
         let timeout = approval.timeout.map(|timeout| timeout.0.as_secs_f64() * 1000.0);
-        let answer = ask(execution, Op::Wait { name: name.to_owned(), timeout, question }).await?;
+        let answer = ask(execution, HostCall::Wait { name: name.to_owned(), timeout, question }).await?;
         return match answer.get("approved") {
             Some(Value::Bool(false)) => {
                 let message = format!("`{}` was not approved", step.name);
-                Err(Halt::Failed(json!({"code": "NOT_APPROVED", "message": message, "answer": answer})))
+                Err(StepInterrupt::Failed(json!({"code": "NOT_APPROVED", "message": message, "answer": answer})))
             }
             _ => Ok(answer),
         };
@@ -193,7 +193,7 @@ async fn one(
     if let Some(gate) = &step.gate {
         return match holds(&render(execution, scope, &Value::String(gate.clone()), &step.name)?) {
             true => Ok(Value::Bool(true)),
-            false => Err(Halt::Gate(Value::Null)),
+            false => Err(StepInterrupt::Gate(Value::Null)),
         };
     }
     if let Some(each) = &step.each {
@@ -222,29 +222,29 @@ async fn one(
     }
     match &step.code {
         Some(code) => script(execution, code, scope, limits, stop).await,
-        None => {
-            Err(Halt::Failed(json!({"code": "NOT_RUNNABLE", "message": format!("step `{}` does nothing", step.name)})))
-        }
+        None => Err(StepInterrupt::Failed(
+            json!({"code": "NOT_RUNNABLE", "message": format!("step `{}` does nothing", step.name)}),
+        )),
     }
 }
 
 /// Steps for each item of a list.
 async fn all(
-    execution: &Arc<Execution>,
+    execution: &Arc<ActiveExecution>,
     step: &Step,
     each: &Loop,
     scope: &Scope,
     limits: Limits,
-    stop: &Stop,
-) -> Result<Value, Halt> {
+    stop: &CancelToken,
+) -> Result<Value, StepInterrupt> {
     let Value::Array(items) = render(execution, scope, &Value::String(each.over.clone()), &step.name)? else {
         let message = format!("`over` of step `{}` is no list", step.name);
-        return Err(Halt::Failed(json!({"code": "NO_LIST", "message": message})));
+        return Err(StepInterrupt::Failed(json!({"code": "NO_LIST", "message": message})));
     };
     let most = each.max_items.unwrap_or(1000) as usize;
     if items.len() > most {
         let message = format!("step `{}` has {} items, and {most} is the most (`maxItems`)", step.name, items.len());
-        return Err(Halt::Failed(json!({"code": "TOO_MANY_ITEMS", "message": message})));
+        return Err(StepInterrupt::Failed(json!({"code": "TOO_MANY_ITEMS", "message": message})));
     }
     let together_at_once = each.concurrency.unwrap_or(1).max(1) as usize;
     let mut outputs = Vec::with_capacity(items.len());
@@ -264,77 +264,84 @@ async fn all(
 }
 
 /// Results of what ran side by side: a failure before a wait, and the earliest of all waits.
-fn together<T>(results: impl Iterator<Item = Result<T, Halt>>) -> Result<Vec<T>, Halt> {
+fn together<T>(results: impl Iterator<Item = Result<T, StepInterrupt>>) -> Result<Vec<T>, StepInterrupt> {
     let mut outputs = Vec::new();
     let mut waits: Option<Micros> = None;
     let mut halted = None;
     for result in results {
         match result {
             Ok(output) => outputs.push(output),
-            Err(Halt::Suspended(until)) => waits = Some(waits.map_or(until, |known| known.min(until))),
+            Err(StepInterrupt::Suspended(until)) => waits = Some(waits.map_or(until, |known| known.min(until))),
             Err(halt) => halted = halted.or(Some(halt)),
         }
     }
     match (halted, waits) {
         (Some(halt), _) => Err(halt),
-        (None, Some(until)) => Err(Halt::Suspended(until)),
+        (None, Some(until)) => Err(StepInterrupt::Suspended(until)),
         (None, None) => Ok(outputs),
     }
 }
 
 /// A step of code: the body of a function of `ctx`, which has `steps` beside everything else.
 async fn script(
-    execution: &Arc<Execution>,
+    execution: &Arc<ActiveExecution>,
     code: &str,
     scope: &Scope,
     limits: Limits,
-    stop: &Stop,
-) -> Result<Value, Halt> {
+    stop: &CancelToken,
+) -> Result<Value, StepInterrupt> {
     let script = crate::text::read_script_body(code).map_err(|errors| {
         let message = errors.first().map_or_else(String::new, ToString::to_string);
-        Halt::Failed(json!({"code": "SCRIPT_ERROR", "message": message}))
+        StepInterrupt::Failed(json!({"code": "SCRIPT_ERROR", "message": message}))
     })?;
     let mut context = execution.context();
     context["steps"] = Value::Object(scope.steps.clone());
     if let Some((item, index)) = &scope.item {
         (context["item"], context["index"]) = (item.clone(), (*index).into());
     }
-    let call = Call {
+    let call = ScriptRun {
         file: execution.program.file.clone(),
         code: script.javascript.into(),
         context,
         now: execution.desk.now(),
         seed: 1,
     };
-    let host: Arc<dyn Host> = Arc::clone(execution) as Arc<dyn Host>;
+    let host: Arc<dyn ScriptHost> = Arc::clone(execution) as Arc<dyn ScriptHost>;
     match execution.desk.engine().run(call, limits, host, stop.clone()).await {
-        Ended::Returned(output) => Ok(output),
-        Ended::Suspended(until) => Err(Halt::Suspended(until)),
+        ScriptOutcome::Returned(output) => Ok(output),
+        ScriptOutcome::Suspended(until) => Err(StepInterrupt::Suspended(until)),
         // Its lines are those of the step's text, not of the file.
-        Ended::Threw(thrown) => Err(Halt::Failed(json!({"code": thrown.code, "message": thrown.message}))),
-        other => Err(Halt::Ended(Box::new(other))),
+        ScriptOutcome::Threw(thrown) => {
+            Err(StepInterrupt::Failed(json!({"code": thrown.code, "message": thrown.message})))
+        }
+        other => Err(StepInterrupt::ScriptOutcome(Box::new(other))),
     }
 }
 
-async fn call(execution: &Arc<Execution>, action: &str, input: Value, options: Value) -> Result<Value, Halt> {
+async fn call(
+    execution: &Arc<ActiveExecution>,
+    action: &str,
+    input: Value,
+    options: Value,
+) -> Result<Value, StepInterrupt> {
     let (connector, action) = action.split_once('/').unwrap_or((action, ""));
-    let op = Op::Action { connector: connector.to_owned(), action: action.to_owned(), input, options };
+    let op = HostCall::Action { connector: connector.to_owned(), action: action.to_owned(), input, options };
     ask(execution, op).await
 }
 
-async fn ask(execution: &Arc<Execution>, op: Op) -> Result<Value, Halt> {
+async fn ask(execution: &Arc<ActiveExecution>, op: HostCall) -> Result<Value, StepInterrupt> {
     match Arc::clone(execution).call(op).await {
-        Reply::Value(value, _) => Ok(value),
-        Reply::Error(error, _) => Err(Halt::Failed(error)),
-        Reply::Parked(until) => Err(Halt::Suspended(until)),
-        Reply::Gone => Err(Halt::Ended(Box::new(Ended::Gone))),
+        HostReply::Value(value, _) => Ok(value),
+        HostReply::Error(error, _) => Err(StepInterrupt::Failed(error)),
+        HostReply::Parked(until) => Err(StepInterrupt::Suspended(until)),
+        HostReply::Gone => Err(StepInterrupt::ScriptOutcome(Box::new(ScriptOutcome::Gone))),
     }
 }
 
 /// A tree of templates, rendered.
-fn render(execution: &Arc<Execution>, scope: &Scope, tree: &Value, step: &str) -> Result<Value, Halt> {
+fn render(execution: &Arc<ActiveExecution>, scope: &Scope, tree: &Value, step: &str) -> Result<Value, StepInterrupt> {
     let failed = |message: String| {
-        Halt::Failed(json!({"code": "TEMPLATE_ERROR", "message": format!("step `{step}`: {message}")}))
+        StepInterrupt::Failed(json!({"code": "TEMPLATE_ERROR", "message": format!("step `{step}`: {message}")}))
     };
     let context = templates(execution, scope);
     let limits = template::Limits::default();
@@ -351,7 +358,7 @@ fn render(execution: &Arc<Execution>, scope: &Scope, tree: &Value, step: &str) -
     }
 }
 
-fn templates(execution: &Arc<Execution>, scope: &Scope) -> Context {
+fn templates(execution: &Arc<ActiveExecution>, scope: &Scope) -> Context {
     let run = &execution.run;
     let runtime = &execution.live.runtime;
     let mut variables = vec![];

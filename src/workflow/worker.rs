@@ -8,18 +8,20 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::desk::Desk;
-use super::engine::{Ended, Reason, Stop, Thrown};
-use super::execution::Execution;
+use super::dispatcher::Dispatcher;
+use super::engine::{CancelReason, CancelToken, ScriptException, ScriptOutcome};
+use super::execution::ActiveExecution;
 use super::program::Program;
 use super::spans;
-use crate::store::queue::{Change, DeadLetter, Done, NewRun, Outcome, Run, RunStatus, new_id};
+use crate::store::queue::{
+    Change, CommitResult, DeadLetter, Disposition, Execution, ExecutionStatus, NewExecution, new_id,
+};
 use crate::store::{Micros, StoreError};
 
 /// Longest wait between two looks for work: another process may have left some.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often an execution may lose its worker: one that brings each down must not bring down all.
-const MOST_LOST: i64 = 5;
+const MAX_LOST: i64 = 5;
 /// How long running executions may go on when the process ends.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often what is over is forgotten.
@@ -28,15 +30,15 @@ const SWEEP: Duration = Duration::from_mins(5);
 /// A worker of a process.
 #[derive(Debug)]
 pub struct Worker {
-    desk: Arc<Desk>,
-    running: Mutex<HashMap<String, (i64, Stop)>>,
+    desk: Arc<Dispatcher>,
+    running: Mutex<HashMap<String, (i64, CancelToken)>>,
     /// Does the process end?
     ending: AtomicBool,
 }
 
 impl Worker {
     /// A worker that has nothing yet.
-    pub fn new(desk: Arc<Desk>) -> Arc<Worker> {
+    pub fn new(desk: Arc<Dispatcher>) -> Arc<Worker> {
         Arc::new(Worker { desk, running: Mutex::default(), ending: AtomicBool::new(false) })
     }
 
@@ -92,8 +94,8 @@ impl Worker {
     async fn start_taken(self: Arc<Self>) {
         loop {
             let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
-            for (run, seat) in taken {
-                self.start(run, seat);
+            for (run, permit) in taken {
+                self.start(run, permit);
             }
             self.desk.handed.notified().await;
         }
@@ -105,14 +107,14 @@ impl Worker {
         for environment in self.desk.ground().environments() {
             loop {
                 let free = self.desk.slots.available_permits().min(64);
-                let seats = Arc::clone(&self.desk.slots).try_acquire_many_owned(free as u32);
-                let (Ok(mut seats), true) = (seats, free > 0) else { break };
+                let permits = Arc::clone(&self.desk.slots).try_acquire_many_owned(free as u32);
+                let (Ok(mut permits), true) = (permits, free > 0) else { break };
                 let worker = &self.desk.settings().worker;
                 let runs = self.desk.store().claim(&environment, worker, free as u32, lease).await?;
                 let found = runs.len();
                 for run in runs {
-                    if let Some(seat) = seats.split(1) {
-                        self.start(run, seat);
+                    if let Some(permit) = permits.split(1) {
+                        self.start(run, permit);
                     }
                 }
                 is_behind |= found >= free;
@@ -125,28 +127,28 @@ impl Worker {
         Ok(())
     }
 
-    fn start(self: &Arc<Self>, run: Run, seat: OwnedSemaphorePermit) {
-        let (stop, key, token) = (Stop::default(), run.id.clone(), run.token);
+    fn start(self: &Arc<Self>, run: Execution, permit: OwnedSemaphorePermit) {
+        let (stop, key, token) = (CancelToken::default(), run.id.clone(), run.token);
         let earlier =
             self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (token, stop.clone()));
         // This process lost it and took it again: what it did before counts no more.
         if let Some((_, earlier)) = earlier {
-            earlier.stop(Reason::Gone);
+            earlier.stop(CancelReason::Gone);
         }
         let worker = Arc::clone(self);
         tokio::spawn(async move {
             let bringing = tokio::spawn({
                 let worker = Arc::clone(&worker);
-                async move { worker.bring(run, stop, seat).await }
+                async move { worker.bring(run, stop, permit).await }
             });
             let next = bringing.await.unwrap_or_else(|_| {
                 tracing::error!(run = key, "an execution broke off; it is taken over when its lease is over");
                 Vec::new()
             });
             for run in next {
-                // The one that ended left its seat.
-                if let Ok(seat) = Arc::clone(&worker.desk.slots).acquire_owned().await {
-                    worker.start(run, seat);
+                // The one that ended left its permit.
+                if let Ok(permit) = Arc::clone(&worker.desk.slots).acquire_owned().await {
+                    worker.start(run, permit);
                 }
             }
             let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,14 +161,14 @@ impl Worker {
     }
 
     /// Brings an execution to its end, or to where it waits; gives the next of its lane, where this worker has it now.
-    async fn bring(&self, run: Run, stop: Stop, seat: OwnedSemaphorePermit) -> Vec<Run> {
+    async fn bring(&self, run: Execution, stop: CancelToken, permit: OwnedSemaphorePermit) -> Vec<Execution> {
         let desk = &self.desk;
         let started = std::time::Instant::now();
-        let failed = |code: &str, message: String| Ended::Threw(Thrown::new(code, message));
+        let failed = |code: &str, message: String| ScriptOutcome::Threw(ScriptException::new(code, message));
         let Some(live) = desk.ground().live(&run.environment) else {
             // Nothing is live here yet: another process, or this one a little later.
-            let again = Outcome::GivenBack;
-            let change = Change::Leave {
+            let again = Disposition::Requeue;
+            let change = Change::Release {
                 claim: run.claim(),
                 outcome: again,
                 steps: Vec::new(),
@@ -179,15 +181,15 @@ impl Worker {
             let _ = desk.commit(change).await;
             return Vec::new();
         };
-        let (execution, ended) = match self.prepare(&run, &live, seat).await {
-            Ok(execution) if run.lost > MOST_LOST => {
+        let (execution, ended) = match self.prepare(&run, &live, permit).await {
+            Ok(execution) if run.lost > MAX_LOST => {
                 let message = format!("its worker was lost {} times while it ran", run.lost);
                 (Some(execution), failed("WORKER_LOST", message))
             }
-            Ok(execution) if execution.deadline <= desk.now() => (Some(execution), Ended::TimedOut),
+            Ok(execution) if execution.deadline <= desk.now() => (Some(execution), ScriptOutcome::TimedOut),
             Ok(execution) => {
                 let ended = match run.cancelled {
-                    true => Ended::Cancelled,
+                    true => ScriptOutcome::Cancelled,
                     false => execution.run(stop.clone()).await,
                 };
                 (Some(execution), ended)
@@ -206,7 +208,7 @@ impl Worker {
         });
         let (follow, dead) = self.after(&run, program.as_deref(), &live, &outcome).await;
         let mut ended = run.clone();
-        if let Outcome::Ended(status, output, error) = &outcome {
+        if let Disposition::Ended(status, output, error) = &outcome {
             (ended.status, ended.output, ended.error) = (*status, output.clone(), error.clone());
             ended.finished_at = desk.now();
             tracing::info!(
@@ -229,8 +231,8 @@ impl Worker {
             !run.lane.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
         let lease = Micros::try_from(desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
         let next = may_go_on.then(|| (desk.settings().worker.clone(), lease));
-        match desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead, next }).await {
-            Ok(Done::Stored(next)) => {
+        match desk.commit(Change::Release { claim, outcome, steps, logs, follow, dead, next }).await {
+            Ok(CommitResult::Stored(next)) => {
                 if ended.status.is_final() {
                     spans::tell_run(&ended);
                     desk.ground().ended(&ended.environment, ended.status.as_str());
@@ -238,7 +240,7 @@ impl Worker {
                 }
                 return next;
             }
-            Ok(Done::Refused(why)) => self.unstorable(&run, &why).await,
+            Ok(CommitResult::Refused(why)) => self.unstorable(&run, &why).await,
             Ok(_) => tracing::warn!(run = run.id, "another worker has this execution by now"),
             // Its lease runs out, and it is done again by whoever can store it.
             Err(error) => tracing::error!(run = run.id, "what became of an execution cannot be stored: {error}"),
@@ -248,10 +250,10 @@ impl Worker {
 
     async fn prepare(
         &self,
-        run: &Run,
-        live: &super::ground::Live,
-        seat: OwnedSemaphorePermit,
-    ) -> Result<Arc<Execution>, String> {
+        run: &Execution,
+        live: &super::runtime_context::LiveEnvironment,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Arc<ActiveExecution>, String> {
         let desk = &self.desk;
         let program = desk.program(live, run).await?;
         // One that was just accepted did nothing yet.
@@ -262,25 +264,35 @@ impl Worker {
         };
         let timeout = Micros::try_from(program.timeout().as_micros()).unwrap_or(Micros::MAX);
         let deadline = if run.deadline_at > 0 { run.deadline_at } else { desk.now().saturating_add(timeout) };
-        Ok(Arc::new(Execution::new(run.clone(), program, live.clone(), Arc::clone(desk), steps, deadline, seat)))
+        Ok(Arc::new(ActiveExecution::new(
+            run.clone(),
+            program,
+            live.clone(),
+            Arc::clone(desk),
+            steps,
+            deadline,
+            permit,
+        )))
     }
 
     /// How an execution goes on; `None` where that is not this process's to say.
     fn outcome(
         &self,
-        run: &Run,
-        execution: Option<&Execution>,
-        ended: Ended,
-        reason: Option<Reason>,
-    ) -> Option<Outcome> {
-        let over = |status, error: Thrown| Some(Outcome::Ended(status, Value::Null, error.to_value()));
+        run: &Execution,
+        execution: Option<&ActiveExecution>,
+        ended: ScriptOutcome,
+        reason: Option<CancelReason>,
+    ) -> Option<Disposition> {
+        let over = |status, error: ScriptException| Some(Disposition::Ended(status, Value::Null, error.to_value()));
         match ended {
-            Ended::Returned(output) => Some(Outcome::Ended(RunStatus::Completed, output, Value::Null)),
-            Ended::Suspended(until) => {
-                let deadline = execution.map_or(until, |execution| execution.deadline);
-                Some(Outcome::Waits(until.min(deadline), deadline))
+            ScriptOutcome::Returned(output) => {
+                Some(Disposition::Ended(ExecutionStatus::Completed, output, Value::Null))
             }
-            Ended::Threw(thrown) => {
+            ScriptOutcome::Suspended(until) => {
+                let deadline = execution.map_or(until, |execution| execution.deadline);
+                Some(Disposition::Suspend(until.min(deadline), deadline))
+            }
+            ScriptOutcome::Threw(thrown) => {
                 let again = execution.and_then(|execution| execution.program.retry_after(run.attempt));
                 let final_codes = ["INVALID_INPUT", "WORKER_LOST", "NOT_RUNNABLE"];
                 match again.filter(|_| !final_codes.contains(&thrown.code.as_str())) {
@@ -288,43 +300,45 @@ impl Worker {
                         let wait = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
                         if self.desk.clock().is_virtual() {
                             self.desk.clock().advance(wait);
-                            return Some(Outcome::Again(0, thrown.to_value()));
+                            return Some(Disposition::Retry(0, thrown.to_value()));
                         }
-                        Some(Outcome::Again(self.desk.now().saturating_add(wait), thrown.to_value()))
+                        Some(Disposition::Retry(self.desk.now().saturating_add(wait), thrown.to_value()))
                     }
-                    None => over(RunStatus::Failed, thrown),
+                    None => over(ExecutionStatus::Failed, thrown),
                 }
             }
-            Ended::TimedOut => {
+            ScriptOutcome::TimedOut => {
                 let most = execution.map_or(Duration::ZERO, |execution| execution.program.timeout());
                 let most = crate::definition::common::Duration(most);
-                over(RunStatus::TimedOut, Thrown::new("TIMEOUT", format!("it took longer than {most}")))
+                over(ExecutionStatus::TimedOut, ScriptException::new("TIMEOUT", format!("it took longer than {most}")))
             }
-            Ended::Cancelled => match reason {
-                Some(Reason::Ends) => Some(Outcome::GivenBack),
-                Some(Reason::Gone) => None,
-                _ => over(RunStatus::Cancelled, Thrown::new("CANCELLED", "it was cancelled while it ran")),
+            ScriptOutcome::Cancelled => match reason {
+                Some(CancelReason::Ends) => Some(Disposition::Requeue),
+                Some(CancelReason::Gone) => None,
+                _ => {
+                    over(ExecutionStatus::Cancelled, ScriptException::new("CANCELLED", "it was cancelled while it ran"))
+                }
             },
-            Ended::Gone => None,
+            ScriptOutcome::Gone => None,
         }
     }
 
     /// What a failed execution leaves behind.
     async fn after(
         &self,
-        run: &Run,
+        run: &Execution,
         program: Option<&Program>,
-        live: &super::ground::Live,
-        outcome: &Outcome,
-    ) -> (Vec<NewRun>, Option<DeadLetter>) {
-        let Outcome::Ended(RunStatus::Failed | RunStatus::TimedOut, _, error) = outcome else {
+        live: &super::runtime_context::LiveEnvironment,
+        outcome: &Disposition,
+    ) -> (Vec<NewExecution>, Option<DeadLetter>) {
+        let Disposition::Ended(ExecutionStatus::Failed | ExecutionStatus::TimedOut, _, error) = outcome else {
             return (Vec::new(), None);
         };
         let mut follow = Vec::new();
         let next = program.and_then(|program| program.spec.on_failure.as_deref());
         if let Some(next) = next.and_then(|name| live.programs.get(name)).filter(|next| next.name != run.workflow) {
             match self.desk.new_run(&run.environment, live, next).await {
-                Ok(new) => follow.push(NewRun {
+                Ok(new) => follow.push(NewExecution {
                     tenant: run.tenant.clone(),
                     triggered_by: "workflow".to_owned(),
                     source: run.workflow.clone(),
@@ -358,10 +372,10 @@ impl Worker {
     }
 
     /// What it made cannot be stored (a text with a zero byte on PostgreSQL): it failed, and that can be.
-    async fn unstorable(&self, run: &Run, why: &str) {
-        let thrown = Thrown::new("UNSTORABLE", format!("what it made cannot be stored: {why}"));
-        let outcome = Outcome::Ended(RunStatus::Failed, Value::Null, thrown.to_value());
-        let change = Change::Leave {
+    async fn unstorable(&self, run: &Execution, why: &str) {
+        let thrown = ScriptException::new("UNSTORABLE", format!("what it made cannot be stored: {why}"));
+        let outcome = Disposition::Ended(ExecutionStatus::Failed, Value::Null, thrown.to_value());
+        let change = Change::Release {
             claim: run.claim(),
             outcome,
             steps: Vec::new(),
@@ -370,8 +384,8 @@ impl Worker {
             dead: None,
             next: None,
         };
-        if let Ok(Done::Stored(_)) = self.desk.commit(change).await {
-            self.desk.ended(Run { status: RunStatus::Failed, error: thrown.to_value(), ..run.clone() });
+        if let Ok(CommitResult::Stored(_)) = self.desk.commit(change).await {
+            self.desk.ended(Execution { status: ExecutionStatus::Failed, error: thrown.to_value(), ..run.clone() });
         }
     }
 
@@ -408,7 +422,7 @@ impl Worker {
                         if let Some((token, stop)) = running.get(&lost.run)
                             && *token == lost.token
                         {
-                            stop.stop(if lost.cancelled { Reason::Cancelled } else { Reason::Gone });
+                            stop.stop(if lost.cancelled { CancelReason::Cancelled } else { CancelReason::Gone });
                         }
                     }
                 }
@@ -457,17 +471,17 @@ impl Worker {
         // What was taken and never started is given back as it was.
         let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap_or_else(PoisonError::into_inner));
         for (run, _) in taken {
-            let (claim, outcome) = (run.claim(), Outcome::GivenBack);
+            let (claim, outcome) = (run.claim(), Disposition::Requeue);
             let (steps, logs, follow) = (Vec::new(), Vec::new(), Vec::new());
             let _ =
-                self.desk.commit(Change::Leave { claim, outcome, steps, logs, follow, dead: None, next: None }).await;
+                self.desk.commit(Change::Release { claim, outcome, steps, logs, follow, dead: None, next: None }).await;
         }
-        let stops: Vec<Stop> = {
+        let stops: Vec<CancelToken> = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.values().map(|(_, stop)| stop.clone()).collect()
         };
         for stop in &stops {
-            stop.stop(Reason::Ends);
+            stop.stop(CancelReason::Ends);
         }
         if !stops.is_empty() {
             // They give themselves back; whoever does not is taken over when its lease is over.

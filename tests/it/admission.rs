@@ -9,7 +9,7 @@ use evenkeel::definition::{API_GROUP, API_VERSION, Kind};
 use evenkeel::operator::admission::certificate::Certificate;
 use evenkeel::operator::admission::{Admission, Owned};
 use evenkeel::operator::resources::{Key, Resources};
-use evenkeel::reconcile::examine::Examiner;
+use evenkeel::reconcile::validate::Validator;
 use evenkeel::server::admission::{Answer, Pem, serve};
 use evenkeel::text::{Severity, codes};
 use serde_json::{Value, json};
@@ -165,7 +165,7 @@ async fn what_no_other_resource_can_mend_is_refused_whatever_its_code() {
 /// No code denies for what is around a resource: whichever of a set comes first, it can come.
 #[tokio::test]
 async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
-    let examined = evenkeel::reconcile::examine::folder(&crate::support::root().join("tests/planted")).unwrap();
+    let examined = evenkeel::reconcile::validate::folder(&crate::support::root().join("tests/planted")).unwrap();
     let documents = examined.catalog.entries.iter().map(|entry| entry.document.root.to_json());
     let mut objects: Vec<Value> = Vec::new();
     for mut object in documents {
@@ -190,7 +190,7 @@ async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
         let file = admission_file(&key, object);
         let mut snapshot = Snapshot::of([(file.path, file.bytes)]);
         snapshot.alone = true;
-        let alone = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let alone = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
         let mut own = alone.findings.iter().filter(|finding| {
             let mends =
                 [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD].contains(&finding.code);

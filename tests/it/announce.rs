@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evenkeel::definition::environment::{NotificationEvent, Provider};
 use evenkeel::net::{Client, Policy};
-use evenkeel::reconcile::announce::{
-    Announcement, Announcer, CommitState, MOST_QUEUED, MOST_TRIES, Secret, Settings, Target, status_context,
-};
 use evenkeel::reconcile::metrics::Metrics;
+use evenkeel::reconcile::notifications::{
+    CommitState, MAX_QUEUED, MAX_TRIES, Notifier, OutgoingNotification, Secret, Settings, Target, status_context,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 
@@ -139,8 +139,8 @@ fn receive(stream: &TcpStream) -> Option<Got> {
     Some(got)
 }
 
-fn announcement(generation: u64, targets: Vec<Target>) -> Announcement {
-    Announcement {
+fn announcement(generation: u64, targets: Vec<Target>) -> OutgoingNotification {
+    OutgoingNotification {
         environment: "live".into(),
         event: NotificationEvent::Applied,
         title: "Generation 7 is live".into(),
@@ -179,13 +179,13 @@ fn quick() -> Settings {
     }
 }
 
-fn start(metrics: &Metrics, settings: Settings, allow_loopback: bool) -> Announcer {
+fn start(metrics: &Metrics, settings: Settings, allow_loopback: bool) -> Notifier {
     let client = Client::new(Policy { allow_loopback, ..Policy::default() }).unwrap();
-    Announcer::start(client, metrics.clone(), settings)
+    Notifier::start(client, metrics.clone(), settings)
 }
 
 /// Tells these one after the other, and waits until all are told or given up.
-fn tell(settings: Settings, announcements: Vec<Announcement>) -> Metrics {
+fn tell(settings: Settings, announcements: Vec<OutgoingNotification>) -> Metrics {
     let metrics = Metrics::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -273,7 +273,7 @@ fn a_receiver_that_fails_for_a_moment_is_told_again() {
 fn a_receiver_that_is_not_there_is_tried_four_times() {
     let receiver = Receiver::start(&[Reply::Status(500, "")]);
     let metrics = tell(quick(), vec![announcement(7, vec![webhook("ops", receiver.url("/"), "secret")])]);
-    assert_eq!(receiver.got().len(), MOST_TRIES as usize);
+    assert_eq!(receiver.got().len(), MAX_TRIES as usize);
     assert_eq!((counted(&metrics, "delivered"), counted(&metrics, "failed")), (0, 1));
     // Nobody listens there; a port that was just free may be another test's by now.
     let target = webhook("ops", "http://127.0.0.1:9/".into(), "secret");
@@ -314,8 +314,8 @@ fn the_same_is_not_told_twice_in_a_row() {
     let receiver = Receiver::start(&[OK]);
     let hook = || vec![webhook("ops", receiver.url("/hook"), "secret")];
     let state = |state| announcement(8, vec![status(Provider::Gitea, receiver.url("/api"), state)]);
-    let drifted = Announcement { event: NotificationEvent::Drifted, ..announcement(7, hook()) };
-    let draft = Announcement { environment: "draft".into(), ..announcement(7, hook()) };
+    let drifted = OutgoingNotification { event: NotificationEvent::Drifted, ..announcement(7, hook()) };
+    let draft = OutgoingNotification { environment: "draft".into(), ..announcement(7, hook()) };
     let all = vec![
         announcement(7, hook()),
         announcement(7, hook()),
@@ -367,7 +367,7 @@ fn one_that_hangs_holds_up_no_other_and_the_queue_is_bounded() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // One is on its way to the one that hangs, and one waits.
-        for generation in 3..(MOST_QUEUED as u64 + 2 + 50) {
+        for generation in 3..(MAX_QUEUED as u64 + 2 + 50) {
             announcer.tell(announcement(generation, vec![webhook("hangs", hanging.url("/"), "s")]));
         }
         assert_eq!(counted(&metrics, "dropped"), 50);
@@ -389,8 +389,8 @@ fn one_that_answers_too_late_or_too_much_is_given_up() {
     // Time enough for a request to arrive, however busy the machine is.
     let settings = Settings { timeout: Duration::from_secs(2), ..quick() };
     let metrics = tell(settings, vec![announcement(7, vec![webhook("ops", hanging.url("/"), "secret")])]);
-    hanging.wait_for(MOST_TRIES as usize);
-    assert_eq!((hanging.got().len(), counted(&metrics, "failed")), (MOST_TRIES as usize, 1));
+    hanging.wait_for(MAX_TRIES as usize);
+    assert_eq!((hanging.got().len(), counted(&metrics, "failed")), (MAX_TRIES as usize, 1));
     let endless = Receiver::start(&[Reply::Endless]);
     let metrics = tell(quick(), vec![announcement(7, vec![webhook("ops", endless.url("/"), "secret")])]);
     assert_eq!((endless.got().len(), counted(&metrics, "failed")), (1, 1));
@@ -422,7 +422,7 @@ fn each_forge_gets_its_commit_status() {
         let receiver = Receiver::start(&[Reply::Status(201, "")]);
         let target = status(provider, receiver.url("/api/"), CommitState::Failure);
         let url = Some("https://evenkeel.example/live".to_owned());
-        let metrics = tell(quick(), vec![Announcement { url, ..announcement(7, vec![target]) }]);
+        let metrics = tell(quick(), vec![OutgoingNotification { url, ..announcement(7, vec![target]) }]);
         assert_eq!(counted(&metrics, "delivered"), 1);
         let [got] = receiver.got().try_into().unwrap();
         assert_eq!(got.line, line);
@@ -436,7 +436,7 @@ fn each_forge_gets_its_commit_status() {
 fn slack_gets_its_own_format() {
     let receiver = Receiver::start(&[OK]);
     let target = Target::Slack { name: "team".into(), url: Secret::new(receiver.url("/services/T0/B0/s3cret")) };
-    let announcement = Announcement { title: "<@U123> & co".into(), ..announcement(7, vec![target]) };
+    let announcement = OutgoingNotification { title: "<@U123> & co".into(), ..announcement(7, vec![target]) };
     assert_eq!(counted(&tell(quick(), vec![announcement]), "delivered"), 1);
     let [got] = receiver.got().try_into().unwrap();
     assert_eq!(got.line, "POST /services/T0/B0/s3cret HTTP/1.1");

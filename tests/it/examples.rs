@@ -20,7 +20,7 @@ fn every_action_has_a_test_and_all_pass() {
         assert_eq!(said.code, 0, "{folder}: {}", said.out);
         let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
         assert_eq!(report["summary"]["failed"], 0);
-        let examined = evenkeel::reconcile::examine::folder(&crate::support::root().join(folder)).unwrap();
+        let examined = evenkeel::reconcile::validate::folder(&crate::support::root().join(folder)).unwrap();
         for entry in examined.catalog.of_kind(evenkeel::definition::Kind::Connector) {
             for action in entry.node("/spec/actions").unwrap().entries() {
                 let tested = report["tests"].as_array().unwrap().iter();

@@ -24,7 +24,7 @@ use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
     self, Call, CallError, MaskedSecrets, Outcome, Prepared, Runtime, Upstream, UpstreamResponse,
 };
-use evenkeel::reconcile::examine::{self, Examined};
+use evenkeel::reconcile::validate::{self, Validated};
 use evenkeel::source::directory;
 use evenkeel::text::{self, Finding, Node, ReadLimits, SourceMap};
 
@@ -49,7 +49,7 @@ fn none_wrong(wrong: Vec<String>) {
 }
 
 /// Writes files into a folder and examines it.
-fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Examined {
+fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Validated {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
         let path = folder.path().join(name.as_ref());
@@ -59,15 +59,15 @@ fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Examined {
     examined(folder.path())
 }
 
-/// As `examine::folder`, with paths from the folder.
-fn examined(folder: &Path) -> Examined {
+/// As `validate::folder`, with paths from the folder.
+fn examined(folder: &Path) -> Validated {
     let (mut snapshot, unreadable) = directory::read(folder).unwrap();
     snapshot.shown_under.clear();
-    examine::with(&snapshot, unreadable)
+    validate::with(&snapshot, unreadable)
 }
 
 /// The errors of a folder as `EK0004 a.yaml:2:1`; warnings are left out.
-fn errors(examined: &Examined) -> Vec<String> {
+fn errors(examined: &Validated) -> Vec<String> {
     let error = |finding: &&Finding| finding.severity == text::Severity::Error;
     places(examined.findings.iter().filter(error), &examined.catalog.sources)
 }

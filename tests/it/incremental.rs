@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel::catalog::{Catalog, Chosen, File, Input, Piece, Snapshot, Written, assets};
+use evenkeel::catalog::{Catalog, EnvironmentSelection, File, Input, PinnedDefinition, RawDocument, Snapshot, assets};
 use evenkeel::definition::{Id, Kind};
-use evenkeel::reconcile::examine::{Examined, Examiner};
+use evenkeel::reconcile::validate::{Validated, Validator};
 use evenkeel::text::Format;
 use evenkeel::text::render::{Output, Report, render};
 use proptest::prelude::*;
@@ -170,7 +170,7 @@ impl World {
         self.files.insert(path, Arc::from(text.as_bytes()));
     }
 
-    fn edit(&mut self, edit: &Edit, last: Option<&Examined>) {
+    fn edit(&mut self, edit: &Edit, last: Option<&Validated>) {
         let joined = |all: &[(u8, u8, u8)]| -> String {
             let all: Vec<String> = all.iter().map(|(kind, name, variant)| document(*kind, *name, *variant)).collect();
             all.join("---\n")
@@ -202,7 +202,7 @@ impl World {
                 let entries = last.map_or(&[][..], |last| &last.catalog.entries);
                 if let Some(entry) = entries.get(*which as usize % entries.len().max(1)) {
                     let origin = entry.origin.clone();
-                    let piece = Piece { id: entry.id.clone(), base: origin.base, patches: origin.patches };
+                    let piece = PinnedDefinition { id: entry.id.clone(), base: origin.base, patches: origin.patches };
                     self.input.without.insert(piece.id.clone());
                     self.input.pieces.push(piece);
                 }
@@ -221,18 +221,18 @@ impl World {
     }
 }
 
-fn chosen(which: u8, live: Option<&Arc<[u8]>>) -> Option<Chosen> {
-    let given = |path: &str, bytes: Arc<[u8]>| Some(Written { path: path.into(), bytes, index: 0 });
+fn chosen(which: u8, live: Option<&Arc<[u8]>>) -> Option<EnvironmentSelection> {
+    let given = |path: &str, bytes: Arc<[u8]>| Some(RawDocument { path: path.into(), bytes, index: 0 });
     let operators = |variant| Arc::from(format!("{HEAD}\n{}", environment(1, variant)).into_bytes());
     let given = match which {
         0 => return None,
-        1 => return Some(Chosen { name: "draft".into(), given: None }),
+        1 => return Some(EnvironmentSelection { name: "draft".into(), given: None }),
         2 => None,
         3 => given("operator/live.yaml", operators(1)),
         4 => given("operator/live.yaml", operators(2)),
         _ => live.and_then(|bytes| given("env/live.yaml", Arc::clone(bytes))),
     };
-    Some(Chosen { name: "live".into(), given })
+    Some(EnvironmentSelection { name: "live".into(), given })
 }
 
 /// Everything that anybody can see of a catalog.
@@ -262,7 +262,7 @@ fn seen(catalog: &Catalog) -> String {
     text + &format!("{:?}\n", assets(catalog))
 }
 
-fn everything(examined: &Examined) -> String {
+fn everything(examined: &Validated) -> String {
     let definitions = examined.catalog.entries.len();
     let report = Report { findings: &examined.findings, sources: &examined.catalog.sources, definitions };
     let mut text = render(&report, Output::Human, false, 200);
@@ -280,12 +280,12 @@ proptest! {
     #[test]
     fn history_makes_no_difference(edits in edits()) {
         let mut world = World::start();
-        let mut examiner = Examiner::new();
-        let mut last: Option<Examined> = None;
+        let mut examiner = Validator::new();
+        let mut last: Option<Validated> = None;
         for edit in std::iter::once(&Edit::Nothing).chain(&edits) {
             world.edit(edit, last.as_ref());
             let remembered = examiner.examine(&world.input, &[]);
-            let fresh = Examiner::new().examine(&world.input, &[]);
+            let fresh = Validator::new().examine(&world.input, &[]);
             let (remembered_text, fresh_text) = (everything(&remembered), everything(&fresh));
             if remembered_text != fresh_text {
                 let diff = similar::TextDiff::from_lines(&fresh_text, &remembered_text);
@@ -319,7 +319,7 @@ fn many(edit: &str) -> Input {
 
 #[test]
 fn work_is_in_proportion_to_the_change() {
-    let mut examiner = Examiner::new();
+    let mut examiner = Validator::new();
     assert!(examiner.examine(&many(""), &[]).is_good());
     let first = examiner.stats();
     assert_eq!((first.parsed.last.misses, first.checked.last.misses), (1002, 1002));
@@ -338,7 +338,7 @@ fn work_is_in_proportion_to_the_change() {
 
 #[test]
 fn numbers_of_files_do_not_grow_with_edits() {
-    let mut examiner = Examiner::new();
+    let mut examiner = Validator::new();
     for round in 0..200 {
         let examined = examiner.examine(&many(&round.to_string()), &[]);
         let highest = examined.catalog.sources.iter().map(|(id, _)| id.0).max();

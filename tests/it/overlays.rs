@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use evenkeel::catalog::{Chosen, Input, Snapshot, Written, assets};
+use evenkeel::catalog::{EnvironmentSelection, Input, RawDocument, Snapshot, assets};
 use evenkeel::connector::Runtime;
 use evenkeel::definition::{Id, Kind};
-use evenkeel::reconcile::examine::{Examined, Examiner};
+use evenkeel::reconcile::validate::{Validated, Validator};
 use serde_json::{Value, json};
 
 use crate::support::{folder, run};
@@ -56,19 +56,19 @@ fn input(more: &[(&str, &str)], environment: Option<&str>) -> Input {
     let mut files: Vec<(&str, &[u8])> =
         kept.chain(more).chain(&FOLDERS).map(|(path, text)| (*path, text.as_bytes())).collect();
     files.sort_unstable();
-    let environment = environment.map(|name| Chosen { name: name.into(), given: None });
+    let environment = environment.map(|name| EnvironmentSelection { name: name.into(), given: None });
     let mut snapshot = Snapshot::of(files);
     // What is no definition is only named.
     snapshot.files.retain(|file| file.path.ends_with(".yaml"));
     Input { snapshot, environment, ..Input::default() }
 }
 
-fn examine(more: &[(&str, &str)], environment: Option<&str>) -> Examined {
-    Examiner::new().examine(&input(more, environment), &[])
+fn examine(more: &[(&str, &str)], environment: Option<&str>) -> Validated {
+    Validator::new().examine(&input(more, environment), &[])
 }
 
 /// `CODE path:line:column message` of each finding.
-fn told(examined: &Examined) -> Vec<String> {
+fn told(examined: &Validated) -> Vec<String> {
     let sources = &examined.catalog.sources;
     let place = |finding: &evenkeel::text::Finding| sources.place(finding.span().unwrap());
     examined
@@ -78,7 +78,7 @@ fn told(examined: &Examined) -> Vec<String> {
         .collect()
 }
 
-fn spec(examined: &Examined, environment: Option<&str>, kind: Kind, name: &str) -> Value {
+fn spec(examined: &Validated, environment: Option<&str>, kind: Kind, name: &str) -> Value {
     let catalog = examined.catalog_of(environment);
     catalog.find(kind, name).unwrap().document.root.to_json()["spec"].clone()
 }
@@ -192,23 +192,23 @@ fn kind_and_name_stay_and_files_are_beside_where_they_are_named() {
         ("overlays/live/live.ts", ""),
     ];
     let mut input = input(&more, Some("live"));
-    let examined = Examiner::new().examine(&input, &[]);
+    let examined = Validator::new().examine(&input, &[]);
     assert_eq!(told(&examined), Vec::<String>::new());
     assert_eq!(assets(&examined.catalog), BTreeSet::from(["overlays/live/live.ts".to_owned()]));
     let entry = examined.catalog.find(Kind::Workflow, "sync").unwrap();
     assert_eq!(entry.document.root.pointer("/metadata/labels/stage").and_then(|label| label.as_str()), Some("live"));
     input.environment = None;
-    let base = Examiner::new().examine(&input, &[]);
+    let base = Validator::new().examine(&input, &[]);
     assert_eq!(assets(&base.catalog), BTreeSet::from(["w/sync.ts".to_owned()]));
 }
 
 /// The operator's document over the source's.
-fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Examined {
+fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated {
     let files: Vec<(&str, &str)> = more.iter().copied().chain([("env/live.yaml", live)]).collect();
     let mut input = input(&files, None);
-    let written = Written { path: path.into(), bytes: Arc::from(text.as_bytes()), index: 0 };
-    input.environment = Some(Chosen { name: "live".into(), given: Some(written) });
-    Examiner::new().examine(&input, &[])
+    let written = RawDocument { path: path.into(), bytes: Arc::from(text.as_bytes()), index: 0 };
+    input.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    Validator::new().examine(&input, &[])
 }
 
 #[test]
@@ -277,9 +277,9 @@ fn the_operators_environment_may_be_alone_or_the_same() {
     let more = [("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
     let mut alone = input(&more, None);
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
-    let written = Written { path: "x/live.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
-    alone.environment = Some(Chosen { name: "live".into(), given: Some(written) });
-    let alone = Examiner::new().examine(&alone, &[]);
+    let written = RawDocument { path: "x/live.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
+    alone.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    let alone = Validator::new().examine(&alone, &[]);
     assert_eq!(told(&alone), Vec::<String>::new());
     assert_eq!(spec(&alone, None, Kind::Connector, "orbit")["displayName"], "patched");
     let runtime = Runtime::compile(&alone.catalog, Some("live"), String::new(), None).unwrap();
@@ -308,9 +308,9 @@ fn a_source_cannot_patch_the_operators_environment() {
 
     let mut alone = input(&[("overlays/live/a.yaml", wider)], None);
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
-    let written = Written { path: "op.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
-    alone.environment = Some(Chosen { name: "live".into(), given: Some(written) });
-    let alone = Examiner::new().examine(&alone, &[]);
+    let written = RawDocument { path: "op.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
+    alone.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    let alone = Validator::new().examine(&alone, &[]);
     assert!(told(&alone).iter().any(|told| told.starts_with("EK0806")), "{:?}", told(&alone));
     assert_eq!(spec(&alone, None, Kind::Environment, "live")["egress"], Value::Null);
 }
@@ -346,7 +346,7 @@ fn settings_are_those_of_the_chosen_environment() {
 
 #[test]
 fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
-    let good = Examiner::new().examine(&input(&[], Some("live")), &[]);
+    let good = Validator::new().examine(&input(&[], Some("live")), &[]);
     let kept = good.catalog.find(Kind::Connector, "orbit").unwrap();
     let id = kept.id.clone();
     let broken = BASE.replace("displayName: Orbit", "displayNme: Orbit");
@@ -354,12 +354,16 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
         &[("connectors/orbit.yaml", &*broken), ("overlays/live/a.yaml", &*patch("  description: new\n"))],
         Some("live"),
     );
-    let mut examiner = Examiner::new();
+    let mut examiner = Validator::new();
     let examined = examiner.examine(&input, &[]);
     assert_eq!(examined.broken(), &BTreeSet::from([id.clone()]));
     input.without.insert(id.clone());
     let origin = kept.origin.clone();
-    input.pieces.push(evenkeel::catalog::Piece { id: id.clone(), base: origin.base, patches: origin.patches });
+    input.pieces.push(evenkeel::catalog::PinnedDefinition {
+        id: id.clone(),
+        base: origin.base,
+        patches: origin.patches,
+    });
     let examined = examiner.examine(&input, &[]);
     assert!(examined.is_good() && examined.broken().is_empty(), "{:?}", told(&examined));
     assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["displayName"], "Orbit");
@@ -371,8 +375,8 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
 
 #[test]
 fn connectors_that_did_not_change_are_taken_over() {
-    let mut examiner = Examiner::new();
-    let compile = |examined: &Examined, before: Option<&Runtime>| {
+    let mut examiner = Validator::new();
+    let compile = |examined: &Validated, before: Option<&Runtime>| {
         Runtime::compile(&examined.catalog, Some("live"), String::new(), before).unwrap()
     };
     let first = compile(&examiner.examine(&input(&[], Some("live")), &[]), None);

@@ -45,7 +45,7 @@ fn each_finding_has_a_place_a_code_and_help() {
 }
 
 /// What the files themselves say is wrong with them, `# EK0101 words` at the end of a line or on the line above,
-/// is found there. Written by somebody who had not seen the output.
+/// is found there. RawDocument by somebody who had not seen the output.
 #[test]
 fn what_was_meant_is_what_is_found() {
     let table = std::fs::read_to_string(crate::support::root().join("tests/planted/EXPECTED.md")).unwrap();

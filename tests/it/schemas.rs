@@ -18,7 +18,7 @@ fn the_schemas_are_valid_and_accept_the_examples() {
     let any = jsonschema::validator_for(&schema::of_any()).unwrap();
     let mut seen = 0;
     for folder in ["examples/quickstart", "examples/connectors"] {
-        let examined = evenkeel::reconcile::examine::folder(&root().join(folder)).unwrap();
+        let examined = evenkeel::reconcile::validate::folder(&root().join(folder)).unwrap();
         for entry in &examined.catalog.entries {
             let value = entry.document.root.to_json();
             let errors: Vec<String> =
@@ -115,7 +115,7 @@ fn custom_resource_definitions_take_what_they_took() {
     let now: serde_json::Map<String, Value> =
         evenkeel::definition::crd::all().iter().map(|(name, crd)| (name.clone(), schema(crd))).collect();
     let path = root().join("tests/crds.released.json");
-    // Written once for each release, from `evenkeel schema crds`.
+    // RawDocument once for each release, from `evenkeel schema crds`.
     let released = std::fs::read_to_string(&path).expect("the schemas of the last release");
     let released: Value = serde_json::from_str(&released).unwrap();
     let mut wrong = Vec::new();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel::catalog::Input;
-use evenkeel::reconcile::examine::{self, Examined, Examiner};
+use evenkeel::reconcile::validate::{self, Validated, Validator};
 use evenkeel::source::directory;
 
 use crate::support::{folder, run, write};
@@ -18,7 +18,7 @@ const WORKFLOW: &str =
     "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: welcome }\nspec:\n  tier: Instant\n";
 
 /// `file:line:column code message; help` of everything about code.
-fn told(examined: &Examined) -> Vec<String> {
+fn told(examined: &Validated) -> Vec<String> {
     let about = examined.findings.iter().filter(|finding| finding.code.id != "EK0707");
     let told = about.map(|finding| {
         let place = finding.span().map(|span| {
@@ -35,12 +35,12 @@ fn told(examined: &Examined) -> Vec<String> {
 fn of_file(name: &str, code: &str) -> Vec<String> {
     let workflow = format!("{WORKFLOW}  source: {{ file: {name} }}\n");
     let files = folder(&[("crm.yaml", CRM), ("flows/welcome.yaml", &workflow), (&format!("flows/{name}"), code)]);
-    told(&examine::folder(files.path()).unwrap())
+    told(&validate::folder(files.path()).unwrap())
 }
 
 fn of_spec(spec: &str) -> Vec<String> {
     let files = folder(&[("crm.yaml", CRM), ("welcome.yaml", &format!("{WORKFLOW}{spec}"))]);
-    told(&examine::folder(files.path()).unwrap())
+    told(&validate::folder(files.path()).unwrap())
 }
 
 fn assert_told(told: &[String], expected: &[&str]) {
@@ -84,7 +84,7 @@ fn code_that_is_no_text_is_told() {
     let workflow = format!("{WORKFLOW}  source: {{ file: w.ts }}\n");
     let files = folder(&[("crm.yaml", CRM), ("welcome.yaml", &workflow)]);
     std::fs::write(files.path().join("w.ts"), [0xff, 0xfe, 0x00]).unwrap();
-    assert_told(&told(&examine::folder(files.path()).unwrap()), &["w.ts:1:1 EK0002 "]);
+    assert_told(&told(&validate::folder(files.path()).unwrap()), &["w.ts:1:1 EK0002 "]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn one_file_alone_may_call_what_is_in_others() {
     let workflow = format!("{WORKFLOW}  source: {{ file: w.ts }}\n");
     let code = "export default (ctx) => ctx.connectors.other.list()";
     let files = folder(&[("welcome.yaml", &workflow), ("w.ts", code)]);
-    let alone = |path: &Path| told(&examine::folder(&path.join("welcome.yaml")).unwrap());
+    let alone = |path: &Path| told(&validate::folder(&path.join("welcome.yaml")).unwrap());
     assert_told(&alone(files.path()), &[]);
     write(&files.path().join("w.ts"), "const = 1");
     assert_told(&alone(files.path()), &["w.ts:1:7 EK0610 "]);
@@ -134,7 +134,7 @@ fn one_file_alone_may_call_what_is_in_others() {
 fn an_edit_of_code_is_seen() {
     let workflow = format!("{WORKFLOW}  source: {{ file: w.ts }}\n");
     let files = folder(&[("crm.yaml", CRM), ("welcome.yaml", &workflow), ("other.ts", "const = 1")]);
-    let mut examiner = Examiner::new();
+    let mut examiner = Validator::new();
     let mut look = |code: Option<&str>| {
         if let Some(code) = code {
             write(&files.path().join("w.ts"), code);
@@ -142,7 +142,7 @@ fn an_edit_of_code_is_seen() {
         let (snapshot, unreadable) = directory::read(files.path()).unwrap();
         let input = Input { snapshot, ..Input::default() };
         let examined = examiner.examine(&input, &unreadable);
-        let fresh = Examiner::new().examine(&input, &unreadable);
+        let fresh = Validator::new().examine(&input, &unreadable);
         assert_eq!(told(&examined), told(&fresh));
         (told(&examined), examiner.stats().checked.last.misses)
     };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use evenkeel::connector::{ProvidedSecrets, Runtime, Secrets as _, Vault};
-use evenkeel::reconcile::examine;
+use evenkeel::reconcile::validate;
 use evenkeel::source::directory;
-use evenkeel::source::sealed::Identities;
+use evenkeel::source::encrypted::Identities;
 
 use crate::support::{Dev, Said, evenkeel, root, said, write};
 use crate::upstream::application;
@@ -62,7 +62,7 @@ fn key(name: &str) -> String {
 #[test]
 fn encrypted_files_beside_definitions_are_no_findings() {
     let folder = definitions(1);
-    let examined = examine::folder(folder.path()).unwrap();
+    let examined = validate::folder(folder.path()).unwrap();
     let found = examined.findings.iter().map(|finding| finding.message.as_str());
     let found: Vec<_> = found.filter(|message| !message.starts_with("nothing uses the secret")).collect();
     assert_eq!(found, [""; 0]);
@@ -72,7 +72,7 @@ fn encrypted_files_beside_definitions_are_no_findings() {
 #[test]
 fn each_secret_is_opened_or_says_why_not() {
     let folder = definitions(1);
-    let examined = examine::folder(folder.path()).unwrap();
+    let examined = validate::folder(folder.path()).unwrap();
     let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
     let read = |path: &str| directory::read_inside(folder.path(), path, 1 << 20).ok();
     let identities = Some(Arc::new(Identities::parse(&key("key.txt")).unwrap()));

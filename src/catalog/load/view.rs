@@ -8,8 +8,8 @@ use crate::catalog::index::Index;
 use crate::catalog::merge::{Base, Layer, Layers};
 use crate::catalog::overlays::{self, Patch};
 use crate::catalog::read::{Part, Read};
-use crate::catalog::{Catalog, Entry, Written};
-use crate::definition::shape::nearest;
+use crate::catalog::{Catalog, Entry, RawDocument};
+use crate::definition::schema_validator::nearest;
 use crate::definition::{Id, Kind};
 use crate::text::{Finding, Node, Range, Severity, SourceId, codes};
 
@@ -362,7 +362,7 @@ pub(super) fn of_document(file: &Read, index: u32, findings: &[Finding]) -> Vec<
 }
 
 /// A definition that is not in the document that it was in.
-pub(super) fn lost(id: &Id, written: &Written, file: SourceId) -> Part {
+pub(super) fn lost(id: &Id, written: &RawDocument, file: SourceId) -> Part {
     let message = format!("document {} of `{}` is not {id}", u64::from(written.index) + 1, written.path);
     let finding = Finding::new(&codes::NOT_A_DEFINITION, Range::default().within(file), message)
         .help("give the file as it was when the definition was read from it");

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::super::operate::Form;
+use super::super::environment_commands::Form;
 use super::super::{executor, output};
 use crate::definition::Kind;
-use crate::operator::inquiry;
+use crate::operator::list;
 use crate::operator::resources::Resource;
 
 /// Shows the Environments, and every definition that is not ready; exits with 1 where there is one.
 pub(super) fn show(namespace: Option<&str>, everywhere: bool, form: Form) -> anyhow::Result<ExitCode> {
-    let resources = executor()?.block_on(inquiry::resources(namespace, everywhere))?;
+    let resources = executor()?.block_on(list::resources(namespace, everywhere))?;
     let all_ready = resources.iter().all(|resource| ready(resource).0 == "True");
     match form {
         Form::Json => {

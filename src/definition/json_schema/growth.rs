@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 /// Applications of schemas at one place of a value.
-const MOST_APPLICATIONS: u64 = 10_000;
+const MAX_APPLICATIONS: u64 = 10_000;
 /// Schemas that are looked at, over all places: more than that is taken for growth.
-const MOST_WORK: u64 = 500_000;
+const MAX_WORK: u64 = 500_000;
 /// Values that are nested less than this are all that nobody would miss.
 const SHALLOW: usize = 4;
 
@@ -50,7 +50,7 @@ pub(super) fn of(root: &Value) -> Growth {
             };
             let here = applied.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
             work = work.saturating_add(applied.len() as u64);
-            if here > MOST_APPLICATIONS || work > MOST_WORK {
+            if here > MAX_APPLICATIONS || work > MAX_WORK {
                 let grows = "it applies schemas more and more often to one value";
                 return if depth > SHALLOW { Growth::Deepest(depth - 1) } else { Growth::Endless(grows) };
             }

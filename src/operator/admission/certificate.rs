@@ -17,7 +17,7 @@ use rcgen::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::super::writer::MANAGER;
+use super::super::status_writer::MANAGER;
 use crate::server::admission::Pem;
 
 /// Days that an authority counts.

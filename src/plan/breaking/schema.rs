@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::quoted;
 
 /// Schemas that are compared at most; definitions have a size, so this bounds references that multiply.
-const MOST_VISITS: usize = 10_000;
+const MAX_VISITS: usize = 10_000;
 
 /// Deepest schema that is compared.
 const DEEPEST: usize = 64;
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
     /// Is this pair to be compared?
     fn enter(&mut self, before: &Value, after: &Value, depth: usize) -> bool {
         let address = |value: &Value| std::ptr::from_ref(value).addr();
-        depth <= DEEPEST && self.seen.len() < MOST_VISITS && self.seen.insert((address(before), address(after)))
+        depth <= DEEPEST && self.seen.len() < MAX_VISITS && self.seen.insert((address(before), address(after)))
     }
 
     fn input(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {

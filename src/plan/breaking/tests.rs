@@ -276,7 +276,7 @@ fn reasons_are_bounded_and_name_no_credential() {
     let token = format!("ghp_{}", "a1".repeat(20));
     let actions: serde_json::Map<String, Value> = (0..200).map(|n| (format!("a{n}"), json!({}))).collect();
     let (_, because) = class(Kind::Connector, &json!({"spec": {"actions": actions}}), &json!({"spec": {}}));
-    assert_eq!((because.len(), because.last().map(String::as_str)), (MOST_REASONS + 1, Some("and 150 more")));
+    assert_eq!((because.len(), because.last().map(String::as_str)), (MAX_REASONS + 1, Some("and 150 more")));
     let (_, because) = class(Kind::Environment, &json!({"spec": {"variables": {token: "a"}}}), &json!({"spec": {}}));
     assert_eq!(because, ["variable `…` is gone"]);
     assert_eq!(quoted(&format!("a`{}", "b".repeat(100))), format!("`a'{}…`", "b".repeat(78)));

@@ -8,10 +8,10 @@ use super::{counts, sign, words};
 use crate::plan::{Action, Class, Plan, Verb};
 
 /// Lines of changes that are shown of one definition.
-const MOST_LINES: usize = 60;
+const MAX_LINES: usize = 60;
 
 /// Dependants that are named of one definition.
-const MOST_DEPENDANTS: usize = 8;
+const MAX_DEPENDANTS: usize = 8;
 
 /// The plan for a terminal, ending with a line break. `No changes.` where there are none.
 pub fn human(plan: &Plan, color: bool) -> String {
@@ -52,7 +52,7 @@ fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut Stri
     for because in &action.because {
         let _ = writeln!(text, "    {} {}", paint(red, "!"), words::neutral(because));
     }
-    for (sign, line) in words::lines(action, MOST_LINES) {
+    for (sign, line) in words::lines(action, MAX_LINES) {
         let line = format!("{sign} {line}");
         let line = match sign {
             '-' => paint(red, &line),
@@ -61,7 +61,7 @@ fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut Stri
         };
         let _ = writeln!(text, "      {}", line.trim_end());
     }
-    if let Some(dependants) = words::dependants(action, MOST_DEPENDANTS) {
+    if let Some(dependants) = words::dependants(action, MAX_DEPENDANTS) {
         let _ = writeln!(text, "    {dependants}");
     }
 }

@@ -9,21 +9,21 @@ use super::{counts, sign, words};
 use crate::plan::{Action, Class, Plan, Verb};
 
 /// Most bytes of a comment; GitHub takes 65,536 characters.
-pub const MOST_COMMENT: usize = 65_536;
+pub const MAX_COMMENT: usize = 65_536;
 
 /// Bytes kept for what stands at the end.
 const FOOT: usize = 1_000;
 
 /// Lines of changes that are shown of one definition, and their bytes.
-const MOST_LINES: usize = 120;
-const MOST_FENCE: usize = 12_000;
+const MAX_LINES: usize = 120;
+const MAX_FENCE: usize = 12_000;
 
 /// Dependants that are named of one definition.
-const MOST_DEPENDANTS: usize = 20;
+const MAX_DEPENDANTS: usize = 20;
 
 /// Reasons that are named of one definition, and definitions whose reasons stand at the top.
-const MOST_REASONS: usize = 20;
-const MOST_BREAKING: usize = 30;
+const MAX_REASONS: usize = 20;
+const MAX_BREAKING: usize = 30;
 
 /// What the two sides of a plan were at, as people read it.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub struct Revisions<'a> {
     pub to: &'a str,
 }
 
-/// The plan as a comment in Markdown (GitHub's), at most [`MOST_COMMENT`] bytes and never cut within a definition. It
+/// The plan as a comment in Markdown (GitHub's), at most [`MAX_COMMENT`] bytes and never cut within a definition. It
 /// starts with a hidden marker by which the comment is found again: `<!-- evenkeel:plan:ENVIRONMENT -->`.
 pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
     let name: String =
@@ -49,7 +49,7 @@ pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
         writeln!(text, "{} → {}\n", code(&words::short(revisions.from, 200)), code(&words::short(revisions.to, 200)));
     breaking(plan, &mut text);
     let mut left_out = 0;
-    let room = |text: &String, more: &str| text.len() + more.len() + FOOT <= MOST_COMMENT;
+    let room = |text: &String, more: &str| text.len() + more.len() + FOOT <= MAX_COMMENT;
     for action in &plan.actions {
         let (block, line) = (details(action), format!("- {}\n", title(action)));
         if left_out == 0 && room(&text, &block) {
@@ -82,7 +82,7 @@ fn breaking(plan: &Plan, text: &mut String) {
         return;
     }
     *text += "**Breaking**\n\n";
-    for action in breaking.iter().take(MOST_BREAKING) {
+    for action in breaking.iter().take(MAX_BREAKING) {
         let first = action.because.first().map_or_else(String::new, |because| format!(": {}", sentence(because)));
         let more = match action.because.len().saturating_sub(1) {
             0 => String::new(),
@@ -90,8 +90,8 @@ fn breaking(plan: &Plan, text: &mut String) {
         };
         let _ = writeln!(text, "- {}{first}{more}", code(&action.id.to_string()));
     }
-    if breaking.len() > MOST_BREAKING {
-        let _ = writeln!(text, "- and {} more", breaking.len() - MOST_BREAKING);
+    if breaking.len() > MAX_BREAKING {
+        let _ = writeln!(text, "- and {} more", breaking.len() - MAX_BREAKING);
     }
     text.push('\n');
 }
@@ -114,21 +114,21 @@ fn details(action: &Action) -> String {
     let _ = writeln!(text, "<code>{}</code>{class}</summary>\n", html(&head));
     let was = action.was.as_ref().map_or_else(String::new, |was| format!(", was {}", code(&words::place(was))));
     let _ = writeln!(text, "{}{was}: {}\n", code(&words::place(&action.place)), sentence(&action.reason));
-    for because in action.because.iter().take(MOST_REASONS) {
+    for because in action.because.iter().take(MAX_REASONS) {
         let _ = writeln!(text, "- {}", sentence(because));
     }
     match action.because.len() {
         0 => {}
-        count if count > MOST_REASONS => {
-            let _ = writeln!(text, "- and {} more\n", count - MOST_REASONS);
+        count if count > MAX_REASONS => {
+            let _ = writeln!(text, "- and {} more\n", count - MAX_REASONS);
         }
         _ => text.push('\n'),
     }
-    let lines = words::lines(action, MOST_LINES);
+    let lines = words::lines(action, MAX_LINES);
     if !lines.is_empty() {
         text += &fenced(&lines);
     }
-    if let Some(dependants) = words::dependants(action, MOST_DEPENDANTS) {
+    if let Some(dependants) = words::dependants(action, MAX_DEPENDANTS) {
         let _ = writeln!(text, "{}\n", sentence(&dependants));
     }
     text += "</details>\n";
@@ -139,7 +139,7 @@ fn details(action: &Action) -> String {
 fn fenced(lines: &[words::Line]) -> String {
     let mut body = String::new();
     for (at, (sign, line)) in lines.iter().enumerate() {
-        if body.len() + line.len() > MOST_FENCE {
+        if body.len() + line.len() > MAX_FENCE {
             let _ = writeln!(body, "… {} more lines", lines.len() - at);
             break;
         }

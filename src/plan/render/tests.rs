@@ -77,7 +77,7 @@ fn row_73_a_comment_is_never_cut_within_a_fence() {
         let of = |text: &str| names.iter().take(count).map(|name| (name.as_str(), long(text))).collect::<Vec<_>>();
         let plan = planned(&of("before ```` "), &of("after "));
         let markdown = markdown(&plan, &REVISIONS);
-        assert!(markdown.len() <= MOST_COMMENT, "{count}: {}", markdown.len());
+        assert!(markdown.len() <= MAX_COMMENT, "{count}: {}", markdown.len());
         let outside = outside_of_code(&markdown);
         assert_eq!(outside.matches("<details>").count(), outside.matches("</details>").count());
         assert_eq!(count > 20, outside.contains("are shown without details or not at all"), "{count}");

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::plan::{Action, Change, ChangeKind, DiffLine, Place, text_diff};
 
 /// Characters of one value in a line.
-const MOST_VALUE: usize = 200;
+const MAX_VALUE: usize = 200;
 
 /// Characters of one line.
-const MOST_LINE: usize = 400;
+const MAX_LINE: usize = 400;
 
 /// One line of what changes: `-`, `+`, ` ` or `…` and its text.
 pub(super) type Line = (char, String);
@@ -114,12 +114,12 @@ fn one(change: &Change, lines: &mut Vec<Line>) {
 fn shown(value: &Value) -> String {
     match value.get("secret").and_then(Value::as_str) {
         Some(secret) if value.as_object().is_some_and(|map| map.len() == 1) => format!("(secret {secret})"),
-        _ => short(&value.to_string(), MOST_VALUE),
+        _ => short(&value.to_string(), MAX_VALUE),
     }
 }
 
 fn line(text: &str) -> String {
-    short(&neutral(text), MOST_LINE)
+    short(&neutral(text), MAX_LINE)
 }
 
 /// What depends on a definition, in a sentence; nothing where nothing does.

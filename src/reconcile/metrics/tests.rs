@@ -103,7 +103,7 @@ fn an_environment_that_is_gone_leaves_nothing() {
 #[test]
 fn the_hundred_and_first_environment_is_one_of_the_others() {
     let metrics = Metrics::new();
-    for number in 0..MOST_ENVIRONMENTS + 50 {
+    for number in 0..MAX_ENVIRONMENTS + 50 {
         everything(&metrics, &format!("e{number}"));
         metrics.webhook(&format!("guessed-{number}"), "unknown");
     }
@@ -116,17 +116,17 @@ fn the_hundred_and_first_environment_is_one_of_the_others() {
     metrics.generation("e149", 1);
     has(&metrics.encode(), r#"evenkeel_generation{environment="e149"} 1"#);
     let long = Metrics::new();
-    long.generation(&"x".repeat(MOST_LABEL + 1), 1);
+    long.generation(&"x".repeat(MAX_LABEL + 1), 1);
     has(&long.encode(), r#"evenkeel_generation{environment="other"} 1"#);
 }
 
 #[test]
 fn sources_and_their_revisions_are_bounded() {
     let metrics = Metrics::new();
-    for number in 0..MOST_SOURCES + 10 {
+    for number in 0..MAX_SOURCES + 10 {
         metrics.applied("live", &format!("s{number}"), &"r".repeat(10_000));
     }
     let text = metrics.encode();
-    assert_eq!(text.matches("evenkeel_last_applied_commit_info{").count(), MOST_SOURCES);
+    assert_eq!(text.matches("evenkeel_last_applied_commit_info{").count(), MAX_SOURCES);
     assert!(text.lines().all(|line| line.len() < 500));
 }

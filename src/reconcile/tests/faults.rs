@@ -183,12 +183,16 @@ fn row_42_a_generation_that_cannot_be_read_is_made_anew() {
 
 #[test]
 fn what_is_told_is_what_became_of_the_revision() {
-    use super::super::report::event;
-    use super::super::status::Truth;
+    use super::super::status::ConditionStatus;
+    use super::super::status_writer::event;
     use crate::definition::environment::NotificationEvent as Told;
     let status = |reason: &str, attempted: &str, applied: &str| {
         let mut status = Status::default();
-        let truth = if matches!(reason, "Applied" | "Suspended" | "HeldBack") { Truth::True } else { Truth::False };
+        let truth = if matches!(reason, "Applied" | "Suspended" | "HeldRevision") {
+            ConditionStatus::True
+        } else {
+            ConditionStatus::False
+        };
         status.set(ConditionKind::Ready, truth, reason, "", 0);
         status.last_attempted = [("source".to_owned(), attempted.to_owned())].into();
         status.last_applied = [("source".to_owned(), applied.to_owned())].into();

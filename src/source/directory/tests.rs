@@ -99,7 +99,7 @@ fn row_03_missing_and_unreadable_folders_are_told_apart() {
 
 #[test]
 fn only_plain_files_of_the_folder_are_read() {
-    let folder = folder(&[("a/code.ts", "1"), ("big.bin", &"x".repeat(MOST_ASSET_BYTES + 1))]);
+    let folder = folder(&[("a/code.ts", "1"), ("big.bin", &"x".repeat(MAX_ASSET_BYTES + 1))]);
     #[cfg(unix)]
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link.ts")).unwrap();
     let source = Directory::new(folder.path());

@@ -10,7 +10,7 @@ use crate::source::{FetchError, FetchReason};
 /// Fewest bits of an RSA key: less can be factored.
 pub(super) const FEWEST_RSA_BITS: usize = 2048;
 /// Most lines of one source.
-const MOST_LINES: usize = 1000;
+const MAX_LINES: usize = 1000;
 
 /// Reads lines of `known_hosts`.
 ///
@@ -18,8 +18,8 @@ const MOST_LINES: usize = 1000;
 /// `Invalid`, with the number of the line that cannot be read.
 pub(super) fn parse(lines: &[String]) -> Result<Vec<Entry>, FetchError> {
     let text = lines.join("\n");
-    if text.lines().count() > MOST_LINES {
-        return Err(invalid(format!("`knownHosts` has more than {MOST_LINES} lines")));
+    if text.lines().count() > MAX_LINES {
+        return Err(invalid(format!("`knownHosts` has more than {MAX_LINES} lines")));
     }
     let entries: Vec<_> = KnownHosts::new(&text).collect();
     let read = entries.into_iter().enumerate().map(|(at, entry)| {

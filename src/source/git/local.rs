@@ -7,7 +7,7 @@ use git2::{Commit, ErrorCode, Repository};
 
 use super::tree::{self, Walk};
 use super::{Budgets, fail, revision_of};
-use crate::source::{FetchError, FetchReason, Fetched, MOST_ASSET_BYTES};
+use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES};
 
 /// Longest time that is spent on reading a revision.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -41,7 +41,7 @@ pub fn local_file(repository: &Path, commit: &str, folder: Option<&str>, path: &
     let opened = open(repository)?;
     let root = commit_of(&opened, repository, commit)?.tree().map_err(|error| tree::broken(&error))?;
     let root = tree::subtree(&opened, root, folder.unwrap_or("").trim_matches('/'))?;
-    tree::blob(&opened, root, path, MOST_ASSET_BYTES)
+    tree::blob(&opened, root, path, MAX_ASSET_BYTES)
 }
 
 fn open(repository: &Path) -> Result<Repository, FetchError> {

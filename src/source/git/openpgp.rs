@@ -13,8 +13,8 @@ use super::known_hosts::FEWEST_RSA_BITS;
 use crate::source::FetchReason;
 
 /// Most keys in one armored block, and most parts of a key.
-const MOST_KEYS: usize = 100;
-const MOST_SUBKEYS: usize = 100;
+const MAX_KEYS: usize = 100;
+const MAX_SUBKEYS: usize = 100;
 
 /// A trusted key.
 pub(super) type Key = SignedPublicKey;
@@ -36,10 +36,10 @@ enum State {
 pub(super) fn keys(text: &str) -> Result<Vec<Key>, String> {
     let unreadable = |_| "cannot be read as an armored OpenPGP public key".to_owned();
     let (read, _) = SignedPublicKey::from_armor_many(Cursor::new(text)).map_err(unreadable)?;
-    let keys = read.take(MOST_KEYS).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    match keys.iter().find(|key| key.public_subkeys.len() > MOST_SUBKEYS) {
+    let keys = read.take(MAX_KEYS).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    match keys.iter().find(|key| key.public_subkeys.len() > MAX_SUBKEYS) {
         _ if keys.is_empty() => Err("holds no OpenPGP public key".to_owned()),
-        Some(_) => Err(format!("has more than {MOST_SUBKEYS} subkeys")),
+        Some(_) => Err(format!("has more than {MAX_SUBKEYS} subkeys")),
         None => Ok(keys),
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::Secure;
 
 /// Most connections of one session. The library uses two or three.
-const MOST_CONNECTIONS: usize = 32;
+const MAX_CONNECTIONS: usize = 32;
 /// Longest wait for one address of the host.
 const DIAL: Duration = Duration::from_secs(10);
 
@@ -38,7 +38,7 @@ pub(super) enum Stop {
 
 /// How the library reaches the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entrance {
+pub(super) enum ProxyMode {
     /// As a web server without TLS, which the host may have.
     Http { tls: bool },
     /// Bytes as they are.
@@ -55,7 +55,7 @@ pub(super) struct Relay {
 struct Shared {
     host: String,
     port: u16,
-    entrance: Entrance,
+    entrance: ProxyMode,
     secure: Option<Arc<dyn Secure>>,
     address: SocketAddr,
     deadline: Instant,
@@ -74,7 +74,7 @@ impl Relay {
     pub(super) fn start(
         host: &str,
         port: u16,
-        entrance: Entrance,
+        entrance: ProxyMode,
         secure: Option<Arc<dyn Secure>>,
         deadline: Instant,
         most: u64,
@@ -186,7 +186,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut connections = 0;
     for stream in listener.incoming() {
         connections += 1;
-        if shared.closed.load(Ordering::SeqCst) || connections > MOST_CONNECTIONS {
+        if shared.closed.load(Ordering::SeqCst) || connections > MAX_CONNECTIONS {
             return;
         }
         let Ok(stream) = stream else { continue };
@@ -209,8 +209,8 @@ fn connection(mut client: TcpStream, shared: &Arc<Shared>) {
 
 fn relay(client: &mut TcpStream, shared: &Arc<Shared>) -> Result<(), Option<Stop>> {
     match shared.entrance {
-        Entrance::Http { tls } => http::exchange(client, shared, tls),
-        Entrance::Raw => raw(client, shared),
+        ProxyMode::Http { tls } => http::exchange(client, shared, tls),
+        ProxyMode::Raw => raw(client, shared),
     }
 }
 

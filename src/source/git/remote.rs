@@ -11,14 +11,14 @@ use git2::{
 };
 use ssh_key::known_hosts::Entry;
 
-use super::relay::{Entrance, Relay, Stop};
+use super::relay::{ProxyMode, Relay, Stop};
 use super::select::Head;
 use super::url::GitUrl;
 use super::{Budgets, Credentials, Secure, fail, printable};
 use crate::source::{FetchError, FetchReason};
 
 /// Most times that the server may ask for credentials in one visit: a second time means that they were refused.
-const MOST_ASKED: u32 = 1;
+const MAX_ASKED: u32 = 1;
 /// The user name that goes with a token where the server does not care for it.
 const TOKEN_USER: &str = "x-access-token";
 
@@ -87,8 +87,8 @@ impl Visit<'_> {
         }
         let listing = self.budgets.listing_bytes;
         let entrance = match self.url {
-            GitUrl::Http { tls, .. } => Entrance::Http { tls: *tls },
-            _ => Entrance::Raw,
+            GitUrl::Http { tls, .. } => ProxyMode::Http { tls: *tls },
+            _ => ProxyMode::Raw,
         };
         let relay = self.url.authority().map(|(host, port)| {
             let secure = self.secure.clone();
@@ -194,7 +194,7 @@ impl Visit<'_> {
             notes.refused.replace(Some(fail(FetchReason::Unauthorized, format!("`{}` {message}", self.url.shown()))));
             Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "refused"))
         };
-        if notes.asked.get() >= MOST_ASKED {
+        if notes.asked.get() >= MAX_ASKED {
             return refuse("refuses the credentials; check that the secret is current and may read the repository");
         }
         notes.asked.set(notes.asked.get() + 1);

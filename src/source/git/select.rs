@@ -9,7 +9,7 @@ use crate::source::{FetchError, FetchReason};
 
 /// Longest range of versions, and most alternatives in it.
 const LONGEST_RANGE: usize = 256;
-const MOST_ALTERNATIVES: usize = 16;
+const MAX_ALTERNATIVES: usize = 16;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub(super) struct Range {
 impl Range {
     pub(super) fn parse(text: &str) -> Result<Range, FetchError> {
         let wrong = || invalid("`semver` is not a range of versions such as `>=1.2.0 <2.0.0` or `~1.4`");
-        if text.len() > LONGEST_RANGE || text.split("||").count() > MOST_ALTERNATIVES {
+        if text.len() > LONGEST_RANGE || text.split("||").count() > MAX_ALTERNATIVES {
             return Err(wrong());
         }
         let any_of = text.split("||").map(|part| comparators(part).and_then(|part| VersionReq::parse(&part).ok()));

@@ -8,7 +8,7 @@ use crate::definition::environment::Verify;
 use crate::source::{FetchError, FetchReason};
 
 /// Most keys of a source, and largest key and signature in bytes.
-const MOST_KEYS: usize = 1000;
+const MAX_KEYS: usize = 1000;
 const LARGEST_KEY: usize = 1 << 20;
 const LARGEST_SIGNATURE: usize = 64 << 10;
 /// Largest tag that is read.
@@ -29,8 +29,8 @@ impl Keys {
     /// # Errors
     /// `Invalid`, with the number of the key that cannot be used.
     pub(super) fn parse(texts: &[String]) -> Result<Keys, FetchError> {
-        if texts.len() > MOST_KEYS {
-            return Err(invalid(format!("`trustedKeys` has more than {MOST_KEYS} keys")));
+        if texts.len() > MAX_KEYS {
+            return Err(invalid(format!("`trustedKeys` has more than {MAX_KEYS} keys")));
         }
         let mut keys = Keys { ssh: Vec::new(), pgp: Vec::new() };
         for (at, text) in texts.iter().enumerate() {

@@ -10,10 +10,10 @@ use std::time::Instant;
 use git2::{ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{Budgets, fail, invalid, is_hidden};
-use crate::catalog::{File, MOST_CODE_BYTES, Snapshot};
+use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
 use crate::source::directory::Unreadable;
 use crate::source::{FetchError, FetchReason};
-use crate::text::{Format, MOST_SCRIPT_BYTES, ReadLimits, codes, is_script};
+use crate::text::{Format, MAX_SCRIPT_BYTES, ReadLimits, codes, is_script};
 
 /// Modes of entries (gitformat-index(5)).
 const LINK: i32 = 0o120000;
@@ -215,7 +215,7 @@ impl Walk<'_> {
         }
         // The header tells the size before anything is inflated.
         let (size, _) = self.odb.read_header(id).map_err(|error| broken(&error))?;
-        if is_script(&path) && (size > MOST_SCRIPT_BYTES || sums.code.saturating_add(size) > MOST_CODE_BYTES) {
+        if is_script(&path) && (size > MAX_SCRIPT_BYTES || sums.code.saturating_add(size) > MAX_CODE_BYTES) {
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
         let most = ReadLimits::default().file_bytes;

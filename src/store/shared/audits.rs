@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::super::super::common::{self, KEPT_AUDITS, MOST_ROWS};
+use super::super::super::common::{self, KEPT_AUDITS, MAX_ROWS};
 use super::{Audit, Connection, Row, StoreError};
 
 pub(super) async fn add(connection: &mut Connection, line: &Audit) -> Result<u64, StoreError> {
@@ -14,7 +14,7 @@ pub(super) async fn add(connection: &mut Connection, line: &Audit) -> Result<u64
 pub(super) async fn list(connection: &mut Connection, environment: &str, most: u32) -> Result<Vec<Audit>, StoreError> {
     let statement = "SELECT environment, written_at, actor, action, details FROM audits \
                      WHERE environment = $1 ORDER BY id DESC LIMIT $2";
-    let query = sqlx::query(statement).bind(environment).bind(i64::from(most.min(MOST_ROWS)));
+    let query = sqlx::query(statement).bind(environment).bind(i64::from(most.min(MAX_ROWS)));
     query.fetch_all(connection).await?.iter().map(read).collect()
 }
 

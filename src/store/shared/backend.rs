@@ -9,7 +9,7 @@ use super::super::common::{self, bounded};
 use super::super::keys::random;
 use super::super::{
     Activation, Audit, CredentialId, Generation, Lease, Micros, Replica, SecretBytes, Store, StoreError, Tombstone,
-    pause,
+    failpoint::failpoint,
 };
 use super::{Backend, Connection, Database, Row, lock_objects, notify, now};
 use crate::text::Digest;
@@ -42,13 +42,13 @@ impl Store for Backend {
             for batch in objects::batches(&objects) {
                 count += objects::put(&mut transaction, batch, now).await?;
             }
-            pause("put-objects").await;
+            failpoint("put-objects").await;
             transaction.commit().await?;
             self.common().wrote(count.written + count.refreshed);
             Ok(count.written)
         })
         .await?;
-        pause("objects-stored").await;
+        failpoint("objects-stored").await;
         Ok(written)
     }
 
@@ -70,17 +70,17 @@ impl Store for Backend {
         common::activation(activation)?;
         let generation = bounded(async {
             let mut transaction = self.begin().await?;
-            pause("activate-begun").await;
+            failpoint("activate-begun").await;
             let (generation, rows) = generations::activate(&mut transaction, activation, lease).await?;
             notify(&mut transaction, &activation.environment).await?;
-            pause("activate-committing").await;
+            failpoint("activate-committing").await;
             transaction.commit().await?;
             self.common().wrote(rows);
             self.common().changed();
             Ok(generation)
         })
         .await?;
-        pause("activated").await;
+        failpoint("activated").await;
         Ok(generation)
     }
 

@@ -11,7 +11,7 @@ use super::runs::Admitted;
 use super::{Connection, Micros, StoreError};
 
 /// Most rows of one statement. A power of two, as all of them are, so that few statements are prepared.
-const MOST_ROWS: usize = 16;
+const MAX_ROWS: usize = 16;
 
 /// An execution that a worker may write for.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ pub(super) async fn held(
 
 /// Rows in parts of 16, 8, 4, 2 and 1.
 fn parts<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    let mut size = MOST_ROWS;
+    let mut size = MAX_ROWS;
     std::iter::from_fn(move || {
         while size > rows.len() {
             size /= 2;
@@ -184,7 +184,7 @@ mod tests {
         for count in 0..100 {
             let rows: Vec<usize> = (0..count).collect();
             let parts: Vec<&[usize]> = super::parts(&rows).collect();
-            assert!(parts.iter().all(|part| part.len().is_power_of_two() && part.len() <= super::MOST_ROWS));
+            assert!(parts.iter().all(|part| part.len().is_power_of_two() && part.len() <= super::MAX_ROWS));
             assert_eq!(parts.concat(), rows);
         }
     }

@@ -1,7 +1,8 @@
 //! Writes of the queue, each as a whole.
 
 use super::super::super::queue::{
-    Change, Claim, DeadLetter, Done, Event, Intake, LogLine, NewRun, Outcome, PARKED, Run, RunStatus,
+    Change, Claim, CommitResult, DeadLetter, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, LogLine,
+    NewExecution, PARKED,
 };
 use super::bulk::{self, Held};
 use super::{Connection, Micros, StoreError, runs, triggers};
@@ -10,7 +11,7 @@ use super::{Connection, Micros, StoreError, runs, triggers};
 pub(super) fn names(changes: &[Change]) -> Vec<String> {
     let mut names = Vec::new();
     for change in changes {
-        let claim = |claim: &Claim, follow: &[NewRun]| {
+        let claim = |claim: &Claim, follow: &[NewExecution]| {
             let own = [(claim.environment.as_str(), claim.lane.as_str(), claim.gate.as_str())];
             runs::lock_names(own.into_iter().chain(follow.iter().map(of_run)))
         };
@@ -27,7 +28,7 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
                 let batches = intake.runs.iter().filter(|run| !run.batch.is_empty());
                 names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch)));
             }
-            Change::Leave { claim: own, follow, .. } => names.extend(claim(own, follow)),
+            Change::Release { claim: own, follow, .. } => names.extend(claim(own, follow)),
             Change::Progress { follow, .. } => names.extend(runs::lock_names(follow.iter().map(of_run))),
         }
     }
@@ -41,26 +42,30 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
 pub(super) fn rows(changes: &[Change]) -> Vec<&str> {
     let rows = changes.iter().filter_map(|change| match change {
         Change::Accept(_) => None,
-        Change::Progress { claim, .. } | Change::Leave { claim, .. } => Some(claim.run.as_str()),
+        Change::Progress { claim, .. } | Change::Release { claim, .. } => Some(claim.run.as_str()),
     });
     let rows: Vec<&str> = rows.collect();
-    let ends = |change: &Change| matches!(change, Change::Leave { outcome: Outcome::Ended(..), .. });
+    let ends = |change: &Change| matches!(change, Change::Release { outcome: Disposition::Ended(..), .. });
     if rows.len() > 1 || changes.iter().any(ends) { rows } else { Vec::new() }
 }
 
-fn of_run(run: &NewRun) -> (&str, &str, &str) {
+fn of_run(run: &NewExecution) -> (&str, &str, &str) {
     (&run.environment, &run.lane, &run.gate)
 }
 
 /// Applies changes: what comes in first, in its order; then executions in the order of their ids, as all transactions
 /// lock them.
-pub(super) async fn apply(connection: &mut Connection, all: &[Change], now: Micros) -> Result<Vec<Done>, StoreError> {
-    let mut done: Vec<Option<Done>> = vec![None; all.len()];
+pub(super) async fn apply(
+    connection: &mut Connection,
+    all: &[Change],
+    now: Micros,
+) -> Result<Vec<CommitResult>, StoreError> {
+    let mut done: Vec<Option<CommitResult>> = vec![None; all.len()];
     let (mut intakes, mut writes) = (Vec::new(), Vec::new());
     for (at, change) in all.iter().enumerate() {
         match change {
             Change::Accept(intake) => intakes.push((at, &**intake)),
-            Change::Progress { claim, .. } | Change::Leave { claim, .. } => writes.push((at, claim, change)),
+            Change::Progress { claim, .. } | Change::Release { claim, .. } => writes.push((at, claim, change)),
         }
     }
     writes.sort_by_key(|(_, claim, _)| claim.run.as_str());
@@ -76,9 +81,9 @@ pub(super) async fn apply(connection: &mut Connection, all: &[Change], now: Micr
 /// Takes in what comes.
 async fn accept(
     connection: &mut Connection,
-    intakes: &[(usize, &Intake)],
+    intakes: &[(usize, &EnqueueRequest)],
     now: Micros,
-) -> Result<Vec<(usize, Done)>, StoreError> {
+) -> Result<Vec<(usize, CommitResult)>, StoreError> {
     let mut done = Vec::with_capacity(intakes.len());
     let mut wanted = Vec::with_capacity(intakes.len());
     for (at, intake) in intakes {
@@ -107,12 +112,12 @@ async fn accept(
                 bury(connection, dead, now).await?;
             }
         }
-        done.push((at, Done::Stored(taken)));
+        done.push((at, CommitResult::Stored(taken)));
     }
     let (places, free): (Vec<usize>, Vec<runs::Admitted<'_>>) = free.into_iter().unzip();
     bulk::runs(connection, &free).await?;
     for (place, admitted) in places.into_iter().zip(free) {
-        if let Some((_, Done::Stored(taken))) = done.get_mut(place) {
+        if let Some((_, CommitResult::Stored(taken))) = done.get_mut(place) {
             taken.extend(admitted.taken());
         }
     }
@@ -120,16 +125,20 @@ async fn accept(
 }
 
 /// Was this fired, replayed or received before?
-async fn known(connection: &mut Connection, intake: &Intake, now: Micros) -> Result<Option<Done>, StoreError> {
+async fn known(
+    connection: &mut Connection,
+    intake: &EnqueueRequest,
+    now: Micros,
+) -> Result<Option<CommitResult>, StoreError> {
     if let Some((environment, trigger, before, after)) = &intake.tick
         && !triggers::tick(connection, environment, trigger, before, after).await?
     {
-        return Ok(Some(Done::Fenced));
+        return Ok(Some(CommitResult::Fenced));
     }
     if let Some((environment, letter)) = &intake.replays
         && !super::record::replayed(connection, environment, letter).await?
     {
-        return Ok(Some(Done::Fenced));
+        return Ok(Some(CommitResult::Fenced));
     }
     let (Some(key), Some(event)) = (&intake.key, &intake.event) else { return Ok(None) };
     let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \
@@ -142,7 +151,7 @@ async fn known(connection: &mut Connection, intake: &Intake, now: Micros) -> Res
     }
     let statement = "SELECT event FROM event_keys WHERE environment = $1 AND trigger_name = $2 AND key = $3";
     let query = sqlx::query_scalar(statement).bind(&event.environment).bind(&event.trigger).bind(&key.key);
-    Ok(Some(Done::Duplicate(query.fetch_one(connection).await?)))
+    Ok(Some(CommitResult::Duplicate(query.fetch_one(connection).await?)))
 }
 
 /// Writes what workers did.
@@ -150,24 +159,24 @@ async fn write(
     connection: &mut Connection,
     writes: &[(usize, &Claim, &Change)],
     now: Micros,
-) -> Result<Vec<(usize, Done)>, StoreError> {
+) -> Result<Vec<(usize, CommitResult)>, StoreError> {
     let claims: Vec<&Claim> = writes.iter().map(|(_, claim, _)| *claim).collect();
     let mut held = bulk::held(connection, &claims).await?;
     let mut done = Vec::with_capacity(writes.len());
     let (mut steps, mut going) = (Vec::new(), Vec::new());
     for (at, claim, change) in writes {
-        let (Change::Progress { steps: own, logs, .. } | Change::Leave { steps: own, logs, .. }) = change else {
+        let (Change::Progress { steps: own, logs, .. } | Change::Release { steps: own, logs, .. }) = change else {
             continue;
         };
         let Some((_, row)) = held.get(&claim.run).filter(|(token, _)| *token == claim.token) else {
-            done.push((*at, Done::Fenced));
+            done.push((*at, CommitResult::Fenced));
             continue;
         };
         steps.extend(own.iter().map(|step| (claim.run.as_str(), step)));
         record(connection, claim, logs).await?;
         let row = Held::clone(row);
         // Whoever left it writes no more.
-        if matches!(change, Change::Leave { .. }) {
+        if matches!(change, Change::Release { .. }) {
             held.remove(&claim.run);
         }
         going.push((*at, *claim, *change, row));
@@ -175,17 +184,17 @@ async fn write(
     bulk::steps(connection, &steps).await?;
     for (at, claim, change, row) in going {
         let mut taken = Vec::new();
-        let (Change::Progress { follow, .. } | Change::Leave { follow, .. }) = change else { continue };
-        if let Change::Leave { outcome, next, .. } = change {
+        let (Change::Progress { follow, .. } | Change::Release { follow, .. }) = change else { continue };
+        if let Change::Release { outcome, next, .. } = change {
             taken = leave(connection, claim, &row, outcome, next.as_ref(), now).await?;
         }
         for run in follow {
             runs::insert(connection, run, now, None).await?;
         }
-        if let Change::Leave { dead: Some(dead), .. } = change {
+        if let Change::Release { dead: Some(dead), .. } = change {
             bury(connection, dead, now).await?;
         }
-        done.push((at, Done::Stored(taken)));
+        done.push((at, CommitResult::Stored(taken)));
     }
     Ok(done)
 }
@@ -195,24 +204,24 @@ async fn leave(
     connection: &mut Connection,
     claim: &Claim,
     row: &Held,
-    outcome: &Outcome,
+    outcome: &Disposition,
     next: Option<&(String, Micros)>,
     now: Micros,
-) -> Result<Vec<Run>, StoreError> {
+) -> Result<Vec<Execution>, StoreError> {
     // Who asked it to end is not to find it going on.
-    let cancelled = Outcome::Ended(
-        RunStatus::Cancelled,
+    let cancelled = Disposition::Ended(
+        ExecutionStatus::Cancelled,
         serde_json::Value::Null,
         serde_json::json!({"code": "CANCELLED", "message": "it was cancelled while it ran"}),
     );
     let outcome = match outcome {
-        Outcome::Ended(..) => outcome,
+        Disposition::Ended(..) => outcome,
         _ if row.cancelled => &cancelled,
         other => other,
     };
     put_down(connection, &claim.run, outcome, now).await?;
     let mut taken = Vec::new();
-    if let Outcome::Ended(status, output, error) = outcome {
+    if let Disposition::Ended(status, output, error) = outcome {
         let woken = runs::wake_next(connection, &row.environment, claim, now).await?;
         if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
             taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
@@ -271,20 +280,25 @@ async fn record(connection: &mut Connection, claim: &Claim, logs: &[LogLine]) ->
     Ok(())
 }
 
-async fn put_down(connection: &mut Connection, run: &str, outcome: &Outcome, now: Micros) -> Result<(), StoreError> {
+async fn put_down(
+    connection: &mut Connection,
+    run: &str,
+    outcome: &Disposition,
+    now: Micros,
+) -> Result<(), StoreError> {
     let query = match outcome {
-        Outcome::Ended(status, output, error) => {
+        Disposition::Ended(status, output, error) => {
             let statement = "UPDATE runs SET status = $2, output = $3, error = $4, finished_at = $5, ready_at = NULL \
                              WHERE id = $1";
             let query = sqlx::query(statement).bind(run).bind(status.as_str()).bind(output.to_string());
             query.bind(error.to_string()).bind(now)
         }
-        Outcome::Again(at, error) => {
+        Disposition::Retry(at, error) => {
             let statement = "UPDATE runs SET status = 'Queued', error = $2, ready_at = $3, attempt = attempt + 1, \
                              deadline_at = 0 WHERE id = $1";
             sqlx::query(statement).bind(run).bind(error.to_string()).bind(*at)
         }
-        Outcome::Waits(until, deadline) => {
+        Disposition::Suspend(until, deadline) => {
             // What it waits for may have come between its look and this.
             let statement = "UPDATE runs SET status = 'Waiting', ready_at = CASE WHEN EXISTS (SELECT 1 FROM signals \
                              JOIN steps ON steps.run = signals.run AND steps.status = 'Waiting' AND (steps.name = \
@@ -292,7 +306,7 @@ async fn put_down(connection: &mut Connection, run: &str, outcome: &Outcome, now
                              WHERE signals.run = runs.id) THEN $3 ELSE $2 END, deadline_at = $4 WHERE id = $1";
             sqlx::query(statement).bind(run).bind(*until).bind(now).bind(*deadline)
         }
-        Outcome::GivenBack => {
+        Disposition::Requeue => {
             let statement = "UPDATE runs SET status = 'Queued', ready_at = $2 WHERE id = $1";
             sqlx::query(statement).bind(run).bind(now)
         }
@@ -305,7 +319,7 @@ async fn put_down(connection: &mut Connection, run: &str, outcome: &Outcome, now
 async fn answer(
     connection: &mut Connection,
     (run, parent, answers): (&str, &str, &str),
-    status: RunStatus,
+    status: ExecutionStatus,
     output: &serde_json::Value,
     error: &serde_json::Value,
     now: Micros,
@@ -348,7 +362,7 @@ pub(super) async fn cancel(
     environment: &str,
     id: &str,
     now: Micros,
-) -> Result<Option<RunStatus>, StoreError> {
+) -> Result<Option<ExecutionStatus>, StoreError> {
     let statement = "SELECT status, lane, gate FROM runs WHERE environment = $1 AND id = $2";
     let found: Option<(String, String, String)> =
         sqlx::query_as(statement).bind(environment).bind(id).fetch_optional(&mut *connection).await?;
@@ -357,11 +371,11 @@ pub(super) async fn cancel(
     let statement = format!("SELECT status FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
     let status: String =
         sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(id).fetch_one(&mut *connection).await?;
-    let Some(status) = RunStatus::from_word(&status) else {
+    let Some(status) = ExecutionStatus::from_word(&status) else {
         return Err(super::super::super::common::unreadable("an execution"));
     };
     match status {
-        RunStatus::Queued | RunStatus::Waiting => {
+        ExecutionStatus::Queued | ExecutionStatus::Waiting => {
             let error = serde_json::json!({"code": "CANCELLED", "message": "it was cancelled before it went on"});
             let statement = "UPDATE runs SET status = 'Cancelled', cancelled = 1, finished_at = $2, ready_at = NULL, \
                              error = $3, token = token + 1 WHERE id = $1";
@@ -370,10 +384,10 @@ pub(super) async fn cancel(
             runs::wake_next(connection, environment, &claim, now).await?;
             if let Some(run) = runs::one(connection, id).await? {
                 let of = (run.id.as_str(), run.parent.as_str(), run.answers.as_str());
-                answer(connection, of, RunStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
+                answer(connection, of, ExecutionStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
             }
         }
-        RunStatus::Running => {
+        ExecutionStatus::Running => {
             sqlx::query("UPDATE runs SET cancelled = 1 WHERE id = $1").bind(id).execute(connection).await?;
         }
         _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::super::super::common::{self, BATCH_ROWS, MOST_ROWS, signed, unreadable};
+use super::super::super::common::{self, BATCH_ROWS, MAX_ROWS, signed, unreadable};
 use super::super::LOCK_ENVIRONMENT;
 use super::{Activation, Audit, Connection, Database, Generation, Lease, Micros, Row, StoreError, Tombstone};
 use super::{audits, leases, now, objects};
@@ -96,7 +96,7 @@ pub(super) async fn history(
 ) -> Result<Vec<Generation>, StoreError> {
     let below = below.and_then(|below| signed(below).ok()).unwrap_or(i64::MAX);
     let statement = select!("WHERE environment = $1 AND number < $2 ORDER BY number DESC LIMIT $3");
-    let query = sqlx::query(statement).bind(environment).bind(below).bind(i64::from(most.min(MOST_ROWS)));
+    let query = sqlx::query(statement).bind(environment).bind(below).bind(i64::from(most.min(MAX_ROWS)));
     query.fetch_all(connection).await?.iter().map(read).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::super::super::common::MOST_LEASE_SECONDS;
+use super::super::super::common::MAX_LEASE_SECONDS;
 use super::super::LOCK_LEASE;
 use super::{Connection, Lease, Micros, StoreError, now};
 
@@ -13,7 +13,7 @@ pub(super) async fn take(
     seconds: u32,
 ) -> Result<Option<Lease>, StoreError> {
     let now = now(connection).await?;
-    let until = now.saturating_add(i64::from(seconds.min(MOST_LEASE_SECONDS)) * 1_000_000);
+    let until = now.saturating_add(i64::from(seconds.min(MAX_LEASE_SECONDS)) * 1_000_000);
     // The holder keeps its token even after the time is over, as long as nobody else came.
     let statement = "INSERT INTO leases (name, holder, token, expires_at) VALUES ($1, $2, 1, $3) \
                      ON CONFLICT (name) DO UPDATE SET \

@@ -5,24 +5,24 @@ use serde_json::Value;
 use sqlx::Row as _;
 
 use super::super::super::common::{self, bounded};
-use super::super::super::pause;
+use super::super::super::failpoint::failpoint;
 use super::super::super::queue::{
-    Change, DeadLetter, Done, Event, Intake, LogLine, Lost, PollState, Polled, Queue, QueueDepth, Run, RunFilter,
-    RunStatus, ScheduleState, Step, StoredRecord, Subscription, Version,
+    Change, CommitResult, DeadLetter, EnqueueRequest, Event, Execution, ExecutionFilter, ExecutionStatus, LogLine,
+    LostLease, PollState, Polled, Queue, QueueDepth, ScheduleState, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Backend, lock_runs, notify, now};
 use super::{Micros, StoreError, changes, record, runs, triggers};
 use crate::text::Digest;
 
 impl Backend {
-    async fn commit_once(&self, all: &[Change]) -> Result<Vec<Done>, StoreError> {
+    async fn commit_once(&self, all: &[Change]) -> Result<Vec<CommitResult>, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             runs::lock(&mut transaction, &changes::names(all)).await?;
             lock_runs(&mut transaction, &changes::rows(all)).await?;
             let now = now(&mut transaction).await?;
             let done = changes::apply(&mut transaction, all, now).await?;
-            pause("work-committing").await;
+            failpoint("work-committing").await;
             transaction.commit().await?;
             self.common().wrote(all.len() as u64);
             Ok(done)
@@ -33,7 +33,7 @@ impl Backend {
 
 #[async_trait]
 impl Queue for Backend {
-    async fn commit(&self, changes: &[Change]) -> Result<Vec<Done>, StoreError> {
+    async fn commit(&self, changes: &[Change]) -> Result<Vec<CommitResult>, StoreError> {
         match self.commit_once(changes).await {
             // One of them cannot be stored: the others must not suffer.
             Err(StoreError::Refused(_)) if changes.len() > 1 => {
@@ -41,18 +41,24 @@ impl Queue for Backend {
                 for change in changes {
                     match self.commit_once(std::slice::from_ref(change)).await {
                         Ok(one) => done.extend(one),
-                        Err(StoreError::Refused(why)) => done.push(Done::Refused(why)),
+                        Err(StoreError::Refused(why)) => done.push(CommitResult::Refused(why)),
                         Err(error) => return Err(error),
                     }
                 }
                 Ok(done)
             }
-            Err(StoreError::Refused(why)) => Ok(vec![Done::Refused(why)]),
+            Err(StoreError::Refused(why)) => Ok(vec![CommitResult::Refused(why)]),
             other => other,
         }
     }
 
-    async fn claim(&self, environment: &str, worker: &str, most: u32, lease: Micros) -> Result<Vec<Run>, StoreError> {
+    async fn claim(
+        &self,
+        environment: &str,
+        worker: &str,
+        most: u32,
+        lease: Micros,
+    ) -> Result<Vec<Execution>, StoreError> {
         bounded(async {
             // Most looks find nothing: they need no transaction.
             let clock = self.time().await?;
@@ -73,7 +79,7 @@ impl Queue for Backend {
         .await
     }
 
-    async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<Lost>, StoreError> {
+    async fn renew(&self, worker: &str, held: &[(String, i64)], lease: Micros) -> Result<Vec<LostLease>, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let ids: Vec<&str> = held.iter().map(|(id, _)| id.as_str()).collect();
@@ -117,15 +123,15 @@ impl Queue for Backend {
         bounded(async { record::logs(&mut *self.read().await?, run).await }).await
     }
 
-    async fn run(&self, environment: &str, id: &str) -> Result<Option<Run>, StoreError> {
+    async fn run(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
         bounded(async { record::run(&mut *self.read().await?, environment, id).await }).await
     }
 
-    async fn runs(&self, environment: &str, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+    async fn runs(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<Execution>, StoreError> {
         bounded(async { record::runs(&mut *self.read().await?, environment, filter).await }).await
     }
 
-    async fn cancel(&self, environment: &str, id: &str) -> Result<Option<RunStatus>, StoreError> {
+    async fn cancel(&self, environment: &str, id: &str) -> Result<Option<ExecutionStatus>, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let now = now(&mut transaction).await?;
@@ -306,7 +312,7 @@ impl Queue for Backend {
         bounded(async { triggers::records(&mut *self.read().await?, environment, trigger, connection).await }).await
     }
 
-    async fn polled(&self, polled: &Polled, found: Vec<Intake>) -> Result<Vec<Done>, StoreError> {
+    async fn polled(&self, polled: &Polled, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError> {
         bounded(async {
             let found: Vec<Change> = found.into_iter().map(|intake| Change::Accept(Box::new(intake))).collect();
             let mut transaction = self.begin().await?;
@@ -314,7 +320,7 @@ impl Queue for Backend {
             let now = now(&mut transaction).await?;
             let rows = triggers::polled(&mut transaction, polled).await?;
             let done = changes::apply(&mut transaction, &found, now).await?;
-            pause("poll-committing").await;
+            failpoint("poll-committing").await;
             transaction.commit().await?;
             self.common().wrote(rows + done.len() as u64);
             Ok(done)

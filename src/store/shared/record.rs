@@ -3,21 +3,25 @@
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::super::super::common::{MOST_ROWS, unreadable};
-use super::super::super::queue::{DeadLetter, Event, LogLine, PARKED, QueueDepth, Run, RunFilter, Step};
+use super::super::super::common::{MAX_ROWS, unreadable};
+use super::super::super::queue::{DeadLetter, Event, Execution, ExecutionFilter, LogLine, PARKED, QueueDepth, Step};
 use super::{Connection, Micros, Row, StoreError, runs};
 
 /// Rows that one call of forgetting removes of each table.
-const MOST_FORGOTTEN: i64 = 5_000;
+const MAX_FORGOTTEN: i64 = 5_000;
 /// Log lines that one list gives.
-const MOST_LINES: i64 = 10_000;
+const MAX_LINES: i64 = 10_000;
 
 fn json(row: &Row, column: &str) -> Result<Value, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|_| unreadable("a record of an execution"))
 }
 
-pub(super) async fn run(connection: &mut Connection, environment: &str, id: &str) -> Result<Option<Run>, StoreError> {
+pub(super) async fn run(
+    connection: &mut Connection,
+    environment: &str,
+    id: &str,
+) -> Result<Option<Execution>, StoreError> {
     let columns = runs::COLUMNS;
     let statement = format!("SELECT {columns} FROM runs WHERE environment = $1 AND id = $2");
     let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(id);
@@ -38,8 +42,8 @@ pub(super) async fn run(connection: &mut Connection, environment: &str, id: &str
 pub(super) async fn runs(
     connection: &mut Connection,
     environment: &str,
-    filter: &RunFilter,
-) -> Result<Vec<Run>, StoreError> {
+    filter: &ExecutionFilter,
+) -> Result<Vec<Execution>, StoreError> {
     let mut query = sqlx::QueryBuilder::<super::Database>::new(format!("SELECT {} FROM runs", runs::COLUMNS));
     query.push(" WHERE environment = ").push_bind(environment.to_owned());
     let texts = [
@@ -74,7 +78,7 @@ pub(super) async fn runs(
         }
         query.push(")");
     }
-    let most = if filter.most == 0 { 100 } else { filter.most.min(MOST_ROWS) };
+    let most = if filter.most == 0 { 100 } else { filter.most.min(MAX_ROWS) };
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(most));
     query.build().fetch_all(connection).await?.iter().map(runs::read).collect()
 }
@@ -82,7 +86,7 @@ pub(super) async fn runs(
 pub(super) async fn steps(connection: &mut Connection, run: &str) -> Result<Vec<Step>, StoreError> {
     let statement = "SELECT name, position, kind, attempt, status, started_at, finished_at, error, input, output \
                      FROM steps WHERE run = $1 ORDER BY position, name LIMIT $2";
-    let query = sqlx::query(statement).bind(run).bind(i64::from(MOST_ROWS) * 10);
+    let query = sqlx::query(statement).bind(run).bind(i64::from(MAX_ROWS) * 10);
     let rows = query.fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
@@ -104,7 +108,7 @@ pub(super) async fn steps(connection: &mut Connection, run: &str) -> Result<Vec<
 
 pub(super) async fn logs(connection: &mut Connection, run: &str) -> Result<Vec<LogLine>, StoreError> {
     let statement = "SELECT written_at, level, message FROM run_logs WHERE run = $1 ORDER BY id LIMIT $2";
-    let rows = sqlx::query(statement).bind(run).bind(MOST_LINES).fetch_all(connection).await?;
+    let rows = sqlx::query(statement).bind(run).bind(MAX_LINES).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(LogLine {
@@ -144,7 +148,7 @@ pub(super) async fn events(
          ORDER BY received_at DESC, id DESC LIMIT $3"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(trigger.unwrap_or_default());
-    query.bind(i64::from(most.min(MOST_ROWS))).fetch_all(connection).await?.iter().map(read_event).collect()
+    query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_event).collect()
 }
 
 pub(super) async fn event(
@@ -191,7 +195,7 @@ pub(super) async fn dead_letters(
          ORDER BY created_at DESC, id DESC LIMIT $3"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(status.unwrap_or_default());
-    query.bind(i64::from(most.min(MOST_ROWS))).fetch_all(connection).await?.iter().map(read_letter).collect()
+    query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_letter).collect()
 }
 
 pub(super) async fn dead_letter(
@@ -221,7 +225,7 @@ pub(super) async fn forget(
     let before = now.saturating_sub(retention);
     let statement = "SELECT id FROM runs WHERE environment = $1 AND finished_at > 0 AND finished_at < $2 \
                      ORDER BY finished_at LIMIT $3";
-    let query = sqlx::query_scalar(statement).bind(environment).bind(before).bind(MOST_FORGOTTEN);
+    let query = sqlx::query_scalar(statement).bind(environment).bind(before).bind(MAX_FORGOTTEN);
     let old: Vec<String> = query.fetch_all(&mut *connection).await?;
     let mut rows = 0;
     for some in old.chunks(500) {
@@ -256,7 +260,7 @@ pub(super) async fn forget(
         ("DELETE FROM dead_letters WHERE environment = $1 AND kept_until + kept_for < $2 AND $3 > 0", now),
     ];
     for (statement, limit) in removals {
-        let query = sqlx::query(statement).bind(environment).bind(limit).bind(MOST_FORGOTTEN);
+        let query = sqlx::query(statement).bind(environment).bind(limit).bind(MAX_FORGOTTEN);
         rows += query.execute(&mut *connection).await?.rows_affected();
     }
     Ok(rows)

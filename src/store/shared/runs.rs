@@ -3,24 +3,24 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::unreadable;
-use super::super::super::queue::{Claim, Lost, MOST_BATCHED, NewRun, PARKED, Run, RunStatus};
+use super::super::super::queue::{Claim, Execution, ExecutionStatus, LostLease, MAX_BATCHED, NewExecution, PARKED};
 use super::super::lock_keys;
 use super::{Connection, Micros, Row, StoreError, bulk};
 
 /// Most tenants that one claim looks at.
-const MOST_TENANTS: usize = 256;
+const MAX_TENANTS: usize = 256;
 
 pub(super) const COLUMNS: &str = "id, environment, workflow, version, generation, tier, priority, tenant, status, \
      triggered_by, source, event, parent, answers, lane, gate, attempt, lost, created_at, started_at, finished_at, \
      deadline_at, worker, token, cancelled, trace, headers, error, input, output";
 
-pub(super) fn read(row: &Row) -> Result<Run, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Execution, StoreError> {
     let json = |column: &str| -> Result<serde_json::Value, StoreError> {
         let text: String = row.try_get(column)?;
         serde_json::from_str(&text).map_err(|_| unreadable("an execution"))
     };
     let status: String = row.try_get("status")?;
-    Ok(Run {
+    Ok(Execution {
         id: row.try_get("id")?,
         environment: row.try_get("environment")?,
         workflow: row.try_get("workflow")?,
@@ -29,7 +29,7 @@ pub(super) fn read(row: &Row) -> Result<Run, StoreError> {
         tier: row.try_get("tier")?,
         priority: row.try_get("priority")?,
         tenant: row.try_get("tenant")?,
-        status: RunStatus::from_word(&status).ok_or_else(|| unreadable("an execution"))?,
+        status: ExecutionStatus::from_word(&status).ok_or_else(|| unreadable("an execution"))?,
         triggered_by: row.try_get("triggered_by")?,
         source: row.try_get("source")?,
         event: row.try_get("event")?,
@@ -66,8 +66,8 @@ pub(super) fn lock_names<'a>(runs: impl Iterator<Item = (&'a str, &'a str, &'a s
 
 /// An execution as it is stored.
 pub(super) struct Admitted<'a> {
-    pub(super) run: &'a NewRun,
-    pub(super) status: RunStatus,
+    pub(super) run: &'a NewExecution,
+    pub(super) status: ExecutionStatus,
     pub(super) worker: &'a str,
     pub(super) token: i64,
     pub(super) created_at: Micros,
@@ -77,13 +77,17 @@ pub(super) struct Admitted<'a> {
 
 impl<'a> Admitted<'a> {
     /// One that waits for no other, nor others for it; `None` where the store must be asked for that.
-    pub(super) fn freely(run: &'a NewRun, now: Micros, taken_by: Option<(&'a str, Micros)>) -> Option<Admitted<'a>> {
+    pub(super) fn freely(
+        run: &'a NewExecution,
+        now: Micros,
+        taken_by: Option<(&'a str, Micros)>,
+    ) -> Option<Admitted<'a>> {
         let is_free = run.batch.is_empty() && run.lane.is_empty() && run.gate.is_empty();
         is_free.then(|| Admitted::new(run, now, now, false, taken_by))
     }
 
     fn new(
-        run: &'a NewRun,
+        run: &'a NewExecution,
         created_at: Micros,
         now: Micros,
         is_blocked: bool,
@@ -91,9 +95,9 @@ impl<'a> Admitted<'a> {
     ) -> Admitted<'a> {
         let taken = taken_by.filter(|_| !is_blocked && run.delay <= 0);
         let (status, worker, token, ready_at, started_at) = match taken {
-            Some((worker, lease)) => (RunStatus::Running, worker, 1, now.saturating_add(lease), now),
-            None if is_blocked => (RunStatus::Queued, "", 0, PARKED, 0),
-            None => (RunStatus::Queued, "", 0, now.saturating_add(run.delay.max(0)), 0),
+            Some((worker, lease)) => (ExecutionStatus::Running, worker, 1, now.saturating_add(lease), now),
+            None if is_blocked => (ExecutionStatus::Queued, "", 0, PARKED, 0),
+            None => (ExecutionStatus::Queued, "", 0, now.saturating_add(run.delay.max(0)), 0),
         };
         Admitted { run, status, worker, token, created_at, started_at, ready_at }
     }
@@ -107,9 +111,9 @@ impl<'a> Admitted<'a> {
     }
 
     /// The execution, where it was taken at once.
-    pub(super) fn taken(&self) -> Option<Run> {
+    pub(super) fn taken(&self) -> Option<Execution> {
         let run = self.run;
-        (self.status == RunStatus::Running).then(|| Run {
+        (self.status == ExecutionStatus::Running).then(|| Execution {
             id: run.id.clone(),
             environment: run.environment.clone(),
             workflow: run.workflow.clone(),
@@ -134,7 +138,7 @@ impl<'a> Admitted<'a> {
             answers: run.answers.clone(),
             worker: self.worker.to_owned(),
             token: self.token,
-            ..Run::default()
+            ..Execution::default()
         })
     }
 }
@@ -142,10 +146,10 @@ impl<'a> Admitted<'a> {
 /// Stores an execution; taken at once where a worker asks and nothing is before it. Gives it where it was taken.
 pub(super) async fn insert(
     connection: &mut Connection,
-    run: &NewRun,
+    run: &NewExecution,
     now: Micros,
     taken_by: Option<(&str, Micros)>,
-) -> Result<Option<Run>, StoreError> {
+) -> Result<Option<Execution>, StoreError> {
     if !run.batch.is_empty() && join_batch(connection, run).await? {
         return Ok(None);
     }
@@ -159,7 +163,7 @@ pub(super) async fn insert(
 }
 
 /// Adds an event to an execution that collects, where one has not started yet.
-async fn join_batch(connection: &mut Connection, run: &NewRun) -> Result<bool, StoreError> {
+async fn join_batch(connection: &mut Connection, run: &NewExecution) -> Result<bool, StoreError> {
     let statement = "SELECT id, input FROM runs WHERE environment = $1 AND batch = $2 AND ready_at IS NOT NULL \
                      AND status = 'Queued' AND started_at = 0 ORDER BY created_at DESC LIMIT 1";
     let query = sqlx::query(statement).bind(&run.environment).bind(&run.batch);
@@ -168,7 +172,7 @@ async fn join_batch(connection: &mut Connection, run: &NewRun) -> Result<bool, S
     let Ok(serde_json::Value::Array(mut items)) = serde_json::from_str(&input) else {
         return Err(unreadable("a batch"));
     };
-    if items.len() >= MOST_BATCHED || input.len() > super::super::super::queue::MOST_VALUE_BYTES / 2 {
+    if items.len() >= MAX_BATCHED || input.len() > super::super::super::queue::MAX_VALUE_BYTES / 2 {
         return Ok(false);
     }
     items.push(run.input.clone());
@@ -250,7 +254,7 @@ pub(super) async fn take_one(
     worker: &str,
     lease: Micros,
     now: Micros,
-) -> Result<Option<Run>, StoreError> {
+) -> Result<Option<Execution>, StoreError> {
     let statement = format!(
         "UPDATE runs SET status = 'Running', worker = $2, token = token + 1, ready_at = $3, \
          started_at = CASE WHEN started_at = 0 THEN $4 ELSE started_at END \
@@ -316,8 +320,8 @@ pub(super) async fn claim(
     lease: Micros,
     now: Micros,
     turns: &mut Turns,
-) -> Result<Vec<Run>, StoreError> {
-    let mut taken: Vec<Run> = Vec::new();
+) -> Result<Vec<Execution>, StoreError> {
+    let mut taken: Vec<Execution> = Vec::new();
     for priority in 1..=4_i64 {
         let last = turns.get(&priority).map(String::as_str);
         let tenants = tenants(connection, environment, priority, now, last).await?;
@@ -356,7 +360,7 @@ async fn tenants(
     // from the front to it.
     for (mut after, end) in [(last.map(str::to_owned), None), (None, last)] {
         let is_second = end.is_some();
-        while found.len() < MOST_TENANTS {
+        while found.len() < MAX_TENANTS {
             let statement = "SELECT tenant, ready_at FROM runs WHERE environment = $1 AND priority = $2 \
                              AND ready_at IS NOT NULL AND ($3 = 0 OR tenant > $4) \
                              ORDER BY environment, priority, tenant, ready_at LIMIT 1";
@@ -389,7 +393,7 @@ async fn take(
     most: usize,
     lease: Micros,
     now: Micros,
-) -> Result<Vec<Run>, StoreError> {
+) -> Result<Vec<Execution>, StoreError> {
     // A lease that ran out is a worker that was lost.
     let statement = format!(
         "WITH next AS MATERIALIZED (SELECT id FROM runs WHERE environment = $1 AND priority = $2 AND tenant = $3 \
@@ -409,7 +413,7 @@ async fn take(
 }
 
 /// An execution, whoever has it.
-pub(super) async fn one(connection: &mut Connection, id: &str) -> Result<Option<Run>, StoreError> {
+pub(super) async fn one(connection: &mut Connection, id: &str) -> Result<Option<Execution>, StoreError> {
     let statement = format!("SELECT {COLUMNS} FROM runs WHERE id = $1");
     sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
@@ -420,7 +424,7 @@ pub(super) async fn renew(
     worker: &str,
     runs: &[(String, i64)],
     until: Micros,
-) -> Result<Vec<Lost>, StoreError> {
+) -> Result<Vec<LostLease>, StoreError> {
     let mut lost = Vec::new();
     let mut runs: Vec<&(String, i64)> = runs.iter().collect();
     runs.sort();
@@ -430,7 +434,7 @@ pub(super) async fn renew(
         let query = sqlx::query_scalar(statement).bind(id).bind(worker).bind(token).bind(until);
         let cancelled: Option<i64> = query.fetch_optional(&mut *connection).await?;
         if cancelled != Some(0) {
-            lost.push(Lost { run: id.clone(), token: *token, cancelled: cancelled.is_some() });
+            lost.push(LostLease { run: id.clone(), token: *token, cancelled: cancelled.is_some() });
         }
     }
     Ok(lost)

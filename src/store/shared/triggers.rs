@@ -3,13 +3,13 @@
 use serde_json::Value;
 use sqlx::Row as _;
 
-use super::super::super::common::{MOST_ROWS, unreadable};
+use super::super::super::common::{MAX_ROWS, unreadable};
 use super::super::super::queue::{PollState, Polled, ScheduleState, StoredRecord, Subscription, Version};
 use super::{Connection, Micros, StoreError};
 use crate::text::Digest;
 
 /// Versions of a workflow that are kept beside those that executions are on.
-const MOST_VERSIONS: i64 = 10_000;
+const MAX_VERSIONS: i64 = 10_000;
 
 pub(super) async fn publish(
     connection: &mut Connection,
@@ -57,7 +57,7 @@ fn read_version(row: &super::Row) -> Result<Version, StoreError> {
 pub(super) async fn versions(connection: &mut Connection, environment: &str) -> Result<Vec<Version>, StoreError> {
     let statement = "SELECT workflow, version, digest, generation, created_at FROM workflow_versions \
                      WHERE environment = $1 ORDER BY workflow, version LIMIT $2";
-    let query = sqlx::query(statement).bind(environment).bind(MOST_VERSIONS);
+    let query = sqlx::query(statement).bind(environment).bind(MAX_VERSIONS);
     query.fetch_all(connection).await?.iter().map(read_version).collect()
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn subscriptions(
     environment: &str,
 ) -> Result<Vec<Subscription>, StoreError> {
     let statement = "SELECT value FROM subscriptions WHERE environment = $1 ORDER BY trigger_name, connection LIMIT $2";
-    let query = sqlx::query_scalar(statement).bind(environment).bind(i64::from(MOST_ROWS));
+    let query = sqlx::query_scalar(statement).bind(environment).bind(i64::from(MAX_ROWS));
     let values: Vec<String> = query.fetch_all(connection).await?;
     values.iter().map(|text| serde_json::from_str(text).map_err(|_| unreadable("a subscription"))).collect()
 }
@@ -151,7 +151,7 @@ pub(super) async fn remove(
 pub(super) async fn polls(connection: &mut Connection, environment: &str) -> Result<Vec<PollState>, StoreError> {
     let statement =
         "SELECT version, value FROM polls WHERE environment = $1 ORDER BY trigger_name, connection LIMIT $2";
-    let query = sqlx::query(statement).bind(environment).bind(i64::from(MOST_ROWS));
+    let query = sqlx::query(statement).bind(environment).bind(i64::from(MAX_ROWS));
     let rows = query.fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
@@ -169,10 +169,10 @@ pub(super) async fn records(
     trigger: &str,
     name: &str,
 ) -> Result<Vec<StoredRecord>, StoreError> {
-    const MOST_RECORDS: i64 = 200_000;
+    const MAX_RECORDS: i64 = 200_000;
     let statement = "SELECT id, hash, seen_at, fields FROM records WHERE environment = $1 AND trigger_name = $2 \
                      AND connection = $3 LIMIT $4";
-    let query = sqlx::query(statement).bind(environment).bind(trigger).bind(name).bind(MOST_RECORDS);
+    let query = sqlx::query(statement).bind(environment).bind(trigger).bind(name).bind(MAX_RECORDS);
     let rows = query.fetch_all(connection).await?;
     rows.iter()
         .map(|row| {

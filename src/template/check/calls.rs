@@ -4,8 +4,8 @@ use minijinja::machinery::ast::{self, Expr};
 use minijinja::value::ValueKind;
 
 use super::super::analyse::Use;
+use super::super::location::nearest;
 use super::super::shape::range_of;
-use super::super::site::nearest;
 use super::super::{ProblemKind, filters, functions};
 use super::{Checker, suggestion};
 

@@ -3,15 +3,15 @@
 use minijinja::Error;
 use minijinja::value::Value;
 
+use super::super::budget::{Budget, bad};
 use super::super::convert::text;
-use super::super::meter::{Meter, bad};
-use super::super::weigh::defined;
+use super::super::cost::defined;
 
 /// The widest field (and the most digits) there may be.
 const MAX_WIDTH: usize = 1024;
 
 /// `%`-formatting: `%s %d %i %f %x %X %o %e %%` with flags, width, precision.
-pub(in super::super) fn percent(meter: &Meter, pattern: &str, values: &[Value]) -> Result<String, Error> {
+pub(in super::super) fn percent(meter: &Budget, pattern: &str, values: &[Value]) -> Result<String, Error> {
     meter.hold(pattern.len())?;
     let mut out = String::with_capacity(pattern.len());
     let mut values = values.iter();
@@ -38,7 +38,7 @@ pub(in super::super) fn percent(meter: &Meter, pattern: &str, values: &[Value]) 
 
 /// `{}`-formatting: `{}`, `{0}` and `{name}`, without format specifications.
 pub(in super::super) fn braces(
-    meter: &Meter,
+    meter: &Budget,
     pattern: &str,
     values: &[Value],
     names: &[(String, Value)],
@@ -113,7 +113,7 @@ impl Spec {
         Ok((spec, chars.as_str()))
     }
 
-    fn field(&self, meter: &Meter, value: &Value) -> Result<String, Error> {
+    fn field(&self, meter: &Budget, value: &Value) -> Result<String, Error> {
         let body = match self.conversion {
             's' => {
                 let text = text(meter, value)?;

@@ -3,11 +3,11 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
+use super::super::budget::bad;
 use super::super::containers::List;
 use super::super::convert::{pairs, text};
-use super::super::meter::bad;
+use super::super::cost::{self, defined, undefined};
 use super::super::operators::{ADD, get_item, get_path};
-use super::super::weigh::{self, defined, undefined};
 use super::{Args, Native};
 
 pub(super) const FILTERS: &[(&str, Native)] = &[
@@ -57,8 +57,8 @@ fn bool(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 fn length(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
-    weigh::shallow(&args.meter, value)?;
-    weigh::count(value).map(Value::from).ok_or_else(|| bad(format!("a {} has no length", value.kind())))
+    cost::shallow(&args.meter, value)?;
+    cost::count(value).map(Value::from).ok_or_else(|| bad(format!("a {} has no length", value.kind())))
 }
 
 fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -70,7 +70,7 @@ fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return Ok(list.get(0).unwrap_or_default());
     }
-    Ok(weigh::items(&args.meter, value)?.into_iter().next().unwrap_or_default())
+    Ok(cost::items(&args.meter, value)?.into_iter().next().unwrap_or_default())
 }
 
 fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -82,12 +82,12 @@ fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return Ok(list.len().checked_sub(1).and_then(|at| list.get(at)).unwrap_or_default());
     }
-    Ok(weigh::items(&args.meter, value)?.pop().unwrap_or_default())
+    Ok(cost::items(&args.meter, value)?.pop().unwrap_or_default())
 }
 
 fn list(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    List::live(&args.meter, weigh::items(&args.meter, args.value()?)?)
+    List::live(&args.meter, cost::items(&args.meter, args.value()?)?)
 }
 
 fn reverse(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -97,7 +97,7 @@ fn reverse(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         args.meter.hold(text.len())?;
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
-    let mut items = weigh::items(&args.meter, value)?;
+    let mut items = cost::items(&args.meter, value)?;
     items.reverse();
     List::live(&args.meter, items)
 }
@@ -107,7 +107,7 @@ fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let attribute = args.get(2, "attribute")?;
     args.end(3)?;
     let mut out = String::new();
-    for (at, item) in weigh::items(&args.meter, args.value()?)?.iter().enumerate() {
+    for (at, item) in cost::items(&args.meter, args.value()?)?.iter().enumerate() {
         let picked = match &attribute {
             Some(key) if !key.is_none() => Some(get_path(args, item, key)?),
             _ => None,
@@ -125,7 +125,7 @@ fn sum(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let attribute = args.get(1, "attribute")?.filter(|name| !name.is_none());
     let mut total = args.get(2, "start")?.unwrap_or_else(|| Value::from(0));
     args.end(3)?;
-    for item in weigh::items(&args.meter, args.value()?)? {
+    for item in cost::items(&args.meter, args.value()?)? {
         let item = match &attribute {
             Some(key) => get_path(args, &item, key)?,
             None => item,
@@ -224,7 +224,7 @@ fn batch(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let size = how_many(args, "linecount")?;
     let fill = args.get(2, "fill_with")?;
     args.end(3)?;
-    let items = weigh::items(&args.meter, args.value()?)?;
+    let items = cost::items(&args.meter, args.value()?)?;
     let mut batches = Vec::new();
     for chunk in items.chunks(size) {
         let mut batch = chunk.to_vec();
@@ -241,7 +241,7 @@ fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let count = how_many(args, "slices")?;
     let fill = args.get(2, "fill_with")?;
     args.end(3)?;
-    let items = weigh::items(&args.meter, args.value()?)?;
+    let items = cost::items(&args.meter, args.value()?)?;
     let (each, longer) = (items.len() / count, items.len() % count);
     // There are as many slices as were asked for, whatever there is to slice.
     args.meter.hold(count.saturating_mul(size_of::<Value>()))?;
@@ -266,7 +266,7 @@ fn chain(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(usize::MAX)?;
     let mut all = Vec::new();
     for part in args.pos {
-        all.extend(weigh::items(&args.meter, part)?);
+        all.extend(cost::items(&args.meter, part)?);
     }
     List::live(&args.meter, all)
 }
@@ -275,7 +275,7 @@ fn zip(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(usize::MAX)?;
     let mut columns = Vec::new();
     for column in args.pos {
-        columns.push(weigh::items(&args.meter, defined(column)?)?);
+        columns.push(cost::items(&args.meter, defined(column)?)?);
     }
     let length = columns.iter().map(Vec::len).min().unwrap_or(0);
     let rows = (0..length)

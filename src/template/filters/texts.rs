@@ -5,9 +5,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
+use super::super::budget::bad;
 use super::super::convert::{json_text, pairs, parse_json, text};
-use super::super::meter::bad;
-use super::super::weigh;
+use super::super::cost;
 use super::{Args, Native, percent};
 
 pub(super) const FILTERS: &[(&str, Native)] = &[
@@ -284,9 +284,9 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let mut out = String::new();
     let list = match value.kind() {
         ValueKind::Map => pairs(&args.meter, value)?,
-        ValueKind::Seq | ValueKind::Iterable => weigh::items(&args.meter, value)?
+        ValueKind::Seq | ValueKind::Iterable => cost::items(&args.meter, value)?
             .iter()
-            .map(|pair| match weigh::items(&args.meter, pair)?.as_slice() {
+            .map(|pair| match cost::items(&args.meter, pair)?.as_slice() {
                 [key, value] => Ok((key.clone(), value.clone())),
                 _ => Err(bad("`urlencode` takes a text, a map or a list of pairs")),
             })

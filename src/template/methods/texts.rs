@@ -3,11 +3,11 @@
 use minijinja::Error;
 use minijinja::value::Value;
 
+use super::super::budget::bad;
 use super::super::containers::List;
 use super::super::convert::text;
+use super::super::cost;
 use super::super::filters::{Args, braces, capitalized, replaced, split_on};
-use super::super::meter::bad;
-use super::super::weigh;
 use super::unknown;
 
 /// Calls a method of a text.
@@ -102,7 +102,7 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
                 return Ok(Value::from(fits(part)));
             }
             // Python takes a tuple of alternatives as well.
-            let parts = weigh::items(&args.meter, &wanted)?;
+            let parts = cost::items(&args.meter, &wanted)?;
             Ok(Value::from(parts.iter().any(|part| part.as_str().is_some_and(fits))))
         }
         "find" | "rfind" | "index" => {
@@ -132,7 +132,7 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             let parts = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let mut out = String::new();
-            for (at, part) in weigh::items(&args.meter, &parts)?.iter().enumerate() {
+            for (at, part) in cost::items(&args.meter, &parts)?.iter().enumerate() {
                 let part = text(&args.meter, part)?;
                 let separator = if at == 0 { "" } else { value };
                 args.meter.hold(part.len().saturating_add(separator.len()))?;

@@ -3,9 +3,9 @@
 use minijinja::value::Value;
 use minijinja::{Error, State};
 
+use super::super::budget::bad;
+use super::super::cost::{self, defined};
 use super::super::filters::Args;
-use super::super::meter::bad;
-use super::super::weigh::{self, defined};
 use super::{is_list, is_tuple, make_list};
 
 pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -44,7 +44,7 @@ pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Err
     if !is_list(value) {
         return Err(bad(format!("a {} cannot be sliced", value.kind())));
     }
-    let items = weigh::items(&args.meter, value)?;
+    let items = cost::items(&args.meter, value)?;
     let range = Steps::new(start, stop, step, items.len());
     let items = range.filter_map(|at| items.get(at).cloned()).collect();
     make_list(args, items, is_tuple(value))

@@ -1,7 +1,7 @@
-use super::super::{ProblemKind as Kind, Site, Template, analyse};
+use super::super::{FieldLocation, ProblemKind as Kind, Template, analyse};
 
 /// The kinds of the problems of a template, with the source they point at.
-fn problems(source: &str, site: Site, host: bool) -> Vec<(Kind, String)> {
+fn problems(source: &str, site: FieldLocation, host: bool) -> Vec<(Kind, String)> {
     analyse(source, site, host)
         .problems
         .into_iter()
@@ -11,7 +11,7 @@ fn problems(source: &str, site: Site, host: bool) -> Vec<(Kind, String)> {
 
 #[track_caller]
 #[allow(clippy::type_complexity)]
-fn table(rows: &[(&str, Site, &[(Kind, &str)])]) {
+fn table(rows: &[(&str, FieldLocation, &[(Kind, &str)])]) {
     let mut wrong = Vec::new();
     for (source, site, wanted) in rows {
         let got = problems(source, *site, false);
@@ -26,59 +26,67 @@ fn table(rows: &[(&str, Site, &[(Kind, &str)])]) {
 #[test]
 fn names() {
     table(&[
-        ("{{ input.x }}", Site::Body, &[]),
-        ("{{ inptu.x }}", Site::Body, &[(Kind::UnknownName, "inptu")]),
-        ("{{ response.json }}", Site::Body, &[(Kind::NotHere, "response")]),
-        ("{{ body_text }}", Site::Url, &[(Kind::NotHere, "body_text")]),
-        ("{{ record.id ~ output.x }}", Site::PollRecord, &[]),
-        ("{{ record.id }}", Site::PollOutput, &[(Kind::NotHere, "record")]),
-        ("{{ response.jsno.id }}", Site::Response, &[(Kind::UnknownName, "response.jsno.id")]),
-        ("{{ response['statuscode'] }}", Site::Response, &[(Kind::UnknownName, "response['statuscode']")]),
-        ("{{ request.method }}{{ request.body }}", Site::Body, &[(Kind::UnknownName, "request.body")]),
-        ("{% set a = 1 %}{{ a }}{% for b, c in input.x %}{{ b }}{{ c }}{{ loop.index }}{% endfor %}", Site::Body, &[]),
-        ("{% for b in input.x %}{% endfor %}{{ b }}", Site::Body, &[(Kind::UnknownName, "b")]),
-        ("{% macro m(a) %}{{ a }}{{ late }}{{ caller() }}{% endmacro %}{% set late = 1 %}{{ m(1) }}", Site::Body, &[]),
-        ("{% with z = 1 %}{{ z }}{% endwith %}{{ z }}", Site::Body, &[(Kind::UnknownName, "z")]),
-        ("{{ x }}{{ y }}", Site::Form, &[(Kind::UnknownName, "x"), (Kind::UnknownName, "y")]),
-        ("{{ now }}", Site::Body, &[(Kind::UnknownName, "now")]),
+        ("{{ input.x }}", FieldLocation::Body, &[]),
+        ("{{ inptu.x }}", FieldLocation::Body, &[(Kind::UnknownName, "inptu")]),
+        ("{{ response.json }}", FieldLocation::Body, &[(Kind::NotHere, "response")]),
+        ("{{ body_text }}", FieldLocation::Url, &[(Kind::NotHere, "body_text")]),
+        ("{{ record.id ~ output.x }}", FieldLocation::PollRecord, &[]),
+        ("{{ record.id }}", FieldLocation::PollOutput, &[(Kind::NotHere, "record")]),
+        ("{{ response.jsno.id }}", FieldLocation::Response, &[(Kind::UnknownName, "response.jsno.id")]),
+        ("{{ response['statuscode'] }}", FieldLocation::Response, &[(Kind::UnknownName, "response['statuscode']")]),
+        ("{{ request.method }}{{ request.body }}", FieldLocation::Body, &[(Kind::UnknownName, "request.body")]),
+        (
+            "{% set a = 1 %}{{ a }}{% for b, c in input.x %}{{ b }}{{ c }}{{ loop.index }}{% endfor %}",
+            FieldLocation::Body,
+            &[],
+        ),
+        ("{% for b in input.x %}{% endfor %}{{ b }}", FieldLocation::Body, &[(Kind::UnknownName, "b")]),
+        (
+            "{% macro m(a) %}{{ a }}{{ late }}{{ caller() }}{% endmacro %}{% set late = 1 %}{{ m(1) }}",
+            FieldLocation::Body,
+            &[],
+        ),
+        ("{% with z = 1 %}{{ z }}{% endwith %}{{ z }}", FieldLocation::Body, &[(Kind::UnknownName, "z")]),
+        ("{{ x }}{{ y }}", FieldLocation::Form, &[(Kind::UnknownName, "x"), (Kind::UnknownName, "y")]),
+        ("{{ now }}", FieldLocation::Body, &[(Kind::UnknownName, "now")]),
         (
             "{% for x in input.l %}{{ loop }}{% endfor %}{{ loop.index }}",
-            Site::Body,
+            FieldLocation::Body,
             &[(Kind::Forbidden, "loop"), (Kind::Forbidden, "loop.index")],
         ),
     ]);
-    let analysis = analyse("{{ inptu.x }}", Site::Body, false);
+    let analysis = analyse("{{ inptu.x }}", FieldLocation::Body, false);
     assert_eq!(analysis.problems[0].help.as_deref(), Some("did you mean `input`?"));
-    let analysis = analyse("{{ response.x }}", Site::PollOutput, false);
+    let analysis = analyse("{{ response.x }}", FieldLocation::PollOutput, false);
     assert_eq!(analysis.problems[0].help.as_deref(), Some("available here: output"));
 }
 
 #[test]
 fn functions_filters_and_tests() {
     table(&[
-        ("{{ 'a' | upcase }}", Site::Body, &[(Kind::UnknownFilter, "upcase")]),
-        ("{{ 1 is evn }}", Site::Body, &[(Kind::UnknownTest, "evn")]),
-        ("{{ foo(1) }}", Site::Body, &[(Kind::UnknownFunction, "foo")]),
-        ("{{ get_secret('a') }}", Site::Header, &[]),
-        ("{{ get_secret('a') }}", Site::Body, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
-        ("{{ get_secret('a') }}", Site::Url, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
-        ("{{ jwt_encode({}, 'k', 'HS256') }}", Site::Response, &[(Kind::NotHere, "jwt_encode")]),
-        ("{{ get_secret(input.x) }}", Site::Header, &[(Kind::NotLiteral, "input.x")]),
-        ("{{ get_variable('a' ~ 'b') }}", Site::Url, &[(Kind::NotLiteral, "'a' ~ 'b'")]),
-        ("{{ get_variable() }}", Site::Url, &[(Kind::BadArguments, "get_variable()")]),
+        ("{{ 'a' | upcase }}", FieldLocation::Body, &[(Kind::UnknownFilter, "upcase")]),
+        ("{{ 1 is evn }}", FieldLocation::Body, &[(Kind::UnknownTest, "evn")]),
+        ("{{ foo(1) }}", FieldLocation::Body, &[(Kind::UnknownFunction, "foo")]),
+        ("{{ get_secret('a') }}", FieldLocation::Header, &[]),
+        ("{{ get_secret('a') }}", FieldLocation::Body, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
+        ("{{ get_secret('a') }}", FieldLocation::Url, &[(Kind::SecretNotAllowed, "get_secret('a')")]),
+        ("{{ jwt_encode({}, 'k', 'HS256') }}", FieldLocation::Response, &[(Kind::NotHere, "jwt_encode")]),
+        ("{{ get_secret(input.x) }}", FieldLocation::Header, &[(Kind::NotLiteral, "input.x")]),
+        ("{{ get_variable('a' ~ 'b') }}", FieldLocation::Url, &[(Kind::NotLiteral, "'a' ~ 'b'")]),
+        ("{{ get_variable() }}", FieldLocation::Url, &[(Kind::BadArguments, "get_variable()")]),
         (
             "{{ now(1, 2) }}{{ now(of=1) }}{{ now(offset=1) }}",
-            Site::Url,
+            FieldLocation::Url,
             &[(Kind::BadArguments, "now(1, 2)"), (Kind::BadArguments, "now(of=1)")],
         ),
-        ("{{ jwt_encode({}, 'k') }}", Site::Url, &[(Kind::BadArguments, "jwt_encode({}, 'k')")]),
-        ("{{ range(3) }}{{ dict(a=1) }}{{ namespace(b=2) }}", Site::PollOutput, &[]),
-        ("{{ dict(*input.x) }}", Site::Body, &[(Kind::Forbidden, "input.x")]),
-        ("{% include 'x' %}", Site::Body, &[(Kind::Forbidden, "include 'x'")]),
-        ("{% extends 'x' %}", Site::Body, &[(Kind::Forbidden, "extends 'x'")]),
-        ("{% import 'x' as y %}", Site::Body, &[(Kind::Forbidden, "import 'x' as y")]),
-        ("{{ upper('x') }}", Site::Body, &[(Kind::UnknownFunction, "upper")]),
-        ("{{ x", Site::Body, &[(Kind::Syntax, "x")]),
+        ("{{ jwt_encode({}, 'k') }}", FieldLocation::Url, &[(Kind::BadArguments, "jwt_encode({}, 'k')")]),
+        ("{{ range(3) }}{{ dict(a=1) }}{{ namespace(b=2) }}", FieldLocation::PollOutput, &[]),
+        ("{{ dict(*input.x) }}", FieldLocation::Body, &[(Kind::Forbidden, "input.x")]),
+        ("{% include 'x' %}", FieldLocation::Body, &[(Kind::Forbidden, "include 'x'")]),
+        ("{% extends 'x' %}", FieldLocation::Body, &[(Kind::Forbidden, "extends 'x'")]),
+        ("{% import 'x' as y %}", FieldLocation::Body, &[(Kind::Forbidden, "import 'x' as y")]),
+        ("{{ upper('x') }}", FieldLocation::Body, &[(Kind::UnknownFunction, "upper")]),
+        ("{{ x", FieldLocation::Body, &[(Kind::Syntax, "x")]),
     ]);
 }
 
@@ -88,7 +96,7 @@ fn what_is_used() {
         "{{ get_secret('a') | default('x') }}{{ get_secret('b') }}{{ get_variable('v') | d('') }}\
          {{ input.user['email'].x.upper() }}{{ steps.find.body[0].id }}\
          {% for i in input.items %}{{ i.y }}{% endfor %}",
-        Site::Header,
+        FieldLocation::Header,
         false,
     );
     assert_eq!(analysis.problems, []);
@@ -99,8 +107,8 @@ fn what_is_used() {
     let reads: Vec<_> = analysis.reads.keys().map(String::as_str).collect();
     assert_eq!(reads, ["input.items", "input.user.email.x", "steps.find.body"]);
     assert!(!analysis.plain && !analysis.single_expression);
-    assert!(analyse("{{ input }}", Site::Body, false).single_expression);
-    assert!(analyse("text", Site::Body, false).plain);
+    assert!(analyse("{{ input }}", FieldLocation::Body, false).single_expression);
+    assert!(analyse("text", FieldLocation::Body, false).plain);
 }
 
 #[test]
@@ -117,7 +125,7 @@ fn hosts() {
         "https://{# note #}example.com/{% if input.x %}a{% endif %}",
     ];
     for source in fine {
-        assert_eq!(problems(source, Site::Url, true), [], "{source}");
+        assert_eq!(problems(source, FieldLocation::Url, true), [], "{source}");
     }
     let wrong = [
         ("https://{{ input.host }}/x", "{{ input.host }}"),
@@ -133,23 +141,23 @@ fn hosts() {
         ("https://{% if input.x %}a{% endif %}.com/", "{% if input.x %}a{% endif %}"),
     ];
     for (source, at) in wrong {
-        let got = problems(source, Site::Url, true);
+        let got = problems(source, FieldLocation::Url, true);
         assert!(got.contains(&(Kind::HostNotVariable, at.to_owned())), "{source}: {got:?}");
     }
     // Relative URLs have no host; absolute ones are found without being told.
-    assert_eq!(problems("/x/{{ input.x }}", Site::Url, false), []);
-    assert_eq!(problems("https://{{ input.x }}/", Site::Url, false).len(), 1);
+    assert_eq!(problems("/x/{{ input.x }}", FieldLocation::Url, false), []);
+    assert_eq!(problems("https://{{ input.x }}/", FieldLocation::Url, false).len(), 1);
 }
 
 #[test]
 fn sites() {
-    for site in Site::all() {
-        assert_eq!(site.as_str().parse::<Site>().unwrap(), site);
-        assert_eq!(Site::all().filter(|other| *other == site).count(), 1);
+    for site in FieldLocation::all() {
+        assert_eq!(site.as_str().parse::<FieldLocation>().unwrap(), site);
+        assert_eq!(FieldLocation::all().filter(|other| *other == site).count(), 1);
     }
-    assert_eq!(Site::all().count(), 15);
-    assert_eq!("pollInput".parse::<Site>().unwrap(), Site::PollInput);
-    assert!("pollinput".parse::<Site>().is_err());
+    assert_eq!(FieldLocation::all().count(), 15);
+    assert_eq!("pollInput".parse::<FieldLocation>().unwrap(), FieldLocation::PollInput);
+    assert!("pollinput".parse::<FieldLocation>().is_err());
 }
 
 #[test]

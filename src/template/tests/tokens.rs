@@ -1,4 +1,4 @@
-use super::super::{Limits, RenderErrorKind, Site, Template, analyse};
+use super::super::{FieldLocation, Limits, RenderErrorKind, Template, analyse};
 use super::context;
 
 /// Words templates are made of.
@@ -138,7 +138,7 @@ impl Random {
 fn no_soup_of_tokens_panics() {
     let ctx = context();
     let limits = Limits { fuel: 20_000, output_bytes: 1 << 16, work_bytes: 1 << 20, held_bytes: 1 << 20 };
-    let sites: Vec<Site> = Site::all().collect();
+    let sites: Vec<FieldLocation> = FieldLocation::all().collect();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut compiled, mut rendered) = (0, 0);
     for round in 0..30_000 {

@@ -122,7 +122,7 @@ fn many_mistakes_end_the_file() {
     let text = format!("[{}1]", "1e999,".repeat(5000));
     let (root, findings) = read(&text, &ReadLimits::default());
     assert!(root.is_none());
-    assert_eq!(findings.len(), MOST_FINDINGS + 1);
+    assert_eq!(findings.len(), MAX_FINDINGS + 1);
     assert!(findings.last().unwrap().0.starts_with("EK0003"));
 }
 

@@ -263,10 +263,10 @@ fn long_paths_are_bounded() {
         matches(&Filter::from([(path(dots), Condition::Operators(Box::new(wanted)))]), body, &BTreeMap::new())
     };
     let started = std::time::Instant::now();
-    assert!(!passes(MOST_DOTS, &body));
+    assert!(!passes(MAX_DOTS, &body));
     assert!(!passes(100_000, &body));
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
-    for (dots, expected) in [(MOST_DOTS, true), (MOST_DOTS + 1, false)] {
+    for (dots, expected) in [(MAX_DOTS, true), (MAX_DOTS + 1, false)] {
         assert_eq!(passes(dots, &json!({path(dots): 1})), expected);
         let nested = (0..=dots).fold(json!(1), |body, _| json!({"a": body}));
         assert_eq!(passes(dots, &nested), expected);

@@ -212,7 +212,7 @@ fn any_of_several_secrets_fits() {
             assert_eq!(call.at(&secret, call.body, now), Ok(()), "{:?}", call.verify);
         }
         assert_eq!(call.at(&format!("{wrong}\n{wrong}"), call.body, now), Err(WrongSignature));
-        let late = format!("{}{right}", format!("{wrong}\n").repeat(MOST_SECRETS));
+        let late = format!("{}{right}", format!("{wrong}\n").repeat(MAX_SECRETS));
         assert_eq!(call.at(&late, call.body, now), Err(WrongSignature));
         // The lines are secrets of their own, and not one with a break in it.
         assert_eq!(call.at("", call.body, now), Err(NoSecret));
@@ -308,7 +308,7 @@ fn stripes_header_is_a_list() {
     assert_eq!(with(&format!("t=,{right}")), malformed());
     // A weaker version does not count, whatever it holds.
     assert_eq!(with(&format!("t=1700000000,{}", right.replace("v1", "v0"))), malformed());
-    let late = format!("t=1700000000,{}{right}", format!("{wrong},").repeat(MOST_SIGNATURES));
+    let late = format!("t=1700000000,{}{right}", format!("{wrong},").repeat(MAX_SIGNATURES));
     assert_eq!(with(&late), Err(WrongSignature));
 }
 

@@ -12,9 +12,9 @@ const PRELUDE: &str = include_str!("../prelude.js");
 /// Its name, which no file of an author's has.
 const NAME: &str = "evenkeel:prelude";
 /// Scripts that are kept compiled.
-const MOST_SCRIPTS: usize = 1_000;
+const MAX_SCRIPTS: usize = 1_000;
 /// Bytes of them.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// Bytecode that this process wrote.
 #[derive(Clone)]
@@ -54,10 +54,10 @@ pub(super) fn script<'js>(ctx: &Ctx<'js>, file: &str, code: &str) -> Result<Modu
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let kept = kept.get_or_insert_default();
     let size = made.0.len();
-    if kept.scripts.len() >= MOST_SCRIPTS || kept.bytes + size > MOST_BYTES {
+    if kept.scripts.len() >= MAX_SCRIPTS || kept.bytes + size > MAX_BYTES {
         *kept = Kept::default();
     }
-    if size <= MOST_BYTES && kept.scripts.insert(key, made).is_none() {
+    if size <= MAX_BYTES && kept.scripts.insert(key, made).is_none() {
         kept.bytes += size;
     }
     Ok(module)

@@ -8,26 +8,26 @@ use crate::store::Micros;
 /// Answers everything: `echo` its input, `slow` after a while, `park` never, `fail` with an error.
 #[derive(Default)]
 struct Fake {
-    asked: Mutex<Vec<Op>>,
+    asked: Mutex<Vec<HostCall>>,
 }
 
-impl Host for Fake {
-    fn call(self: Arc<Self>, op: Op) -> futures::future::BoxFuture<'static, Reply> {
+impl ScriptHost for Fake {
+    fn call(self: Arc<Self>, op: HostCall) -> futures::future::BoxFuture<'static, HostReply> {
         self.asked.lock().unwrap().push(op.clone());
         Box::pin(async move {
             match op {
-                Op::Action { action, input, .. } => match action.as_str() {
-                    "fail" => Reply::Error(json!({"code": "NO", "message": "not today", "status": 418}), 2_000_000),
+                HostCall::Action { action, input, .. } => match action.as_str() {
+                    "fail" => HostReply::Error(json!({"code": "NO", "message": "not today", "status": 418}), 2_000_000),
                     "slow" => {
                         tokio::time::sleep(Duration::from_millis(30)).await;
-                        Reply::Value(input, 3_000_000)
+                        HostReply::Value(input, 3_000_000)
                     }
-                    "gone" => Reply::Gone,
-                    _ => Reply::Value(input, 2_000_000),
+                    "gone" => HostReply::Gone,
+                    _ => HostReply::Value(input, 2_000_000),
                 },
-                Op::Sleep { ms } => Reply::Parked((ms * 1000.0) as Micros),
-                Op::Begin { name } => Reply::Value(json!({"name": name}), 2_000_000),
-                _ => Reply::Value(Value::Null, 2_000_000),
+                HostCall::Sleep { ms } => HostReply::Parked((ms * 1000.0) as Micros),
+                HostCall::Begin { name } => HostReply::Value(json!({"name": name}), 2_000_000),
+                _ => HostReply::Value(Value::Null, 2_000_000),
             }
         })
     }
@@ -37,40 +37,40 @@ fn limits() -> Limits {
     Limits { time: Duration::from_secs(5), memory: 32 << 20, ..Limits::default() }
 }
 
-async fn run_with(code: &str, limits: Limits) -> (Ended, Vec<Op>) {
+async fn run_with(code: &str, limits: Limits) -> (ScriptOutcome, Vec<HostCall>) {
     let host = Arc::new(Fake::default());
-    let call = Call {
+    let call = ScriptRun {
         file: "flow.ts".to_owned(),
         code: code.into(),
         context: json!({"input": {"name": "Ada"}, "headers": {}}),
         now: 1_000_000,
         seed: 7,
     };
-    let ended = QuickJs.run(call, limits, Arc::clone(&host) as Arc<dyn Host>, Stop::default()).await;
+    let ended = QuickJs.run(call, limits, Arc::clone(&host) as Arc<dyn ScriptHost>, CancelToken::default()).await;
     let asked = host.asked.lock().unwrap().clone();
     (ended, asked)
 }
 
-async fn ended(body: &str) -> Ended {
+async fn ended(body: &str) -> ScriptOutcome {
     run_with(&format!("export default async function (ctx) {{ {body} }}"), limits()).await.0
 }
 
-async fn thrown(body: &str) -> Thrown {
+async fn thrown(body: &str) -> ScriptException {
     match ended(body).await {
-        Ended::Threw(thrown) => thrown,
+        ScriptOutcome::Threw(thrown) => thrown,
         other => panic!("{body}: {other:?}"),
     }
 }
 
 #[tokio::test]
 async fn what_a_script_returns_is_its_output() {
-    assert_eq!(ended("return { hello: ctx.input.name }").await, Ended::Returned(json!({"hello": "Ada"})));
-    assert_eq!(ended("").await, Ended::Returned(Value::Null));
+    assert_eq!(ended("return { hello: ctx.input.name }").await, ScriptOutcome::Returned(json!({"hello": "Ada"})));
+    assert_eq!(ended("").await, ScriptOutcome::Returned(Value::Null));
     let all = "const [a, b] = await Promise.all([ctx.connectors.x.slow(1), ctx.connectors.x.echo(2)]); return a + b";
-    assert_eq!(ended(all).await, Ended::Returned(json!(3)));
+    assert_eq!(ended(all).await, ScriptOutcome::Returned(json!(3)));
     let caught =
         "try { await ctx.connectors.x.fail() } catch (e) { return [e.code, e.message, e.status, e instanceof Error] }";
-    assert_eq!(ended(caught).await, Ended::Returned(json!(["NO", "not today", 418, true])));
+    assert_eq!(ended(caught).await, ScriptOutcome::Returned(json!(["NO", "not today", 418, true])));
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn the_time_and_chance_are_the_same_each_time() {
                 return [a, Date.now(), new Date().toISOString(), Math.random(), new Date(0) instanceof Date]";
     let first = ended(body).await;
     assert_eq!(first, ended(body).await);
-    let Ended::Returned(value) = first else { panic!("{first:?}") };
+    let ScriptOutcome::Returned(value) = first else { panic!("{first:?}") };
     assert_eq!((&value[0], &value[1], &value[2]), (&json!(1000), &json!(2000), &json!("1970-01-01T00:00:02.000Z")));
     assert_eq!(value[4], json!(true));
 }
@@ -88,11 +88,17 @@ async fn the_time_and_chance_are_the_same_each_time() {
 async fn a_script_reaches_nothing_by_itself() {
     let names = "return ['fetch','require','process','Deno','std','os','setTimeout','XMLHttpRequest','WebAssembly','performance'] \
                  .filter((name) => typeof globalThis[name] !== 'undefined')";
-    assert_eq!(ended(names).await, Ended::Returned(json!([])));
+    assert_eq!(ended(names).await, ScriptOutcome::Returned(json!([])));
     assert_eq!(thrown("await import('std')").await.code, "SCRIPT_ERROR");
     // What one script leaves behind, the next does not find.
-    assert_eq!(ended("globalThis.left = 1; Array.prototype.left = 1; return 1").await, Ended::Returned(json!(1)));
-    assert_eq!(ended("return [typeof left, [].left === undefined]").await, Ended::Returned(json!(["undefined", true])));
+    assert_eq!(
+        ended("globalThis.left = 1; Array.prototype.left = 1; return 1").await,
+        ScriptOutcome::Returned(json!(1))
+    );
+    assert_eq!(
+        ended("return [typeof left, [].left === undefined]").await,
+        ScriptOutcome::Returned(json!(["undefined", true]))
+    );
 }
 
 /// On one thread, so that a script runs where another ran.
@@ -121,7 +127,7 @@ fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
                 let (_, _) = run_with(&format!("export default async function (ctx) {{ {body} }}"), small).await;
                 let found = ended(clean).await;
                 let all = "undefined,undefined,undefined,undefined,undefined,function";
-                assert_eq!(found, Ended::Returned(json!(all)), "{body}");
+                assert_eq!(found, ScriptOutcome::Returned(json!(all)), "{body}");
             }
         }
     });
@@ -132,7 +138,7 @@ fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
 async fn compiled_scripts_are_told_apart_and_say_where_they_break() {
     for _ in 0..3 {
         for n in 0..5 {
-            assert_eq!(ended(&format!("return {n}")).await, Ended::Returned(json!(n)));
+            assert_eq!(ended(&format!("return {n}")).await, ScriptOutcome::Returned(json!(n)));
         }
         let error = thrown("\n\n null.x").await;
         assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
@@ -146,18 +152,18 @@ async fn mistakes_say_where_they_are() {
         limits(),
     )
     .await;
-    let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+    let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
     assert_eq!((error.code.as_str(), error.message.as_str()), ("NO", "not today"));
     assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
     let (ended, _) = run_with("function deep() {\n  null.x;\n}\nexport default () => deep()", limits()).await;
-    let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+    let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
     assert!(error.message.starts_with("TypeError: "), "{error:?}");
     assert_eq!(error.line, 2);
     for (code, part) in
         [("const x = 1", "export default"), ("export default 5", "export default"), ("export default (", "SyntaxError")]
     {
         let (ended, _) = run_with(code, limits()).await;
-        let Ended::Threw(error) = ended else { panic!("{ended:?}") };
+        let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
         assert!(error.message.contains(part), "{code}: {error:?}");
     }
     assert_eq!(thrown("throw 'text'").await.message, "text");
@@ -183,7 +189,7 @@ async fn whatever_a_script_does_it_ends_within_its_limits() {
         let code = format!("export default async function (ctx) {{ {body} }}");
         let started = Instant::now();
         let (ended, _) = run_with(&code, short).await;
-        assert_eq!(ended, Ended::TimedOut, "{body}");
+        assert_eq!(ended, ScriptOutcome::TimedOut, "{body}");
         assert!(started.elapsed() < Duration::from_secs(5), "{body}");
     }
     for body in [
@@ -199,39 +205,42 @@ async fn whatever_a_script_does_it_ends_within_its_limits() {
         "return JSON.parse('['.repeat(1e6))",
     ] {
         let ended = ended(body).await;
-        let Ended::Threw(error) = ended else { panic!("{body}: {ended:?}") };
+        let ScriptOutcome::Threw(error) = ended else { panic!("{body}: {ended:?}") };
         assert!(!error.message.is_empty(), "{body}");
     }
     // It meets its limit of memory or of time, whichever comes first.
     let spin = "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})";
     let (ended, _) = run_with(&format!("export default async () => {{ {spin} }}"), short).await;
-    assert!(matches!(ended, Ended::TimedOut | Ended::Threw(_)), "{ended:?}");
+    assert!(matches!(ended, ScriptOutcome::TimedOut | ScriptOutcome::Threw(_)), "{ended:?}");
     assert_eq!(thrown("return 'x'.repeat(5e6)").await.code, "OUTPUT_TOO_LARGE");
     assert_eq!(thrown("await ctx.connectors.x.echo('x'.repeat(5e6))").await.code, "VALUE_TOO_LARGE");
     let few = Limits { calls: 100, ..limits() };
     let (ended, asked) =
         run_with("export default async (ctx) => { for (;;) await ctx.connectors.x.echo(1) }", few).await;
-    assert!(matches!(ended, Ended::Threw(Thrown { ref code, .. }) if code == "TOO_MANY_CALLS"), "{ended:?}");
+    assert!(
+        matches!(ended, ScriptOutcome::Threw(ScriptException { ref code, .. }) if code == "TOO_MANY_CALLS"),
+        "{ended:?}"
+    );
     assert_eq!(asked.len(), 100);
 }
 
 #[tokio::test]
 async fn a_script_that_only_waits_is_suspended_when_nothing_else_is_left() {
-    assert_eq!(ended("await ctx.sleep('90s'); return 1").await, Ended::Suspended(90_000_000));
+    assert_eq!(ended("await ctx.sleep('90s'); return 1").await, ScriptOutcome::Suspended(90_000_000));
     // The other call is answered first: what it did must be on record before the script is put away.
     let body = "await Promise.all([ctx.sleep('1h30m'), ctx.sleep(1000), ctx.connectors.x.slow(1)])";
     let (ended, asked) = run_with(&format!("export default async (ctx) => {{ {body} }}"), limits()).await;
-    assert_eq!((ended, asked.len()), (Ended::Suspended(1_000_000), 3));
+    assert_eq!((ended, asked.len()), (ScriptOutcome::Suspended(1_000_000), 3));
     let race = "return await Promise.race([ctx.sleep('1h'), ctx.connectors.x.slow('won')])";
-    assert_eq!(self::ended(race).await, Ended::Returned(json!("won")));
-    assert_eq!(self::ended("await ctx.connectors.x.gone()").await, Ended::Gone);
+    assert_eq!(self::ended(race).await, ScriptOutcome::Returned(json!("won")));
+    assert_eq!(self::ended("await ctx.connectors.x.gone()").await, ScriptOutcome::Gone);
     assert!(thrown("await ctx.sleep('soon')").await.message.contains("no duration"));
 }
 
 #[tokio::test]
 async fn a_script_is_stopped_from_outside() {
-    let stop = Stop::default();
-    let call = Call {
+    let stop = CancelToken::default();
+    let call = ScriptRun {
         file: "flow.ts".to_owned(),
         code: "export default () => { for (;;); }".into(),
         context: json!({}),
@@ -241,10 +250,10 @@ async fn a_script_is_stopped_from_outside() {
     let stopping = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        stopping.stop(crate::workflow::engine::Reason::Cancelled);
+        stopping.stop(crate::workflow::engine::CancelReason::Cancelled);
     });
     let ended = QuickJs.run(call, limits(), Arc::new(Fake::default()), stop).await;
-    assert_eq!(ended, Ended::Cancelled);
+    assert_eq!(ended, ScriptOutcome::Cancelled);
 }
 
 #[tokio::test]
@@ -254,9 +263,9 @@ async fn steps_are_begun_and_ended_and_tried_again() {
     let code = format!("export default async function (ctx) {{ {body} }}");
     let (ended, asked) = run_with(&code, limits()).await;
     // The fake parks sleeps, so the second attempt never comes; what was asked is what counts here.
-    assert_eq!(ended, Ended::Suspended(0));
-    assert!(matches!(&asked[..], [Op::Begin { .. }, Op::Sleep { .. }]), "{asked:?}");
+    assert_eq!(ended, ScriptOutcome::Suspended(0));
+    assert!(matches!(&asked[..], [HostCall::Begin { .. }, HostCall::Sleep { .. }]), "{asked:?}");
     let (ended, asked) = run_with("export default (ctx) => ctx.step('one', async () => undefined)", limits()).await;
-    assert_eq!(ended, Ended::Returned(Value::Null));
-    assert!(matches!(&asked[..], [Op::Begin { .. }, Op::End { .. }]), "{asked:?}");
+    assert_eq!(ended, ScriptOutcome::Returned(Value::Null));
+    assert!(matches!(&asked[..], [HostCall::Begin { .. }, HostCall::End { .. }]), "{asked:?}");
 }

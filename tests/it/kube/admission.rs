@@ -8,7 +8,7 @@ use evenkeel::catalog::{File, Input, Snapshot};
 use evenkeel::definition::{Kind, is_name};
 use evenkeel::operator::admission::told;
 use evenkeel::operator::resources::Key;
-use evenkeel::reconcile::examine::{self, Examiner};
+use evenkeel::reconcile::validate::{self, Validator};
 use evenkeel::text::{self, Severity};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ type Lines = BTreeMap<Key, BTreeSet<Line>>;
 
 /// The planted repository as resources of one namespace, with what `validate` finds in each.
 fn planted() -> (Vec<(Key, File)>, Lines) {
-    let examined = examine::folder(&root().join("tests/planted")).unwrap();
+    let examined = validate::folder(&root().join("tests/planted")).unwrap();
     let mut resources = BTreeMap::new();
     let mut expected = Lines::new();
     let mut twice = BTreeSet::new();
@@ -74,7 +74,7 @@ fn admission_finds_what_validate_finds_in_every_planted_file() {
     assert!(resources.len() > 100, "{}", resources.len());
     let files: Vec<File> = resources.iter().map(|(_, file)| file.clone()).collect();
     let snapshot = Snapshot::of(files.iter().map(|file| (file.path.clone(), file.bytes.clone())));
-    let examined = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+    let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
     let mut compared = 0;
     let mut wrong = Vec::new();
     for (key, file) in &resources {
@@ -190,9 +190,9 @@ fn the_api_server_refuses_what_validate_refuses() {
         // Alone, as no other resource is there, and whatever may come.
         let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
         snapshot.alone = true;
-        let examined = Examiner::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
         let mendable = ["EK0203", "EK0204", "EK0401"];
-        let is_error = |told: &evenkeel::operator::admission::Told| {
+        let is_error = |told: &evenkeel::operator::admission::AdmissionReport| {
             told.finding.severity == Severity::Error && !mendable.contains(&told.finding.code.id)
         };
         let expected = told(&examined, file).iter().any(is_error);

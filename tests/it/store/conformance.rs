@@ -303,7 +303,7 @@ async fn news_are_told(fixture: Fixture) {
     wait_until(&mut changes, async || there.active("live").await.unwrap().is_some()).await;
 }
 
-/// Waits for changes until something is so. The test harness's own limit is the only one.
+/// Suspend for changes until something is so. The test harness's own limit is the only one.
 pub async fn wait_until(changes: &mut tokio::sync::watch::Receiver<u64>, so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !so().await {

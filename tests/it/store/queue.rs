@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::store::queue::{
-    Change, DeadLetter, DedupKey, Done, Event, Intake, LogLine, NewRun, Outcome, PARKED, Run, RunStatus, Step, new_id,
+    Change, CommitResult, DeadLetter, DedupKey, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus,
+    LogLine, NewExecution, PARKED, Step, new_id,
 };
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
@@ -40,8 +41,8 @@ super::on_both!(
     the_depth_counts,
 );
 
-pub fn new_run(workflow: &str) -> NewRun {
-    NewRun {
+pub fn new_run(workflow: &str) -> NewExecution {
+    NewExecution {
         id: new_id(),
         environment: "live".to_owned(),
         workflow: workflow.to_owned(),
@@ -53,7 +54,7 @@ pub fn new_run(workflow: &str) -> NewRun {
         source: "me".to_owned(),
         input: json!({ "of": workflow }),
         headers: json!({}),
-        ..NewRun::default()
+        ..NewExecution::default()
     }
 }
 
@@ -100,22 +101,22 @@ pub fn line(at: i64, message: &str) -> LogLine {
     LogLine { at, level: "info".to_owned(), message: message.to_owned() }
 }
 
-pub fn accepts(runs: Vec<NewRun>) -> Change {
-    Change::Accept(Box::new(Intake { runs, ..Intake::default() }))
+pub fn accepts(runs: Vec<NewExecution>) -> Change {
+    Change::Accept(Box::new(EnqueueRequest { runs, ..EnqueueRequest::default() }))
 }
 
 /// An event with a key that starts one execution.
 pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
-    Change::Accept(Box::new(Intake {
+    Change::Accept(Box::new(EnqueueRequest {
         event: Some(event.clone()),
         key: Some(DedupKey { key: key.to_owned(), window }),
-        runs: vec![NewRun { event: event.id.clone(), ..new_run("keyed") }],
-        ..Intake::default()
+        runs: vec![NewExecution { event: event.id.clone(), ..new_run("keyed") }],
+        ..EnqueueRequest::default()
     }))
 }
 
-pub fn leaves(run: &Run, outcome: Outcome) -> Change {
-    Change::Leave {
+pub fn leaves(run: &Execution, outcome: Disposition) -> Change {
+    Change::Release {
         claim: run.claim(),
         outcome,
         steps: Vec::new(),
@@ -126,51 +127,51 @@ pub fn leaves(run: &Run, outcome: Outcome) -> Change {
     }
 }
 
-pub fn progress(run: &Run, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
+pub fn progress(run: &Execution, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
     Change::Progress { claim: run.claim(), steps, logs, follow: Vec::new() }
 }
 
-pub fn completed() -> Outcome {
-    Outcome::Ended(RunStatus::Completed, json!("done"), Value::Null)
+pub fn completed() -> Disposition {
+    Disposition::Ended(ExecutionStatus::Completed, json!("done"), Value::Null)
 }
 
-pub async fn commit(store: &dyn Store, change: Change) -> Done {
+pub async fn commit(store: &dyn Store, change: Change) -> CommitResult {
     let mut done = store.commit(&[change]).await.unwrap();
     assert_eq!(done.len(), 1);
     done.remove(0)
 }
 
 /// Stores a change, which must be stored.
-pub async fn stored(store: &dyn Store, change: Change) -> Vec<Run> {
+pub async fn stored(store: &dyn Store, change: Change) -> Vec<Execution> {
     match commit(store, change).await {
-        Done::Stored(taken) => taken,
+        CommitResult::Stored(taken) => taken,
         other => panic!("{other:?}"),
     }
 }
 
 /// Accepts an execution; gives its id.
-pub async fn accept(store: &dyn Store, run: NewRun) -> String {
+pub async fn accept(store: &dyn Store, run: NewExecution) -> String {
     let id = run.id.clone();
     stored(store, accepts(vec![run])).await;
     id
 }
 
-pub async fn claim(store: &dyn Store, most: u32) -> Vec<Run> {
+pub async fn claim(store: &dyn Store, most: u32) -> Vec<Execution> {
     store.claim("live", "worker", most, HOUR).await.unwrap()
 }
 
 /// Takes what is ready, which must be one.
-pub async fn claim_one(store: &dyn Store) -> Run {
+pub async fn claim_one(store: &dyn Store) -> Execution {
     let mut runs = claim(store, 10).await;
     assert_eq!(runs.len(), 1, "{runs:?}");
     runs.remove(0)
 }
 
-pub async fn get(store: &dyn Store, id: &str) -> Run {
+pub async fn get(store: &dyn Store, id: &str) -> Execution {
     store.run("live", id).await.unwrap().unwrap()
 }
 
-pub fn ids(runs: &[Run]) -> Vec<&str> {
+pub fn ids(runs: &[Execution]) -> Vec<&str> {
     runs.iter().map(|run| run.id.as_str()).collect()
 }
 
@@ -191,14 +192,15 @@ pub async fn two(fixture: &Fixture) -> [Arc<dyn Store>; 2] {
 async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     let store = &*fixture.store;
     let event = event("orders");
-    let runs: Vec<NewRun> = ["one", "two"].map(|name| NewRun { event: event.id.clone(), ..new_run(name) }).into();
+    let runs: Vec<NewExecution> =
+        ["one", "two"].map(|name| NewExecution { event: event.id.clone(), ..new_run(name) }).into();
     let letter = DeadLetter { event: event.id.clone(), trigger: "orders".to_owned(), ..dead("three") };
-    let intake = Intake {
+    let intake = EnqueueRequest {
         event: Some(event.clone()),
         key: Some(DedupKey { key: "order 7".to_owned(), window: HOUR }),
         runs: runs.clone(),
         dead: vec![letter.clone()],
-        ..Intake::default()
+        ..EnqueueRequest::default()
     };
     let before = store.time().await.unwrap();
     assert!(stored(store, Change::Accept(Box::new(intake.clone()))).await.is_empty(), "nobody takes it");
@@ -210,7 +212,10 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     assert!(store.events("live", Some("others"), 9).await.unwrap().is_empty());
     for run in &runs {
         let found = get(store, &run.id).await;
-        assert_eq!((found.status, found.event.as_str(), &found.input), (RunStatus::Queued, &*event.id, &run.input));
+        assert_eq!(
+            (found.status, found.event.as_str(), &found.input),
+            (ExecutionStatus::Queued, &*event.id, &run.input)
+        );
         assert_eq!((found.attempt, found.token, found.started_at), (1, 0, 0));
     }
     let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
@@ -218,14 +223,14 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
 
     // The last one of these has an id that is taken: nothing of it is there, not even the key.
     let again = super::queue::event("orders");
-    let refused = Intake {
+    let refused = EnqueueRequest {
         event: Some(again.clone()),
         key: Some(DedupKey { key: "order 8".to_owned(), window: HOUR }),
         runs: vec![new_run("new"), runs[0].clone()],
-        ..Intake::default()
+        ..EnqueueRequest::default()
     };
     let fresh = refused.runs[0].id.clone();
-    assert!(matches!(commit(store, Change::Accept(Box::new(refused))).await, Done::Refused(_)));
+    assert!(matches!(commit(store, Change::Accept(Box::new(refused))).await, CommitResult::Refused(_)));
     assert!(store.event("live", &again.id).await.unwrap().is_none());
     assert!(store.run("live", &fresh).await.unwrap().is_none());
     stored(store, keyed(&again, "order 8", HOUR)).await;
@@ -235,13 +240,13 @@ async fn the_same_key_is_the_same_event(fixture: Fixture) {
     let store = &*fixture.store;
     let (first, second) = (event("orders"), event("orders"));
     stored(store, keyed(&first, "a", HOUR)).await;
-    assert_eq!(commit(store, keyed(&second, "a", HOUR)).await, Done::Duplicate(first.id.clone()));
+    assert_eq!(commit(store, keyed(&second, "a", HOUR)).await, CommitResult::Duplicate(first.id.clone()));
     // In one call, too.
     let third = event("orders");
     let changes = [keyed(&third, "b", HOUR), keyed(&second, "b", HOUR), keyed(&second, "a", HOUR)];
     let done = store.commit(&changes).await.unwrap();
-    assert_eq!(done[0], Done::Stored(Vec::new()));
-    assert_eq!(done[1..], [Done::Duplicate(third.id.clone()), Done::Duplicate(first.id.clone())]);
+    assert_eq!(done[0], CommitResult::Stored(Vec::new()));
+    assert_eq!(done[1..], [CommitResult::Duplicate(third.id.clone()), CommitResult::Duplicate(first.id.clone())]);
     assert!(store.event("live", &second.id).await.unwrap().is_none());
     assert_eq!(store.depth("live").await.unwrap().open, 2, "a duplicate starts nothing");
     // Another trigger's key is another one, and another environment's.
@@ -269,9 +274,9 @@ async fn of_many_with_one_key_one_is_stored(fixture: Fixture) {
     }
     let answers = tasks.join_all().await;
     let winners: Vec<&String> =
-        answers.iter().filter(|(done, _)| *done == Done::Stored(Vec::new())).map(|(_, id)| id).collect();
+        answers.iter().filter(|(done, _)| *done == CommitResult::Stored(Vec::new())).map(|(_, id)| id).collect();
     assert_eq!(winners.len(), 1, "{answers:?}");
-    let others = answers.iter().filter(|(done, _)| *done == Done::Duplicate(winners[0].clone())).count();
+    let others = answers.iter().filter(|(done, _)| *done == CommitResult::Duplicate(winners[0].clone())).count();
     assert_eq!(others, 49, "{answers:?}");
     assert_eq!(fixture.number("SELECT count(*) FROM events").await, 1);
     assert_eq!(fixture.number("SELECT count(*) FROM runs").await, 1);
@@ -283,7 +288,7 @@ async fn a_key_whose_time_is_over_counts_anew(fixture: Fixture) {
     stored(store, keyed(&first, "a", 50_000)).await;
     pass(80).await;
     stored(store, keyed(&second, "a", HOUR)).await;
-    assert_eq!(commit(store, keyed(&third, "a", HOUR)).await, Done::Duplicate(second.id));
+    assert_eq!(commit(store, keyed(&third, "a", HOUR)).await, CommitResult::Duplicate(second.id));
 }
 
 async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixture) {
@@ -294,19 +299,19 @@ async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixt
     let (one, other) = (new_run("one"), new_run("other"));
     let changes = [
         accepts(vec![one.clone()]),
-        Change::Accept(Box::new(Intake {
+        Change::Accept(Box::new(EnqueueRequest {
             event: Some(bad.clone()),
-            runs: vec![NewRun { id: taken, ..new_run("bad") }],
-            ..Intake::default()
+            runs: vec![NewExecution { id: taken, ..new_run("bad") }],
+            ..EnqueueRequest::default()
         })),
         progress(&run, vec![step("a", 1, "Completed")], Vec::new()),
-        progress(&Run { token: 7, ..run.clone() }, vec![step("b", 2, "Completed")], Vec::new()),
+        progress(&Execution { token: 7, ..run.clone() }, vec![step("b", 2, "Completed")], Vec::new()),
         accepts(vec![other.clone()]),
     ];
     let done = store.commit(&changes).await.unwrap();
-    let fine = Done::Stored(Vec::new());
-    assert!(matches!(&done[1], Done::Refused(why) if !why.is_empty()), "{done:?}");
-    assert_eq!((&done[0], &done[2], &done[3], &done[4]), (&fine, &fine, &Done::Fenced, &fine));
+    let fine = CommitResult::Stored(Vec::new());
+    assert!(matches!(&done[1], CommitResult::Refused(why) if !why.is_empty()), "{done:?}");
+    assert_eq!((&done[0], &done[2], &done[3], &done[4]), (&fine, &fine, &CommitResult::Fenced, &fine));
     assert!(store.event("live", &bad.id).await.unwrap().is_none());
     assert_eq!(store.steps(&run.id).await.unwrap(), [step("a", 1, "Completed")]);
     assert_eq!(ids(&claim(store, 9).await), [&*one.id, &*other.id]);
@@ -317,8 +322,8 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
     let store = &*fixture.store;
     let odd = json!({ "text": "a\0b", "ke\0y": "\u{1f600} é \u{ffff} \\u0000" });
     let event = Event { payload: odd.clone(), headers: odd.clone(), ..event("orders") };
-    let run = NewRun { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
-    let intake = Intake { event: Some(event.clone()), runs: vec![run.clone()], ..Intake::default() };
+    let run = NewExecution { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
+    let intake = EnqueueRequest { event: Some(event.clone()), runs: vec![run.clone()], ..EnqueueRequest::default() };
     stored(store, Change::Accept(Box::new(intake))).await;
     let found = store.event("live", &event.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, &found.headers), (&odd, &odd));
@@ -327,9 +332,9 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
 
     let full = Step { input: odd.clone(), output: odd.clone(), error: odd.clone(), ..step("a", 1, "Failed") };
     let letter = DeadLetter { payload: odd.clone(), message: "what\0 it said".to_owned(), ..dead("odd") };
-    let left = Change::Leave {
+    let left = Change::Release {
         claim: run.claim(),
-        outcome: Outcome::Ended(RunStatus::Failed, odd.clone(), odd.clone()),
+        outcome: Disposition::Ended(ExecutionStatus::Failed, odd.clone(), odd.clone()),
         steps: vec![full.clone()],
         logs: vec![line(1, "a\0b")],
         follow: Vec::new(),
@@ -338,7 +343,7 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
     };
     stored(store, left).await;
     let ended = get(store, &run.id).await;
-    assert_eq!((&ended.output, &ended.error, ended.status), (&odd, &odd, RunStatus::Failed));
+    assert_eq!((&ended.output, &ended.error, ended.status), (&odd, &odd, ExecutionStatus::Failed));
     assert_eq!(store.steps(&run.id).await.unwrap(), [full]);
     assert_eq!(store.logs(&run.id).await.unwrap(), [line(1, "a\u{fffd}b")]);
     let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
@@ -349,20 +354,20 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
 
 async fn what_is_taken_at_once_is_what_is_stored(fixture: Fixture) {
     let store = &*fixture.store;
-    let at_once = |runs: Vec<NewRun>| {
+    let at_once = |runs: Vec<NewExecution>| {
         let claimed_by = Some(("worker".to_owned(), HOUR));
-        Change::Accept(Box::new(Intake { runs, claimed_by, ..Intake::default() }))
+        Change::Accept(Box::new(EnqueueRequest { runs, claimed_by, ..EnqueueRequest::default() }))
     };
-    let first = NewRun { lane: "lane".to_owned(), ..new_run("first") };
-    let second = NewRun { lane: "lane".to_owned(), ..new_run("second") };
-    let later = NewRun { delay: HOUR, ..new_run("later") };
-    let batch = NewRun { batch: "batch".to_owned(), ..new_run("batch") };
+    let first = NewExecution { lane: "lane".to_owned(), ..new_run("first") };
+    let second = NewExecution { lane: "lane".to_owned(), ..new_run("second") };
+    let later = NewExecution { delay: HOUR, ..new_run("later") };
+    let batch = NewExecution { batch: "batch".to_owned(), ..new_run("batch") };
     let all = vec![first.clone(), second.clone(), later.clone(), batch.clone()];
     let taken = stored(store, at_once(all)).await;
     assert_eq!(ids(&taken), [&*first.id, &*batch.id], "the others wait");
     for run in &taken {
         assert_eq!(get(store, &run.id).await, *run);
-        assert_eq!((run.status, run.token, run.worker.as_str()), (RunStatus::Running, 1, "worker"));
+        assert_eq!((run.status, run.token, run.worker.as_str()), (ExecutionStatus::Running, 1, "worker"));
     }
     assert!(claim(store, 9).await.is_empty());
     stored(store, leaves(&taken[0], completed())).await;
@@ -371,7 +376,7 @@ async fn what_is_taken_at_once_is_what_is_stored(fixture: Fixture) {
 
 async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |priority, tenant: &str| NewRun { priority, tenant: tenant.to_owned(), ..new_run("any") };
+    let of = |priority, tenant: &str| NewExecution { priority, tenant: tenant.to_owned(), ..new_run("any") };
     let mut accepted = Vec::new();
     for (priority, tenant) in [(4, "a"), (3, "a"), (2, "a"), (2, "a"), (2, "b"), (1, "b"), (1, "a")] {
         accepted.push(accept(store, of(priority, tenant)).await);
@@ -390,7 +395,7 @@ async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
 
 async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |tenant: &str| NewRun { tenant: tenant.to_owned(), ..new_run("any") };
+    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_run("any") };
     stored(store, accepts((0..40).map(|_| of("big")).collect())).await;
     for tenant in ["", "a", "z"] {
         stored(store, accepts(vec![of(tenant), of(tenant)])).await;
@@ -414,10 +419,10 @@ async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fix
 
 async fn each_tenant_has_its_share(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |tenant: &str| NewRun { tenant: tenant.to_owned(), ..new_run("any") };
+    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_run("any") };
     stored(store, accepts((0..500).map(|_| of("big")).collect())).await;
     stored(store, accepts((0..3).map(|_| of("small")).collect())).await;
-    let count = |runs: &[Run], tenant: &str| runs.iter().filter(|run| run.tenant == tenant).count();
+    let count = |runs: &[Execution], tenant: &str| runs.iter().filter(|run| run.tenant == tenant).count();
     let taken = claim(store, 6).await;
     assert_eq!((count(&taken, "big"), count(&taken, "small")), (3, 3));
     // What one leaves, the other gets.
@@ -430,7 +435,7 @@ async fn each_tenant_has_its_share(fixture: Fixture) {
 async fn no_two_workers_get_the_same(fixture: Fixture) {
     let stores = two(&fixture).await;
     for tenant in ["a", "b", "c"] {
-        let runs = (0..100).map(|_| NewRun { tenant: tenant.to_owned(), ..new_run("any") }).collect();
+        let runs = (0..100).map(|_| NewExecution { tenant: tenant.to_owned(), ..new_run("any") }).collect();
         stored(&*stores[0], accepts(runs)).await;
     }
     let mut tasks = JoinSet::new();
@@ -465,13 +470,13 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
 
     let before = get(&*here, &id).await;
     let (steps, logs) = (vec![step("a", 1, "Completed")], vec![line(1, "late")]);
-    assert_eq!(commit(&*here, progress(&lost, steps.clone(), logs.clone())).await, Done::Fenced);
-    for outcome in [completed(), Outcome::Again(0, Value::Null), Outcome::Waits(0, 0), Outcome::GivenBack] {
+    assert_eq!(commit(&*here, progress(&lost, steps.clone(), logs.clone())).await, CommitResult::Fenced);
+    for outcome in [completed(), Disposition::Retry(0, Value::Null), Disposition::Suspend(0, 0), Disposition::Requeue] {
         let (claim, letter, follow) = (lost.claim(), dead("any"), new_run("next"));
         let ids = (letter.id.clone(), follow.id.clone());
         let (steps, logs, dead, follow) = (steps.clone(), logs.clone(), Some(Box::new(letter)), vec![follow]);
-        let left = Change::Leave { claim, outcome, steps, logs, follow, dead, next: None };
-        assert_eq!(commit(&*here, left).await, Done::Fenced);
+        let left = Change::Release { claim, outcome, steps, logs, follow, dead, next: None };
+        assert_eq!(commit(&*here, left).await, CommitResult::Fenced);
         assert!(here.dead_letter("live", &ids.0).await.unwrap().is_none());
         assert!(here.run("live", &ids.1).await.unwrap().is_none());
     }
@@ -479,7 +484,7 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
     assert!(here.steps(&id).await.unwrap().is_empty() && here.logs(&id).await.unwrap().is_empty());
     stored(&*there, leaves(&found, completed())).await;
     // Who has it cannot write twice either.
-    assert_eq!(commit(&*there, leaves(&found, completed())).await, Done::Fenced);
+    assert_eq!(commit(&*there, leaves(&found, completed())).await, CommitResult::Fenced);
 }
 
 async fn who_renews_learns_what_to_end(fixture: Fixture) {
@@ -490,7 +495,7 @@ async fn who_renews_learns_what_to_end(fixture: Fixture) {
     let soon = fixture.number("SELECT max(ready_at) FROM runs").await;
     assert!(store.renew("a", &held, HOUR / 2).await.unwrap().is_empty());
     assert!(fixture.number("SELECT max(ready_at) FROM runs").await > soon);
-    assert_eq!(store.cancel("live", &taken[0].id).await.unwrap(), Some(RunStatus::Running));
+    assert_eq!(store.cancel("live", &taken[0].id).await.unwrap(), Some(ExecutionStatus::Running));
     assert_eq!(lost(&store.renew("a", &held, HOUR).await.unwrap()), [taken[0].id.clone()]);
     assert_eq!(lost(&store.renew("b", &held[1..2], HOUR).await.unwrap()), [taken[1].id.clone()], "another's");
     stored(store, leaves(&taken[2], completed())).await;
@@ -526,7 +531,7 @@ async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixtu
             .map(|run| progress(run, vec![step(&format!("{number}"), number, "Completed")], Vec::new()))
             .collect();
         let done = here.commit(&changes).await.unwrap();
-        assert!(done.iter().all(|done| *done == Done::Stored(Vec::new())), "{done:?}");
+        assert!(done.iter().all(|done| *done == CommitResult::Stored(Vec::new())), "{done:?}");
     }
     renewing.await.unwrap();
 }
@@ -535,12 +540,12 @@ async fn what_is_given_back_goes_on_as_it_was(fixture: Fixture) {
     let store = &*fixture.store;
     accept(store, new_run("any")).await;
     let run = claim_one(store).await;
-    stored(store, leaves(&run, Outcome::GivenBack)).await;
+    stored(store, leaves(&run, Disposition::Requeue)).await;
     let again = claim_one(store).await;
     assert_eq!((again.attempt, again.lost, again.token), (1, 0, run.token + 1));
     let error = json!({ "code": "FLAKY" });
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&again, Outcome::Again(then, error.clone()))).await;
+    stored(store, leaves(&again, Disposition::Retry(then, error.clone()))).await;
     assert_eq!(store.next_ready("live").await.unwrap(), Some(then));
     assert!(claim(store, 9).await.is_empty());
     all_due(&fixture).await;
@@ -552,15 +557,18 @@ async fn the_depth_counts(fixture: Fixture) {
     let store = &*fixture.store;
     assert_eq!(store.depth("live").await.unwrap(), evenkeel::store::queue::QueueDepth::default());
     assert_eq!(store.next_ready("live").await.unwrap(), None);
-    accept(store, NewRun { lane: "lane".to_owned(), ..new_run("runs") }).await;
+    accept(store, NewExecution { lane: "lane".to_owned(), ..new_run("runs") }).await;
     let run = claim_one(store).await;
     for lane in ["lane", "lane", "", ""] {
-        accept(store, NewRun { lane: lane.to_owned(), ..new_run("waits") }).await;
+        accept(store, NewExecution { lane: lane.to_owned(), ..new_run("waits") }).await;
     }
-    accept(store, NewRun { delay: HOUR, ..new_run("later") }).await;
-    accept(store, NewRun { environment: "draft".to_owned(), ..new_run("elsewhere") }).await;
+    accept(store, NewExecution { delay: HOUR, ..new_run("later") }).await;
+    accept(store, NewExecution { environment: "draft".to_owned(), ..new_run("elsewhere") }).await;
     let letters = vec![dead("one"), dead("two")];
-    store.commit(&[Change::Accept(Box::new(Intake { dead: letters, ..Intake::default() }))]).await.unwrap();
+    store
+        .commit(&[Change::Accept(Box::new(EnqueueRequest { dead: letters, ..EnqueueRequest::default() }))])
+        .await
+        .unwrap();
     pass(2).await;
     let depth = store.depth("live").await.unwrap();
     assert_eq!((depth.ready, depth.open, depth.dead), (2, 6, 2));
@@ -571,14 +579,14 @@ async fn the_depth_counts(fixture: Fixture) {
 }
 
 /// The executions that a worker must end.
-fn lost(lost: &[evenkeel::store::queue::Lost]) -> Vec<String> {
+fn lost(lost: &[evenkeel::store::queue::LostLease]) -> Vec<String> {
     lost.iter().map(|lost| lost.run.clone()).collect()
 }
 
 /// Replays a dead letter that starts nothing; gives whether it was pending.
 async fn replayed(store: &dyn Store, environment: &str, id: &str) -> bool {
     let replays = Some((environment.to_owned(), id.to_owned()));
-    let intake = Intake { replays, ..Default::default() };
+    let intake = EnqueueRequest { replays, ..Default::default() };
     let done = store.commit(&[Change::Accept(Box::new(intake))]).await.unwrap();
-    matches!(done.as_slice(), [Done::Stored(_)])
+    matches!(done.as_slice(), [CommitResult::Stored(_)])
 }

@@ -15,7 +15,7 @@ const LONGEST_HEAD: usize = 64 << 10;
 /// Largest body of a request: what the library has and wants, a line for each.
 const LARGEST_REQUEST: u64 = 64 << 20;
 /// Most answers before the real one (RFC 9110, 15.2).
-const MOST_INTERIM: usize = 10;
+const MAX_INTERIM: usize = 10;
 
 /// What ends an exchange: something to tell, or a connection that just broke.
 type Ended = Option<Stop>;
@@ -38,7 +38,7 @@ pub(super) fn exchange(client: &mut TcpStream, shared: &Arc<Shared>, tls: bool) 
     upstream.write_all(head.as_bytes()).map_err(broken)?;
     std::io::copy(&mut client.take(length), &mut upstream).map_err(broken)?;
     upstream.flush().map_err(broken)?;
-    for _ in 0..MOST_INTERIM {
+    for _ in 0..MAX_INTERIM {
         let head = read_head(&mut upstream, &mut |bytes| shared.count(bytes)).map_err(broken)?;
         let (status, head) = answer_head(&head, shared, tls)?;
         if (100..200).contains(&status) {

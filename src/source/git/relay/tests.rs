@@ -28,7 +28,7 @@ fn all(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn bytes_pass_and_too_many_end_it() {
     let (port, server) = server(vec![7; 100_000]);
-    let relay = Relay::start("127.0.0.1", port, Entrance::Raw, None, soon(), 50_000).unwrap();
+    let relay = Relay::start("127.0.0.1", port, ProxyMode::Raw, None, soon(), 50_000).unwrap();
     let received = all(TcpStream::connect(relay.address()).unwrap());
     assert!(received.len() < 100_000 && received.iter().all(|byte| *byte == 7));
     assert_eq!(relay.stopped(), Some(Stop::TooMuch));
@@ -40,7 +40,7 @@ fn bytes_pass_and_too_many_end_it() {
 fn a_silent_server_ends_at_the_deadline() {
     let (port, server) = server(Vec::new());
     let deadline = Instant::now() + Duration::from_millis(50);
-    let relay = Relay::start("127.0.0.1", port, Entrance::Raw, None, deadline, 100).unwrap();
+    let relay = Relay::start("127.0.0.1", port, ProxyMode::Raw, None, deadline, 100).unwrap();
     assert_eq!(all(TcpStream::connect(relay.address()).unwrap()), b"");
     assert_eq!(relay.stopped(), Some(Stop::TimedOut));
     server.join().unwrap();
@@ -67,7 +67,7 @@ fn exchanged(request: &str, answer: &str) -> (String, String, Option<Stop>) {
         let _ = stream.write_all(answer.as_bytes());
         String::from_utf8(got).unwrap()
     });
-    let relay = Relay::start("127.0.0.1", port, Entrance::Http { tls: false }, None, soon(), 1000).unwrap();
+    let relay = Relay::start("127.0.0.1", port, ProxyMode::Http { tls: false }, None, soon(), 1000).unwrap();
     let mut stream = TcpStream::connect(relay.address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let answer = String::from_utf8(all(stream)).unwrap();
@@ -120,7 +120,7 @@ fn nonsense_ends_the_exchange() {
 #[test]
 fn a_closed_port_is_told() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let relay = Relay::start("127.0.0.1", free, Entrance::Raw, None, soon(), 100).unwrap();
+    let relay = Relay::start("127.0.0.1", free, ProxyMode::Raw, None, soon(), 100).unwrap();
     assert_eq!(all(TcpStream::connect(relay.address()).unwrap()), b"");
     assert!(matches!(relay.stopped(), Some(Stop::Unreachable(_))), "{:?}", relay.stopped());
 }
@@ -132,7 +132,7 @@ fn requests_that_the_library_never_makes_are_refused() {
         "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned(),
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
     ] {
-        let relay = Relay::start("127.0.0.1", 9, Entrance::Http { tls: false }, None, soon(), 100).unwrap();
+        let relay = Relay::start("127.0.0.1", 9, ProxyMode::Http { tls: false }, None, soon(), 100).unwrap();
         let mut stream = TcpStream::connect(relay.address()).unwrap();
         let _ = stream.write_all(head.as_bytes());
         assert_eq!(all(stream), b"");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::store::Store;
-use evenkeel::store::queue::{NewRun, Outcome, RunFilter, RunStatus};
+use evenkeel::store::queue::{Disposition, ExecutionFilter, ExecutionStatus, NewExecution};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,12 +26,12 @@ on_both!(
     a_lane_at_a_gate_goes_on,
 );
 
-fn in_lane(lane: &str) -> NewRun {
-    NewRun { lane: lane.to_owned(), ..new_run("lane") }
+fn in_lane(lane: &str) -> NewExecution {
+    NewExecution { lane: lane.to_owned(), ..new_run("lane") }
 }
 
-fn at_gate(limit: i64) -> NewRun {
-    NewRun { gate: "gate".to_owned(), gate_limit: limit, ..new_run("gate") }
+fn at_gate(limit: i64) -> NewExecution {
+    NewExecution { gate: "gate".to_owned(), gate_limit: limit, ..new_run("gate") }
 }
 
 async fn a_lane_goes_in_order_whatever_becomes_of_them(fixture: Fixture) {
@@ -40,12 +40,13 @@ async fn a_lane_goes_in_order_whatever_becomes_of_them(fixture: Fixture) {
     for _ in 0..5 {
         accepted.push(accept(store, in_lane("a")).await);
     }
-    let statuses = [RunStatus::Completed, RunStatus::Failed, RunStatus::TimedOut, RunStatus::Cancelled];
+    let statuses =
+        [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::TimedOut, ExecutionStatus::Cancelled];
     for (id, status) in accepted.iter().zip(statuses) {
         let run = claim_one(store).await;
         assert_eq!(run.id, *id);
         assert!(claim(store, 9).await.is_empty());
-        stored(store, leaves(&run, Outcome::Ended(status, Value::Null, json!({ "code": "X" })))).await;
+        stored(store, leaves(&run, Disposition::Ended(status, Value::Null, json!({ "code": "X" })))).await;
     }
     // One that comes while the last waits, and one that comes when the lane is empty.
     let next = accept(store, in_lane("a")).await;
@@ -60,7 +61,7 @@ async fn a_lane_goes_in_order_whatever_becomes_of_them(fixture: Fixture) {
 async fn a_lane_keeps_the_order_of_one_call(fixture: Fixture) {
     let store = &*fixture.store;
     // Ids of one millisecond are in no order.
-    let mut runs: Vec<NewRun> = (0..6).map(|_| in_lane("a")).collect();
+    let mut runs: Vec<NewExecution> = (0..6).map(|_| in_lane("a")).collect();
     runs.sort_by(|one, other| other.id.cmp(&one.id));
     let wanted: Vec<String> = runs.iter().map(|run| run.id.clone()).collect();
     let changes: Vec<_> = runs.chunks(2).map(|some| accepts(some.to_vec())).collect();
@@ -113,11 +114,11 @@ async fn a_retry_comes_before_the_next_in_the_lane(fixture: Fixture) {
     let store = &*fixture.store;
     let (first, second) = (accept(store, in_lane("a")).await, accept(store, in_lane("a")).await);
     let run = claim_one(store).await;
-    stored(store, leaves(&run, Outcome::Again(0, Value::Null))).await;
+    stored(store, leaves(&run, Disposition::Retry(0, Value::Null))).await;
     let run = claim_one(store).await;
     assert_eq!((&run.id, run.attempt), (&first, 2));
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&run, Outcome::Again(then, Value::Null))).await;
+    stored(store, leaves(&run, Disposition::Retry(then, Value::Null))).await;
     assert!(claim(store, 9).await.is_empty(), "the next may not overtake it");
     all_due(&fixture).await;
     let run = claim_one(store).await;
@@ -131,7 +132,7 @@ async fn who_waits_or_is_lost_keeps_its_lane(fixture: Fixture) {
     let (first, second) = (accept(store, in_lane("a")).await, accept(store, in_lane("a")).await);
     let run = claim_one(store).await;
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&run, Outcome::Waits(then, then))).await;
+    stored(store, leaves(&run, Disposition::Suspend(then, then))).await;
     assert!(claim(store, 9).await.is_empty());
     all_due(&fixture).await;
     let run = store.claim("live", "lost", 9, HOUR).await.unwrap();
@@ -140,12 +141,12 @@ async fn who_waits_or_is_lost_keeps_its_lane(fixture: Fixture) {
     all_due(&fixture).await;
     let run = claim_one(store).await;
     assert_eq!((&run.id, run.lost), (&first, 1));
-    stored(store, leaves(&run, Outcome::GivenBack)).await;
+    stored(store, leaves(&run, Disposition::Requeue)).await;
     let run = claim_one(store).await;
     assert_eq!(run.id, first);
     // What it starts in its own lane comes after those that are there.
     let follow = in_lane("a");
-    let change = evenkeel::store::queue::Change::Leave {
+    let change = evenkeel::store::queue::Change::Release {
         claim: run.claim(),
         outcome: completed(),
         steps: Vec::new(),
@@ -169,31 +170,32 @@ async fn cancelling_in_a_lane_lets_only_the_next_go(fixture: Fixture) {
         accepted.push(accept(store, in_lane("a")).await);
     }
     // The first before anybody took it.
-    assert_eq!(store.cancel("live", &accepted[0]).await.unwrap(), Some(RunStatus::Queued));
+    assert_eq!(store.cancel("live", &accepted[0]).await.unwrap(), Some(ExecutionStatus::Queued));
     let run = claim_one(store).await;
     assert_eq!(run.id, accepted[1]);
     // One that is parked: the one after it must not go.
-    assert_eq!(store.cancel("live", &accepted[2]).await.unwrap(), Some(RunStatus::Queued));
+    assert_eq!(store.cancel("live", &accepted[2]).await.unwrap(), Some(ExecutionStatus::Queued));
     assert!(claim(store, 9).await.is_empty());
     // The first while it runs: it ends when its worker says so.
-    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(RunStatus::Running));
+    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Running));
     assert!(claim(store, 9).await.is_empty());
-    stored(store, leaves(&run, Outcome::Ended(RunStatus::Cancelled, Value::Null, Value::Null))).await;
+    stored(store, leaves(&run, Disposition::Ended(ExecutionStatus::Cancelled, Value::Null, Value::Null))).await;
     let run = claim_one(store).await;
     assert_eq!(run.id, accepted[3]);
     // The first while it waits.
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&run, Outcome::Waits(then, then))).await;
-    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(RunStatus::Waiting));
+    stored(store, leaves(&run, Disposition::Suspend(then, then))).await;
+    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Waiting));
     assert_eq!(claim_one(store).await.id, accepted[4]);
     // Its claim is void.
-    assert_eq!(super::commit(store, leaves(&run, completed())).await, evenkeel::store::queue::Done::Fenced);
-    assert_eq!(get(store, &run.id).await.status, RunStatus::Cancelled);
+    assert_eq!(super::commit(store, leaves(&run, completed())).await, evenkeel::store::queue::CommitResult::Fenced);
+    assert_eq!(get(store, &run.id).await.status, ExecutionStatus::Cancelled);
 }
 
 async fn lanes_do_not_wait_for_each_other(fixture: Fixture) {
     let store = &*fixture.store;
-    let runs = [in_lane("a"), in_lane("b"), NewRun { environment: "draft".to_owned(), ..in_lane("a") }, in_lane("a")];
+    let runs =
+        [in_lane("a"), in_lane("b"), NewExecution { environment: "draft".to_owned(), ..in_lane("a") }, in_lane("a")];
     stored(store, accepts(runs.to_vec())).await;
     let taken = claim(store, 9).await;
     assert_eq!(taken.len(), 2);
@@ -231,11 +233,11 @@ async fn a_gate_lets_so_many_through(fixture: Fixture) {
 /// Takes and ends executions until 50 ended; gives how many it ended.
 async fn work(store: &Arc<dyn Store>, worker: &str) -> usize {
     let (mut ended, deadline) = (0, Instant::now() + Duration::from_mins(2));
-    let filter = |status| RunFilter { status: Some(status), ..RunFilter::default() };
-    while store.runs("live", &filter(RunStatus::Completed)).await.unwrap().len() < 50 {
+    let filter = |status| ExecutionFilter { status: Some(status), ..ExecutionFilter::default() };
+    while store.runs("live", &filter(ExecutionStatus::Completed)).await.unwrap().len() < 50 {
         assert!(Instant::now() < deadline, "some do not get their turn: {:?}", store.depth("live").await.unwrap());
         for run in store.claim("live", worker, 2, HOUR).await.unwrap() {
-            let running = store.runs("live", &filter(RunStatus::Running)).await.unwrap();
+            let running = store.runs("live", &filter(ExecutionStatus::Running)).await.unwrap();
             assert!(running.len() <= 3, "{}", running.len());
             stored(&**store, leaves(&run, completed())).await;
             ended += 1;
@@ -246,18 +248,18 @@ async fn work(store: &Arc<dyn Store>, worker: &str) -> usize {
 
 async fn a_gate_is_not_held_by_those_that_wait_in_a_lane(fixture: Fixture) {
     let store = &*fixture.store;
-    let lane = accept(store, NewRun { lane: "a".to_owned(), ..at_gate(2) }).await;
+    let lane = accept(store, NewExecution { lane: "a".to_owned(), ..at_gate(2) }).await;
     let free = accept(store, at_gate(2)).await;
     let taken = claim(store, 9).await;
     assert_eq!(taken.len(), 2);
     for _ in 0..20 {
-        accept(store, NewRun { lane: "a".to_owned(), ..at_gate(2) }).await;
+        accept(store, NewExecution { lane: "a".to_owned(), ..at_gate(2) }).await;
     }
     let last = accept(store, at_gate(2)).await;
     let run = taken.iter().find(|run| run.id == free).unwrap();
     stored(store, leaves(run, completed())).await;
     assert_eq!(claim_one(store).await.id, last, "there is a place, and the others wait for the lane");
-    assert_eq!(get(store, &lane).await.status, RunStatus::Running);
+    assert_eq!(get(store, &lane).await.status, ExecutionStatus::Running);
 }
 
 async fn a_gate_counts_those_that_wait(fixture: Fixture) {
@@ -268,8 +270,8 @@ async fn a_gate_counts_those_that_wait(fixture: Fixture) {
     let taken = claim(store, 9).await;
     assert_eq!(taken.len(), 2);
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&taken[0], Outcome::Waits(then, then))).await;
-    stored(store, leaves(&taken[1], Outcome::Again(then, Value::Null))).await;
+    stored(store, leaves(&taken[0], Disposition::Suspend(then, then))).await;
+    stored(store, leaves(&taken[1], Disposition::Retry(then, Value::Null))).await;
     assert!(claim(store, 9).await.is_empty());
     store.cancel("live", &taken[0].id).await.unwrap();
     let next = claim_one(store).await;
@@ -283,7 +285,7 @@ async fn a_lane_at_a_gate_goes_on(fixture: Fixture) {
     let mut left = Vec::new();
     for number in 0..10 {
         let lane = ["a", "b"][number % 2].to_owned();
-        left.push((lane.clone(), accept(store, NewRun { lane, ..at_gate(1) }).await));
+        left.push((lane.clone(), accept(store, NewExecution { lane, ..at_gate(1) }).await));
     }
     while !left.is_empty() {
         let run = claim_one(store).await;

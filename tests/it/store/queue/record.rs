@@ -1,7 +1,9 @@
 //! Steps, logs, lists, dead letters, and what is forgotten.
 
 use evenkeel::store::Store;
-use evenkeel::store::queue::{Change, Intake, NewRun, Outcome, Run, RunFilter, RunStatus};
+use evenkeel::store::queue::{
+    Change, Disposition, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, NewExecution,
+};
 use serde_json::{Value, json};
 
 use super::super::{Fixture, on_both};
@@ -36,9 +38,9 @@ async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
     stored(store, progress(&run, vec![second.clone(), step("first", 1, "Waiting")], vec![line(7, "c"), line(7, "d")]))
         .await;
     stored(store, progress(&run, vec![step("first", 1, "Completed")], vec![line(3, "a"), line(5, "b")])).await;
-    let change = Change::Leave {
+    let change = Change::Release {
         claim: run.claim(),
-        outcome: Outcome::GivenBack,
+        outcome: Disposition::Requeue,
         steps: vec![step("third", 3, "Completed")],
         logs: (0..15).map(|number| line(9, &format!("{number}"))).collect(),
         follow: Vec::new(),
@@ -47,7 +49,7 @@ async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
     };
     stored(store, change).await;
     let run = claim_one(store).await;
-    let change = Change::Leave {
+    let change = Change::Release {
         claim: run.claim(),
         outcome: completed(),
         steps: vec![step("fourth", 10, "Failed")],
@@ -80,7 +82,7 @@ async fn lines_of_one_moment_are_all_kept(fixture: Fixture) {
 
 async fn executions_are_filtered(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |workflow: &str, tenant: &str, source: &str| NewRun {
+    let of = |workflow: &str, tenant: &str, source: &str| NewExecution {
         tenant: tenant.to_owned(),
         source: source.to_owned(),
         event: format!("event of {source}"),
@@ -88,7 +90,8 @@ async fn executions_are_filtered(fixture: Fixture) {
     };
     let a = accept(store, of("ship", "acme", "orders")).await;
     let run = claim_one(store).await;
-    stored(store, leaves(&run, Outcome::Ended(RunStatus::Failed, Value::Null, json!({ "code": "BROKEN" })))).await;
+    stored(store, leaves(&run, Disposition::Ended(ExecutionStatus::Failed, Value::Null, json!({ "code": "BROKEN" }))))
+        .await;
     let b = accept(store, of("ship", "other", "orders")).await;
     let run = claim_one(store).await;
     let middle = get(store, &b).await.created_at;
@@ -96,43 +99,47 @@ async fn executions_are_filtered(fixture: Fixture) {
     let c = accept(store, of("bill", "acme", "clock")).await;
     claim_one(store).await;
     let d = accept(store, of("bill", "", "clock")).await;
-    accept(store, NewRun { environment: "draft".to_owned(), ..of("ship", "acme", "orders") }).await;
+    accept(store, NewExecution { environment: "draft".to_owned(), ..of("ship", "acme", "orders") }).await;
 
-    let found = async |filter: RunFilter| -> Vec<String> {
+    let found = async |filter: ExecutionFilter| -> Vec<String> {
         store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
     };
-    let all = RunFilter::default;
+    let all = ExecutionFilter::default;
     assert_eq!(found(all()).await, [&*d, &*c, &*b, &*a]);
-    assert_eq!(found(RunFilter { workflow: Some("ship".into()), ..all() }).await, [&*b, &*a]);
-    assert_eq!(found(RunFilter { tenant: Some("acme".into()), ..all() }).await, [&*c, &*a]);
-    assert_eq!(found(RunFilter { tenant: Some(String::new()), ..all() }).await, [&*d]);
-    assert_eq!(found(RunFilter { trigger: Some("clock".into()), ..all() }).await, [&*d, &*c]);
-    assert_eq!(found(RunFilter { event: Some("event of orders".into()), ..all() }).await, [&*b, &*a]);
-    assert_eq!(found(RunFilter { open: true, ..all() }).await, [&*d, &*c]);
-    assert_eq!(found(RunFilter { since: Some(middle), ..all() }).await, [&*d, &*c, &*b]);
-    assert_eq!(found(RunFilter { most: 1, ..all() }).await, [&*d]);
-    for (status, id) in
-        [(RunStatus::Failed, &a), (RunStatus::Completed, &b), (RunStatus::Running, &c), (RunStatus::Queued, &d)]
-    {
-        assert_eq!(found(RunFilter { status: Some(status), ..all() }).await, [id.as_str()]);
+    assert_eq!(found(ExecutionFilter { workflow: Some("ship".into()), ..all() }).await, [&*b, &*a]);
+    assert_eq!(found(ExecutionFilter { tenant: Some("acme".into()), ..all() }).await, [&*c, &*a]);
+    assert_eq!(found(ExecutionFilter { tenant: Some(String::new()), ..all() }).await, [&*d]);
+    assert_eq!(found(ExecutionFilter { trigger: Some("clock".into()), ..all() }).await, [&*d, &*c]);
+    assert_eq!(found(ExecutionFilter { event: Some("event of orders".into()), ..all() }).await, [&*b, &*a]);
+    assert_eq!(found(ExecutionFilter { open: true, ..all() }).await, [&*d, &*c]);
+    assert_eq!(found(ExecutionFilter { since: Some(middle), ..all() }).await, [&*d, &*c, &*b]);
+    assert_eq!(found(ExecutionFilter { most: 1, ..all() }).await, [&*d]);
+    for (status, id) in [
+        (ExecutionStatus::Failed, &a),
+        (ExecutionStatus::Completed, &b),
+        (ExecutionStatus::Running, &c),
+        (ExecutionStatus::Queued, &d),
+    ] {
+        assert_eq!(found(ExecutionFilter { status: Some(status), ..all() }).await, [id.as_str()]);
     }
-    let both = RunFilter { workflow: Some("ship".into()), tenant: Some("acme".into()), ..all() };
+    let both = ExecutionFilter { workflow: Some("ship".into()), tenant: Some("acme".into()), ..all() };
     assert_eq!(found(both).await, [&*a]);
-    assert!(found(RunFilter { status: Some(RunStatus::TimedOut), ..all() }).await.is_empty());
+    assert!(found(ExecutionFilter { status: Some(ExecutionStatus::TimedOut), ..all() }).await.is_empty());
 }
 
 async fn text_is_found_as_it_is(fixture: Fixture) {
     let store = &*fixture.store;
-    let with = |input: &str| NewRun { input: json!({ "text": input }), ..new_run("any") };
+    let with = |input: &str| NewExecution { input: json!({ "text": input }), ..new_run("any") };
     let a = accept(store, with("100% of_it")).await;
     let b = accept(store, with("100 percent of it")).await;
     let c = accept(store, with("ÄRGER und Straße")).await;
     for run in claim(store, 9).await {
         let output = Value::String(format!("Result of {}", if run.id == a { "First" } else { "Others" }));
-        stored(store, leaves(&run, Outcome::Ended(RunStatus::Failed, output, json!({ "code": "E_1" })))).await;
+        stored(store, leaves(&run, Disposition::Ended(ExecutionStatus::Failed, output, json!({ "code": "E_1" }))))
+            .await;
     }
     let found = async |text: &str| -> Vec<String> {
-        let filter = RunFilter { text: Some(text.to_owned()), ..RunFilter::default() };
+        let filter = ExecutionFilter { text: Some(text.to_owned()), ..ExecutionFilter::default() };
         store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
     };
     assert_eq!(found("100%").await, [&*a]);
@@ -156,12 +163,13 @@ async fn pages_have_no_gaps(fixture: Fixture) {
     for _ in 0..5 {
         accept(store, new_run("any")).await;
     }
-    let all: Vec<Run> = store.runs("live", &RunFilter::default()).await.unwrap();
+    let all: Vec<Execution> = store.runs("live", &ExecutionFilter::default()).await.unwrap();
     assert_eq!(all.len(), 25);
     for most in [1, 7, 25] {
         let (mut pages, mut before) = (Vec::new(), None);
         loop {
-            let page = store.runs("live", &RunFilter { most, before, ..RunFilter::default() }).await.unwrap();
+            let page =
+                store.runs("live", &ExecutionFilter { most, before, ..ExecutionFilter::default() }).await.unwrap();
             assert!(page.len() <= most as usize);
             let Some(last) = page.last() else { break };
             before = Some((last.created_at, last.id.clone()));
@@ -173,11 +181,14 @@ async fn pages_have_no_gaps(fixture: Fixture) {
 
 async fn an_execution_is_found_by_a_unique_beginning(fixture: Fixture) {
     let store = &*fixture.store;
-    let with = |id: &str| NewRun { id: id.to_owned(), ..new_run("any") };
+    let with = |id: &str| NewExecution { id: id.to_owned(), ..new_run("any") };
     let [a, b, c] = ["01aaaaaaaa0000000000000001", "01aaaaaaaabzzzzzzzzzzzzzzz", "01aaaaaaabzzzzzzzzzzzzzzzz"];
     stored(store, accepts(vec![with(a), with(b), with(c)])).await;
-    stored(store, accepts(vec![NewRun { environment: "draft".to_owned(), ..with("02aaaaaaaabzzzzzzzzzzzzzzz") }]))
-        .await;
+    stored(
+        store,
+        accepts(vec![NewExecution { environment: "draft".to_owned(), ..with("02aaaaaaaabzzzzzzzzzzzzzzz") }]),
+    )
+    .await;
     let found = async |id: &str| store.run("live", id).await.unwrap().map(|run| run.id);
     for id in [a, b, c] {
         assert_eq!(found(id).await.as_deref(), Some(id));
@@ -220,7 +231,7 @@ async fn an_execution_is_found_in_a_database_of_a_language() {
 async fn buried(store: &dyn Store, workflow: &str) -> String {
     let letter = dead(workflow);
     let id = letter.id.clone();
-    stored(store, Change::Accept(Box::new(Intake { dead: vec![letter], ..Intake::default() }))).await;
+    stored(store, Change::Accept(Box::new(EnqueueRequest { dead: vec![letter], ..EnqueueRequest::default() }))).await;
     id
 }
 
@@ -282,7 +293,7 @@ async fn what_is_over_is_forgotten(fixture: Fixture) {
     stored(store, leaves(&runs[0], completed())).await;
     stored(store, leaves(&runs[1], completed())).await;
     let then = store.time().await.unwrap() + 2 * HOUR;
-    stored(store, leaves(&runs[3], Outcome::Waits(then, then))).await;
+    stored(store, leaves(&runs[3], Disposition::Suspend(then, then))).await;
     // Two hours pass for the first; what is open began long ago.
     let (old, ago) = (&runs[0].id, 2 * HOUR);
     fixture.sql(&format!("UPDATE runs SET finished_at = finished_at - {ago} WHERE id = '{old}'")).await;
@@ -310,7 +321,7 @@ async fn what_is_over_is_forgotten(fixture: Fixture) {
     // At once, where nothing is to be kept; what is open stays.
     super::pass(3).await;
     store.forget_work("live", 0).await.unwrap();
-    let left = store.runs("live", &RunFilter::default()).await.unwrap();
+    let left = store.runs("live", &ExecutionFilter::default()).await.unwrap();
     assert_eq!(left.len(), 2);
     assert!(left.iter().all(|run| !run.status.is_final()));
     assert_eq!(fixture.number("SELECT count(*) FROM steps").await, 2);

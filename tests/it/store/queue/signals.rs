@@ -1,6 +1,6 @@
 //! What executions are told, by hand and by those that they started, and batches.
 
-use evenkeel::store::queue::{Change, NewRun, Outcome, Run, RunStatus};
+use evenkeel::store::queue::{Change, Disposition, Execution, ExecutionStatus, NewExecution};
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -27,14 +27,14 @@ on_both!(
     many_join_one_batch,
 );
 
-/// Waits for a word as executions do: what it waits for is a step.
-async fn waits(store: &dyn Store, run: &Run, name: &str) {
+/// Suspend for a word as executions do: what it waits for is a step.
+async fn waits(store: &dyn Store, run: &Execution, name: &str) {
     stored(store, progress(run, vec![step(name, 1, "Waiting")], Vec::new())).await;
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(run, Outcome::Waits(then, then))).await;
+    stored(store, leaves(run, Disposition::Suspend(then, then))).await;
 }
 
-async fn running(store: &dyn Store) -> Run {
+async fn running(store: &dyn Store) -> Execution {
     accept(store, new_run("any")).await;
     claim_one(store).await
 }
@@ -43,7 +43,7 @@ async fn a_word_wakes_who_waits_for_it(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
     waits(store, &run, "go").await;
-    assert_eq!(get(store, &run.id).await.status, RunStatus::Waiting);
+    assert_eq!(get(store, &run.id).await.status, ExecutionStatus::Waiting);
     assert!(claim(store, 9).await.is_empty());
     assert_eq!(store.signalled(&run.id, "go").await.unwrap(), None);
     assert!(store.signal("live", &run.id, "go", &json!({ "yes": true })).await.unwrap());
@@ -72,7 +72,7 @@ async fn a_word_that_came_before_wakes_too(fixture: Fixture) {
     waits(store, &run, "stop").await;
     stored(store, accepts(vec![])).await;
     let found = get(store, &run.id).await;
-    assert_eq!(found.status, RunStatus::Waiting);
+    assert_eq!(found.status, ExecutionStatus::Waiting);
 }
 
 async fn a_word_that_nobody_waits_for_wakes_once(fixture: Fixture) {
@@ -96,8 +96,8 @@ async fn no_word_is_lost_between_a_look_and_the_wait(fixture: Fixture) {
         stored(&*here, progress(&run, vec![step("go", 1, "Waiting")], Vec::new())).await;
         let then = here.time().await.unwrap() + HOUR;
         // A long transaction, in whose middle the word comes.
-        let later = (0..300).map(|_| NewRun { delay: HOUR, ..new_run("later") }).collect();
-        let changes = [leaves(&run, Outcome::Waits(then, then)), accepts(later)];
+        let later = (0..300).map(|_| NewExecution { delay: HOUR, ..new_run("later") }).collect();
+        let changes = [leaves(&run, Disposition::Suspend(then, then)), accepts(later)];
         let waiting = async { here.commit(&changes).await.unwrap() };
         let telling = async {
             pass(15).await;
@@ -143,7 +143,7 @@ async fn who_ended_hears_nothing(fixture: Fixture) {
     assert_eq!(store.signalled(&run.id, "go").await.unwrap(), None);
     assert!(claim(store, 9).await.is_empty());
     let before = get(store, &run.id).await;
-    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(RunStatus::Completed));
+    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Completed));
     assert_eq!(get(store, &run.id).await, before);
     assert_eq!(store.cancel("draft", &run.id).await.unwrap(), None);
 }
@@ -152,7 +152,7 @@ async fn who_waits_goes_on_when_its_time_is_over(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
     let now = store.time().await.unwrap();
-    stored(store, leaves(&run, Outcome::Waits(now + HOUR / 2, now + HOUR))).await;
+    stored(store, leaves(&run, Disposition::Suspend(now + HOUR / 2, now + HOUR))).await;
     assert_eq!(store.next_ready("live").await.unwrap(), Some(now + HOUR / 2));
     all_due(&fixture).await;
     let again = claim_one(store).await;
@@ -160,21 +160,21 @@ async fn who_waits_goes_on_when_its_time_is_over(fixture: Fixture) {
     // One that was asked to end while it ran ends where it would wait, and one that waits ends at once.
     store.cancel("live", &run.id).await.unwrap();
     waits(store, &again, "go").await;
-    assert_eq!(get(store, &run.id).await.status, RunStatus::Cancelled);
+    assert_eq!(get(store, &run.id).await.status, ExecutionStatus::Cancelled);
     let run = running(store).await;
     waits(store, &run, "go").await;
-    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(RunStatus::Waiting));
+    assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Waiting));
     let ended = get(store, &run.id).await;
-    assert_eq!((ended.status, &ended.error["code"]), (RunStatus::Cancelled, &json!("CANCELLED")));
+    assert_eq!((ended.status, &ended.error["code"]), (ExecutionStatus::Cancelled, &json!("CANCELLED")));
     assert!(ended.finished_at > 0 && claim(store, 9).await.is_empty());
 }
 
-fn child(parent: &Run) -> NewRun {
-    NewRun { parent: parent.id.clone(), answers: "child".to_owned(), ..new_run("child") }
+fn child(parent: &Execution) -> NewExecution {
+    NewExecution { parent: parent.id.clone(), answers: "child".to_owned(), ..new_run("child") }
 }
 
 /// A parent that waits, and its child that runs.
-async fn family(store: &dyn Store) -> (Run, Run) {
+async fn family(store: &dyn Store) -> (Execution, Execution) {
     let parent = running(store).await;
     let starts = Change::Progress {
         claim: parent.claim(),
@@ -192,7 +192,7 @@ async fn a_child_tells_its_parent(fixture: Fixture) {
     let outcomes = [
         (completed(), "Completed", json!("done"), Value::Null),
         (
-            Outcome::Ended(RunStatus::Failed, Value::Null, json!({ "code": "X" })),
+            Disposition::Ended(ExecutionStatus::Failed, Value::Null, json!({ "code": "X" })),
             "Failed",
             Value::Null,
             json!({ "code": "X" }),
@@ -202,7 +202,7 @@ async fn a_child_tells_its_parent(fixture: Fixture) {
         let (parent, child) = family(store).await;
         waits(store, &parent, "child").await;
         // An attempt that is tried again is no answer.
-        stored(store, leaves(&child, Outcome::Again(0, json!({ "code": "FLAKY" })))).await;
+        stored(store, leaves(&child, Disposition::Retry(0, json!({ "code": "FLAKY" })))).await;
         let child = claim_one(store).await;
         assert_eq!(child.attempt, 2);
         stored(store, leaves(&child, outcome)).await;
@@ -218,8 +218,8 @@ async fn no_answer_is_lost_between_a_look_and_the_wait(fixture: Fixture) {
     for _ in 0..3 {
         let (parent, child) = family(&*here).await;
         let then = here.time().await.unwrap() + HOUR;
-        let later = (0..300).map(|_| NewRun { delay: HOUR, ..new_run("later") }).collect();
-        let changes = [leaves(&parent, Outcome::Waits(then, then)), accepts(later)];
+        let later = (0..300).map(|_| NewExecution { delay: HOUR, ..new_run("later") }).collect();
+        let changes = [leaves(&parent, Disposition::Suspend(then, then)), accepts(later)];
         let waiting = async { here.commit(&changes).await.unwrap() };
         let answering = async {
             pass(15).await;
@@ -235,8 +235,8 @@ async fn a_child_that_is_cancelled_tells_its_parent(fixture: Fixture) {
     let store = &*fixture.store;
     let (parent, child) = family(store).await;
     waits(store, &parent, "child").await;
-    stored(store, leaves(&child, Outcome::GivenBack)).await;
-    assert_eq!(store.cancel("live", &child.id).await.unwrap(), Some(RunStatus::Queued));
+    stored(store, leaves(&child, Disposition::Requeue)).await;
+    assert_eq!(store.cancel("live", &child.id).await.unwrap(), Some(ExecutionStatus::Queued));
     assert_eq!(claim_one(store).await.id, parent.id);
     let told = store.signalled(&parent.id, "child").await.unwrap().unwrap();
     assert_eq!((&told["status"], &told["error"]["code"]), (&json!("Cancelled"), &json!("CANCELLED")));
@@ -252,8 +252,8 @@ async fn a_child_of_nobody_leaves_nothing_behind(fixture: Fixture) {
     assert_eq!(fixture.number("SELECT count(*) FROM signals").await, 0);
 }
 
-fn collected(number: i64, window: i64) -> NewRun {
-    NewRun { batch: "orders".to_owned(), delay: window, input: json!(number), ..new_run("batch") }
+fn collected(number: i64, window: i64) -> NewExecution {
+    NewExecution { batch: "orders".to_owned(), delay: window, input: json!(number), ..new_run("batch") }
 }
 
 async fn a_batch_collects_until_it_starts(fixture: Fixture) {
@@ -263,15 +263,15 @@ async fn a_batch_collects_until_it_starts(fixture: Fixture) {
         let id = accept(store, collected(number, HOUR)).await;
         assert!(store.run("live", &id).await.unwrap().is_none());
     }
-    accept(store, NewRun { batch: "others".to_owned(), delay: HOUR, ..new_run("batch") }).await;
-    accept(store, NewRun { environment: "draft".to_owned(), ..collected(9, HOUR) }).await;
+    accept(store, NewExecution { batch: "others".to_owned(), delay: HOUR, ..new_run("batch") }).await;
+    accept(store, NewExecution { environment: "draft".to_owned(), ..collected(9, HOUR) }).await;
     assert!(claim(store, 9).await.is_empty(), "its window is open");
     fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE id = '{first}'")).await;
     let run = claim_one(store).await;
     assert_eq!((&run.id, &run.input), (&first, &json!([1, 2, 3])));
     // It started, so the next is another's; and stays so when it is tried again.
     let second = accept(store, collected(4, HOUR)).await;
-    stored(store, leaves(&run, Outcome::Again(0, Value::Null))).await;
+    stored(store, leaves(&run, Disposition::Retry(0, Value::Null))).await;
     accept(store, collected(5, HOUR)).await;
     assert_eq!(get(store, &second).await.input, json!([4, 5]));
     assert_eq!(claim_one(store).await.input, json!([1, 2, 3]));

@@ -1,6 +1,8 @@
 //! What is committed together.
 
-use evenkeel::store::queue::{Change, Done, Event, Intake, NewRun, Outcome, PARKED, Run, RunStatus};
+use evenkeel::store::queue::{
+    Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NewExecution, PARKED,
+};
 use serde_json::json;
 
 use super::super::{Fixture, on_both};
@@ -11,12 +13,13 @@ on_both!(many_changes_together_are_as_if_one_by_one,);
 /// More than one statement takes, of all sorts, in an order that matters.
 async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     let store = &*fixture.store;
-    let taking =
-        |intake: Intake| Change::Accept(Box::new(Intake { claimed_by: Some(("worker".to_owned(), HOUR)), ..intake }));
-    let of_event = |event: &Event, run: NewRun| Intake {
+    let taking = |intake: EnqueueRequest| {
+        Change::Accept(Box::new(EnqueueRequest { claimed_by: Some(("worker".to_owned(), HOUR)), ..intake }))
+    };
+    let of_event = |event: &Event, run: NewExecution| EnqueueRequest {
         event: Some(event.clone()),
-        runs: vec![NewRun { event: event.id.clone(), ..run }],
-        ..Intake::default()
+        runs: vec![NewExecution { event: event.id.clone(), ..run }],
+        ..EnqueueRequest::default()
     };
     let known = event("in");
     commit(store, taking(of_event(&known, new_run("known")))).await;
@@ -25,21 +28,27 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     changes.insert(3, taking(of_event(&known, new_run("again"))));
     changes.insert(9, keyed(&event("in"), "k", HOUR));
     changes.insert(20, keyed(&event("in"), "k", HOUR));
-    let in_lane = || NewRun { lane: "a".to_owned(), ..new_run("lane") };
-    changes.insert(5, taking(Intake { runs: vec![in_lane(), new_run("beside"), in_lane()], ..Intake::default() }));
-    changes.insert(30, taking(Intake { runs: vec![in_lane()], dead: vec![dead("x")], ..Intake::default() }));
+    let in_lane = || NewExecution { lane: "a".to_owned(), ..new_run("lane") };
+    changes.insert(
+        5,
+        taking(EnqueueRequest { runs: vec![in_lane(), new_run("beside"), in_lane()], ..EnqueueRequest::default() }),
+    );
+    changes.insert(
+        30,
+        taking(EnqueueRequest { runs: vec![in_lane()], dead: vec![dead("x")], ..EnqueueRequest::default() }),
+    );
     let done = store.commit(&changes).await.unwrap();
     assert_eq!(done.len(), changes.len());
     let mut taken = Vec::new();
     for (at, (change, done)) in changes.iter().zip(&done).enumerate() {
         let Change::Accept(intake) = change else { unreachable!() };
         match done {
-            Done::Duplicate(event) => {
+            CommitResult::Duplicate(event) => {
                 assert_eq!(at, 21, "the first of one key is stored");
                 let Change::Accept(first) = &changes[10] else { unreachable!() };
                 assert_eq!(*event, first.event.as_ref().unwrap().id);
             }
-            Done::Stored(runs) => {
+            CommitResult::Stored(runs) => {
                 let names: Vec<&str> = runs.iter().map(|run| run.workflow.as_str()).collect();
                 let wanted: &[&str] = match at {
                     3 | 10 | 30 => &[],
@@ -65,22 +74,22 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     for (at, run) in taken.iter().enumerate() {
         changes.push(progress(run, vec![step("one", 0, "Waiting"), step("two", 1, "Completed")], Vec::new()));
         let outcome = match at {
-            7 => Outcome::Waits(PARKED, HOUR),
+            7 => Disposition::Suspend(PARKED, HOUR),
             _ => completed(),
         };
-        let Change::Leave { claim, outcome, logs, follow, dead, next, .. } = leaves(run, outcome) else {
+        let Change::Release { claim, outcome, logs, follow, dead, next, .. } = leaves(run, outcome) else {
             unreachable!()
         };
         let steps = if at == 7 { Vec::new() } else { vec![step("one", 0, "Completed")] };
         let logs = [logs, vec![line(1, "bye")]].concat();
-        changes.push(Change::Leave { claim, outcome, steps, logs, follow, dead, next });
+        changes.push(Change::Release { claim, outcome, steps, logs, follow, dead, next });
         changes.push(progress(run, vec![step("late", 2, "Completed")], Vec::new()));
     }
-    let stale = Run { token: 9, ..taken[1].clone() };
+    let stale = Execution { token: 9, ..taken[1].clone() };
     changes.insert(0, progress(&stale, vec![step("stale", 0, "Completed")], Vec::new()));
     assert!(store.signal("live", &taken[7].id, "one", &json!("word")).await.unwrap());
     let done = store.commit(&changes).await.unwrap();
-    let fenced = |done: &Done| *done == Done::Fenced;
+    let fenced = |done: &CommitResult| *done == CommitResult::Fenced;
     assert_eq!(done.iter().filter(|done| fenced(done)).count(), 1 + taken.len());
     assert!(fenced(&done[0]) && done[3..].iter().step_by(3).all(fenced));
     for (at, run) in taken.iter().enumerate() {
@@ -90,7 +99,7 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
         assert_eq!(steps, [("one", one), ("two", "Completed")]);
         assert_eq!(store.logs(&run.id).await.unwrap().len(), 1);
         let status = get(store, &run.id).await.status;
-        assert_eq!(status, if at == 7 { RunStatus::Waiting } else { RunStatus::Completed });
+        assert_eq!(status, if at == 7 { ExecutionStatus::Waiting } else { ExecutionStatus::Completed });
     }
     // What it waits for came before it waited; and the lane goes on with its next one.
     let mut due: Vec<String> = claim(store, 9).await.into_iter().map(|run| run.workflow).collect();

@@ -2,7 +2,7 @@
 
 use evenkeel::store::StoreError;
 use evenkeel::store::queue::{
-    Change, Done, Intake, NewRun, PollState, Polled, ScheduleState, StoredRecord, Subscription,
+    Change, CommitResult, EnqueueRequest, NewExecution, PollState, Polled, ScheduleState, StoredRecord, Subscription,
 };
 use evenkeel::text::Digest;
 use serde_json::json;
@@ -87,9 +87,9 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
     let tick = |before: &ScheduleState| {
         let tick = Some(("live".to_owned(), "nightly".to_owned(), before.clone(), after.clone()));
         let event = event("nightly");
-        let runs = vec![NewRun { event: event.id.clone(), ..new_run("report") }];
+        let runs = vec![NewExecution { event: event.id.clone(), ..new_run("report") }];
         let ids = (event.id.clone(), runs[0].id.clone());
-        (Change::Accept(Box::new(Intake { event: Some(event), runs, tick, ..Intake::default() })), ids)
+        (Change::Accept(Box::new(EnqueueRequest { event: Some(event), runs, tick, ..EnqueueRequest::default() })), ids)
     };
     let mut tasks = JoinSet::new();
     for number in 0..3 {
@@ -98,16 +98,16 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
     }
     let answers = tasks.join_all().await;
     for (done, (event, run)) in &answers {
-        let won = *done == Done::Stored(Vec::new());
-        assert!(won || *done == Done::Fenced, "{done:?}");
+        let won = *done == CommitResult::Stored(Vec::new());
+        assert!(won || *done == CommitResult::Fenced, "{done:?}");
         assert_eq!(stores[0].event("live", event).await.unwrap().is_some(), won);
         assert_eq!(stores[0].run("live", run).await.unwrap().is_some(), won);
     }
-    assert_eq!(answers.iter().filter(|(done, _)| *done == Done::Fenced).count(), 2);
+    assert_eq!(answers.iter().filter(|(done, _)| *done == CommitResult::Fenced).count(), 2);
     assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), after);
     // Later, too; and the next tick goes on from there.
-    assert_eq!(super::commit(&*stores[0], tick(&before).0).await, Done::Fenced);
-    assert_eq!(super::commit(&*stores[0], tick(&after).0).await, Done::Stored(Vec::new()));
+    assert_eq!(super::commit(&*stores[0], tick(&before).0).await, CommitResult::Fenced);
+    assert_eq!(super::commit(&*stores[0], tick(&after).0).await, CommitResult::Stored(Vec::new()));
 }
 
 fn polled(version: i64) -> Polled {
@@ -128,7 +128,7 @@ fn record(id: &str, hash: &str) -> StoredRecord {
     StoredRecord { id: id.to_owned(), hash: hash.to_owned(), fields: json!({ "h": hash, "z": "\0" }), seen: 3 }
 }
 
-fn found(change: Change) -> Intake {
+fn found(change: Change) -> EnqueueRequest {
     match change {
         Change::Accept(intake) => *intake,
         other => panic!("{other:?}"),
@@ -145,7 +145,7 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     let (one, other) = (event("orders"), event("orders"));
     let first = Polled { remember: vec![record("a", "1"), record("b", "1")], ..polled(0) };
     let done = store.polled(&first, vec![found(keyed(&one, "k", HOUR)), found(keyed(&other, "k", HOUR))]).await;
-    assert_eq!(done.unwrap(), [Done::Stored(Vec::new()), Done::Duplicate(one.id.clone())]);
+    assert_eq!(done.unwrap(), [CommitResult::Stored(Vec::new()), CommitResult::Duplicate(one.id.clone())]);
     assert_eq!(records().await, [record("a", "1"), record("b", "1")]);
     assert_eq!(store.polls("live").await.unwrap(), [PollState { version: 1, ..polled(0).state }]);
 
@@ -166,7 +166,7 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
 
     // Where something cannot be stored, nothing is.
     let bad = Polled { remember: vec![record("d", "1")], ..polled(2) };
-    let twice = Intake { runs: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
+    let twice = EnqueueRequest { runs: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
     assert!(store.polled(&bad, vec![twice]).await.is_err());
     assert_eq!(store.polls("live").await.unwrap(), state);
     assert_eq!(records().await.len(), 2);

@@ -1,0 +1,84 @@
+//! What is live, as workflows and triggers see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::active::{Active, Pointer};
+use super::environments::Environments;
+use crate::connector::{Caller, Mocking};
+use crate::trigger::Triggers;
+use crate::trigger::service::TriggerProvider;
+use crate::workflow::{EnvironmentProvider, LiveEnvironment};
+
+/// What is live in this process: its environments, or the one folder that `dev` follows.
+#[derive(Clone, Debug)]
+pub struct LiveEnvironments {
+    /// What serves, where it is one folder.
+    pub pointer: Pointer,
+    /// What serves, where there are environments.
+    pub environments: Option<Environments>,
+    /// Where calls go.
+    pub mocking: Mocking,
+}
+
+impl LiveEnvironments {
+    /// What is active in an environment.
+    pub fn active(&self, environment: &str) -> Option<Arc<Active>> {
+        match &self.environments {
+            Some(environments) => environments.find(Some(environment))?.pointer.load(),
+            None => self.pointer.load().filter(|active| active.runtime.environment == environment),
+        }
+    }
+
+    /// What is active, as executions see it.
+    pub fn live_of(&self, active: &Active) -> LiveEnvironment {
+        let caller =
+            Caller { runtime: Arc::clone(&active.runtime), client: active.client.clone(), mocking: self.mocking };
+        LiveEnvironment {
+            runtime: Arc::clone(&active.runtime),
+            number: active.number,
+            programs: Arc::clone(&active.work.programs),
+            actions: Arc::new(caller),
+        }
+    }
+}
+
+impl EnvironmentProvider for LiveEnvironments {
+    fn live(&self, environment: &str) -> Option<LiveEnvironment> {
+        self.active(environment).map(|active| self.live_of(&active))
+    }
+
+    fn environments(&self) -> Vec<String> {
+        match &self.environments {
+            Some(environments) => {
+                let all = environments.all.load();
+                all.values()
+                    .filter(|handle| handle.pointer.load().is_some())
+                    .map(|handle| handle.name.clone())
+                    .collect()
+            }
+            None => self.pointer.load().map(|active| active.runtime.environment.clone()).into_iter().collect(),
+        }
+    }
+
+    fn ended(&self, environment: &str, status: &'static str) {
+        if let Some(environments) = &self.environments {
+            environments.context.metrics.execution(environment, status);
+        }
+    }
+
+    fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<Duration> {
+        let active = self.active(environment)?;
+        match active.work.triggers.get(trigger) {
+            Some(trigger) => trigger.keeps_dead(),
+            // One that is gone by now still started it.
+            None => Some(Duration::from_hours(30 * 24)),
+        }
+    }
+}
+
+impl TriggerProvider for LiveEnvironments {
+    fn triggers(&self, environment: &str) -> Option<Arc<Triggers>> {
+        self.active(environment).map(|active| Arc::clone(&active.work.triggers))
+    }
+}

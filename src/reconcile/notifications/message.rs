@@ -1,0 +1,318 @@
+//! An announcement as each kind of target wants it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue, Method, header};
+use serde_json::{Value, json};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{CommitState, OutgoingNotification, Secret, Target, tidy};
+use crate::definition::environment::{NotificationEvent, Provider};
+use crate::net::Request;
+use crate::text::hmac_sha256;
+
+/// Longest description of a commit status: GitHub's limit, in characters.
+const MAX_DESCRIPTION: usize = 140;
+/// Longest parts of a Slack message, in characters: together less than the 3000 that one block may have.
+const MAX_SLACK_TITLE: usize = 300;
+const MAX_SLACK_TEXT: usize = 2500;
+const MAX_SLACK_PLACE: usize = 1000;
+
+/// The request that tells a target. `id` and `now` (unix seconds) are what a webhook's signature covers beside its body.
+///
+/// # Errors
+/// What is wrong with the target, without its secrets.
+pub(super) fn request(fact: &OutgoingNotification, target: &Target, id: &str, now: u64) -> Result<Request, String> {
+    let mut request = match target {
+        Target::Webhook { url, secret, .. } => webhook(fact, url, secret, id, now)?,
+        Target::Slack { url, .. } => {
+            let url = absolute(url.expose()).ok_or("the Slack URL is no absolute URL; correct the secret")?;
+            post(url, &slack(fact))
+        }
+        Target::CommitStatus { .. } => commit_status(fact, target)?,
+    };
+    let agent = HeaderValue::from_static(concat!("evenkeel/", env!("CARGO_PKG_VERSION")));
+    request.headers.insert(header::USER_AGENT, agent);
+    Ok(request)
+}
+
+fn post(url: Url, body: &Value) -> Request {
+    let mut request = Request::new(Method::POST, url);
+    request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.body = body.to_string().into();
+    request
+}
+
+fn absolute(url: &str) -> Option<Url> {
+    Url::parse(url).ok().filter(Url::has_host)
+}
+
+/// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, in base64 after `v1,`.
+fn webhook(fact: &OutgoingNotification, url: &str, secret: &Secret, id: &str, now: u64) -> Result<Request, String> {
+    let url = absolute(url).ok_or("the webhook's URL is no absolute URL; correct it")?;
+    let key = match secret.expose().strip_prefix("whsec_") {
+        Some(encoded) => Zeroizing::new(
+            STANDARD
+                .decode(encoded.trim())
+                .map_err(|_| "the webhook's secret is no base64 after `whsec_`; correct it")?,
+        ),
+        None => Zeroizing::new(secret.expose().as_bytes().to_vec()),
+    };
+    if key.is_empty() {
+        return Err("the webhook's secret is empty; set one".to_owned());
+    }
+    let mut request = post(url, &payload(fact));
+    let now = now.to_string();
+    let mac = hmac_sha256(&key, &[id.as_bytes(), b".", now.as_bytes(), b".", &request.body]);
+    for (name, value) in [
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", now),
+        ("webhook-signature", format!("v1,{}", STANDARD.encode(mac))),
+    ] {
+        let value = HeaderValue::from_str(&value).map_err(|_| "the webhook's id cannot be sent")?;
+        request.headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(request)
+}
+
+fn payload(fact: &OutgoingNotification) -> Value {
+    let kind = match fact.event {
+        NotificationEvent::Applied => "environment.applied",
+        NotificationEvent::Failed => "environment.failed",
+        NotificationEvent::Recovered => "environment.recovered",
+        NotificationEvent::Drifted => "environment.drifted",
+        NotificationEvent::PruneBlocked => "environment.prune_blocked",
+        NotificationEvent::AwaitingApproval => "environment.awaiting_approval",
+    };
+    json!({
+        "type": kind,
+        "timestamp": jiff::Timestamp::from_second(fact.at_unix).unwrap_or_default().to_string(),
+        "data": {
+            "environment": fact.environment,
+            "title": fact.title,
+            "text": fact.text,
+            "revision": fact.revision,
+            "commit": fact.commit,
+            "generation": fact.generation,
+            "digest": fact.digest,
+            "url": fact.url,
+        },
+    })
+}
+
+fn slack(fact: &OutgoingNotification) -> Value {
+    let mut place = format!("environment {}", fact.environment);
+    if fact.generation > 0 {
+        place += &format!(", generation {}", fact.generation);
+    }
+    if !fact.revision.is_empty() {
+        place += &format!(", {}", fact.revision);
+    }
+    let title = mrkdwn(&fact.title, MAX_SLACK_TITLE);
+    let mut text = format!("*{title}*");
+    if !fact.text.is_empty() {
+        text += "\n";
+        text += &mrkdwn(&fact.text, MAX_SLACK_TEXT);
+    }
+    let mut context = mrkdwn(&place, MAX_SLACK_PLACE);
+    if let Some(url) = fact.url.as_deref().and_then(absolute).filter(|url| url.as_str().len() < MAX_SLACK_PLACE) {
+        // What would end it early is encoded already, or must be.
+        let url = url.as_str().replace('&', "&amp;").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C");
+        context += &format!(" · <{url}|more>");
+    }
+    let block = |text: String| json!({"type": "mrkdwn", "text": text});
+    json!({
+        "text": title,
+        // Names in what was written by others call nobody.
+        "parse": "none",
+        "link_names": false,
+        "blocks": [
+            {"type": "section", "text": block(text)},
+            {"type": "context", "elements": [block(context)]},
+        ],
+    })
+}
+
+/// Escapes text as Slack asks (`&`, `<`, `>`), and takes `@channel`, `@here` and `@everyone` their call. At most so many
+/// characters once escaped.
+fn mrkdwn(text: &str, most: usize) -> String {
+    let mut escaped = String::new();
+    let mut length = 0;
+    for c in text.chars() {
+        let mut own = [0; 4];
+        let written = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            // A space of no width after it, so that what follows is no name.
+            '@' => "@\u{200b}",
+            c => c.encode_utf8(&mut own),
+        };
+        length += written.chars().count();
+        if length >= most {
+            escaped.push('…');
+            break;
+        }
+        escaped += written;
+    }
+    escaped
+}
+
+fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request, String> {
+    let Target::CommitStatus { provider, api_url, repository, token, context, state, description } = target else {
+        return Err("it is no commit status".to_owned());
+    };
+    let is_commit = matches!(fact.commit.len(), 40 | 64) && fact.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_commit {
+        return Err("the revision is no commit, so it can have no status".to_owned());
+    }
+    let public = match provider {
+        Provider::GitHub => "https://api.github.com",
+        Provider::GitLab => "https://gitlab.com/api/v4",
+        Provider::Gitea => "https://gitea.com/api/v1",
+    };
+    let mut url =
+        absolute(api_url.as_deref().unwrap_or(public)).ok_or("the forge's apiUrl is no absolute URL; correct it")?;
+    let parts: Vec<&str> = repository.split('/').collect();
+    if parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+        return Err("the repository of the commit status is not written as `owner/name`; correct it".to_owned());
+    }
+    {
+        let mut path = url.path_segments_mut().map_err(|()| "the forge's apiUrl cannot have a path; correct it")?;
+        path.pop_if_empty();
+        match provider {
+            // A slash within a segment is encoded: it is one id to GitLab.
+            Provider::GitLab => path.push("projects").push(repository),
+            Provider::GitHub | Provider::Gitea => path.push("repos").extend(&parts),
+        };
+        path.push("statuses").push(&fact.commit);
+    }
+    let state = match (state, provider) {
+        (CommitState::Pending, _) => "pending",
+        (CommitState::Success, _) => "success",
+        (CommitState::Failure, Provider::GitLab) => "failed",
+        (CommitState::Failure, _) => "failure",
+    };
+    let name = if *provider == Provider::GitLab { "name" } else { "context" };
+    let description = tidy(&description.replace('\n', " "), MAX_DESCRIPTION);
+    let mut body = json!({"state": state, name: context, "description": description});
+    if let Some(url) = &fact.url {
+        body["target_url"] = json!(url);
+    }
+    let mut request = post(url, &body);
+    let (header_name, value) = match provider {
+        Provider::GitHub => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", token.expose()))),
+        Provider::Gitea => (header::AUTHORIZATION, Zeroizing::new(format!("token {}", token.expose()))),
+        Provider::GitLab => (HeaderName::from_static("private-token"), Zeroizing::new(token.expose().to_owned())),
+    };
+    let mut value =
+        HeaderValue::from_str(&value).map_err(|_| "the token cannot be sent in a header; correct the secret")?;
+    value.set_sensitive(true);
+    request.headers.insert(header_name, value);
+    if *provider == Provider::GitHub {
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        request.headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact() -> OutgoingNotification {
+        OutgoingNotification {
+            environment: "live".into(),
+            event: NotificationEvent::Failed,
+            title: "<!channel> a & b".into(),
+            text: "see <https://evil.example|here> @everyone".into(),
+            revision: "main@sha1:82b3d5ae".into(),
+            commit: "82b3d5ae55f7080f1e6022629cdb57bfae7cccc7".into(),
+            generation: 7,
+            digest: "sha256:0".into(),
+            url: Some("https://evenkeel.example/e/live?a=1&b=<|>".into()),
+            at_unix: 1_700_000_000,
+            targets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn text_for_slack_calls_nobody_and_links_nowhere() {
+        let message = slack(&fact());
+        assert_eq!(message["text"], "&lt;!channel&gt; a &amp; b");
+        let text = message["blocks"][0]["text"]["text"].as_str().unwrap();
+        assert_eq!(text, "*&lt;!channel&gt; a &amp; b*\nsee &lt;https://evil.example|here&gt; @\u{200b}everyone");
+        let place = message["blocks"][1]["elements"][0]["text"].as_str().unwrap();
+        assert_eq!(
+            place,
+            "environment live, generation 7, main@\u{200b}sha1:82b3d5ae · <https://evenkeel.example/e/live?a=1&amp;b=%3C%7C%3E|more>"
+        );
+        let long = OutgoingNotification {
+            title: "&".repeat(5000),
+            text: "<".repeat(90_000),
+            revision: "@".repeat(9000),
+            ..fact()
+        };
+        let long = slack(&long);
+        let most = |value: &Value| assert!(value.as_str().unwrap().chars().count() < 3000);
+        most(&long["blocks"][0]["text"]["text"]);
+        most(&long["blocks"][1]["elements"][0]["text"]);
+        assert!(long["text"].as_str().unwrap().ends_with("&amp;…"));
+    }
+
+    fn status(provider: Provider, api_url: Option<&str>, repository: &str, token: &str) -> Target {
+        Target::CommitStatus {
+            provider,
+            api_url: api_url.map(str::to_owned),
+            repository: repository.into(),
+            token: Secret::new(token.into()),
+            context: "evenkeel/live".into(),
+            state: CommitState::Failure,
+            description: "x".repeat(200),
+        }
+    }
+
+    #[test]
+    fn the_public_forges_are_known() {
+        let url =
+            |provider| request(&fact(), &status(provider, None, "acme/flows", "t"), "", 0).unwrap().url.to_string();
+        let commit = fact().commit;
+        assert_eq!(url(Provider::GitHub), format!("https://api.github.com/repos/acme/flows/statuses/{commit}"));
+        assert_eq!(url(Provider::GitLab), format!("https://gitlab.com/api/v4/projects/acme%2Fflows/statuses/{commit}"));
+        assert_eq!(url(Provider::Gitea), format!("https://gitea.com/api/v1/repos/acme/flows/statuses/{commit}"));
+    }
+
+    #[test]
+    fn targets_that_cannot_be_told_say_why_without_their_secrets() {
+        let fact = fact();
+        let none = OutgoingNotification { commit: String::new(), ..fact.clone() };
+        let tricky = OutgoingNotification { commit: "../../../user/keys".into(), ..fact.clone() };
+        let github = |repository, token| status(Provider::GitHub, None, repository, token);
+        let hook = |url: &str, secret: &str| Target::Webhook {
+            name: "n".into(),
+            url: url.into(),
+            secret: Secret::new(secret.into()),
+        };
+        let cases = [
+            (&none, github("acme/flows", "hush"), "no commit"),
+            (&tricky, github("acme/flows", "hush"), "no commit"),
+            (&fact, github("acme", "hush"), "owner/name"),
+            (&fact, github("acme/..", "hush"), "owner/name"),
+            (&fact, github("acme//x", "hush"), "owner/name"),
+            (&fact, github("acme/flows", "hush\r\nx: y"), "cannot be sent in a header"),
+            (&fact, status(Provider::Gitea, Some("git.example"), "a/b", "hush"), "no absolute URL"),
+            (&fact, status(Provider::Gitea, Some("mailto:a@hush"), "a/b", "hush"), "no absolute URL"),
+            (&fact, hook("hooks", "hush"), "no absolute URL"),
+            (&fact, hook("https://hooks.example", ""), "is empty"),
+            (&fact, hook("https://hooks.example", "whsec_"), "is empty"),
+            (&fact, hook("https://hooks.example", "whsec_hush!"), "no base64"),
+            (&fact, Target::Slack { name: "n".into(), url: Secret::new("hush".into()) }, "no absolute URL"),
+        ];
+        for (fact, target, reason) in cases {
+            let Err(error) = request(fact, &target, "msg_1", 1) else { panic!("{reason}: accepted") };
+            assert!(error.contains(reason), "{error}, not {reason}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+}

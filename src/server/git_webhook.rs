@@ -1,0 +1,89 @@
+//! `POST /v1/environments/{environment}/webhook`: the forge tells of a push. It is only a hint to look.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::json;
+
+use super::{Server, response};
+use crate::connector::resolve_secret;
+use crate::definition::environment::GitSource;
+use crate::net::signature;
+use crate::reconcile::environments::Handle;
+use crate::source::push_notification;
+
+/// Takes up a hint. Answers the same to everything that is not signed by a secret of the environment: whoever has none
+/// learns nothing.
+pub(super) async fn webhook(
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let handle = server.environments.as_ref().and_then(|environments| environments.find(Some(&name)));
+    let metrics = server.environments.as_ref().map(|environments| environments.context.metrics.clone());
+    let outcome = handle.as_ref().map_or(Outcome::Refused, |handle| take_up(handle, &headers, &body));
+    if let (Some(metrics), Some(handle)) = (metrics, &handle) {
+        metrics.webhook(&handle.name, outcome.as_str());
+    }
+    match outcome {
+        Outcome::Refused => response::json(
+            401,
+            &json!({"errors": {"code": "Unauthorized", "message": "the signature is missing or wrong"}}),
+        ),
+        outcome => response::json(202, &json!({"environment": name, "result": outcome.as_str()})),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Accepted,
+    Ignored,
+    Refused,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Ignored => "ignored",
+            Outcome::Refused => "refused",
+        }
+    }
+}
+
+fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
+    let vault = handle.pointer.load().map(|active| std::sync::Arc::clone(&active.runtime.vault)).unwrap_or_default();
+    let given = handle.given.load();
+    let spec = &given.spec;
+    let only = spec.source.iter().filter_map(|source| source.git.as_ref());
+    let several = spec.sources.iter().filter_map(|source| source.git.as_ref());
+    let sources: Vec<&GitSource> = only.chain(several).collect();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut outcome = Outcome::Refused;
+    for source in sources {
+        let Some(webhook) = &source.webhook else { continue };
+        let name = &webhook.secret.secret_ref;
+        let secret =
+            spec.secrets.get(name).ok_or_else(String::new).and_then(|source| resolve_secret(name, source, &vault));
+        let Ok(secret) = secret else {
+            tracing::warn!(
+                environment = handle.name,
+                secret = name,
+                "a webhook cannot be verified: its secret is missing"
+            );
+            continue;
+        };
+        let now = crate::reconcile::engine::now() / 1_000_000;
+        if signature::verify(webhook.provider, secret.as_bytes(), header, body, now).is_err() {
+            continue;
+        }
+        if push_notification::of(webhook.provider, body).concerns(source) {
+            handle.hint();
+            return Outcome::Accepted;
+        }
+        outcome = Outcome::Ignored;
+    }
+    outcome
+}

@@ -1,0 +1,151 @@
+//! What an execution asks for and gets at once: calls of actions, requests of its own, values that are remembered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::engine::{HostCall, HostReply};
+use super::execution::{ActiveExecution, micros, store_error};
+use super::journal::JournalEntry;
+use super::program::camel;
+use super::spans;
+use crate::connector::{self, CallError};
+use crate::text::Digest;
+
+impl ActiveExecution {
+    /// Something that is done at once, and once.
+    pub(super) async fn once(self: &Arc<Self>, op: HostCall) -> HostReply {
+        let question = serde_json::to_value(&op).unwrap_or_default();
+        let (kind, label, shown) = match &op {
+            HostCall::Action { connector, action, input, .. } => match self.find(connector, action) {
+                Ok((connector, action)) => ("action", format!("{connector}/{action}"), input.clone()),
+                Err(error) => return HostReply::Error(error, self.desk.now()),
+            },
+            HostCall::Fetch { url, init } => {
+                let method = init.get("method").and_then(Value::as_str).unwrap_or("GET");
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                ("fetch", format!("{method} {shown}"), init.get("body").cloned().unwrap_or_default())
+            }
+            HostCall::GetState { scope, key } => ("state", format!("get {scope} {key}"), Value::Null),
+            HostCall::SetState { scope, key, value, .. } => ("state", format!("set {scope} {key}"), value.clone()),
+            _ => return HostReply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
+        };
+        let seen = {
+            let mut state = self.lock();
+            let label = state.masks.text(&label);
+            state.journal.ask(&label, &question)
+        };
+        let (name, order, within) = match seen {
+            JournalEntry::Answered(output, at) => return HostReply::Value(output, at),
+            JournalEntry::Failed(error) => return HostReply::Error(error, self.desk.now()),
+            JournalEntry::New { name, order, within } => (name, order, within),
+            JournalEntry::Suspend(step) => (step.name, step.order, None),
+        };
+        let started_at = self.desk.now();
+        let result = self.ask(op, &name, within.as_deref()).await;
+        let now = self.desk.now();
+        let (status, output, error, reply) = match result {
+            Ok(output) => ("Completed", output.clone(), Value::Null, HostReply::Value(output, now)),
+            Err(error) => ("Failed", Value::Null, error.clone(), HostReply::Error(error, now)),
+        };
+        let step = {
+            let masks = &self.lock().masks;
+            let values = (masks.value(shown), masks.value(output), masks.value(error));
+            self.step(&name, kind, order, status, values, started_at, now)
+        };
+        self.save(step, within.as_deref(), Vec::new()).await.unwrap_or(reply)
+    }
+
+    async fn ask(&self, op: HostCall, step: &str, within: Option<&str>) -> Result<Value, Value> {
+        match op {
+            HostCall::Action { connector, action, input, options } => {
+                let (connector, action) = self.find(&connector, &action)?;
+                let connection = options.get("connection").and_then(Value::as_str).map(str::to_owned);
+                let texts = |name: &str| -> BTreeMap<String, String> {
+                    let values = options.get(name).and_then(Value::as_object).into_iter().flatten();
+                    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    values.map(|(name, value)| (name.clone(), text(value))).collect()
+                };
+                let declared = self.program.spec.connectors.values().find(|used| used.connector == connector);
+                let call = connector::Call {
+                    input,
+                    path_params: texts("pathParams"),
+                    headers: texts("headers"),
+                    query: texts("query"),
+                    tenant: Some(self.run.tenant.clone()).filter(|tenant| !tenant.is_empty()),
+                    connection: connection.or_else(|| declared.and_then(|used| used.connection.clone())),
+                    // The same each time that this step is tried, so that applications can tell.
+                    request_id: format!("{}-{}", self.run.id, Digest::of(step.as_bytes()).short()),
+                    trace: spans::of_step(&self.run, step, within),
+                    ..connector::Call::default()
+                };
+                let called = self.live.actions.call(&connector, &action, call).await;
+                called.map_err(|error| error_value(&error, &format!("{connector}/{action}")))
+            }
+            HostCall::Fetch { url, init } => {
+                let trace = spans::of_step(&self.run, step, within);
+                self.live.actions.fetch(&url, &init, &trace).await.map_err(|error| error_value(&error, "fetch"))
+            }
+            HostCall::GetState { scope, key } => {
+                let scope = self.scope(&scope);
+                let found = self.desk.store().memory(&self.run.environment, &scope, &key).await;
+                found.map(Option::unwrap_or_default).map_err(|error| store_error(&error))
+            }
+            HostCall::SetState { scope, key, value, ttl } => {
+                let scope = self.scope(&scope);
+                let ttl = ttl.map(micros);
+                let stored = self.desk.store().remember(&self.run.environment, &scope, &key, &value, ttl).await;
+                stored.map(|()| Value::Null).map_err(|error| store_error(&error))
+            }
+            _ => Err(json!({"code": "INTERNAL", "message": "unknown question"})),
+        }
+    }
+
+    /// Values of one tenant are never another's.
+    fn scope(&self, scope: &str) -> String {
+        match scope {
+            "invocation" => format!("run/{}", self.run.id),
+            _ if self.run.tenant.is_empty() => "organization".to_owned(),
+            _ => format!("tenant/{}", self.run.tenant),
+        }
+    }
+
+    /// The connector and action of the names that code uses.
+    fn find(&self, connector: &str, action: &str) -> Result<(String, String), Value> {
+        let runtime = &self.live.runtime;
+        let used = self.program.spec.connectors.get(connector).map(|used| used.connector.as_str());
+        let found = used.or_else(|| {
+            let exact = runtime.connectors.get_key_value(connector).map(|(name, _)| name.as_str());
+            exact.or_else(|| runtime.connectors.keys().map(String::as_str).find(|name| camel(name) == connector))
+        });
+        let unknown = |code: &str, message: String| json!({"code": code, "message": message});
+        let Some(found) = found.and_then(|name| runtime.connectors.get(name)) else {
+            let names: Vec<String> = runtime.connectors.keys().map(|name| camel(name)).collect();
+            let near = crate::definition::schema_validator::nearest(connector, names.iter().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return Err(unknown("UNKNOWN_CONNECTOR", format!("there is no connector `{connector}`{near}")));
+        };
+        let names = || found.actions.keys().map(String::as_str);
+        let Some(name) = names().find(|name| *name == action).or_else(|| names().find(|name| camel(name) == action))
+        else {
+            let all: Vec<String> = names().map(camel).collect();
+            let near = crate::definition::schema_validator::nearest(action, all.iter().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            let message = format!("connector `{}` has no action `{action}`{near}", found.name);
+            return Err(unknown("UNKNOWN_ACTION", message));
+        };
+        Ok((found.name.clone(), name.to_owned()))
+    }
+}
+
+fn error_value(error: &CallError, what: &str) -> Value {
+    let mut value = json!({"code": error.code.as_str(), "message": format!("{what}: {}", error.detail)});
+    if let Some(status) = error.upstream_status {
+        value["status"] = status.into();
+    }
+    if let Some(body) = &error.upstream {
+        value["body"] = Value::clone(body);
+    }
+    value
+}
