@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel::connector::{Call, CallError, Prepared, Runtime, Secrets, Upstream, UpstreamResponse, call};
+use evenkeel::connector::{Call, CallError, PreparedRequest, Runtime, Secrets, Upstream, UpstreamResponse, call};
 use evenkeel::reconcile::validate;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ const SAMPLES: usize = 7;
 /// Answers at once, and keeps the first request.
 #[derive(Default)]
 struct Echo {
-    sent: Mutex<Option<Prepared>>,
+    sent: Mutex<Option<PreparedRequest>>,
 }
 
 impl Upstream for Echo {
@@ -33,7 +33,7 @@ impl Upstream for Echo {
         &'a self,
         _connector: &'a str,
         _action: &'a str,
-        request: &'a Prepared,
+        request: &'a PreparedRequest,
     ) -> Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>> {
         self.sent.lock().expect("nobody panicked").get_or_insert_with(|| request.clone());
         let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);

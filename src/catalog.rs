@@ -37,7 +37,7 @@ use crate::text::{Document, Node, Range, Source, SourceMap, Span, unescaped};
 pub use assets::{assets, assets_of};
 pub use code::CodeFile;
 pub use input::{EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot};
-pub use load::{Found, Loaded, Loader, Tally, View, load};
+pub use load::{AttributedFinding, CacheTally, Loaded, LoadedCatalog, Loader, load};
 pub use read::is_foreign;
 
 /// All definitions of one source at one revision.

@@ -26,7 +26,7 @@ mod workflows;
 use self::incremental::CheckResult;
 use self::settings::Settings;
 use crate::catalog::dependencies::listen;
-use crate::catalog::{Catalog, Entry, Found};
+use crate::catalog::{AttributedFinding, Catalog, Entry};
 use crate::text::Finding;
 
 pub use incremental::Checker;
@@ -34,23 +34,25 @@ pub use incremental::Checker;
 /// Everything that is wrong with a catalog, unsorted. Pure: the same catalog gives the same findings.
 pub fn check(catalog: &Catalog) -> Vec<Finding> {
     let mut checker = Checker::default();
-    checker.look(catalog, None);
-    of_catalog(catalog, &checker, &[]).into_iter().map(|found| found.finding).collect()
+    checker.check(catalog, None);
+    catalog_findings(catalog, &checker, &[]).into_iter().map(|found| found.finding).collect()
 }
 
 /// What is wrong with each definition that was looked at, and with the catalog as a whole. What the `others` use counts
 /// as used: they are the same catalog for its environments.
-pub fn of_catalog(catalog: &Catalog, checker: &Checker, others: &[&Checker]) -> Vec<Found> {
-    let mut found = of_environment(catalog, checker);
+pub fn catalog_findings(catalog: &Catalog, checker: &Checker, others: &[&Checker]) -> Vec<AttributedFinding> {
+    let mut found = environment_findings(catalog, checker);
     settings::unused(catalog, checker, others, &mut found);
     found
 }
 
 /// The same for an environment of a catalog that is looked at as a whole: what is used is told there.
-pub fn of_environment(catalog: &Catalog, checker: &Checker) -> Vec<Found> {
+pub fn environment_findings(catalog: &Catalog, checker: &Checker) -> Vec<AttributedFinding> {
     let with_findings = checker.memos().filter(|(_, memo)| !memo.findings.is_empty());
-    let mut found: Vec<Found> = with_findings
-        .flat_map(|(entry, memo)| memo.findings.iter().map(|finding| Found::of(finding.clone(), &entry.id)))
+    let mut found: Vec<AttributedFinding> = with_findings
+        .flat_map(|(entry, memo)| {
+            memo.findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &entry.id))
+        })
         .collect();
     settings::check_catalog(catalog, &mut found);
     found.extend(checker.circles().iter().cloned());

@@ -32,7 +32,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::catalog::Tally;
+use crate::catalog::CacheTally;
 use crate::definition::action;
 use crate::definition::common::SchemaValue;
 use crate::definition::connection::ConnectionSpec;
@@ -46,9 +46,9 @@ pub use caller::{Caller, Mocking};
 pub use error::{CallError, ErrorCode};
 pub use host::{ClusterSecrets, MaskedSecrets, ProvidedSecrets, Secrets, Vault, resolve_secret};
 pub use mock::{MockUpstream, is_example_host};
-pub use pipeline::{Outcome, Output, Timing, call, find, prepare};
-pub use request::Prepared;
-pub use upstream::{NetworkUpstream, Sent, Upstream, UpstreamResponse};
+pub use pipeline::{ActionOutput, CallOutcome, CallTiming, call, find, prepare};
+pub use request::PreparedRequest;
+pub use upstream::{NetworkUpstream, ResponseFuture, Upstream, UpstreamResponse};
 
 /// Everything that calls need, compiled from one catalog for one environment.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub struct Runtime {
     /// Tenants by name.
     pub tenants: BTreeMap<String, Arc<TenantSpec>>,
     /// Connectors that were taken over from the runtime before, and those that were compiled.
-    pub compiled: Tally,
+    pub compiled: CacheTally,
 }
 
 /// A connector, ready to be called.

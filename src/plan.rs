@@ -31,13 +31,13 @@ use serde::{Deserialize, Serialize};
 use crate::definition::Id;
 use crate::text::Digest;
 
-pub use algebra::{Slot, Stale, apply, state};
-pub use breaking::Class;
+pub use algebra::{DefinitionState, StalePlan, apply, state};
+pub use breaking::ChangeClass;
 pub use build::plan;
 pub use change::{Change, ChangeKind};
-pub use guard::{Blocked, BlockedReason, Desired, PrunePolicy, guard};
+pub use guard::{BlockedReason, BlockedRemovals, DesiredState, PrunePolicy, guard};
 pub use lines::{DiffLine, text_diff};
-pub use object::{Inventory, Object, Place, inventory, object, parse_id};
+pub use object::{Inventory, Object, SourceLocation, inventory, object, parse_id};
 
 /// The version of the plan's JSON form that is written and read.
 pub const VERSION: u32 = 1;
@@ -50,7 +50,7 @@ pub const MAX_PLAN_BYTES: usize = 256 << 20;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct PlanOptions<'a> {
     /// The name of the environment.
     pub environment: &'a str,
     /// The key that secrets are fingerprinted with, so that a reviewer sees whether two are the same; without it they
@@ -106,12 +106,12 @@ pub struct Action {
     /// Why, in one sentence.
     pub reason: String,
     /// Where it is declared; where it was, for a removal.
-    pub place: Place,
+    pub place: SourceLocation,
     /// Where it was declared before, where that is another file or source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<Place>,
+    pub was: Option<SourceLocation>,
     /// What it means for those who use the definition.
-    pub class: Class,
+    pub class: ChangeClass,
     /// Why it is breaking; empty otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
@@ -216,7 +216,7 @@ impl Plan {
                 Verb::Delete => self.summary.delete += 1,
                 Verb::Move => self.summary.moved += 1,
             }
-            self.summary.breaking += usize::from(action.class == Class::Breaking);
+            self.summary.breaking += usize::from(action.class == ChangeClass::Breaking);
         }
         let digest = |digest: &Option<Digest>| digest.map_or_else(String::new, |digest| digest.to_string());
         let mut parts = vec![

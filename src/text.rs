@@ -32,7 +32,7 @@ pub use codes::Code;
 pub use credentials::is_known_credential;
 pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
-pub use finding::{Finding, Label, Severity, sort};
+pub use finding::{Finding, Label, Severity, Subject, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, pointer_at, unescaped};
 #[cfg(test)]
 pub(crate) use script::check_declarations;

@@ -13,9 +13,9 @@ pub struct Input {
     pub snapshot: Snapshot,
     /// Definitions from elsewhere, kept from an earlier generation or made by hand, beside those of the snapshot. They
     /// are as they are: overlays do not change them.
-    pub pieces: Vec<PinnedDefinition>,
+    pub pinned: Vec<PinnedDefinition>,
     /// Definitions of the snapshot that are left out. Their files are read; what is wrong with them does not count.
-    pub without: BTreeSet<Id>,
+    pub excluded: BTreeSet<Id>,
     /// The environment that it is for; `None` for all that there are.
     pub environment: Option<EnvironmentSelection>,
 }
@@ -57,7 +57,7 @@ pub struct EnvironmentSelection {
     /// Its name.
     pub name: String,
     /// The operator's own Environment document, which rules over one of the same name in the source.
-    pub given: Option<RawDocument>,
+    pub document: Option<RawDocument>,
 }
 
 /// What a source holds at one revision.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::numbers::Numbers;
-pub use self::view::{Found, View};
+pub use self::view::{AttributedFinding, LoadedCatalog};
 use super::code::{self, CodeFiles};
 use super::merge::{Base, Layer, Layers};
 use super::overlays::{self, Patch, PatchFile};
@@ -43,12 +43,12 @@ pub struct Loader {
     names: Arc<BTreeSet<String>>,
     /// Files of code.
     code: Arc<CodeFiles>,
-    read: Tally,
+    read: CacheTally,
 }
 
 /// How often something was there already, and how often it had to be made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CacheTally {
     /// It was there.
     pub hits: u64,
     /// It was made.
@@ -59,11 +59,11 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Loaded {
     /// The catalog: for the chosen environment, or before any overlay.
-    pub main: View,
+    pub main: LoadedCatalog,
     /// Where none is chosen: each environment that has overlays or a selector, by name.
-    pub environments: Vec<(String, View)>,
+    pub environments: Vec<(String, LoadedCatalog)>,
     /// Files that were there already, and files that were read.
-    pub read: Tally,
+    pub read: CacheTally,
 }
 
 /// What stands for an environment's name where it is none's; no environment has such a name.
@@ -93,7 +93,7 @@ struct Given {
 impl Loader {
     /// Reads an input. Pure but for time: the same input gives the same, whatever was read before.
     pub fn load(&mut self, input: &Input) -> Loaded {
-        self.read = Tally::default();
+        self.read = CacheTally::default();
         self.numbers.begin();
         self.files(&input.snapshot);
         self.code(&input.snapshot);
@@ -239,7 +239,7 @@ impl Loader {
         call: &mut Call<'_>,
         before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>,
     ) -> Option<Given> {
-        let written = input.environment.as_ref()?.given.as_ref()?;
+        let written = input.environment.as_ref()?.document.as_ref()?;
         let at = self.files.partition_point(|file| *file.path < *written.path);
         let own = self.files.get(at).is_some_and(|file| file.path == written.path && same(&file.bytes, &written.bytes));
         let file = self.loose(written, before);
@@ -261,8 +261,8 @@ impl Loader {
         call: &mut Call<'_>,
         before: &mut HashMap<Arc<str>, Vec<Arc<Read>>>,
     ) -> Vec<(Id, Arc<Part>, Vec<Finding>)> {
-        let mut pieces = Vec::with_capacity(input.pieces.len());
-        for piece in &input.pieces {
+        let mut pieces = Vec::with_capacity(input.pinned.len());
+        for piece in &input.pinned {
             let file = self.loose(&piece.base, before);
             let text = view::of_document(&file, piece.base.index, &file.findings);
             let base = file.documents.get(piece.base.index as usize);

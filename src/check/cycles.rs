@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::incremental::CheckResult;
 use crate::catalog::references::{Resolution, resolve};
-use crate::catalog::{Catalog, Entry, Found, graph};
+use crate::catalog::{AttributedFinding, Catalog, Entry, graph};
 use crate::definition::schema_validator::RefKind;
 use crate::definition::{Id, Kind};
 use crate::text::{Code, Finding, Span, codes};
@@ -56,7 +56,7 @@ pub(super) fn arrows(catalog: &Catalog, entry: &Entry) -> Box<[Edge]> {
 }
 
 /// The circles that the arrows of all definitions make.
-pub(super) fn check<'a>(memos: impl Iterator<Item = (&'a Entry, &'a CheckResult)>) -> Vec<Found> {
+pub(super) fn check<'a>(memos: impl Iterator<Item = (&'a Entry, &'a CheckResult)>) -> Vec<AttributedFinding> {
     let all: Vec<&Edge> = memos.flat_map(|(_, memo)| &memo.arrows).collect();
     let mut arrows: BTreeMap<Node, BTreeSet<Node>> = BTreeMap::new();
     let mut places: HashMap<(&Node, &Node), Span> = HashMap::new();
@@ -82,7 +82,10 @@ pub(super) fn check<'a>(memos: impl Iterator<Item = (&'a Entry, &'a CheckResult)
             finding = finding.also(*span, format!("leads to {to}"));
         }
         let members: BTreeSet<Id> = circle.iter().map(Node::definition).collect();
-        found.push(Found { finding, of: members.into_iter().collect(), beyond: false });
+        // The first label of the finding stands in the first definition of the circle.
+        let subject = circle.first().map(|first| (&first.definition()).into());
+        let finding = Finding { subject, ..finding };
+        found.push(AttributedFinding { finding, definitions: members.into_iter().collect(), unattributed: false });
     }
     found
 }

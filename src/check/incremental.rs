@@ -9,7 +9,7 @@ use super::cycles::{self, Edge};
 use super::of_entry;
 use super::settings::Settings;
 use crate::catalog::dependencies::{DependencyKey, Key};
-use crate::catalog::{Catalog, CodeFile, Entry, Found, Tally};
+use crate::catalog::{AttributedFinding, CacheTally, Catalog, CodeFile, Entry};
 use crate::definition::Kind;
 use crate::text::Finding;
 
@@ -29,7 +29,7 @@ pub(super) struct CheckResult {
 #[derive(Debug, Default)]
 pub struct Checker {
     last: Option<Previous>,
-    circles: Vec<Found>,
+    circles: Vec<AttributedFinding>,
 }
 
 /// What the last look saw, as far as answers depend on it.
@@ -48,7 +48,7 @@ struct Previous {
 impl Checker {
     /// Looks at a catalog, and gives for how many definitions nothing had to be done and for how many it had to. Where
     /// nothing is remembered, `seed` may remember a catalog that is much the same.
-    pub fn look(&mut self, catalog: &Catalog, seed: Option<&Checker>) -> Tally {
+    pub fn check(&mut self, catalog: &Catalog, seed: Option<&Checker>) -> CacheTally {
         let last = self.last.take();
         // What a catalog is for decides over too much to tell what stays.
         let usable = |last: &&Previous| last.alone == catalog.alone;
@@ -58,7 +58,7 @@ impl Checker {
             Settings::after(catalog, before.map(|before| &before.settings), moves.as_ref().map(Delta::kinds));
         let changed = before.zip(moves.as_ref()).map(|(before, moves)| before.changed(catalog, moves, &settings));
         let fresh = |entry: &Arc<Entry>| Arc::new(of_entry(catalog, entry, &settings));
-        let mut tally = Tally::default();
+        let mut tally = CacheTally::default();
         let memos: Vec<Arc<CheckResult>> = match (before, moves, changed) {
             (Some(before), Some(moves), Some(changed)) => {
                 let kept = |at: usize, entry: &Arc<Entry>| {
@@ -106,7 +106,7 @@ impl Checker {
     }
 
     /// Circles among definitions.
-    pub(super) fn circles(&self) -> &[Found] {
+    pub(super) fn circles(&self) -> &[AttributedFinding] {
         &self.circles
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Checker;
 use crate::catalog::dependencies::{DependencyKey, ask};
-use crate::catalog::{Catalog, Entry, Found};
+use crate::catalog::{AttributedFinding, Catalog, Entry};
 use crate::definition::Kind;
 use crate::definition::schema_validator::{RefKind, nearest};
 use crate::template::{FieldLocation, analyse};
@@ -193,7 +193,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings, findi
 }
 
 /// A name that is a secret in one environment and a variable in another.
-pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<Found>) {
+pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<AttributedFinding>) {
     let mut secrets: BTreeMap<&str, &Entry> = BTreeMap::new();
     for entry in environments(catalog) {
         for secret in entry.node("/spec/secrets").map_or(&[][..], Node::entries) {
@@ -215,7 +215,7 @@ pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<Found>) {
                 );
                 let place = other.key_span(&format!("/spec/secrets/{}", variable.key.name));
                 let finding = finding.also(place, "the secret").help("rename one of them");
-                found.push(Found::of(finding, &entry.id));
+                found.push(AttributedFinding::about(finding, &entry.id));
             }
         }
     }
@@ -235,7 +235,7 @@ pub(super) fn secrets(entry: &Entry) -> Box<[Box<str>]> {
 }
 
 /// Secrets that nothing reads: most often a name that was changed in one place only.
-pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], found: &mut Vec<Found>) {
+pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], found: &mut Vec<AttributedFinding>) {
     if catalog.alone {
         return;
     }
@@ -260,7 +260,7 @@ pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], 
                 let message = format!("nothing uses the secret `{name}`");
                 let finding = Finding::new(&codes::UNUSED, entry.span(secret.key.span), message)
                     .help("remove it, or name it in a Workflow's `secrets` where code reads it");
-                found.push(Found::of(finding, &entry.id));
+                found.push(AttributedFinding::about(finding, &entry.id));
             }
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{output, test};
 use crate::connector::{
-    self, Call as ConnectorCall, CallError, ErrorCode, MockUpstream, NetworkUpstream, Output, Prepared,
+    self, ActionOutput, Call as ConnectorCall, CallError, ErrorCode, MockUpstream, NetworkUpstream, PreparedRequest,
     ProvidedSecrets, Runtime, Upstream,
 };
 use crate::net;
@@ -173,7 +173,7 @@ impl Render {
     }
 }
 
-fn as_json(request: &Prepared) -> Value {
+fn as_json(request: &PreparedRequest) -> Value {
     let headers: BTreeMap<&String, &String> = request.headers.iter().map(|(name, value)| (name, value)).collect();
     let body = match serde_json::from_slice::<Value>(&request.body) {
         Ok(value) => value,
@@ -184,7 +184,7 @@ fn as_json(request: &Prepared) -> Value {
 }
 
 /// As it goes over the wire, with a JSON body indented.
-fn as_text(request: &Prepared) -> String {
+fn as_text(request: &PreparedRequest) -> String {
     let mut text = format!("{} {}\n", request.method, request.url);
     for (name, value) in &request.headers {
         text += &format!("{name}: {value}\n");
@@ -236,8 +236,8 @@ impl Call {
             output::note(&outcome.timing.server_timing());
         }
         match outcome.result {
-            Ok(Output::Json { value, .. }) => output::data(&format!("{value:#}\n")),
-            Ok(Output::Raw { bytes, .. }) => output::bytes(&bytes),
+            Ok(ActionOutput::Json { value, .. }) => output::data(&format!("{value:#}\n")),
+            Ok(ActionOutput::Raw { bytes, .. }) => output::bytes(&bytes),
             Err(error) => {
                 return Ok(failed(&error, &ready.call.request_id));
             }

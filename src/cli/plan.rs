@@ -15,7 +15,7 @@ use super::remote::{Remote, name};
 use crate::catalog;
 use crate::definition::is_name;
 use crate::plan::render::{self, Revisions};
-use crate::plan::{Inventory, Object, Options, Plan, inventory, plan};
+use crate::plan::{Inventory, Object, Plan, PlanOptions, inventory, plan};
 use crate::reconcile::candidate::with_files;
 use crate::reconcile::validate::{self, Validated};
 use crate::source::{MAX_ASSET_BYTES, directory, git};
@@ -97,7 +97,7 @@ impl PlanCommand {
             output::note(&format!("warning: {name} has errors; what they are in counts as not there before"));
         }
         let environment = environment(self.environment.as_deref(), &after.examined)?;
-        let options = Options { environment: &environment, fingerprint: None };
+        let options = PlanOptions { environment: &environment, fingerprint: None };
         let plan = plan(&before.inventory(), &after.inventory(), &options);
         self.show(&plan, &Revisions { from: &before.name, to: &after.name })
     }

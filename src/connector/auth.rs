@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::compile::template;
-use super::request::{Prepared, basic, failed};
+use super::request::{PreparedRequest, basic, failed};
 use super::{CallError, ErrorCode, Secrets};
 use crate::definition::auth::{AuthMethod, KeyPlace};
 use crate::definition::common::Credential;
@@ -118,7 +118,7 @@ impl Method {
     /// Adds the credentials to a request. The context may hold everything that templates of `auth` see.
     pub(super) fn apply(
         &self,
-        request: &mut Prepared,
+        request: &mut PreparedRequest,
         given: &Given,
         context: &Context,
         secrets: &dyn Secrets,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::spans;
 use super::upstream::refused;
 use super::{
-    Call, CallError, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, Outcome, ProvidedSecrets, Runtime,
+    Call, CallError, CallOutcome, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, ProvidedSecrets, Runtime,
     Secrets, Upstream, call, is_example_host, prepare,
 };
 use crate::net;
@@ -45,7 +45,7 @@ pub struct Caller {
 
 impl Caller {
     /// Calls an action.
-    pub async fn call(&self, connector: &str, action: &str, request: Call) -> Outcome {
+    pub async fn call(&self, connector: &str, action: &str, request: Call) -> CallOutcome {
         let mocked = match self.mocking {
             Mocking::All => true,
             Mocking::Examples => self.is_example(connector, action, &request),

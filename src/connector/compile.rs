@@ -7,7 +7,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::{Action, Connector, Runtime, Schema, Step, StepCall, Transport, auth, request, response};
-use crate::catalog::{Catalog, Entry, Tally, references};
+use crate::catalog::{CacheTally, Catalog, Entry, references};
 use crate::definition::action::{self, CompositeStep, OnError};
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::SecretSource;
@@ -52,7 +52,7 @@ impl Runtime {
             connections: BTreeMap::new(),
             by_connector: BTreeMap::new(),
             tenants: BTreeMap::new(),
-            compiled: Tally::default(),
+            compiled: CacheTally::default(),
         };
         runtime.compile_connectors(catalog, before)?;
         for entry in &catalog.entries {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::request::Prepared;
+use super::request::PreparedRequest;
 use super::testing::{call_of, differences};
-use super::upstream::{Sent, Upstream, UpstreamResponse};
+use super::upstream::{ResponseFuture, Upstream, UpstreamResponse};
 use super::{CallError, ErrorCode, MaskedSecrets, Runtime, prepare};
 use crate::definition::action_test::{ActionTest, ExpectedRequest, MockResponse};
 
@@ -28,7 +28,7 @@ impl MockUpstream {
         MockUpstream { runtime, playing: Mutex::default() }
     }
 
-    fn answer(&self, connector: &str, action: &str, request: &Prepared) -> Option<UpstreamResponse> {
+    fn answer(&self, connector: &str, action: &str, request: &PreparedRequest) -> Option<UpstreamResponse> {
         let tests = &self.runtime.connectors.get(connector)?.actions.get(action)?.spec.tests;
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (connector.to_owned(), action.to_owned());
@@ -51,7 +51,7 @@ impl MockUpstream {
     }
 
     /// Which of a test's requests this one is.
-    fn position(&self, connector: &str, action: &str, test: &ActionTest, request: &Prepared) -> Option<usize> {
+    fn position(&self, connector: &str, action: &str, test: &ActionTest, request: &PreparedRequest) -> Option<usize> {
         let expected: Vec<&ExpectedRequest> = test.expect_request.iter().chain(&test.expect_requests).collect();
         if let Some(at) = expected.iter().position(|expected| {
             // Headers may hold a real credential here and a placeholder in the test.
@@ -70,7 +70,7 @@ impl Upstream for MockUpstream {
         false
     }
 
-    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a> {
+    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             self.answer(connector, action, request).ok_or_else(|| {
                 let detail =

@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::request::Prepared;
+use super::request::PreparedRequest;
 use super::run::Run;
 use super::session::Session;
 use super::{Action, Call, CallError, Connector, ErrorCode, Runtime, Secrets, StepCall, Transport, Upstream};
 
 /// What became of a call.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CallOutcome {
     /// The output, or why there is none.
-    pub result: Result<Output, CallError>,
+    pub result: Result<ActionOutput, CallError>,
     /// HTTP status of the answer: the application's on success, the error's otherwise.
     pub status: u16,
     /// How long it took, and where.
-    pub timing: Timing,
+    pub timing: CallTiming,
     /// `file:line` of the action that served; empty where none was found.
     pub place: String,
 }
 
 /// An output.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Output {
+pub enum ActionOutput {
     /// JSON, with a content type where the definition sets one.
     Json {
         /// The value.
@@ -43,13 +43,13 @@ pub enum Output {
     },
 }
 
-impl Output {
+impl ActionOutput {
     /// The output as a value: JSON where it is JSON, text otherwise.
     pub fn to_value(&self) -> Value {
         match self {
-            Output::Json { value, .. } => value.clone(),
-            Output::Raw { bytes, .. } if bytes.is_empty() => Value::Null,
-            Output::Raw { bytes, .. } => serde_json::from_slice(bytes)
+            ActionOutput::Json { value, .. } => value.clone(),
+            ActionOutput::Raw { bytes, .. } if bytes.is_empty() => Value::Null,
+            ActionOutput::Raw { bytes, .. } => serde_json::from_slice(bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned())),
         }
     }
@@ -57,7 +57,7 @@ impl Output {
 
 /// How long a call took, and where.
 #[derive(Clone, Debug, Default)]
-pub struct Timing {
+pub struct CallTiming {
     /// Checks and templates before and after the application.
     pub transform: Duration,
     /// Waiting for the application.
@@ -72,8 +72,8 @@ pub struct Timing {
     pub mock: Option<String>,
 }
 
-impl Timing {
-    /// The value of the `Server-Timing` header.
+impl CallTiming {
+    /// The value of the `Server-CallTiming` header.
     pub fn server_timing(&self) -> String {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
         let mut parts = vec![format!("transform;dur={:.3}", milliseconds(self.transform))];
@@ -94,9 +94,9 @@ pub async fn call(
     connector: &str,
     action: &str,
     call: Call,
-) -> Outcome {
+) -> CallOutcome {
     let started = Instant::now();
-    let mut timing = Timing::default();
+    let mut timing = CallTiming::default();
     let mut place = String::new();
     let hidden = || runtime.connectors.get(connector).and_then(|found| Some((&**found, found.hidden.get(action)?)));
     let found = match call.subscription.as_ref().and_then(|_| hidden()) {
@@ -122,7 +122,7 @@ pub async fn call(
             (Err(error), status)
         }
     };
-    Outcome { result, status, timing, place }
+    CallOutcome { result, status, timing, place }
 }
 
 /// The request that a call would send, for actions that send one: no network, secrets as `secrets` gives them.
@@ -135,7 +135,7 @@ pub fn prepare(
     connector: &str,
     action: &str,
     call: &Call,
-) -> Result<Prepared, CallError> {
+) -> Result<PreparedRequest, CallError> {
     let (connector, action) = find(runtime, connector, action)?;
     let (session, context) = Session::open(runtime, &secrets, connector, action, call)?;
     match &action.transport {

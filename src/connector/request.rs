@@ -61,7 +61,7 @@ enum BodyTemplate {
 
 /// A request, ready to be authenticated and sent.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct PreparedRequest {
     /// Method.
     pub method: &'static str,
     /// Whole URL.
@@ -163,7 +163,7 @@ impl Request {
     }
 
     /// Renders the request. Nothing of it depends on anything but the context and the caller's overrides.
-    pub(super) fn render(&self, call: &Call, context: &Context) -> Result<Prepared, CallError> {
+    pub(super) fn render(&self, call: &Call, context: &Context) -> Result<PreparedRequest, CallError> {
         let limits = Limits::default();
         let mut url = self.url(context, &limits)?;
         let mut query = Vec::new();
@@ -207,7 +207,7 @@ impl Request {
         if !has(&headers, "user-agent") {
             headers.push(("User-Agent".into(), concat!("evenkeel/", env!("CARGO_PKG_VERSION")).into()));
         }
-        Ok(Prepared {
+        Ok(PreparedRequest {
             method: self.method.as_str(),
             url,
             headers,
@@ -267,7 +267,7 @@ impl Request {
     }
 }
 
-impl Prepared {
+impl PreparedRequest {
     /// Adds a header that holds a credential.
     pub(super) fn credential_header(&mut self, name: &str, value: String) -> Result<(), CallError> {
         let value = header_value(name, value)?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::compile::{template, tree};
-use super::pipeline::Output;
+use super::pipeline::ActionOutput;
 use super::upstream::UpstreamResponse;
 use super::{CallError, ErrorCode};
 use crate::definition::action::Response;
@@ -49,30 +49,30 @@ impl Transform {
         context: &mut Context,
         answer: &UpstreamResponse,
         json_wanted: bool,
-    ) -> Result<Output, CallError> {
+    ) -> Result<ActionOutput, CallError> {
         context.set_response(answer.status, answer.headers.clone(), answer.body.clone());
         let limits = Limits::default();
         if let Some(body) = &self.body {
             let value = body.render(context, &limits).map_err(|error| failed(&error))?;
-            return Ok(Output::Json { value, content_type: self.content_type.clone() });
+            return Ok(ActionOutput::Json { value, content_type: self.content_type.clone() });
         }
         if let Some(text) = &self.text {
             let text = text.render_text(context, &limits).map_err(|error| failed(&error))?;
             let json = self.content_type.as_deref().map_or(json_wanted, is_json);
             return match serde_json::from_str::<Value>(&text) {
-                Ok(value) if json => Ok(Output::Json { value, content_type: self.content_type.clone() }),
+                Ok(value) if json => Ok(ActionOutput::Json { value, content_type: self.content_type.clone() }),
                 Err(error) if json && json_wanted => Err(CallError::new(
                     ErrorCode::ResponseTemplate,
                     format!("the response template's text is not JSON: {error}"),
                 )),
-                _ => Ok(Output::Raw {
+                _ => Ok(ActionOutput::Raw {
                     bytes: text.into(),
                     content_type: self.content_type.clone().unwrap_or_else(|| "text/plain; charset=utf-8".into()),
                 }),
             };
         }
         let content_type = self.content_type.clone().or_else(|| answer.headers.get("content-type").cloned());
-        Ok(Output::Raw {
+        Ok(ActionOutput::Raw {
             bytes: answer.body.clone(),
             content_type: content_type.unwrap_or_else(|| "application/octet-stream".into()),
         })

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::pipeline::{Output, Timing, find, not_runnable};
-use super::request::{Prepared, Request, failed};
+use super::pipeline::{ActionOutput, CallTiming, find, not_runnable};
+use super::request::{PreparedRequest, Request, failed};
 use super::response::{Transform, is_true};
 use super::session::Session;
 use super::spans;
@@ -32,7 +32,7 @@ pub(super) struct Run<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) upstream: &'a dyn Upstream,
     pub(super) secrets: Arc<dyn Secrets>,
-    pub(super) timing: Timing,
+    pub(super) timing: CallTiming,
     requests: usize,
     timeout: Duration,
     deadline: Instant,
@@ -48,8 +48,8 @@ struct Frame<'a> {
 }
 
 /// An output, its status, and the headers that came with it.
-type Answered = (Output, u16, BTreeMap<String, String>);
-type Ran<'a> = Pin<Box<dyn Future<Output = Result<(Output, u16), CallError>> + Send + 'a>>;
+type Answered = (ActionOutput, u16, BTreeMap<String, String>);
+type Ran<'a> = Pin<Box<dyn Future<Output = Result<(ActionOutput, u16), CallError>> + Send + 'a>>;
 
 impl<'a> Run<'a> {
     /// A call that must be done in `timeout`, whatever it is made of.
@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         timeout: Duration,
     ) -> Run<'a> {
         let deadline = Instant::now() + timeout;
-        Run { runtime, upstream, secrets, timing: Timing::default(), requests: 0, timeout, deadline }
+        Run { runtime, upstream, secrets, timing: CallTiming::default(), requests: 0, timeout, deadline }
     }
 
     pub(super) fn action<'r>(
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         frame: &Frame<'_>,
         steps: &[Step],
         mut context: Context,
-    ) -> Result<(Output, u16), CallError> {
+    ) -> Result<(ActionOutput, u16), CallError> {
         let mut results = Map::new();
         let mut last = None;
         for (index, step) in steps.iter().enumerate() {
@@ -125,15 +125,15 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(error.in_step(&step.name, index)),
             }
         }
-        let nothing = || (Output::Json { value: Value::Null, content_type: None }, 200, BTreeMap::new());
+        let nothing = || (ActionOutput::Json { value: Value::Null, content_type: None }, 200, BTreeMap::new());
         let (output, status, headers) = last.unwrap_or_else(nothing);
         if frame.action.spec.response.is_none() {
             return Ok((output, status));
         }
         // The action's own transform sees the last result as its response.
         let body = match &output {
-            Output::Raw { bytes, .. } => bytes.clone(),
-            Output::Json { value, .. } => value.to_string().into(),
+            ActionOutput::Raw { bytes, .. } => bytes.clone(),
+            ActionOutput::Json { value, .. } => value.to_string().into(),
         };
         context.set("steps", Value::Object(results));
         let answer = UpstreamResponse { status, headers, body, mock: None };
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
     async fn send(
         &mut self,
         frame: &Frame<'_>,
-        prepared: &Prepared,
+        prepared: &PreparedRequest,
         request: &Request,
     ) -> Result<UpstreamResponse, CallError> {
         self.timing.host = prepared.url.host_str().unwrap_or_default().to_owned();
@@ -248,9 +248,9 @@ impl<'a> Run<'a> {
 fn check_output(
     connector: &Connector,
     action: &Action,
-    output: Output,
+    output: ActionOutput,
     status: u16,
-) -> Result<(Output, u16), CallError> {
+) -> Result<(ActionOutput, u16), CallError> {
     let Some(schema) = action.output.get(&connector.spec)? else { return Ok((output, status)) };
     let violations = schema.violations(&output.to_value(), 5);
     if violations.is_empty() {
@@ -271,7 +271,7 @@ fn finish(
     context: &mut Context,
     answer: &UpstreamResponse,
     json_wanted: bool,
-) -> Result<Output, CallError> {
+) -> Result<ActionOutput, CallError> {
     let succeeded = transform.succeeds(context, answer)?;
     let output = transform.apply(context, answer, json_wanted && succeeded);
     if succeeded {
@@ -279,7 +279,7 @@ fn finish(
     }
     // A transform that only knows good answers must not hide the bad one.
     let body = output.map_or_else(
-        |_| Output::Raw { bytes: answer.body.clone(), content_type: String::new() }.to_value(),
+        |_| ActionOutput::Raw { bytes: answer.body.clone(), content_type: String::new() }.to_value(),
         |output| output.to_value(),
     );
     let mut error =

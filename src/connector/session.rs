@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::auth::Given;
 use super::host::CallHost;
-use super::request::{Prepared, Request};
+use super::request::{PreparedRequest, Request};
 use super::{Action, Call, CallError, Connector, ErrorCode, Runtime, Secrets};
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
 use crate::definition::tenant::TenantStatus;
@@ -130,7 +130,7 @@ impl Session {
         call: &Call,
         context: &Context,
         method: Option<&str>,
-    ) -> Result<Prepared, CallError> {
+    ) -> Result<PreparedRequest, CallError> {
         let path_params = request.path_params(call, context)?;
         let mut context = context.clone();
         context.set("pathParams", Value::Object(path_params));

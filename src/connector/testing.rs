@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::mock::{answers, response_of};
 use super::pipeline::call;
-use super::request::Prepared;
-use super::upstream::{Sent, Upstream};
+use super::request::PreparedRequest;
+use super::upstream::{ResponseFuture, Upstream};
 use super::{Call, CallError, ErrorCode, MaskedSecrets, Runtime};
 use crate::definition::Json;
 use crate::definition::action_test::{ActionTest, ExpectedRequest};
@@ -144,7 +144,7 @@ pub fn call_of(test: &ActionTest) -> Call {
 }
 
 /// Where a request is not what is expected; what is left out is not compared.
-pub(super) fn differences(expected: &ExpectedRequest, request: &Prepared) -> Vec<Difference> {
+pub(super) fn differences(expected: &ExpectedRequest, request: &PreparedRequest) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what: &str, expected: String, actual: String| {
         if expected != actual {
@@ -230,7 +230,7 @@ pub fn pretty(value: &Value) -> String {
 /// Answers in order, and keeps what was sent.
 struct Scripted {
     answers: Vec<crate::definition::action_test::MockResponse>,
-    sent: Mutex<Vec<Prepared>>,
+    sent: Mutex<Vec<PreparedRequest>>,
 }
 
 impl Upstream for Scripted {
@@ -238,7 +238,7 @@ impl Upstream for Scripted {
         false
     }
 
-    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
+    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             let at = sent.len();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use super::request::Prepared;
+use super::request::PreparedRequest;
 use super::{CallError, ErrorCode};
 use crate::net;
 
@@ -23,7 +23,7 @@ pub struct UpstreamResponse {
 }
 
 /// What a sent request turns into.
-pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
+pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
 
 /// Sends requests.
 pub trait Upstream: Send + Sync {
@@ -33,7 +33,7 @@ pub trait Upstream: Send + Sync {
     }
 
     /// Sends one request of an action.
-    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a Prepared) -> Sent<'a>;
+    fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a>;
 }
 
 /// The network, through the guarded client.
@@ -50,7 +50,7 @@ impl NetworkUpstream {
 }
 
 impl Upstream for NetworkUpstream {
-    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a Prepared) -> Sent<'a> {
+    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| {
                 let mut failed = refused(&error);

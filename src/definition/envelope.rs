@@ -13,6 +13,7 @@ use super::{
     environment::EnvironmentSpec, role::RoleSpec, tenant::TenantSpec, trigger::TriggerSpec, widget::WidgetSpec,
     workflow::WorkflowSpec,
 };
+use crate::text::Subject;
 
 /// The API group of every kind.
 pub const API_GROUP: &str = "evenkeel.dev";
@@ -130,6 +131,18 @@ pub struct Id {
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+impl From<&Id> for Subject {
+    fn from(id: &Id) -> Subject {
+        Subject { kind: id.kind.as_str(), name: id.name.as_str().into() }
+    }
+}
+
+impl PartialEq<Subject> for Id {
+    fn eq(&self, subject: &Subject) -> bool {
+        self.kind.as_str() == subject.kind && self.name == *subject.name
     }
 }
 

@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 
 use super::build::reason;
-use super::{Action, Inventory, Place, Plan, Verb};
+use super::{Action, Inventory, Plan, SourceLocation, Verb};
 use crate::definition::Id;
 use crate::text::Digest;
 
 /// What stands at an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct DefinitionState {
     /// The content.
     pub digest: Digest,
     /// Where it is declared.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// A plan that was made for something else than what is there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{id}` is not what the plan was made for; plan again")]
-pub struct Stale {
+pub struct StalePlan {
     /// The first definition that is something else.
     pub id: Id,
 }
 
 /// Identities with their content and place.
-pub fn state(inventory: &Inventory) -> BTreeMap<Id, Slot> {
+pub fn state(inventory: &Inventory) -> BTreeMap<Id, DefinitionState> {
     let slot = |(id, object): (&Id, &std::sync::Arc<super::Object>)| {
-        (id.clone(), Slot { digest: object.digest, place: object.place.clone() })
+        (id.clone(), DefinitionState { digest: object.digest, place: object.place.clone() })
     };
     inventory.iter().map(slot).collect()
 }
@@ -36,14 +36,14 @@ pub fn state(inventory: &Inventory) -> BTreeMap<Id, Slot> {
 ///
 /// # Errors
 /// Where a definition that the plan touches is not as the plan found it.
-pub fn apply(state: &BTreeMap<Id, Slot>, plan: &Plan) -> Result<BTreeMap<Id, Slot>, Stale> {
+pub fn apply(state: &BTreeMap<Id, DefinitionState>, plan: &Plan) -> Result<BTreeMap<Id, DefinitionState>, StalePlan> {
     let mut state = state.clone();
     for action in &plan.actions {
         if state.get(&action.id).map(|slot| slot.digest) != action.before {
-            return Err(Stale { id: action.id.clone() });
+            return Err(StalePlan { id: action.id.clone() });
         }
         match action.after {
-            Some(digest) => state.insert(action.id.clone(), Slot { digest, place: action.place.clone() }),
+            Some(digest) => state.insert(action.id.clone(), DefinitionState { digest, place: action.place.clone() }),
             None => state.remove(&action.id),
         };
     }
@@ -53,7 +53,7 @@ pub fn apply(state: &BTreeMap<Id, Slot>, plan: &Plan) -> Result<BTreeMap<Id, Slo
 impl Plan {
     /// The plan that undoes this one; its inverse is this one again.
     ///
-    /// Class, dependants and the reasons of a class stay those of this plan: they are about the same two contents. Plan
+    /// ChangeClass, dependants and the reasons of a class stay those of this plan: they are about the same two contents. Plan
     /// the other way round to learn what undoing breaks.
     #[must_use]
     pub fn inverse(&self) -> Plan {

@@ -26,7 +26,7 @@ const MAX_REASONS: usize = 50;
 /// What a change means for those who use a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Class {
+pub enum ChangeClass {
     /// Only texts, labels, images or tests change: nothing runs differently.
     None,
     /// It runs differently, and whoever uses it may go on doing so.
@@ -35,25 +35,25 @@ pub enum Class {
     Breaking,
 }
 
-impl Class {
+impl ChangeClass {
     /// The word in a plan's JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Class::None => "none",
-            Class::Compatible => "compatible",
-            Class::Breaking => "breaking",
+            ChangeClass::None => "none",
+            ChangeClass::Compatible => "compatible",
+            ChangeClass::Breaking => "breaking",
         }
     }
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for ChangeClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
 /// The class of an update, and why it is breaking.
-pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (Class, Vec<String>) {
+pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (ChangeClass, Vec<String>) {
     let mut because = Vec::new();
     for rule in RULES.iter().filter(|rule| rule.kind == kind) {
         judge::apply(rule, before, after, &mut because);
@@ -65,16 +65,16 @@ pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (Class, Vec<St
         if more > 0 {
             because.push(format!("and {more} more"));
         }
-        return (Class::Breaking, because);
+        return (ChangeClass::Breaking, because);
     }
     let silent = without_texts(kind, before) == without_texts(kind, after);
-    (if silent { Class::None } else { Class::Compatible }, because)
+    (if silent { ChangeClass::None } else { ChangeClass::Compatible }, because)
 }
 
 /// The class of a removal. Alerts are the only kind that nobody can name or see.
-pub(super) fn removal(action: &Action) -> (Class, Vec<String>) {
+pub(super) fn removal(action: &Action) -> (ChangeClass, Vec<String>) {
     if action.id.kind == Kind::Alert {
-        return (Class::Compatible, Vec::new());
+        return (ChangeClass::Compatible, Vec::new());
     }
     let gone = match &action.renamed_to {
         Some(new) => format!("`{}` is gone; what names it does not find `{new}`", action.id),
@@ -85,7 +85,7 @@ pub(super) fn removal(action: &Action) -> (Class, Vec<String>) {
         1 => Some("1 definition needed it".to_owned()),
         count => Some(format!("{count} definitions needed it")),
     };
-    (Class::Breaking, std::iter::once(gone).chain(needed).collect())
+    (ChangeClass::Breaking, std::iter::once(gone).chain(needed).collect())
 }
 
 /// A name in a sentence: one line, bounded, without quotes that would end it, and never a credential.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Action, Class, Inventory, Object, Options, Plan, Summary, VERSION, Verb, breaking, change, mask, order};
+use super::{
+    Action, ChangeClass, Inventory, Object, Plan, PlanOptions, Summary, VERSION, Verb, breaking, change, mask, order,
+};
 use crate::definition::Id;
 use crate::text::Digest;
 
 /// What turns `observed` into `desired`. Unchanged definitions cost a comparison of pointers or of digests.
-pub fn plan(observed: &Inventory, desired: &Inventory, options: &Options<'_>) -> Plan {
+pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>) -> Plan {
     let (pairs, unchanged) = differing(observed, desired);
     let from = inventory_digest(observed);
     // What only moved has the same content.
@@ -52,7 +54,7 @@ impl Pair<'_> {
         }
     }
 
-    fn action(&self, options: &Options<'_>) -> Action {
+    fn action(&self, options: &PlanOptions<'_>) -> Action {
         let verb = self.verb();
         let kind = self.id.kind;
         let masked =
@@ -68,8 +70,8 @@ impl Pair<'_> {
         }
         let (class, because) = match (verb, self.before, self.after) {
             (Verb::Update, Some(before), Some(after)) => breaking::class(kind, &before.document(), &after.document()),
-            (Verb::Move, ..) => (Class::None, Vec::new()),
-            _ => (Class::Compatible, Vec::new()),
+            (Verb::Move, ..) => (ChangeClass::None, Vec::new()),
+            _ => (ChangeClass::Compatible, Vec::new()),
         };
         let place = |object: &Arc<Object>| object.place.clone();
         let moved = |before: &&Arc<Object>| self.after.is_some_and(|after| !before.place.is_beside(&after.place));

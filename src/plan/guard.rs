@@ -46,7 +46,7 @@ impl PrunePolicy {
 
 /// What is desired, and how well it is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Desired<'a> {
+pub struct DesiredState<'a> {
     /// The definitions.
     pub inventory: &'a Inventory,
     /// Could something not be read, so that nobody can say what is not there?
@@ -58,7 +58,7 @@ pub struct Desired<'a> {
 
 /// Removals that are held back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
+pub struct BlockedRemovals {
     /// Why.
     pub reason: BlockedReason,
     /// The definitions that are not removed, sorted, each as `Kind/name`.
@@ -101,7 +101,12 @@ impl BlockedReason {
 /// The removals of a plan that may not be made, by reason; a removal may be held back for several.
 ///
 /// `observed` is everything that is there, whoever made it: what was made by hand can refer to what a source declares.
-pub fn guard(plan: &Plan, policy: &PrunePolicy, observed: &Inventory, desired: &Desired<'_>) -> Vec<Blocked> {
+pub fn guard(
+    plan: &Plan,
+    policy: &PrunePolicy,
+    observed: &Inventory,
+    desired: &DesiredState<'_>,
+) -> Vec<BlockedRemovals> {
     let deletes: Vec<&Action> = plan.actions.iter().filter(|action| action.action == Verb::Delete).collect();
     if deletes.is_empty() {
         return Vec::new();
@@ -111,7 +116,7 @@ pub fn guard(plan: &Plan, policy: &PrunePolicy, observed: &Inventory, desired: &
     let mut blocked = Vec::new();
     let mut block = |reason, ids: BTreeSet<&Id>, message: String| {
         if !ids.is_empty() {
-            blocked.push(Blocked { reason, ids: ids.into_iter().map(ToString::to_string).collect(), message });
+            blocked.push(BlockedRemovals { reason, ids: ids.into_iter().map(ToString::to_string).collect(), message });
         }
     };
     if !policy.enabled {

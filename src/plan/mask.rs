@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value, json};
 
-use super::{Change, Options, pattern};
+use super::{Change, PlanOptions, pattern};
 use crate::definition::Kind;
 use crate::text::{hmac_sha256, is_known_credential};
 
@@ -59,7 +59,7 @@ static FINGERPRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("hmac:
 
 /// The document with whole fingerprints in place of secrets. Equal secrets have equal fingerprints, so masked documents
 /// differ where the documents do. [`shorten`] makes fit to be shown what is made of it.
-pub(super) fn masked(kind: Kind, document: &Value, options: &Options<'_>) -> Value {
+pub(super) fn masked(kind: Kind, document: &Value, options: &PlanOptions<'_>) -> Value {
     let mut document = document.clone();
     let key = options.fingerprint.map_or(&[0; 32], |key| key);
     for (_, place) in PLACES.iter().filter(|(of, _)| *of == kind) {

@@ -26,7 +26,7 @@ pub struct Object {
     /// The canonical document as text: an environment holds one for each of its definitions, and compares few.
     text: Box<str>,
     /// Where it is declared.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The other definitions that it refers to.
     pub needs: BTreeSet<Id>,
     /// May it not be removed?
@@ -36,7 +36,7 @@ pub struct Object {
 /// Where a definition is declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Place {
+pub struct SourceLocation {
     /// The name of the source.
     pub source: String,
     /// What the source was at.
@@ -47,9 +47,9 @@ pub struct Place {
     pub line: u32,
 }
 
-impl Place {
+impl SourceLocation {
     /// Is it the same file of the same source, whatever the line and the revision?
-    pub fn is_beside(&self, other: &Place) -> bool {
+    pub fn is_beside(&self, other: &SourceLocation) -> bool {
         self.path == other.path && self.source == other.source
     }
 }
@@ -59,7 +59,7 @@ pub type Inventory = BTreeMap<Id, Arc<Object>>;
 
 impl Object {
     /// An object of a canonical document; the digest and the protection are read from it.
-    pub fn new(id: Id, document: Value, place: Place, needs: BTreeSet<Id>) -> Object {
+    pub fn new(id: Id, document: Value, place: SourceLocation, needs: BTreeSet<Id>) -> Object {
         let text = document.to_string().into_boxed_str();
         let digest = Digest::of(text.as_bytes());
         let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
@@ -81,7 +81,7 @@ pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) ->
         return None;
     }
     let document = canonical::document(entry.definition.as_ref()?)?;
-    let place = Place {
+    let place = SourceLocation {
         source: source.to_owned(),
         revision: revision.to_owned(),
         path: entry.source.path().to_owned(),

@@ -10,7 +10,7 @@ use super::*;
 use crate::catalog::{Snapshot, load};
 use crate::definition::Kind;
 
-const OPTIONS: Options<'_> = Options { environment: "live", fingerprint: None };
+const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
 
 pub(super) fn id(kind: Kind, name: &str) -> Id {
     Id { kind, name: name.to_owned() }
@@ -19,7 +19,7 @@ pub(super) fn id(kind: Kind, name: &str) -> Id {
 /// A definition whose spec holds a value.
 pub(super) fn thing(kind: Kind, name: &str, value: Value, path: &str, needs: &[Id]) -> Object {
     let document = json!({"kind": kind.as_str(), "metadata": {"name": name}, "spec": {"value": value}});
-    let place = Place { source: "s".into(), revision: "1".into(), path: path.into(), line: 1 };
+    let place = SourceLocation { source: "s".into(), revision: "1".into(), path: path.into(), line: 1 };
     Object::new(id(kind, name), document, place, needs.iter().cloned().collect())
 }
 
@@ -54,8 +54,10 @@ pub(super) fn inventories() -> impl Strategy<Value = (Inventory, Inventory)> {
 }
 
 /// What a plan speaks of: contents and files; not lines, which change with every edit above them.
-fn seen(state: &BTreeMap<Id, Slot>) -> Vec<(Id, Digest, String, String)> {
-    let of = |(id, slot): (&Id, &Slot)| (id.clone(), slot.digest, slot.place.source.clone(), slot.place.path.clone());
+fn seen(state: &BTreeMap<Id, DefinitionState>) -> Vec<(Id, Digest, String, String)> {
+    let of = |(id, slot): (&Id, &DefinitionState)| {
+        (id.clone(), slot.digest, slot.place.source.clone(), slot.place.path.clone())
+    };
     state.iter().map(of).collect()
 }
 
@@ -189,7 +191,7 @@ fn lines_and_revisions_are_no_change_and_count_for_no_digest() {
     let (first, second) = (plan(&nothing, &observed, &OPTIONS), plan(&nothing, &inventory_of([one]), &OPTIONS));
     assert_ne!(first, second);
     assert_eq!(first.digest, second.digest);
-    let staging = plan(&nothing, &observed, &Options { environment: "staging", ..OPTIONS });
+    let staging = plan(&nothing, &observed, &PlanOptions { environment: "staging", ..OPTIONS });
     assert_ne!(first.digest, staging.digest);
 }
 
@@ -290,7 +292,7 @@ fn no_secret_is_shown() {
     let key = [7; 32];
     for (before, after) in [(&before, &after), (&nothing, &after), (&before, &nothing), (&before, &renamed)] {
         for fingerprint in [None, Some(&key)] {
-            let plan = plan(before, after, &Options { fingerprint, ..OPTIONS });
+            let plan = plan(before, after, &PlanOptions { fingerprint, ..OPTIONS });
             let revisions = render::Revisions { from: "a", to: "b" };
             for text in [plan.to_json(), render::human(&plan, false), render::markdown(&plan, &revisions)] {
                 assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
@@ -312,7 +314,7 @@ fn no_secret_is_shown() {
 fn fingerprints_tell_secrets_apart_and_need_the_key() {
     let of = |token: &str, key: u8| {
         let inventory = inventory_of_text(&planted(token));
-        let plan = plan(&Inventory::new(), &inventory, &Options { fingerprint: Some(&[key; 32]), ..OPTIONS });
+        let plan = plan(&Inventory::new(), &inventory, &PlanOptions { fingerprint: Some(&[key; 32]), ..OPTIONS });
         let connection = plan.actions.iter().find(|action| action.id.kind == Kind::Connection).unwrap();
         connection.changes[0].after.pointer("/spec/credentials/apiKey/secret").unwrap().as_str().unwrap().to_owned()
     };

@@ -284,10 +284,10 @@ pub fn input(
         if manifest.environment.as_ref().is_some_and(|given| given == &item.base) {
             continue;
         }
-        input.pieces.push(piece(item, &written)?);
+        input.pinned.push(piece(item, &written)?);
     }
     let given = manifest.environment.as_ref().map(written).transpose()?;
-    input.environment = Some(EnvironmentSelection { name: environment.to_owned(), given });
+    input.environment = Some(EnvironmentSelection { name: environment.to_owned(), document: given });
     input.snapshot.shown_under = shown_under.to_owned();
     input.snapshot.names = Arc::new(manifest.assets.keys().cloned().collect());
     Ok(input)
@@ -319,7 +319,7 @@ pub fn restore(
 ) -> Result<Candidate, StoreError> {
     let input = input(environment, manifest, contents, shown_under)?;
     let examined = Arc::new(examiner.examine(&input, &[]));
-    let given = input.environment.as_ref().and_then(|chosen| chosen.given.as_ref());
+    let given = input.environment.as_ref().and_then(|chosen| chosen.document.as_ref());
     let assets =
         manifest.assets.iter().filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone())));
     let from = Provenance {

@@ -12,7 +12,7 @@ use super::sources::MergedSources;
 use super::status::{Approved, BlockedPrune, ConditionKind, ConditionStatus, Requester};
 use crate::catalog::Snapshot;
 use crate::definition::Id;
-use crate::plan::{self, Inventory, Options, Plan};
+use crate::plan::{self, Inventory, Plan, PlanOptions};
 use crate::store::manifest::Manifest;
 use crate::store::{Audit, Generation, Micros, StoreError};
 use crate::text::render::{Output, Report, render};
@@ -206,7 +206,7 @@ impl Reconciler {
     fn no_plan(&self) -> Arc<Plan> {
         let nothing = Inventory::new();
         let live = self.live.as_ref().map_or(&nothing, |live| &live.candidate.inventory);
-        let options = Options { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
+        let options = PlanOptions { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
         Arc::new(plan::plan(live, live, &options))
     }
 

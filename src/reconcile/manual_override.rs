@@ -120,14 +120,14 @@ impl Reconciler {
             let mut input = Input {
                 environment: Some(EnvironmentSelection {
                     name: engine.given.name.clone(),
-                    given: Some(engine.given.document.clone()),
+                    document: Some(engine.given.document.clone()),
                 }),
                 ..Input::default()
             };
             for item in fixed.values() {
                 let mut piece = engine.piece(item)?;
                 if engine.as_own(&mut piece, manifest.environment.as_ref()) {
-                    input.pieces.push(piece);
+                    input.pinned.push(piece);
                 }
             }
             fixed.retain(|id, _| id.kind != Kind::Environment || id.name != engine.given.name);
@@ -137,7 +137,7 @@ impl Reconciler {
             input.snapshot.with_code(assets.iter().map(|(path, bytes)| (path.as_str(), bytes)));
             input.snapshot.shown_under = engine.shown_under();
             if let Some((item, piece)) = to {
-                input.pieces.push(piece);
+                input.pinned.push(piece);
                 fixed.insert(id.clone(), Arc::new(item));
             }
             let revisions = live_revisions(engine);

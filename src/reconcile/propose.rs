@@ -11,7 +11,7 @@ use super::validate::Validated;
 use crate::catalog::{self, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::definition::environment::ApplyMode;
 use crate::definition::{Id, Kind};
-use crate::plan::{Blocked, BlockedReason, Desired, Plan, PrunePolicy, Verb};
+use crate::plan::{BlockedReason, BlockedRemovals, DesiredState, Plan, PrunePolicy, Verb};
 use crate::store::manifest::{Item, Part};
 use crate::store::{Micros, StoreError};
 use crate::text::{Digest, Finding, Severity, codes};
@@ -22,9 +22,9 @@ pub(super) struct Proposal {
     pub(super) candidate: Arc<Candidate>,
     pub(super) plan: Arc<Plan>,
     /// What keeps it from being applied.
-    pub(super) blocked: Vec<Blocked>,
+    pub(super) blocked: Vec<BlockedRemovals>,
     /// Removals that are left out of it, with the plan that has them: the rest can be applied.
-    pub(super) withheld: Option<(Arc<Plan>, Vec<Blocked>)>,
+    pub(super) withheld: Option<(Arc<Plan>, Vec<BlockedRemovals>)>,
     /// Definitions that keep their last good version, or are left out.
     pub(super) held: Vec<String>,
 }
@@ -49,16 +49,16 @@ impl Reconciler {
             snapshot: joined.snapshot.clone(),
             environment: Some(EnvironmentSelection {
                 name: self.given.name.clone(),
-                given: Some(self.given.document.clone()),
+                document: Some(self.given.document.clone()),
             }),
             ..Input::default()
         };
         let mut fixed: BTreeMap<Id, Arc<Item>> = BTreeMap::new();
         for item in by_hand {
             if item.overrides_until().is_some() {
-                input.without.insert(item.id.clone());
+                input.excluded.insert(item.id.clone());
             }
-            input.pieces.push(self.piece(&item)?);
+            input.pinned.push(self.piece(&item)?);
             self.with_assets(&item.id, &mut input);
             fixed.insert(item.id.clone(), item);
         }
@@ -82,7 +82,7 @@ impl Reconciler {
         if !keep.is_empty() {
             withheld = Some((plan, blocked));
             for id in keep {
-                input.without.insert(id.clone());
+                input.excluded.insert(id.clone());
                 self.keep(id, &mut input, &mut fixed)?;
             }
             let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.examine(&input, &joined.unreadable)));
@@ -121,9 +121,9 @@ impl Reconciler {
 
     /// Removals that are left out of a plan so that the rest can be applied: all where the environment removes nothing, and
     /// in `Isolate` those that wait for approval.
-    fn kept(&self, plan: &Plan, blocked: &[Blocked], approved: Option<Digest>) -> BTreeSet<Id> {
+    fn kept(&self, plan: &Plan, blocked: &[BlockedRemovals], approved: Option<Digest>) -> BTreeSet<Id> {
         let isolates = self.given.spec.sync.apply == ApplyMode::Isolate && approved != Some(plan.digest);
-        let keeps = |one: &&Blocked| isolates || one.reason == BlockedReason::Disabled;
+        let keeps = |one: &&BlockedRemovals| isolates || one.reason == BlockedReason::Disabled;
         blocked.iter().filter(keeps).flat_map(|one| &one.ids).filter_map(|id| id.parse().ok()).collect()
     }
 
@@ -131,7 +131,7 @@ impl Reconciler {
     fn keep(&self, id: Id, input: &mut Input, fixed: &mut BTreeMap<Id, Arc<Item>>) -> Result<(), StoreError> {
         let item = self.live.as_ref().and_then(|live| live.candidate.manifest.items.get(&id).cloned());
         if let Some(item) = item.filter(|item| !fixed.contains_key(&item.id)) {
-            input.pieces.push(self.piece(&item)?);
+            input.pinned.push(self.piece(&item)?);
             self.with_assets(&id, input);
             fixed.insert(id, item);
         }
@@ -153,13 +153,14 @@ impl Reconciler {
     }
 
     /// The plan from what is active to a candidate, with what guards say of it.
-    pub(super) fn plan(&self, candidate: &Candidate, incomplete: bool) -> (Arc<Plan>, Vec<Blocked>) {
+    pub(super) fn plan(&self, candidate: &Candidate, incomplete: bool) -> (Arc<Plan>, Vec<BlockedRemovals>) {
         let nothing = crate::plan::Inventory::new();
         let observed = self.live.as_ref().map_or(&nothing, |live| &live.candidate.inventory);
-        let options = crate::plan::Options { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
+        let options =
+            crate::plan::PlanOptions { environment: self.key(), fingerprint: Some(&self.context.fingerprint) };
         let plan = crate::plan::plan(observed, &candidate.inventory, &options);
         let policy = PrunePolicy::from(&self.given.spec.sync.prune);
-        let desired = Desired { inventory: &candidate.inventory, incomplete, deliberate: self.is_of_cluster() };
+        let desired = DesiredState { inventory: &candidate.inventory, incomplete, deliberate: self.is_of_cluster() };
         let mut blocked = crate::plan::guard(&plan, &policy, observed, &desired);
         blocked.extend(
             self.emptied(&plan, candidate)
@@ -176,7 +177,7 @@ impl Reconciler {
     }
 
     /// The guard against empty sources, where what was made by hand makes it look as if something were declared.
-    fn emptied(&self, plan: &Plan, candidate: &Candidate) -> Option<Blocked> {
+    fn emptied(&self, plan: &Plan, candidate: &Candidate) -> Option<BlockedRemovals> {
         let counts = |item: &Arc<Item>| item.id.kind != Kind::Environment && !item.is_by_hand();
         let removed: Vec<String> = plan
             .actions
@@ -189,7 +190,7 @@ impl Reconciler {
             return None;
         }
         let message = "the source declares nothing while definitions are there; check its path and branch".to_owned();
-        Some(Blocked { reason: BlockedReason::EmptySource, ids: removed, message })
+        Some(BlockedRemovals { reason: BlockedReason::EmptySource, ids: removed, message })
     }
 
     pub(super) async fn buried(&self) -> Result<BTreeMap<Id, String>, StoreError> {
@@ -257,7 +258,7 @@ impl Reconciler {
                 return Err(refused(first, joined));
             }
             for id in spread {
-                input.without.insert(id.clone());
+                input.excluded.insert(id.clone());
                 self.keep(id.clone(), input, fixed)?;
                 held.insert(id);
             }

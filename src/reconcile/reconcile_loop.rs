@@ -13,7 +13,7 @@ use super::status::{
 };
 use crate::definition::environment::SyncMode;
 use crate::definition::{Id, Kind};
-use crate::plan::{Blocked, BlockedReason, Plan};
+use crate::plan::{BlockedReason, BlockedRemovals, Plan};
 use crate::store::{Cause, Lease, StoreError};
 
 /// Looks after which the stored generation is read back and compared.
@@ -374,7 +374,7 @@ impl Reconciler {
     }
 
     /// Removals were left out of what was applied: they wait.
-    fn withhold(&mut self, status: &mut Status, plan: Option<Arc<Plan>>, withheld: &[Blocked]) {
+    fn withhold(&mut self, status: &mut Status, plan: Option<Arc<Plan>>, withheld: &[BlockedRemovals]) {
         let Some(first) = withheld.iter().find(|one| one.reason != BlockedReason::Disabled) else { return };
         if let Some(plan) = plan {
             let summary = serde_json::to_value(plan.summary).unwrap_or_default();
@@ -386,13 +386,13 @@ impl Reconciler {
     }
 
     /// Why a plan is not applied now; `None` where it is.
-    fn waits(&self, blocked: &[Blocked], approved: bool, is_drift: bool) -> Option<ReconcileError> {
+    fn waits(&self, blocked: &[BlockedRemovals], approved: bool, is_drift: bool) -> Option<ReconcileError> {
         let name = self.key();
         let waits =
             |reason: &str, message: String, stalled| Some(ReconcileError { reason: reason.into(), message, stalled });
         // What is never right is not made right by an approval.
         let may_be_approved =
-            |one: &&Blocked| matches!(one.reason, BlockedReason::Budget | BlockedReason::StillReferenced);
+            |one: &&BlockedRemovals| matches!(one.reason, BlockedReason::Budget | BlockedReason::StillReferenced);
         let hard = blocked.iter().find(|one| !may_be_approved(one));
         if let Some(one) = hard.or(blocked.first().filter(|_| !approved)) {
             return waits(

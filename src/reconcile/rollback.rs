@@ -143,9 +143,9 @@ impl Reconciler {
                 manifest.items.get(id).is_some_and(|item| item.is_by_hand() && item.overrides_until().is_none())
             };
             // Its own document, and not that of another environment or time.
-            input.pieces.retain_mut(|piece| !by_hand(&piece.id) && engine.as_own(piece, manifest.environment.as_ref()));
+            input.pinned.retain_mut(|piece| !by_hand(&piece.id) && engine.as_own(piece, manifest.environment.as_ref()));
             input.environment =
-                Some(EnvironmentSelection { name: name.clone(), given: Some(engine.given.document.clone()) });
+                Some(EnvironmentSelection { name: name.clone(), document: Some(engine.given.document.clone()) });
             let own = |id: &Id| id.kind == Kind::Environment && id.name == name;
             let live = engine.live.as_ref().map(|live| Arc::clone(&live.candidate));
             let mut fixed = BTreeMap::new();
@@ -163,8 +163,8 @@ impl Reconciler {
                 known.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
             for item in engine.by_hand(now()).into_iter().filter(|item| item.overrides_until().is_none()) {
                 // What was made by hand here is nobody else's to remove.
-                input.pieces.retain(|piece| piece.id != item.id);
-                input.pieces.push(engine.piece(&item)?);
+                input.pinned.retain(|piece| piece.id != item.id);
+                input.pinned.push(engine.piece(&item)?);
                 engine.with_assets(&item.id, &mut input);
                 fixed.insert(item.id.clone(), item);
             }
@@ -203,7 +203,7 @@ impl Reconciler {
                 return Err(with_findings(&examined));
             }
             let live = self.live.as_ref().map(|live| Arc::clone(&live.candidate));
-            let given = input.environment.as_ref().and_then(|chosen| chosen.given.clone());
+            let given = input.environment.as_ref().and_then(|chosen| chosen.document.clone());
             let named = crate::catalog::assets(&examined.catalog);
             let from = Provenance {
                 fixed,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::plan::Blocked;
+use crate::plan::BlockedRemovals;
 use crate::store::Micros;
 use crate::text::Digest;
 
@@ -123,8 +123,8 @@ pub struct BlockedPrune {
     pub message: String,
 }
 
-impl From<&Blocked> for BlockedPrune {
-    fn from(blocked: &Blocked) -> BlockedPrune {
+impl From<&BlockedRemovals> for BlockedPrune {
+    fn from(blocked: &BlockedRemovals) -> BlockedPrune {
         let ids = blocked.ids.iter().take(MAX_LISTED).cloned().collect();
         BlockedPrune { reason: blocked.reason.as_str().to_owned(), ids, message: blocked.message.clone() }
     }

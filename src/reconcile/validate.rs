@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::catalog::{self, Catalog, Found, Input, Loader, Tally};
+use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, Input, Loader};
 use crate::check::{self, Checker};
 use crate::connector::Runtime;
 use crate::definition::Id;
@@ -87,13 +87,13 @@ pub struct CacheStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// In the last call.
-    pub last: Tally,
+    pub last: CacheTally,
     /// In all calls.
-    pub total: Tally,
+    pub total: CacheTally,
 }
 
 impl Counts {
-    fn add(&mut self, last: Tally) {
+    fn add(&mut self, last: CacheTally) {
         self.last = last;
         self.total.hits += last.hits;
         self.total.misses += last.misses;
@@ -109,11 +109,11 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, found: impl IntoIterator<Item = Found>) {
-        for Found { finding, of, beyond } in found {
+    fn add(&mut self, found: impl IntoIterator<Item = AttributedFinding>) {
+        for AttributedFinding { finding, definitions, unattributed } in found {
             if finding.severity == Severity::Error {
-                self.broken.extend(of);
-                self.unattributed |= beyond;
+                self.broken.extend(definitions);
+                self.unattributed |= unattributed;
             }
             self.findings.push(finding);
         }
@@ -132,7 +132,7 @@ impl Validator {
         let mut catalog = loaded.main.catalog;
         let mut before = std::mem::take(&mut self.checkers);
         let mut checker = before.remove(&catalog.environment).unwrap_or_default();
-        let mut checked = checker.look(&catalog, None);
+        let mut checked = checker.check(&catalog, None);
         let mut gathered = Gathered::default();
         gathered.add(loaded.main.findings);
 
@@ -140,17 +140,17 @@ impl Validator {
         for (name, view) in loaded.environments {
             let key = Some(name.clone());
             let mut other = before.remove(&key).unwrap_or_default();
-            let tally = other.look(&view.catalog, Some(&checker));
-            checked = Tally { hits: checked.hits + tally.hits, misses: checked.misses + tally.misses };
+            let tally = other.check(&view.catalog, Some(&checker));
+            checked = CacheTally { hits: checked.hits + tally.hits, misses: checked.misses + tally.misses };
             others.push((name, view, other));
         }
         let used: Vec<&Checker> = others.iter().map(|(.., checker)| checker).collect();
-        gathered.add(check::of_catalog(&catalog, &checker, &used));
+        gathered.add(check::catalog_findings(&catalog, &checker, &used));
         let mut environments = BTreeMap::new();
         let mut known = KnownContents::of(&gathered.findings);
         for (name, view, other) in others {
-            let found = view.findings.into_iter().chain(check::of_environment(&view.catalog, &other));
-            let found: Vec<Found> = found.filter(|found| !known.has(&found.finding)).collect();
+            let found = view.findings.into_iter().chain(check::environment_findings(&view.catalog, &other));
+            let found: Vec<AttributedFinding> = found.filter(|found| !known.has(&found.finding)).collect();
             known.add(&found);
             gathered.add(found);
             environments.insert(name.clone(), view.catalog);
@@ -162,14 +162,14 @@ impl Validator {
 
         for Unreadable { path, finding } in unreadable {
             let id = catalog.sources.add(Source::new(path.as_str(), ""));
-            gathered.add([Found::beyond(finding.clone().within(id))]);
+            gathered.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }
         if catalog.entries.is_empty() && gathered.findings.is_empty() {
             let id = catalog.sources.add(Source::new(".", ""));
             let nothing = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
                 .help("check the path, or let `evenkeel init` write a first one")
                 .severity(Severity::Error);
-            gathered.add([Found::beyond(nothing)]);
+            gathered.add([AttributedFinding::unattributed(nothing)]);
         }
         let Gathered { mut findings, broken, unattributed } = gathered;
         text::sort(&mut findings, &catalog.sources);
@@ -206,7 +206,7 @@ impl KnownContents {
         self.0.contains(&KnownContents::key(finding))
     }
 
-    fn add(&mut self, found: &[Found]) {
+    fn add(&mut self, found: &[AttributedFinding]) {
         self.0.extend(found.iter().map(|found| KnownContents::key(&found.finding)));
     }
 }

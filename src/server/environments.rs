@@ -177,7 +177,7 @@ async fn read_diff(server: &Server, name: &str, query: &DiffQuery, headers: &Hea
     for number in [from, to] {
         sides.push(inventory(server, name, number).await?);
     }
-    let options = plan::Options { environment: name, fingerprint: Some(&context.fingerprint) };
+    let options = plan::PlanOptions { environment: name, fingerprint: Some(&context.fingerprint) };
     let plan = plan::plan(&sides[0], &sides[1], &options);
     Ok(serde_json::to_value(&plan).unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::response::{self, request_id, set};
-use crate::connector::{self, Call, CallError, Caller, ErrorCode, Output};
+use crate::connector::{self, ActionOutput, Call, CallError, Caller, ErrorCode};
 use crate::telemetry::TRACEPARENT;
 
 /// `POST /v1/connectors/{connector}/actions/{action}` with the input as JSON.
@@ -85,18 +85,18 @@ pub(super) async fn call(
     response
 }
 
-fn success(output: &Output, status: u16) -> Response {
+fn success(output: &ActionOutput, status: u16) -> Response {
     // 204 and 304 cannot carry what a transform made.
     let status = if matches!(status, 204 | 205 | 304) { 200 } else { status };
     match output {
-        Output::Json { value, content_type } => {
+        ActionOutput::Json { value, content_type } => {
             let mut response = response::json(status, value);
             if let Some(value) = content_type.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
                 response.headers_mut().insert(header::CONTENT_TYPE, value);
             }
             response
         }
-        Output::Raw { bytes, content_type } => {
+        ActionOutput::Raw { bytes, content_type } => {
             let mut response = Response::new(bytes.clone().into());
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let content_type = HeaderValue::from_str(content_type);

@@ -1,21 +1,31 @@
-//! One thing to tell the author, as a value.
+//! Diagnostics as values.
 
 use super::{Code, SourceId, SourceMap, Span};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nothing is applied while it is there.
+    /// Nothing is applied while it exists.
     Error,
-    /// Allowed, and most likely not meant.
+    /// Allowed, and most likely a mistake.
     Warning,
 }
 
-/// One diagnostic: what is wrong, where, and what to do.
+/// The definition that a finding is about. Kinds are known above this layer, so the kind is its name, such as
+/// `Connector`; `definition::Id` converts into a subject and compares with one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// The name of the kind.
+    pub kind: &'static str,
+    /// `metadata.name`.
+    pub name: Box<str>,
+}
+
+/// One diagnostic: the problem, its places and the remedy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Its stable code.
+    /// The stable code.
     pub code: &'static Code,
     /// The code's severity, unless this case is milder or worse.
     pub severity: Severity,
@@ -25,14 +35,16 @@ pub struct Finding {
     pub labels: Vec<Label>,
     /// What to do about it, one sentence.
     pub help: Option<String>,
+    /// The definition that it is about; `None` for a finding about a file or the source as a whole.
+    pub subject: Option<Subject>,
 }
 
-/// A place and what it shows.
+/// A place with an explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// What stands there, may be empty.
+    /// The explanation, may be empty.
     pub text: String,
 }
 
@@ -45,6 +57,7 @@ impl Finding {
             message: message.into(),
             labels: vec![Label { span, text: String::new() }],
             help: None,
+            subject: None,
         }
     }
 
@@ -71,6 +84,13 @@ impl Finding {
         self
     }
 
+    /// The definition that it is about.
+    #[must_use]
+    pub fn subject(mut self, subject: Subject) -> Finding {
+        self.subject = Some(subject);
+        self
+    }
+
     /// Another severity than the code's.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Finding {
@@ -83,7 +103,7 @@ impl Finding {
         self.labels.first().map(|label| label.span)
     }
 
-    /// Gives places that know no file yet their file.
+    /// Sets the file of places whose file is unknown.
     #[must_use]
     pub fn within(mut self, source: SourceId) -> Finding {
         for label in &mut self.labels {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
-    Call, ErrorCode, MaskedSecrets, Outcome, Prepared, Runtime, Sent, Upstream, UpstreamResponse, call, prepare,
+    Call, CallOutcome, ErrorCode, MaskedSecrets, PreparedRequest, ResponseFuture, Runtime, Upstream, UpstreamResponse,
+    call, prepare,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ fn connector(spec: &str) -> Runtime {
     ))
 }
 
-fn request(runtime: &Runtime, action: &str, call: &Call) -> Result<Prepared, String> {
+fn request(runtime: &Runtime, action: &str, call: &Call) -> Result<PreparedRequest, String> {
     let prepared = prepare(runtime, Arc::new(MaskedSecrets), "c", action, call);
     prepared.map_err(|error| format!("{}: {}", error.code.as_str(), error.detail))
 }
@@ -61,7 +62,7 @@ impl Application {
 }
 
 impl Upstream for Application {
-    fn send<'a>(&'a self, _: &'a str, _: &'a str, request: &'a Prepared) -> Sent<'a> {
+    fn send<'a>(&'a self, _: &'a str, _: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             let at = self.asked.fetch_add(1, Ordering::Relaxed);
             if self.takes > request.limits.timeout {
@@ -76,16 +77,16 @@ impl Upstream for Application {
     }
 }
 
-fn ask(runtime: &Runtime, application: &Application, action: &str, with: Call) -> Outcome {
+fn ask(runtime: &Runtime, application: &Application, action: &str, with: Call) -> CallOutcome {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     executor.block_on(call(runtime, application, Arc::new(MaskedSecrets), "c", action, with))
 }
 
-fn value(outcome: &Outcome) -> Value {
+fn value(outcome: &CallOutcome) -> Value {
     outcome.result.as_ref().unwrap_or_else(|error| panic!("{error:?}")).to_value()
 }
 
-fn error(outcome: &Outcome) -> (&'static str, &str) {
+fn error(outcome: &CallOutcome) -> (&'static str, &str) {
     let error = outcome.result.as_ref().expect_err("it succeeded");
     (error.code.as_str(), &error.detail)
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
-    self, Call, CallError, MaskedSecrets, Outcome, Prepared, Runtime, Upstream, UpstreamResponse,
+    self, Call, CallError, CallOutcome, MaskedSecrets, PreparedRequest, Runtime, Upstream, UpstreamResponse,
 };
 use evenkeel::reconcile::validate::{self, Validated};
 use evenkeel::source::directory;
@@ -93,7 +93,7 @@ fn runtime(text: &str) -> Runtime {
 }
 
 /// The request of an action of `probe`.
-fn prepare(runtime: &Runtime, action: &str, call: &Call) -> Result<Prepared, CallError> {
+fn prepare(runtime: &Runtime, action: &str, call: &Call) -> Result<PreparedRequest, CallError> {
     connector::prepare(runtime, Arc::new(MaskedSecrets), "probe", action, call)
 }
 
@@ -101,7 +101,7 @@ fn input(input: serde_json::Value) -> Call {
     Call { input, ..Call::default() }
 }
 
-type Sent<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
+type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
 
 /// An application that always answers the same.
 struct Answers {
@@ -118,7 +118,7 @@ impl Answers {
 }
 
 impl Upstream for Answers {
-    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, _request: &'a Prepared) -> Sent<'a> {
+    fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, _request: &'a PreparedRequest) -> ResponseFuture<'a> {
         let answer = UpstreamResponse {
             status: self.status,
             headers: self.headers.clone(),
@@ -130,7 +130,7 @@ impl Upstream for Answers {
 }
 
 /// Calls an action of `probe` on an application that answers so.
-fn call(runtime: &Runtime, answers: &Answers, action: &str, call: Call) -> Outcome {
+fn call(runtime: &Runtime, answers: &Answers, action: &str, call: Call) -> CallOutcome {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     executor.block_on(connector::call(runtime, answers, Arc::new(MaskedSecrets), "probe", action, call))
 }

@@ -194,17 +194,17 @@ impl World {
             Edit::Without(kind, name) => {
                 let id = |kind, name: String| Id { kind, name };
                 let all = [id(Kind::Connector, format!("c{name}")), id(Kind::Workflow, format!("w{name}"))];
-                self.input.without = BTreeSet::from([all[*kind as usize % 2].clone()]);
+                self.input.excluded = BTreeSet::from([all[*kind as usize % 2].clone()]);
             }
             Edit::Keep(which) => {
-                self.input.without.clear();
-                self.input.pieces.clear();
+                self.input.excluded.clear();
+                self.input.pinned.clear();
                 let entries = last.map_or(&[][..], |last| &last.catalog.entries);
                 if let Some(entry) = entries.get(*which as usize % entries.len().max(1)) {
                     let origin = entry.origin.clone();
                     let piece = PinnedDefinition { id: entry.id.clone(), base: origin.base, patches: origin.patches };
-                    self.input.without.insert(piece.id.clone());
-                    self.input.pieces.push(piece);
+                    self.input.excluded.insert(piece.id.clone());
+                    self.input.pinned.push(piece);
                 }
             }
             Edit::Alone(alone) => self.input.snapshot.alone = *alone,
@@ -226,13 +226,13 @@ fn chosen(which: u8, live: Option<&Arc<[u8]>>) -> Option<EnvironmentSelection> {
     let operators = |variant| Arc::from(format!("{HEAD}\n{}", environment(1, variant)).into_bytes());
     let given = match which {
         0 => return None,
-        1 => return Some(EnvironmentSelection { name: "draft".into(), given: None }),
+        1 => return Some(EnvironmentSelection { name: "draft".into(), document: None }),
         2 => None,
         3 => given("operator/live.yaml", operators(1)),
         4 => given("operator/live.yaml", operators(2)),
         _ => live.and_then(|bytes| given("env/live.yaml", Arc::clone(bytes))),
     };
-    Some(EnvironmentSelection { name: "live".into(), given })
+    Some(EnvironmentSelection { name: "live".into(), document: given })
 }
 
 /// Everything that anybody can see of a catalog.

@@ -56,7 +56,7 @@ fn input(more: &[(&str, &str)], environment: Option<&str>) -> Input {
     let mut files: Vec<(&str, &[u8])> =
         kept.chain(more).chain(&FOLDERS).map(|(path, text)| (*path, text.as_bytes())).collect();
     files.sort_unstable();
-    let environment = environment.map(|name| EnvironmentSelection { name: name.into(), given: None });
+    let environment = environment.map(|name| EnvironmentSelection { name: name.into(), document: None });
     let mut snapshot = Snapshot::of(files);
     // What is no definition is only named.
     snapshot.files.retain(|file| file.path.ends_with(".yaml"));
@@ -207,7 +207,7 @@ fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated
     let files: Vec<(&str, &str)> = more.iter().copied().chain([("env/live.yaml", live)]).collect();
     let mut input = input(&files, None);
     let written = RawDocument { path: path.into(), bytes: Arc::from(text.as_bytes()), index: 0 };
-    input.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    input.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
     Validator::new().examine(&input, &[])
 }
 
@@ -278,7 +278,7 @@ fn the_operators_environment_may_be_alone_or_the_same() {
     let mut alone = input(&more, None);
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
     let written = RawDocument { path: "x/live.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
-    alone.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
     let alone = Validator::new().examine(&alone, &[]);
     assert_eq!(told(&alone), Vec::<String>::new());
     assert_eq!(spec(&alone, None, Kind::Connector, "orbit")["displayName"], "patched");
@@ -309,7 +309,7 @@ fn a_source_cannot_patch_the_operators_environment() {
     let mut alone = input(&[("overlays/live/a.yaml", wider)], None);
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
     let written = RawDocument { path: "op.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
-    alone.environment = Some(EnvironmentSelection { name: "live".into(), given: Some(written) });
+    alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
     let alone = Validator::new().examine(&alone, &[]);
     assert!(told(&alone).iter().any(|told| told.starts_with("EK0806")), "{:?}", told(&alone));
     assert_eq!(spec(&alone, None, Kind::Environment, "live")["egress"], Value::Null);
@@ -357,9 +357,9 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
     let mut examiner = Validator::new();
     let examined = examiner.examine(&input, &[]);
     assert_eq!(examined.broken(), &BTreeSet::from([id.clone()]));
-    input.without.insert(id.clone());
+    input.excluded.insert(id.clone());
     let origin = kept.origin.clone();
-    input.pieces.push(evenkeel::catalog::PinnedDefinition {
+    input.pinned.push(evenkeel::catalog::PinnedDefinition {
         id: id.clone(),
         base: origin.base,
         patches: origin.patches,
@@ -368,7 +368,7 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
     assert!(examined.is_good() && examined.broken().is_empty(), "{:?}", told(&examined));
     assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["displayName"], "Orbit");
     assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["description"], Value::Null, "kept as it was");
-    input.pieces[0].base.index = 7;
+    input.pinned[0].base.index = 7;
     let lost = examiner.examine(&input, &[]);
     assert_eq!(lost.broken(), &BTreeSet::from([id]), "{:?}", told(&lost));
 }

@@ -1,6 +1,6 @@
 //! `evenkeel plan` offline: what people, scripts and pull requests read; exit codes; saved plans.
 
-use evenkeel::plan::{Class, Plan, Verb};
+use evenkeel::plan::{ChangeClass, Plan, Verb};
 
 use crate::support::{folder, golden, root, run, write};
 
@@ -33,7 +33,7 @@ fn the_example_has_everything() {
     for verb in [Verb::Create, Verb::Update, Verb::Delete, Verb::Move] {
         assert!(plan.actions.iter().any(|action| action.action == verb), "{verb}");
     }
-    for class in [Class::None, Class::Compatible, Class::Breaking] {
+    for class in [ChangeClass::None, ChangeClass::Compatible, ChangeClass::Breaking] {
         assert!(plan.actions.iter().any(|action| action.class == class && action.action == Verb::Update), "{class}");
     }
     assert!(plan.actions.iter().any(|action| action.renamed_from.is_some()));

@@ -15,44 +15,47 @@ use crate::text::{Finding, Node, Range, Severity, SourceId, codes};
 
 /// A catalog and what is wrong with how it was written.
 #[derive(Debug, Default)]
-pub struct View {
+pub struct LoadedCatalog {
     /// The catalog.
     pub catalog: Catalog,
     /// What is wrong, in the order of the files.
-    pub findings: Vec<Found>,
+    pub findings: Vec<AttributedFinding>,
 }
 
-/// Something wrong, and whose it is.
+/// A finding and the definitions that it belongs to.
 #[derive(Clone, Debug)]
-pub struct Found {
-    /// What is wrong.
+pub struct AttributedFinding {
+    /// The finding; its subject is the definition that it is about, if known.
     pub finding: Finding,
-    /// The definitions that it is wrong with.
-    pub of: Vec<Id>,
-    /// May it be wrong with others too, that nobody knows?
-    pub beyond: bool,
+    /// The definitions that it belongs to.
+    pub definitions: Vec<Id>,
+    /// True if it may also belong to definitions that are not known, such as those of a file that cannot be parsed.
+    pub unattributed: bool,
 }
 
-impl Found {
-    /// A finding of one definition.
-    pub fn of(finding: Finding, id: &Id) -> Found {
-        // What has no name cannot be told from others.
-        let named = !id.name.is_empty();
-        Found { finding, of: Vec::from_iter(named.then(|| id.clone())), beyond: !named }
+impl AttributedFinding {
+    /// A finding about one definition, which becomes its subject.
+    pub fn about(finding: Finding, id: &Id) -> AttributedFinding {
+        // A definition without a name is indistinguishable from others without one.
+        if id.name.is_empty() {
+            return AttributedFinding { finding, definitions: Vec::new(), unattributed: true };
+        }
+        let finding = finding.subject(id.into());
+        AttributedFinding { finding, definitions: vec![id.clone()], unattributed: false }
     }
 
-    /// Is it wrong with nothing but other environments than the one that a catalog is for? They do not run there, and
-    /// are looked at for themselves.
+    /// A finding that belongs to no known definition.
+    pub fn unattributed(finding: Finding) -> AttributedFinding {
+        AttributedFinding { finding, definitions: Vec::new(), unattributed: true }
+    }
+
+    /// True if it belongs only to environments other than the one that the catalog is for. They do not run there, and
+    /// are validated by themselves.
     pub fn is_elsewhere(&self, catalog: &Catalog) -> bool {
         let other = |id: &Id| {
             id.kind == Kind::Environment && catalog.environment.as_ref().is_some_and(|chosen| *chosen != id.name)
         };
-        !self.beyond && !self.of.is_empty() && self.of.iter().all(other)
-    }
-
-    /// A finding of no definition that is known.
-    pub fn beyond(finding: Finding) -> Found {
-        Found { finding, of: Vec::new(), beyond: true }
+        !self.unattributed && !self.definitions.is_empty() && self.definitions.iter().all(other)
     }
 }
 
@@ -68,15 +71,15 @@ const GIVEN: &str = "/given";
 
 impl Loader {
     /// The catalog for the chosen environment; the one before any overlay where none is chosen.
-    pub(super) fn main(&self, call: &mut Call<'_>) -> View {
+    pub(super) fn main(&self, call: &mut Call<'_>) -> LoadedCatalog {
         let pieces = std::mem::take(&mut call.pieces);
         let mut slots = self.slots(call, &pieces);
-        let mut view = View { catalog: self.catalog(call), findings: Vec::new() };
+        let mut view = LoadedCatalog { catalog: self.catalog(call), findings: Vec::new() };
         let chosen = call.input.environment.as_ref().map(|chosen| chosen.name.clone());
-        let mut excluded = call.input.without.clone();
+        let mut excluded = call.input.excluded.clone();
         if let Some(name) = &chosen {
             view.catalog.environment = Some(name.clone());
-            let kept = pieces.iter().map(|(id, ..)| id).chain(&call.input.without).cloned().collect();
+            let kept = pieces.iter().map(|(id, ..)| id).chain(&call.input.excluded).cloned().collect();
             // The operator's document by itself comes after: no overlay of a source changes it.
             let below = slots.len();
             let environment = self.environment(call, name, &mut slots);
@@ -88,21 +91,22 @@ impl Loader {
             let all: Vec<usize> = call.overlays.iter().copied().collect();
             for at in all {
                 let patches = self.patch_file(&self.files[at], call);
-                view.findings.extend(patches.findings.iter().cloned().map(Found::beyond));
+                view.findings.extend(patches.findings.iter().cloned().map(AttributedFinding::unattributed));
             }
         }
         self.texts(call, &excluded, &mut view);
         for slot in &slots {
             let findings = slot.composed.as_ref().map_or(slot.findings, |part| &part.findings);
-            view.findings.extend(findings.iter().map(|finding| Found::of(finding.clone(), &slot.entry.id)));
+            view.findings
+                .extend(findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &slot.entry.id)));
         }
         for (id, part, text) in &pieces {
             let lost = part.findings.iter().filter(|_| part.entry.is_none());
-            view.findings.extend(lost.chain(text).map(|finding| Found::of(finding.clone(), id)));
+            view.findings.extend(lost.chain(text).map(|finding| AttributedFinding::about(finding.clone(), id)));
         }
         if let Some(Given { findings, own: false, .. }) = &call.given {
             let id = Id { kind: Kind::Environment, name: chosen.unwrap_or_default() };
-            view.findings.extend(findings.iter().map(|finding| Found::of(finding.clone(), &id)));
+            view.findings.extend(findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &id)));
         }
         view.findings.retain(|found| !found.is_elsewhere(&view.catalog));
         view.catalog.incomplete = view.findings.iter().any(|found| found.finding.severity == Severity::Error);
@@ -113,7 +117,7 @@ impl Loader {
     }
 
     /// The catalog of each environment that has overlays or a selector, with what is wrong beyond the main one.
-    pub(super) fn environments(&self, call: &mut Call<'_>, main: &View) -> Vec<(String, View)> {
+    pub(super) fn environments(&self, call: &mut Call<'_>, main: &LoadedCatalog) -> Vec<(String, LoadedCatalog)> {
         if call.input.environment.is_some() {
             return Vec::new();
         }
@@ -130,14 +134,16 @@ impl Loader {
             }
             let slot = |entry: &Arc<Entry>| Slot { entry: Arc::clone(entry), findings: &[], composed: None };
             let mut slots: Vec<Slot> = main.catalog.entries.iter().map(slot).collect();
-            let mut view = View { catalog: self.catalog(call), findings: Vec::new() };
+            let mut view = LoadedCatalog { catalog: self.catalog(call), findings: Vec::new() };
             view.catalog.environment = Some(name.clone());
             // What is wrong with the patches' files is told by the main catalog.
             let patches = self.overlaid(call, &folders, &mut Vec::new());
             self.apply(call, name, &mut slots, patches, &pieces, &mut view.findings);
             select(&mut slots, Some(environment));
             for (slot, part) in slots.iter().filter_map(|slot| Some((slot, slot.composed.as_ref()?))) {
-                view.findings.extend(part.findings.iter().map(|finding| Found::of(finding.clone(), &slot.entry.id)));
+                view.findings.extend(
+                    part.findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &slot.entry.id)),
+                );
             }
             let errors = view.findings.iter().any(|found| found.finding.severity == Severity::Error);
             view.catalog.incomplete = main.catalog.incomplete || errors;
@@ -163,7 +169,7 @@ impl Loader {
     /// The definitions before any overlay, in the order of their files.
     fn slots<'a>(&'a self, call: &Call<'_>, pieces: &'a [(Id, Arc<Part>, Vec<Finding>)]) -> Vec<Slot<'a>> {
         let mut slots = Vec::with_capacity(self.files.len() + pieces.len());
-        let without = &call.input.without;
+        let without = &call.input.excluded;
         for (at, file) in self.files.iter().enumerate() {
             if !call.overlays.is_empty() && call.overlays.contains(&at) {
                 continue;
@@ -190,18 +196,18 @@ impl Loader {
     }
 
     /// What is wrong with files, and names of documents of no known kind.
-    fn texts(&self, call: &Call<'_>, excluded: &BTreeSet<Id>, view: &mut View) {
+    fn texts(&self, call: &Call<'_>, excluded: &BTreeSet<Id>, view: &mut LoadedCatalog) {
         for (at, file) in self.files.iter().enumerate() {
             if !call.overlays.is_empty() && call.overlays.contains(&at) {
                 continue;
             }
             for part in file.documents.iter().filter(|part| part.entry.is_none()) {
-                view.findings.extend(part.findings.iter().cloned().map(Found::beyond));
+                view.findings.extend(part.findings.iter().cloned().map(AttributedFinding::unattributed));
                 view.catalog.nameless.extend(part.nameless.clone());
             }
             for finding in &file.findings {
                 let found = owned(file, finding);
-                if found.beyond || !found.of.iter().all(|id| excluded.contains(id)) {
+                if found.unattributed || !found.definitions.iter().all(|id| excluded.contains(id)) {
                     view.findings.push(found);
                 }
             }
@@ -230,7 +236,7 @@ impl Loader {
     }
 
     /// The patches of folders in order, each file once; what is wrong with their files is added to the findings.
-    fn overlaid(&self, call: &mut Call<'_>, folders: &[String], findings: &mut Vec<Found>) -> Vec<Patch> {
+    fn overlaid(&self, call: &mut Call<'_>, folders: &[String], findings: &mut Vec<AttributedFinding>) -> Vec<Patch> {
         let mut seen = BTreeSet::new();
         let mut patches = Vec::new();
         for at in folders.iter().flat_map(|folder| overlays::in_folder(&self.files, folder)) {
@@ -238,7 +244,7 @@ impl Loader {
                 continue;
             }
             let file = self.patch_file(&self.files[at], call);
-            findings.extend(file.findings.iter().cloned().map(Found::beyond));
+            findings.extend(file.findings.iter().cloned().map(AttributedFinding::unattributed));
             patches.extend(file.patches.iter().flatten().cloned());
         }
         patches
@@ -253,7 +259,7 @@ impl Loader {
         slots: &mut [Slot<'_>],
         patches: Vec<Patch>,
         kept: &BTreeSet<Id>,
-        findings: &mut Vec<Found>,
+        findings: &mut Vec<AttributedFinding>,
     ) {
         let given = call.given.as_ref().filter(|given| !given.own).and_then(|given| given.patch.clone());
         let mut by_id: BTreeMap<Id, Vec<Patch>> = BTreeMap::new();
@@ -270,7 +276,9 @@ impl Loader {
         let (index, _) = Index::of(&entries);
         for (id, patches) in by_id {
             let Some(at) = index.place(&entries, id.kind, &id.name) else {
-                findings.extend(patches.iter().map(|patch| Found::beyond(no_target(patch, &index, &entries))));
+                findings.extend(
+                    patches.iter().map(|patch| AttributedFinding::unattributed(no_target(patch, &index, &entries))),
+                );
                 continue;
             };
             let layers: Vec<Arc<Layer>> = patches.into_iter().map(|patch| patch.layer).collect();
@@ -311,7 +319,7 @@ fn is_environment(slot: &Slot<'_>, name: &str) -> bool {
 }
 
 /// Puts the definitions into the view's catalog, and finds those that are there twice.
-fn finish(view: &mut View, slots: Vec<Slot<'_>>) {
+fn finish(view: &mut LoadedCatalog, slots: Vec<Slot<'_>>) {
     let catalog = &mut view.catalog;
     catalog.entries = slots.into_iter().map(|slot| slot.entry).collect();
     let (index, duplicates) = Index::of(&catalog.entries);
@@ -328,7 +336,7 @@ fn finish(view: &mut View, slots: Vec<Slot<'_>>) {
             .label("again here")
             .also(first.span(first.name_span), "first here")
             .help("rename or remove one of them");
-        view.findings.push(Found::of(finding, &entry.id));
+        view.findings.push(AttributedFinding::about(finding, &entry.id));
     }
 }
 
@@ -339,15 +347,15 @@ fn labels<'a>(entry: &'a Entry, pointer: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 /// A finding in the text of a file with the definition that it is in; with all of the file where it is in none.
-fn owned(file: &Read, finding: &Finding) -> Found {
+fn owned(file: &Read, finding: &Finding) -> AttributedFinding {
     let inside = |range: Range| finding.span().is_some_and(|span| range.start <= span.start && span.start < range.end);
     let entries = || file.documents.iter().filter_map(|part| part.entry.as_ref());
     if let Some(owner) = entries().find(|entry| inside(entry.document.root.extent())) {
-        return Found::of(finding.clone(), &owner.id);
+        return AttributedFinding::about(finding.clone(), &owner.id);
     }
-    // A document that cannot be read is not there, so nobody can say what it was.
-    let of = entries().map(|entry| entry.id.clone()).filter(|id| !id.name.is_empty()).collect();
-    Found { finding: finding.clone(), of, beyond: true }
+    // The identity of a document that cannot be read is unknown.
+    let definitions = entries().map(|entry| entry.id.clone()).filter(|id| !id.name.is_empty()).collect();
+    AttributedFinding { finding: finding.clone(), definitions, unattributed: true }
 }
 
 /// Those of a file's findings that are within one of its documents; all where it has no such document.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn check(kind: Kind, before: Value, after: Value, expected: Class, says: &str) {
+fn check(kind: Kind, before: Value, after: Value, expected: ChangeClass, says: &str) {
     let (found, because) = class(kind, &json!({ "spec": before }), &json!({ "spec": after }));
     assert_eq!(found, expected, "{before} → {after}: {because:?}");
     assert_eq!(because.is_empty(), says.is_empty(), "{because:?}");
@@ -12,16 +12,16 @@ fn check(kind: Kind, before: Value, after: Value, expected: Class, says: &str) {
 }
 
 fn breaks(kind: Kind, before: Value, after: Value, says: &str) {
-    check(kind, before, after, Class::Breaking, says);
+    check(kind, before, after, ChangeClass::Breaking, says);
 }
 
 fn goes_on(kind: Kind, before: Value, after: Value) {
-    check(kind, before, after, Class::Compatible, "");
+    check(kind, before, after, ChangeClass::Compatible, "");
 }
 
 #[test]
 fn texts_are_nothing() {
-    let none = |kind, before, after| check(kind, before, after, Class::None, "");
+    let none = |kind, before, after| check(kind, before, after, ChangeClass::None, "");
     none(Kind::Tenant, json!({"displayName": "a"}), json!({"displayName": "b"}));
     let action = |action: Value| json!({"actions": {"a": action}});
     none(Kind::Connector, action(json!({"http": {}, "title": "a"})), action(json!({"http": {}, "tests": [{}]})));
@@ -31,7 +31,7 @@ fn texts_are_nothing() {
     goes_on(Kind::Connector, body("a"), body("b"));
     let annotated = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value}}, "spec": {}});
     let of = |key: &str| class(Kind::Tenant, &annotated(key, "a"), &annotated(key, "b")).0;
-    assert_eq!((of("team"), of("evenkeel.dev/prune")), (Class::None, Class::Compatible));
+    assert_eq!((of("team"), of("evenkeel.dev/prune")), (ChangeClass::None, ChangeClass::Compatible));
 }
 
 #[test]

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::plan::tests::{id, inventories, thing};
-use crate::plan::{Options, plan};
+use crate::plan::{PlanOptions, plan};
 
-const OPTIONS: Options<'_> = Options { environment: "live", fingerprint: None };
+const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
 
 fn tenants(count: usize) -> Inventory {
     let one = |n: usize| thing(Kind::Tenant, &format!("t{n}"), json!(n), "a.yaml", &[]);
@@ -18,7 +18,7 @@ fn tenants(count: usize) -> Inventory {
 
 fn reasons(observed: &Inventory, desired: &Inventory, policy: PrunePolicy, incomplete: bool) -> Vec<&'static str> {
     let plan = plan(observed, desired, &OPTIONS);
-    let blocked = guard(&plan, &policy, observed, &Desired { inventory: desired, incomplete, deliberate: false });
+    let blocked = guard(&plan, &policy, observed, &DesiredState { inventory: desired, incomplete, deliberate: false });
     blocked.iter().map(|blocked| blocked.reason.as_str()).collect()
 }
 
@@ -70,7 +70,7 @@ fn protected_and_referenced_definitions_stay() {
     let hand = thing(Kind::Connection, "by-hand", json!(0), "", &[id(Kind::Tenant, "t4")]);
     observed.insert(hand.id.clone(), Arc::new(hand));
     let blocked =
-        guard(&plan, &OPEN, &observed, &Desired { inventory: &desired, incomplete: false, deliberate: false });
+        guard(&plan, &OPEN, &observed, &DesiredState { inventory: &desired, incomplete: false, deliberate: false });
     let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
     assert_eq!(
         told,
@@ -96,7 +96,7 @@ proptest! {
     ) {
         let plan = plan(&observed, &desired, &OPTIONS);
         let policy = PrunePolicy { enabled, budget };
-        let blocked = guard(&plan, &policy, &observed, &Desired { inventory: &desired, incomplete, deliberate: false });
+        let blocked = guard(&plan, &policy, &observed, &DesiredState { inventory: &desired, incomplete, deliberate: false });
         let held: BTreeSet<&String> = blocked.iter().flat_map(|blocked| &blocked.ids).collect();
         let deletes = plan.actions.iter().filter(|action| action.action == Verb::Delete);
         let (stay, pass): (Vec<&Action>, Vec<&Action>) = deletes.partition(|action| held.contains(&action.id.to_string()));

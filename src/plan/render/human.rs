@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::{counts, sign, words};
-use crate::plan::{Action, Class, Plan, Verb};
+use crate::plan::{Action, ChangeClass, Plan, Verb};
 
 /// Lines of changes that are shown of one definition.
 const MAX_LINES: usize = 60;
@@ -42,9 +42,9 @@ fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut Stri
     };
     let head = paint(style.bold(), &format!("{} {}", sign(action.action), action.id));
     let breaking = match action.class {
-        Class::Breaking => format!("  {}", paint(red.bold(), "breaking")),
-        Class::None if action.action == Verb::Update => "  texts only".into(),
-        Class::Compatible | Class::None => String::new(),
+        ChangeClass::Breaking => format!("  {}", paint(red.bold(), "breaking")),
+        ChangeClass::None if action.action == Verb::Update => "  texts only".into(),
+        ChangeClass::Compatible | ChangeClass::None => String::new(),
     };
     let was = action.was.as_ref().map_or_else(String::new, |was| format!(" (was {})", words::place(was)));
     let _ = writeln!(text, "\n{head}  {}{was}{breaking}", words::place(&action.place));

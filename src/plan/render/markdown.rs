@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{counts, sign, words};
-use crate::plan::{Action, Class, Plan, Verb};
+use crate::plan::{Action, ChangeClass, Plan, Verb};
 
 /// Most bytes of a comment; GitHub takes 65,536 characters.
 pub const MAX_COMMENT: usize = 65_536;
@@ -77,7 +77,7 @@ pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
 
 /// What breaks, at the top, where nobody misses it.
 fn breaking(plan: &Plan, text: &mut String) {
-    let breaking: Vec<&Action> = plan.actions.iter().filter(|action| action.class == Class::Breaking).collect();
+    let breaking: Vec<&Action> = plan.actions.iter().filter(|action| action.class == ChangeClass::Breaking).collect();
     if breaking.is_empty() {
         return;
     }
@@ -98,7 +98,7 @@ fn breaking(plan: &Plan, text: &mut String) {
 
 /// One line about a definition.
 fn title(action: &Action) -> String {
-    let class = if action.class == Class::Breaking { " · **breaking**" } else { "" };
+    let class = if action.class == ChangeClass::Breaking { " · **breaking**" } else { "" };
     format!("{} {}{class}", code(&format!("{} {}", sign(action.action), action.id)), code(&words::place(&action.place)))
 }
 
@@ -106,9 +106,9 @@ fn title(action: &Action) -> String {
 fn details(action: &Action) -> String {
     let mut text = String::from("<details><summary>");
     let class = match action.class {
-        Class::Breaking => " · <b>breaking</b>",
-        Class::None if action.action == Verb::Update => " · texts only",
-        Class::Compatible | Class::None => "",
+        ChangeClass::Breaking => " · <b>breaking</b>",
+        ChangeClass::None if action.action == Verb::Update => " · texts only",
+        ChangeClass::Compatible | ChangeClass::None => "",
     };
     let head = format!("{} {}", sign(action.action), action.id);
     let _ = writeln!(text, "<code>{}</code>{class}</summary>\n", html(&head));

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::definition::Kind;
 use crate::plan::tests::thing;
-use crate::plan::{Inventory, Options, plan};
+use crate::plan::{Inventory, PlanOptions, plan};
 
 const REVISIONS: Revisions<'_> = Revisions { from: "main`</code>@team", to: "sha\u{202E}1" };
 
@@ -19,7 +19,7 @@ fn planned(before: &[(&str, serde_json::Value)], after: &[(&str, serde_json::Val
         };
         things.iter().map(object).collect()
     };
-    plan(&all(before), &all(after), &Options { environment: "live--><img src=x>", fingerprint: None })
+    plan(&all(before), &all(after), &PlanOptions { environment: "live--><img src=x>", fingerprint: None })
 }
 
 /// The text without fences and code spans, which is what Markdown and HTML mean something in.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::plan::{Action, Change, ChangeKind, DiffLine, Place, text_diff};
+use crate::plan::{Action, Change, ChangeKind, DiffLine, SourceLocation, text_diff};
 
 /// Characters of one value in a line.
 const MAX_VALUE: usize = 200;
@@ -36,7 +36,7 @@ pub(super) fn short(text: &str, most: usize) -> String {
 }
 
 /// `path:line`.
-pub(super) fn place(place: &Place) -> String {
+pub(super) fn place(place: &SourceLocation) -> String {
     neutral(&format!("{}:{}", place.path, place.line))
 }
 

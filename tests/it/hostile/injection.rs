@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use evenkeel::connector::{Call, ErrorCode, Prepared, Runtime};
+use evenkeel::connector::{Call, ErrorCode, PreparedRequest, Runtime};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ form:
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| runtime(&probe(ACTIONS)));
 
-fn send(action: &str, call: &Call) -> Result<Prepared, evenkeel::connector::CallError> {
+fn send(action: &str, call: &Call) -> Result<PreparedRequest, evenkeel::connector::CallError> {
     prepare(&RUNTIME, action, call)
 }
 

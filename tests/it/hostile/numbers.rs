@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use evenkeel::connector::{Call, Output, Runtime};
+use evenkeel::connector::{ActionOutput, Call, Runtime};
 use proptest::prelude::*;
 use serde_json::{Number, Value, json};
 
@@ -37,8 +37,8 @@ fn sent(number: &Number) -> String {
 
 fn output(action: &str, body: &str) -> String {
     match call(&RUNTIME, &Answers::new(200, body), action, Call::default()).result {
-        Ok(Output::Json { value, .. }) => value.to_string(),
-        Ok(Output::Raw { bytes, .. }) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Ok(ActionOutput::Json { value, .. }) => value.to_string(),
+        Ok(ActionOutput::Raw { bytes, .. }) => String::from_utf8(bytes.to_vec()).unwrap(),
         Err(error) => format!("{error:?}"),
     }
 }
@@ -126,11 +126,11 @@ fn row_38_bytes_pass_through() {
     ];
     for body in bodies {
         let result = call(&RUNTIME, &Answers::new(200, body), "raw", Call::default()).result;
-        let Ok(Output::Raw { bytes, content_type }) = result else { panic!("{result:?}") };
+        let Ok(ActionOutput::Raw { bytes, content_type }) = result else { panic!("{result:?}") };
         assert_eq!((&*bytes, &*content_type), (body, "application/json"));
         let result = call(&RUNTIME, &Answers::new(200, body), "steps", Call::default()).result;
         // The last step's answer, though the first one's may not be JSON.
-        let Ok(Output::Raw { bytes, .. }) = result else { panic!("{result:?}") };
+        let Ok(ActionOutput::Raw { bytes, .. }) = result else { panic!("{result:?}") };
         assert_eq!(&*bytes, body);
     }
     // The order of keys is kept where values are made anew.
@@ -159,7 +159,7 @@ proptest! {
     #[test]
     fn row_38_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let result = call(&RUNTIME, &Answers::new(200, bytes.clone()), "raw", Call::default()).result;
-        let Ok(Output::Raw { bytes: found, .. }) = result else { panic!("{result:?}") };
+        let Ok(ActionOutput::Raw { bytes: found, .. }) = result else { panic!("{result:?}") };
         prop_assert_eq!(&*found, &*bytes);
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use evenkeel::connector::{Call, ErrorCode, Output, Runtime};
+use evenkeel::connector::{ActionOutput, Call, ErrorCode, Runtime};
 use serde_json::{Value, json};
 
 use super::{Answers, call, none_wrong, probe, runtime};
@@ -32,8 +32,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| runtime(&probe(ACTIONS)));
 fn outcome(action: &str, status: u16, body: &[u8]) -> String {
     let outcome = call(&RUNTIME, &Answers::new(status, body), action, Call::default());
     match outcome.result {
-        Ok(Output::Json { value, .. }) => value.to_string(),
-        Ok(Output::Raw { bytes, .. }) => format!("raw: {}", bytes.escape_ascii()),
+        Ok(ActionOutput::Json { value, .. }) => value.to_string(),
+        Ok(ActionOutput::Raw { bytes, .. }) => format!("raw: {}", bytes.escape_ascii()),
         Err(error) => {
             // What is wrong is told without the answer's own words, which may be anybody's data.
             let repeated = body.len() > 8 && error.detail.as_bytes().windows(body.len()).any(|part| part == body);

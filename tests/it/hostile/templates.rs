@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use evenkeel::connector::{Call, Output};
+use evenkeel::connector::{ActionOutput, Call};
 use evenkeel::template::{Context, Host, Limits, ProblemKind, RenderErrorKind, Template, Tree};
 use serde_json::{Value, json};
 
@@ -193,7 +193,7 @@ fn row_34_fields_named_like_functions_shadow_nothing() {
     let runtime = runtime(&probe(text));
     for answer in [json!({"range": 1, "input": {"range": 2}, "json": 3}), json!([1]), json!("range")] {
         let outcome = call(&runtime, &Answers::new(200, answer.to_string()), "read", input(json!({"range": "mine"})));
-        let Ok(Output::Json { value, .. }) = outcome.result else { panic!("{:?}", outcome.result) };
+        let Ok(ActionOutput::Json { value, .. }) = outcome.result else { panic!("{:?}", outcome.result) };
         assert_eq!(value, json!({"a": [0, 1], "b": "mine", "c": answer}));
     }
 }
@@ -240,7 +240,7 @@ text:
         let segment = request.url.path_segments().unwrap().nth(1).unwrap();
         assert_eq!(percent_encoding::percent_decode_str(segment).decode_utf8().unwrap(), data);
 
-        let Ok(Output::Json { value, .. }) = call(&runtime, &answers(data), "send", given.clone()).result else {
+        let Ok(ActionOutput::Json { value, .. }) = call(&runtime, &answers(data), "send", given.clone()).result else {
             panic!()
         };
         assert_eq!(value, json!({"a": data, "b": json!(data).to_string(), "c": data}));
@@ -251,7 +251,7 @@ text:
         assert_eq!(form, [("f".to_owned(), data.to_owned())]);
         let request = prepare(&runtime, "text", &given).unwrap();
         assert_eq!(request.body, format!("{data} {} {data}", data.to_uppercase()));
-        let Ok(Output::Raw { bytes, .. }) = call(&runtime, &Answers::new(200, data), "text", given).result else {
+        let Ok(ActionOutput::Raw { bytes, .. }) = call(&runtime, &Answers::new(200, data), "text", given).result else {
             panic!()
         };
         assert_eq!(bytes, data);
