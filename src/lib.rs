@@ -21,6 +21,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`text`] | spans, reading YAML and JSON with positions, findings and their renderers |
+//! | [`script`] | the reader of workflow scripts: syntax errors, calls of actions, TypeScript to JavaScript |
 //! | [`definition`] | the kinds, their generated schemas, the shapes that check documents |
 //! | [`template`] | Jinja: what may be used where, limits, compiled templates |
 //! | [`catalog`] | all definitions of one source, references between them |
@@ -59,6 +60,7 @@ pub mod net;
 pub mod operator;
 pub mod plan;
 pub mod reconcile;
+pub mod script;
 pub mod server;
 pub mod source;
 pub mod store;

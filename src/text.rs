@@ -21,7 +21,6 @@ mod json;
 mod node;
 pub mod render;
 mod scalar;
-mod script;
 mod share;
 mod source;
 mod tree;
@@ -34,9 +33,6 @@ pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Severity, Subject, sort};
 pub use node::{Document, Entry, Key, Kind, Node, Range, Text, TextStyle, escaped, pointer_at, unescaped};
-#[cfg(test)]
-pub(crate) use script::check_declarations;
-pub use script::{MAX_SCRIPT_BYTES, Script, ScriptCall, ScriptError, camel, is_script, read_script, read_script_body};
 pub use source::{Format, Part, Position, Source, SourceId, SourceMap, Span};
 pub use write::to_yaml;
 

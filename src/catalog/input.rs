@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::definition::Id;
-use crate::text::{MAX_SCRIPT_BYTES, is_script};
+use crate::script::{MAX_SCRIPT_BYTES, is_script};
 
 /// What is examined: the files of a source, and what stands beside them.
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,8 @@ use crate::catalog::{Catalog, Entry};
 use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::workflow::{Step, WorkflowSpec};
 use crate::definition::{Kind, Spec};
-use crate::text::{
-    Finding, Node, Range, Script, ScriptCall, ScriptError, Span, camel, codes, escaped, read_script, read_script_body,
-};
+use crate::script::{Script, ScriptCall, ScriptError, camel, read_script, read_script_body};
+use crate::text::{Finding, Node, Range, Span, codes, escaped};
 
 /// Most mistakes of one script that are told.
 const MOST: usize = 20;

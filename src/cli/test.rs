@@ -15,8 +15,8 @@ use crate::connector::testing::{self, Difference, TestResult};
 use crate::plan::{DiffLine, text_diff};
 use crate::reconcile::active::Work;
 use crate::reconcile::validate::{self, Validated};
+use crate::script::MAX_SCRIPT_BYTES;
 use crate::source::directory;
-use crate::text::MAX_SCRIPT_BYTES;
 use crate::trigger;
 
 /// Run the tests beside actions and workflows: no network, no account, no secrets, no waiting.

@@ -13,8 +13,9 @@ use super::validate::{Validated, Validator};
 use crate::catalog::{Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
+use crate::script::MAX_SCRIPT_BYTES;
 use crate::source::directory::{self, Unreadable};
-use crate::text::{Digest, MAX_SCRIPT_BYTES};
+use crate::text::Digest;
 
 /// Quiet time after which an edit counts as done: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);

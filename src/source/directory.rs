@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
-use crate::text::{Code, Digest, Finding, Format, MAX_SCRIPT_BYTES, ReadLimits, SourceId, Span, codes, is_script};
+use crate::script::{MAX_SCRIPT_BYTES, is_script};
+use crate::text::{Code, Digest, Finding, Format, ReadLimits, SourceId, Span, codes};
 
 /// Most files of a folder, and deepest folder in it.
 const MAX_FILES: usize = 200_000;

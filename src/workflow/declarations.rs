@@ -17,7 +17,7 @@ use crate::definition::connector::ConnectorSpec;
 use crate::definition::json_schema::entity_schemas;
 use crate::definition::workflow::WorkflowSpec;
 use crate::definition::{Kind, Spec};
-use crate::text::camel;
+use crate::script::camel;
 
 /// What does not depend on the definitions. The namespace in it is still open.
 const FIXED: &str = include_str!("declarations/ctx.d.ts");

@@ -11,8 +11,9 @@ use crate::catalog::{Catalog, Entry, references};
 use crate::definition::json_schema::JsonSchema;
 use crate::definition::workflow::{Tier, WorkflowSpec};
 use crate::definition::{Kind, Spec};
-pub use crate::text::camel;
-use crate::text::{Digest, read_script};
+pub use crate::script::camel;
+use crate::script::read_script;
+use crate::text::Digest;
 
 /// A workflow, ready to run. Never changed: a change makes another one, with the next version.
 #[derive(Debug)]

@@ -290,7 +290,7 @@ async fn script(
     limits: Limits,
     stop: &CancelToken,
 ) -> Result<Value, StepInterrupt> {
-    let script = crate::text::read_script_body(code).map_err(|errors| {
+    let script = crate::script::read_script_body(code).map_err(|errors| {
         let message = errors.first().map_or_else(String::new, ToString::to_string);
         StepInterrupt::Failed(json!({"code": "SCRIPT_ERROR", "message": message}))
     })?;

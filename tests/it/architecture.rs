@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// The rooms, from the top. A room may use only those before it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "text",
+    "script",
     "definition",
     "template",
     "catalog",
@@ -65,11 +66,11 @@ const HEAVY: [(&str, &str); 44] = [
     ("serde_saphyr", "text"),
     ("rquickjs", "workflow"),
     ("rustix", "workflow"),
-    ("swc_common", "text"),
-    ("swc_ecma_ast", "text"),
-    ("swc_ecma_parser", "text"),
-    ("swc_ecma_visit", "text"),
-    ("swc_ts_fast_strip", "text"),
+    ("swc_common", "script"),
+    ("swc_ecma_ast", "script"),
+    ("swc_ecma_parser", "script"),
+    ("swc_ecma_visit", "script"),
+    ("swc_ts_fast_strip", "script"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("similar", "plan"),

@@ -11,9 +11,10 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{Budgets, fail, invalid, is_hidden};
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
+use crate::script::{MAX_SCRIPT_BYTES, is_script};
 use crate::source::directory::Unreadable;
 use crate::source::{FetchError, FetchReason};
-use crate::text::{Format, MAX_SCRIPT_BYTES, ReadLimits, codes, is_script};
+use crate::text::{Format, ReadLimits, codes};
 
 /// Modes of entries (gitformat-index(5)).
 const LINK: i32 = 0o120000;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::{Snapshot, load};
-use crate::text::check_declarations;
+use crate::script::check_declarations;
 
 const CRM: &str = r#"
 apiVersion: evenkeel.dev/v1alpha1
