@@ -1,12 +1,17 @@
-//! The house: imports only go up the list of rooms, each heavy crate is named in one room, only `cli` prints.
+//! The structure of the source tree: modules in layers, no import cycles between files, each heavy crate named in one
+//! module, a pure core, and printing in one place.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use imports::{Edge, SourceFile, Tree, cycles, module_path};
 
 use crate::support::root;
 
-/// The rooms, from the top. A room may use only those before it.
-const ROOMS: [&str; 19] = [
+/// The modules in layers, from the lowest. A module may use only those before it.
+const LAYERS: [&str; 18] = [
     "text",
     "script",
     "definition",
@@ -21,197 +26,410 @@ const ROOMS: [&str; 19] = [
     "connector",
     "workflow",
     "trigger",
-    "widget",
     "reconcile",
     "server",
     "operator",
     "cli",
 ];
 
-/// Crates that shape what they touch, and the room that hides each.
-const HEAVY: [(&str, &str); 44] = [
-    ("annotate_snippets", "text"),
-    ("sha2", "text"),
-    ("granit_parser", "text"),
-    ("schemars", "definition"),
-    ("jsonschema", "definition"),
-    ("minijinja", "template"),
-    ("jsonwebtoken", "template"),
-    ("croner", "definition"),
-    ("regex_syntax", "check"),
-    ("sqlx", "store"),
-    ("chacha20poly1305", "store"),
-    ("git2", "source"),
-    ("ssh_key", "source"),
-    ("pgp", "source"),
-    ("semver", "source"),
-    ("age", "source"),
+/// The first layer that may do I/O. The layers before it are pure and synchronous.
+const FIRST_IMPURE: &str = "store";
+
+/// Import cycles that still exist: a module, and the number of its files that may be part of a cycle. The list may only
+/// shrink.
+const KNOWN_CYCLES: &[(&str, usize)] = &[
+    ("catalog", 4),
+    ("check", 5),
+    ("cli", 15),
+    ("connector", 11),
+    ("definition", 4),
+    ("operator", 2),
+    ("plan", 7),
+    ("reconcile", 10),
+    ("server", 12),
+    ("source", 16),
+    ("store", 10),
+    ("template", 15),
+    ("text", 19),
+    ("trigger", 4),
+    ("workflow", 2),
+];
+
+/// Crates that shape the code which uses them, each with the module that hides it.
+const HEAVY: [(&str, &str); 45] = [
     ("aes_gcm", "source"),
-    ("reqwest", "net"),
+    ("age", "source"),
+    ("annotate_snippets", "text"),
+    ("arc_swap", "reconcile"),
+    ("axum", "server"),
+    ("chacha20poly1305", "store"),
+    ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("croner", "definition"),
+    ("git2", "source"),
+    ("granit_parser", "text"),
     ("hmac", "text"),
-    ("subtle", "text"),
-    ("rustls", "net"),
+    ("jsonschema", "definition"),
+    ("jsonwebtoken", "template"),
+    ("k8s_openapi", "operator"),
+    ("kube", "operator"),
+    ("minijinja", "template"),
+    ("notify", "reconcile"),
     ("opentelemetry", "telemetry"),
     ("opentelemetry_http", "telemetry"),
     ("opentelemetry_otlp", "telemetry"),
     ("opentelemetry_sdk", "telemetry"),
-    ("notify", "reconcile"),
-    ("arc_swap", "reconcile"),
+    ("pgp", "source"),
     ("prometheus_client", "reconcile"),
-    ("axum", "server"),
-    ("tokio_rustls", "server"),
-    ("kube", "operator"),
-    ("k8s_openapi", "operator"),
     ("rcgen", "operator"),
-    ("serde_saphyr", "text"),
+    ("regex_syntax", "check"),
+    ("reqwest", "net"),
     ("rquickjs", "workflow"),
+    ("russh", "source"),
     ("rustix", "workflow"),
+    ("rustls", "net"),
+    ("schemars", "definition"),
+    ("semver", "source"),
+    ("serde_saphyr", "text"),
+    ("sha2", "text"),
+    ("similar", "plan"),
+    ("sqlx", "store"),
+    ("ssh_key", "source"),
+    ("subtle", "text"),
     ("swc_common", "script"),
     ("swc_ecma_ast", "script"),
     ("swc_ecma_parser", "script"),
     ("swc_ecma_visit", "script"),
     ("swc_ts_fast_strip", "script"),
-    ("clap", "cli"),
-    ("clap_complete", "cli"),
-    ("similar", "plan"),
+    ("tokio_rustls", "server"),
 ];
 
-/// Source files with their room, tests left out.
-fn files() -> Vec<(String, PathBuf, String)> {
-    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+/// What a pure module may not name.
+const IMPURE: [&[&str]; 9] = [
+    &["std", "fs"],
+    &["std", "env"],
+    &["std", "process"],
+    &["std", "net", "TcpStream"],
+    &["std", "net", "TcpListener"],
+    &["std", "net", "UdpSocket"],
+    &["SystemTime", "now"],
+    &["Instant", "now"],
+    &["tokio"],
+];
+
+/// What only the command line may name: macros and functions that write to the standard streams.
+const PRINTING: [&str; 6] = ["println!", "eprintln!", "print!", "eprint!", "stdout()", "stderr()"];
+
+/// The source files without those that hold tests.
+fn sources() -> Tree {
+    fn walk(folder: &Path, files: &mut Vec<SourceFile>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            let is_test = path.file_name().is_some_and(|name| {
+                let name = name.to_string_lossy();
+                ["test", "tests", "test.rs", "tests.rs"].contains(&&*name)
+                    || name.starts_with("test_")
+                    || name.starts_with("tests_")
+            });
+            let is_command = path.ends_with("cli/test.rs");
+            if is_test && !is_command {
+                continue;
+            }
             if path.is_dir() {
                 walk(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("src/main.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                files.push(SourceFile { path, text });
             }
         }
     }
-    let source = root().join("src");
-    let mut paths = Vec::new();
-    walk(&source, &mut paths);
-    paths.sort();
     let mut files = Vec::new();
-    for path in paths {
-        let inside = path.strip_prefix(&source).unwrap();
-        let first = inside.iter().next().unwrap().to_string_lossy();
-        let room = first.trim_end_matches(".rs").to_owned();
-        let is_test = inside.iter().any(|part| part.to_string_lossy().starts_with("test") && part != "testing.rs");
-        if !["lib", "main"].contains(&room.as_str()) && !is_test {
-            let text = std::fs::read_to_string(&path).unwrap();
-            files.push((room, path, text));
-        }
-    }
-    assert!(files.len() > 100, "the source was not found");
-    files
+    walk(&root().join("src"), &mut files);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(files.len() > 100, "the source tree was not found");
+    Tree::read(files)
 }
 
-/// Lines of code, without comments.
-fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// A tree of planted files, with empty files for the root and for the module `plan` if they are not among them.
+fn planted(files: &[(&str, &str)]) -> Tree {
+    let file = |(path, text): &(&str, &str)| SourceFile { path: (*path).to_owned(), text: (*text).to_owned() };
+    let missing =
+        ["src/lib.rs", "src/plan.rs"].into_iter().filter(|path| !files.iter().any(|(known, _)| known == path));
+    Tree::read(missing.map(|path| file(&(path, ""))).chain(files.iter().map(file)).collect())
+}
+
+/// The module of a file: the first segment of its path below `src`. Empty for the root.
+fn module_of(path: &str) -> String {
+    module_path(path).into_iter().next().unwrap_or_default()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|known| *known == module)
+}
+
+/// Imports that name a module of a higher layer.
+fn upward_imports(tree: &Tree) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (file, path) in tree.internal() {
+        let file = &tree.files[file].path;
+        let own = module_of(file);
+        if let (Some(from), Some(to)) = (layer(&own), layer(&path.segments[0]))
+            && to > from
+        {
+            let other = &path.segments[0];
+            wrong.push(format!("{file}:{}: `{own}` uses `{other}`, which is a higher layer", path.line));
+        }
+    }
+    wrong
+}
+
+/// Groups of files that import each other in a circle, as text with the imports that close it.
+fn import_cycles(tree: &Tree) -> Vec<(Vec<usize>, String)> {
+    let root = tree.files.iter().position(|file| file.path == "src/lib.rs");
+    let edges: Vec<Edge> = tree.edges().into_iter().filter(|edge| Some(edge.to) != root).collect();
+    let describe = |group: Vec<usize>| {
+        let inside = edges.iter().filter(|edge| group.contains(&edge.from) && group.contains(&edge.to));
+        let lines = inside.map(|edge| {
+            let (from, to) = (&tree.files[edge.from].path, &tree.files[edge.to].path);
+            format!("  {from}:{}: `{}` is defined in {to}\n", edge.line, edge.path)
+        });
+        let text = format!("{} files import each other in a circle:\n{}", group.len(), lines.collect::<String>());
+        (group, text)
+    };
+    cycles(tree.files.len(), &edges).into_iter().map(describe).collect()
+}
+
+/// Uses of a heavy crate outside of its module.
+fn misplaced_crates(tree: &Tree) -> Vec<String> {
+    let homes: BTreeMap<&str, &str> = HEAVY.into_iter().collect();
+    let mut wrong = BTreeSet::new();
+    for (file, path) in tree.external() {
+        let file = &tree.files[file].path;
+        if let Some(home) = homes.get(path.segments[0].as_str())
+            && *home != module_of(file)
+        {
+            wrong.insert(format!("{file}:{}: `{}` may be named in `{home}` only", path.line, path.segments[0]));
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+/// Uses of clocks, files, environment, network or async in a pure module.
+fn impurities(tree: &Tree) -> Vec<String> {
+    let pure = |file: &str| layer(&module_of(file)).is_some_and(|own| own < layer(FIRST_IMPURE).unwrap());
+    let mut wrong = Vec::new();
+    for (file, path) in tree.external() {
+        let file = &tree.files[file].path;
+        let has = |wanted: &&&[&str]| {
+            let wanted: Vec<&str> = wanted.to_vec();
+            let starts = path.segments.iter().map(String::as_str).collect::<Vec<_>>();
+            starts.starts_with(&wanted) || (wanted[1..] == ["now"] && starts.ends_with(&wanted))
+        };
+        if pure(file)
+            && let Some(impure) = IMPURE.iter().find(has)
+        {
+            wrong.push(format!("{file}:{}: a pure module uses `{}`", path.line, impure.join("::")));
+        }
+    }
+    for file in tree.files.iter().filter(|file| pure(&file.path)) {
+        let lines = code_lines(&file.text).filter(|(_, line)| line.contains("async fn") || line.contains("async move"));
+        wrong.extend(lines.map(|(line, _)| format!("{}:{line}: a pure module is asynchronous", file.path)));
+    }
+    wrong
+}
+
+/// Writes to the standard streams outside of `cli`.
+fn printing(tree: &Tree) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for file in tree.files.iter().filter(|file| module_of(&file.path) != "cli") {
+        for (line, text) in code_lines(&file.text) {
+            if let Some(word) = PRINTING.iter().find(|word| text.contains(**word)) {
+                wrong.push(format!("{}:{line}: only `cli` prints, and this uses `{word}`", file.path));
+            }
+        }
+    }
+    wrong
+}
+
+/// Lines without comments, numbered from 1.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_code = |(_, line): &(usize, &str)| !line.trim_start().starts_with("//");
     text.lines().enumerate().map(|(number, line)| (number + 1, line)).filter(is_code)
 }
 
-/// Rooms that a line names: `crate::room` and `use crate::{room, other::x}`.
-fn named(line: &str) -> Vec<String> {
-    line.split("crate::")
-        .skip(1)
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(group) => group.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>(),
-            None => vec![rest.to_owned()],
-        })
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
-        .collect()
+#[track_caller]
+fn assert_none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} violations\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
-fn every_room_is_listed() {
-    for (room, path, _) in files() {
-        assert!(ROOMS.contains(&room.as_str()), "{} is in a room that the list does not have", path.display());
+fn the_map_the_layers_and_the_tree_agree() {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
+        found.insert(name);
+    }
+    assert!(found.remove("lib") && found.remove("main"));
+    let listed: BTreeSet<String> = LAYERS.map(str::to_owned).into();
+    assert_eq!(listed, found, "LAYERS and the folder `src` differ");
+
+    let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert_eq!(rows(&map, "//! | [`"), LAYERS, "the table of src/lib.rs and LAYERS differ");
+    let declared = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    assert_eq!(
+        declared.map(str::to_owned).collect::<BTreeSet<_>>(),
+        listed,
+        "`pub mod` of src/lib.rs and LAYERS differ"
+    );
+
+    let page = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let page = page.split("## Code map").nth(1).expect("docs/architecture.md has a section `Code map`");
+    assert_eq!(rows(page, "| `"), LAYERS, "the code map of docs/architecture.md and LAYERS differ");
+}
+
+/// The names in the first column of a table.
+fn rows<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+    text.lines().filter_map(|line| line.strip_prefix(start)?.split('`').next()).collect()
+}
+
+#[test]
+fn imports_go_down_the_layers() {
+    assert_none(&upward_imports(&sources()));
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let tree = sources();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut texts = String::new();
+    for (group, text) in import_cycles(&tree) {
+        *counts.entry(module_of(&tree.files[group[0]].path)).or_default() += group.len();
+        texts += &text;
+    }
+    let allowed: BTreeMap<&str, usize> = KNOWN_CYCLES.iter().copied().collect();
+    let is_new = |(module, count): (&String, &usize)| allowed.get(module.as_str()).is_none_or(|most| count > most);
+    assert!(!counts.iter().any(is_new), "\n{texts}");
+    for (module, _) in KNOWN_CYCLES {
+        assert!(counts.contains_key(*module), "`{module}` has no import cycle left: remove it from KNOWN_CYCLES");
     }
 }
 
 #[test]
-fn imports_only_go_up() {
-    let place = |room: &str| ROOMS.iter().position(|known| *known == room);
-    let mut wrong = Vec::new();
-    for (room, path, text) in files() {
-        for (number, line) in code(&text) {
-            for other in named(line) {
-                if place(&other).is_some_and(|other| other > place(&room).unwrap()) {
-                    wrong.push(format!("{}:{number}: {room} uses {other}", path.display()));
-                }
-            }
-        }
+fn each_heavy_crate_is_named_in_one_module() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for (name, home) in HEAVY {
+        let is_dependency =
+            manifest.lines().any(|line| line.split(' ').next().is_some_and(|key| key.replace('-', "_") == name));
+        assert!(is_dependency, "`{name}` of HEAVY is no dependency");
+        assert!(layer(home).is_some(), "`{home}` of HEAVY is no module");
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_import_test_sees_what_it_should() {
-    assert_eq!(named("use crate::cli;"), ["cli"]);
-    assert_eq!(named("use crate::{check, cli::output};"), ["check", "cli"]);
-    assert_eq!(named("    let x = crate::server::run(crate::text::y);"), ["server", "text"]);
-}
-
-#[test]
-fn each_heavy_crate_is_named_in_one_room() {
-    let mut rooms: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (room, path, text) in files() {
-        for (number, line) in code(&text) {
-            for (name, home) in HEAVY {
-                let uses =
-                    |start: &str| line.contains(&format!("{start}{name}::")) && !line.contains(&format!("_{name}::"));
-                let uses = line.trim_start().starts_with(&format!("use {name}")) || uses(" ") || uses("(") || uses("<");
-                if uses && room != home && !line.contains("crate::") {
-                    rooms.entry(name).or_default().push(format!("{}:{number}", path.display()));
-                }
-            }
-        }
-    }
-    assert!(rooms.is_empty(), "crates outside of their room: {rooms:#?}");
+    assert_none(&misplaced_crates(&sources()));
 }
 
 #[test]
 fn only_the_command_line_prints() {
-    let mut wrong = Vec::new();
-    for (room, path, text) in files() {
-        let printing = |line: &str| {
-            ["println!", "eprintln!", "print!(", "stdout()", "stderr()"].iter().any(|word| line.contains(word))
-        };
-        wrong.extend(
-            code(&text)
-                .filter(|(_, line)| room != "cli" && printing(line))
-                .map(|(number, _)| format!("{}:{number}", path.display())),
-        );
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_none(&printing(&sources()));
 }
 
 #[test]
-fn what_comes_before_the_source_is_pure() {
-    let pure = &ROOMS[..ROOMS.iter().position(|room| *room == "store").unwrap()];
-    let impure = [
-        "std::fs::",
-        "std::env::",
-        "SystemTime::now",
-        "Instant::now",
-        "tokio::",
-        "std::net::Tcp",
-        "async fn",
-        "std::process",
-    ];
-    let mut wrong = Vec::new();
-    for (room, path, text) in files().into_iter().filter(|(room, ..)| pure.contains(&room.as_str())) {
-        for (number, line) in code(&text) {
-            wrong.extend(
-                impure
-                    .iter()
-                    .filter(|word| line.contains(**word))
-                    .map(|word| format!("{}:{number}: {room} uses {word}", path.display())),
-            );
-        }
+fn the_layers_before_the_store_are_pure() {
+    assert_none(&impurities(&sources()));
+}
+
+#[test]
+fn an_upward_import_is_found_however_it_is_written() {
+    let higher = ("src/cli.rs", "pub struct Output;");
+    for text in [
+        "use crate::cli::Output;",
+        "use crate::{\n    check::Severity,\n    cli::{\n        Output,\n    },\n};",
+        "use super::super::cli::Output;",
+        "fn f() { let _ = crate::cli::Output; }",
+        "fn f() { g!(x, crate::cli::Output); }",
+        "#[serde(with = \"crate::cli::bytes\")] struct S;",
+        "pub(in crate::plan) fn f() -> Vec<super::super::cli::Output> { Vec::new() }",
+    ] {
+        let tree = planted(&[higher, ("src/plan/render.rs", text)]);
+        let wrong = upward_imports(&tree);
+        assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
+        assert!(wrong[0].contains("`plan` uses `cli`"), "{wrong:?}");
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    for text in ["use crate::text::Span;", "// use crate::cli::Output;", "const S: &str = \"crate::cli::Output is\";"] {
+        let tree = planted(&[higher, ("src/text.rs", ""), ("src/plan/render.rs", text)]);
+        assert_none(&upward_imports(&tree));
+    }
+}
+
+#[test]
+fn a_cycle_between_files_is_found_however_it_is_closed() {
+    let open = [
+        // Siblings.
+        [("src/plan/a.rs", "use super::b::B; pub struct A;"), ("src/plan/b.rs", "use super::a::A; pub struct B;")],
+        // A parent that uses a child, which imports an item that the parent defines.
+        [("src/plan.rs", "mod a; pub struct P; fn f() { a::g() }"), ("src/plan/a.rs", "use super::P; pub fn g() {}")],
+        // The same through a re-export that the parent uses by its bare name.
+        [
+            ("src/plan.rs", "mod a; pub use a::A; pub struct P; fn f() { A::new() }"),
+            ("src/plan/a.rs", "pub struct A; fn f() { let _ = crate::plan::P; }"),
+        ],
+        // A module that is imported as a whole.
+        [
+            ("src/plan/a.rs", "use crate::plan::b; pub struct A; fn f() { b::g() }"),
+            ("src/plan/b.rs", "use crate::{plan::{a::{A}}}; pub fn g() {}"),
+        ],
+    ];
+    for files in open {
+        let found = import_cycles(&planted(&files));
+        assert_eq!(found.len(), 1, "{files:?}");
+        assert!(found[0].1.contains("2 files import each other"), "{}", found[0].1);
+    }
+    // Three files, where the facade between them only re-exports.
+    let facade = planted(&[
+        ("src/plan.rs", "mod a; mod b; mod c; pub use a::A; pub use b::B; pub use c::C;"),
+        ("src/plan/a.rs", "use super::B; pub struct A;"),
+        ("src/plan/b.rs", "use crate::plan::C; pub struct B;"),
+        ("src/plan/c.rs", "use super::*; pub struct C; fn f() { super::A::new() }"),
+    ]);
+    let found = import_cycles(&facade);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0.len(), 3, "{}", found[0].1);
+}
+
+#[test]
+fn what_is_no_cycle_is_accepted() {
+    let accepted: [&[(&str, &str)]; 4] = [
+        // Containment and re-export only.
+        &[("src/plan.rs", "mod a; pub use a::A; pub struct P;"), ("src/plan/a.rs", "use super::P; pub struct A;")],
+        // The re-export leads to a third file.
+        &[
+            ("src/plan.rs", "mod a; mod b; pub use b::B; fn f() { a::g() }"),
+            ("src/plan/a.rs", "use super::B; pub fn g() {}"),
+            ("src/plan/b.rs", "pub struct B;"),
+        ],
+        // Tests inside a file.
+        &[
+            ("src/plan/a.rs", "use super::b::B; pub struct A;"),
+            ("src/plan/b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::plan::a::A; }"),
+        ],
+        // A module of its own inside the file.
+        &[("src/plan.rs", "mod inner { use super::P; pub struct I; } pub struct P; fn f() { inner::I; }")],
+    ];
+    for files in accepted {
+        let found = import_cycles(&planted(files));
+        assert!(found.is_empty(), "{files:?}: {}", found[0].1);
+    }
+}
+
+#[test]
+fn a_misplaced_crate_an_impure_call_and_printing_are_found() {
+    for text in ["use sqlx::Row;", "fn f() { crate::text::g(sqlx::query()) }", "#[derive(clap::Args)] struct S;"] {
+        assert_eq!(misplaced_crates(&planted(&[("src/plan/a.rs", text)])).len(), 1, "{text}");
+    }
+    assert_none(&misplaced_crates(&planted(&[("src/plan/a.rs", "mod sqlx {} fn f() { sqlx::query() }")])));
+    for text in ["use std::{\n fs, io};", "fn f() { std::env::var(x) }", "async fn f() {}", "fn f() { Instant::now() }"]
+    {
+        assert_eq!(impurities(&planted(&[("src/plan/a.rs", text)])).len(), 1, "{text}");
+        assert_none(&impurities(&planted(&[("src/server/a.rs", text)])));
+    }
+    assert_eq!(printing(&planted(&[("src/plan/a.rs", "fn f() { println!() }")])).len(), 1);
 }

@@ -16,6 +16,7 @@ mod git_server;
 mod hostile;
 mod incremental;
 mod kube;
+mod language;
 mod overlays;
 mod page;
 mod plan;
