@@ -9,7 +9,7 @@ RUN apt-get update \
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /build
 # benches: Cargo.toml names them. examples: `evenkeel init` writes one.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY examples examples
 COPY src src
