@@ -70,7 +70,7 @@ fn main() {
 
 fn runtime(folder: &Path) -> Runtime {
     let examined = validate::folder(folder).expect("the definitions are read");
-    assert!(examined.is_good(), "the definitions have errors: {:?}", examined.findings.first());
+    assert!(examined.is_valid(), "the definitions have errors: {:?}", examined.findings.first());
     Runtime::compile(&examined.catalog, None, "bench".into(), None).expect("the definitions compile")
 }
 

@@ -44,7 +44,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use crate::definition::{Id, Kind};
-use crate::reconcile::engine;
+use crate::reconcile::context;
 use crate::reconcile::environments::Environments;
 use crate::server;
 use crate::store::manifest::Owner;
@@ -115,7 +115,7 @@ impl Running {
 ///
 /// # Errors
 /// Where it is not known how the API server is reached.
-pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::Result<Running> {
+pub async fn start(mut context: context::Context, settings: Settings) -> anyhow::Result<Running> {
     let config = Config::infer().await.context("no cluster: neither in a pod nor with a kubeconfig")?;
     let client = Client::try_from(config.clone()).context("no client for the API server")?;
     let what = match &settings.namespaces[..] {
@@ -140,8 +140,8 @@ pub async fn start(mut context: engine::Context, settings: Settings) -> anyhow::
         tenancy: settings.tenancy,
         config,
     });
-    context.making.cluster = Some(Arc::clone(&reader) as Arc<dyn crate::reconcile::sources::Cluster>);
-    context.leads = Some(leads.clone());
+    context.source_context.cluster = Some(Arc::clone(&reader) as Arc<dyn crate::reconcile::sources::Cluster>);
+    context.is_leader = Some(leads.clone());
     let events = Events::new(client.clone(), &context.replica);
     let metrics = context.metrics.clone();
     let environments = Environments::empty(context);

@@ -9,7 +9,10 @@
 pub mod active;
 mod active_generation;
 pub mod candidate;
+pub mod clock;
 pub mod commands;
+pub mod context;
+pub mod document;
 mod drift_backoff;
 pub mod engine;
 pub mod environments;
@@ -18,10 +21,10 @@ mod history;
 mod lease_renewal;
 pub mod live_environments;
 mod manual_override;
-pub mod metrics;
 pub mod notifications;
 mod notify;
 mod propose;
+pub mod reason;
 mod reconcile_loop;
 mod rollback;
 pub mod sources;
@@ -30,6 +33,7 @@ mod status_writer;
 #[cfg(test)]
 mod tests;
 pub mod validate;
+pub mod view;
 pub mod watch;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 //! one for what happens in it, and is told when it is dropped. Nothing is told, and nothing kept, before [`start`].
 
 mod export;
+pub mod metrics;
 mod span;
 
 /// The header that carries a trace (W3C Trace Context), in small letters.

@@ -85,7 +85,7 @@ impl PlanCommand {
             return self.asked(server);
         }
         let (before, after) = self.sides()?;
-        if !after.examined.is_good() {
+        if !after.examined.is_valid() {
             output::findings(&after.examined);
             output::note("no plan: correct the definitions first");
             return Ok(ExitCode::FAILURE);
@@ -93,7 +93,7 @@ impl PlanCommand {
         let name = &before.name;
         if before.examined.catalog.entries.is_empty() {
             output::note(&format!("{name} holds no definitions: everything is new"));
-        } else if !before.examined.is_good() {
+        } else if !before.examined.is_valid() {
             output::note(&format!("warning: {name} has errors; what they are in counts as not there before"));
         }
         let environment = environment(self.environment.as_deref(), &after.examined)?;

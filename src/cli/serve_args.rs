@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 use super::listen_args::Listen;
 use super::output;
 use crate::net;
-use crate::reconcile::engine;
-use crate::reconcile::metrics::Metrics;
+use crate::reconcile::context;
 use crate::reconcile::notifications::{Notifier, Settings};
 use crate::reconcile::sources::SourceContext;
 use crate::server::access::Access;
 use crate::source::encrypted::Identities;
 use crate::source::git::GitRepositories;
 use crate::store::{self, Keys};
+use crate::telemetry::metrics::Metrics;
 
 /// Where environments are kept, and how they are asked.
 #[derive(Clone, Debug, Args)]
@@ -74,7 +74,7 @@ impl Serving {
     }
 
     /// What environments share; relative folders start at `folder`.
-    pub(super) async fn context(&self, folder: PathBuf) -> anyhow::Result<engine::Context> {
+    pub(super) async fn context(&self, folder: PathBuf) -> anyhow::Result<context::Context> {
         let default = format!("sqlite:{}", self.state.join("evenkeel.db").display());
         let url = self.store.clone().unwrap_or(default);
         let store = store::open(&url, keys()?).await.map_err(|error| anyhow!("{error}"))?;
@@ -83,11 +83,11 @@ impl Serving {
         // Where announcements go is the operator's word, so private networks are allowed.
         let client = net::Client::new(private_policy(self.allow_loopback)?)?;
         let fingerprint = store.fingerprint_key().await.map_err(|error| anyhow!("{error}"))?;
-        Ok(engine::Context {
+        Ok(context::Context {
             shared: !url.starts_with("sqlite:"),
             store,
-            leads: None,
-            making: SourceContext {
+            is_leader: None,
+            source_context: SourceContext {
                 cluster: None,
                 repositories: GitRepositories::open(&self.state.join("git")).map_err(|error| anyhow!("{error}"))?,
                 secure: Arc::new(net::Tls::new().context("TLS cannot be set up")?),
@@ -95,7 +95,7 @@ impl Serving {
                 allow_local: self.allow_local_repositories,
             },
             identities,
-            announcer: Notifier::start(client, metrics.clone(), Settings::default()),
+            notifier: Notifier::start(client, metrics.clone(), Settings::default()),
             metrics,
             replica: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
             allow_loopback: self.allow_loopback,

@@ -114,7 +114,7 @@ impl Test {
 /// Definitions that may be run: without errors. Findings are printed to stderr otherwise.
 pub(super) fn load(path: &Path) -> anyhow::Result<Option<Validated>> {
     let examined = validate::folder(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if examined.is_good() {
+    if examined.is_valid() {
         return Ok(Some(examined));
     }
     output::findings(&examined);

@@ -33,7 +33,7 @@ impl Types {
         }
         // Of definitions with mistakes the rest is still worth completing: code is written while they change.
         let text = declarations(&examined.catalog);
-        if !examined.is_good() {
+        if !examined.is_valid() {
             output::note("some definitions have mistakes, so that types may be missing; see `evenkeel validate`");
         }
         match self.out {

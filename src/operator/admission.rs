@@ -210,7 +210,7 @@ impl Admission {
         let snapshot = Snapshot { files, names: Arc::new(names), ..Snapshot::default() };
         let examiner = self.remembered(&key.namespace);
         let mut examiner = lock(&examiner);
-        examiner.examine(&Input { snapshot, ..Input::default() }, &[])
+        examiner.validate(&Input { snapshot, ..Input::default() }, &[])
     }
 
     fn remembered(&self, namespace: &str) -> Arc<Mutex<Validator>> {
@@ -226,7 +226,7 @@ impl Admission {
 fn alone(file: &File) -> Validated {
     let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
     snapshot.alone = true;
-    Validator::new().examine(&Input { snapshot, ..Input::default() }, &[])
+    Validator::new().validate(&Input { snapshot, ..Input::default() }, &[])
 }
 
 /// Everything that is found in one file of what was examined, in the order of `validate`.

@@ -11,7 +11,7 @@ use super::source::{ClusterResources, Selection};
 use super::tenancy::Tenancy;
 use crate::connector::ClusterSecrets;
 use crate::definition::environment::ClusterSource;
-use crate::reconcile::engine::EnvironmentDocument;
+use crate::reconcile::document::EnvironmentDocument;
 use crate::reconcile::sources::Cluster;
 use crate::source::{FetchError, FetchReason, Source};
 

@@ -29,7 +29,7 @@ use super::tenancy::{self, Allowed};
 use crate::definition::Kind;
 use crate::definition::crd::FINALIZER;
 use crate::definition::environment::DeletionPolicy;
-use crate::reconcile::engine::EnvironmentDocument;
+use crate::reconcile::document::EnvironmentDocument;
 use crate::reconcile::environments::Environments;
 
 /// Time after which everything is looked at again, whether anything said so or not.
@@ -91,17 +91,17 @@ impl Controller {
                         // Half a cluster is none: what was told so far is looked at when everything is there.
                         continue;
                     }
-                    if self.environments.settled.load(Ordering::Acquire) {
+                    if self.environments.complete.load(Ordering::Acquire) {
                         self.changed(&mut state, changed).await;
                     } else {
                         self.everything(&mut state).await;
-                        self.environments.settled.store(true, Ordering::Release);
+                        self.environments.complete.store(true, Ordering::Release);
                     }
                 }
                 users = self.secrets.changes() => {
                     for key in users {
                         if let Some(handle) = self.environments.find(Some(&key)) {
-                            handle.hint();
+                            handle.reconcile_soon();
                         }
                     }
                 }
@@ -110,16 +110,16 @@ impl Controller {
                     if changed.is_err() {
                         return;
                     }
-                    if *leads.borrow() && self.environments.settled.load(Ordering::Acquire) {
+                    if *leads.borrow() && self.environments.complete.load(Ordering::Acquire) {
                         self.everything(&mut state).await;
                     }
                     // Whoever led before may have left something undone; whoever leads no more follows.
                     for handle in self.environments.all.load().values() {
-                        handle.hint();
+                        handle.reconcile_soon();
                     }
                 }
                 _ = resync.tick() => {
-                    if self.environments.settled.load(Ordering::Acquire) {
+                    if self.environments.complete.load(Ordering::Acquire) {
                         self.everything(&mut state).await;
                     }
                 }
@@ -156,7 +156,7 @@ impl Controller {
         }
         for name in &hinted {
             if let Some(handle) = self.environments.find(Some(name)) {
-                handle.hint();
+                handle.reconcile_soon();
             }
         }
         for (key, change) in &changed {
@@ -202,8 +202,8 @@ impl Controller {
         }
         let asked = resource.requested_at.clone().filter(|value| handled != Some(value) && waits(value));
         if let (Some(value), Some(handle)) = (asked, self.environments.find(Some(&name))) {
-            taken.requested = Some((value, *handle.looks.borrow()));
-            handle.hint();
+            taken.requested = Some((value, *handle.passes.borrow()));
+            handle.reconcile_soon();
         }
     }
 
@@ -232,7 +232,7 @@ impl Controller {
         }
         let mut forwards = JoinSet::new();
         if let Some(handle) = self.environments.find(Some(name)) {
-            let (tell, name, mut looks) = (state.tell.clone(), name.to_owned(), handle.looks.clone());
+            let (tell, name, mut looks) = (state.tell.clone(), name.to_owned(), handle.passes.clone());
             forwards
                 .spawn(async move { while looks.changed().await.is_ok() && tell.send(name.clone()).await.is_ok() {} });
         }
@@ -316,7 +316,7 @@ impl Controller {
         let view = handle.view.load_full();
         let around = EnvironmentContext::of(&handle.status.borrow());
         let Some(taken) = state.taken.get_mut(name) else { return };
-        if let Some((value, looks)) = taken.requested.take_if(|(_, looks)| *handle.looks.borrow() > *looks) {
+        if let Some((value, looks)) = taken.requested.take_if(|(_, looks)| *handle.passes.borrow() > *looks) {
             let _ = looks;
             taken.handled = Some(value);
         }
@@ -368,7 +368,7 @@ impl Controller {
         let (Some(taken), Some(handle)) = (state.taken.get(&name), self.environments.find(Some(&name))) else { return };
         let Some(resource) = self.resources.get(key).filter(|resource| !resource.deleting) else { return };
         let view = handle.view.load();
-        let looked = view.given.as_ref().is_some_and(|given| given.bytes == taken.given.document.bytes);
+        let looked = view.document.as_ref().is_some_and(|given| given.bytes == taken.given.document.bytes);
         let observed = looked && taken.generation == resource.generation;
         let mut problems = self.problems(&name, taken);
         if let Some(problem) = self.resources.problem() {

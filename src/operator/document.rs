@@ -7,9 +7,9 @@ use super::status::{self, ObservedDefinition, Verdict};
 use crate::catalog::{Input, RawDocument, Snapshot};
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::{Kind, Spec};
-use crate::reconcile::engine::EnvironmentDocument;
-use crate::reconcile::environments::EnvironmentView;
+use crate::reconcile::document::EnvironmentDocument;
 use crate::reconcile::validate::Validator;
+use crate::reconcile::view::EnvironmentView;
 
 /// Reads an Environment resource by the checks that `validate` runs.
 ///
@@ -19,7 +19,7 @@ pub fn read(key: &str, resource: &Resource) -> Result<EnvironmentDocument, Box<V
     let mut snapshot = Snapshot::of([(resource.file.path.clone(), resource.file.bytes.clone())]);
     // What it refers to is elsewhere.
     snapshot.alone = true;
-    let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+    let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     let entry = examined.catalog.entries.iter().find(|entry| entry.id.kind == Kind::Environment);
     let spec = entry.filter(|entry| !entry.partial).and_then(|entry| entry.spec());
     if let (Some(Spec::Environment(spec)), Some(entry)) = (spec, entry) {
@@ -31,7 +31,7 @@ pub fn read(key: &str, resource: &Resource) -> Result<EnvironmentDocument, Box<V
             spec: (**spec).clone(),
         });
     }
-    let view = EnvironmentView { looked: Some(examined.into()), ..EnvironmentView::default() };
+    let view = EnvironmentView { validated: Some(examined.into()), ..EnvironmentView::default() };
     let seen = ObservedDefinition::of(&view).see(resource);
     let first = seen.findings.first().cloned().unwrap_or_default();
     let text = |key: &str| first[key].as_str().unwrap_or_default();

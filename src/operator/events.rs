@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_definition_that_breaks_or_recovers_is_told_also_where_it_was_held_back_in_between() {
         let (applied, broken, held) =
-            (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldRevision"));
+            (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldBack"));
         assert_eq!(told(&applied, &broken, false).as_deref(), Some("InvalidDefinition"));
         assert_eq!(told(&broken, &broken, true), None);
         assert_eq!(told(&broken, &applied, false).as_deref(), Some("Applied"), "another process told that it broke");

@@ -13,9 +13,10 @@ use serde_json::{Map, Value, json};
 
 use super::resources::{Key, Resource};
 use crate::definition::{Id, Kind};
-use crate::reconcile::environments::EnvironmentView;
+use crate::reconcile::reason::Reason;
 use crate::reconcile::status::{ConditionKind, ConditionStatus, Status};
 use crate::reconcile::validate::Validated;
+use crate::reconcile::view::EnvironmentView;
 use crate::store::Micros;
 use crate::store::manifest::Owner;
 use crate::text::{self, Digest, Finding, ReadLimits, Severity, Source};
@@ -69,7 +70,7 @@ pub struct Seen {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnvironmentContext {
     /// The condition Ready: is it true, why, and the message.
-    pub ready: (bool, String, String),
+    pub ready: (bool, Option<Reason>, String),
     /// Is it stalled?
     pub stalled: bool,
 }
@@ -79,7 +80,7 @@ impl EnvironmentContext {
     pub fn of(status: &Status) -> EnvironmentContext {
         let ready = status.condition(ConditionKind::Ready);
         let ready =
-            ready.map(|ready| (ready.status == ConditionStatus::True, ready.reason.clone(), ready.message.clone()));
+            ready.map(|ready| (ready.status == ConditionStatus::True, Some(ready.reason), ready.message.clone()));
         let ready = ready.map(|(is, reason, message)| (is, reason, readable(&message)));
         EnvironmentContext {
             ready: ready.unwrap_or_default(),
@@ -101,7 +102,7 @@ impl<'a> ObservedDefinition<'a> {
     pub fn of(view: &'a EnvironmentView) -> ObservedDefinition<'a> {
         let mut sources = HashMap::new();
         let mut findings: HashMap<Key, Vec<&Finding>> = HashMap::new();
-        if let Some(looked) = view.looked.as_deref() {
+        if let Some(looked) = view.validated.as_deref() {
             let of_resource = |(_, source): (_, &'a Arc<Source>)| Some((Key::of_path(source.path())?, &**source));
             sources = looked.catalog.sources.iter().filter_map(of_resource).collect();
             for finding in &looked.findings {
@@ -212,13 +213,14 @@ pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, Environ
         return verdict;
     };
     let (ready, reason, message) = &around.ready;
-    if *ready && !matches!(reason.as_str(), "Suspended" | "HeldRevision") {
+    if *ready && !matches!(reason, Some(Reason::Suspended | Reason::HeldBack)) {
         verdict.observed = waiting.looked;
         verdict.reason = "Progressing".into();
         verdict.message = format!("Environment {name} takes it up");
         verdict.reconciling = true;
     } else {
-        verdict.reason = "HeldRevision".into();
+        verdict.reason = "HeldBack".into();
+        let reason = reason.map_or("", Reason::as_str);
         verdict.message = format!("Environment {name} waits ({reason}): {message}");
         verdict.reconciling = !around.stalled && !ready;
         verdict.stalled = around.stalled;
@@ -263,7 +265,7 @@ pub fn of_environment(
     findings.truncate(MAX_FINDINGS);
     Verdict {
         ready: ready.map_or(ConditionStatus::Unknown, |ready| ready.status),
-        reason: ready.map_or_else(|| "Progressing".to_owned(), |ready| ready.reason.clone()),
+        reason: ready.map_or_else(|| "Progressing".to_owned(), |ready| ready.reason.to_string()),
         message: ready.map_or_else(|| "not looked at yet".to_owned(), |ready| readable(&ready.message)),
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,

@@ -16,7 +16,7 @@ use super::events::Events;
 use super::resources::{Key, Resource, Resources, api, lock};
 use super::status::{Verdict, render};
 use crate::definition::API_VERSION;
-use crate::reconcile::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// The field manager of everything that the operator writes.
 pub const MANAGER: &str = "evenkeel";
@@ -102,7 +102,7 @@ impl Writer {
 
     async fn write(self: &Arc<Writer>, key: Key, verdict: Verdict) {
         let Some(resource) = self.resources.get(&key) else { return };
-        let Some(status) = render(&resource, &verdict, crate::reconcile::engine::now()) else { return };
+        let Some(status) = render(&resource, &verdict, crate::reconcile::clock::now()) else { return };
         match self.patch(&resource, &status).await {
             Ok(()) => {
                 self.metrics.cluster_written("ok");

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Action, Inventory, Plan, Verb};
 use crate::definition::environment::{Budget, Prune};
 use crate::definition::{Id, Kind};
@@ -68,7 +70,7 @@ pub struct BlockedRemovals {
 }
 
 /// Why removals are held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum BlockedReason {
     /// The environment removes nothing.
     Disabled,
@@ -85,6 +87,11 @@ pub enum BlockedReason {
 }
 
 impl BlockedReason {
+    /// True if no approval permits the removal: the declared state is unknown, empty or protected.
+    pub fn is_final(self) -> bool {
+        matches!(self, BlockedReason::EmptySource | BlockedReason::Incomplete | BlockedReason::Protected)
+    }
+
     /// The word for conditions and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,7 +20,7 @@ pub struct Active {
     /// The guarded client, which reaches what this generation's environment allows.
     pub client: net::Client,
     /// The last look: of this generation, or of a broken one after it.
-    pub examined: Arc<Validated>,
+    pub validated: Arc<Validated>,
     /// Does `examined` serve? If not, it is broken and the last good one serves.
     pub current: bool,
     /// The generation's number; 0 where generations are not counted.

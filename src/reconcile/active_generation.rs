@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::candidate::{self, Candidate};
-use super::engine::{LiveGeneration, ReconcileError, Reconciler};
+use super::engine::{LiveGeneration, Reconciler};
+use super::reason::ReconcileError;
 use crate::store::manifest::Manifest;
 use crate::store::{Generation, StoreError};
 use crate::text::Digest;

@@ -318,7 +318,7 @@ pub fn restore(
     known: &mut KnownContents,
 ) -> Result<Candidate, StoreError> {
     let input = input(environment, manifest, contents, shown_under)?;
-    let examined = Arc::new(examiner.examine(&input, &[]));
+    let examined = Arc::new(examiner.validate(&input, &[]));
     let given = input.environment.as_ref().and_then(|chosen| chosen.document.as_ref());
     let assets =
         manifest.assets.iter().filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone())));

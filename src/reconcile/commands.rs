@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::engine::{ReconcileError, Reconciler, now};
+use super::clock::now;
+use super::engine::Reconciler;
 use super::propose::written_by_hand;
+use super::reason::{Reason, ReconcileError};
 use super::sources::MergedSources;
 use super::status::{Approved, BlockedPrune, ConditionKind, ConditionStatus, Requester};
 use crate::catalog::Snapshot;
@@ -110,8 +112,8 @@ impl CommandError {
 
 impl From<ReconcileError> for CommandError {
     fn from(refused: ReconcileError) -> CommandError {
-        let status = if refused.reason.starts_with("Store") { 503 } else { 409 };
-        CommandError::new(status, "ReconcileError", refused.message)
+        let status = if refused.reason.is_of_store() { 503 } else { 409 };
+        CommandError::new(status, "Refused", refused.message)
     }
 }
 
@@ -168,8 +170,7 @@ impl Reconciler {
                     };
                     return Err(CommandError::new(409, "StalePlan", message));
                 }
-                let hard = ["EmptySource", "Incomplete", "Protected"];
-                if let Some(one) = self.status.blocked.iter().find(|one| hard.contains(&one.reason.as_str())) {
+                if let Some(one) = self.status.blocked.iter().find(|one| one.reason.is_final()) {
                     return Err(CommandError::new(409, "NotApprovable", one.message.clone()));
                 }
                 controls.approved = Some(Approved { plan, by: actor.to_owned(), at: now() });
@@ -189,7 +190,7 @@ impl Reconciler {
                 if let Some(ready) = self.status.condition(ConditionKind::Ready)
                     && self.pending.is_none()
                     && ready.status != ConditionStatus::True
-                    && ready.reason != "Progressing"
+                    && ready.reason != Reason::Progressing
                 {
                     return Err(CommandError::new(409, "NoPlan", format!("there is no plan: {}", ready.message)));
                 }
@@ -229,7 +230,7 @@ impl Reconciler {
                 let blocked: Vec<BlockedPrune> = proposal.blocked.iter().map(BlockedPrune::from).collect();
                 Ok(json!({"plan": &*proposal.plan, "blocked": blocked}))
             }
-            Err(refused) => match tried.filter(|tried| !tried.is_good()) {
+            Err(refused) => match tried.filter(|tried| !tried.is_valid()) {
                 Some(tried) => Err(with_findings(&tried)),
                 None => Err(refused.into()),
             },

@@ -19,68 +19,20 @@ use tokio::sync::watch;
 
 use super::active::{Active, Pointer, Work};
 use super::candidate::{self, Candidate, KnownContents};
+use super::context::Context;
+use super::document::EnvironmentDocument;
 use super::drift_backoff::DriftBackoff;
-use super::environments::EnvironmentView;
 use super::heartbeat::Heartbeat;
 use super::lease_renewal::LeaseRenewal;
-use super::metrics::Metrics;
-use super::notifications::Notifier;
-use super::sources::{SourceContext, Sources};
+use super::reason::{Reason, ReconcileError};
+use super::sources::Sources;
 use super::status::{ConditionKind, ConditionStatus, Controls, Status};
 use super::validate::Validator;
-use crate::catalog::RawDocument;
-use crate::definition::environment::EnvironmentSpec;
+use super::view::EnvironmentView;
 use crate::definition::{Id, Kind};
 use crate::net;
 use crate::plan::{Plan, Verb};
-use crate::source::encrypted::Identities;
 use crate::store::{Activation, Cause, Generation, Lease, Micros, Store, StoreError, Tombstone};
-
-/// Seconds that a lease lasts unless it is renewed.
-pub(super) const LEASE_SECONDS: u32 = 15;
-
-/// What all environments of a process share.
-pub struct Context {
-    /// What outlives the process.
-    pub store: Arc<dyn Store>,
-    /// How sources are made.
-    pub making: SourceContext,
-    /// Keys of encrypted files.
-    pub identities: Option<Arc<Identities>>,
-    /// Who tells others.
-    pub announcer: Notifier,
-    /// Counters.
-    pub metrics: Metrics,
-    /// The name of this process, told apart from all others.
-    pub replica: String,
-    /// May several processes use this store, so that one must lead?
-    pub shared: bool,
-    /// Does this process lead, where that is decided elsewhere? Then others only follow what is active.
-    pub leads: Option<watch::Receiver<bool>>,
-    /// May connectors reach this machine?
-    pub allow_loopback: bool,
-    /// Keys fingerprints of secret values in plans.
-    pub fingerprint: [u8; 32],
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("replica", &self.replica).field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
-/// The operator's document of an environment.
-#[derive(Clone, Debug)]
-pub struct EnvironmentDocument {
-    /// What it is known by among the environments of all processes: its name, or `namespace.name` on Kubernetes.
-    pub key: String,
-    /// The environment's name, as its document says.
-    pub name: String,
-    /// The document, as it is written.
-    pub document: RawDocument,
-    /// What it says.
-    pub spec: EnvironmentSpec,
-}
 
 /// What serves.
 #[derive(Debug)]
@@ -131,28 +83,6 @@ pub struct Reconciler {
     /// Does another process lead?
     pub(super) follows: bool,
     pub(super) beat: Arc<Heartbeat>,
-}
-
-/// Why a look led to nothing new, and what to say of it.
-#[derive(Debug)]
-pub(super) struct ReconcileError {
-    pub(super) reason: String,
-    pub(super) message: String,
-    /// Does nothing but a new revision or an operator help?
-    pub(super) stalled: bool,
-}
-
-impl From<StoreError> for ReconcileError {
-    fn from(error: StoreError) -> ReconcileError {
-        let reason = match error {
-            StoreError::Stale { .. } => "Stale",
-            StoreError::Fenced { .. } => "Fenced",
-            StoreError::Corrupt { .. } => "StoreCorrupt",
-            StoreError::Unavailable(_) => "StoreUnavailable",
-            _ => "StoreRefused",
-        };
-        ReconcileError { reason: reason.into(), message: error.to_string(), stalled: false }
-    }
 }
 
 /// What a generation is activated with.
@@ -224,7 +154,7 @@ impl Reconciler {
     }
 
     fn compile(&mut self, candidate: &Candidate) -> Result<Active, ReconcileError> {
-        let broken = |message: String| ReconcileError { reason: "CompileFailed".into(), message, stalled: true };
+        let broken = |message: String| ReconcileError::stalled(Reason::CompileFailed, message);
         let before = self.pointer.load();
         let mut runtime = tokio::task::block_in_place(|| {
             let before = before.as_ref().map(|before| &*before.runtime);
@@ -232,7 +162,7 @@ impl Reconciler {
         })
         .map_err(broken)?;
         runtime.environment.clone_from(&self.given.key);
-        if let Some(cluster) = &self.context.making.cluster {
+        if let Some(cluster) = &self.context.source_context.cluster {
             Arc::make_mut(&mut runtime.vault).cluster = Some(cluster.secrets(&self.given));
         }
         self.examiner.count_compiled(&runtime);
@@ -253,7 +183,7 @@ impl Reconciler {
             work,
             runtime: Arc::new(runtime),
             client,
-            examined,
+            validated: examined,
             current: true,
             number: 0,
             revisions: BTreeMap::new(),
@@ -354,18 +284,12 @@ impl Reconciler {
 
     /// What the status says of a refusal: what serves keeps serving.
     pub(super) fn refuse(status: &mut Status, refused: &ReconcileError, now: Micros) {
-        status.set(ConditionKind::Ready, ConditionStatus::False, &refused.reason, &refused.message, now);
+        status.set(ConditionKind::Ready, ConditionStatus::False, refused.reason, &refused.message, now);
         status.clear(ConditionKind::Reconciling);
         if refused.stalled {
-            status.set(ConditionKind::Stalled, ConditionStatus::True, &refused.reason, &refused.message, now);
+            status.set(ConditionKind::Stalled, ConditionStatus::True, refused.reason, &refused.message, now);
         } else {
             status.clear(ConditionKind::Stalled);
         }
     }
-}
-
-/// The time, as stores count it.
-pub fn now() -> Micros {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -14,16 +14,19 @@ use tokio::task::JoinSet;
 
 use super::active::Pointer;
 use super::commands::{Command, CommandError, Request};
-use super::engine::{Context, EnvironmentDocument, ReconcileError, Reconciler};
+use super::context::Context;
+use super::document::EnvironmentDocument;
+use super::engine::Reconciler;
 use super::heartbeat::Heartbeat;
+use super::reason::{Reason, ReconcileError};
 use super::status::Status;
-use super::validate::{Validated, Validator};
+use super::validate::Validator;
+use super::view::EnvironmentView;
 use crate::catalog::{Input, RawDocument, Snapshot};
 use crate::definition::Spec;
 use crate::source::directory::{self, Directory, Unreadable};
 use crate::source::{Fetched, Source as _};
 use crate::store::Generation;
-use crate::store::manifest::Manifest;
 
 /// Requests that wait for one environment; more are told to come back.
 const MAX_WAITING: usize = 64;
@@ -52,13 +55,13 @@ pub struct Handle {
     /// What it says of itself.
     pub status: watch::Receiver<Arc<Status>>,
     /// A sign of life.
-    pub beat: Arc<Heartbeat>,
+    pub heartbeat: Arc<Heartbeat>,
     /// What is active and was looked at, for those who ask where something comes from.
     pub view: Arc<ArcSwap<EnvironmentView>>,
     /// The operator's document.
-    pub given: Arc<ArcSwap<EnvironmentDocument>>,
+    pub document: Arc<ArcSwap<EnvironmentDocument>>,
     /// Counts finished looks, for those who act on what came of them.
-    pub looks: watch::Receiver<u64>,
+    pub passes: watch::Receiver<u64>,
     commands: mpsc::Sender<Command>,
     hint: Arc<Notify>,
     serving: Arc<ArcSwapOption<Generation>>,
@@ -68,23 +71,10 @@ pub struct Handle {
 /// What an environment does by itself; it ends when this is dropped.
 type Tasks = std::sync::Mutex<JoinSet<()>>;
 
-/// What an environment shows beside its status.
-#[derive(Debug, Default)]
-pub struct EnvironmentView {
-    /// The manifest of what is active.
-    pub manifest: Option<Arc<Manifest>>,
-    /// The last look at the sources.
-    pub looked: Option<Arc<Validated>>,
-    /// What paths are shown under.
-    pub shown_under: String,
-    /// The operator's document that was taken up last.
-    pub given: Option<RawDocument>,
-}
-
 impl Handle {
     /// Something may have changed: look soon.
-    pub fn hint(&self) {
-        self.beat.queued();
+    pub fn reconcile_soon(&self) {
+        self.heartbeat.queued();
         self.hint.notify_one();
     }
 
@@ -92,9 +82,9 @@ impl Handle {
     ///
     /// # Errors
     /// Where it is not done, with why.
-    pub async fn ask(&self, request: Request, actor: &str) -> Result<Value, CommandError> {
+    pub async fn send(&self, request: Request, actor: &str) -> Result<Value, CommandError> {
         let (answer, answered) = oneshot::channel();
-        self.beat.queued();
+        self.heartbeat.queued();
         let busy = || CommandError::new(503, "Busy", "the environment has too much to do; try again");
         self.commands.try_send(Command { request, actor: actor.to_owned(), answer }).map_err(|_| busy())?;
         answered.await.map_err(|_| CommandError::new(500, "Failed", "it failed unexpectedly; the log says why"))?
@@ -109,7 +99,7 @@ pub struct Environments {
     /// What they share.
     pub context: Arc<Context>,
     /// Are all of them there that there are?
-    pub settled: Arc<AtomicBool>,
+    pub complete: Arc<AtomicBool>,
 }
 
 impl Environments {
@@ -123,7 +113,7 @@ impl Environments {
             bail!("{} holds no Environment; write one that says where its definitions come from", path.display());
         }
         let environments = Environments::empty(context);
-        environments.settled.store(true, Ordering::Release);
+        environments.complete.store(true, Ordering::Release);
         environments.update(given);
         let (following, path) = (environments.clone(), path.to_owned());
         tokio::spawn(async move { following.follow(path).await });
@@ -132,7 +122,7 @@ impl Environments {
 
     /// None yet: whoever has their documents gives them by [`Environments::update`].
     pub fn empty(context: Context) -> Environments {
-        Environments { all: Arc::default(), context: Arc::new(context), settled: Arc::default() }
+        Environments { all: Arc::default(), context: Arc::new(context), complete: Arc::default() }
     }
 
     /// Ends an environment: it is followed and served no more. What is stored of it stays.
@@ -157,12 +147,12 @@ impl Environments {
     /// Does every environment go on?
     pub fn stuck(&self) -> Option<String> {
         let all = self.all.load();
-        all.values().find(|handle| handle.beat.age() > stuck_after(handle)).map(|handle| handle.name.clone())
+        all.values().find(|handle| handle.heartbeat.age() > stuck_after(handle)).map(|handle| handle.name.clone())
     }
 
     /// Time that the oldest request or hint of all waits.
     pub fn oldest(&self) -> Duration {
-        self.all.load().values().map(|handle| handle.beat.oldest()).max().unwrap_or_default()
+        self.all.load().values().map(|handle| handle.heartbeat.oldest()).max().unwrap_or_default()
     }
 
     /// Takes up documents that are new or changed. Others stay as they are.
@@ -170,11 +160,11 @@ impl Environments {
         let mut all = BTreeMap::clone(&self.all.load());
         for given in given {
             match all.get(&given.key) {
-                Some(handle) if handle.given.load().document.bytes == given.document.bytes => {}
+                Some(handle) if handle.document.load().document.bytes == given.document.bytes => {}
                 Some(handle) => {
                     tracing::info!(environment = given.key, "its Environment document changed");
-                    handle.given.store(Arc::new(given));
-                    handle.hint();
+                    handle.document.store(Arc::new(given));
+                    handle.reconcile_soon();
                 }
                 None => {
                     let handle = spawn(given, &self.context);
@@ -221,7 +211,7 @@ impl Environments {
 }
 
 fn stuck_after(handle: &Handle) -> Duration {
-    let interval = handle.given.load().spec.interval.map_or(Duration::from_mins(1), |interval| interval.0);
+    let interval = handle.document.load().spec.interval.map_or(Duration::from_mins(1), |interval| interval.0);
     stuck_limit() + interval.saturating_mul(2)
 }
 
@@ -245,7 +235,7 @@ pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
 
 fn given_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
-    let examined = Validator::new().examine(&input, unreadable);
+    let examined = Validator::new().validate(&input, unreadable);
     let mut given = Vec::new();
     for entry in &examined.catalog.entries {
         if let Some(Spec::Environment(spec)) = entry.spec() {
@@ -282,10 +272,10 @@ fn spawn(given: EnvironmentDocument, context: &Arc<Context>) -> Handle {
         name: given.key.clone(),
         pointer: Pointer::empty(),
         status,
-        beat: Arc::default(),
+        heartbeat: Arc::default(),
         view: Arc::default(),
-        given: Arc::new(ArcSwap::from_pointee(given)),
-        looks,
+        document: Arc::new(ArcSwap::from_pointee(given)),
+        passes: looks,
         commands,
         hint: Arc::new(Notify::new()),
         serving: Arc::default(),
@@ -312,9 +302,8 @@ fn spawn(given: EnvironmentDocument, context: &Arc<Context>) -> Handle {
                     context.metrics.reconciled(&supervised.name, "panic", Duration::ZERO);
                     publish.status.send_modify(|status| {
                         let message = "reconciling failed unexpectedly; the log says why, and it is tried again";
-                        let refused =
-                            ReconcileError { reason: "Panicked".into(), message: message.into(), stalled: true };
-                        Reconciler::refuse(Arc::make_mut(status), &refused, super::engine::now());
+                        let refused = ReconcileError::stalled(Reason::Panicked, message);
+                        Reconciler::refuse(Arc::make_mut(status), &refused, super::clock::now());
                     });
                     tokio::time::sleep(RESTART.saturating_mul(1 << falls.min(7))).await;
                     falls += 1;
@@ -353,8 +342,9 @@ async fn run(
 ) {
     let mut requests = requests.lock().await;
     let mut changes = context.store.changes();
-    let given = EnvironmentDocument::clone(&handle.given.load());
-    let mut engine = Reconciler::new(context, given, handle.pointer.clone(), publish.status, Arc::clone(&handle.beat));
+    let given = EnvironmentDocument::clone(&handle.document.load());
+    let mut engine =
+        Reconciler::new(context, given, handle.pointer.clone(), publish.status, Arc::clone(&handle.heartbeat));
     engine.serving = Arc::clone(&handle.serving);
     engine.view = Arc::clone(&handle.view);
     let mut next = tokio::time::Instant::now();
@@ -371,9 +361,9 @@ async fn run(
                 None => return,
             },
         };
-        handle.beat.taken();
-        handle.beat.tick();
-        engine.take_up(&handle.given.load());
+        handle.heartbeat.taken();
+        handle.heartbeat.tick();
+        engine.take_up(&handle.document.load());
         match woken {
             Woken::Look => next = tokio::time::Instant::now() + engine.look().await,
             Woken::Hinted => {
@@ -440,9 +430,9 @@ impl Reconciler {
     pub(super) fn shown(&self) -> EnvironmentView {
         EnvironmentView {
             manifest: self.manifest().cloned(),
-            looked: self.looked.clone(),
+            validated: self.looked.clone(),
             shown_under: self.shown_under(),
-            given: Some(self.given.document.clone()),
+            document: Some(self.given.document.clone()),
         }
     }
 }

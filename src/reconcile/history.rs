@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::candidate::TombstonePayload;
-use super::engine::{ReconcileError, Reconciler};
+use super::engine::Reconciler;
+use super::reason::ReconcileError;
 use crate::store::manifest::Manifest;
 use crate::store::{Micros, Store, StoreError};
 use crate::text::Digest;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::LEASE_SECONDS;
 use crate::store::{Lease, Store};
+
+/// Lease duration in seconds; a leader renews its lease every third of it.
+pub(super) const LEASE_SECONDS: u32 = 15;
 
 /// Renews a lease until dropped, so that the same process leads from one look to the next.
 #[derive(Debug)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::candidate::{self, Contents, TombstonePayload};
+use super::clock::now;
 use super::commands::{CommandError, of_generation};
-use super::engine::{ActivationRequest, Reconciler, now};
+use super::engine::{ActivationRequest, Reconciler};
 use super::rollback::{Composed, live_revisions};
 use crate::catalog::{EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::definition::{Id, Kind};

@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
-use super::metrics::Metrics;
 use crate::definition::environment::{NotificationEvent, Provider};
 use crate::net;
+use crate::telemetry::metrics::Metrics;
 
 /// Deliveries that wait, over all targets.
 pub const MAX_QUEUED: usize = 256;

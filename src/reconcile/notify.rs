@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::engine::{Reconciler, now};
+use super::clock::now;
+use super::engine::Reconciler;
 use super::notifications::{CommitState, OutgoingNotification, Secret, Target, status_context};
+use super::reason::Reason;
 use super::status::{ConditionKind, Status};
 use crate::connector::resolve_secret;
 use crate::definition::environment::{CommitStatus, GitSource, NotificationEvent};
@@ -27,7 +29,7 @@ impl Reconciler {
             NotificationEvent::AwaitingApproval => "waits: a plan must be approved",
         };
         let (revision, commit) = Self::attempted(status);
-        self.context.announcer.tell(OutgoingNotification {
+        self.context.notifier.tell(OutgoingNotification {
             environment: self.given.key.clone(),
             event,
             title: format!("{} {what}", self.given.key),
@@ -86,8 +88,8 @@ impl Reconciler {
         let state = match event {
             NotificationEvent::Applied | NotificationEvent::Recovered => CommitState::Success,
             // A server that does not answer says nothing about a commit.
-            NotificationEvent::Failed => match ready.map(|ready| ready.reason.as_str()) {
-                Some("InvalidDefinitions" | "CompileFailed" | "Isolated") => CommitState::Failure,
+            NotificationEvent::Failed => match ready.map(|ready| ready.reason) {
+                Some(Reason::InvalidDefinitions | Reason::CompileFailed | Reason::Isolated) => CommitState::Failure,
                 _ => return Vec::new(),
             },
             NotificationEvent::PruneBlocked | NotificationEvent::AwaitingApproval => CommitState::Pending,

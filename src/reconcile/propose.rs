@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{self, Candidate, Provenance};
-use super::engine::{ReconcileError, Reconciler};
+use super::engine::Reconciler;
+use super::reason::{Reason, ReconcileError};
 use super::sources::MergedSources;
 use super::validate::Validated;
 use crate::catalog::{self, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
@@ -42,7 +43,7 @@ impl Reconciler {
         joined: &MergedSources,
         approved: Option<Digest>,
     ) -> Result<Proposal, ReconcileError> {
-        let now = super::engine::now();
+        let now = super::clock::now();
         let buried = self.buried().await?;
         let by_hand = self.by_hand(now);
         let mut input = Input {
@@ -62,19 +63,19 @@ impl Reconciler {
             self.with_assets(&item.id, &mut input);
             fixed.insert(item.id.clone(), item);
         }
-        let mut examined = tokio::task::block_in_place(|| self.examiner.examine(&input, &joined.unreadable));
+        let mut examined = tokio::task::block_in_place(|| self.examiner.validate(&input, &joined.unreadable));
         Self::claimed_twice(&mut examined, &fixed);
         let first = Arc::new(examined);
         self.looked = Some(Arc::clone(&first));
         let mut examined = Arc::clone(&first);
         let mut held: BTreeSet<Id> = BTreeSet::new();
-        if !first.is_good() {
+        if !first.is_valid() {
             if self.given.spec.sync.apply == ApplyMode::Atomic || self.live.is_none() && first.unattributed() {
                 return Err(refused(&first, joined));
             }
             examined = self.isolate(&mut input, joined, &first, &mut held, &mut fixed)?;
         }
-        let incomplete = !first.is_good() && first.unattributed();
+        let incomplete = !first.is_valid() && first.unattributed();
         let mut candidate = self.candidate(&examined, joined, &fixed, &buried)?;
         let (mut plan, mut blocked) = self.plan(&candidate, incomplete);
         let mut withheld = None;
@@ -85,7 +86,7 @@ impl Reconciler {
                 input.excluded.insert(id.clone());
                 self.keep(id, &mut input, &mut fixed)?;
             }
-            let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.examine(&input, &joined.unreadable)));
+            let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.validate(&input, &joined.unreadable)));
             if !examined.broken().is_empty() {
                 return Err(refused(&examined, joined));
             }
@@ -173,7 +174,9 @@ impl Reconciler {
     fn is_of_cluster(&self) -> bool {
         let spec = &self.given.spec;
         let only = spec.source.as_ref().is_none_or(|source| source.git.is_none() && source.directory.is_none());
-        self.context.making.cluster.is_some() && only && spec.sources.iter().all(|source| source.cluster.is_some())
+        self.context.source_context.cluster.is_some()
+            && only
+            && spec.sources.iter().all(|source| source.cluster.is_some())
     }
 
     /// The guard against empty sources, where what was made by hand makes it look as if something were declared.
@@ -262,7 +265,7 @@ impl Reconciler {
                 self.keep(id.clone(), input, fixed)?;
                 held.insert(id);
             }
-            let examined = tokio::task::block_in_place(|| self.examiner.examine(input, &[]));
+            let examined = tokio::task::block_in_place(|| self.examiner.validate(input, &[]));
             broken.clone_from(examined.broken());
             if broken.is_empty() {
                 return Ok(Arc::new(examined));
@@ -306,7 +309,7 @@ impl Reconciler {
             }
             let bytes = sources.read(joined, &path).map_err(|error| {
                 let message = format!("{path}: {error}");
-                ReconcileError { reason: error.reason.to_string(), message, stalled: false }
+                ReconcileError::retryable(Reason::Source(error.reason), message)
             })?;
             // The same bytes as before are the same content, so that nothing is hashed or stored anew.
             let same = before.filter(|before| before[..] == bytes[..]).cloned();
@@ -332,7 +335,7 @@ fn refused(examined: &Validated, joined: &MergedSources) -> ReconcileError {
         }
         None => format!("{revision} cannot be applied"),
     };
-    ReconcileError { reason: "InvalidDefinitions".into(), message, stalled: true }
+    ReconcileError::stalled(Reason::InvalidDefinitions, message)
 }
 
 /// A definition as it was written by hand.

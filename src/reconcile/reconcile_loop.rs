@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::candidate::Candidate;
-use super::engine::{ActivationRequest, LEASE_SECONDS, ReconcileError, Reconciler, now};
-use super::lease_renewal::LeaseRenewal;
+use super::clock::now;
+use super::engine::{ActivationRequest, Reconciler};
+use super::lease_renewal::{LEASE_SECONDS, LeaseRenewal};
 use super::propose::Proposal;
+use super::reason::{Reason, ReconcileError};
 use super::sources::{FETCH_DEADLINE, MergedSources, Sources};
 use super::status::{
     BlockedPrune, ConditionKind, ConditionStatus, Controls, HeldRevision, MAX_LISTED, Pending, Status,
@@ -14,6 +16,7 @@ use super::status::{
 use crate::definition::environment::SyncMode;
 use crate::definition::{Id, Kind};
 use crate::plan::{BlockedReason, BlockedRemovals, Plan};
+use crate::source::FetchReason;
 use crate::store::{Cause, Lease, StoreError};
 
 /// Looks after which the stored generation is read back and compared.
@@ -58,13 +61,13 @@ impl Reconciler {
         let ended = match self.try_look(&mut status).await {
             Ok(ended) => ended,
             // Somebody else was faster: what they say of the environment stands.
-            Err(refused) if matches!(refused.reason.as_str(), "Fenced" | "Stale") => {
-                tracing::info!(environment = self.given.key, reason = refused.reason, "{}", refused.message);
+            Err(refused) if refused.reason.is_lost_race() => {
+                tracing::info!(environment = self.given.key, reason = refused.reason.as_str(), "{}", refused.message);
                 (self.renewing, self.follows) = (None, self.context.shared);
                 return jittered(Duration::from_secs(1));
             }
             Err(refused) => {
-                tracing::warn!(environment = self.given.key, reason = refused.reason, "{}", refused.message);
+                tracing::warn!(environment = self.given.key, reason = refused.reason.as_str(), "{}", refused.message);
                 Self::refuse(&mut status, &refused, now());
                 PassOutcome::Failed
             }
@@ -129,7 +132,7 @@ impl Reconciler {
             self.status = status.clone();
         }
         self.follows = false;
-        if self.context.leads.as_ref().is_some_and(|leads| !*leads.borrow()) {
+        if self.context.is_leader.as_ref().is_some_and(|leads| !*leads.borrow()) {
             // Whoever leads looks at the sources; here is served what they make active.
             (self.renewing, self.follows) = (None, true);
             self.follow().await?;
@@ -179,15 +182,15 @@ impl Reconciler {
                 None => "nothing is applied while its Environment document says `suspend: true`".to_owned(),
             };
             let ready = if self.live.is_some() { ConditionStatus::True } else { ConditionStatus::False };
-            status.set(ConditionKind::Ready, ready, "Suspended", message, now());
+            status.set(ConditionKind::Ready, ready, Reason::Suspended, message, now());
             status.clear(ConditionKind::Stalled);
             status.clear(ConditionKind::Reconciling);
             return Ok(PassOutcome::Waiting);
         }
         if self.sources.is_none() {
-            let sources = Sources::new(&self.given, &self.context.making);
+            let sources = Sources::new(&self.given, &self.context.source_context);
             let sources = sources.map_err(|error| ReconcileError {
-                reason: error.reason.to_string(),
+                reason: Reason::Source(error.reason),
                 message: error.message,
                 stalled: true,
             })?;
@@ -237,7 +240,7 @@ impl Reconciler {
     pub(super) async fn fetch(&mut self) -> Result<MergedSources, ReconcileError> {
         let Some(mut sources) = self.sources.take() else {
             return Err(ReconcileError {
-                reason: "Invalid".into(),
+                reason: Reason::Source(FetchReason::Invalid),
                 message: "there is no source".into(),
                 stalled: true,
             });
@@ -250,7 +253,7 @@ impl Reconciler {
         // A library that does not come back is left behind with its thread; the next look starts with new sources.
         let fetched = tokio::time::timeout(FETCH_DEADLINE + Duration::from_secs(15), fetching).await;
         let failed = |reason: &str, message: String| ReconcileError {
-            reason: "FetchFailed".into(),
+            reason: Reason::FetchFailed,
             message: format!("{reason}: {message}"),
             stalled: false,
         };
@@ -294,7 +297,7 @@ impl Reconciler {
             status.generation,
             self.key()
         );
-        status.set(ConditionKind::Ready, ConditionStatus::True, "HeldRevision", message, now());
+        status.set(ConditionKind::Ready, ConditionStatus::True, Reason::HeldBack, message, now());
         status.clear(ConditionKind::Stalled);
         status.clear(ConditionKind::Reconciling);
         PassOutcome::Waiting
@@ -334,7 +337,7 @@ impl Reconciler {
         self.pending = Some(Arc::clone(&plan));
         if let Some(waits) = self.waits(&blocked, approved.is_some(), is_drift) {
             let summary = serde_json::to_value(plan.summary).unwrap_or_default();
-            status.pending = Some(Pending { plan: plan.digest, reason: waits.reason.clone(), summary });
+            status.pending = Some(Pending { plan: plan.digest, reason: waits.reason, summary });
             self.describe(status);
             Self::refuse(status, &waits, now());
             return Ok(PassOutcome::Waiting);
@@ -378,25 +381,24 @@ impl Reconciler {
         let Some(first) = withheld.iter().find(|one| one.reason != BlockedReason::Disabled) else { return };
         if let Some(plan) = plan {
             let summary = serde_json::to_value(plan.summary).unwrap_or_default();
-            status.pending = Some(Pending { plan: plan.digest, reason: "PruneBlocked".into(), summary });
+            status.pending = Some(Pending { plan: plan.digest, reason: Reason::PruneBlocked, summary });
             self.pending = Some(plan);
         }
-        let refused = ReconcileError { reason: "PruneBlocked".into(), message: first.message.clone(), stalled: true };
+        let refused = ReconcileError { reason: Reason::PruneBlocked, message: first.message.clone(), stalled: true };
         Self::refuse(status, &refused, now());
     }
 
     /// Why a plan is not applied now; `None` where it is.
     fn waits(&self, blocked: &[BlockedRemovals], approved: bool, is_drift: bool) -> Option<ReconcileError> {
         let name = self.key();
-        let waits =
-            |reason: &str, message: String, stalled| Some(ReconcileError { reason: reason.into(), message, stalled });
+        let waits = |reason: Reason, message: String, stalled| Some(ReconcileError { reason, message, stalled });
         // What is never right is not made right by an approval.
         let may_be_approved =
             |one: &&BlockedRemovals| matches!(one.reason, BlockedReason::Budget | BlockedReason::StillReferenced);
         let hard = blocked.iter().find(|one| !may_be_approved(one));
         if let Some(one) = hard.or(blocked.first().filter(|_| !approved)) {
             return waits(
-                "PruneBlocked",
+                Reason::PruneBlocked,
                 format!("{}; `evenkeel plan --server … -e {name}` shows it", one.message),
                 true,
             );
@@ -407,19 +409,21 @@ impl Reconciler {
         match self.given.spec.sync.mode {
             SyncMode::Manual if is_drift => {
                 let message = format!("what serves is not what is declared{}; {}", self.ended(), self.heals());
-                waits("AwaitingApproval", message, true)
+                waits(Reason::AwaitingApproval, message, true)
             }
-            SyncMode::Manual => waits("AwaitingApproval", format!("a plan waits for `evenkeel apply -e {name}`"), true),
+            SyncMode::Manual => {
+                waits(Reason::AwaitingApproval, format!("a plan waits for `evenkeel apply -e {name}`"), true)
+            }
             SyncMode::Report if is_drift => {
                 let ended = self.ended();
                 let message = format!(
                     "what serves is not what is declared{ended}; it is reported only (sync.mode): {}",
                     self.heals()
                 );
-                waits("Drifted", message, false)
+                waits(Reason::Drifted, message, false)
             }
             _ if is_drift => self.fights.waits(Instant::now()).and_then(|_| {
-                waits("Fighting", "somebody keeps changing what is healed; the next heal waits".into(), false)
+                waits(Reason::ConflictLoop, "somebody keeps changing what is healed; the next heal waits".into(), false)
             }),
             _ => None,
         }

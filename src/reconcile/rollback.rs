@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::candidate::{self, Provenance};
+use super::clock::now;
 use super::commands::{CommandError, of_generation, with_findings};
-use super::engine::{ActivationRequest, Reconciler, now};
+use super::engine::{ActivationRequest, Reconciler};
+use super::reason::Reason;
 use super::status::{Controls, HeldRevision, MAX_LISTED};
 use crate::catalog::{EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::definition::{Id, Kind};
@@ -198,8 +200,8 @@ impl Reconciler {
         for _ in 0..TRIES {
             self.follow().await?;
             let Composed { input, fixed, assets, going, wanted } = compose(self)?;
-            let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.examine(&input, &[])));
-            if !examined.is_good() {
+            let examined = Arc::new(tokio::task::block_in_place(|| self.examiner.validate(&input, &[])));
+            if !examined.is_valid() {
                 return Err(with_findings(&examined));
             }
             let live = self.live.as_ref().map(|live| Arc::clone(&live.candidate));
@@ -227,7 +229,7 @@ impl Reconciler {
             }
             match self.go_live(candidate, &plan, going, None).await {
                 Ok(generation) => return Ok(generation),
-                Err(refused) if refused.reason == "Stale" => last = Some(refused),
+                Err(refused) if refused.reason == Reason::Stale => last = Some(refused),
                 Err(refused) => return Err(refused.into()),
             }
         }

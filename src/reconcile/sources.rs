@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::engine::EnvironmentDocument;
+use super::document::EnvironmentDocument;
 use crate::catalog::{File, Snapshot};
 use crate::connector::{self, ClusterSecrets, Vault};
 use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
@@ -91,7 +91,7 @@ impl Sources {
     ///
     /// # Errors
     /// Where one is written in a way that cannot be used.
-    pub fn new(given: &EnvironmentDocument, making: &SourceContext) -> Result<Sources, FetchError> {
+    pub fn new(given: &EnvironmentDocument, context: &SourceContext) -> Result<Sources, FetchError> {
         let spec = &given.spec;
         let mut list = Vec::new();
         let mut shown_under = String::new();
@@ -101,10 +101,10 @@ impl Sources {
                 None => NamedSource { name: ONLY.into(), git: None, directory: None, cluster: None },
             };
             shown_under = only.git.as_ref().and_then(|git| git.path.clone()).unwrap_or_default();
-            list.push((ONLY.to_owned(), one(given, &only, making)?));
+            list.push((ONLY.to_owned(), one(given, &only, context)?));
         }
         for source in &spec.sources {
-            list.push((source.name.clone(), one(given, source, making)?));
+            list.push((source.name.clone(), one(given, source, context)?));
         }
         Ok(Sources { list, several: !spec.sources.is_empty(), shown_under, joined: None })
     }
@@ -183,24 +183,24 @@ impl Sources {
 fn one(
     given: &EnvironmentDocument,
     wanted: &NamedSource,
-    making: &SourceContext,
+    context: &SourceContext,
 ) -> Result<Arc<dyn source::Source>, FetchError> {
     if let Some(git) = &wanted.git {
-        let cluster = making.cluster.as_ref().map(|cluster| cluster.secrets(given));
+        let cluster = context.cluster.as_ref().map(|cluster| cluster.secrets(given));
         let credentials = credentials(&given.spec, git.auth.clone(), cluster);
-        let secure = Some(Arc::clone(&making.secure));
-        let options = GitOptions { secure, allow_file: making.allow_local, ..GitOptions::default() };
-        let git = Git::new(&making.repositories, git, credentials, options)?;
+        let secure = Some(Arc::clone(&context.secure));
+        let options = GitOptions { secure, allow_file: context.allow_local, ..GitOptions::default() };
+        let git = Git::new(&context.repositories, git, credentials, options)?;
         return Ok(Arc::new(git));
     }
-    match (&wanted.directory, &making.cluster) {
-        (Some(directory), _) => Ok(Arc::new(Directory::new(making.folder.join(&directory.path)))),
+    match (&wanted.directory, &context.cluster) {
+        (Some(directory), _) => Ok(Arc::new(Directory::new(context.folder.join(&directory.path)))),
         (None, Some(cluster)) => cluster.source(given, &wanted.cluster.clone().unwrap_or_default()),
         (None, None) if wanted.cluster.is_some() => {
             let message = "a cluster is a source for `evenkeel operator` only; `serve` follows `git` and `directory`";
             Err(FetchError { reason: FetchReason::Invalid, message: message.into() })
         }
-        (None, None) => Ok(Arc::new(Directory::new(making.folder.clone()))),
+        (None, None) => Ok(Arc::new(Directory::new(context.folder.clone()))),
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::plan::BlockedRemovals;
+use super::reason::Reason;
+use crate::plan::{BlockedReason, BlockedRemovals};
 use crate::store::Micros;
 use crate::text::Digest;
 
@@ -68,8 +69,8 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
-    /// One word.
-    pub reason: String,
+    /// Reason of the status.
+    pub reason: Reason,
     /// One sentence, the same as long as nothing changes.
     pub message: String,
     /// When `status` changed last.
@@ -115,8 +116,8 @@ pub struct Drift {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockedPrune {
-    /// One word.
-    pub reason: String,
+    /// Guard that stops the removals.
+    pub reason: BlockedReason,
     /// The definitions, as `Kind/name`.
     pub ids: Vec<String>,
     /// What to do.
@@ -126,7 +127,7 @@ pub struct BlockedPrune {
 impl From<&BlockedRemovals> for BlockedPrune {
     fn from(blocked: &BlockedRemovals) -> BlockedPrune {
         let ids = blocked.ids.iter().take(MAX_LISTED).cloned().collect();
-        BlockedPrune { reason: blocked.reason.as_str().to_owned(), ids, message: blocked.message.clone() }
+        BlockedPrune { reason: blocked.reason, ids, message: blocked.message.clone() }
     }
 }
 
@@ -136,8 +137,8 @@ impl From<&BlockedRemovals> for BlockedPrune {
 pub struct Pending {
     /// Its digest, which an approval names.
     pub plan: Digest,
-    /// Why it waits.
-    pub reason: String,
+    /// Reason why it is not applied.
+    pub reason: Reason,
     /// What it would do, in counts.
     pub summary: Value,
 }
@@ -209,14 +210,14 @@ impl Status {
         &mut self,
         kind: ConditionKind,
         status: ConditionStatus,
-        reason: &str,
+        reason: Reason,
         message: impl Into<String>,
         now: Micros,
     ) {
         let known = self.condition(kind).filter(|known| known.status == status);
         let last_transition_time = known.map_or(now, |known| known.last_transition_time);
         self.clear(kind);
-        let (reason, message) = (reason.to_owned(), message.into());
+        let message = message.into();
         self.conditions.push(Condition { kind, status, reason, message, last_transition_time });
         self.conditions.sort_by_key(|condition| condition.kind as u8);
     }

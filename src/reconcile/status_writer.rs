@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::engine::{Reconciler, now};
+use super::clock::now;
+use super::engine::Reconciler;
+use super::reason::Reason;
 use super::reconcile_loop::PassOutcome;
 use super::sources::MergedSources;
 use super::status::{ConditionKind, ConditionStatus, Drift, MAX_LISTED, Status};
@@ -38,7 +40,7 @@ impl Reconciler {
                 status.errors,
                 held.len(),
             );
-            status.set(ConditionKind::Ready, ConditionStatus::False, "Isolated", message, now);
+            status.set(ConditionKind::Ready, ConditionStatus::False, Reason::Isolated, message, now);
             return Ok(());
         }
         let replicas = self.store().replicas(self.key()).await?;
@@ -46,10 +48,16 @@ impl Reconciler {
         if behind > 0 {
             let message =
                 format!("{behind} of {} processes do not serve generation {} yet", replicas.len(), status.generation);
-            status.set(ConditionKind::Ready, ConditionStatus::False, "Progressing", message.clone(), now);
-            status.set(ConditionKind::Reconciling, ConditionStatus::True, "Progressing", message, now);
+            status.set(ConditionKind::Ready, ConditionStatus::False, Reason::Progressing, message.clone(), now);
+            status.set(ConditionKind::Reconciling, ConditionStatus::True, Reason::Progressing, message, now);
         } else {
-            status.set(ConditionKind::Ready, ConditionStatus::True, "Applied", format!("{revision} is live"), now);
+            status.set(
+                ConditionKind::Ready,
+                ConditionStatus::True,
+                Reason::Applied,
+                format!("{revision} is live"),
+                now,
+            );
         }
         Ok(())
     }
@@ -157,7 +165,7 @@ impl Reconciler {
             return;
         }
         for blocked in self.status.blocked.iter().filter(|one| !before.blocked.contains(one)) {
-            self.context.metrics.prune_blocked(&self.given.key, &blocked.reason);
+            self.context.metrics.prune_blocked(&self.given.key, blocked.reason.as_str());
         }
         self.announce(&before);
         if self.context.shared && before.pending != self.status.pending {
@@ -188,23 +196,37 @@ impl Reconciler {
 
 /// What is worth telling of a change from one status to the next.
 pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent> {
-    let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason.clone());
-    let (was, is) = (reason(before).unwrap_or_default(), reason(after).unwrap_or_default());
+    let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason);
+    let (was, is) = (reason(before), reason(after));
     // Each revision has a fate of its own, whatever the one before it had.
     let news = was != is || before.last_attempted != after.last_attempted;
-    let waited = ["", "Progressing", "AwaitingApproval", "PruneBlocked", "Suspended", "HeldRevision"];
-    match is.as_str() {
-        "Applied" if !before.is_ready() && !waited.contains(&was.as_str()) => Some(NotificationEvent::Recovered),
-        "Applied"
-            if was != is || before.last_applied != after.last_applied || before.generation != after.generation =>
+    let waited =
+        [Reason::Progressing, Reason::AwaitingApproval, Reason::PruneBlocked, Reason::Suspended, Reason::HeldBack];
+    let Some(is) = is else {
+        return (after.drifted > before.drifted).then_some(NotificationEvent::Drifted);
+    };
+    match is {
+        Reason::Applied if !before.is_ready() && was.is_some_and(|was| !waited.contains(&was)) => {
+            Some(NotificationEvent::Recovered)
+        }
+        Reason::Applied
+            if was != Some(is)
+                || before.last_applied != after.last_applied
+                || before.generation != after.generation =>
         {
             Some(NotificationEvent::Applied)
         }
-        "PruneBlocked" if news => Some(NotificationEvent::PruneBlocked),
-        "AwaitingApproval" if news => Some(NotificationEvent::AwaitingApproval),
+        Reason::PruneBlocked if news => Some(NotificationEvent::PruneBlocked),
+        Reason::AwaitingApproval if news => Some(NotificationEvent::AwaitingApproval),
         _ if after.drifted > before.drifted => Some(NotificationEvent::Drifted),
-        "" | "Applied" | "Progressing" | "Suspended" | "HeldRevision" | "Drifted" | "Fighting" | "PruneBlocked"
-        | "AwaitingApproval" => None,
+        Reason::Applied
+        | Reason::Progressing
+        | Reason::Suspended
+        | Reason::HeldBack
+        | Reason::Drifted
+        | Reason::ConflictLoop
+        | Reason::PruneBlocked
+        | Reason::AwaitingApproval => None,
         _ if news => Some(NotificationEvent::Failed),
         _ => None,
     }

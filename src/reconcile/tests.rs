@@ -12,9 +12,11 @@ use tokio::sync::watch;
 
 use super::active::Pointer;
 use super::commands::Request;
-use super::engine::{Context, EnvironmentDocument, Reconciler};
-use super::metrics::Metrics;
+use super::context::Context;
+use super::document::EnvironmentDocument;
+use super::engine::Reconciler;
 use super::notifications::{Notifier, Settings};
+use super::reason::Reason;
 use super::sources::{SourceContext, Sources};
 use super::status::{ConditionKind, Controls, Status};
 use crate::catalog::{RawDocument, Snapshot};
@@ -22,6 +24,7 @@ use crate::net;
 use crate::source::git::GitRepositories;
 use crate::source::{FetchError, FetchReason, Fetched, Revision, Source};
 use crate::store::{self, Keys, Store};
+use crate::telemetry::metrics::Metrics;
 use crate::text::Digest;
 
 /// A source that holds what it is told to hold.
@@ -107,8 +110,8 @@ impl World {
         let metrics = Metrics::new();
         let context = Arc::new(Context {
             store: Arc::clone(&store),
-            leads: None,
-            making: SourceContext {
+            is_leader: None,
+            source_context: SourceContext {
                 cluster: None,
                 repositories: GitRepositories::open(folder.path()).unwrap(),
                 secure: Arc::new(net::Tls::new().unwrap()),
@@ -116,7 +119,7 @@ impl World {
                 allow_local: false,
             },
             identities: None,
-            announcer: Notifier::start(client, metrics.clone(), Settings::default()),
+            notifier: Notifier::start(client, metrics.clone(), Settings::default()),
             metrics,
             replica: "test".into(),
             shared: false,
@@ -141,7 +144,7 @@ impl World {
     }
 
     fn reason(&self) -> String {
-        self.status().condition(ConditionKind::Ready).map(|ready| ready.reason.clone()).unwrap_or_default()
+        self.status().condition(ConditionKind::Ready).map(|ready| ready.reason.to_string()).unwrap_or_default()
     }
 
     /// What is live, by name, with its text.

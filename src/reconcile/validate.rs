@@ -25,7 +25,7 @@ pub struct Validated {
 
 impl Validated {
     /// Is there nothing worse than a warning?
-    pub fn is_good(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
 
@@ -59,7 +59,7 @@ pub fn folder(path: &Path) -> std::io::Result<Validated> {
 /// Checks a snapshot; what could not be read becomes findings.
 pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Validated {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
-    Validator::new().examine(&input, &unreadable)
+    Validator::new().validate(&input, &unreadable)
 }
 
 /// Examines one input after the other. What was read and found before is kept while it can still be so: a call costs
@@ -127,7 +127,7 @@ impl Validator {
     }
 
     /// Reads and checks an input; what could not be read becomes findings.
-    pub fn examine(&mut self, input: &Input, unreadable: &[Unreadable]) -> Validated {
+    pub fn validate(&mut self, input: &Input, unreadable: &[Unreadable]) -> Validated {
         let loaded = self.loader.load(input);
         let mut catalog = loaded.main.catalog;
         let mut before = std::mem::take(&mut self.checkers);

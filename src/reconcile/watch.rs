@@ -75,8 +75,8 @@ impl Source {
         let (snapshot, unreadable) = directory::read(&self.path)?;
         let digest = digest(&snapshot, &unreadable);
         let input = Input { snapshot, ..Input::default() };
-        let examined = Arc::new(examiner.examine(&input, &unreadable));
-        let active = examined.is_good().then(|| self.compile(&examined, &digest, None)).transpose()?;
+        let examined = Arc::new(examiner.validate(&input, &unreadable));
+        let active = examined.is_valid().then(|| self.compile(&examined, &digest, None)).transpose()?;
         Ok((examined, active, digest))
     }
 
@@ -96,7 +96,7 @@ impl Source {
         let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
         let work = Work::compile(catalog, &read, before.map(|before| &before.work)).map_err(anyhow::Error::msg)?;
         let (runtime, examined) = (Arc::new(runtime), Arc::clone(examined));
-        Ok(Active { runtime, client, examined, current: true, number: 0, revisions: BTreeMap::new(), work })
+        Ok(Active { runtime, client, validated: examined, current: true, number: 0, revisions: BTreeMap::new(), work })
     }
 }
 
@@ -217,16 +217,16 @@ fn examine(
     }
     seen.clone_from(&generation);
     let input = Input { snapshot, ..Input::default() };
-    let examined = Arc::new(examiner.examine(&input, &unreadable));
+    let examined = Arc::new(examiner.validate(&input, &unreadable));
     let before = pointer.load()?;
     // A folder that was emptied is more often a mistake than a wish: what serves keeps serving.
     let emptied = examined.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
     let keep = || {
         let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
         let (examined, revisions, work) = (Arc::clone(&examined), BTreeMap::new(), before.work.clone());
-        pointer.store(Active { runtime, client, examined, current: false, number: 0, revisions, work });
+        pointer.store(Active { runtime, client, validated: examined, current: false, number: 0, revisions, work });
     };
-    if !examined.is_good() || emptied {
+    if !examined.is_valid() || emptied {
         keep();
         return Some(Event::Refused { examined });
     }

@@ -99,7 +99,7 @@ pub(super) async fn findings(State(server): State<Server>, headers: HeaderMap) -
         Ok(active) => active,
         Err(error) => return response::error(&error, &response::request_id(&headers)),
     };
-    let examined = &active.examined;
+    let examined = &active.validated;
     let report = Report {
         findings: &examined.findings,
         sources: &examined.catalog.sources,

@@ -114,7 +114,7 @@ pub(super) async fn findings(State(server): State<Server>, Path(name): Path<Stri
         server.access.reader(&headers)?;
         let handle = handle(&server, &name)?;
         let view = handle.view.load();
-        let Some(examined) = &view.looked else { return Ok(json!({"findings": []})) };
+        let Some(examined) = &view.validated else { return Ok(json!({"findings": []})) };
         let report = Report {
             findings: &examined.findings,
             sources: &examined.catalog.sources,
@@ -321,7 +321,7 @@ pub(super) async fn pending(State(server): State<Server>, Path(name): Path<Strin
         return respond(Err(denied));
     }
     respond(match handle(&server, &name) {
-        Ok(handle) => handle.ask(Request::Plan, "reader").await,
+        Ok(handle) => handle.send(Request::Plan, "reader").await,
         Err(denied) => Err(denied),
     })
 }
@@ -344,7 +344,7 @@ pub(super) async fn preview(
         let sent: Sent = serde_json::from_slice(&body).map_err(|error| {
             CommandError::new(400, "BadRequest", format!("the body is not `{{\"files\": …}}`: {error}"))
         })?;
-        handle(&server, &name)?.ask(Request::Preview { files: sent.files }, "reader").await
+        handle(&server, &name)?.send(Request::Preview { files: sent.files }, "reader").await
     };
     respond(answer.await)
 }
@@ -405,7 +405,7 @@ async fn ask(
     let asked = async {
         let actor = server.access.writer(headers)?;
         let handle = handle(server, environment)?;
-        let mut answer = handle.ask(request?, &actor).await?;
+        let mut answer = handle.send(request?, &actor).await?;
         if answer.get("status").is_none() {
             answer["status"] = serde_json::to_value(&**handle.status.borrow()).unwrap_or_default();
         }

@@ -55,7 +55,7 @@ impl Outcome {
 
 fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let vault = handle.pointer.load().map(|active| std::sync::Arc::clone(&active.runtime.vault)).unwrap_or_default();
-    let given = handle.given.load();
+    let given = handle.document.load();
     let spec = &given.spec;
     let only = spec.source.iter().filter_map(|source| source.git.as_ref());
     let several = spec.sources.iter().filter_map(|source| source.git.as_ref());
@@ -75,12 +75,12 @@ fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
             );
             continue;
         };
-        let now = crate::reconcile::engine::now() / 1_000_000;
+        let now = crate::reconcile::clock::now() / 1_000_000;
         if signature::verify(webhook.provider, secret.as_bytes(), header, body, now).is_err() {
             continue;
         }
         if push_notification::of(webhook.provider, body).concerns(source) {
-            handle.hint();
+            handle.reconcile_soon();
             return Outcome::Accepted;
         }
         outcome = Outcome::Ignored;

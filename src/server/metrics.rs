@@ -48,12 +48,12 @@ pub(super) async fn ready(State(server): State<Server>) -> Response {
 
 /// What a server waits for before it is asked anything.
 fn waiting(environments: &Environments) -> Option<String> {
-    if !environments.settled.load(Ordering::Acquire) {
+    if !environments.complete.load(Ordering::Acquire) {
         return Some("the cluster's resources are being listed\n".to_owned());
     }
     // On Kubernetes anybody may write an Environment that never becomes ready: it must not take the gateway away from the
     // others. One that was live once is waited for.
-    let tolerant = environments.context.making.cluster.is_some();
+    let tolerant = environments.context.source_context.cluster.is_some();
     let waits = |handle: &&Handle| {
         let status = handle.status.borrow();
         let may_be_empty = tolerant && status.generation == 0 && !status.conditions.is_empty();

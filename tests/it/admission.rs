@@ -190,7 +190,7 @@ async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
         let file = admission_file(&key, object);
         let mut snapshot = Snapshot::of([(file.path, file.bytes)]);
         snapshot.alone = true;
-        let alone = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let alone = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
         let mut own = alone.findings.iter().filter(|finding| {
             let mends =
                 [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD].contains(&finding.code);

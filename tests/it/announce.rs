@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evenkeel::definition::environment::{NotificationEvent, Provider};
 use evenkeel::net::{Client, Policy};
-use evenkeel::reconcile::metrics::Metrics;
 use evenkeel::reconcile::notifications::{
     CommitState, MAX_QUEUED, MAX_TRIES, Notifier, OutgoingNotification, Secret, Settings, Target, status_context,
 };
+use evenkeel::telemetry::metrics::Metrics;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 

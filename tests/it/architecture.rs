@@ -80,7 +80,7 @@ const HEAVY: [(&str, &str); 45] = [
     ("opentelemetry_otlp", "telemetry"),
     ("opentelemetry_sdk", "telemetry"),
     ("pgp", "source"),
-    ("prometheus_client", "reconcile"),
+    ("prometheus_client", "telemetry"),
     ("rcgen", "operator"),
     ("regex_syntax", "check"),
     ("reqwest", "net"),

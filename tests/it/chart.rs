@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use evenkeel::definition::Kind;
-use evenkeel::reconcile::metrics::Metrics;
+use evenkeel::telemetry::metrics::Metrics;
 use evenkeel::text::{self, ReadLimits, Severity, SourceMap};
 use serde_json::{Value, json};
 

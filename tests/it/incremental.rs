@@ -284,8 +284,8 @@ proptest! {
         let mut last: Option<Validated> = None;
         for edit in std::iter::once(&Edit::Nothing).chain(&edits) {
             world.edit(edit, last.as_ref());
-            let remembered = examiner.examine(&world.input, &[]);
-            let fresh = Validator::new().examine(&world.input, &[]);
+            let remembered = examiner.validate(&world.input, &[]);
+            let fresh = Validator::new().validate(&world.input, &[]);
             let (remembered_text, fresh_text) = (everything(&remembered), everything(&fresh));
             if remembered_text != fresh_text {
                 let diff = similar::TextDiff::from_lines(&fresh_text, &remembered_text);
@@ -320,16 +320,16 @@ fn many(edit: &str) -> Input {
 #[test]
 fn work_is_in_proportion_to_the_change() {
     let mut examiner = Validator::new();
-    assert!(examiner.examine(&many(""), &[]).is_good());
+    assert!(examiner.validate(&many(""), &[]).is_valid());
     let first = examiner.stats();
     assert_eq!((first.parsed.last.misses, first.checked.last.misses), (1002, 1002));
 
-    assert!(examiner.examine(&many(""), &[]).is_good());
+    assert!(examiner.validate(&many(""), &[]).is_valid());
     let same = examiner.stats();
     assert_eq!((same.parsed.last.misses, same.checked.last.misses), (0, 0), "the same content, read anew");
     assert_eq!((same.parsed.last.hits, same.checked.last.hits), (1002, 1002));
 
-    assert!(examiner.examine(&many("y"), &[]).is_good());
+    assert!(examiner.validate(&many("y"), &[]).is_valid());
     let edited = examiner.stats();
     assert_eq!(edited.parsed.last.misses, 1);
     assert_eq!(edited.checked.last.misses, 2, "the definition, and the one that refers to it");
@@ -340,7 +340,7 @@ fn work_is_in_proportion_to_the_change() {
 fn numbers_of_files_do_not_grow_with_edits() {
     let mut examiner = Validator::new();
     for round in 0..200 {
-        let examined = examiner.examine(&many(&round.to_string()), &[]);
+        let examined = examiner.validate(&many(&round.to_string()), &[]);
         let highest = examined.catalog.sources.iter().map(|(id, _)| id.0).max();
         assert!(highest.is_some_and(|highest| highest < 1010), "{highest:?}");
     }

@@ -64,7 +64,7 @@ fn input(more: &[(&str, &str)], environment: Option<&str>) -> Input {
 }
 
 fn examine(more: &[(&str, &str)], environment: Option<&str>) -> Validated {
-    Validator::new().examine(&input(more, environment), &[])
+    Validator::new().validate(&input(more, environment), &[])
 }
 
 /// `CODE path:line:column message` of each finding.
@@ -160,7 +160,7 @@ fn a_patch_needs_a_target() {
         );
         let finding = examined.findings.iter().find(|finding| finding.code.id == "EK0806").unwrap();
         assert_eq!(finding.help.as_deref(), Some("did you mean `orbit`?"));
-        assert!(examined.unattributed() && !examined.is_good());
+        assert!(examined.unattributed() && !examined.is_valid());
     }
     let headless = [
         ("kind: Connector\nmetadata: { name: orbit }\n", "EK0111 overlays/live/a.yaml:1:1"),
@@ -177,7 +177,7 @@ fn a_patch_needs_a_target() {
             assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:?}");
         }
         let draft = examine(&[("overlays/live/a.yaml", text)], Some("draft"));
-        assert!(draft.is_good(), "another environment's patches do not count: {:?}", told(&draft));
+        assert!(draft.is_valid(), "another environment's patches do not count: {:?}", told(&draft));
     }
 }
 
@@ -192,13 +192,13 @@ fn kind_and_name_stay_and_files_are_beside_where_they_are_named() {
         ("overlays/live/live.ts", ""),
     ];
     let mut input = input(&more, Some("live"));
-    let examined = Validator::new().examine(&input, &[]);
+    let examined = Validator::new().validate(&input, &[]);
     assert_eq!(told(&examined), Vec::<String>::new());
     assert_eq!(assets(&examined.catalog), BTreeSet::from(["overlays/live/live.ts".to_owned()]));
     let entry = examined.catalog.find(Kind::Workflow, "sync").unwrap();
     assert_eq!(entry.document.root.pointer("/metadata/labels/stage").and_then(|label| label.as_str()), Some("live"));
     input.environment = None;
-    let base = Validator::new().examine(&input, &[]);
+    let base = Validator::new().validate(&input, &[]);
     assert_eq!(assets(&base.catalog), BTreeSet::from(["w/sync.ts".to_owned()]));
 }
 
@@ -208,7 +208,7 @@ fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated
     let mut input = input(&files, None);
     let written = RawDocument { path: path.into(), bytes: Arc::from(text.as_bytes()), index: 0 };
     input.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
-    Validator::new().examine(&input, &[])
+    Validator::new().validate(&input, &[])
 }
 
 #[test]
@@ -243,7 +243,7 @@ spec:
 ";
     let more = [("env/locked.age", ""), ("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
     let examined = given(operator, "/srv/live.yaml", source, &more);
-    assert!(examined.is_good(), "{:?}", told(&examined));
+    assert!(examined.is_valid(), "{:?}", told(&examined));
     let merged = spec(&examined, None, Kind::Environment, "live");
     let expected = json!({
         "source": {"directory": {"path": "definitions"}},
@@ -279,7 +279,7 @@ fn the_operators_environment_may_be_alone_or_the_same() {
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
     let written = RawDocument { path: "x/live.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
     alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
-    let alone = Validator::new().examine(&alone, &[]);
+    let alone = Validator::new().validate(&alone, &[]);
     assert_eq!(told(&alone), Vec::<String>::new());
     assert_eq!(spec(&alone, None, Kind::Connector, "orbit")["displayName"], "patched");
     let runtime = Runtime::compile(&alone.catalog, Some("live"), String::new(), None).unwrap();
@@ -295,7 +295,7 @@ fn the_operators_environment_may_be_alone_or_the_same() {
     let broken = given("kind: Environment\nmetadata: { name: live }\n", "op.yaml", live, &more);
     assert!(told(&broken).iter().any(|told| told.starts_with("EK0111 op.yaml:1:1")), "{:?}", told(&broken));
     let other = given(operator.replace("live }", "other }").as_str(), "op.yaml", live, &more);
-    assert!(!other.is_good(), "a document of another name");
+    assert!(!other.is_valid(), "a document of another name");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_source_cannot_patch_the_operators_environment() {
     alone.snapshot.files.retain(|file| &*file.path != "env/live.yaml");
     let written = RawDocument { path: "op.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
     alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
-    let alone = Validator::new().examine(&alone, &[]);
+    let alone = Validator::new().validate(&alone, &[]);
     assert!(told(&alone).iter().any(|told| told.starts_with("EK0806")), "{:?}", told(&alone));
     assert_eq!(spec(&alone, None, Kind::Environment, "live")["egress"], Value::Null);
 }
@@ -324,7 +324,7 @@ fn a_selector_leaves_definitions_out() {
     let names: Vec<String> = chosen.catalog.entries.iter().map(|entry| entry.id.to_string()).collect();
     assert_eq!(names, ["Connector/orbit", "Environment/draft", "Environment/live", "Connection/k"]);
     assert!(told(&chosen).contains(&"EK0202 k.yaml:4:50 there is no Tenant `acme`".to_owned()), "{:?}", told(&chosen));
-    assert!(examine(&more, Some("draft")).is_good(), "all are there");
+    assert!(examine(&more, Some("draft")).is_valid(), "all are there");
     assert_eq!(examine(&more, None).catalog.entries.len(), 5);
 }
 
@@ -346,7 +346,7 @@ fn settings_are_those_of_the_chosen_environment() {
 
 #[test]
 fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
-    let good = Validator::new().examine(&input(&[], Some("live")), &[]);
+    let good = Validator::new().validate(&input(&[], Some("live")), &[]);
     let kept = good.catalog.find(Kind::Connector, "orbit").unwrap();
     let id = kept.id.clone();
     let broken = BASE.replace("displayName: Orbit", "displayNme: Orbit");
@@ -355,7 +355,7 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
         Some("live"),
     );
     let mut examiner = Validator::new();
-    let examined = examiner.examine(&input, &[]);
+    let examined = examiner.validate(&input, &[]);
     assert_eq!(examined.broken(), &BTreeSet::from([id.clone()]));
     input.excluded.insert(id.clone());
     let origin = kept.origin.clone();
@@ -364,12 +364,12 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
         base: origin.base,
         patches: origin.patches,
     });
-    let examined = examiner.examine(&input, &[]);
-    assert!(examined.is_good() && examined.broken().is_empty(), "{:?}", told(&examined));
+    let examined = examiner.validate(&input, &[]);
+    assert!(examined.is_valid() && examined.broken().is_empty(), "{:?}", told(&examined));
     assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["displayName"], "Orbit");
     assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["description"], Value::Null, "kept as it was");
     input.pinned[0].base.index = 7;
-    let lost = examiner.examine(&input, &[]);
+    let lost = examiner.validate(&input, &[]);
     assert_eq!(lost.broken(), &BTreeSet::from([id]), "{:?}", told(&lost));
 }
 
@@ -379,9 +379,9 @@ fn connectors_that_did_not_change_are_taken_over() {
     let compile = |examined: &Validated, before: Option<&Runtime>| {
         Runtime::compile(&examined.catalog, Some("live"), String::new(), before).unwrap()
     };
-    let first = compile(&examiner.examine(&input(&[], Some("live")), &[]), None);
+    let first = compile(&examiner.validate(&input(&[], Some("live")), &[]), None);
     assert_eq!((first.compiled.hits, first.compiled.misses), (0, 1));
-    let same = compile(&examiner.examine(&input(&[], Some("live")), &[]), Some(&first));
+    let same = compile(&examiner.validate(&input(&[], Some("live")), &[]), Some(&first));
     assert!(Arc::ptr_eq(&first.connectors["orbit"], &same.connectors["orbit"]));
     let fresh = compile(&examine(&[], Some("live")), Some(&first));
     assert!(Arc::ptr_eq(&first.connectors["orbit"], &fresh.connectors["orbit"]), "equal content at the same place");
@@ -390,7 +390,7 @@ fn connectors_that_did_not_change_are_taken_over() {
     assert_eq!(moved.compiled.misses, 1);
     assert_eq!(moved.connectors["orbit"].place, "connectors/orbit.yaml:4");
     let patched = [("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
-    let patched = compile(&examiner.examine(&input(&patched, Some("live")), &[]), Some(&first));
+    let patched = compile(&examiner.validate(&input(&patched, Some("live")), &[]), Some(&first));
     assert_eq!(patched.compiled.misses, 1);
     assert_eq!(patched.connectors["orbit"].spec.display_name, "patched");
 }

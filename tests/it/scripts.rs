@@ -141,8 +141,8 @@ fn an_edit_of_code_is_seen() {
         }
         let (snapshot, unreadable) = directory::read(files.path()).unwrap();
         let input = Input { snapshot, ..Input::default() };
-        let examined = examiner.examine(&input, &unreadable);
-        let fresh = Validator::new().examine(&input, &unreadable);
+        let examined = examiner.validate(&input, &unreadable);
+        let fresh = Validator::new().validate(&input, &unreadable);
         assert_eq!(told(&examined), told(&fresh));
         (told(&examined), examiner.stats().checked.last.misses)
     };

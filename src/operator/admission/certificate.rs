@@ -110,7 +110,7 @@ impl Certificate {
         let mut leads = leads;
         let mut said = String::new();
         loop {
-            let now = crate::reconcile::engine::now() / 1_000_000;
+            let now = crate::reconcile::clock::now() / 1_000_000;
             let leading = *leads.borrow();
             let mut settled = false;
             let problem = match self.look(&client, leading, now).await {

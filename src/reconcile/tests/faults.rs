@@ -30,7 +30,7 @@ fn row_44_what_was_planned_before_another_went_live_is_refused() {
         assert_eq!(one.store.active("live").await.unwrap().unwrap().number, 2);
         let mut status = Status::default();
         let refused = one.engine.decide(&mut status, &Controls::default(), None, proposal, &joined).await.unwrap_err();
-        assert_eq!(refused.reason, "Stale");
+        assert_eq!(refused.reason, Reason::Stale);
         assert_eq!(one.store.active("live").await.unwrap().unwrap().number, 2);
         // It looks again, and sees what the other saw.
         one.look().await;
@@ -53,7 +53,7 @@ fn row_41_an_apply_whose_answer_was_lost_is_not_done_twice() {
         assert_eq!(active.digest, digest);
         let mut status = Status::default();
         let refused = one.engine.decide(&mut status, &Controls::default(), None, proposal, &joined).await.unwrap_err();
-        assert_eq!(refused.reason, "Stale");
+        assert_eq!(refused.reason, Reason::Stale);
         one.look().await;
         assert_eq!((one.reason().as_str(), one.status().generation), ("Applied", 1));
         assert_eq!(one.store.history("live", None, 10).await.unwrap().len(), 1);
@@ -90,7 +90,7 @@ fn row_44_a_lease_that_was_taken_over_fences_out() {
         let mut status = Status::default();
         let refused =
             one.engine.decide(&mut status, &Controls::default(), Some(&old), proposal, &joined).await.unwrap_err();
-        assert_eq!(refused.reason, "Fenced");
+        assert_eq!(refused.reason, Reason::Fenced);
         assert!(one.store.active("live").await.unwrap().is_none());
     });
 }
@@ -188,12 +188,12 @@ fn what_is_told_is_what_became_of_the_revision() {
     use crate::definition::environment::NotificationEvent as Told;
     let status = |reason: &str, attempted: &str, applied: &str| {
         let mut status = Status::default();
-        let truth = if matches!(reason, "Applied" | "Suspended" | "HeldRevision") {
+        let truth = if matches!(reason, "Applied" | "Suspended" | "HeldBack") {
             ConditionStatus::True
         } else {
             ConditionStatus::False
         };
-        status.set(ConditionKind::Ready, truth, reason, "", 0);
+        status.set(ConditionKind::Ready, truth, Reason::parse(reason), "", 0);
         status.last_attempted = [("source".to_owned(), attempted.to_owned())].into();
         status.last_applied = [("source".to_owned(), applied.to_owned())].into();
         status

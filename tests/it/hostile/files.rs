@@ -95,7 +95,7 @@ fn row_25_the_same_definition_in_two_files() {
     let examined = folder(&[("a.yaml", &tenant("acme")), ("b/b.yml", &second), ("c.yaml", &third), ("d.json", &json)]);
     let sources = &examined.catalog.sources;
     let column = json.find("\"other\"").unwrap() + 1;
-    assert!(!examined.is_good(), "neither goes live");
+    assert!(!examined.is_valid(), "neither goes live");
     let told: Vec<Vec<String>> = examined
         .findings
         .iter()
@@ -175,7 +175,7 @@ fn row_28_versions_of_the_future() {
         let expected: Vec<&str> = Some(expected).filter(|expected| !expected.is_empty()).into_iter().collect();
         let other = examined.catalog.entries.iter().any(|entry| entry.id.name == "acme" && entry.definition.is_some());
         // What is held keeps the whole from going live, so that nothing is deleted.
-        let held = examined.is_good() == expected.is_empty();
+        let held = examined.is_valid() == expected.is_empty();
         (errors(&examined) != expected || !other || !held)
             .then(|| format!("{version}: {:?} instead of {expected:?}, {other} {held}", errors(&examined)))
     });

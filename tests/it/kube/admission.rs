@@ -74,7 +74,7 @@ fn admission_finds_what_validate_finds_in_every_planted_file() {
     assert!(resources.len() > 100, "{}", resources.len());
     let files: Vec<File> = resources.iter().map(|(_, file)| file.clone()).collect();
     let snapshot = Snapshot::of(files.iter().map(|file| (file.path.clone(), file.bytes.clone())));
-    let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+    let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     let mut compared = 0;
     let mut wrong = Vec::new();
     for (key, file) in &resources {
@@ -190,7 +190,7 @@ fn the_api_server_refuses_what_validate_refuses() {
         // Alone, as no other resource is there, and whatever may come.
         let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
         snapshot.alone = true;
-        let examined = Validator::new().examine(&Input { snapshot, ..Input::default() }, &[]);
+        let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
         let mendable = ["EK0203", "EK0204", "EK0401"];
         let is_error = |told: &evenkeel::operator::admission::AdmissionReport| {
             told.finding.severity == Severity::Error && !mendable.contains(&told.finding.code.id)

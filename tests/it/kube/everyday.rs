@@ -197,7 +197,7 @@ fn suspended_asked_and_told_by_the_command_line() {
     place.apply(&saying("hello", "first"));
     let suspended = place.wait("environment", "live", is("Suspended"), "the suspension");
     assert_eq!(suspended["status"]["definitions"], 0);
-    place.wait("connector", "hello", is("HeldRevision"), "the connector that waits");
+    place.wait("connector", "hello", is("HeldBack"), "the connector that waits");
     place.apply(&environment(""));
     place.wait("connector", "hello", is_ready, "the connector after it");
     // The annotation asks for a look, and the status says that it was had.

@@ -25,7 +25,7 @@ fn back_and_forth_between_generations() {
     assert_eq!(world.connectors(), ["a"]);
     // The revision that was left is not applied again, however often it is looked at.
     let status = world.look();
-    assert_eq!((ready(&status).1.as_str(), &status["generation"]), ("HeldRevision", &3.into()), "{status:#}");
+    assert_eq!((ready(&status).1.as_str(), &status["generation"]), ("HeldBack", &3.into()), "{status:#}");
     assert_eq!(world.connectors(), ["a"]);
     // A newer one is.
     let (_, status) = world.push(&[("c.yaml", &saying("c", "new"))], "third");
@@ -140,7 +140,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert_eq!(trace("draft")["owner"], trace("live")["owner"], "it is known where it came from");
     // The branch that live follows does not take it back.
     let live = super::look(&server, "live");
-    assert_eq!(ready(&live).1, "HeldRevision", "{live:#}");
+    assert_eq!(ready(&live).1, "HeldBack", "{live:#}");
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
     // What somebody wrote over in the other environment comes with it, and is said.
     let quiet = server.post("/v1/environments/live/promote", &[], "{\"from\":\"draft\"}").json();
