@@ -171,6 +171,7 @@ impl Server {
             .route("/v1/executions/{id}/events/{name}", post(executions::signal))
             .route("/v1/executions/{id}/approvals/{name}", post(executions::approve))
             .route("/v1/events", get(executions::events))
+            .route("/v1/events/{id}", get(executions::event))
             .route("/v1/dead-letters", get(dead_letters::list))
             .route("/v1/dead-letters/{id}", get(dead_letters::show))
             .route("/healthz", get(metrics::health))

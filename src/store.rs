@@ -135,7 +135,8 @@ pub enum Cause {
     /// Another environment's generation was asked for.
     Promotion,
     /// A definition was written or removed through the API.
-    Hand,
+    #[serde(rename = "Hand")]
+    Override,
 }
 
 impl Cause {
@@ -146,14 +147,14 @@ impl Cause {
             Cause::Heal => "Heal",
             Cause::Rollback => "Rollback",
             Cause::Promotion => "Promotion",
-            Cause::Hand => "Hand",
+            Cause::Override => "Hand",
         }
     }
 
     /// The cause of a word; `None` where it is none.
-    pub fn from_word(word: &str) -> Option<Cause> {
-        let all = [Cause::Source, Cause::Heal, Cause::Rollback, Cause::Promotion, Cause::Hand];
-        all.into_iter().find(|cause| cause.as_str() == word)
+    pub fn from_name(name: &str) -> Option<Cause> {
+        let all = [Cause::Source, Cause::Heal, Cause::Rollback, Cause::Promotion, Cause::Override];
+        all.into_iter().find(|cause| cause.as_str() == name)
     }
 }
 
@@ -177,9 +178,9 @@ pub struct Activation {
     /// Counts, for histories.
     pub summary: Value,
     /// Definitions that this removes, kept for a while.
-    pub buried: Vec<Tombstone>,
+    pub tombstones: Vec<Tombstone>,
     /// Definitions that this brings back or replaces: their tombstones go.
-    pub risen: Vec<Id>,
+    pub restored: Vec<Id>,
 }
 
 /// A definition that was removed, kept so that it can come back as what it was.
@@ -293,24 +294,24 @@ pub trait Store: queue::Queue + fmt::Debug + Send + Sync {
     async fn generation(&self, environment: &str, number: u64) -> Result<Option<Generation>, StoreError>;
 
     /// Generations from the newest, at most `most`, below a number where one is given.
-    async fn history(&self, environment: &str, below: Option<u64>, most: u32) -> Result<Vec<Generation>, StoreError>;
+    async fn history(&self, environment: &str, below: Option<u64>, limit: u32) -> Result<Vec<Generation>, StoreError>;
 
     /// Tombstones whose window is still open, by id.
     async fn tombstones(&self, environment: &str) -> Result<Vec<Tombstone>, StoreError>;
 
     /// Forgets generations that are neither active nor among the `keep` newest nor younger than `age`, tombstones whose
     /// window has passed, and audit lines beyond 10,000 for each environment. Gives how many generations were forgotten.
-    async fn forget(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError>;
+    async fn delete_old_generations(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError>;
 
     /// Removes an environment: its generations, tombstones and states. Its record stays, and so does the highest number that
     /// it ever had. Answers how many rows were removed or changed.
-    async fn remove(&self, environment: &str) -> Result<u64, StoreError>;
+    async fn remove_environment(&self, environment: &str) -> Result<u64, StoreError>;
 
     /// Removes objects that are not among these. The caller has listed everything that all generations need, after
     /// [`Store::all_roots`]; objects written since `before` are kept whatever is listed. `before` must lie so far before
     /// the time that [`Store::all_roots`] gave that no build can still be on its way from [`Store::put_objects`] to
     /// [`Store::activate`]: an hour.
-    async fn sweep(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError>;
+    async fn sweep_objects(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError>;
 
     /// The root digests of all generations of all environments, and the store's time.
     async fn all_roots(&self) -> Result<(Vec<Digest>, Micros), StoreError>;
@@ -324,26 +325,26 @@ pub trait Store: queue::Queue + fmt::Debug + Send + Sync {
 
     /// Takes or renews a lease for a while; `None` while another holds it. A renewal keeps the token, a new holder gets
     /// a higher one than any before.
-    async fn lease(&self, name: &str, holder: &str, seconds: u32) -> Result<Option<Lease>, StoreError>;
+    async fn acquire_lease(&self, name: &str, holder: &str, seconds: u32) -> Result<Option<Lease>, StoreError>;
 
     /// Gives a lease back, where it is still held.
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// Who holds a lease now.
-    async fn holder(&self, name: &str) -> Result<Option<String>, StoreError>;
+    async fn lease_holder(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Tells what this process serves. Unchanged reports are written only often enough to count as alive
     /// ([`Store::replicas`]): never on a store of one process.
-    async fn report(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError>;
+    async fn report_replica(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError>;
 
     /// What living processes serve: those that were heard of within 30 seconds; all on a store of one process.
     async fn replicas(&self, environment: &str) -> Result<Vec<Replica>, StoreError>;
 
     /// Adds a line to the record.
-    async fn audit(&self, line: &Audit) -> Result<(), StoreError>;
+    async fn append_audit(&self, line: &Audit) -> Result<(), StoreError>;
 
     /// Lines of the record from the newest, at most `most`.
-    async fn audited(&self, environment: &str, most: u32) -> Result<Vec<Audit>, StoreError>;
+    async fn audit_log(&self, environment: &str, limit: u32) -> Result<Vec<Audit>, StoreError>;
 
     /// A number that changes whenever an environment was activated or a state was written, by any process: waiting on
     /// it is waiting for news. Hints only: news may be late (at most a few seconds) or doubled.

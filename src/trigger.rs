@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::definition::trigger::{DeadLetters, TriggerSpec};
 use crate::definition::{Kind, Spec};
+use crate::store::queue::TriggeredBy;
 use crate::template::Template;
 
 pub use app::AppEvent;
@@ -117,12 +118,12 @@ impl Trigger {
         webhook.or(event).cloned().unwrap_or_default()
     }
 
-    /// Its kind in one word, as `triggeredBy` shows it.
-    pub fn word(&self) -> &'static str {
+    /// The origin of the executions that it starts.
+    pub fn triggered_by(&self) -> TriggeredBy {
         match self.kind {
-            TriggerKind::Webhook(_) => "webhook",
-            TriggerKind::Schedule(_) => "schedule",
-            TriggerKind::AppEvent(_) => "appEvent",
+            TriggerKind::Webhook(_) => TriggeredBy::Webhook,
+            TriggerKind::Schedule(_) => TriggeredBy::Schedule,
+            TriggerKind::AppEvent(_) => TriggeredBy::AppEvent,
         }
     }
 }

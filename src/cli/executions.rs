@@ -375,11 +375,11 @@ impl Events {
                 text(&event["id"]),
                 time(&event["at"]),
                 text(&event["trigger"]),
+                text(&event["kind"]),
                 text(&event["outcome"]),
-                beginning(&event["payload"].to_string()),
             ]
         });
-        output::data(&table(["EVENT", "TIME", "TRIGGER", "OUTCOME", "PAYLOAD"], rows.collect()));
+        output::data(&table(["EVENT", "TIME", "TRIGGER", "KIND", "OUTCOME"], rows.collect()));
         Ok(ExitCode::SUCCESS)
     }
 }

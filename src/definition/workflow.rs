@@ -76,17 +76,32 @@ pub struct WorkflowSpec {
 }
 
 /// How long a workflow may run and whether the caller waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Tier {
     /// The caller waits for the output: 1s to 2m.
     Instant,
     /// The caller gets 202 and the execution's id: 5s to 15m.
+    #[default]
     Standard,
     /// The same, 30s to 6h.
     Long,
 }
 
 impl Tier {
+    /// The text form, as written in definitions and stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tier::Instant => "Instant",
+            Tier::Standard => "Standard",
+            Tier::Long => "Long",
+        }
+    }
+
+    /// The tier with a text form; `None` for any other text.
+    pub fn from_name(name: &str) -> Option<Tier> {
+        [Tier::Instant, Tier::Standard, Tier::Long].into_iter().find(|tier| tier.as_str() == name)
+    }
+
     /// Shortest and longest timeout.
     pub fn range(self) -> (Duration, Duration) {
         match self {

@@ -277,7 +277,7 @@ impl Controller {
             return;
         }
         if policy_of(resource) == DeletionPolicy::Delete
-            && let Err(error) = self.environments.context.store.remove(&name).await
+            && let Err(error) = self.environments.context.store.remove_environment(&name).await
         {
             // The finalizer stays, so that it is tried again.
             tracing::warn!(environment = name, "what is stored of it cannot be removed: {error}");

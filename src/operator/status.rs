@@ -330,7 +330,7 @@ fn inventory(view: &EnvironmentView) -> Value {
                 revision.split('@').next().unwrap_or_default().to_owned()
             }
             Owner::Source { revision, .. } => revision.clone(),
-            Owner::Hand { who, .. } => format!("by hand: {who}"),
+            Owner::Api { who, .. } => format!("by hand: {who}"),
         };
         let place = match Key::of_path(&item.base.path) {
             Some(key) => key.to_string(),

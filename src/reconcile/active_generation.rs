@@ -22,7 +22,7 @@ impl Reconciler {
             && live.generation.digest == generation.digest
         {
             if !self.unreadable {
-                self.store().report(&self.context.replica, self.key(), &generation).await?;
+                self.store().report_replica(&self.context.replica, self.key(), &generation).await?;
             }
             return Ok(());
         }
@@ -46,7 +46,7 @@ impl Reconciler {
             environment = self.given.key, generation = generation.number, digest = %generation.digest.short(),
             "follows the active generation"
         );
-        self.store().report(&self.context.replica, &self.given.key, &generation).await?;
+        self.store().report_replica(&self.context.replica, &self.given.key, &generation).await?;
         Ok(())
     }
 

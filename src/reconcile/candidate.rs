@@ -217,7 +217,7 @@ pub fn new_uid(environment: &str, id: &Id, since: &str) -> String {
 fn owner(item: &Item) -> (&str, &str) {
     match &item.owner {
         Owner::Source { source, revision } => (source, revision),
-        Owner::Hand { who, .. } => ("by hand", who),
+        Owner::Api { who, .. } => ("by hand", who),
     }
 }
 

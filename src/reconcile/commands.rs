@@ -135,7 +135,7 @@ impl Reconciler {
             let (environment, actor, action) = (self.key().to_owned(), actor.to_owned(), action.to_owned());
             let line = Audit { at: 0, environment, actor, action, details };
             // It is done: whoever asked must not be told that it is not.
-            if let Err(error) = self.store().audit(&line).await {
+            if let Err(error) = self.store().append_audit(&line).await {
                 tracing::error!(?line, "what was done cannot be recorded: {error}");
             }
         }

@@ -228,8 +228,8 @@ impl Reconciler {
             actor: going.actor,
             plan: Some(plan.digest),
             summary: serde_json::to_value(plan.summary).unwrap_or_default(),
-            buried,
-            risen,
+            tombstones: buried,
+            restored: risen,
         };
         let generation = store.activate(&activation, lease).await?;
         self.serve(active, &candidate, &generation);
@@ -241,7 +241,7 @@ impl Reconciler {
         (self.active, self.unreadable) = (generation.number, false);
         self.live = Some(LiveGeneration { generation: generation.clone(), candidate });
         // It is live, whatever becomes of the report.
-        if let Err(error) = store.report(&self.context.replica, &self.given.key, &generation).await {
+        if let Err(error) = store.report_replica(&self.context.replica, &self.given.key, &generation).await {
             tracing::warn!(environment = self.given.key, "what serves cannot be reported: {error}");
         }
         Ok(generation)

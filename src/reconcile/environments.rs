@@ -327,7 +327,7 @@ async fn heartbeat(handle: Handle, context: Arc<Context>) {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         if let Some(generation) = handle.serving.load_full()
-            && let Err(error) = context.store.report(&context.replica, &handle.name, &generation).await
+            && let Err(error) = context.store.report_replica(&context.replica, &handle.name, &generation).await
         {
             tracing::debug!(environment = handle.name, "no heartbeat: {error}");
         }

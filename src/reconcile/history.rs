@@ -23,8 +23,8 @@ impl Reconciler {
         let keep = history.keep.unwrap_or(20);
         let age = history.max_age.map_or(30 * 24 * 3600, |age| age.0.as_secs());
         let age = i64::try_from(age).unwrap_or(i64::MAX / 1_000_000).saturating_mul(1_000_000);
-        self.store().forget(self.key(), keep, age).await?;
-        self.store().forget(self.key(), MAX_GENERATIONS, 0).await?;
+        self.store().delete_old_generations(self.key(), keep, age).await?;
+        self.store().delete_old_generations(self.key(), MAX_GENERATIONS, 0).await?;
         // Listing what is needed reads every kept generation: seldom enough, and beside the work.
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP_EVERY) {
             return Ok(());
@@ -35,7 +35,7 @@ impl Reconciler {
             let swept = async {
                 let (needed, time) = needed(&*store).await?;
                 // What a build on its way has stored and not activated yet is younger than this.
-                store.sweep(&needed, time.saturating_sub(3_600_000_000)).await
+                store.sweep_objects(&needed, time.saturating_sub(3_600_000_000)).await
             };
             match swept.await {
                 Ok(swept) => tracing::info!(environment, swept, "objects that nothing needs are removed"),

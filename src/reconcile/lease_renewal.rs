@@ -25,7 +25,7 @@ impl LeaseRenewal {
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(u64::from(LEASE_SECONDS / 3))).await;
-                let renewed = store.lease(&lease.name, &lease.holder, LEASE_SECONDS).await;
+                let renewed = store.acquire_lease(&lease.name, &lease.holder, LEASE_SECONDS).await;
                 // Whoever was late must not take up an old errand under a new token.
                 if !matches!(renewed, Ok(Some(ref renewed)) if renewed.token == lease.token) {
                     return;

@@ -28,7 +28,7 @@ impl Reconciler {
         let now = now();
         let generation = self
             .change(id, actor, |engine, known| {
-                let owned = known.filter(|item| !item.is_by_hand() || item.overrides_until().is_some());
+                let owned = known.filter(|item| !item.is_api_owned() || item.overrides_until().is_some());
                 let until = match (owned, over) {
                     (Some(item), None) => return Err(owned_by(item)),
                     (Some(_), Some(over)) => Some(now.saturating_add(over)),
@@ -44,7 +44,7 @@ impl Reconciler {
                     || candidate::new_uid(engine.key(), id, &format!("{actor} {now}")),
                     |known| known.uid.clone(),
                 );
-                let owner = Owner::Hand { who: actor.to_owned(), at: now, reason: reason.clone(), until };
+                let owner = Owner::Api { who: actor.to_owned(), at: now, reason: reason.clone(), until };
                 let item =
                     Item { id: id.clone(), uid, digest: base.content, base, patches: Vec::new(), line: 1, owner };
                 let piece = PinnedDefinition { id: id.clone(), base: written.clone(), patches: Vec::new() };
@@ -60,11 +60,11 @@ impl Reconciler {
                 let item = known.ok_or_else(|| CommandError::new(404, "NotFound", format!("there is no {id}")))?;
                 match &item.owner {
                     Owner::Source { .. } => Err(owned_by(item)),
-                    Owner::Hand { until: None, .. } => Ok(None),
+                    Owner::Api { until: None, .. } => Ok(None),
                     // It ends now, and the next look takes the source's definition back.
-                    Owner::Hand { who, at, reason, .. } => {
+                    Owner::Api { who, at, reason, .. } => {
                         let (who, at, reason) = (who.clone(), *at, reason.clone());
-                        let owner = Owner::Hand { who, at, reason, until: Some(now()) };
+                        let owner = Owner::Api { who, at, reason, until: Some(now()) };
                         Ok(Some((Item { owner, ..item.clone() }, engine.piece(item)?)))
                     }
                 }
@@ -96,7 +96,7 @@ impl Reconciler {
                     return Err(owned_by(item));
                 }
                 let (who, at) = (actor.to_owned(), now());
-                let owner = Owner::Hand { who, at, reason: Some("restored".into()), until: None };
+                let owner = Owner::Api { who, at, reason: Some("restored".into()), until: None };
                 Ok(Some((Item { owner, ..grave.item.clone() }, piece.clone())))
             })
             .await;
@@ -147,7 +147,7 @@ impl Reconciler {
                 input,
                 fixed,
                 assets,
-                going: ActivationRequest { cause: Cause::Hand, actor: actor.to_owned(), revisions },
+                going: ActivationRequest { cause: Cause::Override, actor: actor.to_owned(), revisions },
             })
         })
         .await
@@ -186,7 +186,7 @@ fn owned_by(item: &Item) -> CommandError {
              `?override=2h&reason=…`",
             item.id, item.base.path, item.line
         ),
-        Owner::Hand { who, .. } => format!("{} is written over by {who}: end that first, or say for how long", item.id),
+        Owner::Api { who, .. } => format!("{} is written over by {who}: end that first, or say for how long", item.id),
     };
     CommandError::new(409, "OwnedBySource", message)
 }

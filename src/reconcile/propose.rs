@@ -181,7 +181,7 @@ impl Reconciler {
 
     /// The guard against empty sources, where what was made by hand makes it look as if something were declared.
     fn emptied(&self, plan: &Plan, candidate: &Candidate) -> Option<BlockedRemovals> {
-        let counts = |item: &Arc<Item>| item.id.kind != Kind::Environment && !item.is_by_hand();
+        let counts = |item: &Arc<Item>| item.id.kind != Kind::Environment && !item.is_api_owned();
         let removed: Vec<String> = plan
             .actions
             .iter()
@@ -206,7 +206,7 @@ impl Reconciler {
     /// What was made by hand, without overrides whose time has passed.
     pub(super) fn by_hand(&self, now: Micros) -> Vec<Arc<Item>> {
         let items = self.live.iter().flat_map(|live| live.candidate.manifest.items.values());
-        let stays = |item: &&Arc<Item>| item.is_by_hand() && item.overrides_until().is_none_or(|until| until > now);
+        let stays = |item: &&Arc<Item>| item.is_api_owned() && item.overrides_until().is_none_or(|until| until > now);
         items.filter(stays).cloned().collect()
     }
 

@@ -142,7 +142,7 @@ impl Reconciler {
             return self.lead(status, None).await;
         }
         let name = format!("environment/{}", self.key());
-        let lease = self.store().lease(&name, &self.context.replica, LEASE_SECONDS).await?;
+        let lease = self.store().acquire_lease(&name, &self.context.replica, LEASE_SECONDS).await?;
         let Some(lease) = lease else {
             (self.renewing, self.follows) = (None, true);
             self.follow().await?;

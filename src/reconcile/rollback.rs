@@ -74,7 +74,7 @@ impl Reconciler {
     fn written_over(&self, from: &str) -> Vec<String> {
         let items = self.live.iter().flat_map(|live| live.candidate.manifest.items.values());
         let over = items.filter_map(|item| match &item.owner {
-            Owner::Hand { who, reason, until: Some(_), .. } => {
+            Owner::Api { who, reason, until: Some(_), .. } => {
                 let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
                 Some(format!(
                     "{}: `{who}` wrote over it in `{from}`{reason}; it was promoted as it serves there, and is not what \
@@ -142,7 +142,7 @@ impl Reconciler {
             let name = engine.given.name.clone();
             let mut input = candidate::input(&name, &manifest, &contents, &engine.shown_under())?;
             let by_hand = |id: &Id| {
-                manifest.items.get(id).is_some_and(|item| item.is_by_hand() && item.overrides_until().is_none())
+                manifest.items.get(id).is_some_and(|item| item.is_api_owned() && item.overrides_until().is_none())
             };
             // Its own document, and not that of another environment or time.
             input.pinned.retain_mut(|piece| !by_hand(&piece.id) && engine.as_own(piece, manifest.environment.as_ref()));

@@ -108,7 +108,7 @@ impl Reconciler {
         status.drift.clear();
         let Some(live) = &self.live else { return };
         for item in live.candidate.manifest.items.values() {
-            if let Owner::Hand { who, at, until: until @ Some(_), .. } = &item.owner {
+            if let Owner::Api { who, at, until: until @ Some(_), .. } = &item.owner {
                 let (id, how) = (item.id.to_string(), "changed".to_owned());
                 status.drift.push(Drift { id, how, who: who.clone(), at: *at, until: *until });
             }

@@ -312,7 +312,7 @@ async fn take(world: &mut World, step: &Step) {
 fn by_hand(world: &World) -> BTreeSet<String> {
     let items = world.engine.manifest().into_iter().flat_map(|manifest| manifest.items.values());
     items
-        .filter(|item| item.is_by_hand() && item.overrides_until().is_none())
+        .filter(|item| item.is_api_owned() && item.overrides_until().is_none())
         .map(|item| item.id.name.clone())
         .collect()
 }
@@ -396,7 +396,7 @@ async fn settle(world: &mut World) {
     assert_eq!(world.store.writes(), writes, "a look at what did not change wrote something");
     // What is swept is needed by nobody.
     let (needed, _) = super::history::needed(&*world.store).await.unwrap();
-    world.store.sweep(&needed, i64::MAX).await.unwrap();
+    world.store.sweep_objects(&needed, i64::MAX).await.unwrap();
     for generation in world.store.history("live", None, 1000).await.unwrap() {
         super::candidate::stored(&*world.store, generation.digest).await.unwrap();
     }

@@ -13,7 +13,7 @@ use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::CallError;
 use crate::reconcile::commands::CommandError;
-use crate::store::queue::{CommitResult, DeadLetter, EnqueueRequest, NewExecution, new_id};
+use crate::store::queue::{CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, NewExecution, TriggeredBy, new_id};
 use crate::trigger::TriggerKind;
 
 /// `GET /v1/dead-letters`
@@ -22,7 +22,12 @@ pub(super) async fn list(State(server): State<Server>, Query(asked): Query<Asked
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
             let most = asked.limit.unwrap_or(50).clamp(1, 1000);
-            let letters = working.desk.store().dead_letters(&environment, asked.status.as_deref(), most).await?;
+            let status = asked.status.as_deref().filter(|status| !status.is_empty()).map(DeadLetterStatus::from_name);
+            let letters = match status {
+                // A status that does not exist: no dead letter has it.
+                Some(None) => Vec::new(),
+                status => working.desk.store().dead_letters(&environment, status.flatten(), most).await?,
+            };
             Ok(json!({"environment": environment, "deadLetters": letters}))
         }
         .await,
@@ -72,15 +77,15 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
             let run = NewExecution {
                 headers: letter.headers.clone(),
                 event: letter.event.clone(),
-                parent: letter.run.clone(),
-                triggered_by: "webhook".to_owned(),
+                parent: letter.execution.clone(),
+                triggered_by: TriggeredBy::Webhook,
                 source: letter.trigger.clone(),
                 ..run.map_err(denied)?
             };
-            EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }
+            EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }
         }
     };
-    let executions: Vec<String> = intake.runs.iter().map(|run| run.id.clone()).collect();
+    let executions: Vec<String> = intake.executions.iter().map(|run| run.id.clone()).collect();
     // Marked in the transaction that stores what it starts: asking twice does not start it twice, and a failure in between
     // loses nothing.
     intake.replays = Some((environment.clone(), letter.id.clone()));
@@ -117,13 +122,13 @@ async fn reroute(
         event: letter.payload.clone(),
         tenant: letter.tenant.clone(),
         key: None,
-        lane: String::new(),
+        ordering_key: String::new(),
         request: format!("replay-{}", new_id()),
         trace,
         live: &live,
     };
     let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;
-    if intake.runs.is_empty() {
+    if intake.executions.is_empty() {
         return Err(CommandError::new(409, "Unmatched", "no route of the trigger matches it now either"));
     }
     Ok(intake)

@@ -147,7 +147,7 @@ async fn read_history(server: &Server, name: &str, query: &HistoryQuery, headers
     let store = &environments(server)?.context.store;
     let limit = query.limit.unwrap_or(50).min(MAX_LINES);
     let generations = store.history(name, query.below, limit).await?;
-    Ok(json!({"environment": name, "generations": generations, "audit": store.audited(name, limit).await?}))
+    Ok(json!({"environment": name, "generations": generations, "audit": store.audit_log(name, limit).await?}))
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,7 +226,7 @@ pub(super) async fn trace(
 
 fn traced(item: &Item, handle: &Handle, shown_under: &str) -> Value {
     let status = handle.status.borrow().clone();
-    let shown = |path: &str| match (item.is_by_hand(), shown_under) {
+    let shown = |path: &str| match (item.is_api_owned(), shown_under) {
         (true, _) | (_, "") => path.to_owned(),
         (_, folder) => format!("{}/{path}", folder.trim_end_matches('/')),
     };

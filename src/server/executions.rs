@@ -13,9 +13,13 @@ use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::commands::CommandError;
-use crate::store::queue::{CommitResult, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, NewExecution};
+use crate::definition::workflow::Tier;
+use crate::store::queue::{
+    CommitResult, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, ExecutionSummary, NewExecution, SignalKind,
+    TriggeredBy,
+};
 use crate::store::{Micros, StoreError};
-use crate::trigger::routing::gate;
+use crate::trigger::routing::concurrency_group;
 use crate::workflow::Program;
 
 /// How long a caller waits beyond the workflow's own time: for its turn, and for its end to be stored.
@@ -87,10 +91,10 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
     }
     let tenant = text("x-evenkeel-tenant").unwrap_or_default();
     let run = by_hand(working, &environment, &active, program, input, tenant, trace_of(headers)).await?;
-    let (run_id, waits) = (run.id.clone(), run.tier == "Instant");
+    let (run_id, waits) = (run.id.clone(), run.tier == Tier::Instant);
     let told = waits.then(|| working.desk.watch(&run_id));
     let unavailable = |error: StoreError| CallError::new(ErrorCode::Unavailable, error.to_string());
-    let accepted = working.desk.accept(EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }).await;
+    let accepted = working.desk.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await;
     if let CommitResult::Refused(why) = accepted.map_err(unavailable)? {
         return Err(bad(format!("the input cannot be stored: {why}")));
     }
@@ -125,11 +129,11 @@ pub(super) async fn by_hand(
     let new = new.map_err(|error| CallError::new(ErrorCode::Unavailable, error.to_string()))?;
     let per_tenant = program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant);
     Ok(NewExecution {
-        gate: gate(&new, tenant, per_tenant),
+        concurrency_group: concurrency_group(&new, tenant, per_tenant),
         // Somebody waits for it.
         priority: 1,
         tenant: tenant.to_owned(),
-        triggered_by: "manual".to_owned(),
+        triggered_by: TriggeredBy::Manual,
         input,
         trace,
         ..new
@@ -180,7 +184,7 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
     let status = asked.status.as_deref().map(|word| {
-        ExecutionStatus::from_word(word).ok_or_else(|| {
+        ExecutionStatus::from_name_ignoring_case(word).ok_or_else(|| {
             let words: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
             CommandError::new(400, "BadRequest", format!("`{word}` is no status; there are {}", words.join(", ")))
         })
@@ -193,7 +197,7 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     });
     let before = match asked.before.as_deref() {
         Some(id) => {
-            let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
+            let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
             Some((run.created_at, run.id))
         }
         None => None,
@@ -207,15 +211,15 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
         since: since.transpose()?,
         before,
         text: asked.text,
-        most: asked.limit.unwrap_or(50).clamp(1, 1000),
+        limit: asked.limit.unwrap_or(50).clamp(1, 1000),
         open: false,
     };
-    let runs = store.runs(&environment, &filter).await?;
+    let runs = store.executions(&environment, &filter).await?;
     let executions: Vec<Value> = runs.iter().map(summary).collect();
     Ok(json!({"environment": environment, "executions": executions}))
 }
 
-fn summary(run: &Execution) -> Value {
+fn summary(run: &ExecutionSummary) -> Value {
     let end = if run.finished_at > 0 { run.finished_at } else { 0 };
     let duration =
         if end > 0 && run.started_at > 0 { json!((end - run.started_at) as f64 / 1000.0) } else { Value::Null };
@@ -224,7 +228,7 @@ fn summary(run: &Execution) -> Value {
         "tenant": run.tenant, "triggeredBy": run.triggered_by, "source": run.source, "event": run.event,
         "generation": run.generation, "attempt": run.attempt, "createdAt": run.created_at,
         "startedAt": run.started_at, "finishedAt": run.finished_at, "durationMs": duration,
-        "error": run.error.get("message"), "trace": run.trace, "parent": run.parent, "priority": run.priority,
+        "error": run.error_message, "trace": run.trace, "parent": run.parent, "priority": run.priority,
     })
 }
 
@@ -241,8 +245,8 @@ pub(super) async fn show(
 async fn shown(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> Answer {
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
-    let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
-    let mut value = summary(&run);
+    let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
+    let mut value = summary(&run.summary());
     for (name, part) in
         [("input", &run.input), ("headers", &run.headers), ("output", &run.output), ("error", &run.error)]
     {
@@ -250,7 +254,7 @@ async fn shown(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> 
     }
     value["steps"] = json!(store.steps(&run.id).await?);
     value["worker"] = json!(run.worker);
-    value["cancelled"] = json!(run.cancelled);
+    value["cancelled"] = json!(run.cancel_requested);
     Ok(value)
 }
 
@@ -265,7 +269,7 @@ pub(super) async fn logs(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
             let store = working.desk.store();
-            let run = store.run(&environment, &id).await?.ok_or_else(|| missing("execution", &id))?;
+            let run = store.execution(&environment, &id).await?.ok_or_else(|| missing("execution", &id))?;
             Ok(json!({"execution": run.id, "lines": store.logs(&run.id).await?}))
         }
         .await,
@@ -286,7 +290,7 @@ async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &He
     server.access.writer(headers)?;
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
-    let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
+    let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     match verb {
         "cancel" => {
             let was = store.cancel(&environment, &run.id).await?;
@@ -332,12 +336,12 @@ async fn again(
         headers: of.headers.clone(),
         event: of.event.clone(),
         parent: of.id.clone(),
-        triggered_by: if of.triggered_by.is_empty() { "manual".to_owned() } else { of.triggered_by.clone() },
+        triggered_by: of.triggered_by,
         source: of.source.clone(),
         ..run
     };
     let id = run.id.clone();
-    match working.desk.accept(EnqueueRequest { runs: vec![run], ..EnqueueRequest::default() }).await? {
+    match working.desk.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await? {
         CommitResult::Refused(why) => Err(CommandError::new(422, "Unstorable", why)),
         _ => Ok(id),
     }
@@ -351,7 +355,7 @@ pub(super) async fn signal(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    respond(told(&server, &id, &format!("event {name}"), asked, &headers, &body).await)
+    respond(told(&server, &id, SignalKind::Event, &name, asked, &headers, &body).await)
 }
 
 /// `POST /v1/executions/{id}/approvals/{name}` with `{"approved": true}`: an answer to a question.
@@ -362,18 +366,26 @@ pub(super) async fn approve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    respond(told(&server, &id, &format!("approval {name}"), asked, &headers, &body).await)
+    respond(told(&server, &id, SignalKind::Approval, &name, asked, &headers, &body).await)
 }
 
-async fn told(server: &Server, id: &str, name: &str, asked: Asked, headers: &HeaderMap, body: &Bytes) -> Answer {
+async fn told(
+    server: &Server,
+    id: &str,
+    kind: SignalKind,
+    name: &str,
+    asked: Asked,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Answer {
     let who = server.access.writer(headers)?;
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let store = working.desk.store();
-    let run = store.run(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
+    let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     let bad = |error: serde_json::Error| CommandError::new(400, "BadRequest", format!("the body is not JSON: {error}"));
     let mut payload: Value = if body.is_empty() { json!({}) } else { serde_json::from_slice(body).map_err(bad)? };
-    if name.starts_with("approval ") {
-        if store.signalled(&run.id, name).await?.is_some() {
+    if kind == SignalKind::Approval {
+        if store.received_signal(&run.id, &kind.step_name(name)).await?.is_some() {
             return Err(CommandError::new(409, "Answered", "somebody answered already"));
         }
         if !payload.get("approved").is_some_and(Value::is_boolean) {
@@ -381,14 +393,31 @@ async fn told(server: &Server, id: &str, name: &str, asked: Asked, headers: &Hea
         }
         payload["by"] = json!(who);
     }
-    if !store.signal(&environment, &run.id, name, &payload).await? {
+    if !store.signal(&environment, &run.id, kind, name, &payload).await? {
         return Err(CommandError::new(409, "Ended", format!("execution {} has ended", run.id)));
     }
     working.desk.wake();
-    Ok(json!({"execution": run.id, "told": name}))
+    Ok(json!({"execution": run.id, "told": kind.step_name(name)}))
 }
 
-/// `GET /v1/events`
+/// `GET /v1/events/{id}`: one event, with its headers and payload.
+pub(super) async fn event(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    respond(
+        async {
+            let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
+            let event = working.desk.store().event(&environment, &id).await?;
+            Ok(json!(event.ok_or_else(|| missing("event", &id))?))
+        }
+        .await,
+    )
+}
+
+/// `GET /v1/events`: without headers and payloads.
 pub(super) async fn events(State(server): State<Server>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
     respond(
         async {

@@ -89,7 +89,7 @@ async fn listed_triggers(server: &Server, asked: Asked, headers: &HeaderMap) -> 
 
 fn of_trigger(trigger: &Trigger, working: &Working) -> Value {
     let mut value = json!({
-        "name": trigger.name, "kind": trigger.word(), "active": trigger.spec.active, "place": trigger.place,
+        "name": trigger.name, "kind": trigger.triggered_by(), "active": trigger.spec.active, "place": trigger.place,
     });
     if matches!(trigger.kind, TriggerKind::Webhook(_)) {
         value["url"] = json!(format!("{}/hooks/{}", working.public_url.trim_end_matches('/'), trigger.name));

@@ -129,7 +129,7 @@ pub(super) fn details(value: &Value) -> Result<String, StoreError> {
 
 pub(super) fn activation(activation: &Activation) -> Result<(), StoreError> {
     names(&[&activation.environment, &activation.actor])?;
-    let ids: Vec<&str> = activation.buried.iter().map(|stone| stone.id.as_str()).collect();
+    let ids: Vec<&str> = activation.tombstones.iter().map(|stone| stone.id.as_str()).collect();
     names(&ids)
 }
 

@@ -68,7 +68,8 @@ pub enum Owner {
         revision: String,
     },
     /// Someone made it through the API: reconciling leaves it alone.
-    Hand {
+    #[serde(rename = "Hand")]
+    Api {
         /// Who.
         who: String,
         /// When.
@@ -84,14 +85,14 @@ pub enum Owner {
 
 impl Item {
     /// Was it made through the API?
-    pub fn is_by_hand(&self) -> bool {
-        matches!(self.owner, Owner::Hand { .. })
+    pub fn is_api_owned(&self) -> bool {
+        matches!(self.owner, Owner::Api { .. })
     }
 
     /// Until when it stands in for the source's own, in the store's time.
     pub fn overrides_until(&self) -> Option<Micros> {
         match self.owner {
-            Owner::Hand { until, .. } => until,
+            Owner::Api { until, .. } => until,
             Owner::Source { .. } => None,
         }
     }

@@ -1,14 +1,12 @@
-//! Work that must not be lost: events, the executions that they start, what those did so far, and what triggers remember.
+//! The durable queue: events, the executions that they start, the record of those, and the state of triggers.
 //!
 //! ```text
-//! event ──Accept──► execution: Queued ──claim (lease, token)──► Running ──Finish──► Completed | Failed | TimedOut | Cancelled
+//! event ──Accept──► execution: Queued ──claim (lease, token)──► Running ──Release──► Completed | Failed | TimedOut | Cancelled
 //!                                 ▲                              │    │
-//!                                 └──────── Retry, Suspend ◄─────┘    └──► steps, logs, follow-ups: in the same transaction
+//!                                 └─── Retry, Suspend, Requeue ◄─┘    └──► steps, logs, follow-ups: in the same transaction
 //! ```
 //!
-//! `ready_at` says when an execution may be taken: now or later where it is queued or waits, the end of the lease where it
-//! runs, nothing where it ended. So whoever looks for what is ready also finds what a dead worker left behind. Each claim
-//! raises the token, and a write with an older one is [`StoreError::Fenced`].
+//! Each claim raises the execution's fencing token; a write with an older token is refused ([`CommitResult::Fenced`]).
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -17,150 +15,178 @@ use super::{Micros, StoreError};
 use crate::text::Digest;
 
 mod executions;
+mod states;
 mod triggers;
 
 pub use executions::{
-    Claim, Execution, ExecutionFilter, ExecutionStatus, LogLine, LostLease, NewExecution, QueueDepth, Step, Version,
+    Claim, Execution, ExecutionFilter, ExecutionSummary, LogLine, LostLease, NewExecution, QueueDepth, Step, Version,
 };
-pub use triggers::{DeadLetter, DedupKey, Event, PollState, Polled, ScheduleState, StoredRecord, Subscription};
+pub use states::{
+    DeadLetterReason, DeadLetterStatus, EventOutcome, ExecutionStatus, LogLevel, SignalKind, StepKind, StepStatus,
+    SubscriptionStatus, TriggeredBy,
+};
+pub use triggers::{
+    DeadLetter, DedupKey, Event, EventSummary, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
+};
 
-/// When something is ready that waits for something else than the time.
+/// The time of a wait without end: [`Disposition::Suspend`] until a signal.
 pub const PARKED: Micros = i64::MAX;
 
-/// Most bytes of an input, an output or a payload, as JSON.
+/// Maximum size of an input, an output or a payload, in bytes of JSON.
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 
-/// Executions that one batch window collects events for, at most.
+/// Maximum number of events that one batch collects.
 pub const MAX_BATCHED: usize = 1000;
 
-/// Something that comes in, with everything it starts.
+/// An event to be stored, with everything that it starts.
 #[derive(Clone, Debug, Default)]
 pub struct EnqueueRequest {
-    /// The event; `None` where somebody started an execution by hand.
+    /// The event; `None` for executions that are started through the API.
     pub event: Option<Event>,
-    /// What makes it the same as another.
-    pub key: Option<DedupKey>,
-    /// What it starts.
-    pub runs: Vec<NewExecution>,
-    /// What nobody can work on.
-    pub dead: Vec<DeadLetter>,
-    /// The schedule that fires: its environment and trigger, its state as it was read, and as it will be.
+    /// The event's deduplication key.
+    pub dedup_key: Option<DedupKey>,
+    /// The executions that it starts.
+    pub executions: Vec<NewExecution>,
+    /// Dead letters for what could not be started.
+    pub dead_letters: Vec<DeadLetter>,
+    /// The schedule that fires: environment, trigger, its state as it was read, and its next state. If the stored state
+    /// differs from the one that was read, nothing is stored.
     pub tick: Option<(String, String, ScheduleState, ScheduleState)>,
-    /// The dead letter that it replays: its environment and id. Where that is not pending, nothing is stored.
+    /// The dead letter to replay: environment and id. If it is not pending, nothing is stored.
     pub replays: Option<(String, String)>,
-    /// The worker that takes the executions at once, and for how long.
+    /// The worker that claims the executions at once, and the duration of its lease.
     pub claimed_by: Option<(String, Micros)>,
 }
 
-/// How an execution goes on.
+/// The next state of an execution that leaves its worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Disposition {
-    /// It ended: its status, output and error.
+    /// Ended: status, output, error.
     Ended(ExecutionStatus, Value, Value),
-    /// It is tried again then, from its last finished step; why the last attempt failed.
+    /// Retried at a time, from its last recorded step; with the error of the last attempt.
     Retry(Micros, Value),
-    /// It waits until then at the latest; its attempt is over at the second time.
+    /// Suspended until a signal, or at the latest until the first time; its attempt ends at the second time.
     Suspend(Micros, Micros),
-    /// It is given back as it was, because the worker ends.
+    /// Queued as it was, because the worker shuts down.
     Requeue,
 }
 
-/// One write.
+/// One write to the queue.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Something came in.
+    /// Stores an event and what it starts.
     Accept(Box<EnqueueRequest>),
-    /// An execution did something and goes on.
+    /// Records progress of an execution that continues.
     Progress {
-        /// The right to say so.
+        /// Proof of the lease.
         claim: Claim,
-        /// What it did.
+        /// Steps to record.
         steps: Vec<Step>,
-        /// What it wrote.
+        /// Log lines to append.
         logs: Vec<LogLine>,
-        /// What it starts.
-        follow: Vec<NewExecution>,
+        /// Executions to start.
+        follow_ups: Vec<NewExecution>,
     },
-    /// An execution leaves its worker.
+    /// Releases an execution from its worker.
     Release {
-        /// The right to say so.
+        /// Proof of the lease.
         claim: Claim,
-        /// How it goes on.
-        outcome: Disposition,
-        /// What it did.
+        /// Its next state.
+        disposition: Disposition,
+        /// Steps to record.
         steps: Vec<Step>,
-        /// What it wrote.
+        /// Log lines to append.
         logs: Vec<LogLine>,
-        /// What it starts.
-        follow: Vec<NewExecution>,
-        /// What becomes of it where it failed for good.
-        dead: Option<Box<DeadLetter>>,
-        /// The worker takes the next one of its lane or gate in the same stroke, for so long.
-        next: Option<(String, Micros)>,
+        /// Executions to start.
+        follow_ups: Vec<NewExecution>,
+        /// The dead letter of an execution that failed for good.
+        dead_letter: Option<Box<DeadLetter>>,
+        /// Claims the next execution of the same ordering key or concurrency group in the same transaction: worker and
+        /// duration of the lease.
+        claim_next: Option<(String, Micros)>,
     },
 }
 
-/// What came of a write.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommitResult {
-    /// It is stored. The executions that were taken at once.
+    /// Stored; with the executions that were claimed in the same transaction.
     Stored(Vec<Execution>),
-    /// The event was there before: its id.
+    /// The event was stored before: its id.
     Duplicate(String),
-    /// Another has the execution, or fired the schedule.
+    /// Another worker holds the lease, or the schedule or dead letter was processed before.
     Fenced,
-    /// It cannot be stored, and trying again is of no use: why.
+    /// It cannot be stored, and a retry would fail as well: the reason.
     Refused(String),
 }
 
-/// The queue and the record of executions. As for the store: several tasks, and several processes where it says so.
+/// The queue and the record of executions. Like the store, it may be used by several tasks, and by several processes
+/// if the implementation supports that.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Writes changes in one transaction, in their order; each has its own answer. A change that is refused leaves nothing
-    /// behind, and the others are written.
+    /// Writes changes in one transaction, in their order; each has its own result. A change that is refused has no
+    /// effect, and the others are written.
     async fn commit(&self, changes: &[Change]) -> Result<Vec<CommitResult>, StoreError>;
 
-    /// Takes executions that are ready, at most `most`: P1 before P2, each tenant in its turn, each tenant's oldest first.
+    /// Claims at most `limit` executions that are ready: priority 1 before 2, tenants in turn, each tenant's oldest
+    /// first.
     async fn claim(
         &self,
         environment: &str,
         worker: &str,
-        most: u32,
+        limit: u32,
         lease: Micros,
     ) -> Result<Vec<Execution>, StoreError>;
 
-    /// Keeps what a worker has. Gives those that it must end.
-    async fn renew(&self, worker: &str, runs: &[(String, i64)], lease: Micros) -> Result<Vec<LostLease>, StoreError>;
+    /// Renews the leases of a worker's executions (id and token). Returns those that the worker must stop executing.
+    async fn renew(
+        &self,
+        worker: &str,
+        executions: &[(String, i64)],
+        lease: Micros,
+    ) -> Result<Vec<LostLease>, StoreError>;
 
-    /// Lets executions go that wait for others and need not any more. Each is woken as the other ends; this is for those
-    /// that two transactions left to each other. Gives how many there were.
-    async fn unpark(&self, environment: &str) -> Result<u64, StoreError>;
+    /// Unblocks executions whose ordering key or concurrency group is free. Each is unblocked when the one before it
+    /// ends; this repairs those that two concurrent transactions missed. Returns their number.
+    async fn unblock(&self, environment: &str) -> Result<u64, StoreError>;
 
-    /// When the next execution is ready, that is neither parked nor running; `None` where none will be.
-    async fn next_ready(&self, environment: &str) -> Result<Option<Micros>, StoreError>;
+    /// Time at which the next execution can be claimed, expired leases included; `None` if there is none.
+    async fn next_ready_at(&self, environment: &str) -> Result<Option<Micros>, StoreError>;
 
-    /// What an execution did so far, in order.
-    async fn steps(&self, run: &str) -> Result<Vec<Step>, StoreError>;
+    /// Recorded steps of an execution, in order.
+    async fn steps(&self, execution: &str) -> Result<Vec<Step>, StoreError>;
 
-    /// What an execution wrote, the oldest first, at most 10,000 lines.
-    async fn logs(&self, run: &str) -> Result<Vec<LogLine>, StoreError>;
+    /// Log lines of an execution, the oldest first, at most 10,000.
+    async fn logs(&self, execution: &str) -> Result<Vec<LogLine>, StoreError>;
 
-    /// One execution; a unique beginning of its id of 8 letters or more is enough.
-    async fn run(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError>;
+    /// One execution, by its id or an unambiguous prefix of at least 8 characters.
+    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError>;
 
-    /// Executions from the newest.
-    async fn runs(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<Execution>, StoreError>;
+    /// Executions from the newest, without their payloads.
+    async fn executions(
+        &self,
+        environment: &str,
+        filter: &ExecutionFilter,
+    ) -> Result<Vec<ExecutionSummary>, StoreError>;
 
-    /// Asks an execution to end. Gives what it was; `None` where there is none.
+    /// Requests the cancellation of an execution. Returns its status before; `None` if it does not exist.
     async fn cancel(&self, environment: &str, id: &str) -> Result<Option<ExecutionStatus>, StoreError>;
 
-    /// Tells an execution something that it waits for, or will. Gives whether there is such an execution, not yet ended.
-    async fn signal(&self, environment: &str, id: &str, name: &str, payload: &Value) -> Result<bool, StoreError>;
+    /// Sends a signal to an execution, which may wait for it now or later. Returns false if the execution does not exist
+    /// or has ended.
+    async fn signal(
+        &self,
+        environment: &str,
+        id: &str,
+        kind: SignalKind,
+        name: &str,
+        payload: &Value,
+    ) -> Result<bool, StoreError>;
 
-    /// What an execution was told under a name; `None` where nothing yet.
-    async fn signalled(&self, run: &str, name: &str) -> Result<Option<Value>, StoreError>;
+    /// The payload of a received signal, by the name of the step that waits for it; `None` if it was not received.
+    async fn received_signal(&self, execution: &str, step_name: &str) -> Result<Option<Value>, StoreError>;
 
-    /// The version of a workflow with this content; made, with the next number, where there is none.
+    /// The versions of workflows (name, digest, content). Content that is new gets the next number.
     async fn publish(
         &self,
         environment: &str,
@@ -174,28 +200,33 @@ pub trait Queue: Send + Sync {
     /// All versions, by workflow and number.
     async fn versions(&self, environment: &str) -> Result<Vec<Version>, StoreError>;
 
-    /// Events from the newest.
-    async fn events(&self, environment: &str, trigger: Option<&str>, most: u32) -> Result<Vec<Event>, StoreError>;
+    /// Events from the newest, without headers and payload, optionally of one trigger.
+    async fn events(
+        &self,
+        environment: &str,
+        trigger: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<EventSummary>, StoreError>;
 
     /// One event.
     async fn event(&self, environment: &str, id: &str) -> Result<Option<Event>, StoreError>;
 
-    /// Dead letters from the newest; those of a status, where one is given.
+    /// Dead letters from the newest, optionally of one status.
     async fn dead_letters(
         &self,
         environment: &str,
-        status: Option<&str>,
-        most: u32,
+        status: Option<DeadLetterStatus>,
+        limit: u32,
     ) -> Result<Vec<DeadLetter>, StoreError>;
 
     /// One dead letter.
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError>;
 
-    /// A value that workflows remember; `None` where none, or its time is over.
-    async fn memory(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError>;
+    /// A value of workflow state; `None` if it is not set or has expired.
+    async fn workflow_state(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError>;
 
-    /// Remembers a value, for a while where `ttl` is given; forgets it where the value is null.
-    async fn remember(
+    /// Sets a value of workflow state, which expires after `ttl` if that is given. A null value deletes it.
+    async fn put_workflow_state(
         &self,
         environment: &str,
         scope: &str,
@@ -204,22 +235,22 @@ pub trait Queue: Send + Sync {
         ttl: Option<Micros>,
     ) -> Result<(), StoreError>;
 
-    /// What happened to a schedule; made, as looked at until now, where there is nothing.
+    /// The state of a schedule. A new one is created with all times until now processed.
     async fn schedule(&self, environment: &str, trigger: &str) -> Result<ScheduleState, StoreError>;
 
     /// All subscriptions of an environment.
     async fn subscriptions(&self, environment: &str) -> Result<Vec<Subscription>, StoreError>;
 
-    /// Writes a subscription.
+    /// Stores a subscription.
     async fn put_subscription(&self, environment: &str, subscription: &Subscription) -> Result<(), StoreError>;
 
-    /// Forgets a subscription.
+    /// Deletes a subscription.
     async fn remove_subscription(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError>;
 
-    /// Where the pollers of an environment stand.
+    /// The state of all pollers of an environment.
     async fn polls(&self, environment: &str) -> Result<Vec<PollState>, StoreError>;
 
-    /// What a poller remembers.
+    /// The records of a poller.
     async fn records(
         &self,
         environment: &str,
@@ -227,27 +258,31 @@ pub trait Queue: Send + Sync {
         connection: &str,
     ) -> Result<Vec<StoredRecord>, StoreError>;
 
-    /// Stores what a poll found with what it starts, in one transaction.
+    /// Stores the result of a poll and what it starts, in one transaction.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] where the poller is further by now: nothing is written then.
-    async fn polled(&self, polled: &Polled, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError>;
+    /// [`StoreError::Fenced`] if the poller's version has changed; nothing is written then.
+    async fn commit_poll(
+        &self,
+        poll: &PollCommit,
+        requests: Vec<EnqueueRequest>,
+    ) -> Result<Vec<CommitResult>, StoreError>;
 
-    /// Forgets a poller and what it remembers.
+    /// Deletes a poller and its records.
     async fn remove_poll(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError>;
 
-    /// Forgets executions that ended, events, keys, dead letters and values whose time is over; a part of them at a time.
-    /// Gives how many rows went.
-    async fn forget_work(&self, environment: &str, retention: Micros) -> Result<u64, StoreError>;
+    /// Deletes one batch of what has expired: executions that ended longer ago than `retention`, events, keys, dead
+    /// letters and workflow state. Returns the number of rows; 0 once nothing is left.
+    async fn delete_expired(&self, environment: &str, retention: Micros) -> Result<u64, StoreError>;
 
-    /// Counts.
+    /// Counts of the queue.
     async fn depth(&self, environment: &str) -> Result<QueueDepth, StoreError>;
 
     /// The store's time.
     async fn time(&self) -> Result<Micros, StoreError>;
 }
 
-/// A new id: the time and 80 random bits, as 26 letters and digits, so that later ones sort after earlier ones (ULID).
+/// A new id: a ULID (48 bits of time, 80 random bits) in 26 lower-case characters. Later ids sort after earlier ones.
 pub fn new_id() -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -267,13 +302,5 @@ mod tests {
         assert!(later.iter().all(|id| *id > early && id.len() == 26));
         let distinct: std::collections::BTreeSet<&String> = later.iter().collect();
         assert_eq!(distinct.len(), 1000);
-    }
-
-    #[test]
-    fn words_of_statuses_are_read_back() {
-        for status in ExecutionStatus::ALL {
-            assert_eq!(ExecutionStatus::from_word(&status.as_str().to_lowercase()), Some(status));
-        }
-        assert_eq!(ExecutionStatus::from_word("CommitResult"), None);
     }
 }

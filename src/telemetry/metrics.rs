@@ -272,7 +272,7 @@ impl Metrics {
             (&inner.executions_open, depth.open),
             (&inner.executions_ready, depth.ready),
             (&inner.executions_oldest, depth.oldest / 1_000_000),
-            (&inner.dead_letters, depth.dead),
+            (&inner.dead_letters, depth.dead_letters),
         ] {
             self.set(family, environment, None, u64::try_from(value).unwrap_or(0));
         }

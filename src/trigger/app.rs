@@ -153,7 +153,7 @@ pub async fn receive(
         event,
         tenant: tenant_of(&live.runtime, connection),
         key: key.map(|key| (webhook::bounded(format!("{connection}/{key}")), WINDOW)),
-        lane: String::new(),
+        ordering_key: String::new(),
         request: incoming.id.clone(),
         trace: incoming.trace(),
         live,

@@ -13,7 +13,7 @@ use super::routing::{self, IncomingEvent, context};
 use super::snapshot::{self, Polled as Listed, Record, Remembered};
 use super::{Trigger, webhook};
 use crate::connector::{self, CallError};
-use crate::store::queue::{PollState, Polled, StoredRecord};
+use crate::store::queue::{PollCommit, PollState, StoredRecord};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::{Kind, Span};
 use crate::template::Limits;
@@ -127,7 +127,7 @@ pub async fn poll(
                 webhook::bounded(format!("{}/{}", state.connection, event.key)),
                 remember.saturating_mul(1_000_000),
             )),
-            lane: String::new(),
+            ordering_key: String::new(),
             request: String::new(),
             trace: Span::below("", Kind::Consumer, format!("event {}", trigger.name)).trace(),
             live,
@@ -141,13 +141,13 @@ pub async fn poll(
         hash: record.hash,
         seen: record.seen,
     };
-    let polled = Polled {
+    let polled = PollCommit {
         environment: environment.to_owned(),
         state: next,
-        remember: found.remember.into_iter().map(stored).collect(),
-        forget: found.forget,
+        upserted: found.remember.into_iter().map(stored).collect(),
+        deleted: found.forget,
     };
-    desk.store().polled(&polled, intakes).await?;
+    desk.store().commit_poll(&polled, intakes).await?;
     desk.wake();
     Ok(brought)
 }

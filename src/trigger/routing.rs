@@ -9,7 +9,9 @@ use super::filter;
 use super::{Trigger, template};
 use crate::definition::trigger::{self, ScheduleRoute, Unmatched};
 use crate::store::Micros;
-use crate::store::queue::{DeadLetter, EnqueueRequest, Event, MAX_VALUE_BYTES, NewExecution, new_id};
+use crate::store::queue::{
+    DeadLetter, DeadLetterReason, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution, TriggeredBy, new_id,
+};
 use crate::template::{self as jinja, Context, Template, Tree};
 use crate::workflow::dispatcher::priority;
 use crate::workflow::{Dispatcher, LiveEnvironment};
@@ -73,8 +75,8 @@ pub struct IncomingEvent<'a> {
     pub tenant: String,
     /// What makes it the same as another, and how long that is remembered.
     pub key: Option<(String, Micros)>,
-    /// Events of the same lane are worked on in their order; empty for none.
-    pub lane: String,
+    /// Executions with one ordering key run one after the other, in the order of their acceptance; empty if unordered.
+    pub ordering_key: String,
     /// The request; empty where none.
     pub request: String,
     /// The trace.
@@ -123,7 +125,7 @@ pub async fn intake(
     routes: &[Route],
     arriving: IncomingEvent<'_>,
 ) -> Result<EnqueueRequest, crate::store::StoreError> {
-    let IncomingEvent { body, headers, query, input, event: app, tenant, key, lane, request, trace, live } = arriving;
+    let IncomingEvent { body, headers, query, input, event: app, tenant, key, ordering_key, request, trace, live } = arriving;
     let headers_value = json!(headers);
     let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
     let query_value = json!(query);
@@ -131,10 +133,10 @@ pub async fn intake(
         id: new_id(),
         environment: environment.to_owned(),
         trigger: trigger.name.clone(),
-        kind: trigger.word().to_owned(),
+        kind: trigger.triggered_by(),
         headers: headers_value.clone(),
         payload: body.clone(),
-        outcome: "Started".to_owned(),
+        outcome: EventOutcome::Started,
         request,
         trace: trace.clone(),
         ..Event::default()
@@ -160,32 +162,32 @@ pub async fn intake(
         let made = run(desk, environment, trigger, route, index, &context, (&input, &tenant), live).await?;
         match made {
             Ok(new) => runs.push(NewExecution {
-                triggered_by: trigger.word().to_owned(),
+                triggered_by: trigger.triggered_by(),
                 source: trigger.name.clone(),
                 event: event.id.clone(),
-                lane: lane.clone(),
+                ordering_key: ordering_key.clone(),
                 trace: trace.clone(),
                 ..new
             }),
-            Err(message) => dead.push(letter(trigger, &event, &route.spec.workflow, "Unreadable", message)),
+            Err(message) => dead.push(letter(trigger, &event, &route.spec.workflow, DeadLetterReason::Unreadable, message)),
         }
     }
     if runs.is_empty() && dead.is_empty() {
-        event.outcome = "Unmatched".to_owned();
+        event.outcome = EventOutcome::Unmatched;
         if trigger.dead_letters().unmatched == Unmatched::Keep {
-            dead.push(letter(trigger, &event, "", "Unmatched", "no route matches this event".to_owned()));
+            dead.push(letter(trigger, &event, "", DeadLetterReason::Unmatched, "no route matches this event".to_owned()));
         }
     } else if runs.is_empty() {
-        event.outcome = "Dead".to_owned();
+        event.outcome = EventOutcome::Dead;
     }
     if trigger.keeps_dead().is_none() {
         dead.clear();
     }
     let key = key.map(|(key, window)| crate::store::queue::DedupKey { key, window });
-    Ok(EnqueueRequest { event: Some(event), key, runs, dead, ..EnqueueRequest::default() })
+    Ok(EnqueueRequest { event: Some(event), dedup_key: key, executions: runs, dead_letters: dead, ..EnqueueRequest::default() })
 }
 
-fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, message: String) -> DeadLetter {
+fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: DeadLetterReason, message: String) -> DeadLetter {
     let retention = trigger.keeps_dead().unwrap_or_default();
     DeadLetter {
         id: new_id(),
@@ -193,7 +195,7 @@ fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: &str, messag
         trigger: trigger.name.clone(),
         workflow: workflow.to_owned(),
         event: event.id.clone(),
-        reason: reason.to_owned(),
+        reason,
         message,
         payload: event.payload.clone(),
         headers: event.headers.clone(),
@@ -248,9 +250,9 @@ async fn run(
     let new = desk.new_run(environment, live, program).await?;
     let window = spec.batch_window.map(|window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
     Ok(Ok(NewExecution {
-        gate: gate(&new, &tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
+        concurrency_group: concurrency_group(&new, &tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
         priority: spec.priority.map_or(new.priority, priority),
-        batch: window.map_or_else(String::new, |_| format!("{}/{index}/{tenant}", trigger.name)),
+        batch_key: window.map_or_else(String::new, |_| format!("{}/{index}/{tenant}", trigger.name)),
         delay: window.unwrap_or(0),
         tenant,
         input,
@@ -259,11 +261,11 @@ async fn run(
     }))
 }
 
-/// The gate of an execution: counted for each tenant by itself where the workflow says so.
-pub fn gate(run: &NewExecution, tenant: &str, per_tenant: bool) -> String {
-    match run.gate.is_empty() || !per_tenant {
-        true => run.gate.clone(),
-        false => format!("{}/{tenant}", run.gate),
+/// The concurrency group of an execution: one for each tenant if the workflow limits each tenant by itself.
+pub fn concurrency_group(run: &NewExecution, tenant: &str, per_tenant: bool) -> String {
+    match run.concurrency_group.is_empty() || !per_tenant {
+        true => run.concurrency_group.clone(),
+        false => format!("{}/{tenant}", run.concurrency_group),
     }
 }
 
@@ -293,10 +295,10 @@ pub async fn scheduled(
         for tenant in if tenants.is_empty() { &none[..] } else { &tenants[..] } {
             let new = desk.new_run(environment, live, program).await?;
             runs.push(NewExecution {
-                gate: gate(&new, tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
+                concurrency_group: concurrency_group(&new, tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
                 priority: own.map_or(3, priority),
                 tenant: tenant.clone(),
-                triggered_by: "schedule".to_owned(),
+                triggered_by: TriggeredBy::Schedule,
                 source: trigger.name.clone(),
                 input: payload.clone(),
                 headers: Value::Object(with.clone()),

@@ -230,10 +230,10 @@ impl Service {
                 if spec.overlap == Overlap::Queue || due.run.len() > 1 {
                     // One after the other, in their order.
                     for run in &mut runs {
-                        run.lane = format!("schedule/{}/{}/{}", trigger.name, run.workflow, run.tenant);
+                        run.ordering_key = format!("schedule/{}/{}/{}", trigger.name, run.workflow, run.tenant);
                     }
                 }
-                intake.runs.extend(runs);
+                intake.executions.extend(runs);
                 after.fired = after.fired.saturating_add(1);
                 after.late = after.late.saturating_add(i64::from(now.saturating_sub(tick_at) > LATE));
                 after.last = tick_at;
@@ -253,8 +253,8 @@ impl Service {
     /// Does an execution of a trigger still run or wait?
     async fn is_busy(&self, environment: &str, trigger: &str) -> Result<bool, StoreError> {
         let filter =
-            ExecutionFilter { trigger: Some(trigger.to_owned()), open: true, most: 1, ..ExecutionFilter::default() };
-        Ok(!self.desk.store().runs(environment, &filter).await?.is_empty())
+            ExecutionFilter { trigger: Some(trigger.to_owned()), open: true, limit: 1, ..ExecutionFilter::default() };
+        Ok(!self.desk.store().executions(environment, &filter).await?.is_empty())
     }
 
     /// Starts polls that are due, and forgets those that nobody wants.
@@ -322,7 +322,7 @@ impl Service {
         let name = format!("poll/{environment}/{}/{}", state.trigger, state.connection);
         // Not even this process polls it twice at a time.
         let holder = format!("{}-{:016x}", self.desk.settings().worker, rand::random::<u64>());
-        let Some(lease) = self.desk.store().lease(&name, &holder, POLL_SECONDS).await? else { return Ok(()) };
+        let Some(lease) = self.desk.store().acquire_lease(&name, &holder, POLL_SECONDS).await? else { return Ok(()) };
         let (desk, trigger, live) = (Arc::clone(&self.desk), Arc::clone(trigger), live.clone());
         let environment = environment.to_owned();
         tokio::spawn(async move {
@@ -356,7 +356,7 @@ impl Service {
                     }
                 }
             }
-            let _ = desk.store().release(&lease).await;
+            let _ = desk.store().release_lease(&lease).await;
             drop(permit);
         });
         Ok(())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Trigger, TriggerKind, Triggers};
 use crate::connector;
-use crate::store::queue::Subscription;
+use crate::store::queue::{Subscription, SubscriptionStatus};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::{Kind, Span};
 use crate::text::Digest;
@@ -70,11 +70,11 @@ impl Subscriber {
         }
         // One process at a time: two would ask twice.
         let lease =
-            desk.store().lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS).await?;
+            desk.store().acquire_lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS).await?;
         let Some(lease) = lease else { return Ok(Some(desk.now().saturating_add(FIRST_WAIT))) };
         let there = desk.store().subscriptions(environment).await?;
         let result = self.settle(desk, environment, live, &wanted, there).await;
-        desk.store().release(&lease).await?;
+        desk.store().release_lease(&lease).await?;
         result
     }
 
@@ -115,7 +115,7 @@ impl Subscriber {
         let now = desk.now();
         for row in &there {
             let still = wanted.iter().find(|wanted| is_of(row, wanted));
-            let is_old = still.is_none_or(|wanted| row.digest != wanted.digest || row.status == "Unsubscribing");
+            let is_old = still.is_none_or(|wanted| row.digest != wanted.digest || row.status == SubscriptionStatus::Unsubscribing);
             if !is_old {
                 continue;
             }
@@ -131,7 +131,7 @@ impl Subscriber {
             match row {
                 Some(row) if is_done(row, one) => {}
                 // The old one is not taken back yet.
-                Some(row) if row.status == "Unsubscribing" => {}
+                Some(row) if row.status == SubscriptionStatus::Unsubscribing => {}
                 Some(row) if row.retry_at > now => {
                     again = Some(again.map_or(row.retry_at, |known| known.min(row.retry_at)));
                 }
@@ -158,7 +158,7 @@ impl Subscriber {
         let mut row = Subscription {
             trigger: wanted.trigger.name.clone(),
             connection: wanted.connection.clone(),
-            status: "Subscribing".to_owned(),
+            status: SubscriptionStatus::Subscribing,
             address: address.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())),
             digest: wanted.digest.clone(),
             event: wanted.event.clone(),
@@ -171,7 +171,7 @@ impl Subscriber {
         match answer {
             Ok(id) => {
                 self.failures.remove(&key);
-                row.status = "Subscribed".to_owned();
+                row.status = SubscriptionStatus::Subscribed;
                 row.external = match id {
                     Value::String(id) => id,
                     Value::Null => String::new(),
@@ -181,7 +181,7 @@ impl Subscriber {
                 tracing::info!(environment, trigger = row.trigger, connection = row.connection, "subscribed");
                 Ok(None)
             }
-            Err(error) => self.failed(desk, environment, row, "Failed", error).await,
+            Err(error) => self.failed(desk, environment, row, SubscriptionStatus::Failed, error).await,
         }
     }
 
@@ -193,14 +193,14 @@ impl Subscriber {
         live: &LiveEnvironment,
         mut row: Subscription,
     ) -> Result<Option<Micros>, StoreError> {
-        if row.status == "Failed" && row.external.is_empty() {
+        if row.status == SubscriptionStatus::Failed && row.external.is_empty() {
             // The application said no: there is nothing to take back.
             desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
             return Ok(None);
         }
         let is_known = !row.external.is_empty();
-        if row.status != "Unsubscribing" {
-            row.status = "Unsubscribing".to_owned();
+        if row.status != SubscriptionStatus::Unsubscribing {
+            row.status = SubscriptionStatus::Unsubscribing;
             desk.store().put_subscription(environment, &row).await?;
         }
         let connector = row.event.split('/').next().unwrap_or_default();
@@ -231,7 +231,7 @@ impl Subscriber {
                 desk.store().remove_subscription(environment, &row.trigger, &row.connection).await?;
                 Ok(None)
             }
-            Err(error) => self.failed(desk, environment, row, "Unsubscribing", error).await,
+            Err(error) => self.failed(desk, environment, row, SubscriptionStatus::Unsubscribing, error).await,
         }
     }
 
@@ -240,14 +240,14 @@ impl Subscriber {
         desk: &Dispatcher,
         environment: &str,
         mut row: Subscription,
-        status: &str,
+        status: SubscriptionStatus,
         error: String,
     ) -> Result<Option<Micros>, StoreError> {
         let failures = self.failures.entry((row.trigger.clone(), row.connection.clone())).or_insert(0);
         *failures = failures.saturating_add(1);
         let wait = FIRST_WAIT.saturating_mul(1 << (*failures - 1).min(12)).min(LONGEST_WAIT);
         tracing::warn!(environment, trigger = row.trigger, connection = row.connection, "subscription: {error}");
-        (row.status, row.error) = (status.to_owned(), error);
+        (row.status, row.error) = (status, error);
         row.retry_at = desk.now().saturating_add(wait);
         desk.store().put_subscription(environment, &row).await?;
         Ok(Some(row.retry_at))
@@ -259,7 +259,7 @@ fn is_of(row: &Subscription, wanted: &Wanted<'_>) -> bool {
 }
 
 fn is_done(row: &Subscription, wanted: &Wanted<'_>) -> bool {
-    row.digest == wanted.digest && row.status == "Subscribed"
+    row.digest == wanted.digest && row.status == SubscriptionStatus::Subscribed
 }
 
 /// Makes the connector's request; one that it does not declare is no request.

@@ -15,7 +15,7 @@ use crate::connector::testing::{Difference, TestResult, pretty, same};
 use crate::connector::{self, CallError, ErrorCode, Runtime};
 use crate::definition::Json;
 use crate::definition::workflow::WorkflowTest;
-use crate::store::queue::{EnqueueRequest, Execution, ExecutionStatus, NewExecution};
+use crate::store::queue::{EnqueueRequest, Execution, ExecutionStatus, NewExecution, SignalKind, TriggeredBy};
 use crate::store::{self, Keys, Micros, Store};
 use crate::workflow::{
     Actions, Clock, Dispatcher, EnvironmentProvider, LiveEnvironment, Program, Programs, QuickJs, ScriptEngine,
@@ -104,21 +104,21 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
     };
     let scope = if run.tenant.is_empty() { "organization".to_owned() } else { format!("tenant/{}", run.tenant) };
     for (key, value) in &test.state {
-        store.remember(ENVIRONMENT, &scope, key, &value.value(), None).await.map_err(told)?;
+        store.put_workflow_state(ENVIRONMENT, &scope, key, &value.value(), None).await.map_err(told)?;
     }
     let id = run.id.clone();
     let waiting = desk.watch(&id);
     // Stored first, so that it can be told what it will wait for before it asks.
-    let intake = EnqueueRequest { runs: vec![NewExecution { delay: 0, ..run }], ..EnqueueRequest::default() };
+    let intake = EnqueueRequest { executions: vec![NewExecution { delay: 0, ..run }], ..EnqueueRequest::default() };
     desk.commit(store::queue::Change::Accept(Box::new(intake))).await.map_err(told)?;
     for (name, answers) in &test.events {
         for answer in answers {
-            store.signal(ENVIRONMENT, &id, &format!("event {name}"), &answer.value()).await.map_err(told)?;
+            store.signal(ENVIRONMENT, &id, SignalKind::Event, name, &answer.value()).await.map_err(told)?;
         }
     }
     for (name, approved) in &test.approvals {
         let answer = json!({"approved": approved, "by": "test"});
-        store.signal(ENVIRONMENT, &id, &format!("approval {name}"), &answer).await.map_err(told)?;
+        store.signal(ENVIRONMENT, &id, SignalKind::Approval, name, &answer).await.map_err(told)?;
     }
     let (end, until) = watch::channel(false);
     let working = tokio::spawn(Worker::new(Arc::clone(&desk)).work(until));
@@ -144,7 +144,7 @@ async fn started(
     let Some(event) = &test.event else {
         let new = desk.new_run(ENVIRONMENT, live, program).await.map_err(told)?;
         return Ok(Ok(NewExecution {
-            triggered_by: "manual".to_owned(),
+            triggered_by: TriggeredBy::Manual,
             input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
             headers: json!(headers),
             tenant: test.tenant.clone().unwrap_or_default(),
@@ -169,15 +169,15 @@ async fn started(
         body,
         tenant: test.tenant.clone().unwrap_or_default(),
         key: None,
-        lane: String::new(),
+        ordering_key: String::new(),
         request: String::new(),
         trace: String::new(),
         live,
     };
     let intake = routing::intake(desk, ENVIRONMENT, trigger, routes, arriving).await.map_err(told)?;
-    let reached: Vec<String> = intake.runs.iter().map(|run| run.workflow.clone()).collect();
-    let found = intake.runs.into_iter().find(|run| run.workflow == program.name);
-    Ok(found.ok_or_else(|| match (reached.as_slice(), intake.dead.first()) {
+    let reached: Vec<String> = intake.executions.iter().map(|run| run.workflow.clone()).collect();
+    let found = intake.executions.into_iter().find(|run| run.workflow == program.name);
+    Ok(found.ok_or_else(|| match (reached.as_slice(), intake.dead_letters.first()) {
         (_, Some(dead)) => dead.message.clone(),
         ([], None) => "no route of the trigger matches it".to_owned(),
         (others, None) => format!("it starts {} only", others.join(", ")),
@@ -236,7 +236,7 @@ async fn compare(
     let scope = if run.tenant.is_empty() { "organization".to_owned() } else { format!("tenant/{}", run.tenant) };
     let (mut wanted, mut actual) = (Map::new(), Map::new());
     for (key, value) in &test.expect_state {
-        let there = store.memory(ENVIRONMENT, &scope, key).await.map_err(|error| error.to_string())?;
+        let there = store.workflow_state(ENVIRONMENT, &scope, key).await.map_err(|error| error.to_string())?;
         wanted.insert(key.clone(), value.value());
         actual.insert(key.clone(), there.unwrap_or_default());
     }

@@ -12,6 +12,7 @@ use super::verify::{self, Refused};
 use super::{Trigger, template};
 use crate::definition::event::Verify;
 use crate::definition::trigger::{ExecutionMode, WebhookTrigger};
+use crate::definition::workflow::Tier;
 use crate::store::Micros;
 use crate::store::queue::{CommitResult, EnqueueRequest, Execution, MAX_VALUE_BYTES};
 use crate::telemetry::TRACEPARENT;
@@ -109,7 +110,7 @@ pub struct Taken {
     /// The event's id.
     pub event: String,
     /// Executions that it starts: id, workflow, tier.
-    pub runs: Vec<(String, String, String)>,
+    pub runs: Vec<(String, String, Tier)>,
     /// Was it here before?
     pub duplicate: bool,
 }
@@ -190,7 +191,7 @@ pub async fn receive(
     let order = render(&webhook.order, "orderBy")?;
     let window = webhook.spec.deduplication_window;
     let window = window.map_or(WINDOW, |window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
-    let lane = match (webhook.spec.execution_mode, order) {
+    let ordering_key = match (webhook.spec.execution_mode, order) {
         (ExecutionMode::Parallel, None) => String::new(),
         (_, order) => format!("{}/{}", trigger.name, bounded(order.unwrap_or_default())),
     };
@@ -202,7 +203,7 @@ pub async fn receive(
         event: Value::Null,
         tenant: String::new(),
         key: key.map(|key| (bounded(key), window)),
-        lane,
+        ordering_key,
         request: incoming.id.clone(),
         trace: incoming.trace(),
         live,
@@ -219,10 +220,10 @@ pub async fn receive(
 /// Where it cannot be stored.
 pub async fn store(desk: &Arc<Dispatcher>, intake: EnqueueRequest) -> Result<Received, WebhookRejection> {
     let event = intake.event.as_ref().map_or_else(String::new, |event| event.id.clone());
-    let runs: Vec<_> = intake.runs.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier.clone())).collect();
+    let runs: Vec<_> = intake.executions.iter().map(|run| (run.id.clone(), run.workflow.clone(), run.tier)).collect();
     // Asked for before it can end, and only where somebody waits for the answer.
-    let is_batched = intake.runs.iter().any(|run| !run.batch.is_empty());
-    let waits = !is_batched && matches!(runs.as_slice(), [(_, _, tier)] if tier == "Instant");
+    let is_batched = intake.executions.iter().any(|run| !run.batch_key.is_empty());
+    let waits = !is_batched && matches!(runs.as_slice(), [(_, _, tier)] if *tier == Tier::Instant);
     let told = if waits { runs.iter().map(|(id, _, _)| desk.watch(id)).collect() } else { Vec::new() };
     let forget = || runs.iter().for_each(|(id, _, _)| desk.unwatch(id));
     match desk.accept(intake).await {

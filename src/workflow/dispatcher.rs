@@ -189,7 +189,7 @@ impl Dispatcher {
         // Those that wait longer go first.
         let is_behind = self.backlog.load(Ordering::Relaxed);
         // One permit for each execution, or none: a part of them could overtake the others.
-        let permits = u32::try_from(intake.runs.len()).unwrap_or(u32::MAX);
+        let permits = u32::try_from(intake.executions.len()).unwrap_or(u32::MAX);
         let permit = match permits {
             0 => None,
             _ if is_behind => None,
@@ -252,7 +252,7 @@ impl Dispatcher {
             match tokio::time::timeout(look, &mut told).await {
                 Ok(Ok(run)) => return Some(run),
                 // Another process may have it.
-                _ => match self.store.run(environment, run).await {
+                _ => match self.store.execution(environment, run).await {
                     Ok(Some(run)) if run.status.is_final() => return Some(Arc::new(run)),
                     _ if tokio::time::Instant::now() >= deadline => return None,
                     _ => {}
@@ -345,11 +345,11 @@ impl Dispatcher {
             workflow: program.name.clone(),
             version: self.version(environment, live.number, program).await?,
             generation: live.number,
-            tier: tier(spec.tier).to_owned(),
+            tier: spec.tier,
             // Somebody waits for an Instant one, and not behind what nobody waits for.
             priority: if spec.tier == Tier::Instant { 1 } else { priority(spec.priority) },
-            gate: gate.map_or_else(String::new, |_| program.name.clone()),
-            gate_limit: gate.map_or(0, |gate| i64::from(gate.limit)),
+            concurrency_group: gate.map_or_else(String::new, |_| program.name.clone()),
+            concurrency_limit: gate.map_or(0, |gate| i64::from(gate.limit)),
             headers: serde_json::json!({}),
             ..NewExecution::default()
         })
@@ -362,15 +362,6 @@ struct WaiterGuard<'a>(&'a Dispatcher, &'a str);
 impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         self.0.unwatch(self.1);
-    }
-}
-
-/// The word of a tier.
-pub fn tier(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Instant => "Instant",
-        Tier::Standard => "Standard",
-        Tier::Long => "Long",
     }
 }
 

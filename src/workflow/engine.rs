@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::store::Micros;
+use crate::store::queue::LogLevel;
 
 /// Something that a script asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,7 +90,7 @@ pub enum HostCall {
     /// A line for the record.
     Log {
         /// `debug`, `info`, `warn` or `error`.
-        level: String,
+        level: LogLevel,
         /// The text.
         message: String,
     },

@@ -16,7 +16,9 @@ use super::program::Program;
 use super::runtime_context::LiveEnvironment;
 use super::{spans, steps};
 use crate::definition::workflow::Tier;
-use crate::store::queue::{Change, CommitResult, Execution, LogLine, NewExecution, Step};
+use crate::store::queue::{
+    Change, CommitResult, Execution, LogLevel, LogLine, NewExecution, SignalKind, Step, StepKind, StepStatus,
+};
 use crate::store::{Micros, StoreError};
 use crate::text::Digest;
 
@@ -182,22 +184,24 @@ impl ActiveExecution {
 
     async fn perform(self: Arc<Self>, op: HostCall) -> HostReply {
         match op {
-            HostCall::Log { level, message } => self.log(&level, &message),
+            HostCall::Log { level, message } => self.log(level, &message),
             HostCall::Begin { name } => self.begin(&name),
             HostCall::End { name, output, error } => self.end(&name, output, error).await,
             HostCall::Secret { name } => self.secret(&name),
             HostCall::Sleep { ms } => self.sleep(ms).await,
             HostCall::Wait { name, timeout, question } => {
-                let label = if question.is_null() { format!("event {name}") } else { format!("approval {name}") };
-                let kind = if question.is_null() { "event" } else { "approval" };
-                self.wait(&label, kind, timeout, question).await
+                let (kind, signal) = match question.is_null() {
+                    true => (StepKind::Event, SignalKind::Event),
+                    false => (StepKind::Approval, SignalKind::Approval),
+                };
+                self.wait(&signal.step_name(&name), kind, timeout, question).await
             }
             HostCall::Workflow { workflow, input } => self.child(&workflow, input).await,
             other => self.once(other).await,
         }
     }
 
-    fn log(&self, level: &str, message: &str) -> HostReply {
+    fn log(&self, level: LogLevel, message: &str) -> HostReply {
         let now = self.desk.now();
         let mut state = self.lock();
         if state.journal.replays() {
@@ -212,7 +216,7 @@ impl ActiveExecution {
                 message.push('…');
             }
             let message = if state.lines == MAX_LINES { "more lines are not kept".to_owned() } else { message };
-            state.logs.push(LogLine { at: now, level: level.to_owned(), message });
+            state.logs.push(LogLine { at: now, level, message });
         }
         HostReply::Value(Value::Null, now)
     }
@@ -237,10 +241,10 @@ impl ActiveExecution {
             let mut state = self.lock();
             let Some(order) = state.journal.end(name) else { return HostReply::Value(Value::Null, now) };
             let started_at = state.begun.remove(name).unwrap_or(now);
-            let status = if error.is_null() { "Completed" } else { "Failed" };
+            let status = if error.is_null() { StepStatus::Completed } else { StepStatus::Failed };
             self.step(
                 name,
-                "step",
+                StepKind::Step,
                 order,
                 status,
                 (Value::Null, state.masks.value(output), state.masks.value(error)),
@@ -270,9 +274,9 @@ impl ActiveExecution {
     pub(super) fn step(
         &self,
         name: &str,
-        kind: &str,
+        kind: StepKind,
         order: i64,
-        status: &str,
+        status: StepStatus,
         (input, output, error): (Value, Value, Value),
         started_at: Micros,
         finished_at: Micros,
@@ -280,9 +284,9 @@ impl ActiveExecution {
         Step {
             name: name.to_owned(),
             order,
-            kind: kind.to_owned(),
+            kind,
             attempt: self.run.attempt,
-            status: status.to_owned(),
+            status,
             input: shortened(input, MAX_SHOWN),
             output,
             error: shortened(error, MAX_SHOWN),
@@ -316,7 +320,7 @@ impl ActiveExecution {
         let unsaved = self.take_unsaved();
         let mut all = unsaved.steps;
         all.append(&mut steps);
-        let change = Change::Progress { claim: self.run.claim(), steps: all, logs: unsaved.logs, follow };
+        let change = Change::Progress { claim: self.run.claim(), steps: all, logs: unsaved.logs, follow_ups: follow };
         match self.desk.commit(change).await {
             Ok(CommitResult::Fenced) => Some(HostReply::Gone),
             Ok(CommitResult::Refused(why)) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::engine::{HostCall, HostReply};
+use crate::store::queue::{StepKind, StepStatus};
 use super::execution::{ActiveExecution, micros, store_error};
 use super::journal::JournalEntry;
 use super::program::camel;
@@ -19,16 +20,16 @@ impl ActiveExecution {
         let question = serde_json::to_value(&op).unwrap_or_default();
         let (kind, label, shown) = match &op {
             HostCall::Action { connector, action, input, .. } => match self.find(connector, action) {
-                Ok((connector, action)) => ("action", format!("{connector}/{action}"), input.clone()),
+                Ok((connector, action)) => (StepKind::Action, format!("{connector}/{action}"), input.clone()),
                 Err(error) => return HostReply::Error(error, self.desk.now()),
             },
             HostCall::Fetch { url, init } => {
                 let method = init.get("method").and_then(Value::as_str).unwrap_or("GET");
                 let shown = url.split(['?', '#']).next().unwrap_or_default();
-                ("fetch", format!("{method} {shown}"), init.get("body").cloned().unwrap_or_default())
+                (StepKind::Fetch, format!("{method} {shown}"), init.get("body").cloned().unwrap_or_default())
             }
-            HostCall::GetState { scope, key } => ("state", format!("get {scope} {key}"), Value::Null),
-            HostCall::SetState { scope, key, value, .. } => ("state", format!("set {scope} {key}"), value.clone()),
+            HostCall::GetState { scope, key } => (StepKind::State, format!("get {scope} {key}"), Value::Null),
+            HostCall::SetState { scope, key, value, .. } => (StepKind::State, format!("set {scope} {key}"), value.clone()),
             _ => return HostReply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
         };
         let seen = {
@@ -46,8 +47,8 @@ impl ActiveExecution {
         let result = self.ask(op, &name, within.as_deref()).await;
         let now = self.desk.now();
         let (status, output, error, reply) = match result {
-            Ok(output) => ("Completed", output.clone(), Value::Null, HostReply::Value(output, now)),
-            Err(error) => ("Failed", Value::Null, error.clone(), HostReply::Error(error, now)),
+            Ok(output) => (StepStatus::Completed, output.clone(), Value::Null, HostReply::Value(output, now)),
+            Err(error) => (StepStatus::Failed, Value::Null, error.clone(), HostReply::Error(error, now)),
         };
         let step = {
             let masks = &self.lock().masks;
@@ -89,13 +90,13 @@ impl ActiveExecution {
             }
             HostCall::GetState { scope, key } => {
                 let scope = self.scope(&scope);
-                let found = self.desk.store().memory(&self.run.environment, &scope, &key).await;
+                let found = self.desk.store().workflow_state(&self.run.environment, &scope, &key).await;
                 found.map(Option::unwrap_or_default).map_err(|error| store_error(&error))
             }
             HostCall::SetState { scope, key, value, ttl } => {
                 let scope = self.scope(&scope);
                 let ttl = ttl.map(micros);
-                let stored = self.desk.store().remember(&self.run.environment, &scope, &key, &value, ttl).await;
+                let stored = self.desk.store().put_workflow_state(&self.run.environment, &scope, &key, &value, ttl).await;
                 stored.map(|()| Value::Null).map_err(|error| store_error(&error))
             }
             _ => Err(json!({"code": "INTERNAL", "message": "unknown question"})),

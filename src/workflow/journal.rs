@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::store::Micros;
-use crate::store::queue::Step;
+use crate::store::queue::{Step, StepStatus};
 use crate::text::Digest;
 
 /// Longest name of a step, in bytes.
@@ -116,12 +116,12 @@ impl Journal {
 
     fn look(&mut self, name: String) -> JournalEntry {
         match self.known.get(&name) {
-            Some(step) if step.status == "Completed" => JournalEntry::Answered(step.output.clone(), step.finished_at),
+            Some(step) if step.status == StepStatus::Completed => JournalEntry::Answered(step.output.clone(), step.finished_at),
             // Within an attempt code may have caught the error and gone on; the next attempt tries again.
-            Some(step) if step.status == "Failed" && step.attempt == self.attempt => {
+            Some(step) if step.status == StepStatus::Failed && step.attempt == self.attempt => {
                 JournalEntry::Failed(step.error.clone())
             }
-            Some(step) if step.status == "Waiting" => {
+            Some(step) if step.status == StepStatus::Waiting => {
                 self.replays = false;
                 JournalEntry::Suspend(Box::new(step.clone()))
             }
@@ -145,8 +145,8 @@ mod tests {
 
     use super::*;
 
-    fn step(name: &str, status: &str, output: Value) -> Step {
-        Step { name: name.to_owned(), status: status.to_owned(), output, attempt: 1, ..Step::default() }
+    fn step(name: &str, status: StepStatus, output: Value) -> Step {
+        Step { name: name.to_owned(), status, output, attempt: 1, ..Step::default() }
     }
 
     fn named(seen: &JournalEntry) -> &str {
@@ -164,7 +164,7 @@ mod tests {
             .map(|input| named(&first.ask("crm/get", input)).to_owned())
             .collect();
         assert_eq!(keys[2], format!("{} #2", keys[0]));
-        let steps = keys.iter().enumerate().map(|(at, key)| step(key, "Completed", json!(at))).collect();
+        let steps = keys.iter().enumerate().map(|(at, key)| step(key, StepStatus::Completed, json!(at))).collect();
         let mut again = Journal::new(steps, 1);
         assert_eq!(again.ask("crm/get", &json!({"id": 2})), JournalEntry::Answered(json!(1), 0));
         assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Answered(json!(0), 0));
@@ -183,7 +183,7 @@ mod tests {
         assert!(first.end(&name).is_some());
         let outer = named(&first.ask("pay/charge", &json!({}))).to_owned();
         // The second time the step's function is not called at all.
-        let done = vec![step(&name, "Completed", json!("ok")), step(&outer, "Completed", json!("later"))];
+        let done = vec![step(&name, StepStatus::Completed, json!("ok")), step(&outer, StepStatus::Completed, json!("later"))];
         let mut again = Journal::new(done, 1);
         assert_eq!(again.begin("charge"), JournalEntry::Answered(json!("ok"), 0));
         assert_eq!(again.ask("pay/charge", &json!({})), JournalEntry::Answered(json!("later"), 0));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_failure_counts_for_its_attempt_only() {
-        let failed = Step { error: json!({"message": "no"}), ..step("charge", "Failed", Value::Null) };
+        let failed = Step { error: json!({"message": "no"}), ..step("charge", StepStatus::Failed, Value::Null) };
         assert!(matches!(Journal::new(vec![failed.clone()], 1).begin("charge"), JournalEntry::Failed(_)));
         assert!(matches!(Journal::new(vec![failed], 2).begin("charge"), JournalEntry::New { .. }));
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::store::queue::{Execution, ExecutionStatus, Step};
+use crate::store::queue::{Execution, ExecutionStatus, Step, StepKind, StepStatus};
 use crate::telemetry::{Kind, Span, trace_of_known};
 
 /// The trace of an execution, for what happens in it; empty where there is none.
@@ -28,12 +28,12 @@ pub(super) fn tell_run(run: &Execution) {
     span.set("evenkeel.environment", run.environment.clone());
     span.set("evenkeel.workflow", run.workflow.clone());
     span.set("evenkeel.workflow.version", run.version);
-    span.set("evenkeel.workflow.tier", run.tier.clone());
+    span.set("evenkeel.workflow.tier", run.tier.as_str());
     span.set("evenkeel.generation", run.generation);
     span.set("evenkeel.execution", run.id.clone());
     span.set("evenkeel.execution.status", run.status.as_str());
     span.set("evenkeel.execution.attempt", run.attempt);
-    span.set("evenkeel.triggered_by", run.triggered_by.clone());
+    span.set("evenkeel.triggered_by", run.triggered_by.as_str());
     for (name, value) in
         [("evenkeel.trigger", &run.source), ("evenkeel.event", &run.event), ("evenkeel.tenant", &run.tenant)]
     {
@@ -48,15 +48,15 @@ pub(super) fn tell_run(run: &Execution) {
 
 /// Tells of a step that ended; one that waits is told of when it ends.
 pub(super) fn tell_step(run: &Execution, step: &Step, within: Option<&str>) {
-    if run.trace.is_empty() || step.status == "Waiting" {
+    if run.trace.is_empty() || step.status == StepStatus::Waiting {
         return;
     }
     let spoken = spoken(&step.name, within);
     let first = || spoken.split(' ').next().unwrap_or_default();
-    let (name, is_known) = match step.kind.as_str() {
+    let (name, is_known) = match step.kind {
         // What is asked for by a script is anybody's data: paths of addresses, keys of state, times.
-        "sleep" => ("sleep".to_owned(), false),
-        kind @ ("fetch" | "state") => (format!("{kind} {}", first()), false),
+        StepKind::Sleep => ("sleep".to_owned(), false),
+        kind @ (StepKind::Fetch | StepKind::State) => (format!("{kind} {}", first()), false),
         // The others are named by authors, and the name says what it is.
         _ => (spoken.to_owned(), true),
     };
@@ -65,9 +65,9 @@ pub(super) fn tell_step(run: &Execution, step: &Step, within: Option<&str>) {
     if is_known {
         span.set("evenkeel.step", step.name.clone());
     }
-    span.set("evenkeel.step.kind", step.kind.clone());
+    span.set("evenkeel.step.kind", step.kind.as_str());
     span.set("evenkeel.execution", run.id.clone());
-    if step.status == "Failed" {
+    if step.status == StepStatus::Failed {
         span.fail(code(&step.error));
     }
 }

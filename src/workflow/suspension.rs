@@ -11,7 +11,7 @@ use super::journal::JournalEntry;
 use super::program::camel;
 use super::spans;
 use crate::store::Micros;
-use crate::store::queue::{NewExecution, Step, new_id};
+use crate::store::queue::{NewExecution, Step, StepKind, StepStatus, TriggeredBy, new_id};
 
 /// Sleeps that are shorter are slept in place, in microseconds.
 const SHORT: Micros = 2_000_000;
@@ -29,17 +29,17 @@ impl ActiveExecution {
         let stays = !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
         if !stays {
             let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
-            let step = self.step(&name, "sleep", order, "Waiting", nothing, started_at, until);
+            let step = self.step(&name, StepKind::Sleep, order, StepStatus::Waiting, nothing, started_at, until);
             return self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Parked(until));
         }
         self.desk.clock().until(until).await;
         let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
-        let step = self.step(&name, "sleep", order, "Completed", nothing, started_at, until);
+        let step = self.step(&name, StepKind::Sleep, order, StepStatus::Completed, nothing, started_at, until);
         self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Value(Value::Null, until))
     }
 
     /// Suspend for a word from outside: an event, an answer.
-    pub(super) async fn wait(&self, label: &str, kind: &str, timeout: Option<f64>, question: Value) -> HostReply {
+    pub(super) async fn wait(&self, label: &str, kind: StepKind, timeout: Option<f64>, question: Value) -> HostReply {
         let now = self.desk.now();
         let seen = self.lock().journal.wait(label);
         let limit = timeout.map_or(self.deadline, |ms| now.saturating_add(micros(ms)));
@@ -49,7 +49,7 @@ impl ActiveExecution {
             JournalEntry::Suspend(step) => self.waits(*step, kind).await,
             JournalEntry::New { name, order, .. } => {
                 let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
-                let step = self.step(&name, kind, order, "Waiting", values, now, limit);
+                let step = self.step(&name, kind, order, StepStatus::Waiting, values, now, limit);
                 if let Some(reply) = self.save(step.clone(), None, Vec::new()).await {
                     return reply;
                 }
@@ -59,15 +59,15 @@ impl ActiveExecution {
     }
 
     /// Looks whether the word came.
-    async fn waits(&self, mut step: Step, kind: &str) -> HostReply {
+    async fn waits(&self, mut step: Step, kind: StepKind) -> HostReply {
         loop {
             let now = self.desk.now();
             // Each attempt runs a child of its own, and hears that one only.
             let name = match kind {
-                "workflow" => format!("{} @{}", step.name, step.attempt),
+                StepKind::Workflow => format!("{} @{}", step.name, step.attempt),
                 _ => step.name.clone(),
             };
-            let told = match self.desk.store().signalled(&self.run.id, &name).await {
+            let told = match self.desk.store().received_signal(&self.run.id, &name).await {
                 Ok(told) => told,
                 Err(error) => return HostReply::Error(store_error(&error), now),
             };
@@ -76,11 +76,11 @@ impl ActiveExecution {
                 Some(word) => {
                     step.finished_at = now;
                     let (output, error) = match kind {
-                        "workflow" if word["status"] != "Completed" => (Value::Null, word["error"].clone()),
-                        "workflow" => (word["output"].clone(), Value::Null),
+                        StepKind::Workflow if word["status"] != "Completed" => (Value::Null, word["error"].clone()),
+                        StepKind::Workflow => (word["output"].clone(), Value::Null),
                         _ => (word, Value::Null),
                     };
-                    step.status = if error.is_null() { "Completed" } else { "Failed" }.to_owned();
+                    step.status = if error.is_null() { StepStatus::Completed } else { StepStatus::Failed };
                     step.attempt = self.run.attempt;
                     (step.output, step.error) = (output.clone(), error.clone());
                     let reply = match error.is_null() {
@@ -92,11 +92,11 @@ impl ActiveExecution {
                 None if now >= until => {
                     let error =
                         json!({"code": "WAIT_TIMEOUT", "message": format!("nobody answered `{}` in time", step.name)});
-                    (step.status, step.error, step.attempt) = ("Failed".to_owned(), error.clone(), self.run.attempt);
+                    (step.status, step.error, step.attempt) = (StepStatus::Failed, error.clone(), self.run.attempt);
                     return self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Error(error, now));
                 }
                 // Where time only moves when somebody waits, nobody else will answer.
-                None if self.desk.clock().is_virtual() && kind != "workflow" => self.desk.clock().until(until).await,
+                None if self.desk.clock().is_virtual() && kind != StepKind::Workflow => self.desk.clock().until(until).await,
                 None if self.is_durable() && !self.desk.clock().is_virtual() => return HostReply::Parked(until),
                 None => {
                     self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -122,7 +122,7 @@ impl ActiveExecution {
         let (name, order) = match seen {
             JournalEntry::Answered(output, at) => return HostReply::Value(output, at),
             JournalEntry::Failed(error) => return HostReply::Error(error, now),
-            JournalEntry::Suspend(step) => return self.waits(*step, "workflow").await,
+            JournalEntry::Suspend(step) => return self.waits(*step, StepKind::Workflow).await,
             JournalEntry::New { name, order, .. } => (name, order),
         };
         let depth = self.run.headers.get("x-evenkeel-depth").and_then(Value::as_str);
@@ -137,24 +137,24 @@ impl ActiveExecution {
         run = NewExecution {
             id: new_id(),
             tenant: self.run.tenant.clone(),
-            triggered_by: "workflow".to_owned(),
+            triggered_by: TriggeredBy::Workflow,
             source: self.run.workflow.clone(),
             event: self.run.event.clone(),
             parent: self.run.id.clone(),
-            answers: format!("{name} @{}", self.run.attempt),
+            parent_signal: format!("{name} @{}", self.run.attempt),
             input: input.clone(),
             headers: json!({"x-evenkeel-depth": (depth + 1).to_string()}),
             trace: spans::of_step(&self.run, &name, None),
             ..run
         };
         let values = (self.masked(input), Value::Null, Value::Null);
-        let step = self.step(&name, "workflow", order, "Waiting", values, now, self.deadline);
+        let step = self.step(&name, StepKind::Workflow, order, StepStatus::Waiting, values, now, self.deadline);
         // Together, so that a crash between the two neither loses the child nor starts it twice.
         let stored = self.store(vec![step.clone()], vec![run]).await;
         if let Some(reply) = stored {
             return reply;
         }
         self.desk.wake();
-        self.waits(step, "workflow").await
+        self.waits(step, StepKind::Workflow).await
     }
 }

@@ -14,7 +14,8 @@ use super::execution::ActiveExecution;
 use super::program::Program;
 use super::spans;
 use crate::store::queue::{
-    Change, CommitResult, DeadLetter, Disposition, Execution, ExecutionStatus, NewExecution, new_id,
+    Change, CommitResult, DeadLetter, DeadLetterReason, Disposition, Execution, ExecutionStatus, NewExecution, TriggeredBy,
+    new_id,
 };
 use crate::store::{Micros, StoreError};
 
@@ -80,7 +81,7 @@ impl Worker {
     async fn until_next(&self) -> Duration {
         let mut next: Option<Micros> = None;
         for environment in self.desk.ground().environments() {
-            if let Ok(ready) = self.desk.store().next_ready(&environment).await {
+            if let Ok(ready) = self.desk.store().next_ready_at(&environment).await {
                 next = next.into_iter().chain(ready).min();
             }
         }
@@ -170,25 +171,25 @@ impl Worker {
             let again = Disposition::Requeue;
             let change = Change::Release {
                 claim: run.claim(),
-                outcome: again,
+                disposition: again,
                 steps: Vec::new(),
                 logs: Vec::new(),
-                follow: Vec::new(),
-                dead: None,
-                next: None,
+                follow_ups: Vec::new(),
+                dead_letter: None,
+                claim_next: None,
             };
             tokio::time::sleep(Duration::from_millis(200)).await;
             let _ = desk.commit(change).await;
             return Vec::new();
         };
         let (execution, ended) = match self.prepare(&run, &live, permit).await {
-            Ok(execution) if run.lost > MAX_LOST => {
-                let message = format!("its worker was lost {} times while it ran", run.lost);
+            Ok(execution) if run.lease_expirations > MAX_LOST => {
+                let message = format!("its worker was lost {} times while it ran", run.lease_expirations);
                 (Some(execution), failed("WORKER_LOST", message))
             }
             Ok(execution) if execution.deadline <= desk.now() => (Some(execution), ScriptOutcome::TimedOut),
             Ok(execution) => {
-                let ended = match run.cancelled {
+                let ended = match run.cancel_requested {
                     true => ScriptOutcome::Cancelled,
                     false => execution.run(stop.clone()).await,
                 };
@@ -228,10 +229,18 @@ impl Worker {
         let dead = dead.map(Box::new);
         // Where others wait for a place, the next one waits for its turn like them.
         let may_go_on =
-            !run.lane.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
+            !run.ordering_key.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
         let lease = Micros::try_from(desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
         let next = may_go_on.then(|| (desk.settings().worker.clone(), lease));
-        match desk.commit(Change::Release { claim, outcome, steps, logs, follow, dead, next }).await {
+        match desk.commit(Change::Release {
+            claim,
+            disposition: outcome,
+            steps,
+            logs,
+            follow_ups: follow,
+            dead_letter: dead,
+            claim_next: next,
+        }).await {
             Ok(CommitResult::Stored(next)) => {
                 if ended.status.is_final() {
                     spans::tell_run(&ended);
@@ -257,7 +266,7 @@ impl Worker {
         let desk = &self.desk;
         let program = desk.program(live, run).await?;
         // One that was just accepted did nothing yet.
-        let is_new = run.token == 1 && run.attempt == 1 && run.lost == 0;
+        let is_new = run.token == 1 && run.attempt == 1 && run.lease_expirations == 0;
         let steps = match is_new {
             true => Vec::new(),
             false => desk.store().steps(&run.id).await.map_err(|error| error.to_string())?,
@@ -340,7 +349,7 @@ impl Worker {
             match self.desk.new_run(&run.environment, live, next).await {
                 Ok(new) => follow.push(NewExecution {
                     tenant: run.tenant.clone(),
-                    triggered_by: "workflow".to_owned(),
+                    triggered_by: TriggeredBy::Workflow,
                     source: run.workflow.clone(),
                     parent: run.id.clone(),
                     event: run.event.clone(),
@@ -351,7 +360,7 @@ impl Worker {
                 Err(error) => tracing::error!(run = run.id, "the workflow for failures cannot be started: {error}"),
             }
         }
-        let triggered = ["webhook", "appEvent"].contains(&run.triggered_by.as_str());
+        let triggered = matches!(run.triggered_by, TriggeredBy::Webhook | TriggeredBy::AppEvent);
         let retention = self.desk.ground().keeps_dead(&run.environment, &run.source).filter(|_| triggered);
         let dead = retention.map(|retention| DeadLetter {
             id: new_id(),
@@ -359,9 +368,9 @@ impl Worker {
             trigger: run.source.clone(),
             workflow: run.workflow.clone(),
             event: run.event.clone(),
-            run: run.id.clone(),
+            execution: run.id.clone(),
             tenant: run.tenant.clone(),
-            reason: "Failed".to_owned(),
+            reason: DeadLetterReason::Failed,
             message: error["message"].as_str().unwrap_or_default().to_owned(),
             payload: run.input.clone(),
             headers: run.headers.clone(),
@@ -377,12 +386,12 @@ impl Worker {
         let outcome = Disposition::Ended(ExecutionStatus::Failed, Value::Null, thrown.to_value());
         let change = Change::Release {
             claim: run.claim(),
-            outcome,
+            disposition: outcome,
             steps: Vec::new(),
             logs: Vec::new(),
-            follow: Vec::new(),
-            dead: None,
-            next: None,
+            follow_ups: Vec::new(),
+            dead_letter: None,
+            claim_next: None,
         };
         if let Ok(CommitResult::Stored(_)) = self.desk.commit(change).await {
             self.desk.ended(Execution { status: ExecutionStatus::Failed, error: thrown.to_value(), ..run.clone() });
@@ -419,10 +428,10 @@ impl Worker {
                     let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
                     for lost in lost {
                         // One that left and came back meanwhile has another token.
-                        if let Some((token, stop)) = running.get(&lost.run)
+                        if let Some((token, stop)) = running.get(&lost.execution)
                             && *token == lost.token
                         {
-                            stop.stop(if lost.cancelled { CancelReason::Cancelled } else { CancelReason::Gone });
+                            stop.stop(if lost.cancel_requested { CancelReason::Cancelled } else { CancelReason::Gone });
                         }
                     }
                 }
@@ -433,7 +442,7 @@ impl Worker {
 
     async fn unpark(&self) {
         for environment in self.desk.ground().environments() {
-            match self.desk.store().unpark(&environment).await {
+            match self.desk.store().unblock(&environment).await {
                 Ok(0) => {}
                 Ok(_) => self.desk.wake(),
                 Err(error) => tracing::warn!(environment, "executions that wait for others: {error}"),
@@ -448,7 +457,7 @@ impl Worker {
             for environment in self.desk.ground().environments() {
                 // A part at a time, so that others come in between.
                 for _ in 0..1000 {
-                    match self.desk.store().forget_work(&environment, retention).await {
+                    match self.desk.store().delete_expired(&environment, retention).await {
                         Ok(0) => break,
                         Ok(_) => {}
                         Err(error) => {
@@ -474,7 +483,15 @@ impl Worker {
             let (claim, outcome) = (run.claim(), Disposition::Requeue);
             let (steps, logs, follow) = (Vec::new(), Vec::new(), Vec::new());
             let _ =
-                self.desk.commit(Change::Release { claim, outcome, steps, logs, follow, dead: None, next: None }).await;
+                self.desk.commit(Change::Release {
+                    claim,
+                    disposition: outcome,
+                    steps,
+                    logs,
+                    follow_ups: follow,
+                    dead_letter: None,
+                    claim_next: None,
+                }).await;
         }
         let stops: Vec<CancelToken> = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

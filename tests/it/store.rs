@@ -154,8 +154,8 @@ pub async fn activation(store: &dyn Store, environment: &str, expected: u64, roo
         actor: "reconciler".to_owned(),
         plan: Some(Digest::of(b"plan")),
         summary: json!({ "created": 1 }),
-        buried: Vec::new(),
-        risen: Vec::new(),
+        tombstones: Vec::new(),
+        restored: Vec::new(),
     }
 }
 

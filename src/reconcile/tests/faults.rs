@@ -82,9 +82,9 @@ fn row_44_a_lease_that_was_taken_over_fences_out() {
     on_threads(async {
         let mut one = World::new("Atomic").await;
         one.file("a.yaml", &tenant("a", "first"));
-        let old = one.store.lease("environment/live", "one", 1).await.unwrap().unwrap();
+        let old = one.store.acquire_lease("environment/live", "one", 1).await.unwrap().unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-        one.store.lease("environment/live", "two", 60).await.unwrap().unwrap();
+        one.store.acquire_lease("environment/live", "two", 60).await.unwrap().unwrap();
         let joined = one.engine.fetch().await.unwrap();
         let proposal = one.engine.propose(&joined, None).await.unwrap();
         let mut status = Status::default();
@@ -165,8 +165,8 @@ fn row_42_a_generation_that_cannot_be_read_is_made_anew() {
             actor: "somebody".into(),
             plan: None,
             summary: serde_json::Value::Null,
-            buried: vec![],
-            risen: vec![],
+            tombstones: vec![],
+            restored: vec![],
         };
         world.store.activate(&broken, None).await.unwrap();
         world.restart();

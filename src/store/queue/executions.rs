@@ -1,68 +1,17 @@
-//! Executions, and what they did.
+//! Executions, and the record of their steps and logs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Micros;
+use super::states::{ExecutionStatus, LogLevel, StepKind, StepStatus, TriggeredBy};
+use crate::definition::workflow::Tier;
 use crate::text::Digest;
 
-/// What became of an execution so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ExecutionStatus {
-    /// Suspend for a worker.
-    #[default]
-    Queued,
-    /// A worker has it.
-    Running,
-    /// Sleeps, or waits for an event or an answer.
-    Waiting,
-    Completed,
-    Failed,
-    Cancelled,
-    TimedOut,
-}
-
-impl ExecutionStatus {
-    /// All of them.
-    pub const ALL: [ExecutionStatus; 7] = [
-        ExecutionStatus::Queued,
-        ExecutionStatus::Running,
-        ExecutionStatus::Waiting,
-        ExecutionStatus::Completed,
-        ExecutionStatus::Failed,
-        ExecutionStatus::Cancelled,
-        ExecutionStatus::TimedOut,
-    ];
-
-    /// Its word, as stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ExecutionStatus::Queued => "Queued",
-            ExecutionStatus::Running => "Running",
-            ExecutionStatus::Waiting => "Waiting",
-            ExecutionStatus::Completed => "Completed",
-            ExecutionStatus::Failed => "Failed",
-            ExecutionStatus::Cancelled => "Cancelled",
-            ExecutionStatus::TimedOut => "TimedOut",
-        }
-    }
-
-    /// The status of a word, in any case; `None` where it is none.
-    pub fn from_word(word: &str) -> Option<ExecutionStatus> {
-        ExecutionStatus::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(word))
-    }
-
-    /// Will nothing more become of it?
-    pub fn is_final(self) -> bool {
-        !matches!(self, ExecutionStatus::Queued | ExecutionStatus::Running | ExecutionStatus::Waiting)
-    }
-}
-
-/// An execution that is to be.
+/// An execution to be stored.
 #[derive(Clone, Debug, Default)]
 pub struct NewExecution {
-    /// Its id, unique for all time: see [`new_id`].
+    /// Globally unique id: see [`new_id`](super::new_id).
     pub id: String,
     /// The environment.
     pub environment: String,
@@ -70,210 +19,264 @@ pub struct NewExecution {
     pub workflow: String,
     /// The workflow's version.
     pub version: i64,
-    /// The generation that was active.
+    /// Number of the generation that was active.
     pub generation: u64,
-    /// `Instant`, `Standard` or `Long`.
-    pub tier: String,
-    /// 1 goes before 4.
+    /// The workflow's tier.
+    pub tier: Tier,
+    /// 1 (first) to 4 (last).
     pub priority: i64,
-    /// The tenant; empty where none.
+    /// The tenant; empty if none.
     pub tenant: String,
-    /// What started it: `webhook`, `schedule`, `appEvent`, `manual`, `workflow`.
-    pub triggered_by: String,
-    /// The trigger, or whoever started it.
+    /// Origin of the execution.
+    pub triggered_by: TriggeredBy,
+    /// Name of the trigger, or of the person or program that started it.
     pub source: String,
-    /// The event; empty where none.
+    /// Id of the event; empty if none.
     pub event: String,
-    /// The execution that started it; empty where none.
+    /// Id of the execution that started it; empty if none.
     pub parent: String,
-    /// Executions of one lane run one after the other, in the order they were accepted; empty for none.
-    pub lane: String,
-    /// Executions of one gate run `gate_limit` at a time; empty for none.
-    pub gate: String,
-    /// See `gate`.
-    pub gate_limit: i64,
-    /// Events with the same key are collected in one execution until it starts; empty for none.
-    pub batch: String,
+    /// Executions with one ordering key run one after the other, in the order of their acceptance; empty if unordered.
+    pub ordering_key: String,
+    /// At most `concurrency_limit` executions of one concurrency group run at the same time; empty if unlimited.
+    pub concurrency_group: String,
+    /// The limit of `concurrency_group`.
+    pub concurrency_limit: i64,
+    /// Events with one batch key are collected in one execution until it starts; empty if not batched.
+    pub batch_key: String,
     /// The input, as JSON.
     pub input: Value,
-    /// Headers, as a JSON object.
+    /// The headers, as a JSON object.
     pub headers: Value,
-    /// Not before this long from now.
+    /// Time before it may start, in microseconds from its acceptance.
     pub delay: Micros,
-    /// The trace, as in the `traceparent` header (W3C Trace Context).
+    /// The trace, in the form of the `traceparent` header (W3C Trace Context).
     pub trace: String,
-    /// The answer that the parent waits for: the name of its step; empty where none.
-    pub answers: String,
+    /// Name of the signal that carries the result to the parent; empty if the parent does not wait for it.
+    pub parent_signal: String,
 }
 
-/// An execution.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "as in `NewExecution`, where nothing is said")]
+/// An execution with its payloads. Fields without a description are those of [`NewExecution`].
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "described in `NewExecution`")]
 pub struct Execution {
     pub id: String,
     pub environment: String,
     pub workflow: String,
     pub version: i64,
     pub generation: i64,
-    pub tier: String,
+    pub tier: Tier,
     pub priority: i64,
     pub tenant: String,
     pub status: ExecutionStatus,
-    pub triggered_by: String,
+    pub triggered_by: TriggeredBy,
     pub source: String,
     pub event: String,
     pub parent: String,
-    #[serde(skip)]
-    pub lane: String,
-    #[serde(skip)]
-    pub gate: String,
-    /// Counts up from 1.
+    pub ordering_key: String,
+    pub concurrency_group: String,
+    /// Number of the attempt, from 1.
     pub attempt: i64,
-    /// How often a worker was lost while it ran.
-    pub lost: i64,
+    /// Number of times that its lease expired while a worker held it.
+    pub lease_expirations: i64,
     pub input: Value,
     pub headers: Value,
     pub output: Value,
-    /// Why it failed: `code`, `message`, perhaps `stack`, `file`, `line`, `column`; null where it did not.
+    /// Cause of the failure: `code`, `message`, optionally `stack`, `file`, `line`, `column`; null if it did not fail.
     pub error: Value,
+    /// Time of its acceptance.
     pub created_at: Micros,
-    /// When the first worker took it; 0 before.
+    /// Time of the first claim; 0 before.
     pub started_at: Micros,
-    /// When it ended; 0 before.
+    /// Time of its end; 0 before.
     pub finished_at: Micros,
-    /// When its attempt is over at the latest; 0 before it started.
+    /// End of the time for its attempt; 0 before it started.
     pub deadline_at: Micros,
     pub trace: String,
-    pub answers: String,
-    /// The worker that has it, or had it last.
+    pub parent_signal: String,
+    /// The worker that holds its lease, or held it last.
     pub worker: String,
-    /// Grows with each claim.
-    #[serde(skip)]
+    /// Fencing token; grows with each claim.
     pub token: i64,
-    /// Was it asked to end?
-    pub cancelled: bool,
+    /// True once its cancellation was requested.
+    pub cancel_requested: bool,
 }
 
 impl Execution {
-    /// What a worker shows to write for it.
+    /// The proof that a worker shows with each write for this execution.
     pub fn claim(&self) -> Claim {
         Claim {
-            run: self.id.clone(),
+            execution: self.id.clone(),
             environment: self.environment.clone(),
             token: self.token,
-            lane: self.lane.clone(),
-            gate: self.gate.clone(),
+            ordering_key: self.ordering_key.clone(),
+            concurrency_group: self.concurrency_group.clone(),
+        }
+    }
+
+    /// The part that lists show.
+    pub fn summary(&self) -> ExecutionSummary {
+        ExecutionSummary {
+            id: self.id.clone(),
+            workflow: self.workflow.clone(),
+            version: self.version,
+            generation: self.generation,
+            tier: self.tier,
+            priority: self.priority,
+            tenant: self.tenant.clone(),
+            status: self.status,
+            triggered_by: self.triggered_by,
+            source: self.source.clone(),
+            event: self.event.clone(),
+            parent: self.parent.clone(),
+            attempt: self.attempt,
+            error_message: self.error.get("message").and_then(Value::as_str).map(str::to_owned),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            trace: self.trace.clone(),
         }
     }
 }
 
-/// The right to write for an execution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "as in `Execution`")]
-pub struct Claim {
-    pub run: String,
-    pub environment: String,
-    pub token: i64,
-    pub lane: String,
-    pub gate: String,
+/// An execution as lists show it, without its payloads (which may have 4 MiB each).
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "described in `NewExecution` and `Execution`")]
+pub struct ExecutionSummary {
+    pub id: String,
+    pub workflow: String,
+    pub version: i64,
+    pub generation: i64,
+    pub tier: Tier,
+    pub priority: i64,
+    pub tenant: String,
+    pub status: ExecutionStatus,
+    pub triggered_by: TriggeredBy,
+    pub source: String,
+    pub event: String,
+    pub parent: String,
+    pub attempt: i64,
+    /// Message of the error; `None` if it did not fail.
+    pub error_message: Option<String>,
+    pub created_at: Micros,
+    pub started_at: Micros,
+    pub finished_at: Micros,
+    pub trace: String,
 }
 
-/// An execution that a worker must end.
+/// Proof that a worker holds the lease of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Id of the execution.
+    pub execution: String,
+    /// The environment.
+    pub environment: String,
+    /// The fencing token of the claim.
+    pub token: i64,
+    /// The execution's ordering key; empty if none.
+    pub ordering_key: String,
+    /// The execution's concurrency group; empty if none.
+    pub concurrency_group: String,
+}
+
+/// A lease that could not be renewed, or whose execution is to be cancelled: the worker must stop executing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostLease {
-    /// The execution.
-    pub run: String,
-    /// The token that the worker showed.
+    /// Id of the execution.
+    pub execution: String,
+    /// The fencing token that the worker sent.
     pub token: i64,
-    /// Did somebody ask for it? Else another has it by now, or it ended.
-    pub cancelled: bool,
+    /// True if cancellation was requested; false if another worker claimed the execution, or it ended.
+    pub cancel_requested: bool,
 }
 
-/// Something that an execution did.
+/// A recorded step of an execution.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Its name, unique within the execution.
     pub name: String,
-    /// The order in which steps began.
+    /// Its place in the order in which steps began.
     pub order: i64,
-    /// `action`, `step`, `sleep`, `wait`, `workflow`, `state`, `fetch`, …
-    pub kind: String,
-    /// The attempt of the execution that it belongs to.
+    /// Its kind.
+    pub kind: StepKind,
+    /// The attempt of the execution that ran it.
     pub attempt: i64,
-    /// `Completed`, `Failed` or `Waiting`.
-    pub status: String,
-    /// What went in; secrets are marked, long values cut.
+    /// Its status.
+    pub status: StepStatus,
+    /// Its input; secrets are masked, long values truncated.
     pub input: Value,
-    /// What came out.
+    /// Its output.
     pub output: Value,
-    /// Why it failed; null where it did not.
+    /// Its error; null if it did not fail.
     pub error: Value,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Micros,
-    /// When it ended; where it waits: until when.
+    /// Time of its end; while it waits, the end of the wait.
     pub finished_at: Micros,
 }
 
-/// A line that an execution wrote.
+/// A log line of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
-    /// When.
+    /// Time.
     pub at: Micros,
-    /// `debug`, `info`, `warn` or `error`.
-    pub level: String,
-    /// The text.
+    /// Level.
+    pub level: LogLevel,
+    /// Text.
     pub message: String,
 }
 
-/// Which executions are asked for.
+/// Conditions on listed executions. All must hold.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "the names say it")]
 pub struct ExecutionFilter {
+    /// The workflow.
     pub workflow: Option<String>,
+    /// The status.
     pub status: Option<ExecutionStatus>,
+    /// The tenant.
     pub tenant: Option<String>,
+    /// The trigger.
     pub trigger: Option<String>,
+    /// Id of the event.
     pub event: Option<String>,
-    /// Not yet ended.
+    /// Only executions that have not ended.
     pub open: bool,
-    /// Accepted at or after.
+    /// Accepted at or after this time.
     pub since: Option<Micros>,
-    /// Accepted before: the last one of the page before.
+    /// Accepted before this execution (its `created_at` and id): the last one of the previous page.
     pub before: Option<(Micros, String)>,
-    /// Text in id, input, output or error.
+    /// Text in id, workflow, tenant, input, output or error, in any case.
     pub text: Option<String>,
-    /// At most; 0 for the default of 100.
-    pub most: u32,
+    /// Maximum number of executions; 0 for the default of 100.
+    pub limit: u32,
 }
 
-/// A version of a workflow: what it was when a generation went live.
+/// A version of a workflow: its content when a generation became active.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Version {
     /// The workflow.
     pub workflow: String,
-    /// Counts up from 1 for each workflow.
+    /// Number of the version, from 1 for each workflow.
     pub version: i64,
-    /// What it is, by content.
+    /// Digest of the content.
     pub digest: Digest,
-    /// The generation that brought it.
+    /// Number of the generation that introduced it.
     pub generation: i64,
-    /// When.
+    /// Time of its introduction.
     pub at: Micros,
 }
 
-/// Counts for metrics.
+/// Counts of the queue, for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Executions that could be taken now.
+    /// Executions that can be claimed now.
     pub ready: i64,
-    /// The oldest of them, in microseconds since it was ready.
+    /// Time since the oldest of them became ready, in microseconds.
     pub oldest: Micros,
-    /// Executions that wait or run.
+    /// Executions that have not ended.
     pub open: i64,
-    /// Dead letters that wait for a replay.
-    pub dead: i64,
+    /// Dead letters that can be replayed.
+    pub dead_letters: i64,
 }

@@ -1,11 +1,12 @@
-//! What comes in, and what triggers remember.
+//! Events, dead letters, and the state of triggers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Micros;
+use super::states::{DeadLetterReason, DeadLetterStatus, EventOutcome, SubscriptionStatus, TriggeredBy};
 
-/// Something that came in and may start executions.
+/// An event that a trigger received.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
@@ -15,23 +16,38 @@ pub struct Event {
     pub environment: String,
     /// The trigger.
     pub trigger: String,
-    /// `webhook`, `schedule`, `appEvent`.
-    pub kind: String,
-    /// When it was accepted, by the store's clock; set by the store.
+    /// The kind of the trigger.
+    pub kind: TriggeredBy,
+    /// Time of its acceptance, by the store's clock; set by the store.
     pub at: Micros,
-    /// Headers without credentials.
+    /// Its headers, without credentials.
     pub headers: Value,
-    /// What it says.
+    /// Its payload.
     pub payload: Value,
-    /// `Started`, `Unmatched` or `Dead`.
-    pub outcome: String,
-    /// The request that brought it; empty where none.
+    /// The result of routing it.
+    pub outcome: EventOutcome,
+    /// Id of the request that delivered it; empty if none.
     pub request: String,
     /// Its trace.
     pub trace: String,
 }
 
-/// An event or execution that nobody could work on, kept for a replay.
+/// An event as lists show it, without headers and payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "described in `Event`")]
+pub struct EventSummary {
+    pub id: String,
+    pub environment: String,
+    pub trigger: String,
+    pub kind: TriggeredBy,
+    pub at: Micros,
+    pub outcome: EventOutcome,
+    pub request: String,
+    pub trace: String,
+}
+
+/// An event or an execution that failed for good, kept for a replay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
@@ -39,132 +55,136 @@ pub struct DeadLetter {
     pub id: String,
     /// The environment.
     pub environment: String,
-    /// The trigger; empty where none.
+    /// The trigger; empty if none.
     pub trigger: String,
-    /// The workflow; empty where no route matched.
+    /// The workflow; empty if no route matched.
     pub workflow: String,
-    /// The event; empty where none.
+    /// Id of the event; empty if none.
     pub event: String,
-    /// The execution that failed; empty where none was started.
-    pub run: String,
-    /// The tenant; empty where none.
+    /// Id of the execution that failed; empty if none was started.
+    #[serde(rename = "run")]
+    pub execution: String,
+    /// The tenant; empty if none.
     pub tenant: String,
-    /// One word: `Failed`, `Unmatched`, `Unreadable`.
-    pub reason: String,
-    /// More about it. Never a secret.
+    /// Its reason.
+    pub reason: DeadLetterReason,
+    /// Details of the reason. Never a secret.
     pub message: String,
-    /// The input, or the event's payload.
+    /// The input of the execution, or the payload of the event.
     pub payload: Value,
-    /// The headers.
+    /// Its headers.
     pub headers: Value,
-    /// `Pending`, `Replayed` or `Expired`.
-    pub status: String,
-    /// How often it was replayed.
+    /// Its status.
+    pub status: DeadLetterStatus,
+    /// Number of replays.
     pub replays: i64,
-    /// When it was kept, by the store's clock; set by the store.
+    /// Time of its creation, by the store's clock; set by the store.
     pub at: Micros,
-    /// How long it is kept.
+    /// Time for which it can be replayed, in microseconds.
     pub retention: Micros,
 }
 
-/// What happened to a schedule so far.
+/// The state of a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleState {
-    /// Everything that was due until then was looked at.
+    /// All times that were due until then have been processed.
     pub until: Micros,
-    /// Times that started something.
+    /// Number of times that started an execution.
     pub fired: i64,
-    /// Times that were passed over.
+    /// Number of times that were skipped.
     pub missed: i64,
-    /// Times that started more than a minute after they were due.
+    /// Number of times that started more than a minute after they were due.
     pub late: i64,
-    /// The last time that started something; 0 for none.
+    /// Last time that started an execution; 0 if none.
     pub last: Micros,
-    /// What it was, by content: another one is not due for what it would have done before it was there.
+    /// Digest of the schedule. A changed schedule is not due for times before the change.
     pub shape: String,
 }
 
-/// A webhook that was asked for at an application.
+/// A subscription: a webhook registered at an application.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
     /// The trigger.
     pub trigger: String,
-    /// The connection; empty where there is none.
+    /// The connection; empty if none.
     pub connection: String,
-    /// `Subscribing`, `Subscribed`, `Unsubscribing`, `Failed`.
-    pub status: String,
+    /// Its status.
+    pub status: SubscriptionStatus,
     /// The secret part of the address that the application calls.
     pub address: String,
-    /// The application's id of it; empty where none is known.
+    /// The application's id of the subscription; empty if unknown.
     pub external: String,
-    /// What was asked for, so that a change asks anew; empty where nothing was.
+    /// Digest of the request; a changed request subscribes again. Empty if nothing was requested.
     pub digest: String,
-    /// What is needed to take it back: connector and event, as `connector/event`.
+    /// Connector and event, as `connector/event`: needed to unsubscribe.
     pub event: String,
-    /// Why the last attempt failed.
+    /// Error of the last attempt.
     pub error: String,
-    /// When that is to be tried again.
+    /// Time of the next attempt.
     pub retry_at: Micros,
 }
 
-/// Where a poller stands.
+/// The state of a poller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PollState {
     /// The trigger.
     pub trigger: String,
-    /// The connection; empty where there is none.
+    /// The connection; empty if none.
     pub connection: String,
-    /// Where the next poll goes on.
+    /// Position at which the next poll continues.
     pub cursor: Value,
-    /// When it is due.
+    /// Time of the next poll.
     pub next_at: Micros,
-    /// The interval now, in microseconds.
+    /// Current interval, in microseconds.
     pub interval: Micros,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: i64,
-    /// Did one poll succeed?
+    /// True once a poll succeeded.
     pub primed: bool,
-    /// Were deletions held back for another look?
+    /// True while deletions await confirmation by another poll.
     pub held: bool,
-    /// Why the last one failed; empty where it did not.
+    /// Error of the last poll; empty if it succeeded.
     pub error: String,
-    /// What is polled, by content: another one begins anew.
+    /// Digest of the poll's definition; a changed one starts over.
     pub shape: String,
-    /// Grows with each write: who writes with an older one is [`StoreError::Fenced`].
+    /// Grows with each write; a write with an older one is [`StoreError::Fenced`](super::super::StoreError::Fenced).
     pub version: i64,
 }
 
-/// A record as a poller remembers it.
+/// A record as a poller last saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "as in `trigger::snapshot`")]
 pub struct StoredRecord {
+    /// Its id at the application.
     pub id: String,
+    /// Digest of its content.
     pub hash: String,
+    /// The fields that are compared.
     pub fields: Value,
+    /// Time at which it was last listed, in seconds.
     pub seen: i64,
 }
 
-/// What a poll found, to be stored at once.
+/// The result of a poll, stored in one transaction.
 #[derive(Clone, Debug, Default)]
-pub struct Polled {
+pub struct PollCommit {
     /// The environment.
     pub environment: String,
-    /// Where it stands now; `version` as it was read.
+    /// The new state; `version` as it was read.
     pub state: PollState,
-    /// Records to remember.
-    pub remember: Vec<StoredRecord>,
-    /// Ids of records to forget.
-    pub forget: Vec<String>,
+    /// Records to insert or update.
+    pub upserted: Vec<StoredRecord>,
+    /// Ids of records to delete.
+    pub deleted: Vec<String>,
 }
 
-/// A key that makes two events the same.
+/// The key by which two deliveries are the same event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DedupKey {
     /// The key.
     pub key: String,
-    /// How long it is remembered.
+    /// Time for which it is remembered, in microseconds.
     pub window: Micros,
 }

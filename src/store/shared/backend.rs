@@ -104,7 +104,7 @@ impl Store for Backend {
         bounded(async { generations::tombstones(&mut *self.read().await?, environment).await }).await
     }
 
-    async fn forget(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError> {
+    async fn delete_old_generations(&self, environment: &str, keep: u32, age: Micros) -> Result<u64, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let now = now(&mut transaction).await?;
@@ -119,7 +119,7 @@ impl Store for Backend {
         .await
     }
 
-    async fn remove(&self, environment: &str) -> Result<u64, StoreError> {
+    async fn remove_environment(&self, environment: &str) -> Result<u64, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let replicas = super::forget_replicas(&mut transaction, environment, Micros::MAX / 2).await?;
@@ -132,7 +132,7 @@ impl Store for Backend {
         .await
     }
 
-    async fn sweep(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError> {
+    async fn sweep_objects(&self, needed: &[Digest], before: Micros) -> Result<u64, StoreError> {
         bounded(async {
             let doomed = objects::unneeded(&mut *self.read().await?, needed, before).await?;
             let mut swept = 0;
@@ -186,7 +186,7 @@ impl Store for Backend {
         .await
     }
 
-    async fn lease(&self, name: &str, holder: &str, seconds: u32) -> Result<Option<Lease>, StoreError> {
+    async fn acquire_lease(&self, name: &str, holder: &str, seconds: u32) -> Result<Option<Lease>, StoreError> {
         common::names(&[name, holder])?;
         if holder.is_empty() {
             return Err(StoreError::Refused("a lease needs a holder with a name".to_owned()));
@@ -201,7 +201,7 @@ impl Store for Backend {
         .await
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+    async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let rows = leases::release(&mut transaction, lease).await?;
@@ -212,11 +212,11 @@ impl Store for Backend {
         .await
     }
 
-    async fn holder(&self, name: &str) -> Result<Option<String>, StoreError> {
+    async fn lease_holder(&self, name: &str) -> Result<Option<String>, StoreError> {
         bounded(async { leases::holder(&mut *self.read().await?, name).await }).await
     }
 
-    async fn report(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError> {
+    async fn report_replica(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError> {
         common::names(&[replica, environment])?;
         bounded(self.reported(replica, environment, generation)).await
     }
@@ -225,7 +225,7 @@ impl Store for Backend {
         bounded(self.living(environment)).await
     }
 
-    async fn audit(&self, line: &Audit) -> Result<(), StoreError> {
+    async fn append_audit(&self, line: &Audit) -> Result<(), StoreError> {
         common::names(&[&line.environment, &line.actor, &line.action])?;
         bounded(async {
             let mut transaction = self.begin().await?;
@@ -238,7 +238,7 @@ impl Store for Backend {
         .await
     }
 
-    async fn audited(&self, environment: &str, most: u32) -> Result<Vec<Audit>, StoreError> {
+    async fn audit_log(&self, environment: &str, most: u32) -> Result<Vec<Audit>, StoreError> {
         bounded(async { audits::list(&mut *self.read().await?, environment, most).await }).await
     }
 

@@ -11,25 +11,25 @@ use super::{Connection, Micros, StoreError, runs, triggers};
 pub(super) fn names(changes: &[Change]) -> Vec<String> {
     let mut names = Vec::new();
     for change in changes {
-        let claim = |claim: &Claim, follow: &[NewExecution]| {
-            let own = [(claim.environment.as_str(), claim.lane.as_str(), claim.gate.as_str())];
-            runs::lock_names(own.into_iter().chain(follow.iter().map(of_run)))
+        let claim = |claim: &Claim, follow_ups: &[NewExecution]| {
+            let own = [(claim.environment.as_str(), claim.ordering_key.as_str(), claim.concurrency_group.as_str())];
+            runs::lock_names(own.into_iter().chain(follow_ups.iter().map(of_run)))
         };
         match change {
             Change::Accept(intake) => {
-                names.extend(runs::lock_names(intake.runs.iter().map(of_run)));
+                names.extend(runs::lock_names(intake.executions.iter().map(of_run)));
                 names.extend(
                     intake
-                        .key
+                        .dedup_key
                         .iter()
                         .zip(&intake.event)
                         .map(|(key, event)| format!("{}/key/{}/{}", event.environment, event.trigger, key.key)),
                 );
-                let batches = intake.runs.iter().filter(|run| !run.batch.is_empty());
-                names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch)));
+                let batches = intake.executions.iter().filter(|run| !run.batch_key.is_empty());
+                names.extend(batches.map(|run| format!("{}/batch/{}", run.environment, run.batch_key)));
             }
-            Change::Release { claim: own, follow, .. } => names.extend(claim(own, follow)),
-            Change::Progress { follow, .. } => names.extend(runs::lock_names(follow.iter().map(of_run))),
+            Change::Release { claim: own, follow_ups, .. } => names.extend(claim(own, follow_ups)),
+            Change::Progress { follow_ups, .. } => names.extend(runs::lock_names(follow_ups.iter().map(of_run))),
         }
     }
     names.sort();
@@ -42,15 +42,15 @@ pub(super) fn names(changes: &[Change]) -> Vec<String> {
 pub(super) fn rows(changes: &[Change]) -> Vec<&str> {
     let rows = changes.iter().filter_map(|change| match change {
         Change::Accept(_) => None,
-        Change::Progress { claim, .. } | Change::Release { claim, .. } => Some(claim.run.as_str()),
+        Change::Progress { claim, .. } | Change::Release { claim, .. } => Some(claim.execution.as_str()),
     });
     let rows: Vec<&str> = rows.collect();
-    let ends = |change: &Change| matches!(change, Change::Release { outcome: Disposition::Ended(..), .. });
+    let ends = |change: &Change| matches!(change, Change::Release { disposition: Disposition::Ended(..), .. });
     if rows.len() > 1 || changes.iter().any(ends) { rows } else { Vec::new() }
 }
 
 fn of_run(run: &NewExecution) -> (&str, &str, &str) {
-    (&run.environment, &run.lane, &run.gate)
+    (&run.environment, &run.ordering_key, &run.concurrency_group)
 }
 
 /// Applies changes: what comes in first, in its order; then executions in the order of their ids, as all transactions
@@ -68,7 +68,7 @@ pub(super) async fn apply(
             Change::Progress { claim, .. } | Change::Release { claim, .. } => writes.push((at, claim, change)),
         }
     }
-    writes.sort_by_key(|(_, claim, _)| claim.run.as_str());
+    writes.sort_by_key(|(_, claim, _)| claim.execution.as_str());
     for (at, result) in accept(connection, &intakes, now).await? {
         done[at] = Some(result);
     }
@@ -100,7 +100,7 @@ async fn accept(
         // A try whose answer was lost stored it, with everything that it starts.
         if intake.event.as_ref().is_none_or(|event| new.contains(&event.id)) {
             let worker = intake.claimed_by.as_ref().map(|(worker, lease)| (worker.as_str(), *lease));
-            for (place, run) in (0..).zip(&intake.runs) {
+            for (place, run) in (0..).zip(&intake.executions) {
                 // What comes together has an order too.
                 let now = now + place;
                 match runs::Admitted::freely(run, now, worker) {
@@ -108,7 +108,7 @@ async fn accept(
                     None => taken.extend(runs::insert(connection, run, now, worker).await?),
                 }
             }
-            for dead in &intake.dead {
+            for dead in &intake.dead_letters {
                 bury(connection, dead, now).await?;
             }
         }
@@ -140,7 +140,7 @@ async fn known(
     {
         return Ok(Some(CommitResult::Fenced));
     }
-    let (Some(key), Some(event)) = (&intake.key, &intake.event) else { return Ok(None) };
+    let (Some(key), Some(event)) = (&intake.dedup_key, &intake.event) else { return Ok(None) };
     let statement = "INSERT INTO event_keys (environment, trigger_name, key, event, expires_at) \
                      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, trigger_name, key) DO UPDATE SET \
                      event = excluded.event, expires_at = excluded.expires_at WHERE event_keys.expires_at <= $6";
@@ -168,30 +168,30 @@ async fn write(
         let (Change::Progress { steps: own, logs, .. } | Change::Release { steps: own, logs, .. }) = change else {
             continue;
         };
-        let Some((_, row)) = held.get(&claim.run).filter(|(token, _)| *token == claim.token) else {
+        let Some((_, row)) = held.get(&claim.execution).filter(|(token, _)| *token == claim.token) else {
             done.push((*at, CommitResult::Fenced));
             continue;
         };
-        steps.extend(own.iter().map(|step| (claim.run.as_str(), step)));
+        steps.extend(own.iter().map(|step| (claim.execution.as_str(), step)));
         record(connection, claim, logs).await?;
         let row = Held::clone(row);
         // Whoever left it writes no more.
         if matches!(change, Change::Release { .. }) {
-            held.remove(&claim.run);
+            held.remove(&claim.execution);
         }
         going.push((*at, *claim, *change, row));
     }
     bulk::steps(connection, &steps).await?;
     for (at, claim, change, row) in going {
         let mut taken = Vec::new();
-        let (Change::Progress { follow, .. } | Change::Release { follow, .. }) = change else { continue };
-        if let Change::Release { outcome, next, .. } = change {
+        let (Change::Progress { follow_ups, .. } | Change::Release { follow_ups, .. }) = change else { continue };
+        if let Change::Release { disposition: outcome, claim_next: next, .. } = change {
             taken = leave(connection, claim, &row, outcome, next.as_ref(), now).await?;
         }
-        for run in follow {
+        for run in follow_ups {
             runs::insert(connection, run, now, None).await?;
         }
-        if let Change::Release { dead: Some(dead), .. } = change {
+        if let Change::Release { dead_letter: Some(dead), .. } = change {
             bury(connection, dead, now).await?;
         }
         done.push((at, CommitResult::Stored(taken)));
@@ -219,14 +219,14 @@ async fn leave(
         _ if row.cancelled => &cancelled,
         other => other,
     };
-    put_down(connection, &claim.run, outcome, now).await?;
+    put_down(connection, &claim.execution, outcome, now).await?;
     let mut taken = Vec::new();
     if let Disposition::Ended(status, output, error) = outcome {
         let woken = runs::wake_next(connection, &row.environment, claim, now).await?;
         if let (Some(id), Some((worker, lease))) = (woken.first(), next) {
             taken.extend(runs::take_one(connection, id, worker, *lease, now).await?);
         }
-        answer(connection, (&claim.run, &row.parent, &row.answers), *status, output, error, now).await?;
+        answer(connection, (&claim.execution, &row.parent, &row.answers), *status, output, error, now).await?;
     }
     Ok(taken)
 }
@@ -241,9 +241,9 @@ pub(super) async fn bury(connection: &mut Connection, dead: &DeadLetter, now: Mi
         .bind(&dead.trigger)
         .bind(&dead.workflow)
         .bind(&dead.event)
-        .bind(&dead.run)
+        .bind(&dead.execution)
         .bind(&dead.tenant)
-        .bind(&dead.reason)
+        .bind(dead.reason.as_str())
         // PostgreSQL stores no zero bytes.
         .bind(dead.message.replace('\0', "\u{fffd}"))
         .bind(dead.replays)
@@ -262,7 +262,7 @@ async fn record(connection: &mut Connection, claim: &Claim, logs: &[LogLine]) ->
     let mut place = match logs.first() {
         Some(first) => {
             let statement = "SELECT count(*) FROM run_logs WHERE run = $1 AND id >= $2";
-            let query = sqlx::query_scalar(statement).bind(&claim.run).bind(format!("{:016x}", first.at));
+            let query = sqlx::query_scalar(statement).bind(&claim.execution).bind(format!("{:016x}", first.at));
             query.fetch_one(&mut *connection).await?
         }
         None => 0_i64,
@@ -273,7 +273,7 @@ async fn record(connection: &mut Connection, claim: &Claim, logs: &[LogLine]) ->
         // The claim and the time make it unique; the count keeps lines of one moment apart, and in order.
         let id = format!("{:016x}-{:06}-{place:06}", line.at, claim.token);
         place += 1;
-        let query = sqlx::query(statement).bind(&claim.run).bind(id).bind(line.at).bind(&line.level);
+        let query = sqlx::query(statement).bind(&claim.execution).bind(id).bind(line.at).bind(line.level.as_str());
         // PostgreSQL stores no zero bytes.
         query.bind(line.message.replace('\0', "\u{fffd}")).execute(&mut *connection).await?;
     }
@@ -371,7 +371,7 @@ pub(super) async fn cancel(
     let statement = format!("SELECT status FROM runs WHERE id = $1{}", super::super::FOR_UPDATE);
     let status: String =
         sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(id).fetch_one(&mut *connection).await?;
-    let Some(status) = ExecutionStatus::from_word(&status) else {
+    let Some(status) = ExecutionStatus::from_name(&status) else {
         return Err(super::super::super::common::unreadable("an execution"));
     };
     match status {
@@ -380,10 +380,16 @@ pub(super) async fn cancel(
             let statement = "UPDATE runs SET status = 'Cancelled', cancelled = 1, finished_at = $2, ready_at = NULL, \
                              error = $3, token = token + 1 WHERE id = $1";
             sqlx::query(statement).bind(id).bind(now).bind(error.to_string()).execute(&mut *connection).await?;
-            let claim = Claim { run: id.to_owned(), environment: environment.to_owned(), token: 0, lane, gate };
+            let claim = Claim {
+                execution: id.to_owned(),
+                environment: environment.to_owned(),
+                token: 0,
+                ordering_key: lane,
+                concurrency_group: gate,
+            };
             runs::wake_next(connection, environment, &claim, now).await?;
             if let Some(run) = runs::one(connection, id).await? {
-                let of = (run.id.as_str(), run.parent.as_str(), run.answers.as_str());
+                let of = (run.id.as_str(), run.parent.as_str(), run.parent_signal.as_str());
                 answer(connection, of, ExecutionStatus::Cancelled, &serde_json::Value::Null, &error, now).await?;
             }
         }

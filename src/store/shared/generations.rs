@@ -180,7 +180,7 @@ async fn insert(connection: &mut Connection, generation: &Generation) -> Result<
 /// Takes away the tombstones of what is there again.
 async fn raise(connection: &mut Connection, activation: &Activation) -> Result<u64, StoreError> {
     let mut rows = 0;
-    for batch in activation.risen.chunks(BATCH_ROWS) {
+    for batch in activation.restored.chunks(BATCH_ROWS) {
         let mut query = QueryBuilder::<Database>::new("DELETE FROM tombstones WHERE environment = ");
         query.push_bind(&activation.environment).push(" AND id IN (");
         let mut list = query.separated(", ");
@@ -195,7 +195,7 @@ async fn raise(connection: &mut Connection, activation: &Activation) -> Result<u
 
 async fn bury(connection: &mut Connection, activation: &Activation, now: Micros) -> Result<u64, StoreError> {
     // Once each: a statement may not change one row twice.
-    let stones: BTreeMap<&str, &Tombstone> = activation.buried.iter().map(|stone| (stone.id.as_str(), stone)).collect();
+    let stones: BTreeMap<&str, &Tombstone> = activation.tombstones.iter().map(|stone| (stone.id.as_str(), stone)).collect();
     let mut stored = Vec::with_capacity(stones.len());
     for (id, stone) in stones {
         stored.push((id, stone.item.to_string(), signed(stone.generation)?, stone.window));
@@ -242,7 +242,7 @@ fn read(row: &Row) -> Result<Generation, StoreError> {
         number: row.try_get::<i64, _>("number")?.unsigned_abs(),
         digest: digest(&row.try_get::<Vec<u8>, _>("digest")?)?,
         revisions: serde_json::from_str(&row.try_get::<String, _>("revisions")?).map_err(wrong)?,
-        cause: Cause::from_word(&cause).ok_or_else(|| unreadable("the cause of a generation"))?,
+        cause: Cause::from_name(&cause).ok_or_else(|| unreadable("the cause of a generation"))?,
         actor: row.try_get("actor")?,
         at: row.try_get("activated_at")?,
         plan: plan.map(|bytes| digest(&bytes)).transpose()?,

@@ -7,8 +7,8 @@ use sqlx::Row as _;
 use super::super::super::common::{self, bounded};
 use super::super::super::failpoint::failpoint;
 use super::super::super::queue::{
-    Change, CommitResult, DeadLetter, EnqueueRequest, Event, Execution, ExecutionFilter, ExecutionStatus, LogLine,
-    LostLease, PollState, Polled, Queue, QueueDepth, ScheduleState, Step, StoredRecord, Subscription, Version,
+    Change, CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, Event, EventSummary, Execution, ExecutionFilter,
+    ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit, PollState, Queue, QueueDepth, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Backend, lock_runs, notify, now};
 use super::{Micros, StoreError, changes, record, runs, triggers};
@@ -93,16 +93,16 @@ impl Queue for Backend {
         .await
     }
 
-    async fn unpark(&self, environment: &str) -> Result<u64, StoreError> {
+    async fn unblock(&self, environment: &str) -> Result<u64, StoreError> {
         bounded(async {
             let stuck = runs::parked_heads(&mut *self.read().await?, environment).await?;
             let mut woken = 0;
             for claim in stuck {
                 let mut transaction = self.begin().await?;
-                let names = [(claim.environment.as_str(), claim.lane.as_str(), claim.gate.as_str())];
+                let names = [(claim.environment.as_str(), claim.ordering_key.as_str(), claim.concurrency_group.as_str())];
                 runs::lock(&mut transaction, &runs::lock_names(names.into_iter())).await?;
                 let now = now(&mut transaction).await?;
-                woken += runs::unpark(&mut transaction, &claim.run, now).await?;
+                woken += runs::unpark(&mut transaction, &claim.execution, now).await?;
                 transaction.commit().await?;
             }
             self.common().wrote(woken);
@@ -111,7 +111,7 @@ impl Queue for Backend {
         .await
     }
 
-    async fn next_ready(&self, environment: &str) -> Result<Option<Micros>, StoreError> {
+    async fn next_ready_at(&self, environment: &str) -> Result<Option<Micros>, StoreError> {
         bounded(async { record::next_ready(&mut *self.read().await?, environment).await }).await
     }
 
@@ -123,11 +123,11 @@ impl Queue for Backend {
         bounded(async { record::logs(&mut *self.read().await?, run).await }).await
     }
 
-    async fn run(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
+    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
         bounded(async { record::run(&mut *self.read().await?, environment, id).await }).await
     }
 
-    async fn runs(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<Execution>, StoreError> {
+    async fn executions(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<ExecutionSummary>, StoreError> {
         bounded(async { record::runs(&mut *self.read().await?, environment, filter).await }).await
     }
 
@@ -145,7 +145,15 @@ impl Queue for Backend {
         .await
     }
 
-    async fn signal(&self, environment: &str, id: &str, name: &str, payload: &Value) -> Result<bool, StoreError> {
+    async fn signal(
+        &self,
+        environment: &str,
+        id: &str,
+        kind: SignalKind,
+        name: &str,
+        payload: &Value,
+    ) -> Result<bool, StoreError> {
+        let name = &*kind.step_name(name);
         common::names(&[name])?;
         bounded(async {
             let mut transaction = self.begin().await?;
@@ -175,7 +183,7 @@ impl Queue for Backend {
         .await
     }
 
-    async fn signalled(&self, run: &str, name: &str) -> Result<Option<Value>, StoreError> {
+    async fn received_signal(&self, run: &str, name: &str) -> Result<Option<Value>, StoreError> {
         bounded(async {
             let statement = "SELECT payload FROM signals WHERE run = $1 AND name = $2";
             let query = sqlx::query(statement).bind(run).bind(name);
@@ -216,7 +224,7 @@ impl Queue for Backend {
         bounded(async { triggers::versions(&mut *self.read().await?, environment).await }).await
     }
 
-    async fn events(&self, environment: &str, trigger: Option<&str>, most: u32) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, environment: &str, trigger: Option<&str>, most: u32) -> Result<Vec<EventSummary>, StoreError> {
         bounded(async { record::events(&mut *self.read().await?, environment, trigger, most).await }).await
     }
 
@@ -227,7 +235,7 @@ impl Queue for Backend {
     async fn dead_letters(
         &self,
         environment: &str,
-        status: Option<&str>,
+        status: Option<DeadLetterStatus>,
         most: u32,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         bounded(async { record::dead_letters(&mut *self.read().await?, environment, status, most).await }).await
@@ -237,7 +245,7 @@ impl Queue for Backend {
         bounded(async { record::dead_letter(&mut *self.read().await?, environment, id).await }).await
     }
 
-    async fn memory(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError> {
+    async fn workflow_state(&self, environment: &str, scope: &str, key: &str) -> Result<Option<Value>, StoreError> {
         bounded(async {
             let mut connection = self.read().await?;
             let now = now(&mut connection).await?;
@@ -246,7 +254,7 @@ impl Queue for Backend {
         .await
     }
 
-    async fn remember(
+    async fn put_workflow_state(
         &self,
         environment: &str,
         scope: &str,
@@ -312,7 +320,7 @@ impl Queue for Backend {
         bounded(async { triggers::records(&mut *self.read().await?, environment, trigger, connection).await }).await
     }
 
-    async fn polled(&self, polled: &Polled, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError> {
+    async fn commit_poll(&self, polled: &PollCommit, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError> {
         bounded(async {
             let found: Vec<Change> = found.into_iter().map(|intake| Change::Accept(Box::new(intake))).collect();
             let mut transaction = self.begin().await?;
@@ -332,7 +340,7 @@ impl Queue for Backend {
         self.remove_of_trigger(&["polls", "records"], (environment, trigger, connection)).await
     }
 
-    async fn forget_work(&self, environment: &str, retention: Micros) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, environment: &str, retention: Micros) -> Result<u64, StoreError> {
         bounded(async {
             let mut transaction = self.begin().await?;
             let now = now(&mut transaction).await?;

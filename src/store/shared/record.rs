@@ -4,7 +4,10 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::{MAX_ROWS, unreadable};
-use super::super::super::queue::{DeadLetter, Event, Execution, ExecutionFilter, LogLine, PARKED, QueueDepth, Step};
+use super::super::super::queue::{
+    DeadLetter, DeadLetterReason, DeadLetterStatus, Event, EventOutcome, EventSummary, Execution, ExecutionFilter, ExecutionSummary,
+    LogLevel, LogLine, PARKED, QueueDepth, Step, StepKind, StepStatus, TriggeredBy,
+};
 use super::{Connection, Micros, Row, StoreError, runs};
 
 /// Rows that one call of forgetting removes of each table.
@@ -43,8 +46,8 @@ pub(super) async fn runs(
     connection: &mut Connection,
     environment: &str,
     filter: &ExecutionFilter,
-) -> Result<Vec<Execution>, StoreError> {
-    let mut query = sqlx::QueryBuilder::<super::Database>::new(format!("SELECT {} FROM runs", runs::COLUMNS));
+) -> Result<Vec<ExecutionSummary>, StoreError> {
+    let mut query = sqlx::QueryBuilder::<super::Database>::new(format!("SELECT {} FROM runs", runs::SUMMARY));
     query.push(" WHERE environment = ").push_bind(environment.to_owned());
     let texts = [
         ("workflow", filter.workflow.clone()),
@@ -78,9 +81,9 @@ pub(super) async fn runs(
         }
         query.push(")");
     }
-    let most = if filter.most == 0 { 100 } else { filter.most.min(MAX_ROWS) };
+    let most = if filter.limit == 0 { 100 } else { filter.limit.min(MAX_ROWS) };
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(most));
-    query.build().fetch_all(connection).await?.iter().map(runs::read).collect()
+    query.build().fetch_all(connection).await?.iter().map(runs::summary).collect()
 }
 
 pub(super) async fn steps(connection: &mut Connection, run: &str) -> Result<Vec<Step>, StoreError> {
@@ -93,9 +96,9 @@ pub(super) async fn steps(connection: &mut Connection, run: &str) -> Result<Vec<
             Ok(Step {
                 name: row.try_get("name")?,
                 order: row.try_get("position")?,
-                kind: row.try_get("kind")?,
+                kind: runs::word(row, "kind", StepKind::from_name)?,
                 attempt: row.try_get("attempt")?,
-                status: row.try_get("status")?,
+                status: runs::word(row, "status", StepStatus::from_name)?,
                 input: json(row, "input")?,
                 output: json(row, "output")?,
                 error: json(row, "error")?,
@@ -113,7 +116,7 @@ pub(super) async fn logs(connection: &mut Connection, run: &str) -> Result<Vec<L
         .map(|row| {
             Ok(LogLine {
                 at: row.try_get("written_at")?,
-                level: row.try_get("level")?,
+                level: runs::word(row, "level", LogLevel::from_name)?,
                 message: row.try_get("message")?,
             })
         })
@@ -122,16 +125,31 @@ pub(super) async fn logs(connection: &mut Connection, run: &str) -> Result<Vec<L
 
 const EVENT: &str = "id, environment, trigger_name, kind, received_at, outcome, request, trace, headers, payload";
 
+const EVENT_SUMMARY: &str = "id, environment, trigger_name, kind, received_at, outcome, request, trace";
+
+fn read_event_summary(row: &Row) -> Result<EventSummary, StoreError> {
+    Ok(EventSummary {
+        id: row.try_get("id")?,
+        environment: row.try_get("environment")?,
+        trigger: row.try_get("trigger_name")?,
+        kind: runs::word(row, "kind", TriggeredBy::from_name)?,
+        at: row.try_get("received_at")?,
+        outcome: runs::word(row, "outcome", EventOutcome::from_name)?,
+        request: row.try_get("request")?,
+        trace: row.try_get("trace")?,
+    })
+}
+
 fn read_event(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {
         id: row.try_get("id")?,
         environment: row.try_get("environment")?,
         trigger: row.try_get("trigger_name")?,
-        kind: row.try_get("kind")?,
+        kind: runs::word(row, "kind", TriggeredBy::from_name)?,
         at: row.try_get("received_at")?,
         headers: json(row, "headers")?,
         payload: json(row, "payload")?,
-        outcome: row.try_get("outcome")?,
+        outcome: runs::word(row, "outcome", EventOutcome::from_name)?,
         request: row.try_get("request")?,
         trace: row.try_get("trace")?,
     })
@@ -142,13 +160,13 @@ pub(super) async fn events(
     environment: &str,
     trigger: Option<&str>,
     most: u32,
-) -> Result<Vec<Event>, StoreError> {
+) -> Result<Vec<EventSummary>, StoreError> {
     let statement = format!(
-        "SELECT {EVENT} FROM events WHERE environment = $1 AND ($2 = '' OR trigger_name = $2) \
+        "SELECT {EVENT_SUMMARY} FROM events WHERE environment = $1 AND ($2 = '' OR trigger_name = $2) \
          ORDER BY received_at DESC, id DESC LIMIT $3"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(trigger.unwrap_or_default());
-    query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_event).collect()
+    query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_event_summary).collect()
 }
 
 pub(super) async fn event(
@@ -171,13 +189,13 @@ fn read_letter(row: &Row) -> Result<DeadLetter, StoreError> {
         trigger: row.try_get("trigger_name")?,
         workflow: row.try_get("workflow")?,
         event: row.try_get("event")?,
-        run: row.try_get("run")?,
+        execution: row.try_get("run")?,
         tenant: row.try_get("tenant")?,
-        reason: row.try_get("reason")?,
+        reason: runs::word(row, "reason", DeadLetterReason::from_name)?,
         message: row.try_get("message")?,
         payload: json(row, "payload")?,
         headers: json(row, "headers")?,
-        status: row.try_get("status")?,
+        status: runs::word(row, "status", DeadLetterStatus::from_name)?,
         replays: row.try_get("replays")?,
         at: row.try_get("created_at")?,
         retention: row.try_get("kept_for")?,
@@ -187,14 +205,14 @@ fn read_letter(row: &Row) -> Result<DeadLetter, StoreError> {
 pub(super) async fn dead_letters(
     connection: &mut Connection,
     environment: &str,
-    status: Option<&str>,
+    status: Option<DeadLetterStatus>,
     most: u32,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     let statement = format!(
         "SELECT {LETTER} FROM dead_letters WHERE environment = $1 AND ($2 = '' OR status = $2) \
          ORDER BY created_at DESC, id DESC LIMIT $3"
     );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(status.unwrap_or_default());
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(status.map_or("", DeadLetterStatus::as_str));
     query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_letter).collect()
 }
 
@@ -281,7 +299,7 @@ pub(super) async fn depth(
         ready: row.try_get("ready")?,
         oldest: oldest.map_or(0, |oldest| now.saturating_sub(oldest).max(0)),
         open: row.try_get("open")?,
-        dead,
+        dead_letters: dead,
     })
 }
 

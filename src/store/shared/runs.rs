@@ -3,9 +3,10 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::unreadable;
-use super::super::super::queue::{Claim, Execution, ExecutionStatus, LostLease, MAX_BATCHED, NewExecution, PARKED};
+use super::super::super::queue::{Claim, Execution, ExecutionStatus, ExecutionSummary, LostLease, MAX_BATCHED, NewExecution, PARKED, TriggeredBy};
 use super::super::lock_keys;
 use super::{Connection, Micros, Row, StoreError, bulk};
+use crate::definition::workflow::Tier;
 
 /// Most tenants that one claim looks at.
 const MAX_TENANTS: usize = 256;
@@ -14,38 +15,70 @@ pub(super) const COLUMNS: &str = "id, environment, workflow, version, generation
      triggered_by, source, event, parent, answers, lane, gate, attempt, lost, created_at, started_at, finished_at, \
      deadline_at, worker, token, cancelled, trace, headers, error, input, output";
 
+pub(super) fn word<T>(row: &Row, column: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    read(&text).ok_or_else(|| unreadable("an execution"))
+}
+
+pub(super) const SUMMARY: &str = "id, workflow, version, generation, tier, priority, tenant, status, triggered_by, source, event, \
+     parent, attempt, error, created_at, started_at, finished_at, trace";
+
+pub(super) fn summary(row: &Row) -> Result<ExecutionSummary, StoreError> {
+    let error: String = row.try_get("error")?;
+    let error: serde_json::Value = serde_json::from_str(&error).map_err(|_| unreadable("an execution"))?;
+    Ok(ExecutionSummary {
+        id: row.try_get("id")?,
+        workflow: row.try_get("workflow")?,
+        version: row.try_get("version")?,
+        generation: row.try_get("generation")?,
+        tier: word(row, "tier", Tier::from_name)?,
+        priority: row.try_get("priority")?,
+        tenant: row.try_get("tenant")?,
+        status: word(row, "status", ExecutionStatus::from_name)?,
+        triggered_by: word(row, "triggered_by", TriggeredBy::from_name)?,
+        source: row.try_get("source")?,
+        event: row.try_get("event")?,
+        parent: row.try_get("parent")?,
+        attempt: row.try_get("attempt")?,
+        error_message: error.get("message").and_then(serde_json::Value::as_str).map(str::to_owned),
+        created_at: row.try_get("created_at")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        trace: row.try_get("trace")?,
+    })
+}
+
 pub(super) fn read(row: &Row) -> Result<Execution, StoreError> {
     let json = |column: &str| -> Result<serde_json::Value, StoreError> {
         let text: String = row.try_get(column)?;
         serde_json::from_str(&text).map_err(|_| unreadable("an execution"))
     };
-    let status: String = row.try_get("status")?;
     Ok(Execution {
         id: row.try_get("id")?,
         environment: row.try_get("environment")?,
         workflow: row.try_get("workflow")?,
         version: row.try_get("version")?,
         generation: row.try_get("generation")?,
-        tier: row.try_get("tier")?,
+        tier: word(row, "tier", Tier::from_name)?,
         priority: row.try_get("priority")?,
         tenant: row.try_get("tenant")?,
-        status: ExecutionStatus::from_word(&status).ok_or_else(|| unreadable("an execution"))?,
-        triggered_by: row.try_get("triggered_by")?,
+        status: word(row, "status", ExecutionStatus::from_name)?,
+        triggered_by: word(row, "triggered_by", TriggeredBy::from_name)?,
         source: row.try_get("source")?,
         event: row.try_get("event")?,
         parent: row.try_get("parent")?,
-        answers: row.try_get("answers")?,
-        lane: row.try_get("lane")?,
-        gate: row.try_get("gate")?,
+        parent_signal: row.try_get("answers")?,
+        ordering_key: row.try_get("lane")?,
+        concurrency_group: row.try_get("gate")?,
         attempt: row.try_get("attempt")?,
-        lost: row.try_get("lost")?,
+        lease_expirations: row.try_get("lost")?,
         created_at: row.try_get("created_at")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
         deadline_at: row.try_get("deadline_at")?,
         worker: row.try_get("worker")?,
         token: row.try_get("token")?,
-        cancelled: row.try_get::<i64, _>("cancelled")? != 0,
+        cancel_requested: row.try_get::<i64, _>("cancelled")? != 0,
         trace: row.try_get("trace")?,
         headers: json("headers")?,
         error: json("error")?,
@@ -82,7 +115,7 @@ impl<'a> Admitted<'a> {
         now: Micros,
         taken_by: Option<(&'a str, Micros)>,
     ) -> Option<Admitted<'a>> {
-        let is_free = run.batch.is_empty() && run.lane.is_empty() && run.gate.is_empty();
+        let is_free = run.batch_key.is_empty() && run.ordering_key.is_empty() && run.concurrency_group.is_empty();
         is_free.then(|| Admitted::new(run, now, now, false, taken_by))
     }
 
@@ -104,7 +137,7 @@ impl<'a> Admitted<'a> {
 
     /// What it is started with.
     pub(super) fn input(&self) -> serde_json::Value {
-        match self.run.batch.is_empty() {
+        match self.run.batch_key.is_empty() {
             true => self.run.input.clone(),
             false => serde_json::Value::Array(vec![self.run.input.clone()]),
         }
@@ -119,23 +152,23 @@ impl<'a> Admitted<'a> {
             workflow: run.workflow.clone(),
             version: run.version,
             generation: i64::try_from(run.generation).unwrap_or(i64::MAX),
-            tier: run.tier.clone(),
+            tier: run.tier,
             priority: run.priority,
             tenant: run.tenant.clone(),
             status: self.status,
-            triggered_by: run.triggered_by.clone(),
+            triggered_by: run.triggered_by,
             source: run.source.clone(),
             event: run.event.clone(),
             parent: run.parent.clone(),
-            lane: run.lane.clone(),
-            gate: run.gate.clone(),
+            ordering_key: run.ordering_key.clone(),
+            concurrency_group: run.concurrency_group.clone(),
             attempt: 1,
             input: self.input(),
             headers: run.headers.clone(),
             created_at: self.created_at,
             started_at: self.started_at,
             trace: run.trace.clone(),
-            answers: run.answers.clone(),
+            parent_signal: run.parent_signal.clone(),
             worker: self.worker.to_owned(),
             token: self.token,
             ..Execution::default()
@@ -150,13 +183,13 @@ pub(super) async fn insert(
     now: Micros,
     taken_by: Option<(&str, Micros)>,
 ) -> Result<Option<Execution>, StoreError> {
-    if !run.batch.is_empty() && join_batch(connection, run).await? {
+    if !run.batch_key.is_empty() && join_batch(connection, run).await? {
         return Ok(None);
     }
-    let last = last_in_lane(connection, &run.environment, &run.lane).await?;
+    let last = last_in_lane(connection, &run.environment, &run.ordering_key).await?;
     // After the one before it, also where both come in one call, or the clock went back.
     let created_at = last.map_or(now, |last| now.max(last.saturating_add(1)));
-    let is_blocked = last.is_some() || is_full(connection, &run.environment, &run.gate, run.gate_limit).await?;
+    let is_blocked = last.is_some() || is_full(connection, &run.environment, &run.concurrency_group, run.concurrency_limit).await?;
     let admitted = Admitted::new(run, created_at, now, is_blocked, taken_by);
     bulk::runs(connection, std::slice::from_ref(&admitted)).await?;
     Ok(admitted.taken())
@@ -166,7 +199,7 @@ pub(super) async fn insert(
 async fn join_batch(connection: &mut Connection, run: &NewExecution) -> Result<bool, StoreError> {
     let statement = "SELECT id, input FROM runs WHERE environment = $1 AND batch = $2 AND ready_at IS NOT NULL \
                      AND status = 'Queued' AND started_at = 0 ORDER BY created_at DESC LIMIT 1";
-    let query = sqlx::query(statement).bind(&run.environment).bind(&run.batch);
+    let query = sqlx::query(statement).bind(&run.environment).bind(&run.batch_key);
     let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
     let (id, input): (String, String) = (row.try_get("id")?, row.try_get("input")?);
     let Ok(serde_json::Value::Array(mut items)) = serde_json::from_str(&input) else {
@@ -228,7 +261,7 @@ pub(super) async fn wake_next(
     now: Micros,
 ) -> Result<Vec<String>, StoreError> {
     let mut woken = Vec::new();
-    for (column, name) in [("lane", &claim.lane), ("gate", &claim.gate)] {
+    for (column, name) in [("lane", &claim.ordering_key), ("gate", &claim.concurrency_group)] {
         if name.is_empty() {
             continue;
         }
@@ -298,11 +331,11 @@ pub(super) async fn parked_heads(connection: &mut Connection, environment: &str)
     let rows = query.fetch_all(connection).await?;
     let claim = |row: &Row| {
         Ok(Claim {
-            run: row.try_get("id")?,
+            execution: row.try_get("id")?,
             environment: environment.to_owned(),
             token: 0,
-            lane: row.try_get("lane")?,
-            gate: row.try_get("gate")?,
+            ordering_key: row.try_get("lane")?,
+            concurrency_group: row.try_get("gate")?,
         })
     };
     rows.iter().map(claim).collect()
@@ -434,7 +467,7 @@ pub(super) async fn renew(
         let query = sqlx::query_scalar(statement).bind(id).bind(worker).bind(token).bind(until);
         let cancelled: Option<i64> = query.fetch_optional(&mut *connection).await?;
         if cancelled != Some(0) {
-            lost.push(LostLease { run: id.clone(), token: *token, cancelled: cancelled.is_some() });
+            lost.push(LostLease { execution: id.clone(), token: *token, cancel_requested: cancelled.is_some() });
         }
     }
     Ok(lost)

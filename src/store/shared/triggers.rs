@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::Row as _;
 
 use super::super::super::common::{MAX_ROWS, unreadable};
-use super::super::super::queue::{PollState, Polled, ScheduleState, StoredRecord, Subscription, Version};
+use super::super::super::queue::{PollCommit, PollState, ScheduleState, StoredRecord, Subscription, Version};
 use super::{Connection, Micros, StoreError};
 use crate::text::Digest;
 
@@ -188,8 +188,8 @@ pub(super) async fn records(
 }
 
 /// Stores where a poller stands; [`StoreError::Fenced`] where it is further by now.
-pub(super) async fn polled(connection: &mut Connection, polled: &Polled) -> Result<u64, StoreError> {
-    let Polled { environment, state, remember, forget } = polled;
+pub(super) async fn polled(connection: &mut Connection, polled: &PollCommit) -> Result<u64, StoreError> {
+    let PollCommit { environment, state, upserted: remember, deleted: forget } = polled;
     let value = serde_json::to_string(state).map_err(|error| StoreError::Refused(error.to_string()))?;
     let statement = "INSERT INTO polls (environment, trigger_name, connection, version, value) VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (environment, trigger_name, connection) DO UPDATE SET value = excluded.value, \

@@ -140,7 +140,7 @@ async fn generations_count_up_and_are_found(fixture: Fixture) {
 
     let (roots, _) = store.all_roots().await.unwrap();
     assert_eq!(BTreeSet::from_iter(roots), BTreeSet::from([object("one").0, object("two").0]));
-    let record = store.audited("live", 9).await.unwrap();
+    let record = store.audit_log("live", 9).await.unwrap();
     let actions: Vec<&str> = record.iter().map(|line| line.action.as_str()).collect();
     assert_eq!(actions, ["Source", "Rollback", "Source"]);
     assert_eq!(record[0].details["generation"], 3);
@@ -154,7 +154,7 @@ async fn a_refused_activation_changes_nothing(fixture: Fixture) {
     for expected in [0, 2, u64::MAX] {
         let mut stale = activation(store, "live", 1, "one").await;
         stale.expected = expected;
-        stale.buried = vec![stone("Connector/orbit", HOUR)];
+        stale.tombstones = vec![stone("Connector/orbit", HOUR)];
         let error = store.activate(&stale, None).await.unwrap_err();
         assert!(matches!(error, StoreError::Stale { active: 1, .. }), "{error}");
     }
@@ -167,7 +167,7 @@ async fn a_refused_activation_changes_nothing(fixture: Fixture) {
     assert!(matches!(store.activate(&unborn, None).await, Err(StoreError::Stale { expected: 7, active: 0 })));
 
     assert_eq!(store.history("live", None, 9).await.unwrap().len(), 1);
-    assert_eq!(store.audited("live", 9).await.unwrap().len(), 1);
+    assert_eq!(store.audit_log("live", 9).await.unwrap().len(), 1);
     assert!(store.tombstones("live").await.unwrap().is_empty());
     assert_eq!(store.environments().await.unwrap(), ["live"]);
     // Marking the root as used is all that was written.
@@ -199,7 +199,7 @@ async fn of_many_activations_one_wins(fixture: Fixture) {
 async fn tombstones_come_and_go(fixture: Fixture) {
     let store = &*fixture.store;
     let mut first = activation(store, "live", 0, "one").await;
-    first.buried = vec![
+    first.tombstones = vec![
         stone("Workflow/sync", HOUR),
         stone("Connector/orbit", HOUR),
         stone("Widget/gone", 1),
@@ -214,16 +214,16 @@ async fn tombstones_come_and_go(fixture: Fixture) {
     assert!(store.tombstones("draft").await.unwrap().is_empty());
 
     let mut second = activation(store, "live", 1, "two").await;
-    second.risen = vec![Id { kind: Kind::Connector, name: "orbit".to_owned() }];
+    second.restored = vec![Id { kind: Kind::Connector, name: "orbit".to_owned() }];
     let replaced = Tombstone { item: json!({ "content": "newer" }), ..stone("Workflow/sync", HOUR) };
-    second.buried = vec![replaced.clone()];
+    second.tombstones = vec![replaced.clone()];
     let generation = store.activate(&second, None).await.unwrap();
     let stones = store.tombstones("live").await.unwrap();
     assert_eq!(stones.len(), 2);
     assert_eq!(stones[1], Tombstone { at: generation.at, ..replaced });
 
     // Closed windows are not only hidden but forgotten.
-    store.forget("live", 9, HOUR).await.unwrap();
+    store.delete_old_generations("live", 9, HOUR).await.unwrap();
     assert_eq!(fixture.sql("DELETE FROM tombstones WHERE id = 'Widget/gone'").await, 0);
     assert_eq!(store.tombstones("live").await.unwrap().len(), 2);
 }
@@ -236,12 +236,12 @@ async fn history_is_kept_by_count_and_age(fixture: Fixture) {
     let numbers = async || -> Vec<u64> {
         store.history("live", None, 99).await.unwrap().iter().map(|generation| generation.number).collect()
     };
-    assert_eq!(store.forget("live", 2, HOUR).await.unwrap(), 0, "all are young");
-    assert_eq!(store.forget("live", 9, -HOUR).await.unwrap(), 0, "all are among the newest");
-    assert_eq!(store.forget("draft", 0, -HOUR).await.unwrap(), 0);
-    assert_eq!(store.forget("live", 2, -HOUR).await.unwrap(), 4);
+    assert_eq!(store.delete_old_generations("live", 2, HOUR).await.unwrap(), 0, "all are young");
+    assert_eq!(store.delete_old_generations("live", 9, -HOUR).await.unwrap(), 0, "all are among the newest");
+    assert_eq!(store.delete_old_generations("draft", 0, -HOUR).await.unwrap(), 0);
+    assert_eq!(store.delete_old_generations("live", 2, -HOUR).await.unwrap(), 4);
     assert_eq!(numbers().await, [6, 5]);
-    assert_eq!(store.forget("live", 0, -HOUR).await.unwrap(), 1, "the active one stays");
+    assert_eq!(store.delete_old_generations("live", 0, -HOUR).await.unwrap(), 1, "the active one stays");
     assert_eq!(numbers().await, [6]);
     // Numbers are never given twice.
     assert_eq!(store.activate(&activation(store, "live", 6, "one").await, None).await.unwrap().number, 7);
@@ -253,12 +253,12 @@ async fn the_record_is_kept_by_count(fixture: Fixture) {
                 INSERT INTO audits (environment, written_at, actor, action, details) \
                 SELECT 'live', i, 'me', 'Test', '{}' FROM n";
     assert_eq!(fixture.sql(fill).await, 10_005);
-    store.audit(&line("draft", "Suspend")).await.unwrap();
-    store.forget("live", 9, HOUR).await.unwrap();
-    let left = store.audited("live", u32::MAX).await.unwrap();
+    store.append_audit(&line("draft", "Suspend")).await.unwrap();
+    store.delete_old_generations("live", 9, HOUR).await.unwrap();
+    let left = store.audit_log("live", u32::MAX).await.unwrap();
     assert_eq!((left.first().unwrap().at, left.last().unwrap().at), (10_005, 6));
     assert_eq!(left.len(), 10_000);
-    assert_eq!(store.audited("draft", 9).await.unwrap().len(), 1);
+    assert_eq!(store.audit_log("draft", 9).await.unwrap().len(), 1);
 }
 
 async fn a_sweep_takes_what_nobody_needs(fixture: Fixture) {
@@ -270,11 +270,11 @@ async fn a_sweep_takes_what_nobody_needs(fixture: Fixture) {
     // A build that goes on meanwhile stores one of them again, and a new one.
     store.put_objects(&[objects[2].clone(), object("new")]).await.unwrap();
 
-    assert_eq!(store.sweep(&[objects[0].0], before).await.unwrap(), 1);
+    assert_eq!(store.sweep_objects(&[objects[0].0], before).await.unwrap(), 1);
     let kept = [objects[0].0, objects[2].0, object("new").0];
     assert_eq!(store.objects(&kept).await.unwrap().len(), 3);
     assert!(store.objects(&[objects[1].0]).await.is_err());
-    assert_eq!(store.sweep(&[], before - HOUR).await.unwrap(), 0, "all are younger");
+    assert_eq!(store.sweep_objects(&[], before - HOUR).await.unwrap(), 0, "all are younger");
 }
 
 async fn states_are_written_where_they_differ(fixture: Fixture) {
@@ -316,25 +316,25 @@ pub async fn wait_until(changes: &mut tokio::sync::watch::Receiver<u64>, so: imp
 async fn the_record_is_read_from_the_newest(fixture: Fixture) {
     let store = &*fixture.store;
     for action in ["Suspend", "Resume", "Rollback"] {
-        store.audit(&line("live", action)).await.unwrap();
+        store.append_audit(&line("live", action)).await.unwrap();
     }
-    store.audit(&line("", "Rotate")).await.unwrap();
-    let lines = store.audited("live", 2).await.unwrap();
+    store.append_audit(&line("", "Rotate")).await.unwrap();
+    let lines = store.audit_log("live", 2).await.unwrap();
     let actions: Vec<&str> = lines.iter().map(|line| line.action.as_str()).collect();
     assert_eq!(actions, ["Rollback", "Resume"]);
     assert!(lines[0].at > 0 && lines[0].details == json!({ "why": "a test" }));
-    assert_eq!(store.audited("", 9).await.unwrap().len(), 1);
-    assert!(store.audited("live", 0).await.unwrap().is_empty());
+    assert_eq!(store.audit_log("", 9).await.unwrap().len(), 1);
+    assert!(store.audit_log("live", 0).await.unwrap().is_empty());
 }
 
 async fn replicas_are_known_while_they_live(fixture: Fixture) {
     let store = &*fixture.store;
     let generation = store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
-    store.report("b", "live", &generation).await.unwrap();
-    store.report("a", "live", &generation).await.unwrap();
-    store.report("a", "draft", &generation).await.unwrap();
+    store.report_replica("b", "live", &generation).await.unwrap();
+    store.report_replica("a", "live", &generation).await.unwrap();
+    store.report_replica("a", "draft", &generation).await.unwrap();
     let writes = store.writes();
-    store.report("a", "live", &generation).await.unwrap();
+    store.report_replica("a", "live", &generation).await.unwrap();
     assert_eq!(store.writes(), writes, "an unchanged report is not written");
 
     let replicas = store.replicas("live").await.unwrap();
@@ -343,7 +343,7 @@ async fn replicas_are_known_while_they_live(fixture: Fixture) {
     assert_eq!((replicas[0].number, replicas[0].digest), (1, generation.digest));
 
     let next = store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
-    store.report("a", "live", &next).await.unwrap();
+    store.report_replica("a", "live", &next).await.unwrap();
     assert_eq!(store.replicas("live").await.unwrap()[0].number, 2, "a changed report is seen at once");
 }
 
@@ -365,8 +365,8 @@ async fn names_that_cannot_be_stored_are_refused(fixture: Fixture) {
     for name in ["a\0b", &"a".repeat(513)] {
         let refused = |error: StoreError| assert!(matches!(error, StoreError::Refused(_)), "{error}");
         refused(store.put_state("live", name, &json!(1)).await.unwrap_err());
-        refused(store.lease(name, "me", 1).await.unwrap_err());
-        refused(store.audit(&line(name, "Test")).await.unwrap_err());
+        refused(store.acquire_lease(name, "me", 1).await.unwrap_err());
+        refused(store.append_audit(&line(name, "Test")).await.unwrap_err());
         let mut wanted = activation(store, "live", 0, "one").await;
         wanted.environment = name.to_owned();
         refused(store.activate(&wanted, None).await.unwrap_err());

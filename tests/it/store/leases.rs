@@ -16,13 +16,13 @@ super::on_both!(
 
 async fn one_holds_it_and_keeps_its_token(fixture: Fixture) {
     let store = &*fixture.store;
-    assert!(store.holder("live").await.unwrap().is_none());
-    let held = store.lease("live", "a", 60).await.unwrap().unwrap();
-    assert!(store.lease("live", "b", 60).await.unwrap().is_none());
-    assert_eq!(store.lease("live", "a", 60).await.unwrap().unwrap(), held);
-    assert_eq!(store.holder("live").await.unwrap().unwrap(), "a");
-    assert!(store.lease("draft", "b", 60).await.unwrap().is_some());
-    assert!(store.lease("live", "", 60).await.is_err());
+    assert!(store.lease_holder("live").await.unwrap().is_none());
+    let held = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
+    assert!(store.acquire_lease("live", "b", 60).await.unwrap().is_none());
+    assert_eq!(store.acquire_lease("live", "a", 60).await.unwrap().unwrap(), held);
+    assert_eq!(store.lease_holder("live").await.unwrap().unwrap(), "a");
+    assert!(store.acquire_lease("draft", "b", 60).await.unwrap().is_some());
+    assert!(store.acquire_lease("live", "", 60).await.is_err());
     store.activate(&activation(store, "live", 0, "one").await, Some(&held)).await.unwrap();
     // A lease that nobody gave.
     let invented = Lease { name: "other".to_owned(), ..held };
@@ -35,7 +35,7 @@ async fn many_ask_and_one_gets_it(fixture: Fixture) {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..12 {
         let store = if number % 2 == 0 { here.clone() } else { there.clone() };
-        tasks.spawn(async move { store.lease("live", &format!("process {number}"), 60).await.unwrap() });
+        tasks.spawn(async move { store.acquire_lease("live", &format!("process {number}"), 60).await.unwrap() });
     }
     let held: Vec<Lease> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(held.len(), 1, "{held:?}");
@@ -46,10 +46,10 @@ async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
     let old = here.lease("live", "a", 60).await.unwrap().unwrap();
     here.activate(&activation(&*here, "live", 0, "one").await, Some(&old)).await.unwrap();
     // The first process is paused; all of its time but a second passes, and another takes over.
-    assert!(there.lease("live", "b", 60).await.unwrap().is_none());
+    assert!(there.acquire_lease("live", "b", 60).await.unwrap().is_none());
     fixture.sql("UPDATE leases SET expires_at = expires_at - 59000000").await;
     let new = loop {
-        match there.lease("live", "b", 60).await.unwrap() {
+        match there.acquire_lease("live", "b", 60).await.unwrap() {
             Some(lease) => break lease,
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -71,32 +71,32 @@ async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
 
 async fn time_that_is_over_fences_even_where_nobody_took_over(fixture: Fixture) {
     let store = &*fixture.store;
-    let lease = store.lease("live", "a", 60).await.unwrap().unwrap();
+    let lease = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
     fixture.sql("UPDATE leases SET expires_at = expires_at - 61000000").await;
-    assert!(store.holder("live").await.unwrap().is_none());
+    assert!(store.lease_holder("live").await.unwrap().is_none());
     let late = store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await;
     assert!(matches!(late, Err(StoreError::Fenced { .. })));
     // It may go on after a renewal: nobody else was there in between.
-    assert_eq!(store.lease("live", "a", 60).await.unwrap().unwrap(), lease);
+    assert_eq!(store.acquire_lease("live", "a", 60).await.unwrap().unwrap(), lease);
     store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await.unwrap();
 }
 
 async fn a_lease_is_given_back(fixture: Fixture) {
     let store = &*fixture.store;
-    let first = store.lease("live", "a", 60).await.unwrap().unwrap();
-    store.release(&first).await.unwrap();
-    assert!(store.holder("live").await.unwrap().is_none());
-    let second = store.lease("live", "b", 60).await.unwrap().unwrap();
+    let first = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
+    store.release_lease(&first).await.unwrap();
+    assert!(store.lease_holder("live").await.unwrap().is_none());
+    let second = store.acquire_lease("live", "b", 60).await.unwrap().unwrap();
     assert!(second.token > first.token);
     // Giving back what is another's does nothing.
-    store.release(&first).await.unwrap();
-    assert_eq!(store.holder("live").await.unwrap().unwrap(), "b");
-    store.release(&second).await.unwrap();
-    let third = store.lease("live", "b", 60).await.unwrap().unwrap();
+    store.release_lease(&first).await.unwrap();
+    assert_eq!(store.lease_holder("live").await.unwrap().unwrap(), "b");
+    store.release_lease(&second).await.unwrap();
+    let third = store.acquire_lease("live", "b", 60).await.unwrap().unwrap();
     assert!(third.token > second.token, "whoever gave it back starts anew");
     let fixture = fixture.reopened(Keys::none()).await;
     // SQLite has one process: after a restart the one before is gone. On PostgreSQL it may live.
-    let taken = fixture.store.lease("live", "c", 60).await.unwrap();
+    let taken = fixture.store.acquire_lease("live", "c", 60).await.unwrap();
     match fixture.url.starts_with("sqlite:") {
         true => assert!(taken.unwrap().token > third.token),
         false => assert!(taken.is_none()),

@@ -28,15 +28,15 @@ fn keys() -> Keys {
 async fn fill(store: &dyn Store) {
     let mut first = activation(store, "live", 0, "one").await;
     let id = "Connector/orbit".to_owned();
-    first.buried = vec![Tombstone { id, item: json!({ "a": 1 }), generation: 0, at: 0, window: i64::MAX }];
+    first.tombstones = vec![Tombstone { id, item: json!({ "a": 1 }), generation: 0, at: 0, window: i64::MAX }];
     store.activate(&first, None).await.unwrap();
     store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
     store.put_state("live", "status", &json!({ "ready": true })).await.unwrap();
     // Over at once, so that it can be taken whenever the dump is read.
-    store.lease("live", "a process", 0).await.unwrap().unwrap();
+    store.acquire_lease("live", "a process", 0).await.unwrap().unwrap();
     store.put_credential(&credential("token"), &secret("planted")).await.unwrap();
     let (environment, actor, action) = ("live".to_owned(), "me".to_owned(), "Suspend".to_owned());
-    store.audit(&Audit { at: 0, environment, actor, action, details: json!({}) }).await.unwrap();
+    store.append_audit(&Audit { at: 0, environment, actor, action, details: json!({}) }).await.unwrap();
 }
 
 /// Everything is there, and it goes on.
@@ -49,11 +49,11 @@ async fn check(store: &dyn Store) {
     assert_eq!(store.tombstones("live").await.unwrap()[0].id, "Connector/orbit");
     assert_eq!(store.state("live", "status").await.unwrap().unwrap(), json!({ "ready": true }));
     assert_eq!(*store.credential(&credential("token")).await.unwrap().unwrap().0, b"planted");
-    assert_eq!(store.audited("live", 9).await.unwrap()[0].action, "Suspend");
-    assert!(store.lease("live", "another", 60).await.unwrap().unwrap().token > 1);
+    assert_eq!(store.audit_log("live", 9).await.unwrap()[0].action, "Suspend");
+    assert!(store.acquire_lease("live", "another", 60).await.unwrap().unwrap().token > 1);
 
     let mut next = activation(store, "live", 2, "three").await;
-    next.risen = vec![Id { kind: Kind::Connector, name: "orbit".to_owned() }];
+    next.restored = vec![Id { kind: Kind::Connector, name: "orbit".to_owned() }];
     assert_eq!(store.activate(&next, None).await.unwrap().number, 3);
     assert!(store.tombstones("live").await.unwrap().is_empty());
 }

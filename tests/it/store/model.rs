@@ -106,8 +106,8 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
             let expected = if *off < 2 { model.last } else { model.last + u64::from(*off) - 1 };
             let mut wanted = activation(store, environment, expected, &format!("object {number}")).await;
             model.objects.insert(*number, true);
-            wanted.buried = buried.iter().map(|number| stone(*number, model.last)).collect();
-            wanted.risen = risen.iter().map(|number| stone_id(*number)).collect();
+            wanted.tombstones = buried.iter().map(|number| stone(*number, model.last)).collect();
+            wanted.restored = risen.iter().map(|number| stone_id(*number)).collect();
             let lease = model.held.clone().filter(|_| *leased);
             let holds = lease.as_ref().is_none_or(|lease| {
                 model.lease.is_some_and(|(holder, token, over)| {
@@ -147,7 +147,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
             model.objects.entry(*object).and_modify(|sound| *sound = false);
         }
         Step::Forget { keep } => {
-            let forgotten = store.forget(environment, *keep, -HOUR).await.unwrap();
+            let forgotten = store.delete_old_generations(environment, *keep, -HOUR).await.unwrap();
             let (before, oldest) = (model.generations.len(), model.last.saturating_sub(u64::from((*keep).max(1))));
             model.generations.retain(|number, _| *number > oldest);
             assert_eq!(forgotten, (before - model.generations.len()) as u64, "{step:?}");
@@ -155,7 +155,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
         Step::Sweep => {
             fixture.sql("UPDATE objects SET created_at = created_at - 1000000").await;
             let (roots, now) = store.all_roots().await.unwrap();
-            let removed = store.sweep(&roots, now).await.unwrap();
+            let removed = store.sweep_objects(&roots, now).await.unwrap();
             let (needed, before): (Vec<u8>, _) = (model.generations.values().copied().collect(), model.objects.len());
             model.objects.retain(|number, _| needed.contains(number));
             assert_eq!(removed, (before - model.objects.len()) as u64, "{step:?}");
@@ -163,7 +163,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
         Step::Take { holder } => take(store, environment, model, *holder).await,
         Step::Release => {
             if let Some(held) = &model.held {
-                store.release(held).await.unwrap();
+                store.release_lease(held).await.unwrap();
                 let current = model
                     .lease
                     .is_some_and(|(holder, token, _)| (holder.to_string(), token) == (held.holder.clone(), held.token));
@@ -178,7 +178,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
 }
 
 async fn take(store: &dyn Store, environment: &str, model: &mut Model, holder: u8) {
-    let lease = store.lease(environment, &holder.to_string(), 3_600).await.unwrap();
+    let lease = store.acquire_lease(environment, &holder.to_string(), 3_600).await.unwrap();
     let expected = match model.lease {
         Some((same, token, _)) if same == holder => Some(token),
         Some((_, _, false)) => None,
@@ -221,7 +221,7 @@ async fn compare(store: &dyn Store, environment: &str, model: &Model, step: &Ste
         }
     }
     let wanted = model.lease.filter(|(_, _, over)| !over).map(|(holder, ..)| holder.to_string());
-    assert_eq!(store.holder(environment).await.unwrap(), wanted, "{step:?}");
+    assert_eq!(store.lease_holder(environment).await.unwrap(), wanted, "{step:?}");
 }
 
 fn stone(number: u8, generation: u64) -> Tombstone {

@@ -112,15 +112,15 @@ async fn the_silent_are_not_among_the_living() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     let (store, there) = (&*fixture.store, fixture.another().await);
     let generation = store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
-    store.report("a", "live", &generation).await.unwrap();
-    there.report("b", "live", &generation).await.unwrap();
+    store.report_replica("a", "live", &generation).await.unwrap();
+    there.report_replica("b", "live", &generation).await.unwrap();
     assert_eq!(there.replicas("live").await.unwrap().len(), 2);
     fixture.sql("UPDATE replicas SET heard_at = heard_at - 31000000 WHERE replica = 'a'").await;
     let living = there.replicas("live").await.unwrap();
     assert_eq!(living.iter().map(|replica| replica.replica.as_str()).collect::<Vec<_>>(), ["b"]);
     // After a day they are forgotten.
     fixture.sql("UPDATE replicas SET heard_at = heard_at - 86400000000 WHERE replica = 'a'").await;
-    store.forget("live", 9, 0).await.unwrap();
+    store.delete_old_generations("live", 9, 0).await.unwrap();
     assert_eq!(fixture.number("SELECT count(*) FROM replicas").await, 1);
 }
 

@@ -35,7 +35,7 @@ async fn kill_at_each_place(mut url: impl AsyncFnMut() -> Option<String>) {
         kill_at(place, &url, &folder.path().join(place));
         let store = open(&url, Keys::none()).await.unwrap();
         assert_eq!(store.active("live").await.unwrap().map_or(0, |active| active.number), number, "{place}");
-        assert_eq!(store.audited("live", 9).await.unwrap().len() as u64, number, "{place}");
+        assert_eq!(store.audit_log("live", 9).await.unwrap().len() as u64, number, "{place}");
         assert_eq!(store.objects(&[object("one").0]).await.is_ok(), stored, "{place}");
         // Nothing that it held is in the way of the next.
         let again = store.activate(&activation(&*store, "live", 0, "one").await, None).await;

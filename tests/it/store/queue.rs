@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::store::queue::{
-    Change, CommitResult, DeadLetter, DedupKey, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus,
-    LogLine, NewExecution, PARKED, Step, new_id,
+    Change, CommitResult, DeadLetter, DeadLetterReason, DeadLetterStatus, DedupKey, Disposition, EnqueueRequest, Event,
+    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, PARKED, Step, StepKind, StepStatus,
+    TriggeredBy, new_id,
 };
+use evenkeel::definition::workflow::Tier;
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -48,9 +50,9 @@ pub fn new_run(workflow: &str) -> NewExecution {
         workflow: workflow.to_owned(),
         version: 1,
         generation: 1,
-        tier: "Standard".to_owned(),
+        tier: Tier::Standard,
         priority: 2,
-        triggered_by: "manual".to_owned(),
+        triggered_by: TriggeredBy::Manual,
         source: "me".to_owned(),
         input: json!({ "of": workflow }),
         headers: json!({}),
@@ -63,10 +65,10 @@ pub fn event(trigger: &str) -> Event {
         id: new_id(),
         environment: "live".to_owned(),
         trigger: trigger.to_owned(),
-        kind: "webhook".to_owned(),
+        kind: TriggeredBy::Webhook,
         headers: json!({ "x-kind": "test" }),
         payload: json!({ "to": trigger }),
-        outcome: "Started".to_owned(),
+        outcome: EventOutcome::Started,
         ..Event::default()
     }
 }
@@ -76,41 +78,41 @@ pub fn dead(workflow: &str) -> DeadLetter {
         id: new_id(),
         environment: "live".to_owned(),
         workflow: workflow.to_owned(),
-        reason: "Failed".to_owned(),
+        reason: DeadLetterReason::Failed,
         message: "it did not work".to_owned(),
         payload: json!([1]),
         headers: json!({}),
-        status: "Pending".to_owned(),
+        status: DeadLetterStatus::Pending,
         retention: HOUR,
         ..DeadLetter::default()
     }
 }
 
-pub fn step(name: &str, order: i64, status: &str) -> Step {
+pub fn step(name: &str, order: i64, status: StepStatus) -> Step {
     Step {
         name: name.to_owned(),
         order,
-        kind: "step".to_owned(),
+        kind: StepKind::Step,
         attempt: 1,
-        status: status.to_owned(),
+        status,
         ..Step::default()
     }
 }
 
 pub fn line(at: i64, message: &str) -> LogLine {
-    LogLine { at, level: "info".to_owned(), message: message.to_owned() }
+    LogLine { at, level: LogLevel::Info, message: message.to_owned() }
 }
 
 pub fn accepts(runs: Vec<NewExecution>) -> Change {
-    Change::Accept(Box::new(EnqueueRequest { runs, ..EnqueueRequest::default() }))
+    Change::Accept(Box::new(EnqueueRequest { executions: runs, ..EnqueueRequest::default() }))
 }
 
 /// An event with a key that starts one execution.
 pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
     Change::Accept(Box::new(EnqueueRequest {
         event: Some(event.clone()),
-        key: Some(DedupKey { key: key.to_owned(), window }),
-        runs: vec![NewExecution { event: event.id.clone(), ..new_run("keyed") }],
+        dedup_key: Some(DedupKey { key: key.to_owned(), window }),
+        executions: vec![NewExecution { event: event.id.clone(), ..new_run("keyed") }],
         ..EnqueueRequest::default()
     }))
 }
@@ -118,17 +120,17 @@ pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
 pub fn leaves(run: &Execution, outcome: Disposition) -> Change {
     Change::Release {
         claim: run.claim(),
-        outcome,
+        disposition: outcome,
         steps: Vec::new(),
         logs: Vec::new(),
-        follow: Vec::new(),
-        dead: None,
-        next: None,
+        follow_ups: Vec::new(),
+        dead_letter: None,
+        claim_next: None,
     }
 }
 
 pub fn progress(run: &Execution, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
-    Change::Progress { claim: run.claim(), steps, logs, follow: Vec::new() }
+    Change::Progress { claim: run.claim(), steps, logs, follow_ups: Vec::new() }
 }
 
 pub fn completed() -> Disposition {
@@ -168,7 +170,7 @@ pub async fn claim_one(store: &dyn Store) -> Execution {
 }
 
 pub async fn get(store: &dyn Store, id: &str) -> Execution {
-    store.run("live", id).await.unwrap().unwrap()
+    store.execution("live", id).await.unwrap().unwrap()
 }
 
 pub fn ids(runs: &[Execution]) -> Vec<&str> {
@@ -197,9 +199,9 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     let letter = DeadLetter { event: event.id.clone(), trigger: "orders".to_owned(), ..dead("three") };
     let intake = EnqueueRequest {
         event: Some(event.clone()),
-        key: Some(DedupKey { key: "order 7".to_owned(), window: HOUR }),
-        runs: runs.clone(),
-        dead: vec![letter.clone()],
+        dedup_key: Some(DedupKey { key: "order 7".to_owned(), window: HOUR }),
+        executions: runs.clone(),
+        dead_letters: vec![letter.clone()],
         ..EnqueueRequest::default()
     };
     let before = store.time().await.unwrap();
@@ -208,7 +210,17 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     assert!(found.at >= before);
     assert_eq!(Event { at: 0, ..found.clone() }, event);
     assert!(store.event("draft", &event.id).await.unwrap().is_none());
-    assert_eq!(store.events("live", Some("orders"), 9).await.unwrap(), [found]);
+    let listed = EventSummary {
+        id: found.id.clone(),
+        environment: found.environment.clone(),
+        trigger: found.trigger.clone(),
+        kind: found.kind,
+        at: found.at,
+        outcome: found.outcome,
+        request: found.request.clone(),
+        trace: found.trace.clone(),
+    };
+    assert_eq!(store.events("live", Some("orders"), 9).await.unwrap(), [listed]);
     assert!(store.events("live", Some("others"), 9).await.unwrap().is_empty());
     for run in &runs {
         let found = get(store, &run.id).await;
@@ -225,14 +237,14 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     let again = super::queue::event("orders");
     let refused = EnqueueRequest {
         event: Some(again.clone()),
-        key: Some(DedupKey { key: "order 8".to_owned(), window: HOUR }),
-        runs: vec![new_run("new"), runs[0].clone()],
+        dedup_key: Some(DedupKey { key: "order 8".to_owned(), window: HOUR }),
+        executions: vec![new_run("new"), runs[0].clone()],
         ..EnqueueRequest::default()
     };
-    let fresh = refused.runs[0].id.clone();
+    let fresh = refused.executions[0].id.clone();
     assert!(matches!(commit(store, Change::Accept(Box::new(refused))).await, CommitResult::Refused(_)));
     assert!(store.event("live", &again.id).await.unwrap().is_none());
-    assert!(store.run("live", &fresh).await.unwrap().is_none());
+    assert!(store.execution("live", &fresh).await.unwrap().is_none());
     stored(store, keyed(&again, "order 8", HOUR)).await;
 }
 
@@ -301,11 +313,11 @@ async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixt
         accepts(vec![one.clone()]),
         Change::Accept(Box::new(EnqueueRequest {
             event: Some(bad.clone()),
-            runs: vec![NewExecution { id: taken, ..new_run("bad") }],
+            executions: vec![NewExecution { id: taken, ..new_run("bad") }],
             ..EnqueueRequest::default()
         })),
-        progress(&run, vec![step("a", 1, "Completed")], Vec::new()),
-        progress(&Execution { token: 7, ..run.clone() }, vec![step("b", 2, "Completed")], Vec::new()),
+        progress(&run, vec![step("a", 1, StepStatus::Completed)], Vec::new()),
+        progress(&Execution { token: 7, ..run.clone() }, vec![step("b", 2, StepStatus::Completed)], Vec::new()),
         accepts(vec![other.clone()]),
     ];
     let done = store.commit(&changes).await.unwrap();
@@ -313,7 +325,7 @@ async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixt
     assert!(matches!(&done[1], CommitResult::Refused(why) if !why.is_empty()), "{done:?}");
     assert_eq!((&done[0], &done[2], &done[3], &done[4]), (&fine, &fine, &CommitResult::Fenced, &fine));
     assert!(store.event("live", &bad.id).await.unwrap().is_none());
-    assert_eq!(store.steps(&run.id).await.unwrap(), [step("a", 1, "Completed")]);
+    assert_eq!(store.steps(&run.id).await.unwrap(), [step("a", 1, StepStatus::Completed)]);
     assert_eq!(ids(&claim(store, 9).await), [&*one.id, &*other.id]);
     assert!(store.commit(&[]).await.unwrap().is_empty());
 }
@@ -323,23 +335,23 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
     let odd = json!({ "text": "a\0b", "ke\0y": "\u{1f600} é \u{ffff} \\u0000" });
     let event = Event { payload: odd.clone(), headers: odd.clone(), ..event("orders") };
     let run = NewExecution { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
-    let intake = EnqueueRequest { event: Some(event.clone()), runs: vec![run.clone()], ..EnqueueRequest::default() };
+    let intake = EnqueueRequest { event: Some(event.clone()), executions: vec![run.clone()], ..EnqueueRequest::default() };
     stored(store, Change::Accept(Box::new(intake))).await;
     let found = store.event("live", &event.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, &found.headers), (&odd, &odd));
     let run = claim_one(store).await;
     assert_eq!((&run.input, &run.headers), (&odd, &odd));
 
-    let full = Step { input: odd.clone(), output: odd.clone(), error: odd.clone(), ..step("a", 1, "Failed") };
+    let full = Step { input: odd.clone(), output: odd.clone(), error: odd.clone(), ..step("a", 1, StepStatus::Failed) };
     let letter = DeadLetter { payload: odd.clone(), message: "what\0 it said".to_owned(), ..dead("odd") };
     let left = Change::Release {
         claim: run.claim(),
-        outcome: Disposition::Ended(ExecutionStatus::Failed, odd.clone(), odd.clone()),
+        disposition: Disposition::Ended(ExecutionStatus::Failed, odd.clone(), odd.clone()),
         steps: vec![full.clone()],
         logs: vec![line(1, "a\0b")],
-        follow: Vec::new(),
-        dead: Some(Box::new(letter.clone())),
-        next: None,
+        follow_ups: Vec::new(),
+        dead_letter: Some(Box::new(letter.clone())),
+        claim_next: None,
     };
     stored(store, left).await;
     let ended = get(store, &run.id).await;
@@ -348,20 +360,20 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
     assert_eq!(store.logs(&run.id).await.unwrap(), [line(1, "a\u{fffd}b")]);
     let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, found.message.as_str()), (&odd, "what\u{fffd} it said"));
-    store.remember("live", "orders", "odd", &odd, None).await.unwrap();
-    assert_eq!(store.memory("live", "orders", "odd").await.unwrap(), Some(odd));
+    store.put_workflow_state("live", "orders", "odd", &odd, None).await.unwrap();
+    assert_eq!(store.workflow_state("live", "orders", "odd").await.unwrap(), Some(odd));
 }
 
 async fn what_is_taken_at_once_is_what_is_stored(fixture: Fixture) {
     let store = &*fixture.store;
-    let at_once = |runs: Vec<NewExecution>| {
+    let at_once = |executions: Vec<NewExecution>| {
         let claimed_by = Some(("worker".to_owned(), HOUR));
-        Change::Accept(Box::new(EnqueueRequest { runs, claimed_by, ..EnqueueRequest::default() }))
+        Change::Accept(Box::new(EnqueueRequest { executions, claimed_by, ..EnqueueRequest::default() }))
     };
-    let first = NewExecution { lane: "lane".to_owned(), ..new_run("first") };
-    let second = NewExecution { lane: "lane".to_owned(), ..new_run("second") };
+    let first = NewExecution { ordering_key: "lane".to_owned(), ..new_run("first") };
+    let second = NewExecution { ordering_key: "lane".to_owned(), ..new_run("second") };
     let later = NewExecution { delay: HOUR, ..new_run("later") };
-    let batch = NewExecution { batch: "batch".to_owned(), ..new_run("batch") };
+    let batch = NewExecution { batch_key: "batch".to_owned(), ..new_run("batch") };
     let all = vec![first.clone(), second.clone(), later.clone(), batch.clone()];
     let taken = stored(store, at_once(all)).await;
     assert_eq!(ids(&taken), [&*first.id, &*batch.id], "the others wait");
@@ -447,7 +459,7 @@ async fn no_two_workers_get_the_same(fixture: Fixture) {
             while store.depth("live").await.unwrap().ready > 0 {
                 let taken = store.claim("live", &worker, 7, HOUR).await.unwrap();
                 assert!(taken.len() <= 7, "{}", taken.len());
-                assert!(taken.iter().all(|run| run.worker == worker && run.token == 1 && run.lost == 0));
+                assert!(taken.iter().all(|run| run.worker == worker && run.token == 1 && run.lease_expirations == 0));
                 mine.extend(taken.into_iter().map(|run| run.id));
             }
             mine
@@ -465,20 +477,28 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
     assert!(there.claim("live", "b", 9, HOUR).await.unwrap().is_empty());
     all_due(&fixture).await;
     let found = there.claim("live", "b", 9, HOUR).await.unwrap().remove(0);
-    assert_eq!((found.id.as_str(), found.token, found.lost, found.attempt), (&*id, lost.token + 1, 1, 1));
+    assert_eq!((found.id.as_str(), found.token, found.lease_expirations, found.attempt), (&*id, lost.token + 1, 1, 1));
     assert_eq!((found.started_at, found.worker.as_str()), (lost.started_at, "b"));
 
     let before = get(&*here, &id).await;
-    let (steps, logs) = (vec![step("a", 1, "Completed")], vec![line(1, "late")]);
+    let (steps, logs) = (vec![step("a", 1, StepStatus::Completed)], vec![line(1, "late")]);
     assert_eq!(commit(&*here, progress(&lost, steps.clone(), logs.clone())).await, CommitResult::Fenced);
     for outcome in [completed(), Disposition::Retry(0, Value::Null), Disposition::Suspend(0, 0), Disposition::Requeue] {
         let (claim, letter, follow) = (lost.claim(), dead("any"), new_run("next"));
         let ids = (letter.id.clone(), follow.id.clone());
         let (steps, logs, dead, follow) = (steps.clone(), logs.clone(), Some(Box::new(letter)), vec![follow]);
-        let left = Change::Release { claim, outcome, steps, logs, follow, dead, next: None };
+        let left = Change::Release {
+            claim,
+            disposition: outcome,
+            steps,
+            logs,
+            follow_ups: follow,
+            dead_letter: dead,
+            claim_next: None,
+        };
         assert_eq!(commit(&*here, left).await, CommitResult::Fenced);
         assert!(here.dead_letter("live", &ids.0).await.unwrap().is_none());
-        assert!(here.run("live", &ids.1).await.unwrap().is_none());
+        assert!(here.execution("live", &ids.1).await.unwrap().is_none());
     }
     assert_eq!(get(&*here, &id).await, before);
     assert!(here.steps(&id).await.unwrap().is_empty() && here.logs(&id).await.unwrap().is_empty());
@@ -500,7 +520,7 @@ async fn who_renews_learns_what_to_end(fixture: Fixture) {
     assert_eq!(lost(&store.renew("b", &held[1..2], HOUR).await.unwrap()), [taken[1].id.clone()], "another's");
     stored(store, leaves(&taken[2], completed())).await;
     assert_eq!(lost(&store.renew("a", &held[1..], HOUR).await.unwrap()), [taken[2].id.clone()]);
-    assert!(get(store, &taken[0].id).await.cancelled);
+    assert!(get(store, &taken[0].id).await.cancel_requested);
     assert_eq!(claim(store, 9).await.len(), 1, "those that it has are not ready");
     // One that ran out before it was renewed, and that nobody took, is still its worker's.
     let id = accept(store, new_run("any")).await;
@@ -511,7 +531,7 @@ async fn who_renews_learns_what_to_end(fixture: Fixture) {
     fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE id = '{id}'")).await;
     let other = claim_one(store).await;
     assert_eq!(lost(&store.renew("a", &[(id.clone(), run.token)], HOUR).await.unwrap()), [id], "taken over");
-    assert_eq!(other.lost, 1);
+    assert_eq!(other.lease_expirations, 1);
 }
 
 async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixture) {
@@ -528,7 +548,7 @@ async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixtu
         let changes: Vec<Change> = taken
             .iter()
             .rev()
-            .map(|run| progress(run, vec![step(&format!("{number}"), number, "Completed")], Vec::new()))
+            .map(|run| progress(run, vec![step(&format!("{number}"), number, StepStatus::Completed)], Vec::new()))
             .collect();
         let done = here.commit(&changes).await.unwrap();
         assert!(done.iter().all(|done| *done == CommitResult::Stored(Vec::new())), "{done:?}");
@@ -542,36 +562,36 @@ async fn what_is_given_back_goes_on_as_it_was(fixture: Fixture) {
     let run = claim_one(store).await;
     stored(store, leaves(&run, Disposition::Requeue)).await;
     let again = claim_one(store).await;
-    assert_eq!((again.attempt, again.lost, again.token), (1, 0, run.token + 1));
+    assert_eq!((again.attempt, again.lease_expirations, again.token), (1, 0, run.token + 1));
     let error = json!({ "code": "FLAKY" });
     let then = store.time().await.unwrap() + HOUR;
     stored(store, leaves(&again, Disposition::Retry(then, error.clone()))).await;
-    assert_eq!(store.next_ready("live").await.unwrap(), Some(then));
+    assert_eq!(store.next_ready_at("live").await.unwrap(), Some(then));
     assert!(claim(store, 9).await.is_empty());
     all_due(&fixture).await;
     let third = claim_one(store).await;
-    assert_eq!((third.attempt, third.lost, &third.error, third.deadline_at), (2, 0, &error, 0));
+    assert_eq!((third.attempt, third.lease_expirations, &third.error, third.deadline_at), (2, 0, &error, 0));
 }
 
 async fn the_depth_counts(fixture: Fixture) {
     let store = &*fixture.store;
     assert_eq!(store.depth("live").await.unwrap(), evenkeel::store::queue::QueueDepth::default());
-    assert_eq!(store.next_ready("live").await.unwrap(), None);
-    accept(store, NewExecution { lane: "lane".to_owned(), ..new_run("runs") }).await;
+    assert_eq!(store.next_ready_at("live").await.unwrap(), None);
+    accept(store, NewExecution { ordering_key: "lane".to_owned(), ..new_run("runs") }).await;
     let run = claim_one(store).await;
     for lane in ["lane", "lane", "", ""] {
-        accept(store, NewExecution { lane: lane.to_owned(), ..new_run("waits") }).await;
+        accept(store, NewExecution { ordering_key: lane.to_owned(), ..new_run("waits") }).await;
     }
     accept(store, NewExecution { delay: HOUR, ..new_run("later") }).await;
     accept(store, NewExecution { environment: "draft".to_owned(), ..new_run("elsewhere") }).await;
     let letters = vec![dead("one"), dead("two")];
     store
-        .commit(&[Change::Accept(Box::new(EnqueueRequest { dead: letters, ..EnqueueRequest::default() }))])
+        .commit(&[Change::Accept(Box::new(EnqueueRequest { dead_letters: letters, ..EnqueueRequest::default() }))])
         .await
         .unwrap();
     pass(2).await;
     let depth = store.depth("live").await.unwrap();
-    assert_eq!((depth.ready, depth.open, depth.dead), (2, 6, 2));
+    assert_eq!((depth.ready, depth.open, depth.dead_letters), (2, 6, 2));
     assert!(depth.oldest >= 2_000 && depth.oldest < HOUR, "{depth:?}");
     stored(store, leaves(&run, completed())).await;
     let depth = store.depth("live").await.unwrap();
@@ -580,7 +600,7 @@ async fn the_depth_counts(fixture: Fixture) {
 
 /// The executions that a worker must end.
 fn lost(lost: &[evenkeel::store::queue::LostLease]) -> Vec<String> {
-    lost.iter().map(|lost| lost.run.clone()).collect()
+    lost.iter().map(|lost| lost.execution.clone()).collect()
 }
 
 /// Replays a dead letter that starts nothing; gives whether it was pending.

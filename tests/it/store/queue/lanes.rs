@@ -27,11 +27,11 @@ on_both!(
 );
 
 fn in_lane(lane: &str) -> NewExecution {
-    NewExecution { lane: lane.to_owned(), ..new_run("lane") }
+    NewExecution { ordering_key: lane.to_owned(), ..new_run("lane") }
 }
 
 fn at_gate(limit: i64) -> NewExecution {
-    NewExecution { gate: "gate".to_owned(), gate_limit: limit, ..new_run("gate") }
+    NewExecution { concurrency_group: "gate".to_owned(), concurrency_limit: limit, ..new_run("gate") }
 }
 
 async fn a_lane_goes_in_order_whatever_becomes_of_them(fixture: Fixture) {
@@ -140,7 +140,7 @@ async fn who_waits_or_is_lost_keeps_its_lane(fixture: Fixture) {
     assert!(claim(store, 9).await.is_empty());
     all_due(&fixture).await;
     let run = claim_one(store).await;
-    assert_eq!((&run.id, run.lost), (&first, 1));
+    assert_eq!((&run.id, run.lease_expirations), (&first, 1));
     stored(store, leaves(&run, Disposition::Requeue)).await;
     let run = claim_one(store).await;
     assert_eq!(run.id, first);
@@ -148,12 +148,12 @@ async fn who_waits_or_is_lost_keeps_its_lane(fixture: Fixture) {
     let follow = in_lane("a");
     let change = evenkeel::store::queue::Change::Release {
         claim: run.claim(),
-        outcome: completed(),
+        disposition: completed(),
         steps: Vec::new(),
         logs: Vec::new(),
-        follow: vec![follow.clone()],
-        dead: None,
-        next: None,
+        follow_ups: vec![follow.clone()],
+        dead_letter: None,
+        claim_next: None,
     };
     stored(store, change).await;
     for id in [second, follow.id] {
@@ -234,10 +234,10 @@ async fn a_gate_lets_so_many_through(fixture: Fixture) {
 async fn work(store: &Arc<dyn Store>, worker: &str) -> usize {
     let (mut ended, deadline) = (0, Instant::now() + Duration::from_mins(2));
     let filter = |status| ExecutionFilter { status: Some(status), ..ExecutionFilter::default() };
-    while store.runs("live", &filter(ExecutionStatus::Completed)).await.unwrap().len() < 50 {
+    while store.executions("live", &filter(ExecutionStatus::Completed)).await.unwrap().len() < 50 {
         assert!(Instant::now() < deadline, "some do not get their turn: {:?}", store.depth("live").await.unwrap());
         for run in store.claim("live", worker, 2, HOUR).await.unwrap() {
-            let running = store.runs("live", &filter(ExecutionStatus::Running)).await.unwrap();
+            let running = store.executions("live", &filter(ExecutionStatus::Running)).await.unwrap();
             assert!(running.len() <= 3, "{}", running.len());
             stored(&**store, leaves(&run, completed())).await;
             ended += 1;
@@ -248,12 +248,12 @@ async fn work(store: &Arc<dyn Store>, worker: &str) -> usize {
 
 async fn a_gate_is_not_held_by_those_that_wait_in_a_lane(fixture: Fixture) {
     let store = &*fixture.store;
-    let lane = accept(store, NewExecution { lane: "a".to_owned(), ..at_gate(2) }).await;
+    let lane = accept(store, NewExecution { ordering_key: "a".to_owned(), ..at_gate(2) }).await;
     let free = accept(store, at_gate(2)).await;
     let taken = claim(store, 9).await;
     assert_eq!(taken.len(), 2);
     for _ in 0..20 {
-        accept(store, NewExecution { lane: "a".to_owned(), ..at_gate(2) }).await;
+        accept(store, NewExecution { ordering_key: "a".to_owned(), ..at_gate(2) }).await;
     }
     let last = accept(store, at_gate(2)).await;
     let run = taken.iter().find(|run| run.id == free).unwrap();
@@ -285,11 +285,11 @@ async fn a_lane_at_a_gate_goes_on(fixture: Fixture) {
     let mut left = Vec::new();
     for number in 0..10 {
         let lane = ["a", "b"][number % 2].to_owned();
-        left.push((lane.clone(), accept(store, NewExecution { lane, ..at_gate(1) }).await));
+        left.push((lane.clone(), accept(store, NewExecution { ordering_key: lane, ..at_gate(1) }).await));
     }
     while !left.is_empty() {
         let run = claim_one(store).await;
-        let first = left.iter().position(|(lane, _)| *lane == run.lane).unwrap();
+        let first = left.iter().position(|(lane, _)| *lane == run.ordering_key).unwrap();
         assert_eq!(left.remove(first).1, run.id);
         stored(store, leaves(&run, completed())).await;
     }

@@ -2,13 +2,14 @@
 
 use evenkeel::store::Store;
 use evenkeel::store::queue::{
-    Change, Disposition, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, NewExecution,
+    Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionStatus, ExecutionSummary, NewExecution, SignalKind,
+    StepStatus,
 };
 use serde_json::{Value, json};
 
 use super::super::{Fixture, on_both};
 use super::{
-    HOUR, accept, accepts, claim, claim_one, completed, dead, event, get, ids, keyed, leaves, line, new_run, progress,
+    HOUR, accept, accepts, claim, claim_one, completed, dead, event, get, keyed, leaves, line, new_run, progress,
     replayed, step, stored,
 };
 
@@ -33,33 +34,33 @@ async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
         output: json!([1.5, "x"]),
         started_at: 5,
         finished_at: 6,
-        ..step("second", 2, "Completed")
+        ..step("second", 2, StepStatus::Completed)
     };
-    stored(store, progress(&run, vec![second.clone(), step("first", 1, "Waiting")], vec![line(7, "c"), line(7, "d")]))
+    stored(store, progress(&run, vec![second.clone(), step("first", 1, StepStatus::Waiting)], vec![line(7, "c"), line(7, "d")]))
         .await;
-    stored(store, progress(&run, vec![step("first", 1, "Completed")], vec![line(3, "a"), line(5, "b")])).await;
+    stored(store, progress(&run, vec![step("first", 1, StepStatus::Completed)], vec![line(3, "a"), line(5, "b")])).await;
     let change = Change::Release {
         claim: run.claim(),
-        outcome: Disposition::Requeue,
-        steps: vec![step("third", 3, "Completed")],
+        disposition: Disposition::Requeue,
+        steps: vec![step("third", 3, StepStatus::Completed)],
         logs: (0..15).map(|number| line(9, &format!("{number}"))).collect(),
-        follow: Vec::new(),
-        dead: None,
-        next: None,
+        follow_ups: Vec::new(),
+        dead_letter: None,
+        claim_next: None,
     };
     stored(store, change).await;
     let run = claim_one(store).await;
     let change = Change::Release {
         claim: run.claim(),
-        outcome: completed(),
-        steps: vec![step("fourth", 10, "Failed")],
+        disposition: completed(),
+        steps: vec![step("fourth", 10, StepStatus::Failed)],
         logs: vec![line(10, "last")],
-        follow: Vec::new(),
-        dead: None,
-        next: None,
+        follow_ups: Vec::new(),
+        dead_letter: None,
+        claim_next: None,
     };
     stored(store, change).await;
-    let wanted = [step("first", 1, "Completed"), second, step("third", 3, "Completed"), step("fourth", 10, "Failed")];
+    let wanted = [step("first", 1, StepStatus::Completed), second, step("third", 3, StepStatus::Completed), step("fourth", 10, StepStatus::Failed)];
     assert_eq!(store.steps(&run.id).await.unwrap(), wanted);
     let logs: Vec<String> = store.logs(&run.id).await.unwrap().into_iter().map(|line| line.message).collect();
     let wanted = ["a", "b", "c", "d"].map(str::to_owned).into_iter();
@@ -102,7 +103,7 @@ async fn executions_are_filtered(fixture: Fixture) {
     accept(store, NewExecution { environment: "draft".to_owned(), ..of("ship", "acme", "orders") }).await;
 
     let found = async |filter: ExecutionFilter| -> Vec<String> {
-        store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+        store.executions("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
     };
     let all = ExecutionFilter::default;
     assert_eq!(found(all()).await, [&*d, &*c, &*b, &*a]);
@@ -113,7 +114,7 @@ async fn executions_are_filtered(fixture: Fixture) {
     assert_eq!(found(ExecutionFilter { event: Some("event of orders".into()), ..all() }).await, [&*b, &*a]);
     assert_eq!(found(ExecutionFilter { open: true, ..all() }).await, [&*d, &*c]);
     assert_eq!(found(ExecutionFilter { since: Some(middle), ..all() }).await, [&*d, &*c, &*b]);
-    assert_eq!(found(ExecutionFilter { most: 1, ..all() }).await, [&*d]);
+    assert_eq!(found(ExecutionFilter { limit: 1, ..all() }).await, [&*d]);
     for (status, id) in [
         (ExecutionStatus::Failed, &a),
         (ExecutionStatus::Completed, &b),
@@ -140,7 +141,7 @@ async fn text_is_found_as_it_is(fixture: Fixture) {
     }
     let found = async |text: &str| -> Vec<String> {
         let filter = ExecutionFilter { text: Some(text.to_owned()), ..ExecutionFilter::default() };
-        store.runs("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
+        store.executions("live", &filter).await.unwrap().into_iter().map(|run| run.id).collect()
     };
     assert_eq!(found("100%").await, [&*a]);
     assert_eq!(found("of_it").await, [&*a]);
@@ -163,18 +164,19 @@ async fn pages_have_no_gaps(fixture: Fixture) {
     for _ in 0..5 {
         accept(store, new_run("any")).await;
     }
-    let all: Vec<Execution> = store.runs("live", &ExecutionFilter::default()).await.unwrap();
+    let all: Vec<ExecutionSummary> = store.executions("live", &ExecutionFilter::default()).await.unwrap();
     assert_eq!(all.len(), 25);
-    for most in [1, 7, 25] {
+    for limit in [1, 7, 25] {
         let (mut pages, mut before) = (Vec::new(), None);
         loop {
             let page =
-                store.runs("live", &ExecutionFilter { most, before, ..ExecutionFilter::default() }).await.unwrap();
-            assert!(page.len() <= most as usize);
+                store.executions("live", &ExecutionFilter { limit, before, ..ExecutionFilter::default() }).await.unwrap();
+            assert!(page.len() <= limit as usize);
             let Some(last) = page.last() else { break };
             before = Some((last.created_at, last.id.clone()));
             pages.extend(page);
         }
+        let ids = |page: &[ExecutionSummary]| page.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&pages), ids(&all));
     }
 }
@@ -189,7 +191,7 @@ async fn an_execution_is_found_by_a_unique_beginning(fixture: Fixture) {
         accepts(vec![NewExecution { environment: "draft".to_owned(), ..with("02aaaaaaaabzzzzzzzzzzzzzzz") }]),
     )
     .await;
-    let found = async |id: &str| store.run("live", id).await.unwrap().map(|run| run.id);
+    let found = async |id: &str| store.execution("live", id).await.unwrap().map(|run| run.id);
     for id in [a, b, c] {
         assert_eq!(found(id).await.as_deref(), Some(id));
         assert_eq!(found(&id[..11]).await.as_deref(), Some(id));
@@ -231,7 +233,7 @@ async fn an_execution_is_found_in_a_database_of_a_language() {
 async fn buried(store: &dyn Store, workflow: &str) -> String {
     let letter = dead(workflow);
     let id = letter.id.clone();
-    stored(store, Change::Accept(Box::new(EnqueueRequest { dead: vec![letter], ..EnqueueRequest::default() }))).await;
+    stored(store, Change::Accept(Box::new(EnqueueRequest { dead_letters: vec![letter], ..EnqueueRequest::default() }))).await;
     id
 }
 
@@ -242,7 +244,7 @@ async fn dead_letters_are_replayed_once(fixture: Fixture) {
     for name in ["one", "two", "three"] {
         accepted.push(buried(store, name).await);
     }
-    let list = async |status: Option<&str>| -> Vec<String> {
+    let list = async |status: Option<DeadLetterStatus>| -> Vec<String> {
         store.dead_letters("live", status, 9).await.unwrap().into_iter().map(|letter| letter.id).collect()
     };
     assert_eq!(list(None).await, [&*accepted[2], &*accepted[1], &*accepted[0]]);
@@ -253,10 +255,10 @@ async fn dead_letters_are_replayed_once(fixture: Fixture) {
     assert!(one ^ other);
     assert!(!replayed(store, "live", &accepted[1]).await);
     let letter = store.dead_letter("live", &accepted[1]).await.unwrap().unwrap();
-    assert_eq!((letter.status.as_str(), letter.replays), ("Replayed", 1));
-    assert_eq!(list(Some("Pending")).await, [&*accepted[2], &*accepted[0]]);
-    assert_eq!(list(Some("Replayed")).await, [&*accepted[1]]);
-    assert_eq!(store.depth("live").await.unwrap().dead, 2);
+    assert_eq!((letter.status, letter.replays), (DeadLetterStatus::Replayed, 1));
+    assert_eq!(list(Some(DeadLetterStatus::Pending)).await, [&*accepted[2], &*accepted[0]]);
+    assert_eq!(list(Some(DeadLetterStatus::Replayed)).await, [&*accepted[1]]);
+    assert_eq!(store.depth("live").await.unwrap().dead_letters, 2);
 }
 
 async fn dead_letters_expire_and_go(fixture: Fixture) {
@@ -264,16 +266,16 @@ async fn dead_letters_expire_and_go(fixture: Fixture) {
     let (old, new) = (buried(store, "old").await, buried(store, "new").await);
     let age = format!("UPDATE dead_letters SET kept_until = kept_until - {HOUR} - 1000000 WHERE workflow = 'old'");
     fixture.sql(&age).await;
-    store.forget_work("live", HOUR).await.unwrap();
-    assert_eq!(store.dead_letter("live", &old).await.unwrap().unwrap().status, "Expired");
+    store.delete_expired("live", HOUR).await.unwrap();
+    assert_eq!(store.dead_letter("live", &old).await.unwrap().unwrap().status, DeadLetterStatus::Expired);
     assert!(!replayed(store, "live", &old).await);
-    assert_eq!(store.depth("live").await.unwrap().dead, 1);
+    assert_eq!(store.depth("live").await.unwrap().dead_letters, 1);
     fixture.sql(&age).await;
-    store.forget_work("draft", HOUR).await.unwrap();
+    store.delete_expired("draft", HOUR).await.unwrap();
     assert!(store.dead_letter("live", &old).await.unwrap().is_some());
-    store.forget_work("live", HOUR).await.unwrap();
+    store.delete_expired("live", HOUR).await.unwrap();
     assert!(store.dead_letter("live", &old).await.unwrap().is_none());
-    assert_eq!(store.dead_letter("live", &new).await.unwrap().unwrap().status, "Pending");
+    assert_eq!(store.dead_letter("live", &new).await.unwrap().unwrap().status, DeadLetterStatus::Pending);
 }
 
 async fn what_is_over_is_forgotten(fixture: Fixture) {
@@ -286,8 +288,8 @@ async fn what_is_over_is_forgotten(fixture: Fixture) {
     }
     let mut runs = claim(store, 9).await;
     for run in &runs {
-        stored(store, progress(run, vec![step("a", 1, "Completed")], vec![line(1, "x")])).await;
-        assert!(store.signal("live", &run.id, "go", &json!(1)).await.unwrap());
+        stored(store, progress(run, vec![step("a", 1, StepStatus::Completed)], vec![line(1, "x")])).await;
+        assert!(store.signal("live", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap());
     }
     runs.sort_by_key(|run| events.iter().position(|id| *id == run.event));
     stored(store, leaves(&runs[0], completed())).await;
@@ -300,28 +302,28 @@ async fn what_is_over_is_forgotten(fixture: Fixture) {
     fixture.sql(&format!("UPDATE runs SET created_at = created_at - {ago}, started_at = started_at - {ago}")).await;
     fixture.sql(&format!("UPDATE events SET received_at = received_at - {ago} WHERE id = '{}'", events[0])).await;
     fixture.sql(&format!("UPDATE event_keys SET expires_at = expires_at - {ago} WHERE key = 'old'")).await;
-    store.remember("live", "s", "gone", &json!(1), Some(-1)).await.unwrap();
-    store.remember("live", "s", "kept", &json!(1), Some(HOUR)).await.unwrap();
-    store.remember("live", "s", "always", &json!(1), None).await.unwrap();
+    store.put_workflow_state("live", "s", "gone", &json!(1), Some(-1)).await.unwrap();
+    store.put_workflow_state("live", "s", "kept", &json!(1), Some(HOUR)).await.unwrap();
+    store.put_workflow_state("live", "s", "always", &json!(1), None).await.unwrap();
 
-    assert_eq!(store.forget_work("draft", HOUR).await.unwrap(), 0);
+    assert_eq!(store.delete_expired("draft", HOUR).await.unwrap(), 0);
     // The execution, its step, line and word; its event and key; a value.
-    assert_eq!(store.forget_work("live", HOUR).await.unwrap(), 7);
-    assert_eq!(store.forget_work("live", HOUR).await.unwrap(), 0);
-    assert!(store.run("live", old).await.unwrap().is_none());
+    assert_eq!(store.delete_expired("live", HOUR).await.unwrap(), 7);
+    assert_eq!(store.delete_expired("live", HOUR).await.unwrap(), 0);
+    assert!(store.execution("live", old).await.unwrap().is_none());
     for (at, run) in runs.iter().enumerate() {
         let there = at > 0;
         assert_eq!(store.steps(&run.id).await.unwrap().len(), usize::from(there));
         assert_eq!(store.logs(&run.id).await.unwrap().len(), usize::from(there));
-        assert_eq!(store.signalled(&run.id, "go").await.unwrap().is_some(), there);
+        assert_eq!(store.received_signal(&run.id, "event go").await.unwrap().is_some(), there);
         assert_eq!(store.event("live", &events[at]).await.unwrap().is_some(), there);
-        assert_eq!(store.run("live", &run.id).await.unwrap().is_some(), there);
+        assert_eq!(store.execution("live", &run.id).await.unwrap().is_some(), there);
     }
     assert_eq!(fixture.number("SELECT count(*) FROM memories").await, 2);
     // At once, where nothing is to be kept; what is open stays.
     super::pass(3).await;
-    store.forget_work("live", 0).await.unwrap();
-    let left = store.runs("live", &ExecutionFilter::default()).await.unwrap();
+    store.delete_expired("live", 0).await.unwrap();
+    let left = store.executions("live", &ExecutionFilter::default()).await.unwrap();
     assert_eq!(left.len(), 2);
     assert!(left.iter().all(|run| !run.status.is_final()));
     assert_eq!(fixture.number("SELECT count(*) FROM steps").await, 2);

@@ -1,6 +1,8 @@
 //! What executions are told, by hand and by those that they started, and batches.
 
-use evenkeel::store::queue::{Change, Disposition, Execution, ExecutionStatus, NewExecution};
+use evenkeel::store::queue::{
+    Change, Disposition, Execution, ExecutionStatus, NewExecution, SignalKind, StepStatus,
+};
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -29,7 +31,7 @@ on_both!(
 
 /// Suspend for a word as executions do: what it waits for is a step.
 async fn waits(store: &dyn Store, run: &Execution, name: &str) {
-    stored(store, progress(run, vec![step(name, 1, "Waiting")], Vec::new())).await;
+    stored(store, progress(run, vec![step(name, 1, StepStatus::Waiting)], Vec::new())).await;
     let then = store.time().await.unwrap() + HOUR;
     stored(store, leaves(run, Disposition::Suspend(then, then))).await;
 }
@@ -42,34 +44,34 @@ async fn running(store: &dyn Store) -> Execution {
 async fn a_word_wakes_who_waits_for_it(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
-    waits(store, &run, "go").await;
+    waits(store, &run, "event go").await;
     assert_eq!(get(store, &run.id).await.status, ExecutionStatus::Waiting);
     assert!(claim(store, 9).await.is_empty());
-    assert_eq!(store.signalled(&run.id, "go").await.unwrap(), None);
-    assert!(store.signal("live", &run.id, "go", &json!({ "yes": true })).await.unwrap());
-    assert_eq!(store.signalled(&run.id, "go").await.unwrap(), Some(json!({ "yes": true })));
+    assert_eq!(store.received_signal(&run.id, "event go").await.unwrap(), None);
+    assert!(store.signal("live", &run.id, SignalKind::Event, "go", &json!({ "yes": true })).await.unwrap());
+    assert_eq!(store.received_signal(&run.id, "event go").await.unwrap(), Some(json!({ "yes": true })));
     let again = claim_one(store).await;
-    assert_eq!((&again.id, again.attempt, again.lost), (&run.id, 1, 0));
-    assert!(!store.signal("draft", &run.id, "go", &json!(1)).await.unwrap());
-    assert!(!store.signal("live", "nobody", "go", &json!(1)).await.unwrap());
-    assert!(store.signal("live", &run.id, "a\0b", &json!(1)).await.is_err());
+    assert_eq!((&again.id, again.attempt, again.lease_expirations), (&run.id, 1, 0));
+    assert!(!store.signal("draft", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap());
+    assert!(!store.signal("live", "nobody", SignalKind::Event, "go", &json!(1)).await.unwrap());
+    assert!(store.signal("live", &run.id, SignalKind::Event, "a\0b", &json!(1)).await.is_err());
 }
 
 async fn a_word_that_came_before_wakes_too(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
-    assert!(store.signal("live", &run.id, "go", &json!(1)).await.unwrap());
-    waits(store, &run, "go").await;
+    assert!(store.signal("live", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap());
+    waits(store, &run, "event go").await;
     assert_eq!(claim_one(store).await.id, run.id);
     // Even before it runs.
     let id = accept(store, new_run("any")).await;
-    assert!(store.signal("live", &id, "go", &json!(1)).await.unwrap());
+    assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(1)).await.unwrap());
     let run = claim_one(store).await;
-    waits(store, &run, "go").await;
+    waits(store, &run, "event go").await;
     let run = claim_one(store).await;
     // What was heard wakes nobody again.
-    stored(store, progress(&run, vec![step("go", 1, "Completed")], Vec::new())).await;
-    waits(store, &run, "stop").await;
+    stored(store, progress(&run, vec![step("event go", 1, StepStatus::Completed)], Vec::new())).await;
+    waits(store, &run, "event stop").await;
     stored(store, accepts(vec![])).await;
     let found = get(store, &run.id).await;
     assert_eq!(found.status, ExecutionStatus::Waiting);
@@ -78,14 +80,14 @@ async fn a_word_that_came_before_wakes_too(fixture: Fixture) {
 async fn a_word_that_nobody_waits_for_wakes_once(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
-    waits(store, &run, "go").await;
-    assert!(store.signal("live", &run.id, "other", &json!(1)).await.unwrap());
+    waits(store, &run, "event go").await;
+    assert!(store.signal("live", &run.id, SignalKind::Event, "other", &json!(1)).await.unwrap());
     // It may look; then it sleeps, and does not go round and round.
     for run in claim(store, 9).await {
-        waits(store, &run, "go").await;
+        waits(store, &run, "event go").await;
     }
     assert!(claim(store, 9).await.is_empty());
-    assert!(store.signal("live", &run.id, "go", &json!(1)).await.unwrap());
+    assert!(store.signal("live", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap());
     assert_eq!(claim_one(store).await.id, run.id);
 }
 
@@ -93,7 +95,7 @@ async fn no_word_is_lost_between_a_look_and_the_wait(fixture: Fixture) {
     let [here, there] = two(&fixture).await;
     for _ in 0..3 {
         let run = running(&*here).await;
-        stored(&*here, progress(&run, vec![step("go", 1, "Waiting")], Vec::new())).await;
+        stored(&*here, progress(&run, vec![step("event go", 1, StepStatus::Waiting)], Vec::new())).await;
         let then = here.time().await.unwrap() + HOUR;
         // A long transaction, in whose middle the word comes.
         let later = (0..300).map(|_| NewExecution { delay: HOUR, ..new_run("later") }).collect();
@@ -101,7 +103,7 @@ async fn no_word_is_lost_between_a_look_and_the_wait(fixture: Fixture) {
         let waiting = async { here.commit(&changes).await.unwrap() };
         let telling = async {
             pass(15).await;
-            there.signal("live", &run.id, "go", &json!(1)).await.unwrap()
+            there.signal("live", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap()
         };
         let (_, told) = tokio::join!(waiting, telling);
         assert!(told);
@@ -114,22 +116,22 @@ async fn words_under_one_name_are_counted(fixture: Fixture) {
     let stores = two(&fixture).await;
     let run = running(&*stores[0]).await;
     for number in 1..=3 {
-        assert!(stores[0].signal("live", &run.id, "a_b%", &json!(number)).await.unwrap());
+        assert!(stores[0].signal("live", &run.id, SignalKind::Event, "a_b%", &json!(number)).await.unwrap());
     }
-    assert!(stores[0].signal("live", &run.id, "axb% #1", &json!(7)).await.unwrap());
-    for (name, number) in [("a_b%", 1), ("a_b% #2", 2), ("a_b% #3", 3), ("axb% #1", 7)] {
-        assert_eq!(stores[0].signalled(&run.id, name).await.unwrap(), Some(json!(number)), "{name}");
+    assert!(stores[0].signal("live", &run.id, SignalKind::Event, "axb% #1", &json!(7)).await.unwrap());
+    for (name, number) in [("event a_b%", 1), ("event a_b% #2", 2), ("event a_b% #3", 3), ("event axb% #1", 7)] {
+        assert_eq!(stores[0].received_signal(&run.id, name).await.unwrap(), Some(json!(number)), "{name}");
     }
     let mut tasks = JoinSet::new();
     for number in 1..=12 {
         let (store, id) = (stores[number % 2].clone(), run.id.clone());
-        tasks.spawn(async move { assert!(store.signal("live", &id, "go", &json!(number)).await.unwrap()) });
+        tasks.spawn(async move { assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(number)).await.unwrap()) });
     }
     tasks.join_all().await;
     let mut words = Vec::new();
     for number in 1..=12_u64 {
-        let name = if number == 1 { "go".to_owned() } else { format!("go #{number}") };
-        words.extend(stores[0].signalled(&run.id, &name).await.unwrap().and_then(|word| word.as_u64()));
+        let name = if number == 1 { "event go".to_owned() } else { format!("event go #{number}") };
+        words.extend(stores[0].received_signal(&run.id, &name).await.unwrap().and_then(|word| word.as_u64()));
     }
     words.sort_unstable();
     assert_eq!(words, (1..=12).collect::<Vec<u64>>(), "no word is lost");
@@ -139,8 +141,8 @@ async fn who_ended_hears_nothing(fixture: Fixture) {
     let store = &*fixture.store;
     let run = running(store).await;
     stored(store, leaves(&run, completed())).await;
-    assert!(!store.signal("live", &run.id, "go", &json!(1)).await.unwrap());
-    assert_eq!(store.signalled(&run.id, "go").await.unwrap(), None);
+    assert!(!store.signal("live", &run.id, SignalKind::Event, "go", &json!(1)).await.unwrap());
+    assert_eq!(store.received_signal(&run.id, "event go").await.unwrap(), None);
     assert!(claim(store, 9).await.is_empty());
     let before = get(store, &run.id).await;
     assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Completed));
@@ -153,16 +155,16 @@ async fn who_waits_goes_on_when_its_time_is_over(fixture: Fixture) {
     let run = running(store).await;
     let now = store.time().await.unwrap();
     stored(store, leaves(&run, Disposition::Suspend(now + HOUR / 2, now + HOUR))).await;
-    assert_eq!(store.next_ready("live").await.unwrap(), Some(now + HOUR / 2));
+    assert_eq!(store.next_ready_at("live").await.unwrap(), Some(now + HOUR / 2));
     all_due(&fixture).await;
     let again = claim_one(store).await;
-    assert_eq!((again.deadline_at, again.attempt, again.lost), (now + HOUR, 1, 0));
+    assert_eq!((again.deadline_at, again.attempt, again.lease_expirations), (now + HOUR, 1, 0));
     // One that was asked to end while it ran ends where it would wait, and one that waits ends at once.
     store.cancel("live", &run.id).await.unwrap();
-    waits(store, &again, "go").await;
+    waits(store, &again, "event go").await;
     assert_eq!(get(store, &run.id).await.status, ExecutionStatus::Cancelled);
     let run = running(store).await;
-    waits(store, &run, "go").await;
+    waits(store, &run, "event go").await;
     assert_eq!(store.cancel("live", &run.id).await.unwrap(), Some(ExecutionStatus::Waiting));
     let ended = get(store, &run.id).await;
     assert_eq!((ended.status, &ended.error["code"]), (ExecutionStatus::Cancelled, &json!("CANCELLED")));
@@ -170,7 +172,7 @@ async fn who_waits_goes_on_when_its_time_is_over(fixture: Fixture) {
 }
 
 fn child(parent: &Execution) -> NewExecution {
-    NewExecution { parent: parent.id.clone(), answers: "child".to_owned(), ..new_run("child") }
+    NewExecution { parent: parent.id.clone(), parent_signal: "child".to_owned(), ..new_run("child") }
 }
 
 /// A parent that waits, and its child that runs.
@@ -178,9 +180,9 @@ async fn family(store: &dyn Store) -> (Execution, Execution) {
     let parent = running(store).await;
     let starts = Change::Progress {
         claim: parent.claim(),
-        steps: vec![step("child", 1, "Waiting")],
+        steps: vec![step("child", 1, StepStatus::Waiting)],
         logs: Vec::new(),
-        follow: vec![child(&parent)],
+        follow_ups: vec![child(&parent)],
     };
     stored(store, starts).await;
     let child = claim_one(store).await;
@@ -208,7 +210,7 @@ async fn a_child_tells_its_parent(fixture: Fixture) {
         stored(store, leaves(&child, outcome)).await;
         let parent = claim_one(store).await;
         let answer = json!({ "run": child.id, "status": status, "output": output, "error": error });
-        assert_eq!(store.signalled(&parent.id, "child").await.unwrap(), Some(answer));
+        assert_eq!(store.received_signal(&parent.id, "child").await.unwrap(), Some(answer));
         stored(store, leaves(&parent, completed())).await;
     }
 }
@@ -238,7 +240,7 @@ async fn a_child_that_is_cancelled_tells_its_parent(fixture: Fixture) {
     stored(store, leaves(&child, Disposition::Requeue)).await;
     assert_eq!(store.cancel("live", &child.id).await.unwrap(), Some(ExecutionStatus::Queued));
     assert_eq!(claim_one(store).await.id, parent.id);
-    let told = store.signalled(&parent.id, "child").await.unwrap().unwrap();
+    let told = store.received_signal(&parent.id, "child").await.unwrap().unwrap();
     assert_eq!((&told["status"], &told["error"]["code"]), (&json!("Cancelled"), &json!("CANCELLED")));
 }
 
@@ -253,7 +255,7 @@ async fn a_child_of_nobody_leaves_nothing_behind(fixture: Fixture) {
 }
 
 fn collected(number: i64, window: i64) -> NewExecution {
-    NewExecution { batch: "orders".to_owned(), delay: window, input: json!(number), ..new_run("batch") }
+    NewExecution { batch_key: "orders".to_owned(), delay: window, input: json!(number), ..new_run("batch") }
 }
 
 async fn a_batch_collects_until_it_starts(fixture: Fixture) {
@@ -261,9 +263,9 @@ async fn a_batch_collects_until_it_starts(fixture: Fixture) {
     let first = accept(store, collected(1, HOUR)).await;
     for number in 2..=3 {
         let id = accept(store, collected(number, HOUR)).await;
-        assert!(store.run("live", &id).await.unwrap().is_none());
+        assert!(store.execution("live", &id).await.unwrap().is_none());
     }
-    accept(store, NewExecution { batch: "others".to_owned(), delay: HOUR, ..new_run("batch") }).await;
+    accept(store, NewExecution { batch_key: "others".to_owned(), delay: HOUR, ..new_run("batch") }).await;
     accept(store, NewExecution { environment: "draft".to_owned(), ..collected(9, HOUR) }).await;
     assert!(claim(store, 9).await.is_empty(), "its window is open");
     fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE id = '{first}'")).await;

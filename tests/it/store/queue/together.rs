@@ -1,7 +1,8 @@
 //! What is committed together.
 
 use evenkeel::store::queue::{
-    Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NewExecution, PARKED,
+    Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NewExecution, PARKED, SignalKind,
+    StepStatus,
 };
 use serde_json::json;
 
@@ -18,7 +19,7 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     };
     let of_event = |event: &Event, run: NewExecution| EnqueueRequest {
         event: Some(event.clone()),
-        runs: vec![NewExecution { event: event.id.clone(), ..run }],
+        executions: vec![NewExecution { event: event.id.clone(), ..run }],
         ..EnqueueRequest::default()
     };
     let known = event("in");
@@ -28,14 +29,14 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     changes.insert(3, taking(of_event(&known, new_run("again"))));
     changes.insert(9, keyed(&event("in"), "k", HOUR));
     changes.insert(20, keyed(&event("in"), "k", HOUR));
-    let in_lane = || NewExecution { lane: "a".to_owned(), ..new_run("lane") };
+    let in_lane = || NewExecution { ordering_key: "a".to_owned(), ..new_run("lane") };
     changes.insert(
         5,
-        taking(EnqueueRequest { runs: vec![in_lane(), new_run("beside"), in_lane()], ..EnqueueRequest::default() }),
+        taking(EnqueueRequest { executions: vec![in_lane(), new_run("beside"), in_lane()], ..EnqueueRequest::default() }),
     );
     changes.insert(
         30,
-        taking(EnqueueRequest { runs: vec![in_lane()], dead: vec![dead("x")], ..EnqueueRequest::default() }),
+        taking(EnqueueRequest { executions: vec![in_lane()], dead_letters: vec![dead("x")], ..EnqueueRequest::default() }),
     );
     let done = store.commit(&changes).await.unwrap();
     assert_eq!(done.len(), changes.len());
@@ -56,7 +57,7 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
                     _ => &["plain"],
                 };
                 assert_eq!(names, wanted, "change {at}");
-                assert!(runs.iter().all(|run| intake.runs.iter().any(|own| own.id == run.id)), "change {at}");
+                assert!(runs.iter().all(|run| intake.executions.iter().any(|own| own.id == run.id)), "change {at}");
                 taken.extend(runs.clone());
             }
             other => panic!("change {at}: {other:?}"),
@@ -72,22 +73,22 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     // Each writes a step twice and ends; one writes after that, one has lost its claim, one waits for what came already.
     let mut changes = Vec::new();
     for (at, run) in taken.iter().enumerate() {
-        changes.push(progress(run, vec![step("one", 0, "Waiting"), step("two", 1, "Completed")], Vec::new()));
+        changes.push(progress(run, vec![step("event one", 0, StepStatus::Waiting), step("two", 1, StepStatus::Completed)], Vec::new()));
         let outcome = match at {
             7 => Disposition::Suspend(PARKED, HOUR),
             _ => completed(),
         };
-        let Change::Release { claim, outcome, logs, follow, dead, next, .. } = leaves(run, outcome) else {
+        let Change::Release { claim, disposition, logs, follow_ups, dead_letter, claim_next, .. } = leaves(run, outcome) else {
             unreachable!()
         };
-        let steps = if at == 7 { Vec::new() } else { vec![step("one", 0, "Completed")] };
+        let steps = if at == 7 { Vec::new() } else { vec![step("event one", 0, StepStatus::Completed)] };
         let logs = [logs, vec![line(1, "bye")]].concat();
-        changes.push(Change::Release { claim, outcome, steps, logs, follow, dead, next });
-        changes.push(progress(run, vec![step("late", 2, "Completed")], Vec::new()));
+        changes.push(Change::Release { claim, disposition, steps, logs, follow_ups, dead_letter, claim_next });
+        changes.push(progress(run, vec![step("late", 2, StepStatus::Completed)], Vec::new()));
     }
     let stale = Execution { token: 9, ..taken[1].clone() };
-    changes.insert(0, progress(&stale, vec![step("stale", 0, "Completed")], Vec::new()));
-    assert!(store.signal("live", &taken[7].id, "one", &json!("word")).await.unwrap());
+    changes.insert(0, progress(&stale, vec![step("stale", 0, StepStatus::Completed)], Vec::new()));
+    assert!(store.signal("live", &taken[7].id, SignalKind::Event, "one", &json!("word")).await.unwrap());
     let done = store.commit(&changes).await.unwrap();
     let fenced = |done: &CommitResult| *done == CommitResult::Fenced;
     assert_eq!(done.iter().filter(|done| fenced(done)).count(), 1 + taken.len());
@@ -96,7 +97,7 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
         let steps = store.steps(&run.id).await.unwrap();
         let steps: Vec<(&str, &str)> = steps.iter().map(|step| (step.name.as_str(), step.status.as_str())).collect();
         let one = if at == 7 { "Waiting" } else { "Completed" };
-        assert_eq!(steps, [("one", one), ("two", "Completed")]);
+        assert_eq!(steps, [("event one", one), ("two", "Completed")]);
         assert_eq!(store.logs(&run.id).await.unwrap().len(), 1);
         let status = get(store, &run.id).await.status;
         assert_eq!(status, if at == 7 { ExecutionStatus::Waiting } else { ExecutionStatus::Completed });

@@ -2,7 +2,8 @@
 
 use evenkeel::store::StoreError;
 use evenkeel::store::queue::{
-    Change, CommitResult, EnqueueRequest, NewExecution, PollState, Polled, ScheduleState, StoredRecord, Subscription,
+    Change, CommitResult, EnqueueRequest, NewExecution, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
+    SubscriptionStatus,
 };
 use evenkeel::text::Digest;
 use serde_json::json;
@@ -101,7 +102,7 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
         let won = *done == CommitResult::Stored(Vec::new());
         assert!(won || *done == CommitResult::Fenced, "{done:?}");
         assert_eq!(stores[0].event("live", event).await.unwrap().is_some(), won);
-        assert_eq!(stores[0].run("live", run).await.unwrap().is_some(), won);
+        assert_eq!(stores[0].execution("live", run).await.unwrap().is_some(), won);
     }
     assert_eq!(answers.iter().filter(|(done, _)| *done == CommitResult::Fenced).count(), 2);
     assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), after);
@@ -110,7 +111,7 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
     assert_eq!(super::commit(&*stores[0], tick(&after).0).await, CommitResult::Stored(Vec::new()));
 }
 
-fn polled(version: i64) -> Polled {
+fn polled(version: i64) -> PollCommit {
     let state = PollState {
         trigger: "orders".to_owned(),
         connection: "acme".to_owned(),
@@ -121,7 +122,7 @@ fn polled(version: i64) -> Polled {
         version,
         ..PollState::default()
     };
-    Polled { environment: "live".to_owned(), state, ..Polled::default() }
+    PollCommit { environment: "live".to_owned(), state, ..PollCommit::default() }
 }
 
 fn record(id: &str, hash: &str) -> StoredRecord {
@@ -143,21 +144,21 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
         records
     };
     let (one, other) = (event("orders"), event("orders"));
-    let first = Polled { remember: vec![record("a", "1"), record("b", "1")], ..polled(0) };
-    let done = store.polled(&first, vec![found(keyed(&one, "k", HOUR)), found(keyed(&other, "k", HOUR))]).await;
+    let first = PollCommit { upserted: vec![record("a", "1"), record("b", "1")], ..polled(0) };
+    let done = store.commit_poll(&first, vec![found(keyed(&one, "k", HOUR)), found(keyed(&other, "k", HOUR))]).await;
     assert_eq!(done.unwrap(), [CommitResult::Stored(Vec::new()), CommitResult::Duplicate(one.id.clone())]);
     assert_eq!(records().await, [record("a", "1"), record("b", "1")]);
     assert_eq!(store.polls("live").await.unwrap(), [PollState { version: 1, ..polled(0).state }]);
 
-    let second = Polled { remember: vec![record("b", "2"), record("c", "1")], forget: vec!["a".into()], ..polled(1) };
-    assert!(store.polled(&second, Vec::new()).await.unwrap().is_empty());
+    let second = PollCommit { upserted: vec![record("b", "2"), record("c", "1")], deleted: vec!["a".into()], ..polled(1) };
+    assert!(store.commit_poll(&second, Vec::new()).await.unwrap().is_empty());
     assert_eq!(records().await, [record("b", "2"), record("c", "1")]);
 
     // One that comes too late stores nothing.
     let (late, state) = (event("orders"), store.polls("live").await.unwrap());
     for version in [0, 1, 7] {
-        let stale = Polled { remember: vec![record("d", "1")], forget: vec!["b".into()], ..polled(version) };
-        let error = store.polled(&stale, vec![found(keyed(&late, "late", HOUR))]).await.unwrap_err();
+        let stale = PollCommit { upserted: vec![record("d", "1")], deleted: vec!["b".into()], ..polled(version) };
+        let error = store.commit_poll(&stale, vec![found(keyed(&late, "late", HOUR))]).await.unwrap_err();
         assert!(matches!(error, StoreError::Fenced { .. }), "{error}");
     }
     assert!(store.event("live", &late.id).await.unwrap().is_none());
@@ -165,9 +166,9 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     assert_eq!(store.polls("live").await.unwrap(), state);
 
     // Where something cannot be stored, nothing is.
-    let bad = Polled { remember: vec![record("d", "1")], ..polled(2) };
-    let twice = EnqueueRequest { runs: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
-    assert!(store.polled(&bad, vec![twice]).await.is_err());
+    let bad = PollCommit { upserted: vec![record("d", "1")], ..polled(2) };
+    let twice = EnqueueRequest { executions: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
+    assert!(store.commit_poll(&bad, vec![twice]).await.is_err());
     assert_eq!(store.polls("live").await.unwrap(), state);
     assert_eq!(records().await.len(), 2);
 
@@ -175,7 +176,7 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     assert_eq!(records().await.len(), 2);
     store.remove_poll("live", "orders", "acme").await.unwrap();
     assert!(records().await.is_empty() && store.polls("live").await.unwrap().is_empty());
-    store.polled(&polled(0), Vec::new()).await.unwrap();
+    store.commit_poll(&polled(0), Vec::new()).await.unwrap();
 }
 
 async fn of_several_polls_one_is_stored(fixture: Fixture) {
@@ -187,7 +188,7 @@ async fn of_several_polls_one_is_stored(fixture: Fixture) {
             let event = event("orders");
             tasks.spawn(async move {
                 let found = found(keyed(&event, &format!("{version} {number}"), HOUR));
-                store.polled(&polled(version), vec![found]).await
+                store.commit_poll(&polled(version), vec![found]).await
             });
         }
         let answers = tasks.join_all().await;
@@ -201,21 +202,21 @@ async fn of_several_polls_one_is_stored(fixture: Fixture) {
 
 async fn subscriptions_come_and_go(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |trigger: &str, connection: &str, status: &str| Subscription {
+    let of = |trigger: &str, connection: &str, status: SubscriptionStatus| Subscription {
         trigger: trigger.to_owned(),
         connection: connection.to_owned(),
-        status: status.to_owned(),
+        status,
         address: "secret".to_owned(),
         retry_at: 7,
         ..Subscription::default()
     };
-    let (b, a, plain) = (of("b", "x", "Subscribed"), of("a", "y", "Failed"), of("a", "", "Subscribing"));
+    let (b, a, plain) = (of("b", "x", SubscriptionStatus::Subscribed), of("a", "y", SubscriptionStatus::Failed), of("a", "", SubscriptionStatus::Subscribing));
     for one in [&b, &a, &plain] {
         store.put_subscription("live", one).await.unwrap();
     }
     store.put_subscription("draft", &b).await.unwrap();
     assert_eq!(store.subscriptions("live").await.unwrap(), [plain.clone(), a.clone(), b.clone()]);
-    let changed = of("a", "y", "Subscribed");
+    let changed = of("a", "y", SubscriptionStatus::Subscribed);
     store.put_subscription("live", &changed).await.unwrap();
     assert_eq!(store.subscriptions("live").await.unwrap(), [plain.clone(), changed.clone(), b.clone()]);
     store.remove_subscription("live", "a", "").await.unwrap();
@@ -226,24 +227,24 @@ async fn subscriptions_come_and_go(fixture: Fixture) {
 
 async fn values_are_remembered_for_their_time(fixture: Fixture) {
     let store = &*fixture.store;
-    let memory = async |scope: &str, key: &str| store.memory("live", scope, key).await.unwrap();
+    let memory = async |scope: &str, key: &str| store.workflow_state("live", scope, key).await.unwrap();
     assert_eq!(memory("a", "k").await, None);
-    store.remember("live", "a", "k", &json!({ "n": 1 }), None).await.unwrap();
-    store.remember("live", "b", "k", &json!(false), Some(HOUR)).await.unwrap();
-    store.remember("draft", "a", "k", &json!(2), None).await.unwrap();
+    store.put_workflow_state("live", "a", "k", &json!({ "n": 1 }), None).await.unwrap();
+    store.put_workflow_state("live", "b", "k", &json!(false), Some(HOUR)).await.unwrap();
+    store.put_workflow_state("draft", "a", "k", &json!(2), None).await.unwrap();
     assert_eq!(memory("a", "k").await, Some(json!({ "n": 1 })));
     assert_eq!(memory("b", "k").await, Some(json!(false)));
-    store.remember("live", "a", "k", &json!(3), Some(HOUR)).await.unwrap();
+    store.put_workflow_state("live", "a", "k", &json!(3), Some(HOUR)).await.unwrap();
     assert_eq!(memory("a", "k").await, Some(json!(3)));
-    store.remember("live", "a", "k", &json!(3), Some(5_000)).await.unwrap();
+    store.put_workflow_state("live", "a", "k", &json!(3), Some(5_000)).await.unwrap();
     pass(20).await;
     assert_eq!(memory("a", "k").await, None, "its time is over");
-    store.remember("live", "a", "k", &json!(4), None).await.unwrap();
+    store.put_workflow_state("live", "a", "k", &json!(4), None).await.unwrap();
     assert_eq!(memory("a", "k").await, Some(json!(4)));
-    store.remember("live", "a", "k", &json!(null), Some(HOUR)).await.unwrap();
+    store.put_workflow_state("live", "a", "k", &json!(null), Some(HOUR)).await.unwrap();
     assert_eq!(memory("a", "k").await, None);
-    assert_eq!(store.memory("draft", "a", "k").await.unwrap(), Some(json!(2)));
+    assert_eq!(store.workflow_state("draft", "a", "k").await.unwrap(), Some(json!(2)));
     for (scope, key) in [("a\0", "k"), ("a", "k\0")] {
-        assert!(store.remember("live", scope, key, &json!(1), None).await.is_err());
+        assert!(store.put_workflow_state("live", scope, key, &json!(1), None).await.is_err());
     }
 }
