@@ -43,7 +43,7 @@ async fn many_ask_and_one_gets_it(fixture: Fixture) {
 
 async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
-    let old = here.lease("live", "a", 60).await.unwrap().unwrap();
+    let old = here.acquire_lease("live", "a", 60).await.unwrap().unwrap();
     here.activate(&activation(&*here, "live", 0, "one").await, Some(&old)).await.unwrap();
     // The first process is paused; all of its time but a second passes, and another takes over.
     assert!(there.acquire_lease("live", "b", 60).await.unwrap().is_none());
@@ -66,7 +66,7 @@ async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
     }
     assert_eq!(there.active("live").await.unwrap().unwrap().number, 1);
     there.activate(&activation(&*there, "live", 1, "two").await, Some(&new)).await.unwrap();
-    assert!(here.lease("live", "a", 60).await.unwrap().is_none());
+    assert!(here.acquire_lease("live", "a", 60).await.unwrap().is_none());
 }
 
 async fn time_that_is_over_fences_even_where_nobody_took_over(fixture: Fixture) {

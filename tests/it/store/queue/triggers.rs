@@ -90,7 +90,7 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
         let event = event("nightly");
         let runs = vec![NewExecution { event: event.id.clone(), ..new_run("report") }];
         let ids = (event.id.clone(), runs[0].id.clone());
-        (Change::Accept(Box::new(EnqueueRequest { event: Some(event), runs, tick, ..EnqueueRequest::default() })), ids)
+        (Change::Accept(Box::new(EnqueueRequest { event: Some(event), executions: runs, tick, ..EnqueueRequest::default() })), ids)
     };
     let mut tasks = JoinSet::new();
     for number in 0..3 {
