@@ -335,7 +335,8 @@ pub trait Store: queue::Queue + fmt::Debug + Send + Sync {
 
     /// Tells what this process serves. Unchanged reports are written only often enough to count as alive
     /// ([`Store::replicas`]): never on a store of one process.
-    async fn report_replica(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError>;
+    async fn report_replica(&self, replica: &str, environment: &str, generation: &Generation)
+    -> Result<(), StoreError>;
 
     /// What living processes serve: those that were heard of within 30 seconds; all on a store of one process.
     async fn replicas(&self, environment: &str) -> Result<Vec<Replica>, StoreError>;

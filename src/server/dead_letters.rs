@@ -13,7 +13,9 @@ use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::CallError;
 use crate::reconcile::commands::CommandError;
-use crate::store::queue::{CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, NewExecution, TriggeredBy, new_id};
+use crate::store::queue::{
+    CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, NewExecution, TriggeredBy, new_id,
+};
 use crate::trigger::TriggerKind;
 
 /// `GET /v1/dead-letters`

@@ -12,11 +12,11 @@ use super::response::{self, request_id, set};
 use super::spans::trace_of;
 use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
-use crate::reconcile::commands::CommandError;
 use crate::definition::workflow::Tier;
+use crate::reconcile::commands::CommandError;
 use crate::store::queue::{
-    CommitResult, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, ExecutionSummary, NewExecution, SignalKind,
-    TriggeredBy,
+    CommitResult, EnqueueRequest, Execution, ExecutionFilter, ExecutionStatus, ExecutionSummary, NewExecution,
+    SignalKind, TriggeredBy,
 };
 use crate::store::{Micros, StoreError};
 use crate::trigger::routing::concurrency_group;

@@ -10,7 +10,8 @@ use super::{Trigger, template};
 use crate::definition::trigger::{self, ScheduleRoute, Unmatched};
 use crate::store::Micros;
 use crate::store::queue::{
-    DeadLetter, DeadLetterReason, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution, TriggeredBy, new_id,
+    DeadLetter, DeadLetterReason, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution, TriggeredBy,
+    new_id,
 };
 use crate::template::{self as jinja, Context, Template, Tree};
 use crate::workflow::dispatcher::priority;
@@ -125,7 +126,8 @@ pub async fn intake(
     routes: &[Route],
     arriving: IncomingEvent<'_>,
 ) -> Result<EnqueueRequest, crate::store::StoreError> {
-    let IncomingEvent { body, headers, query, input, event: app, tenant, key, ordering_key, request, trace, live } = arriving;
+    let IncomingEvent { body, headers, query, input, event: app, tenant, key, ordering_key, request, trace, live } =
+        arriving;
     let headers_value = json!(headers);
     let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
     let query_value = json!(query);
@@ -169,13 +171,21 @@ pub async fn intake(
                 trace: trace.clone(),
                 ..new
             }),
-            Err(message) => dead.push(letter(trigger, &event, &route.spec.workflow, DeadLetterReason::Unreadable, message)),
+            Err(message) => {
+                dead.push(letter(trigger, &event, &route.spec.workflow, DeadLetterReason::Unreadable, message))
+            }
         }
     }
     if runs.is_empty() && dead.is_empty() {
         event.outcome = EventOutcome::Unmatched;
         if trigger.dead_letters().unmatched == Unmatched::Keep {
-            dead.push(letter(trigger, &event, "", DeadLetterReason::Unmatched, "no route matches this event".to_owned()));
+            dead.push(letter(
+                trigger,
+                &event,
+                "",
+                DeadLetterReason::Unmatched,
+                "no route matches this event".to_owned(),
+            ));
         }
     } else if runs.is_empty() {
         event.outcome = EventOutcome::Dead;
@@ -184,7 +194,13 @@ pub async fn intake(
         dead.clear();
     }
     let key = key.map(|(key, window)| crate::store::queue::DedupKey { key, window });
-    Ok(EnqueueRequest { event: Some(event), dedup_key: key, executions: runs, dead_letters: dead, ..EnqueueRequest::default() })
+    Ok(EnqueueRequest {
+        event: Some(event),
+        dedup_key: key,
+        executions: runs,
+        dead_letters: dead,
+        ..EnqueueRequest::default()
+    })
 }
 
 fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: DeadLetterReason, message: String) -> DeadLetter {
@@ -250,7 +266,11 @@ async fn run(
     let new = desk.new_run(environment, live, program).await?;
     let window = spec.batch_window.map(|window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
     Ok(Ok(NewExecution {
-        concurrency_group: concurrency_group(&new, &tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
+        concurrency_group: concurrency_group(
+            &new,
+            &tenant,
+            program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant),
+        ),
         priority: spec.priority.map_or(new.priority, priority),
         batch_key: window.map_or_else(String::new, |_| format!("{}/{index}/{tenant}", trigger.name)),
         delay: window.unwrap_or(0),
@@ -295,7 +315,11 @@ pub async fn scheduled(
         for tenant in if tenants.is_empty() { &none[..] } else { &tenants[..] } {
             let new = desk.new_run(environment, live, program).await?;
             runs.push(NewExecution {
-                concurrency_group: concurrency_group(&new, tenant, program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant)),
+                concurrency_group: concurrency_group(
+                    &new,
+                    tenant,
+                    program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant),
+                ),
                 priority: own.map_or(3, priority),
                 tenant: tenant.clone(),
                 triggered_by: TriggeredBy::Schedule,

@@ -69,8 +69,10 @@ impl Subscriber {
             return Ok(None);
         }
         // One process at a time: two would ask twice.
-        let lease =
-            desk.store().acquire_lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS).await?;
+        let lease = desk
+            .store()
+            .acquire_lease(&format!("subscriptions/{environment}"), &desk.settings().worker, LEASE_SECONDS)
+            .await?;
         let Some(lease) = lease else { return Ok(Some(desk.now().saturating_add(FIRST_WAIT))) };
         let there = desk.store().subscriptions(environment).await?;
         let result = self.settle(desk, environment, live, &wanted, there).await;
@@ -115,7 +117,8 @@ impl Subscriber {
         let now = desk.now();
         for row in &there {
             let still = wanted.iter().find(|wanted| is_of(row, wanted));
-            let is_old = still.is_none_or(|wanted| row.digest != wanted.digest || row.status == SubscriptionStatus::Unsubscribing);
+            let is_old = still
+                .is_none_or(|wanted| row.digest != wanted.digest || row.status == SubscriptionStatus::Unsubscribing);
             if !is_old {
                 continue;
             }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::engine::{HostCall, HostReply};
-use crate::store::queue::{StepKind, StepStatus};
 use super::execution::{ActiveExecution, micros, store_error};
 use super::journal::JournalEntry;
 use super::program::camel;
 use super::spans;
 use crate::connector::{self, CallError};
+use crate::store::queue::{StepKind, StepStatus};
 use crate::text::Digest;
 
 impl ActiveExecution {
@@ -29,7 +29,9 @@ impl ActiveExecution {
                 (StepKind::Fetch, format!("{method} {shown}"), init.get("body").cloned().unwrap_or_default())
             }
             HostCall::GetState { scope, key } => (StepKind::State, format!("get {scope} {key}"), Value::Null),
-            HostCall::SetState { scope, key, value, .. } => (StepKind::State, format!("set {scope} {key}"), value.clone()),
+            HostCall::SetState { scope, key, value, .. } => {
+                (StepKind::State, format!("set {scope} {key}"), value.clone())
+            }
             _ => return HostReply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
         };
         let seen = {
@@ -96,7 +98,8 @@ impl ActiveExecution {
             HostCall::SetState { scope, key, value, ttl } => {
                 let scope = self.scope(&scope);
                 let ttl = ttl.map(micros);
-                let stored = self.desk.store().put_workflow_state(&self.run.environment, &scope, &key, &value, ttl).await;
+                let stored =
+                    self.desk.store().put_workflow_state(&self.run.environment, &scope, &key, &value, ttl).await;
                 stored.map(|()| Value::Null).map_err(|error| store_error(&error))
             }
             _ => Err(json!({"code": "INTERNAL", "message": "unknown question"})),

@@ -116,7 +116,9 @@ impl Journal {
 
     fn look(&mut self, name: String) -> JournalEntry {
         match self.known.get(&name) {
-            Some(step) if step.status == StepStatus::Completed => JournalEntry::Answered(step.output.clone(), step.finished_at),
+            Some(step) if step.status == StepStatus::Completed => {
+                JournalEntry::Answered(step.output.clone(), step.finished_at)
+            }
             // Within an attempt code may have caught the error and gone on; the next attempt tries again.
             Some(step) if step.status == StepStatus::Failed && step.attempt == self.attempt => {
                 JournalEntry::Failed(step.error.clone())
@@ -183,7 +185,8 @@ mod tests {
         assert!(first.end(&name).is_some());
         let outer = named(&first.ask("pay/charge", &json!({}))).to_owned();
         // The second time the step's function is not called at all.
-        let done = vec![step(&name, StepStatus::Completed, json!("ok")), step(&outer, StepStatus::Completed, json!("later"))];
+        let done =
+            vec![step(&name, StepStatus::Completed, json!("ok")), step(&outer, StepStatus::Completed, json!("later"))];
         let mut again = Journal::new(done, 1);
         assert_eq!(again.begin("charge"), JournalEntry::Answered(json!("ok"), 0));
         assert_eq!(again.ask("pay/charge", &json!({})), JournalEntry::Answered(json!("later"), 0));

@@ -96,7 +96,9 @@ impl ActiveExecution {
                     return self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Error(error, now));
                 }
                 // Where time only moves when somebody waits, nobody else will answer.
-                None if self.desk.clock().is_virtual() && kind != StepKind::Workflow => self.desk.clock().until(until).await,
+                None if self.desk.clock().is_virtual() && kind != StepKind::Workflow => {
+                    self.desk.clock().until(until).await
+                }
                 None if self.is_durable() && !self.desk.clock().is_virtual() => return HostReply::Parked(until),
                 None => {
                     self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();

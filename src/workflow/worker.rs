@@ -14,8 +14,8 @@ use super::execution::ActiveExecution;
 use super::program::Program;
 use super::spans;
 use crate::store::queue::{
-    Change, CommitResult, DeadLetter, DeadLetterReason, Disposition, Execution, ExecutionStatus, NewExecution, TriggeredBy,
-    new_id,
+    Change, CommitResult, DeadLetter, DeadLetterReason, Disposition, Execution, ExecutionStatus, NewExecution,
+    TriggeredBy, new_id,
 };
 use crate::store::{Micros, StoreError};
 
@@ -228,19 +228,23 @@ impl Worker {
         let claim = run.claim();
         let dead = dead.map(Box::new);
         // Where others wait for a place, the next one waits for its turn like them.
-        let may_go_on =
-            !run.ordering_key.is_empty() && !desk.backlog.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed);
+        let may_go_on = !run.ordering_key.is_empty()
+            && !desk.backlog.load(Ordering::Relaxed)
+            && !self.ending.load(Ordering::Relaxed);
         let lease = Micros::try_from(desk.settings().lease.as_micros()).unwrap_or(Micros::MAX);
         let next = may_go_on.then(|| (desk.settings().worker.clone(), lease));
-        match desk.commit(Change::Release {
-            claim,
-            disposition: outcome,
-            steps,
-            logs,
-            follow_ups: follow,
-            dead_letter: dead,
-            claim_next: next,
-        }).await {
+        match desk
+            .commit(Change::Release {
+                claim,
+                disposition: outcome,
+                steps,
+                logs,
+                follow_ups: follow,
+                dead_letter: dead,
+                claim_next: next,
+            })
+            .await
+        {
             Ok(CommitResult::Stored(next)) => {
                 if ended.status.is_final() {
                     spans::tell_run(&ended);
@@ -482,8 +486,9 @@ impl Worker {
         for (run, _) in taken {
             let (claim, outcome) = (run.claim(), Disposition::Requeue);
             let (steps, logs, follow) = (Vec::new(), Vec::new(), Vec::new());
-            let _ =
-                self.desk.commit(Change::Release {
+            let _ = self
+                .desk
+                .commit(Change::Release {
                     claim,
                     disposition: outcome,
                     steps,
@@ -491,7 +496,8 @@ impl Worker {
                     follow_ups: follow,
                     dead_letter: None,
                     claim_next: None,
-                }).await;
+                })
+                .await;
         }
         let stops: Vec<CancelToken> = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -216,7 +216,12 @@ impl Store for Backend {
         bounded(async { leases::holder(&mut *self.read().await?, name).await }).await
     }
 
-    async fn report_replica(&self, replica: &str, environment: &str, generation: &Generation) -> Result<(), StoreError> {
+    async fn report_replica(
+        &self,
+        replica: &str,
+        environment: &str,
+        generation: &Generation,
+    ) -> Result<(), StoreError> {
         common::names(&[replica, environment])?;
         bounded(self.reported(replica, environment, generation)).await
     }

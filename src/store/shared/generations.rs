@@ -195,7 +195,8 @@ async fn raise(connection: &mut Connection, activation: &Activation) -> Result<u
 
 async fn bury(connection: &mut Connection, activation: &Activation, now: Micros) -> Result<u64, StoreError> {
     // Once each: a statement may not change one row twice.
-    let stones: BTreeMap<&str, &Tombstone> = activation.tombstones.iter().map(|stone| (stone.id.as_str(), stone)).collect();
+    let stones: BTreeMap<&str, &Tombstone> =
+        activation.tombstones.iter().map(|stone| (stone.id.as_str(), stone)).collect();
     let mut stored = Vec::with_capacity(stones.len());
     for (id, stone) in stones {
         stored.push((id, stone.item.to_string(), signed(stone.generation)?, stone.window));

@@ -7,8 +7,9 @@ use sqlx::Row as _;
 use super::super::super::common::{self, bounded};
 use super::super::super::failpoint::failpoint;
 use super::super::super::queue::{
-    Change, CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, Event, EventSummary, Execution, ExecutionFilter,
-    ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit, PollState, Queue, QueueDepth, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
+    Change, CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, Event, EventSummary, Execution,
+    ExecutionFilter, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit, PollState, Queue, QueueDepth,
+    ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Backend, lock_runs, notify, now};
 use super::{Micros, StoreError, changes, record, runs, triggers};
@@ -99,7 +100,8 @@ impl Queue for Backend {
             let mut woken = 0;
             for claim in stuck {
                 let mut transaction = self.begin().await?;
-                let names = [(claim.environment.as_str(), claim.ordering_key.as_str(), claim.concurrency_group.as_str())];
+                let names =
+                    [(claim.environment.as_str(), claim.ordering_key.as_str(), claim.concurrency_group.as_str())];
                 runs::lock(&mut transaction, &runs::lock_names(names.into_iter())).await?;
                 let now = now(&mut transaction).await?;
                 woken += runs::unpark(&mut transaction, &claim.execution, now).await?;
@@ -127,7 +129,11 @@ impl Queue for Backend {
         bounded(async { record::run(&mut *self.read().await?, environment, id).await }).await
     }
 
-    async fn executions(&self, environment: &str, filter: &ExecutionFilter) -> Result<Vec<ExecutionSummary>, StoreError> {
+    async fn executions(
+        &self,
+        environment: &str,
+        filter: &ExecutionFilter,
+    ) -> Result<Vec<ExecutionSummary>, StoreError> {
         bounded(async { record::runs(&mut *self.read().await?, environment, filter).await }).await
     }
 
@@ -224,7 +230,12 @@ impl Queue for Backend {
         bounded(async { triggers::versions(&mut *self.read().await?, environment).await }).await
     }
 
-    async fn events(&self, environment: &str, trigger: Option<&str>, most: u32) -> Result<Vec<EventSummary>, StoreError> {
+    async fn events(
+        &self,
+        environment: &str,
+        trigger: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<EventSummary>, StoreError> {
         bounded(async { record::events(&mut *self.read().await?, environment, trigger, most).await }).await
     }
 
@@ -320,7 +331,11 @@ impl Queue for Backend {
         bounded(async { triggers::records(&mut *self.read().await?, environment, trigger, connection).await }).await
     }
 
-    async fn commit_poll(&self, polled: &PollCommit, found: Vec<EnqueueRequest>) -> Result<Vec<CommitResult>, StoreError> {
+    async fn commit_poll(
+        &self,
+        polled: &PollCommit,
+        found: Vec<EnqueueRequest>,
+    ) -> Result<Vec<CommitResult>, StoreError> {
         bounded(async {
             let found: Vec<Change> = found.into_iter().map(|intake| Change::Accept(Box::new(intake))).collect();
             let mut transaction = self.begin().await?;

@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::{MAX_ROWS, unreadable};
 use super::super::super::queue::{
-    DeadLetter, DeadLetterReason, DeadLetterStatus, Event, EventOutcome, EventSummary, Execution, ExecutionFilter, ExecutionSummary,
-    LogLevel, LogLine, PARKED, QueueDepth, Step, StepKind, StepStatus, TriggeredBy,
+    DeadLetter, DeadLetterReason, DeadLetterStatus, Event, EventOutcome, EventSummary, Execution, ExecutionFilter,
+    ExecutionSummary, LogLevel, LogLine, PARKED, QueueDepth, Step, StepKind, StepStatus, TriggeredBy,
 };
 use super::{Connection, Micros, Row, StoreError, runs};
 
@@ -212,7 +212,8 @@ pub(super) async fn dead_letters(
         "SELECT {LETTER} FROM dead_letters WHERE environment = $1 AND ($2 = '' OR status = $2) \
          ORDER BY created_at DESC, id DESC LIMIT $3"
     );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(status.map_or("", DeadLetterStatus::as_str));
+    let query =
+        sqlx::query(AssertSqlSafe(statement)).bind(environment).bind(status.map_or("", DeadLetterStatus::as_str));
     query.bind(i64::from(most.min(MAX_ROWS))).fetch_all(connection).await?.iter().map(read_letter).collect()
 }
 

@@ -3,7 +3,9 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::super::common::unreadable;
-use super::super::super::queue::{Claim, Execution, ExecutionStatus, ExecutionSummary, LostLease, MAX_BATCHED, NewExecution, PARKED, TriggeredBy};
+use super::super::super::queue::{
+    Claim, Execution, ExecutionStatus, ExecutionSummary, LostLease, MAX_BATCHED, NewExecution, PARKED, TriggeredBy,
+};
 use super::super::lock_keys;
 use super::{Connection, Micros, Row, StoreError, bulk};
 use crate::definition::workflow::Tier;
@@ -189,7 +191,8 @@ pub(super) async fn insert(
     let last = last_in_lane(connection, &run.environment, &run.ordering_key).await?;
     // After the one before it, also where both come in one call, or the clock went back.
     let created_at = last.map_or(now, |last| now.max(last.saturating_add(1)));
-    let is_blocked = last.is_some() || is_full(connection, &run.environment, &run.concurrency_group, run.concurrency_limit).await?;
+    let is_blocked =
+        last.is_some() || is_full(connection, &run.environment, &run.concurrency_group, run.concurrency_limit).await?;
     let admitted = Admitted::new(run, created_at, now, is_blocked, taken_by);
     bulk::runs(connection, std::slice::from_ref(&admitted)).await?;
     Ok(admitted.taken())

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel::definition::workflow::Tier;
 use evenkeel::store::queue::{
     Change, CommitResult, DeadLetter, DeadLetterReason, DeadLetterStatus, DedupKey, Disposition, EnqueueRequest, Event,
-    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, PARKED, Step, StepKind, StepStatus,
-    TriggeredBy, new_id,
+    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, PARKED, Step, StepKind,
+    StepStatus, TriggeredBy, new_id,
 };
-use evenkeel::definition::workflow::Tier;
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -89,14 +89,7 @@ pub fn dead(workflow: &str) -> DeadLetter {
 }
 
 pub fn step(name: &str, order: i64, status: StepStatus) -> Step {
-    Step {
-        name: name.to_owned(),
-        order,
-        kind: StepKind::Step,
-        attempt: 1,
-        status,
-        ..Step::default()
-    }
+    Step { name: name.to_owned(), order, kind: StepKind::Step, attempt: 1, status, ..Step::default() }
 }
 
 pub fn line(at: i64, message: &str) -> LogLine {
@@ -335,7 +328,8 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
     let odd = json!({ "text": "a\0b", "ke\0y": "\u{1f600} é \u{ffff} \\u0000" });
     let event = Event { payload: odd.clone(), headers: odd.clone(), ..event("orders") };
     let run = NewExecution { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
-    let intake = EnqueueRequest { event: Some(event.clone()), executions: vec![run.clone()], ..EnqueueRequest::default() };
+    let intake =
+        EnqueueRequest { event: Some(event.clone()), executions: vec![run.clone()], ..EnqueueRequest::default() };
     stored(store, Change::Accept(Box::new(intake))).await;
     let found = store.event("live", &event.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, &found.headers), (&odd, &odd));

@@ -2,8 +2,8 @@
 
 use evenkeel::store::Store;
 use evenkeel::store::queue::{
-    Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionStatus, ExecutionSummary, NewExecution, SignalKind,
-    StepStatus,
+    Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionStatus, ExecutionSummary,
+    NewExecution, SignalKind, StepStatus,
 };
 use serde_json::{Value, json};
 
@@ -36,9 +36,13 @@ async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
         finished_at: 6,
         ..step("second", 2, StepStatus::Completed)
     };
-    stored(store, progress(&run, vec![second.clone(), step("first", 1, StepStatus::Waiting)], vec![line(7, "c"), line(7, "d")]))
+    stored(
+        store,
+        progress(&run, vec![second.clone(), step("first", 1, StepStatus::Waiting)], vec![line(7, "c"), line(7, "d")]),
+    )
+    .await;
+    stored(store, progress(&run, vec![step("first", 1, StepStatus::Completed)], vec![line(3, "a"), line(5, "b")]))
         .await;
-    stored(store, progress(&run, vec![step("first", 1, StepStatus::Completed)], vec![line(3, "a"), line(5, "b")])).await;
     let change = Change::Release {
         claim: run.claim(),
         disposition: Disposition::Requeue,
@@ -60,7 +64,12 @@ async fn steps_and_logs_are_kept_in_order(fixture: Fixture) {
         claim_next: None,
     };
     stored(store, change).await;
-    let wanted = [step("first", 1, StepStatus::Completed), second, step("third", 3, StepStatus::Completed), step("fourth", 10, StepStatus::Failed)];
+    let wanted = [
+        step("first", 1, StepStatus::Completed),
+        second,
+        step("third", 3, StepStatus::Completed),
+        step("fourth", 10, StepStatus::Failed),
+    ];
     assert_eq!(store.steps(&run.id).await.unwrap(), wanted);
     let logs: Vec<String> = store.logs(&run.id).await.unwrap().into_iter().map(|line| line.message).collect();
     let wanted = ["a", "b", "c", "d"].map(str::to_owned).into_iter();
@@ -169,8 +178,10 @@ async fn pages_have_no_gaps(fixture: Fixture) {
     for limit in [1, 7, 25] {
         let (mut pages, mut before) = (Vec::new(), None);
         loop {
-            let page =
-                store.executions("live", &ExecutionFilter { limit, before, ..ExecutionFilter::default() }).await.unwrap();
+            let page = store
+                .executions("live", &ExecutionFilter { limit, before, ..ExecutionFilter::default() })
+                .await
+                .unwrap();
             assert!(page.len() <= limit as usize);
             let Some(last) = page.last() else { break };
             before = Some((last.created_at, last.id.clone()));
@@ -233,7 +244,8 @@ async fn an_execution_is_found_in_a_database_of_a_language() {
 async fn buried(store: &dyn Store, workflow: &str) -> String {
     let letter = dead(workflow);
     let id = letter.id.clone();
-    stored(store, Change::Accept(Box::new(EnqueueRequest { dead_letters: vec![letter], ..EnqueueRequest::default() }))).await;
+    stored(store, Change::Accept(Box::new(EnqueueRequest { dead_letters: vec![letter], ..EnqueueRequest::default() })))
+        .await;
     id
 }
 

@@ -1,8 +1,6 @@
 //! What executions are told, by hand and by those that they started, and batches.
 
-use evenkeel::store::queue::{
-    Change, Disposition, Execution, ExecutionStatus, NewExecution, SignalKind, StepStatus,
-};
+use evenkeel::store::queue::{Change, Disposition, Execution, ExecutionStatus, NewExecution, SignalKind, StepStatus};
 use evenkeel::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -125,7 +123,9 @@ async fn words_under_one_name_are_counted(fixture: Fixture) {
     let mut tasks = JoinSet::new();
     for number in 1..=12 {
         let (store, id) = (stores[number % 2].clone(), run.id.clone());
-        tasks.spawn(async move { assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(number)).await.unwrap()) });
+        tasks.spawn(async move {
+            assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(number)).await.unwrap())
+        });
     }
     tasks.join_all().await;
     let mut words = Vec::new();

@@ -1,8 +1,8 @@
 //! What is committed together.
 
 use evenkeel::store::queue::{
-    Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NewExecution, PARKED, SignalKind,
-    StepStatus,
+    Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NewExecution, PARKED,
+    SignalKind, StepStatus,
 };
 use serde_json::json;
 
@@ -32,11 +32,18 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     let in_lane = || NewExecution { ordering_key: "a".to_owned(), ..new_run("lane") };
     changes.insert(
         5,
-        taking(EnqueueRequest { executions: vec![in_lane(), new_run("beside"), in_lane()], ..EnqueueRequest::default() }),
+        taking(EnqueueRequest {
+            executions: vec![in_lane(), new_run("beside"), in_lane()],
+            ..EnqueueRequest::default()
+        }),
     );
     changes.insert(
         30,
-        taking(EnqueueRequest { executions: vec![in_lane()], dead_letters: vec![dead("x")], ..EnqueueRequest::default() }),
+        taking(EnqueueRequest {
+            executions: vec![in_lane()],
+            dead_letters: vec![dead("x")],
+            ..EnqueueRequest::default()
+        }),
     );
     let done = store.commit(&changes).await.unwrap();
     assert_eq!(done.len(), changes.len());
@@ -73,12 +80,18 @@ async fn many_changes_together_are_as_if_one_by_one(fixture: Fixture) {
     // Each writes a step twice and ends; one writes after that, one has lost its claim, one waits for what came already.
     let mut changes = Vec::new();
     for (at, run) in taken.iter().enumerate() {
-        changes.push(progress(run, vec![step("event one", 0, StepStatus::Waiting), step("two", 1, StepStatus::Completed)], Vec::new()));
+        changes.push(progress(
+            run,
+            vec![step("event one", 0, StepStatus::Waiting), step("two", 1, StepStatus::Completed)],
+            Vec::new(),
+        ));
         let outcome = match at {
             7 => Disposition::Suspend(PARKED, HOUR),
             _ => completed(),
         };
-        let Change::Release { claim, disposition, logs, follow_ups, dead_letter, claim_next, .. } = leaves(run, outcome) else {
+        let Change::Release { claim, disposition, logs, follow_ups, dead_letter, claim_next, .. } =
+            leaves(run, outcome)
+        else {
             unreachable!()
         };
         let steps = if at == 7 { Vec::new() } else { vec![step("event one", 0, StepStatus::Completed)] };

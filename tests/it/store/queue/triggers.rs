@@ -2,8 +2,8 @@
 
 use evenkeel::store::StoreError;
 use evenkeel::store::queue::{
-    Change, CommitResult, EnqueueRequest, NewExecution, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
-    SubscriptionStatus,
+    Change, CommitResult, EnqueueRequest, NewExecution, PollCommit, PollState, ScheduleState, StoredRecord,
+    Subscription, SubscriptionStatus,
 };
 use evenkeel::text::Digest;
 use serde_json::json;
@@ -90,7 +90,15 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
         let event = event("nightly");
         let runs = vec![NewExecution { event: event.id.clone(), ..new_run("report") }];
         let ids = (event.id.clone(), runs[0].id.clone());
-        (Change::Accept(Box::new(EnqueueRequest { event: Some(event), executions: runs, tick, ..EnqueueRequest::default() })), ids)
+        (
+            Change::Accept(Box::new(EnqueueRequest {
+                event: Some(event),
+                executions: runs,
+                tick,
+                ..EnqueueRequest::default()
+            })),
+            ids,
+        )
     };
     let mut tasks = JoinSet::new();
     for number in 0..3 {
@@ -150,7 +158,8 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     assert_eq!(records().await, [record("a", "1"), record("b", "1")]);
     assert_eq!(store.polls("live").await.unwrap(), [PollState { version: 1, ..polled(0).state }]);
 
-    let second = PollCommit { upserted: vec![record("b", "2"), record("c", "1")], deleted: vec!["a".into()], ..polled(1) };
+    let second =
+        PollCommit { upserted: vec![record("b", "2"), record("c", "1")], deleted: vec!["a".into()], ..polled(1) };
     assert!(store.commit_poll(&second, Vec::new()).await.unwrap().is_empty());
     assert_eq!(records().await, [record("b", "2"), record("c", "1")]);
 
@@ -167,7 +176,8 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
 
     // Where something cannot be stored, nothing is.
     let bad = PollCommit { upserted: vec![record("d", "1")], ..polled(2) };
-    let twice = EnqueueRequest { executions: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
+    let twice =
+        EnqueueRequest { executions: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
     assert!(store.commit_poll(&bad, vec![twice]).await.is_err());
     assert_eq!(store.polls("live").await.unwrap(), state);
     assert_eq!(records().await.len(), 2);
@@ -210,7 +220,11 @@ async fn subscriptions_come_and_go(fixture: Fixture) {
         retry_at: 7,
         ..Subscription::default()
     };
-    let (b, a, plain) = (of("b", "x", SubscriptionStatus::Subscribed), of("a", "y", SubscriptionStatus::Failed), of("a", "", SubscriptionStatus::Subscribing));
+    let (b, a, plain) = (
+        of("b", "x", SubscriptionStatus::Subscribed),
+        of("a", "y", SubscriptionStatus::Failed),
+        of("a", "", SubscriptionStatus::Subscribing),
+    );
     for one in [&b, &a, &plain] {
         store.put_subscription("live", one).await.unwrap();
     }
