@@ -161,6 +161,30 @@ fn every_item_and_table_of_the_glossary_exists() {
 }
 
 #[test]
+fn versions_that_are_written_twice_agree() {
+    let all = |path: &str, pattern: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        Regex::new(pattern).unwrap().captures_iter(&text).map(|found| found[1].to_owned()).collect()
+    };
+    let toolchain = all("rust-toolchain.toml", r#"channel = "([0-9.]+)""#);
+    let [toolchain] = &toolchain[..] else { panic!("{toolchain:?}") };
+    for (path, pattern) in [("Cargo.toml", r#"rust-version = "([0-9.]+)""#), ("Dockerfile", "FROM rust:([0-9.]+)-")] {
+        let found = all(path, pattern);
+        assert!(!found.is_empty() && found.iter().all(|found| toolchain.starts_with(found)), "{path}: {found:?}");
+    }
+    for (first, pattern, second, again) in [
+        (".ci/run", r"deny=([0-9.]+)", ".github/workflows/ci.yml", r"cargo-deny@([0-9.]+)"),
+        ("tests/envtest/build", r"helm=(v[0-9.]+)", ".github/workflows/release.yml", r"version: (v[0-9.]+)"),
+        ("Cargo.toml", r#"(?m)^version = "([0-9.]+)""#, "charts/evenkeel/Chart.yaml", r"(?m)^version: ([0-9.]+)"),
+        ("Cargo.toml", r#"(?m)^version = "([0-9.]+)""#, "CHANGELOG.md", r"(?m)^## ([0-9.]+)"),
+    ] {
+        let (first_found, second_found) = (all(first, pattern), all(second, again));
+        assert!(!first_found.is_empty(), "{first} has no {pattern}");
+        assert_eq!(first_found.first(), second_found.first(), "{first} and {second}");
+    }
+}
+
+#[test]
 fn a_fault_table_that_does_not_fit_the_tests_is_refused() {
     let tests = |row: u32| {
         let named = BTreeMap::from([("src/a.rs".to_owned(), BTreeSet::from([format!("row_{row:02}_b")]))]);
