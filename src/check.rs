@@ -1,91 +1,62 @@
-//! What is wrong with a catalog, beyond the shape of its documents: one file per family of findings.
+//! Errors in a catalog beyond the schemas of its documents: one file per family of findings.
 //!
-//! Every check sees the whole catalog and reports all that it finds. The checks of one definition run side by side with
-//! those of the others; those of the catalog as a whole run after them.
+//! A check of one definition sees the whole catalog and reports all errors that it finds. Definitions are checked in
+//! parallel; the checks of the whole catalog run after them.
 //!
-//! A [`Checker`] that is used again runs only the checks whose definition changed, or that asked something whose answer
-//! may have changed (`catalog::dependencies`).
+//! A [`Checker`] that is used again repeats only the checks whose definition changed, or whose dependencies may have
+//! changed (`catalog::dependencies`).
 
+mod action_tests;
 mod connections;
 mod connectors;
 mod credentials;
 mod cycles;
+mod definition;
 mod entities;
 mod incremental;
 mod references;
+mod result;
 mod schemas;
 mod scripts;
 mod settings;
 mod steps;
 mod templates;
-mod tests;
 mod triggers;
 mod widgets;
 mod workflows;
 
-use self::incremental::CheckResult;
-use self::settings::Settings;
-use crate::catalog::dependencies::listen;
-use crate::catalog::{AttributedFinding, Catalog, Entry};
+use crate::catalog::{AttributedFinding, Catalog};
 use crate::text::Finding;
 
 pub use incremental::Checker;
 
-/// Everything that is wrong with a catalog, unsorted. Pure: the same catalog gives the same findings.
+/// All findings of a catalog, unsorted. Pure: the same catalog gives the same findings.
 pub fn check(catalog: &Catalog) -> Vec<Finding> {
     let mut checker = Checker::default();
     checker.check(catalog, None);
     catalog_findings(catalog, &checker, &[]).into_iter().map(|found| found.finding).collect()
 }
 
-/// What is wrong with each definition that was looked at, and with the catalog as a whole. What the `others` use counts
-/// as used: they are the same catalog for its environments.
+/// The findings of each checked definition and of the catalog as a whole. `others` are the checkers of the same catalog
+/// for its environments; secrets that their definitions use count as used.
 pub fn catalog_findings(catalog: &Catalog, checker: &Checker, others: &[&Checker]) -> Vec<AttributedFinding> {
     let mut found = environment_findings(catalog, checker);
-    settings::unused(catalog, checker, others, &mut found);
+    let checkers = std::iter::once(&checker).chain(others);
+    let used = checkers.flat_map(|checker| checker.results()).flat_map(|(_, result)| &result.secrets);
+    settings::unused(catalog, used.map(|name| &**name), &mut found);
     found
 }
 
-/// The same for an environment of a catalog that is looked at as a whole: what is used is told there.
+/// The findings of a catalog for one of its environments. Unused secrets are reported for the whole catalog only.
 pub fn environment_findings(catalog: &Catalog, checker: &Checker) -> Vec<AttributedFinding> {
-    let with_findings = checker.memos().filter(|(_, memo)| !memo.findings.is_empty());
+    let with_findings = checker.results().filter(|(_, result)| !result.findings.is_empty());
     let mut found: Vec<AttributedFinding> = with_findings
-        .flat_map(|(entry, memo)| {
-            memo.findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &entry.id))
+        .flat_map(|(entry, result)| {
+            result.findings.iter().map(|finding| AttributedFinding::about(finding.clone(), &entry.id))
         })
         .collect();
     settings::check_catalog(catalog, &mut found);
-    found.extend(checker.circles().iter().cloned());
+    found.extend(checker.cycles().iter().cloned());
     found.retain(|found| !found.is_elsewhere(catalog));
     found
-}
-
-/// Checks one definition, and remembers what else the catalog as a whole needs to know of it.
-fn of_entry(catalog: &Catalog, entry: &Entry, settings: &Settings) -> CheckResult {
-    let (mut memo, asked) = listen(|| {
-        let mut findings = Vec::new();
-        let out = &mut findings;
-        references::check(catalog, entry, out);
-        templates::check(entry, settings, out);
-        settings::check(catalog, entry, settings, out);
-        credentials::check(catalog, entry, out);
-        schemas::check(entry, out);
-        connections::check(catalog, entry, out);
-        connectors::check(entry, out);
-        entities::check(catalog, entry, out);
-        steps::check(entry, out);
-        tests::check(catalog, entry, out);
-        widgets::check(entry, out);
-        triggers::check(catalog, entry, out);
-        workflows::check(entry, out);
-        scripts::check(catalog, entry, out);
-        CheckResult {
-            findings: findings.into(),
-            arrows: cycles::arrows(catalog, entry),
-            secrets: settings::secrets(entry),
-            asked: Box::default(),
-        }
-    });
-    memo.asked = asked;
-    memo
 }

@@ -69,12 +69,12 @@ pub fn policy(egress: &Egress, allow_loopback: bool) -> anyhow::Result<net::Poli
 /// # Errors
 /// Where the keys cannot be read.
 pub fn vault(path: &Path, secrets: &BTreeMap<String, SecretSource>) -> anyhow::Result<Vault> {
-    if Vault::wanted(secrets).is_empty() {
+    if Vault::paths(secrets).is_empty() {
         return Ok(Vault::default());
     }
     let identities = Identities::from_environment().map_err(anyhow::Error::msg)?.map(Arc::new);
     let folder = if path.is_file() { path.parent().unwrap_or(Path::new("")) } else { path };
     // One byte more than may be, so that one that is too large is told from one that just fits.
     let read = |file: &str| directory::read_inside(folder, file, MAX_SEALED_BYTES + 1).ok();
-    Ok(Vault::of(secrets, identities, read))
+    Ok(Vault::load(secrets, identities, read))
 }

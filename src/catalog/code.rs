@@ -1,27 +1,27 @@
-//! Files of code beside definitions: their text, with places in it.
+//! Code files beside definitions, with positions in their text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Snapshot;
+use super::input::Snapshot;
 use crate::text::{Source, SourceId};
 
-/// A file of code.
+/// A code file.
 #[derive(Clone, Debug)]
 pub struct CodeFile {
-    /// Its number in the catalog's sources: the same as long as the file stays as it is.
+    /// Its number in the catalog's sources, which changes with its content.
     pub id: SourceId,
-    /// Its text; empty where it is none.
+    /// Its text; empty if it is not UTF-8.
     pub source: Arc<Source>,
-    /// Is it UTF-8?
+    /// True if it is UTF-8.
     pub is_text: bool,
     bytes: Arc<[u8]>,
 }
 
-/// Files of code by path.
+/// Code files by path.
 pub(super) type CodeFiles = BTreeMap<Arc<str>, CodeFile>;
 
-/// The files of code of a snapshot. Those that did not change are those of `before`, which is given back where none did.
+/// The code files of a snapshot. Unchanged files are taken from `before`, which is returned itself if no file changed.
 pub(super) fn read(
     snapshot: &Snapshot,
     before: &Arc<CodeFiles>,

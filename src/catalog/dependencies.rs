@@ -1,48 +1,49 @@
-//! What the checks of one definition asked about the rest, so that they need not run again while the answers stay.
+//! The dependencies of the result of a check besides its own definition. The check need not run again until one of them
+//! changes.
 //!
-//! Answers are not kept. Whoever keeps findings compares two catalogs, gathers the questions that may be answered
-//! otherwise now, and runs again what asked one of them. A question is kept as a hash of it: two that share one cost a
-//! check too many, never one too few.
+//! Values are not recorded, only keys. The holder of cached results compares two catalogs, gathers the keys whose value
+//! may differ, and repeats the checks that recorded one of them. A key is stored as its hash: a collision repeats one
+//! check too many, and never skips one.
 
-use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::{Mutex, PoisonError};
 
 use crate::definition::Kind;
 
-/// Something that the answer of a catalog depends on.
+/// A part of a catalog that a result may depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DependencyKey<'a> {
     /// The definition of this kind and name.
     Definition(Kind, &'a str),
     /// All definitions of a kind.
     Kind(Kind),
-    /// Is there a document of this name whose kind is not known?
+    /// The existence of a document of this name whose kind is unknown.
     Nameless(&'a str),
-    /// Is there this file?
+    /// The existence of this file.
     File(&'a str),
-    /// What does this file of code hold?
+    /// The content of this code file.
     Code(&'a str),
-    /// Is there a file in this folder?
+    /// The existence of a file in this folder.
     Folder(&'a str),
-    /// Which files are there?
+    /// The set of files.
     Files,
-    /// Which environments provide this secret?
+    /// The environments that provide this secret.
     Secret(&'a str),
-    /// Which secrets are provided?
+    /// The set of secrets that are provided.
     Secrets,
-    /// Who sets this variable?
+    /// The environments, tenants and connections that set this variable.
     Variable(&'a str),
-    /// Which variables are set?
+    /// The set of variables that are set.
     Variables,
-    /// Which environments count?
+    /// The environments that the catalog is for.
     Environments,
 }
 
-/// A question in short.
+/// The hash of a dependency key.
 pub type Key = u64;
 
 impl DependencyKey<'_> {
-    /// The question in short.
+    /// The hash of the key.
     pub fn key(&self) -> Key {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -50,51 +51,60 @@ impl DependencyKey<'_> {
     }
 }
 
-thread_local! {
-    static ASKED: RefCell<Option<Vec<Key>>> = const { RefCell::new(None) };
+/// The dependencies of one result, recorded while it is computed, from any number of threads.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    keys: Mutex<Vec<Key>>,
 }
 
-/// Notes a question, where somebody is listening.
-pub fn ask(question: DependencyKey<'_>) {
-    ASKED.with_borrow_mut(|asked| {
-        if let Some(asked) = asked {
-            asked.push(question.key());
-        }
-    });
-}
+impl Tracker {
+    /// Records a dependency.
+    pub fn record(&self, key: DependencyKey<'_>) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key.key());
+    }
 
-/// Runs `work` and gives what it asked, each question once. What runs on other threads is not heard, and neither does
-/// one call hear what an inner one does.
-pub fn listen<T>(work: impl FnOnce() -> T) -> (T, Box<[Key]>) {
-    ASKED.set(Some(Vec::new()));
-    let done = work();
-    let mut asked = ASKED.take().unwrap_or_default();
-    asked.sort_unstable();
-    asked.dedup();
-    (done, asked.into())
+    /// The recorded keys, sorted and without duplicates.
+    pub fn into_keys(self) -> Box<[Key]> {
+        let mut keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rayon::prelude::*;
+
     use super::*;
+    use crate::catalog::Catalog;
 
     #[test]
-    fn what_is_asked_is_heard_once() {
-        let both = || {
-            ask(DependencyKey::Files);
-            ask(DependencyKey::Secret("a"));
-            ask(DependencyKey::Files);
-        };
-        let ((), asked) = listen(both);
+    fn a_dependency_that_is_recorded_twice_is_kept_once() {
+        let tracker = Tracker::default();
+        for key in [DependencyKey::Files, DependencyKey::Secret("a"), DependencyKey::Files] {
+            tracker.record(key);
+        }
         let mut expected = [DependencyKey::Files.key(), DependencyKey::Secret("a").key()];
         expected.sort_unstable();
-        assert_eq!(*asked, expected);
-        both();
-        assert!(listen(|| ()).1.is_empty(), "what was asked before is not heard");
+        assert_eq!(*tracker.into_keys(), expected);
     }
 
     #[test]
-    fn questions_differ() {
+    fn lookups_on_several_threads_are_all_recorded() {
+        let (catalog, tracker) = (Catalog::default(), Tracker::default());
+        let names: Vec<String> = (0..1000).map(|number| format!("w{number}")).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        let view = catalog.tracked(&tracker);
+        pool.install(|| names.par_iter().for_each(|name| assert!(view.find(Kind::Workflow, name).is_none())));
+        let mut expected: Vec<Key> =
+            names.iter().map(|name| DependencyKey::Definition(Kind::Workflow, name).key()).collect();
+        expected.sort_unstable();
+        assert_eq!(*tracker.into_keys(), *expected);
+    }
+
+    #[test]
+    fn keys_of_different_dependencies_differ() {
         assert_ne!(DependencyKey::Secret("a").key(), DependencyKey::Variable("a").key());
         assert_ne!(DependencyKey::Definition(Kind::Role, "a").key(), DependencyKey::Definition(Kind::Alert, "a").key());
     }

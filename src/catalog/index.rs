@@ -1,31 +1,31 @@
-//! Definitions by identity and by kind.
+//! Lookup of definitions by identity and by kind.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use super::Entry;
+use super::entry::Entry;
 use crate::definition::Kind;
 
-/// Places in the catalog's list, by a hash of the identity: ten thousand names need not be copied for each edit.
+/// Positions in the catalog's list by a hash of the identity, so that names need not be copied for each edit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     first: HashMap<u64, u32, BuildHasherDefault<IdentityHasher>>,
-    /// Those whose hash another identity has: never seen in practice, and still found.
-    clashes: Vec<u32>,
+    /// Positions of definitions whose hash collides with that of another identity.
+    collisions: Vec<u32>,
     kinds: [Vec<u32>; Kind::ALL.len()],
 }
 
-/// Unknown to whoever writes definitions, so that nobody can choose names that share a hash.
+/// Random per process, so that authors cannot choose names with colliding hashes.
 static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Hash of an identity, for as long as this process lives.
+/// The hash of an identity, valid within this process.
 pub(super) fn hash(kind: Kind, name: &str) -> u64 {
     STATE.hash_one((kind, name))
 }
 
 impl Index {
-    /// The index of a list, and places of definitions whose identity an earlier one has, with that one's.
+    /// The index of a list; and each position whose identity an earlier definition has, with the position of that one.
     pub(super) fn of(entries: &[Arc<Entry>]) -> (Index, Vec<(usize, usize)>) {
         let mut index = Index::default();
         index.first.reserve(entries.len());
@@ -43,10 +43,10 @@ impl Index {
                     let first = *first.get() as usize;
                     if entries[first].id == entry.id {
                         duplicates.push((at, first));
-                    } else if let Some(first) = index.clash(entries, entry.id.kind, &entry.id.name) {
+                    } else if let Some(first) = index.find_collision(entries, entry.id.kind, &entry.id.name) {
                         duplicates.push((at, first));
                     } else {
-                        index.clashes.push(at as u32);
+                        index.collisions.push(at as u32);
                     }
                 }
             }
@@ -58,24 +58,24 @@ impl Index {
         entries.get(self.place(entries, kind, name)?)
     }
 
-    /// The place in the list of the first definition of an identity.
+    /// The position of the first definition of an identity.
     pub(super) fn place(&self, entries: &[Arc<Entry>], kind: Kind, name: &str) -> Option<usize> {
         let at = *self.first.get(&hash(kind, name))? as usize;
         let found = entries.get(at).filter(|entry| entry.id.kind == kind && entry.id.name == name);
-        found.map(|_| at).or_else(|| self.clash(entries, kind, name))
+        found.map(|_| at).or_else(|| self.find_collision(entries, kind, name))
     }
 
     pub(super) fn of_kind<'a>(&self, entries: &'a [Arc<Entry>], kind: Kind) -> impl Iterator<Item = &'a Arc<Entry>> {
         self.kinds[kind as usize].iter().filter_map(|at| entries.get(*at as usize))
     }
 
-    fn clash(&self, entries: &[Arc<Entry>], kind: Kind, name: &str) -> Option<usize> {
-        let mut clashes = self.clashes.iter().map(|at| *at as usize);
-        clashes.find(|at| entries[*at].id.kind == kind && entries[*at].id.name == name)
+    fn find_collision(&self, entries: &[Arc<Entry>], kind: Kind, name: &str) -> Option<usize> {
+        let mut collisions = self.collisions.iter().map(|at| *at as usize);
+        collisions.find(|at| entries[*at].id.kind == kind && entries[*at].id.name == name)
     }
 }
 
-/// Takes a hash for what it is.
+/// A hasher that returns the value it is given, which is a hash already.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IdentityHasher(u64);
 

@@ -1,4 +1,4 @@
-//! What a catalog is made from.
+//! The input of a catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,81 +6,80 @@ use std::sync::Arc;
 use crate::definition::Id;
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
 
-/// What is examined: the files of a source, and what stands beside them.
+/// The files of a source, with definitions and settings from elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
-    /// The source's files.
+    /// The files of the source.
     pub snapshot: Snapshot,
-    /// Definitions from elsewhere, kept from an earlier generation or made by hand, beside those of the snapshot. They
-    /// are as they are: overlays do not change them.
+    /// Definitions that do not come from the snapshot: kept from an earlier generation, or overrides. Overlays do not
+    /// change them.
     pub pinned: Vec<PinnedDefinition>,
-    /// Definitions of the snapshot that are left out. Their files are read; what is wrong with them does not count.
+    /// Definitions of the snapshot to exclude. Their files are read; findings about them are dropped.
     pub excluded: BTreeSet<Id>,
-    /// The environment that it is for; `None` for all that there are.
+    /// The environment to load; `None` for all environments.
     pub environment: Option<EnvironmentSelection>,
 }
 
-/// One definition, made of one document and patches over it, in order.
+/// A definition whose documents are fixed.
 #[derive(Clone, Debug)]
 pub struct PinnedDefinition {
-    /// Its identity, as it was.
+    /// The identity. A document of another identity is an error.
     pub id: Id,
-    /// The definition.
+    /// The definition's document.
     pub base: RawDocument,
-    /// Patches over it (RFC 7396).
+    /// Patches over it, in order (RFC 7396).
     pub patches: Vec<RawDocument>,
 }
 
-/// A document of a file, with the whole content of the file.
+/// A document, as its position in a file and the content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawDocument {
-    /// The file's path, as it is shown.
+    /// The path of the file, as displayed.
     pub path: Arc<str>,
-    /// The file's content.
+    /// The content of the file.
     pub bytes: Arc<[u8]>,
-    /// Which of the file's documents, from 0.
+    /// The position of the document in the file, from 0.
     pub index: u32,
 }
 
-/// What a definition was made from. Cheap to clone.
+/// The documents that a definition was made from. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The definition.
+    /// The definition's document.
     pub base: RawDocument,
-    /// What was merged over it, in order.
+    /// Patches over it, in order.
     pub patches: Vec<RawDocument>,
 }
 
-/// An environment that is chosen by name.
+/// An environment, chosen by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentSelection {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The operator's own Environment document, which rules over one of the same name in the source.
+    /// The operator's own Environment document. It overrides one of the same name in the source.
     pub document: Option<RawDocument>,
 }
 
-/// What a source holds at one revision.
+/// The files of a source at one revision.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// What paths are shown under: the folder as it was named; empty for a source of its own.
+    /// Prefix of displayed paths: the folder as the user named it; empty for a named source.
     pub shown_under: String,
-    /// Is this one file of a folder, so that what it refers to may be in another?
+    /// True for one file of a larger source: the targets of its references may be in other files.
     pub alone: bool,
     /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
     pub files: Vec<File>,
-    /// Every file, for definitions that name one, such as a workflow's code.
+    /// Paths of all files, including those that definitions refer to, such as a workflow's code.
     pub names: Arc<BTreeSet<String>>,
-    /// Files that hold code (`.js`, `.mjs`, `.ts`), as far as a source gives their content: so that the code of workflows
-    /// can be checked. What is not here is not checked.
+    /// Code files (`.js`, `.mjs`, `.ts`) whose content the source provides. Other code is not checked.
     pub code: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
-/// Most bytes of all code of a source together; what is beyond is not checked.
+/// Maximum total size of the checked code files of a source, in bytes. Further code files are not checked.
 pub const MAX_CODE_BYTES: usize = 64 << 20;
 
 impl Snapshot {
-    /// A snapshot of these files and no others.
+    /// A snapshot of exactly these files.
     pub fn of<P: Into<Arc<str>>, B: Into<Arc<[u8]>>>(files: impl IntoIterator<Item = (P, B)>) -> Snapshot {
         let files = files.into_iter().map(|(path, bytes)| File { path: path.into(), bytes: bytes.into() });
         let mut files: Vec<File> = files.collect();
@@ -89,7 +88,7 @@ impl Snapshot {
         Snapshot { files, names, ..Snapshot::default() }
     }
 
-    /// Takes the code among files that are at hand.
+    /// Adds the code files among these files.
     pub fn with_code<'a>(&mut self, files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)>) {
         let code = files.into_iter().filter(|(path, bytes)| is_script(path) && bytes.len() <= MAX_SCRIPT_BYTES);
         self.code.extend(code.map(|(path, bytes)| (path.into(), Arc::clone(bytes))));
@@ -99,8 +98,8 @@ impl Snapshot {
 /// A file of a snapshot.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Path from the source's root, with `/` between its parts.
+    /// Path from the root of the source, separated by `/`.
     pub path: Arc<str>,
-    /// Its content; the same `Arc` as before where a source knows that it did not change.
+    /// The content. A source that knows that a file did not change provides the same `Arc` again.
     pub bytes: Arc<[u8]>,
 }

@@ -1,48 +1,50 @@
-//! JSON merge patch (RFC 7396) on documents that know where they stand, and documents composed of several files.
+//! JSON merge patch (RFC 7396) on documents with positions, and documents composed of several files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::read::{self, Part};
-use super::{Entry, Origin, RawDocument};
+use super::entry::Entry;
+use super::input::{Origin, RawDocument};
+use super::read::{self, ParsedDocument};
 use crate::text::{self, Document, Entry as Field, Finding, Kind, Node, Range, Source, SourceId};
 
-/// Maps of more changes than this are matched by hashing.
-const SMALL: usize = 8;
+/// Number of changes of a map above which keys are matched by hashing.
+const MAX_LINEAR_SEARCH: usize = 8;
 
-/// A document that others are merged over, or that is merged over others.
+/// A document that takes part in a merge.
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) document: Document,
     pub(super) source: Arc<Source>,
     pub(super) written: RawDocument,
-    /// Are its paths relative to the root, as the operator's are, instead of to its file?
+    /// True if its paths are relative to the root, as the operator's are, and not to its file.
     pub(super) from_root: bool,
-    /// Equal exactly for the same layer.
+    /// The identity of the layer: two layers have the same stamp only if they are the same layer.
     pub(super) stamp: u64,
 }
 
-/// What a definition is composed of.
+/// The layers of a composed definition.
 pub(super) struct Layers<'a> {
-    pub(super) base: Base<'a>,
-    /// Merged over it in order.
+    pub(super) base: BaseLayer<'a>,
+    /// Patches over the base, in order.
     pub(super) patches: &'a [Arc<Layer>],
-    /// The operator's Environment, merged over all: of what is below it only what a source may say counts.
-    pub(super) given: Option<&'a Layer>,
+    /// The operator's Environment, merged over all. Fields that only the operator may set are removed from the layers
+    /// below.
+    pub(super) operator: Option<&'a Layer>,
 }
 
-/// What others are merged over.
+/// The lowest layer.
 #[derive(Clone, Copy)]
-pub(super) enum Base<'a> {
-    /// A definition of a file.
+pub(super) enum BaseLayer<'a> {
+    /// A definition.
     Entry(&'a Entry),
-    /// A document by itself.
+    /// A document that is no definition on its own.
     Layer(&'a Layer),
 }
 
-/// One layer, wherever it is kept.
+/// A borrowed layer of any kind.
 #[derive(Clone, Copy)]
-struct View<'a> {
+struct LayerRef<'a> {
     document: &'a Document,
     source: &'a Arc<Source>,
     written: &'a RawDocument,
@@ -51,17 +53,17 @@ struct View<'a> {
 }
 
 impl Layer {
-    fn view(&self) -> View<'_> {
+    fn borrow(&self) -> LayerRef<'_> {
         let Layer { document, source, written, from_root, stamp } = self;
-        View { document, source, written, from_root: *from_root, stamp: *stamp }
+        LayerRef { document, source, written, from_root: *from_root, stamp: *stamp }
     }
 }
 
 impl<'a> Layers<'a> {
-    fn base(&self) -> View<'a> {
+    fn base(&self) -> LayerRef<'a> {
         match self.base {
-            Base::Layer(layer) => layer.view(),
-            Base::Entry(entry) => View {
+            BaseLayer::Layer(layer) => layer.borrow(),
+            BaseLayer::Entry(entry) => LayerRef {
                 document: &entry.document,
                 source: &entry.source,
                 written: &entry.origin.base,
@@ -71,34 +73,34 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = View<'a>> + use<'a> {
-        let patches = self.patches.iter().map(|patch| patch.view());
-        std::iter::once(self.base()).chain(patches).chain(self.given.map(Layer::view))
+    fn all(&self) -> impl Iterator<Item = LayerRef<'a>> + use<'a> {
+        let patches = self.patches.iter().map(|patch| patch.borrow());
+        std::iter::once(self.base()).chain(patches).chain(self.operator.map(Layer::borrow))
     }
 
-    /// Equal exactly for the same layers in the same order.
+    /// The stamps of all layers, in order.
     pub(super) fn stamps(&self) -> Vec<u64> {
         self.all().map(|layer| layer.stamp).collect()
     }
 
-    /// The definition that they make, with what is wrong with its shape where it was really written.
-    pub(super) fn compose(&self) -> Part {
+    /// The composed definition, with schema findings at the places of the original documents.
+    pub(super) fn compose(&self) -> ParsedDocument {
         let extents: Vec<Range> = self.all().map(|layer| layer.document.root.extent()).collect();
-        let part = |(layer, extent): (View<'_>, &Range)| {
+        let source_part = |(layer, extent): (LayerRef<'_>, &Range)| {
             text::Part::new(Arc::clone(layer.source), layer.document.source, *extent, layer.from_root)
         };
-        let (source, starts) = Source::composed(self.all().zip(&extents).map(part).collect());
+        let (source, starts) = Source::composed(self.all().zip(&extents).map(source_part).collect());
         let mut moved = self.all().zip(&extents).zip(&starts).map(|((layer, extent), start)| {
             let mut root = layer.document.root.clone();
             root.move_by(extent.start, *start);
             root
         });
         let Some(mut root) = moved.next() else {
-            return Part { entry: None, nameless: None, findings: Vec::new() };
+            return ParsedDocument { entry: None, nameless: None, findings: Vec::new() };
         };
         for (at, patch) in moved.enumerate() {
-            if self.given.is_some() && at == self.patches.len() {
-                leave_to_the_operator(&mut root, &patch);
+            if self.operator.is_some() && at == self.patches.len() {
+                remove_operator_fields(&mut root, &patch);
             }
             merge(&mut root, &without_identity(patch));
         }
@@ -109,20 +111,20 @@ impl<'a> Layers<'a> {
         let source = Arc::new(source);
         let mut findings = Vec::new();
         let entry = read::entry(Document { source: id, root }, &source, origin, &mut findings);
-        let findings = findings.into_iter().map(|finding| placed(finding, &source, id)).collect();
-        Part { entry: entry.map(Arc::new), nameless: None, findings }
+        let findings = findings.into_iter().map(|finding| relocated(finding, &source, id)).collect();
+        ParsedDocument { entry: entry.map(Arc::new), nameless: None, findings }
     }
 }
 
-/// A finding whose places are in a composed text, with places in files.
-fn placed(mut finding: Finding, source: &Source, id: SourceId) -> Finding {
+/// Translates the places of a finding from the composed text to the original files.
+fn relocated(mut finding: Finding, source: &Source, id: SourceId) -> Finding {
     for label in &mut finding.labels {
         label.span = source.written(id, Range { start: label.span.start, end: label.span.end });
     }
     finding
 }
 
-/// What a patch says beside what it is for.
+/// A patch without the fields that identify its target.
 fn without_identity(mut patch: Node) -> Node {
     if let Some(entries) = patch.entries_mut() {
         entries.retain(|entry| !matches!(&*entry.key.name, "apiVersion" | "kind"));
@@ -134,14 +136,14 @@ fn without_identity(mut patch: Node) -> Node {
     patch
 }
 
-/// Takes out of a source's Environment what only the operator may say: where definitions come from, when they go live,
-/// which private networks are reached, and what is read from the process and its machine. A secret that the operator's
-/// document provides too comes from there alone: merged, it would have two sources.
-fn leave_to_the_operator(root: &mut Node, operators: &Node) {
+/// Removes from a source's Environment the fields that only the operator may set: the sources, when definitions go
+/// live, the private networks that may be reached, and secrets that are read from the process, its machine or its
+/// cluster. A secret that the operator's document provides comes from there alone: merged, it would have two sources.
+fn remove_operator_fields(root: &mut Node, operator: &Node) {
     const OPERATOR: [&str; 8] =
         ["source", "sources", "sync", "interval", "suspend", "promoteFrom", "notifications", "history"];
     const PROVIDERS: [&str; 4] = ["env", "file", "kubernetes", "vault"];
-    let given = operators.pointer("/spec/secrets");
+    let provided = operator.pointer("/spec/secrets");
     if let Some(spec) = root.pointer_mut("/spec").and_then(Node::entries_mut) {
         spec.retain(|entry| !OPERATOR.contains(&&*entry.key.name));
     }
@@ -150,7 +152,7 @@ fn leave_to_the_operator(root: &mut Node, operators: &Node) {
     }
     if let Some(secrets) = root.pointer_mut("/spec/secrets").and_then(Node::entries_mut) {
         secrets.retain(|secret| {
-            let replaced = given.is_some_and(|given| given.get(&secret.key.name).is_some());
+            let replaced = provided.is_some_and(|provided| provided.get(&secret.key.name).is_some());
             !replaced && !PROVIDERS.iter().any(|provider| secret.value.get(provider).is_some())
         });
     }
@@ -166,7 +168,7 @@ pub(super) fn merge(target: &mut Node, patch: &Node) {
         *target = Node { kind: Kind::Map(Vec::new()), span: patch.span };
     }
     let Some(entries) = target.entries_mut() else { return };
-    let places: Option<HashMap<Arc<str>, usize>> = (changes.len() > SMALL)
+    let places: Option<HashMap<Arc<str>, usize>> = (changes.len() > MAX_LINEAR_SEARCH)
         .then(|| entries.iter().enumerate().map(|(at, entry)| (entry.key.name.clone(), at)).collect());
     let mut removed = vec![false; entries.len()];
     for change in changes {
@@ -213,9 +215,9 @@ mod tests {
         documents.remove(0).root
     }
 
-    /// RFC 7396, appendix A. Its cases with a `null` at the top are left out: no document is one.
+    /// RFC 7396, appendix A, without the cases of a top-level `null`, which no document is.
     #[test]
-    fn patches_are_those_of_rfc_7396() {
+    fn merges_as_in_appendix_a_of_rfc_7396() {
         let cases = [
             (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
             (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
@@ -239,15 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn large_maps_are_merged_as_small_ones() {
-        let of = |numbers: std::ops::Range<u32>, value: &str| {
+    fn merges_large_maps_like_small_ones() {
+        let map = |numbers: std::ops::Range<u32>, value: &str| {
             let entries: Vec<String> = numbers.map(|number| format!("\"k{number}\":{value}")).collect();
             node(&format!("{{{}}}", entries.join(",")))
         };
-        let mut merged = of(0..100, "1");
-        merge(&mut merged, &of(50..70, "null"));
-        merge(&mut merged, &of(70..120, "2"));
-        let (old, new) = (of(0..50, "1").to_json(), of(70..120, "2").to_json());
+        let mut merged = map(0..100, "1");
+        merge(&mut merged, &map(50..70, "null"));
+        merge(&mut merged, &map(70..120, "2"));
+        let (old, new) = (map(0..50, "1").to_json(), map(70..120, "2").to_json());
         let mut expected = old.as_object().unwrap().clone();
         expected.extend(new.as_object().unwrap().clone());
         assert_eq!(merged.to_json(), serde_json::Value::Object(expected));

@@ -1,38 +1,39 @@
-//! Overlay folders: documents that change others in one environment.
+//! Overlay folders: patches of definitions for one environment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::entry::Entry;
+use super::input::RawDocument;
 use super::merge::Layer;
-use super::read::{self, Read};
+use super::read::{self, ParsedFile};
 use super::references::resolve_path;
-use super::{Entry, RawDocument};
 use crate::definition::Id;
 use crate::text::{Finding, Node, SourceId, Span, codes};
 
 /// A file of patches.
 #[derive(Debug)]
 pub(super) struct PatchFile {
-    /// Its number, equal exactly for the same file with the same content.
+    /// The number of the file, which changes with its content.
     pub(super) id: SourceId,
-    /// A patch for each document, where it is one.
+    /// For each document the patch, if it is one.
     pub(super) patches: Vec<Option<Patch>>,
-    /// What is wrong with its text and its documents' heads.
+    /// Findings about its text and the headers of its documents.
     pub(super) findings: Vec<Finding>,
 }
 
-/// A patch and what it is for.
+/// A patch and its target.
 #[derive(Clone, Debug)]
 pub(super) struct Patch {
     pub(super) id: Id,
-    /// Where the name stands.
+    /// The place of the name.
     pub(super) name: Span,
     pub(super) layer: Arc<Layer>,
 }
 
 impl PatchFile {
     /// Reads the patches of a file.
-    pub(super) fn read(file: &Read) -> PatchFile {
+    pub(super) fn read(file: &ParsedFile) -> PatchFile {
         let (_, documents, mut findings) = read::text(&file.path, &file.bytes, file.id);
         let mut patches = Vec::with_capacity(documents.len());
         for (document, index) in documents.into_iter().zip(0..) {
@@ -42,7 +43,7 @@ impl PatchFile {
             };
             let Some(name) = document.root.pointer("/metadata/name") else {
                 let first = document.root.entries().first().map_or(document.root.span, |entry| entry.key.span);
-                let message = "a patch lacks `metadata.name`, which tells what it changes";
+                let message = "a patch lacks `metadata.name`, which names its target";
                 findings.push(
                     Finding::new(&codes::MISSING_FIELD, first.within(file.id), message)
                         .help("add the name of the definition"),
@@ -61,7 +62,7 @@ impl PatchFile {
     }
 }
 
-/// The overlay folders of an environment, from the root, in order; those that lead out of it are left out.
+/// The overlay folders of an environment, from the root, in order, without paths that leave the root.
 pub(super) fn folders(environment: &Entry) -> Vec<String> {
     let overlays = environment.node("/spec/overlays").map_or(&[][..], Node::items);
     let resolved = overlays.iter().filter_map(|overlay| {
@@ -71,13 +72,13 @@ pub(super) fn folders(environment: &Entry) -> Vec<String> {
     resolved.collect()
 }
 
-/// Places in a list of files sorted by path of those in any of some folders.
-pub(super) fn inside(files: &[Arc<Read>], folders: &BTreeSet<String>) -> BTreeSet<usize> {
+/// Positions of the files in any of the folders, in a list that is sorted by path.
+pub(super) fn inside(files: &[Arc<ParsedFile>], folders: &BTreeSet<String>) -> BTreeSet<usize> {
     folders.iter().flat_map(|folder| in_folder(files, folder)).collect()
 }
 
-/// The same for one folder, in order.
-pub(super) fn in_folder(files: &[Arc<Read>], folder: &str) -> std::ops::Range<usize> {
+/// Positions of the files in one folder.
+pub(super) fn in_folder(files: &[Arc<ParsedFile>], folder: &str) -> std::ops::Range<usize> {
     let prefix = format!("{folder}/");
     let start = files.partition_point(|file| *file.path < *prefix);
     let length = files.get(start..).map_or(0, |rest| rest.partition_point(|file| file.path.starts_with(&prefix)));

@@ -1,41 +1,43 @@
-//! One file to its documents and definitions. Pure, and file by file, so that files are read side by side and kept while
-//! they stay as they are.
+//! Reads one file into documents and definitions. Pure and independent of other files, so that files are read in parallel
+//! and cached until they change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Origin, RawDocument, error_recovery};
+use super::entry::Entry;
+use super::error_recovery;
+use super::input::{Origin, RawDocument};
 use crate::definition::schema_validator;
 use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
 use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Source, SourceId, codes};
 
-/// A file that was read.
+/// A file with its definitions.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct ParsedFile {
     pub(super) path: Arc<str>,
     pub(super) bytes: Arc<[u8]>,
     pub(super) id: SourceId,
     pub(super) source: Arc<Source>,
-    /// Its documents, in order.
-    pub(super) documents: Vec<Part>,
-    /// What is wrong with its text.
+    /// The documents, in order.
+    pub(super) documents: Vec<ParsedDocument>,
+    /// Findings about its text.
     pub(super) findings: Vec<Finding>,
 }
 
-/// A document of a file, as far as it is a definition.
+/// A document of a file.
 #[derive(Debug)]
-pub(super) struct Part {
-    /// The definition.
+pub(super) struct ParsedDocument {
+    /// The definition; `None` if the document is not a definition or cannot be read as one.
     pub(super) entry: Option<Arc<Entry>>,
-    /// The name of what should be one.
+    /// The name of a document that should be a definition but cannot be read as one.
     pub(super) nameless: Option<String>,
-    /// What is wrong with its shape.
+    /// Schema findings.
     pub(super) findings: Vec<Finding>,
 }
 
-/// Files that other tools keep beside definitions, and never hold any.
+/// True for files of other tools, which hold no definitions.
 pub fn is_foreign(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     matches!(name, "package.json" | "package-lock.json" | "pnpm-lock.yaml" | "deno.json" | "jsconfig.json")
@@ -43,7 +45,7 @@ pub fn is_foreign(path: &str) -> bool {
         || path.split('/').any(|part| part == "node_modules")
 }
 
-/// The text of a file, its documents, and what is wrong with its text.
+/// The text of a file, its documents, and the findings about its text.
 pub(super) fn text(path: &Arc<str>, bytes: &[u8], id: SourceId) -> (Arc<Source>, Vec<Document>, Vec<Finding>) {
     let limits = ReadLimits::default();
     let (source, mut findings) = text::decode(path, bytes, &limits);
@@ -57,7 +59,7 @@ pub(super) fn text(path: &Arc<str>, bytes: &[u8], id: SourceId) -> (Arc<Source>,
 }
 
 /// Reads a file's definitions.
-pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> Read {
+pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> ParsedFile {
     let (source, documents, mut findings) = text(path, bytes, id);
     if documents.is_empty() && findings.is_empty() {
         findings.push(
@@ -65,13 +67,14 @@ pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> Read {
                 .help("remove it, or write a document that starts with `apiVersion`"),
         );
     }
-    // The file's own path, so that it is there once for all that is made of it.
+    // One allocation of the path for everything that is made of the file.
     let path = source.shared_path();
-    let parts = documents.into_iter().zip(0..).map(|(document, index)| part(document, index, &path, bytes, &source));
-    Read { documents: parts.collect(), path, bytes: Arc::clone(bytes), id, source, findings }
+    let documents = documents.into_iter().zip(0..);
+    let documents = documents.map(|(document, index)| parsed(document, index, &path, bytes, &source));
+    ParsedFile { documents: documents.collect(), path, bytes: Arc::clone(bytes), id, source, findings }
 }
 
-fn part(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, source: &Arc<Source>) -> Part {
+fn parsed(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, source: &Arc<Source>) -> ParsedDocument {
     let mut findings = Vec::new();
     let file = path.rsplit('/').next().unwrap_or(path);
     if ["connectors_registry.json", "extensions_registry.json", "widget_registry.json"].contains(&file) {
@@ -80,19 +83,20 @@ fn part(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, sour
             Finding::new(&codes::REGISTRY_FILE, span, format!("`{file}` is not read by this version"))
                 .help("write its connectors as documents of kind `Connector`"),
         );
-        return Part { entry: None, nameless: None, findings };
+        return ParsedDocument { entry: None, nameless: None, findings };
     }
     let name = document.root.pointer("/metadata/name").and_then(Node::as_str).map(str::to_owned);
     let base = RawDocument { path: Arc::clone(path), bytes: Arc::clone(bytes), index };
     let entry = entry(document, source, Origin { base, patches: Vec::new() }, &mut findings).map(Arc::new);
-    // It may be what others refer to; its own mistake is reported.
+    // References to it are not reported: its own error is.
     let nameless = name.filter(|_| entry.is_none() && !findings.is_empty());
-    Part { entry, nameless, findings }
+    ParsedDocument { entry, nameless, findings }
 }
 
-/// The definition in a document; `None` where it is none, with a finding unless it belongs to another tool.
+/// The definition in a document; `None` if the document is not a definition, with a finding unless it belongs to another
+/// tool.
 ///
-/// Findings have their place in the document's own source, which for a composed one is not yet a file.
+/// Places of findings are in the document's own source, which is not a file for a composed document.
 pub(super) fn entry(
     document: Document,
     source: &Arc<Source>,
@@ -111,9 +115,9 @@ pub(super) fn entry(
     };
     let partial = findings.len() > before;
     let definition = if partial {
-        // What the salvaged parts say is worth checking; that they cannot be typed is no news.
-        let salvaged = error_recovery::salvage(&document, kind, &findings[before..]);
-        salvaged.and_then(|salvaged| typed(&salvaged, kind, &mut Vec::new()))
+        // The remaining parts are checked too. Type errors in them follow from the findings above.
+        let remainder = error_recovery::without_errors(&document, kind, &findings[before..]);
+        remainder.and_then(|remainder| typed(&remainder, kind, &mut Vec::new()))
     } else {
         typed(&document, kind, findings)
     };
@@ -122,7 +126,7 @@ pub(super) fn entry(
     Some(Entry { id, source, origin, document, name_span, facts, definition, partial, stamp: stamp() })
 }
 
-/// A number that was never given out before.
+/// A new stamp.
 pub(super) fn stamp() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -132,13 +136,14 @@ fn first_key(root: &Node) -> Range {
     root.entries().first().map_or(root.span, |entry| entry.key.span)
 }
 
-/// The kind of a document that is ours; `None` where it is none, with a finding unless it belongs to another tool.
+/// The kind of a definition; `None` if the document is not a definition, with a finding unless it belongs to another
+/// tool.
 pub(super) fn header(document: &Document, findings: &mut Vec<Finding>) -> Option<Kind> {
     let root = &document.root;
     let at = |range: Range| range.within(document.source);
     let first = first_key(root);
     let Some(version) = root.get("apiVersion") else {
-        // Secrets that SOPS encrypted lie beside the environments that name them.
+        // Secrets encrypted by SOPS are stored beside the environments that name them.
         if root.pointer("/sops/mac").is_some() {
             return None;
         }
@@ -153,7 +158,7 @@ pub(super) fn header(document: &Document, findings: &mut Vec<Finding>) -> Option
         let (group, _) = written.split_once('/').unwrap_or(("", written));
         let near = written.contains("evenkeel") || !group.is_empty() && strsim::levenshtein(group, API_GROUP) <= 3;
         let ours = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.parse::<Kind>().is_ok());
-        // Manifests of other tools, such as a `kustomization.yaml`, may lie between definitions.
+        // Manifests of other tools, such as a `kustomization.yaml`, may be stored among definitions.
         if version.as_str().is_some() && !near && !(group.is_empty() && ours) {
             return None;
         }
@@ -190,14 +195,14 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
 }
 
 fn typed(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Option<Definition> {
-    fn of<S: DeserializeOwned>(
+    fn read<S: DeserializeOwned>(
         document: &Document,
         findings: &mut Vec<Finding>,
         wrap: impl FnOnce(S) -> Spec,
     ) -> Option<Definition> {
         match text::from_node::<Envelope<S>>(&document.root) {
             Ok(envelope) => Some(Definition { metadata: envelope.metadata, spec: wrap(envelope.spec) }),
-            // The shape allowed what the type refuses. Better a plain finding than a definition that is half read.
+            // The schema allows a value that the type does not. A finding is better than a partial definition.
             Err((range, message)) => {
                 findings.push(Finding::new(&codes::WRONG_TYPE, range.within(document.source), message));
                 None
@@ -205,15 +210,15 @@ fn typed(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Option
         }
     }
     match kind {
-        Kind::Connector => of(document, findings, |spec| Spec::Connector(Arc::new(spec))),
-        Kind::Widget => of(document, findings, |spec| Spec::Widget(Box::new(spec))),
-        Kind::Trigger => of(document, findings, |spec| Spec::Trigger(Box::new(spec))),
-        Kind::Workflow => of(document, findings, |spec| Spec::Workflow(Box::new(spec))),
-        Kind::Environment => of(document, findings, |spec| Spec::Environment(Box::new(spec))),
-        Kind::Tenant => of(document, findings, |spec| Spec::Tenant(Arc::new(spec))),
-        Kind::Connection => of(document, findings, |spec| Spec::Connection(Arc::new(spec))),
-        Kind::Entity => of(document, findings, |spec| Spec::Entity(Box::new(spec))),
-        Kind::Role => of(document, findings, |spec| Spec::Role(Box::new(spec))),
-        Kind::Alert => of(document, findings, |spec| Spec::Alert(Box::new(spec))),
+        Kind::Connector => read(document, findings, |spec| Spec::Connector(Arc::new(spec))),
+        Kind::Widget => read(document, findings, |spec| Spec::Widget(Box::new(spec))),
+        Kind::Trigger => read(document, findings, |spec| Spec::Trigger(Box::new(spec))),
+        Kind::Workflow => read(document, findings, |spec| Spec::Workflow(Box::new(spec))),
+        Kind::Environment => read(document, findings, |spec| Spec::Environment(Box::new(spec))),
+        Kind::Tenant => read(document, findings, |spec| Spec::Tenant(Arc::new(spec))),
+        Kind::Connection => read(document, findings, |spec| Spec::Connection(Arc::new(spec))),
+        Kind::Entity => read(document, findings, |spec| Spec::Entity(Box::new(spec))),
+        Kind::Role => read(document, findings, |spec| Spec::Role(Box::new(spec))),
+        Kind::Alert => read(document, findings, |spec| Spec::Alert(Box::new(spec))),
     }
 }

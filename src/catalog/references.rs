@@ -1,38 +1,42 @@
-//! What a string that refers to something refers to.
+//! Resolves references: definitions, parts of definitions, files and folders.
 
-use super::{Catalog, Entry};
+use super::entry::Entry;
+use super::view::CatalogView;
 use crate::definition::schema_validator::{RefKind, Reference};
 use crate::definition::{Id, Kind, canonical, role};
 use crate::text::Node;
 
-/// Outcome of following a reference.
+/// The result of resolving a reference.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// It is there; with the definition that is needed, where it is another one.
+    /// The target exists; with the definition that it is or is a part of, if that is another one.
     Found(Option<Id>),
-    /// It is not there.
+    /// The target does not exist.
     Missing {
-        /// What was looked for, such as "action `list` of connector `github`".
+        /// The target, such as "action `list` of connector `github`".
         what: String,
-        /// What is there instead.
+        /// Targets that exist.
         candidates: Vec<String>,
     },
-    /// It is not written as such a reference must be; with what to do.
+    /// The reference has the wrong form; with the remedy.
     Malformed(String),
-    /// A path that leads out of the folder.
+    /// A path that leaves the root.
     Outside,
-    /// What it depends on is missing or broken and reported by itself.
+    /// The target cannot be determined, because it depends on a definition that is missing or has errors, which is
+    /// reported by itself.
     Unknown,
 }
 
-/// Follows a reference of a definition. Secrets and canonical fields are left to the checks that know the environments
-/// and the entities; they give [`Resolution::Unknown`].
-pub fn resolve(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+/// Resolves a reference of a definition. Secrets and canonical fields give [`Resolution::Unknown`]: the checks of
+/// environments and entities handle them.
+pub fn resolve(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference) -> Resolution {
     let name = reference.name.as_str();
     let root = &entry.document.root;
     match reference.to {
         RefKind::Definition(Kind::Role) if role::SYSTEM_ROLES.contains(&name) => Resolution::Found(None),
-        RefKind::Definition(Kind::Environment) if is_operators(entry, reference) => operators(catalog, name),
+        RefKind::Definition(Kind::Environment) if is_in_operator_document(entry, reference) => {
+            operator_environment(catalog, name)
+        }
         RefKind::Definition(kind) => definition(catalog, kind, name),
         RefKind::Action => action(catalog, entry, name),
         RefKind::LocalAction => member(root.pointer("/spec/actions"), name, "action", None),
@@ -54,7 +58,7 @@ pub fn resolve(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resol
     }
 }
 
-/// A path named by a file, from the source's root; `None` where it leads out of it.
+/// A path in a file, translated to a path from the root of the source; `None` if it leaves the root.
 pub fn resolve_path(file: &str, path: &str) -> Option<String> {
     if path.starts_with('/') || path.contains(['\\', '\0']) {
         return None;
@@ -73,7 +77,7 @@ pub fn resolve_path(file: &str, path: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The string under `key` in the nearest map around a pointer that has one.
+/// The string under `key` in the nearest enclosing map of a pointer that has the key.
 pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str> {
     let mut pointer = pointer;
     while let Some((parent, _)) = pointer.rsplit_once('/') {
@@ -85,10 +89,10 @@ pub fn beside<'a>(entry: &'a Entry, pointer: &str, key: &str) -> Option<&'a str>
     None
 }
 
-fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
+fn definition(catalog: CatalogView<'_>, kind: Kind, name: &str) -> Resolution {
     match catalog.find(kind, name) {
         Some(found) => Resolution::Found(Some(found.id.clone())),
-        None if catalog.alone || catalog.is_nameless(name) => Resolution::Unknown,
+        None if catalog.is_alone() || catalog.is_nameless(name) => Resolution::Unknown,
         None => Resolution::Missing {
             what: format!("{kind} `{name}`"),
             candidates: catalog
@@ -100,21 +104,21 @@ fn definition(catalog: &Catalog, kind: Kind, name: &str) -> Resolution {
     }
 }
 
-/// Is it written in the operator's document, whose paths start at the root?
-fn is_operators(entry: &Entry, reference: &Reference) -> bool {
+/// True if the reference is in the operator's document, whose paths start at the root.
+fn is_in_operator_document(entry: &Entry, reference: &Reference) -> bool {
     entry.source.path_at(reference.span.start).is_empty()
 }
 
-/// An environment that an operator's document names. It is another document of the operator's, which the source need
-/// not know of.
-fn operators(catalog: &Catalog, name: &str) -> Resolution {
+/// An environment that an operator's document names. It is another document of the operator, which need not be in the
+/// source.
+fn operator_environment(catalog: CatalogView<'_>, name: &str) -> Resolution {
     match definition(catalog, Kind::Environment, name) {
         Resolution::Missing { .. } => Resolution::Unknown,
         found => found,
     }
 }
 
-fn action(catalog: &Catalog, entry: &Entry, name: &str) -> Resolution {
+fn action(catalog: CatalogView<'_>, entry: &Entry, name: &str) -> Resolution {
     match name.split_once('/') {
         Some((connector, action)) => in_connector(catalog, connector, action, "/spec/actions", "action"),
         None if entry.id.kind == Kind::Connector => member(entry.node("/spec/actions"), name, "action", None),
@@ -122,7 +126,7 @@ fn action(catalog: &Catalog, entry: &Entry, name: &str) -> Resolution {
     }
 }
 
-fn of_connector(catalog: &Catalog, entry: &Entry, reference: &Reference, group: &str, what: &str) -> Resolution {
+fn of_connector(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference, group: &str, what: &str) -> Resolution {
     match beside(entry, &reference.pointer, "connector") {
         Some(connector) if catalog.find(Kind::Connector, connector).is_some() => {
             in_connector(catalog, connector, &reference.name, group, what)
@@ -131,7 +135,7 @@ fn of_connector(catalog: &Catalog, entry: &Entry, reference: &Reference, group: 
     }
 }
 
-fn in_connector(catalog: &Catalog, connector: &str, name: &str, group: &str, what: &str) -> Resolution {
+fn in_connector(catalog: CatalogView<'_>, connector: &str, name: &str, group: &str, what: &str) -> Resolution {
     match catalog.find(Kind::Connector, connector) {
         Some(found) => member(found.node(group), name, what, Some(&found.id)),
         None => definition(catalog, Kind::Connector, connector),
@@ -152,7 +156,7 @@ fn among(candidates: Vec<String>, name: &str, what: &str, place: &str, owner: Op
     }
 }
 
-fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
+fn canonical_entity(catalog: CatalogView<'_>, name: &str) -> Resolution {
     if canonical::find(name).is_some() {
         return Resolution::Found(None);
     }
@@ -160,7 +164,7 @@ fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
     if let Some(found) = catalog.of_kind(Kind::Entity).find(|entry| own(entry).as_deref() == Some(name)) {
         return Resolution::Found(Some(found.id.clone()));
     }
-    if catalog.alone {
+    if catalog.is_alone() {
         return Resolution::Unknown;
     }
     let mut candidates: Vec<String> = canonical::ALL.iter().map(|entity| entity.name.to_owned()).collect();
@@ -168,13 +172,13 @@ fn canonical_entity(catalog: &Catalog, name: &str) -> Resolution {
     Resolution::Missing { what: format!("canonical entity `{name}`"), candidates }
 }
 
-/// The path that a reference to a file or folder names, from the root; `None` where it leads out of it. It is relative
-/// to the file that it is written in, which for a patched definition may be the overlay's.
+/// The path from the root that a reference to a file or folder names; `None` if it leaves the root. The reference is
+/// relative to the file that it is written in, which may be an overlay of the definition.
 pub fn path_of(entry: &Entry, reference: &Reference) -> Option<String> {
     resolve_path(entry.source.path_at(reference.span.start), &reference.name)
 }
 
-fn file(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+fn file(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference) -> Resolution {
     match path_of(entry, reference) {
         None => Resolution::Outside,
         Some(resolved) if catalog.has_file(&resolved) => Resolution::Found(None),
@@ -188,7 +192,7 @@ fn file(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
     }
 }
 
-fn folder(catalog: &Catalog, entry: &Entry, reference: &Reference) -> Resolution {
+fn folder(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference) -> Resolution {
     match path_of(entry, reference) {
         None => Resolution::Outside,
         Some(resolved) if catalog.has_folder(&resolved) => Resolution::Found(None),

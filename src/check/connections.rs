@@ -1,8 +1,8 @@
-//! Connections: whose they are, and whether they hold what their connector's method and settings ask for.
+//! Connections: their owner, and the credentials and settings that their connector requires.
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::Spec;
 use crate::definition::auth::AuthMethod;
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
@@ -11,7 +11,7 @@ use crate::definition::json_schema::JsonSchema;
 use crate::definition::schema_validator::{listed, nearest};
 use crate::text::{Finding, codes};
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     let Some(Spec::Connection(spec)) = entry.spec() else { return };
     scope(entry, spec, findings);
     let Some((_, connector)) = catalog.connector(&spec.connector) else { return };
@@ -46,14 +46,14 @@ fn scope(entry: &Entry, spec: &ConnectionSpec, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Credentials that the method does not know, and those that it needs and does not get.
+/// Reports credentials that the method does not know, and required credentials that are missing.
 fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, findings: &mut Vec<Finding>) {
     let Some(auth) = &connector.auth else { return };
     let only = || auth.methods.keys().next().filter(|_| auth.methods.len() == 1);
     let Some(name) = spec.method.as_ref().or(auth.default.as_ref()).or_else(only) else { return };
     let Some(method) = auth.methods.get(name) else { return };
     let (mut known, needed) = fields(method);
-    // An action that takes one method only is called with it, whatever the connection's is.
+    // An action that allows one method only uses it, regardless of the connection's method.
     let own = connector.actions.values().filter(|action| action.auth.len() == 1).flat_map(|action| &action.auth);
     known.extend(own.filter_map(|name| auth.methods.get(name)).flat_map(|method| fields(method).0));
     for given in spec.credentials.keys().filter(|given| !known.contains(given)) {
@@ -77,13 +77,13 @@ fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, 
     }
 }
 
-/// The credentials that a method takes, and those of them that a connection must give.
+/// The credentials that a method accepts, and those of them that a connection must provide.
 fn fields(method: &AuthMethod) -> (Vec<String>, Vec<String>) {
     let mut known = Vec::new();
     let mut needed = Vec::new();
-    let mut add = |name: &str, given: bool| {
+    let mut add = |name: &str, optional: bool| {
         known.push(name.to_owned());
-        if !given {
+        if !optional {
             needed.push(name.to_owned());
         }
     };
@@ -98,7 +98,7 @@ fn fields(method: &AuthMethod) -> (Vec<String>, Vec<String>) {
         add("apiKey", key.value.is_some());
     }
     if method.oauth2.is_some() {
-        // A user's consent gives the tokens; a connection in a file may bring one that was made elsewhere.
+        // Tokens come from a user's consent; a connection in a file may hold a token that was obtained elsewhere.
         for name in ["accessToken", "refreshToken", "clientId", "clientSecret"] {
             add(name, true);
         }

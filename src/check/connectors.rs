@@ -1,4 +1,4 @@
-//! Connectors: URLs that are complete, parameters that fit, identity that cannot be overridden, authentication that works.
+//! Connectors: complete URLs, declared parameters, identity that callers cannot override, and usable authentication.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,17 +31,17 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
         pagination(entry, action, &base, findings);
         let default = spec.auth.as_ref().and_then(|auth| auth.default.as_ref());
         if let Some(default) = default.filter(|default| action.auth.len() > 1 && !action.auth.contains(*default)) {
-            let message = format!("the connector's default method `{default}` is none of those that this action takes");
+            let message = format!("this action does not allow the connector's default method `{default}`");
             findings.push(
                 Finding::new(&codes::AUTH_SETTING, entry.key_span(&format!("{base}/auth")), message)
-                    .help("add it, or leave one method only: it is used then"),
+                    .help("add it, or list one method only, which is then used"),
             );
         }
     }
     base_url(entry, spec, findings);
 }
 
-/// URLs are looked at wherever they stand, also in definitions whose other fields have mistakes.
+/// Checks all URLs, also in definitions whose other fields have errors.
 fn urls(entry: &Entry, findings: &mut Vec<Finding>) {
     for template in
         entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.site))
@@ -77,7 +77,7 @@ fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, finding
     path_params(entry, request, base, findings);
 }
 
-/// Characters that a URL cannot hold outside of templates.
+/// Checks the literal part of a URL.
 fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Finding>) {
     let Some(literal) = literal_part(text) else { return };
     if let Some(bad) = literal.chars().find(|character| character.is_whitespace() || "<>\"\\^`|".contains(*character)) {
@@ -87,7 +87,7 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
                 .help("percent-encode it, or put the value into `query`, which is encoded when sent"),
         );
     }
-    // After the start another URL may stand, as in `/lookup?url=https://…`.
+    // A path may hold another URL, as in `/lookup?url=https://…`.
     if literal.starts_with(['/', '?']) {
         return;
     }
@@ -107,7 +107,7 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
     }
 }
 
-/// A template without its expressions, statements and comments; `None` where one of them does not end.
+/// A template without its expressions, statements and comments; `None` if one of them does not end.
 fn literal_part(text: &str) -> Option<String> {
     let mut literal = String::new();
     let mut rest = text;
@@ -124,7 +124,7 @@ fn literal_part(text: &str) -> Option<String> {
     Some(literal + rest)
 }
 
-/// Plain `http://` is for a server on the author's own machine only.
+/// True for `http://` URLs of the local machine, the only ones that are allowed without TLS.
 fn is_loopback(url: &str) -> bool {
     ["http://localhost", "http://127.0.0.1", "http://[::1]"]
         .iter()
@@ -147,7 +147,7 @@ fn base_url(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Parameters that the URL uses against those that are declared.
+/// Compares the path parameters that the URL uses with those that are declared.
 fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Finding>) {
     let mut used = BTreeSet::new();
     let mut unknown = false;
@@ -182,7 +182,7 @@ fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Fin
     }
 }
 
-/// Parameters that say who is calling, or hold a secret, and that a caller could replace.
+/// Reports overridable parameters that hold the caller's identity or a secret.
 fn identity(
     entry: &Entry,
     base: &str,
@@ -216,7 +216,7 @@ fn identity(
     }
 }
 
-/// Inputs that paging sets and a closed schema refuses.
+/// Reports inputs that paging sets and that a closed schema refuses.
 fn pagination(entry: &Entry, action: &Action, base: &str, findings: &mut Vec<Finding>) {
     let Some(pages) = &action.pagination else { return };
     let counted = [("offset", &pages.offset), ("page", &pages.page)];
@@ -242,7 +242,7 @@ fn pagination(entry: &Entry, action: &Action, base: &str, findings: &mut Vec<Fin
     }
 }
 
-/// Names of headers or query parameters that carry credentials here.
+/// Names of headers or query parameters that carry credentials of this connector.
 fn credential_names(entry: &Entry, group: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if group == "headers" {
@@ -290,7 +290,7 @@ fn placeholders(query: &str) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let lines = query.lines().map(|line| line.split("--").next().unwrap_or(line));
     let query = lines.collect::<Vec<_>>().join("\n");
-    // Every second part between quotes is outside of them.
+    // Every other part of the split is outside of quotes.
     for part in query.split('\'').step_by(2) {
         let digits =
             part.split('$').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
@@ -366,7 +366,7 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
     }
 }
 
-/// Fields of custom credentials that are used against those that are declared.
+/// Reports fields of custom credentials that are used and not declared.
 fn credentials(entry: &Entry, custom: &crate::definition::auth::CustomAuth, base: &str, findings: &mut Vec<Finding>) {
     for (group, params) in [("headers", &custom.headers), ("query", &custom.query)] {
         for (name, template) in params {

@@ -1,11 +1,11 @@
-//! Literals that look like credentials.
+//! Credentials that are written literally.
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::Kind;
 use crate::definition::schema_validator::Format;
 use crate::text::{Finding, Kind as Value, Node, codes, is_known_credential};
 
-/// Words in names of fields, headers and parameters whose value is a credential.
+/// Ends of names of fields, headers and parameters that hold credentials.
 const NAMES: [&str; 12] = [
     "password",
     "passwd",
@@ -21,11 +21,11 @@ const NAMES: [&str; 12] = [
     "xapikey",
 ];
 
-/// Credentials of the usual methods that are secret.
+/// Secret credentials of the built-in methods.
 const SECRET: [&str; 7] = ["password", "token", "apiKey", "accessToken", "refreshToken", "clientSecret", "privateKey"];
 
-/// Is this credential of a connection a secret? The fields of a custom method say so by their type.
-fn is_secret(catalog: &Catalog, entry: &Entry, pointer: &str) -> bool {
+/// True if a credential of a connection is secret. For the fields of a custom method their type decides.
+fn is_secret(catalog: CatalogView<'_>, entry: &Entry, pointer: &str) -> bool {
     let name = pointer.rsplit('/').next().unwrap_or_default();
     if entry.id.kind != Kind::Connection || SECRET.contains(&name) {
         return true;
@@ -39,19 +39,19 @@ fn is_secret(catalog: &Catalog, entry: &Entry, pointer: &str) -> bool {
     })
 }
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         let secret_field = match marked.format {
             Format::Credential => is_secret(catalog, entry, &marked.pointer),
-            // The default of a password that a user is to enter.
+            // The default of a password field of a form.
             Format::NotCredential => {
                 let parent = marked.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
                 entry.node(parent).and_then(|field| field.get("type")).and_then(Node::as_str) == Some("Password")
             }
             _ => false,
         };
-        // A client id or user name is no secret, and names what it is.
+        // A client id or user name is not secret.
         let open =
             ["clientId", "username", "user", "email", "account"].iter().any(|name| marked.pointer.ends_with(name));
         if secret_field && !open && node.as_str().is_some_and(|text| !text.is_empty() && !text.contains("{{")) {
@@ -92,7 +92,7 @@ fn report(entry: &Entry, node: &Node, message: &str, findings: &mut Vec<Finding>
     findings.push(Finding::new(&codes::LITERAL_CREDENTIAL, span, message).help(help));
 }
 
-/// Long, without spaces or templates, and of several kinds of characters.
+/// True for long texts of several kinds of characters, without spaces and templates.
 fn looks_random(text: &str) -> bool {
     let kinds = [
         text.bytes().any(|byte| byte.is_ascii_lowercase()),

@@ -1,24 +1,23 @@
-//! Definitions that need each other in a circle.
+//! Cycles of definitions that need each other.
 //!
-//! Only arrows that mean "runs" or "is made of" count: a widget that names a workflow does not need it to start.
+//! Only references that mean "runs" or "is made of" count: a widget that names a workflow does not need it to start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::incremental::CheckResult;
 use crate::catalog::references::{Resolution, resolve};
-use crate::catalog::{AttributedFinding, Catalog, Entry, graph};
+use crate::catalog::{AttributedFinding, CatalogView, Entry, graph};
 use crate::definition::schema_validator::RefKind;
 use crate::definition::{Id, Kind};
 use crate::text::{Code, Finding, Span, codes};
 
-/// What runs or is made of what: a definition, or an action of a connector.
+/// A definition, or an action of a connector.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Node {
     Definition(Kind, String),
     Action(String, String),
 }
 
-/// That one thing needs another, and where it says so.
+/// A reference by which one node needs another.
 #[derive(Debug)]
 pub(super) struct Edge {
     from: Node,
@@ -27,7 +26,7 @@ pub(super) struct Edge {
 }
 
 impl Node {
-    /// The definition that it is, or that it is in.
+    /// The definition, or the connector of the action.
     fn definition(&self) -> Id {
         match self {
             Node::Definition(kind, name) => Id { kind: *kind, name: name.clone() },
@@ -45,78 +44,78 @@ impl std::fmt::Display for Node {
     }
 }
 
-/// What a definition needs, as far as it is there.
-pub(super) fn arrows(catalog: &Catalog, entry: &Entry) -> Box<[Edge]> {
-    let arrows = entry.facts.references.iter().filter_map(|reference| {
-        let (from, to) = arrow(catalog, entry, reference.to, &reference.name, &reference.pointer)?;
+/// The references of a definition to nodes that exist.
+pub(super) fn edges(catalog: CatalogView<'_>, entry: &Entry) -> Box<[Edge]> {
+    let edges = entry.facts.references.iter().filter_map(|reference| {
+        let (from, to) = edge(catalog, entry, reference.to, &reference.name, &reference.pointer)?;
         let found = matches!(resolve(catalog, entry, reference), Resolution::Found(_));
         found.then(|| Edge { from, to, span: entry.span(reference.span) })
     });
-    arrows.collect()
+    edges.collect()
 }
 
-/// The circles that the arrows of all definitions make.
-pub(super) fn check<'a>(memos: impl Iterator<Item = (&'a Entry, &'a CheckResult)>) -> Vec<AttributedFinding> {
-    let all: Vec<&Edge> = memos.flat_map(|(_, memo)| &memo.arrows).collect();
-    let mut arrows: BTreeMap<Node, BTreeSet<Node>> = BTreeMap::new();
+/// The findings about cycles among the edges of all definitions.
+pub(super) fn check<'a>(edges: impl Iterator<Item = &'a Edge>) -> Vec<AttributedFinding> {
+    let all: Vec<&Edge> = edges.collect();
+    let mut edges: BTreeMap<Node, BTreeSet<Node>> = BTreeMap::new();
     let mut places: HashMap<(&Node, &Node), Span> = HashMap::new();
-    for arrow in in_circles(&all) {
-        places.entry((&arrow.from, &arrow.to)).or_insert(arrow.span);
-        arrows.entry(arrow.from.clone()).or_default().insert(arrow.to.clone());
+    for edge in in_cycles(&all) {
+        places.entry((&edge.from, &edge.to)).or_insert(edge.span);
+        edges.entry(edge.from.clone()).or_default().insert(edge.to.clone());
     }
     let mut found = Vec::new();
-    for circle in graph::cycles(&arrows) {
-        let steps: Vec<(&Node, &Node)> = circle.iter().zip(circle.iter().cycle().skip(1)).collect();
+    for cycle in graph::cycles(&edges) {
+        let steps: Vec<(&Node, &Node)> = cycle.iter().zip(cycle.iter().cycle().skip(1)).collect();
         let spans: Vec<Span> = steps.iter().filter_map(|step| places.get(step).copied()).collect();
-        let names: Vec<String> = circle.iter().chain(circle.first()).map(Node::to_string).collect();
-        let promotion = matches!(circle.first(), Some(Node::Definition(Kind::Environment, _)));
+        let names: Vec<String> = cycle.iter().chain(cycle.first()).map(Node::to_string).collect();
+        let promotion = matches!(cycle.first(), Some(Node::Definition(Kind::Environment, _)));
         let (code, verb): (&'static Code, &str) =
             if promotion { (&codes::PROMOTION, "promote") } else { (&codes::CYCLE, "need") };
-        let message = match circle.as_slice() {
-            [one] => format!("{one} {verb}s itself"),
+        let message = match cycle.as_slice() {
+            [node] => format!("{node} {verb}s itself"),
             _ => format!("these {verb} each other in a circle: {}", names.join(" → ")),
         };
         let Some(first) = spans.first() else { continue };
-        let mut finding = Finding::new(code, *first, message).help("break the circle at the arrow that means least");
+        let mut finding = Finding::new(code, *first, message).help("remove the least important of these references");
         for ((_, to), span) in steps.iter().zip(&spans).skip(1).take(8) {
             finding = finding.also(*span, format!("leads to {to}"));
         }
-        let members: BTreeSet<Id> = circle.iter().map(Node::definition).collect();
-        // The first label of the finding stands in the first definition of the circle.
-        let subject = circle.first().map(|first| (&first.definition()).into());
+        let members: BTreeSet<Id> = cycle.iter().map(Node::definition).collect();
+        // The first label of the finding is in the first definition of the cycle.
+        let subject = cycle.first().map(|first| (&first.definition()).into());
         let finding = Finding { subject, ..finding };
         found.push(AttributedFinding { finding, definitions: members.into_iter().collect(), unattributed: false });
     }
     found
 }
 
-/// The arrows that may be part of a circle: without those that lead to what leads nowhere, again and again. What is
-/// left is mostly nothing, and in linear time.
-fn in_circles<'a>(all: &[&'a Edge]) -> Vec<&'a Edge> {
-    let mut leaving: HashMap<&Node, usize> = HashMap::new();
-    let mut reaching: HashMap<&Node, Vec<&Edge>> = HashMap::new();
-    for arrow in all {
-        *leaving.entry(&arrow.from).or_default() += 1;
-        reaching.entry(&arrow.to).or_default().push(arrow);
+/// The edges that may be part of a cycle: those that remain after nodes without outgoing edges are removed repeatedly.
+/// Takes linear time, and usually leaves nothing.
+fn in_cycles<'a>(all: &[&'a Edge]) -> Vec<&'a Edge> {
+    let mut outgoing: HashMap<&Node, usize> = HashMap::new();
+    let mut incoming: HashMap<&Node, Vec<&Edge>> = HashMap::new();
+    for edge in all {
+        *outgoing.entry(&edge.from).or_default() += 1;
+        incoming.entry(&edge.to).or_default().push(edge);
     }
-    let mut ends: Vec<&Node> = reaching.keys().copied().filter(|thing| !leaving.contains_key(thing)).collect();
-    let mut out: std::collections::HashSet<&Node> = ends.iter().copied().collect();
+    let mut ends: Vec<&Node> = incoming.keys().copied().filter(|node| !outgoing.contains_key(node)).collect();
+    let mut removed: std::collections::HashSet<&Node> = ends.iter().copied().collect();
     while let Some(end) = ends.pop() {
-        for arrow in reaching.get(end).into_iter().flatten() {
-            let Some(left) = leaving.get_mut(&arrow.from) else { continue };
-            *left -= 1;
-            if *left == 0 && out.insert(&arrow.from) {
-                ends.push(&arrow.from);
+        for edge in incoming.get(end).into_iter().flatten() {
+            let Some(remaining) = outgoing.get_mut(&edge.from) else { continue };
+            *remaining -= 1;
+            if *remaining == 0 && removed.insert(&edge.from) {
+                ends.push(&edge.from);
             }
         }
     }
-    all.iter().copied().filter(|arrow| !out.contains(&arrow.to) && !out.contains(&arrow.from)).collect()
+    all.iter().copied().filter(|edge| !removed.contains(&edge.to) && !removed.contains(&edge.from)).collect()
 }
 
-fn arrow(catalog: &Catalog, entry: &Entry, to: RefKind, name: &str, pointer: &str) -> Option<(Node, Node)> {
+fn edge(catalog: CatalogView<'_>, entry: &Entry, to: RefKind, name: &str, pointer: &str) -> Option<(Node, Node)> {
     let this = || Node::Definition(entry.id.kind, entry.id.name.clone());
     match (entry.id.kind, to) {
-        // `onFailure` counts too: a workflow that handles its own failure would start itself again and again.
+        // `onFailure` counts too: a workflow that handles its own failure would start itself endlessly.
         (Kind::Workflow, RefKind::Definition(Kind::Workflow)) => {
             Some((this(), Node::Definition(Kind::Workflow, name.into())))
         }
@@ -135,7 +134,7 @@ fn arrow(catalog: &Catalog, entry: &Entry, to: RefKind, name: &str, pointer: &st
             let target = catalog
                 .of_kind(Kind::Entity)
                 .find(|other| other.node("/spec/canonicalName").and_then(crate::text::Node::as_str) == Some(name))?;
-            // A field that holds its own kind of record is fine; an entity that extends itself is not.
+            // A field may hold records of its own entity; an entity must not extend itself.
             (pointer == "/spec/extends").then(|| (this(), Node::Definition(Kind::Entity, target.id.name.clone())))
         }
         _ => None,

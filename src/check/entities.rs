@@ -1,8 +1,8 @@
-//! Entities and capabilities: do fields map to canonical ones that exist, and do claims fit what there is?
+//! Entities and capabilities: mappings to canonical fields that exist, and claims that actions and events fulfil.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::action::Operation;
 use crate::definition::connector::{Capabilities, ConnectorSpec};
 use crate::definition::entity::{ConnectorEntity, EntitySpec, Transform};
@@ -11,13 +11,13 @@ use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::{Kind, Spec, canonical};
 use crate::text::{Finding, codes, escaped};
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
         Some(Spec::Connector(spec)) => {
             for (name, entity) in &spec.entities {
                 connector_entity(catalog, entry, name, entity, findings);
             }
-            // Of an action that was left out nobody can say that it is not there.
+            // A partial definition may lack the action or event that fulfils a claim.
             if let Some(claimed) = spec.capabilities.as_ref().filter(|_| !entry.partial) {
                 capabilities(entry, spec, claimed, findings);
             }
@@ -28,8 +28,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     }
 }
 
-/// Fields of a canonical entity: those built in, and those that `Entity` definitions add.
-fn canonical_fields(catalog: &Catalog, name: &str) -> BTreeMap<String, bool> {
+/// Fields of a canonical entity, built-in ones and those of `Entity` definitions; true for required ones.
+fn canonical_fields(catalog: CatalogView<'_>, name: &str) -> BTreeMap<String, bool> {
     let mut fields = BTreeMap::new();
     if let Some(entity) = canonical::find(name) {
         fields.extend(entity.fields.iter().map(|field| (field.name.to_owned(), field.required)));
@@ -45,7 +45,7 @@ fn canonical_fields(catalog: &Catalog, name: &str) -> BTreeMap<String, bool> {
 }
 
 fn connector_entity(
-    catalog: &Catalog,
+    catalog: CatalogView<'_>,
     entry: &Entry,
     name: &str,
     entity: &ConnectorEntity,
@@ -124,7 +124,7 @@ fn other_fields(transform: &Transform) -> impl Iterator<Item = &str> {
     joined.chain(transform.coalesce.iter().flatten()).map(String::as_str)
 }
 
-/// A claim that nothing provides, and something provided that is not claimed.
+/// Reports claims that no action or event fulfils, and operations that are not claimed.
 fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, findings: &mut Vec<Finding>) {
     let mut operations: BTreeSet<(&str, Operation)> = BTreeSet::new();
     for action in spec.actions.values() {
@@ -133,9 +133,9 @@ fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, fin
     let mut changes: BTreeSet<(&str, Change)> = BTreeSet::new();
     for event in spec.events.values() {
         let all = [Change::Created, Change::Updated, Change::Deleted];
-        let told = if event.changes.is_empty() { &all[..] } else { &event.changes };
+        let reported = if event.changes.is_empty() { &all[..] } else { &event.changes };
         changes.extend(
-            event.entity.as_deref().into_iter().flat_map(|entity| told.iter().map(move |change| (entity, *change))),
+            event.entity.as_deref().into_iter().flat_map(|entity| reported.iter().map(move |change| (entity, *change))),
         );
     }
     for (entity, wanted) in &claimed.actions {
@@ -154,7 +154,7 @@ fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, fin
         for (at, change) in wanted.iter().enumerate() {
             if !changes.contains(&(entity.as_str(), *change)) {
                 let span = entry.value_span(&format!("/spec/capabilities/events/{entity}/{at}"));
-                let message = format!("no event tells that `{entity}` was {}", format!("{change:?}").to_lowercase());
+                let message = format!("no event reports that `{entity}` was {}", format!("{change:?}").to_lowercase());
                 findings
                     .push(Finding::new(&codes::CAPABILITY, span, message).help("add the event, or remove the claim"));
             }
@@ -175,7 +175,7 @@ fn capabilities(entry: &Entry, spec: &ConnectorSpec, claimed: &Capabilities, fin
     }
 }
 
-/// An operation needs its entity.
+/// Reports operations without an entity.
 fn operations(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
     for (name, action) in &spec.actions {
         if action.operation != Operation::Other && action.entity.is_none() && !spec.entities.is_empty() {
@@ -189,7 +189,7 @@ fn operations(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) 
     }
 }
 
-/// A new field must not change what an existing one means.
+/// Reports fields of an `Entity` definition that redefine existing ones.
 fn own_entity(entry: &Entry, spec: &EntitySpec, findings: &mut Vec<Finding>) {
     let Some(extended) = spec.extends.as_deref().and_then(canonical::find) else {
         if let Some(name) = spec.canonical_name.as_deref().filter(|name| canonical::find(name).is_some()) {

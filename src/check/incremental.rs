@@ -1,42 +1,29 @@
-//! What was found at the last look, and whether it can still be so.
+//! Checks one catalog after the other, and repeats only the checks whose result may differ.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::cycles::{self, Edge};
-use super::of_entry;
+use super::result::CheckResult;
 use super::settings::Settings;
+use super::{cycles, definition};
 use crate::catalog::dependencies::{DependencyKey, Key};
 use crate::catalog::{AttributedFinding, CacheTally, Catalog, CodeFile, Entry};
 use crate::definition::Kind;
-use crate::text::Finding;
 
-/// What a look at one definition found.
-#[derive(Debug)]
-pub(super) struct CheckResult {
-    pub(super) findings: Box<[Finding]>,
-    /// What it runs or is made of.
-    pub(super) arrows: Box<[Edge]>,
-    /// Names of the secrets that it uses.
-    pub(super) secrets: Box<[Box<str>]>,
-    /// What was asked on the way, sorted.
-    pub(super) asked: Box<[Key]>,
-}
-
-/// Checks catalogs one after the other, and remembers the last.
+/// Checks catalogs one after the other, and keeps the results of the last.
 #[derive(Debug, Default)]
 pub struct Checker {
-    last: Option<Previous>,
-    circles: Vec<AttributedFinding>,
+    previous: Option<Previous>,
+    cycles: Vec<AttributedFinding>,
 }
 
-/// What the last look saw, as far as answers depend on it.
+/// The last checked catalog, as far as results depend on it.
 #[derive(Debug)]
 struct Previous {
     entries: Vec<Arc<Entry>>,
-    memos: Vec<Arc<CheckResult>>,
+    results: Vec<Arc<CheckResult>>,
     settings: Arc<Settings>,
     files: Arc<BTreeSet<String>>,
     code: Arc<BTreeMap<Arc<str>, CodeFile>>,
@@ -46,25 +33,25 @@ struct Previous {
 }
 
 impl Checker {
-    /// Looks at a catalog, and gives for how many definitions nothing had to be done and for how many it had to. Where
-    /// nothing is remembered, `seed` may remember a catalog that is much the same.
+    /// Checks a catalog, and returns for how many definitions the result was reused and for how many it was computed.
+    /// A checker without results starts from those of `seed`, which has checked a similar catalog.
     pub fn check(&mut self, catalog: &Catalog, seed: Option<&Checker>) -> CacheTally {
-        let last = self.last.take();
-        // What a catalog is for decides over too much to tell what stays.
-        let usable = |last: &&Previous| last.alone == catalog.alone;
-        let before = last.as_ref().or_else(|| seed?.last.as_ref()).filter(usable);
-        let moves = before.map(|before| Delta::between(&before.entries, &catalog.entries));
+        let previous = self.previous.take();
+        // Results of a whole source and of one of its files are never exchanged.
+        let usable = |previous: &&Previous| previous.alone == catalog.alone;
+        let before = previous.as_ref().or_else(|| seed?.previous.as_ref()).filter(usable);
+        let delta = before.map(|before| Delta::between(&before.entries, &catalog.entries));
         let settings =
-            Settings::after(catalog, before.map(|before| &before.settings), moves.as_ref().map(Delta::kinds));
-        let changed = before.zip(moves.as_ref()).map(|(before, moves)| before.changed(catalog, moves, &settings));
-        let fresh = |entry: &Arc<Entry>| Arc::new(of_entry(catalog, entry, &settings));
+            Settings::update(catalog, before.map(|before| &before.settings), delta.as_ref().map(Delta::kinds));
+        let changed = before.zip(delta.as_ref()).map(|(before, delta)| before.changed(catalog, delta, &settings));
+        let fresh = |entry: &Arc<Entry>| Arc::new(definition::check(catalog, entry, &settings));
         let mut tally = CacheTally::default();
-        let memos: Vec<Arc<CheckResult>> = match (before, moves, changed) {
-            (Some(before), Some(moves), Some(changed)) => {
+        let results: Vec<Arc<CheckResult>> = match (before, delta, changed) {
+            (Some(before), Some(delta), Some(changed)) => {
                 let kept = |at: usize, entry: &Arc<Entry>| {
-                    let memo = before.memos.get(moves.earlier(at, entry)?)?;
-                    let stays = changed.is_empty() || !memo.asked.iter().any(|key| changed.contains(key));
-                    stays.then(|| Arc::clone(memo))
+                    let result = before.results.get(delta.earlier(at, entry)?)?;
+                    let stays = changed.is_empty() || !result.dependencies.iter().any(|key| changed.contains(key));
+                    stays.then(|| Arc::clone(result))
                 };
                 let kept: Vec<Option<Arc<CheckResult>>> =
                     catalog.entries.iter().enumerate().map(|(at, entry)| kept(at, entry)).collect();
@@ -78,15 +65,15 @@ impl Checker {
             }
             _ => catalog.entries.par_iter().map(fresh).collect(),
         };
-        tally.misses = memos.len() as u64 - tally.hits;
-        // Circles stay while the arrows do.
-        let arrows = |memos: &[Arc<CheckResult>]| -> Vec<*const CheckResult> {
-            memos.iter().filter(|memo| !memo.arrows.is_empty()).map(Arc::as_ptr).collect()
+        tally.misses = results.len() as u64 - tally.hits;
+        // Cycles are the same while the edges are.
+        let with_edges = |results: &[Arc<CheckResult>]| -> Vec<*const CheckResult> {
+            results.iter().filter(|result| !result.edges.is_empty()).map(Arc::as_ptr).collect()
         };
-        let same = last.as_ref().is_some_and(|last| arrows(&last.memos) == arrows(&memos));
-        self.last = Some(Previous {
+        let same = previous.as_ref().is_some_and(|previous| with_edges(&previous.results) == with_edges(&results));
+        self.previous = Some(Previous {
             entries: catalog.entries.clone(),
-            memos,
+            results,
             settings,
             files: Arc::clone(&catalog.files),
             code: Arc::clone(&catalog.code),
@@ -95,44 +82,46 @@ impl Checker {
             alone: catalog.alone,
         });
         if !same {
-            self.circles = cycles::check(self.memos());
+            self.cycles = cycles::check(self.results().flat_map(|(_, result)| &result.edges));
         }
         tally
     }
 
-    /// Each definition with what was found.
-    pub(super) fn memos(&self) -> impl Iterator<Item = (&Entry, &CheckResult)> {
-        self.last.iter().flat_map(|last| last.entries.iter().zip(&last.memos)).map(|(entry, memo)| (&**entry, &**memo))
+    /// Each definition with its result.
+    pub(super) fn results(&self) -> impl Iterator<Item = (&Entry, &CheckResult)> {
+        let previous = self.previous.iter().flat_map(|previous| previous.entries.iter().zip(&previous.results));
+        previous.map(|(entry, result)| (&**entry, &**result))
     }
 
-    /// Circles among definitions.
-    pub(super) fn circles(&self) -> &[AttributedFinding] {
-        &self.circles
+    /// Findings about cycles of definitions.
+    pub(super) fn cycles(&self) -> &[AttributedFinding] {
+        &self.cycles
     }
 }
 
-/// What is there in one list of definitions and not in another.
+/// The difference between two lists of definitions.
 struct Delta {
-    /// Places in the earlier list, by stamp; `None` where both lists are the same.
+    /// Positions in the earlier list by stamp; `None` if both lists are equal.
     places: Option<HashMap<u64, usize>>,
-    gone: Vec<Arc<Entry>>,
-    come: Vec<Arc<Entry>>,
+    removed: Vec<Arc<Entry>>,
+    added: Vec<Arc<Entry>>,
 }
 
 impl Delta {
     fn between(earlier: &[Arc<Entry>], later: &[Arc<Entry>]) -> Delta {
         let same = earlier.len() == later.len() && earlier.iter().zip(later).all(|(a, b)| Arc::ptr_eq(a, b));
         if same {
-            return Delta { places: None, gone: Vec::new(), come: Vec::new() };
+            return Delta { places: None, removed: Vec::new(), added: Vec::new() };
         }
         let stamps = |entries: &[Arc<Entry>]| -> HashSet<u64> { entries.iter().map(|entry| entry.stamp()).collect() };
         let new = stamps(later);
         let places: HashMap<u64, usize> = earlier.iter().enumerate().map(|(at, entry)| (entry.stamp(), at)).collect();
-        let gone = earlier.iter().filter(|entry| !new.contains(&entry.stamp())).cloned().collect();
-        let come = later.iter().filter(|entry| !places.contains_key(&entry.stamp())).cloned().collect();
-        Delta { places: Some(places), gone, come }
+        let removed = earlier.iter().filter(|entry| !new.contains(&entry.stamp())).cloned().collect();
+        let added = later.iter().filter(|entry| !places.contains_key(&entry.stamp())).cloned().collect();
+        Delta { places: Some(places), removed, added }
     }
 
+    /// The position in the earlier list of the definition at a position of the later one.
     fn earlier(&self, at: usize, entry: &Entry) -> Option<usize> {
         match &self.places {
             None => Some(at),
@@ -141,7 +130,7 @@ impl Delta {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.gone.iter().chain(&self.come).map(|entry| &**entry)
+        self.removed.iter().chain(&self.added).map(|entry| &**entry)
     }
 
     fn kinds(&self) -> BTreeSet<Kind> {
@@ -150,13 +139,13 @@ impl Delta {
 }
 
 impl Previous {
-    /// The questions whose answers may be others now.
-    fn changed(&self, catalog: &Catalog, moves: &Delta, settings: &Arc<Settings>) -> HashSet<Key> {
+    /// The dependencies whose value may differ in a later catalog.
+    fn changed(&self, catalog: &Catalog, delta: &Delta, settings: &Arc<Settings>) -> HashSet<Key> {
         let mut changed = HashSet::new();
-        let mut add = |question: DependencyKey<'_>| {
-            changed.insert(question.key());
+        let mut add = |dependency: DependencyKey<'_>| {
+            changed.insert(dependency.key());
         };
-        for entry in moves.entries() {
+        for entry in delta.entries() {
             add(DependencyKey::Definition(entry.id.kind, &entry.id.name));
             add(DependencyKey::Kind(entry.id.kind));
         }
@@ -175,12 +164,12 @@ impl Previous {
             }
         }
         if !Arc::ptr_eq(&self.code, &catalog.code) {
-            let differs = |one: &CodeFile, other: Option<&CodeFile>| {
-                other.is_none_or(|other| one.id != other.id || !Arc::ptr_eq(&one.source, &other.source))
+            let differs = |file: &CodeFile, other: Option<&CodeFile>| {
+                other.is_none_or(|other| file.id != other.id || !Arc::ptr_eq(&file.source, &other.source))
             };
-            let gone = self.code.iter().filter(|(path, file)| differs(file, catalog.code.get(*path)));
-            let come = catalog.code.iter().filter(|(path, file)| differs(file, self.code.get(*path)));
-            for (path, _) in gone.chain(come) {
+            let removed = self.code.iter().filter(|(path, file)| differs(file, catalog.code.get(*path)));
+            let added = catalog.code.iter().filter(|(path, file)| differs(file, self.code.get(*path)));
+            for (path, _) in removed.chain(added) {
                 add(DependencyKey::Code(path));
             }
         }

@@ -1,12 +1,12 @@
-//! References that lead nowhere: definitions, actions, events, forms, methods, files.
+//! References to definitions, actions, events, forms, methods and files that do not exist.
 
 use crate::catalog::references::{Resolution, beside, resolve};
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::Kind;
 use crate::definition::schema_validator::{RefKind, listed, nearest};
 use crate::text::{Finding, Node, codes};
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     for reference in &entry.facts.references {
         let span = entry.span(reference.span);
         match resolve(catalog, entry, reference) {
@@ -43,8 +43,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     }
 }
 
-/// A reference to something that is there and cannot be used here.
-fn fits(catalog: &Catalog, entry: &Entry, to: RefKind, name: &str, pointer: &str, findings: &mut Vec<Finding>) {
+/// Reports references whose target exists and cannot be used here.
+fn fits(catalog: CatalogView<'_>, entry: &Entry, to: RefKind, name: &str, pointer: &str, findings: &mut Vec<Finding>) {
     if to != RefKind::Definition(Kind::Connection) {
         return;
     }

@@ -1,7 +1,6 @@
-//! JSON Schemas in definitions: are they valid, closed, linear, and free of keywords that check nothing?
+//! JSON Schemas in definitions: valid, self-contained, free of expensive patterns and of keywords without effect.
 //!
-//! Walks the document itself, so that every mistake has its place; a validator's meta-schema would only say where in the
-//! schema. Keywords and their forms: JSON Schema 2020-12, core and validation.
+//! Walks the document itself, so that every error has a position in the file, which a meta-schema would not provide. Keywords and their forms: JSON Schema 2020-12, core and validation.
 
 mod keywords;
 
@@ -9,7 +8,7 @@ use std::collections::HashSet;
 
 use regex::RegexBuilder;
 
-use self::keywords::{FORMATS, Form, KEYWORDS, TYPES};
+use self::keywords::{FORMATS, KEYWORDS, KeywordForm, TYPES};
 use crate::catalog::Entry;
 use crate::definition::json_schema::{self, Growth, PATTERN_BYTES};
 use crate::definition::schema_validator::{Format, listed, nearest};
@@ -41,9 +40,9 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
 struct Walk<'a> {
     entry: &'a Entry,
     root: &'a Node,
-    /// Names that references may use, collected when the first one does.
+    /// Anchors of the schema, collected at the first reference to one.
     anchors: Option<HashSet<&'a str>>,
-    /// Does it refer to anything?
+    /// True if the schema holds a reference.
     refers: bool,
     findings: &'a mut Vec<Finding>,
 }
@@ -71,7 +70,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Keywords that only make sense together with others.
+    /// Checks keywords that depend on each other.
     fn together(&mut self, node: &Node) {
         let number = |keyword: &str| match node.get(keyword).map(|value| &value.kind) {
             Some(Value::Number(number)) => number.as_f64(),
@@ -84,11 +83,11 @@ impl Walk<'_> {
             ("minProperties", "maxProperties"),
         ];
         for (low, high) in pairs {
-            if let (Some(least), Some(most)) = (number(low), number(high))
-                && least > most
+            if let (Some(min), Some(max)) = (number(low), number(high))
+                && min > max
                 && let Some(place) = node.get(high)
             {
-                let message = format!("no value is at least {least} and at most {most}");
+                let message = format!("no value is at least {min} and at most {max}");
                 self.report(&codes::SCHEMA, place.span, message, format!("swap `{low}` and `{high}`"));
             }
         }
@@ -121,7 +120,7 @@ impl Walk<'_> {
             return;
         };
         match form {
-            Form::Text if name == "$id" && depth > 0 => {
+            KeywordForm::Text if name == "$id" && depth > 0 => {
                 let message = "an inner `$id` changes what every reference below it means".to_owned();
                 self.report(
                     &codes::SCHEMA_REF,
@@ -130,7 +129,9 @@ impl Walk<'_> {
                     "remove it, and refer to inner schemas by `#/$defs/name`",
                 );
             }
-            Form::Text if name == "format" && value.as_str().is_some_and(|format| !FORMATS.contains(&format)) => {
+            KeywordForm::Text
+                if name == "format" && value.as_str().is_some_and(|format| !FORMATS.contains(&format)) =>
+            {
                 let format = value.as_str().unwrap_or_default();
                 let help = match nearest(format, FORMATS.into_iter()) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -139,7 +140,7 @@ impl Walk<'_> {
                 let message = format!("JSON Schema has no format `{format}`");
                 self.report(&codes::SCHEMA_UNKNOWN_KEYWORD, value.span, message, help);
             }
-            Form::Number if name == "multipleOf" && is_not_positive(value) => {
+            KeywordForm::Number if name == "multipleOf" && is_not_positive(value) => {
                 self.report(
                     &codes::SCHEMA,
                     value.span,
@@ -147,21 +148,21 @@ impl Walk<'_> {
                     "write such as `0.01`",
                 );
             }
-            Form::List if name == "enum" && repeated(value).is_some() => {
+            KeywordForm::List if name == "enum" && repeated(value).is_some() => {
                 let span = repeated(value).map_or(value.span, |item| item.span);
                 self.report(&codes::SCHEMA, span, "a value is listed twice".into(), "remove one");
             }
-            Form::Any => {}
-            Form::Schema => self.schema(value, depth + 1),
-            Form::Schemas => match &value.kind {
+            KeywordForm::Any => {}
+            KeywordForm::Schema => self.schema(value, depth + 1),
+            KeywordForm::Schemas => match &value.kind {
                 Value::List(items) if !items.is_empty() => items.iter().for_each(|item| self.schema(item, depth + 1)),
                 _ => self.wrong(value, name, "a list of schemas", "give it at least one schema"),
             },
-            Form::SchemaMap => match &value.kind {
+            KeywordForm::SchemaMap => match &value.kind {
                 Value::Map(entries) => entries.iter().for_each(|entry| self.schema(&entry.value, depth + 1)),
                 _ => self.wrong(value, name, "a map of schemas by name", "write `name: { type: string }`"),
             },
-            Form::PatternMap => match &value.kind {
+            KeywordForm::PatternMap => match &value.kind {
                 Value::Map(entries) => {
                     for entry in entries {
                         self.regex(&entry.key.name, entry.key.span);
@@ -170,30 +171,30 @@ impl Walk<'_> {
                 }
                 _ => self.wrong(value, name, "a map of schemas by pattern", "write `'^x-': { type: string }`"),
             },
-            Form::Type => self.types(value),
-            Form::Text if value.as_str().is_none() => self.wrong(value, name, "a string", "put it in quotes"),
-            Form::Texts => self.texts(name, value),
-            Form::TextLists => {
+            KeywordForm::Type => self.types(value),
+            KeywordForm::Text if value.as_str().is_none() => self.wrong(value, name, "a string", "put it in quotes"),
+            KeywordForm::Texts => self.texts(name, value),
+            KeywordForm::TextLists => {
                 if !matches!(&value.kind, Value::Map(_)) {
                     return self.wrong(value, name, "a map of lists of names", "write `name: [other]`");
                 }
                 value.entries().iter().for_each(|entry| self.texts(name, &entry.value));
             }
-            Form::Bool if !matches!(value.kind, Value::Bool(_)) => {
+            KeywordForm::Bool if !matches!(value.kind, Value::Bool(_)) => {
                 self.wrong(value, name, "true or false", "write `true` or `false`");
             }
-            Form::Number if !matches!(value.kind, Value::Number(_)) => {
+            KeywordForm::Number if !matches!(value.kind, Value::Number(_)) => {
                 self.wrong(value, name, "a number", "write a number without quotes");
             }
-            Form::Count if !matches!(&value.kind, Value::Number(number) if number.is_u64()) => {
+            KeywordForm::Count if !matches!(&value.kind, Value::Number(number) if number.is_u64()) => {
                 self.wrong(value, name, "a whole number from 0 on", "write a whole number without quotes");
             }
-            Form::List if !matches!(&value.kind, Value::List(items) if !items.is_empty()) => {
+            KeywordForm::List if !matches!(&value.kind, Value::List(items) if !items.is_empty()) => {
                 self.wrong(value, name, "a list with at least one value", "write `[a, b]`");
             }
-            Form::Pattern => self.pattern(value),
-            Form::Reference => self.reference(name, value),
-            Form::Text | Form::Bool | Form::Number | Form::Count | Form::List => {}
+            KeywordForm::Pattern => self.pattern(value),
+            KeywordForm::Reference => self.reference(name, value),
+            KeywordForm::Text | KeywordForm::Bool | KeywordForm::Number | KeywordForm::Count | KeywordForm::List => {}
         }
     }
 
@@ -255,7 +256,7 @@ impl Walk<'_> {
     }
 
     fn regex(&mut self, pattern: &str, span: Range) {
-        // Parsing finds every mistake and takes a fraction of the time of compiling.
+        // Parsing finds every error in a fraction of the time of compiling.
         match regex_syntax::parse(pattern) {
             Ok(_) if pattern.len() < 64 && !pattern.contains('{') => {}
             Ok(_) => {
@@ -343,7 +344,7 @@ fn repeated(list: &Node) -> Option<&Node> {
     if items.len() < 2 {
         return None;
     }
-    // Long lists are not compared item by item: a hundred thousand words would take minutes.
+    // Linear time: comparing each pair of a hundred thousand items would take minutes.
     let mut seen = HashSet::new();
     items.iter().find(|item| !seen.insert(item.to_json().to_string()))
 }

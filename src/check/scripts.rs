@@ -1,19 +1,19 @@
-//! The code of workflows: can it be read, does it export what runs, and is there everything that it calls?
+//! The code of workflows: its syntax, its exports, and the actions that it calls.
 
 use std::collections::BTreeSet;
 
 use crate::catalog::references::path_of;
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::workflow::{Step, WorkflowSpec};
 use crate::definition::{Kind, Spec};
 use crate::script::{Script, ScriptCall, ScriptError, camel, read_script, read_script_body};
 use crate::text::{Finding, Node, Range, Span, codes, escaped};
 
-/// Most mistakes of one script that are told.
-const MOST: usize = 20;
+/// Maximum number of reported errors of one script.
+const MAX_ERRORS: usize = 20;
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     let Some(Spec::Workflow(spec)) = entry.spec() else { return };
     if let Some(source) = &spec.source {
         if source.inline.is_some() {
@@ -29,7 +29,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     }
 }
 
-/// A text of the document, and where its bytes stand.
+/// A text of the document, and a function from ranges of its bytes to places.
 #[allow(clippy::type_complexity, reason = "a text and a function of it")]
 fn written<'a>(entry: &'a Entry, pointer: &str) -> Option<(&'a str, impl Fn((usize, usize)) -> Span + 'a)> {
     let node: &Node = entry.node(pointer)?;
@@ -40,10 +40,10 @@ fn written<'a>(entry: &'a Entry, pointer: &str) -> Option<(&'a str, impl Fn((usi
     }))
 }
 
-fn file(catalog: &Catalog, entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
+fn file(catalog: CatalogView<'_>, entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
     let reference = entry.facts.references.iter().find(|reference| reference.pointer == "/spec/source/file");
     let Some(path) = reference.and_then(|reference| path_of(entry, reference)) else { return };
-    // Whether there is such a file is told with the references; its content may not be at hand.
+    // A missing file is reported by the check of references. The content of an existing file may be unknown.
     let Some(file) = catalog.code_of(&path) else { return };
     let place = |(start, end): (usize, usize)| {
         let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
@@ -57,9 +57,9 @@ fn file(catalog: &Catalog, entry: &Entry, spec: &WorkflowSpec, findings: &mut Ve
     module(catalog, entry, spec, read_script(file.source.text()), &place, findings);
 }
 
-/// A module: what a workflow's source is.
+/// Checks the source of a workflow, which is a module.
 fn module(
-    catalog: &Catalog,
+    catalog: CatalogView<'_>,
     entry: &Entry,
     spec: &WorkflowSpec,
     read: Result<Script, Vec<ScriptError>>,
@@ -70,7 +70,7 @@ fn module(
         Ok(script) => script,
         Err(errors) => return mistakes(&errors, place, findings),
     };
-    for (name, at) in script.imports.iter().take(MOST) {
+    for (name, at) in script.imports.iter().take(MAX_ERRORS) {
         let span = place((*at, *at + "import".len()));
         let message = format!("`{name}` cannot be imported: a script is one file");
         findings.push(
@@ -88,9 +88,9 @@ fn module(
     calls(catalog, entry, spec, &script.calls, place, findings);
 }
 
-/// Steps of code, wherever they stand.
+/// Checks steps of code at any depth.
 fn bodies(
-    catalog: &Catalog,
+    catalog: CatalogView<'_>,
     entry: &Entry,
     spec: &WorkflowSpec,
     steps: &[Step],
@@ -120,8 +120,8 @@ fn bodies(
 }
 
 fn mistakes(errors: &[ScriptError], place: &dyn Fn((usize, usize)) -> Span, findings: &mut Vec<Finding>) {
-    for error in errors.iter().take(MOST) {
-        // Parsers begin with a capital and end with a full stop, findings do neither.
+    for error in errors.iter().take(MAX_ERRORS) {
+        // Parser messages start with a capital and end with a full stop, findings do not.
         let message = error.message.trim().trim_end_matches('.');
         let mut letters = message.chars();
         let second = letters.clone().nth(1).is_some_and(char::is_lowercase);
@@ -136,9 +136,9 @@ fn mistakes(errors: &[ScriptError], place: &dyn Fn((usize, usize)) -> Span, find
     }
 }
 
-/// Calls of actions that are not there, or are not among those that the workflow says it calls.
+/// Reports calls of actions that do not exist, or that the workflow does not declare.
 fn calls(
-    catalog: &Catalog,
+    catalog: CatalogView<'_>,
     entry: &Entry,
     spec: &WorkflowSpec,
     calls: &[ScriptCall],
@@ -148,7 +148,7 @@ fn calls(
     for call in calls {
         let used = spec.connectors.get(&call.connector);
         let name = match used {
-            // Whether it is there is told where it is named.
+            // A missing connector is reported at the declaration.
             Some(used) => Some(used.connector.clone()),
             None => find(catalog, &call.connector),
         };
@@ -159,7 +159,7 @@ fn calls(
             continue;
         };
         let Some(connector) = catalog.find(Kind::Connector, &name) else { continue };
-        // From its document, as one with mistakes has actions too.
+        // From the document, as a connector with errors has actions too.
         let actions = connector.node("/spec/actions").map_or(&[][..], Node::entries);
         let names = || actions.iter().map(|action| &*action.key.name);
         let exact = names().find(|action| *action == call.action);
@@ -167,7 +167,8 @@ fn calls(
             let in_code: Vec<String> = names().map(camel).collect();
             let message = format!("connector `{name}` has no action `{}`", call.action);
             let span = place(call.action_at);
-            findings.push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(instead(&call.action, &in_code)));
+            findings
+                .push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(suggestion(&call.action, &in_code)));
             continue;
         };
         if let Some(used) = used.filter(|used| !used.actions.is_empty() && !used.actions.iter().any(|a| a == action)) {
@@ -182,8 +183,8 @@ fn calls(
     }
 }
 
-/// The connector of a name in code.
-fn find(catalog: &Catalog, name: &str) -> Option<String> {
+/// The name of the connector that code refers to.
+fn find(catalog: CatalogView<'_>, name: &str) -> Option<String> {
     if catalog.find(Kind::Connector, name).is_some() {
         return Some(name.to_owned());
     }
@@ -191,8 +192,8 @@ fn find(catalog: &Catalog, name: &str) -> Option<String> {
     found.map(|connector| connector.id.name.clone())
 }
 
-/// Can the connector be in a file that is not looked at, or in a document that cannot be read?
-fn may_be_elsewhere(catalog: &Catalog, name: &str) -> bool {
+/// True if the connector may be in a file that is not loaded, or in a document that cannot be read.
+fn may_be_elsewhere(catalog: CatalogView<'_>, name: &str) -> bool {
     let mut hyphenated = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_uppercase() {
@@ -200,20 +201,20 @@ fn may_be_elsewhere(catalog: &Catalog, name: &str) -> bool {
         }
         hyphenated.extend(letter.to_lowercase());
     }
-    catalog.alone || catalog.is_nameless(name) || catalog.is_nameless(&hyphenated)
+    catalog.is_alone() || catalog.is_nameless(name) || catalog.is_nameless(&hyphenated)
 }
 
-fn unknown_connector(catalog: &Catalog, spec: &WorkflowSpec, call: &ScriptCall, span: Span) -> Finding {
+fn unknown_connector(catalog: CatalogView<'_>, spec: &WorkflowSpec, call: &ScriptCall, span: Span) -> Finding {
     let names = catalog.of_kind(Kind::Connector).map(|connector| camel(&connector.id.name));
     let names: BTreeSet<String> =
         names.chain(spec.connectors.keys().cloned()).filter(|name| !name.is_empty()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let message = format!("there is no connector `{}`", call.connector);
-    Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(instead(&call.connector, &names))
+    Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(suggestion(&call.connector, &names))
 }
 
-/// What to write instead of a name.
-fn instead(name: &str, candidates: &[String]) -> String {
+/// A suggestion to correct a name.
+fn suggestion(name: &str, candidates: &[String]) -> String {
     match nearest(name, candidates.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None if candidates.is_empty() => "there are none; define it".to_owned(),

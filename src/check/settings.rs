@@ -1,30 +1,37 @@
-//! Secrets and variables: what environments, tenants and connections provide, against what is used.
+//! Secrets and variables: those that are used must be provided by environments, tenants or connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Checker;
-use crate::catalog::dependencies::{DependencyKey, ask};
-use crate::catalog::{AttributedFinding, Catalog, Entry};
+use crate::catalog::dependencies::{DependencyKey, Tracker};
+use crate::catalog::{AttributedFinding, Catalog, CatalogView, Entry};
 use crate::definition::Kind;
-use crate::definition::schema_validator::{RefKind, nearest};
+use crate::definition::schema_validator::{RefKind, listed, nearest};
 use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
-/// What is provided, and where.
+/// The secrets and variables that are provided.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     environments: Vec<String>,
-    /// By name: the environments that provide it.
+    /// The environments that provide a secret, by its name.
     secrets: BTreeMap<String, BTreeSet<String>>,
+    /// The environments that set a variable, by its name.
     variables: BTreeMap<String, BTreeSet<String>>,
-    /// Is one file of several looked at, which says nothing about what others provide?
+    /// True for one file of a larger source, whose other files may provide more.
     alone: bool,
-    /// Variables that a tenant or connection sets: there at least for some calls.
+    /// Variables that a tenant or connection sets, and that are set for some calls at least.
     others: BTreeSet<String>,
 }
 
-/// The environments that count: the chosen one, or all.
+/// [`Settings`] for the check of one definition. Each use is recorded as a dependency.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrackedSettings<'a> {
+    settings: &'a Settings,
+    tracker: &'a Tracker,
+}
+
+/// The environments that the catalog is for.
 fn environments(catalog: &Catalog) -> impl Iterator<Item = &Entry> {
     let counts = |entry: &&Entry| catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
     catalog.of_kind(Kind::Environment).filter(counts)
@@ -53,18 +60,18 @@ impl Settings {
         settings
     }
 
-    /// What a catalog provides: the same as before where nothing of the kinds that provide changed, or it makes no
-    /// difference.
-    pub(super) fn after(
+    /// The settings of a catalog. Returns `before` itself if they are equal. `changed` are the kinds of the definitions
+    /// that differ from those of `before`.
+    pub(super) fn update(
         catalog: &Catalog,
         before: Option<&Arc<Settings>>,
-        moved: Option<BTreeSet<Kind>>,
+        changed: Option<BTreeSet<Kind>>,
     ) -> Arc<Settings> {
         let environments = environments(catalog).map(|entry| &entry.id.name);
         let before = before.filter(|before| before.environments.iter().eq(environments));
         let provides = |kind: &Kind| matches!(kind, Kind::Environment | Kind::Tenant | Kind::Connection);
-        match (before, moved) {
-            (Some(before), Some(moved)) if !moved.iter().any(provides) => Arc::clone(before),
+        match (before, changed) {
+            (Some(before), Some(changed)) if !changed.iter().any(provides) => Arc::clone(before),
             (before, _) => {
                 let now = Settings::of(catalog);
                 before.filter(|before| ***before == now).map_or_else(|| Arc::new(now), Arc::clone)
@@ -72,7 +79,7 @@ impl Settings {
         }
     }
 
-    /// The questions that later settings answer in another way.
+    /// Reports the dependencies whose value differs in later settings.
     pub(super) fn changed(&self, later: &Settings, mut changed: impl FnMut(DependencyKey<'_>)) {
         if self.environments != later.environments || self.alone != later.alone {
             changed(DependencyKey::Environments);
@@ -92,40 +99,47 @@ impl Settings {
         }
     }
 
-    /// Reports a secret that is used and not provided everywhere.
-    pub(super) fn secret(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
-        ask(DependencyKey::Environments);
-        ask(DependencyKey::Secret(name));
-        if self.alone {
+    /// The settings for a check whose dependencies are recorded.
+    pub(super) fn tracked<'a>(&'a self, tracker: &'a Tracker) -> TrackedSettings<'a> {
+        TrackedSettings { settings: self, tracker }
+    }
+}
+
+impl TrackedSettings<'_> {
+    /// Reports a secret that is used and not provided by every environment.
+    pub(super) fn secret(self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        let TrackedSettings { settings, tracker } = self;
+        tracker.record(DependencyKey::Environments);
+        tracker.record(DependencyKey::Secret(name));
+        if settings.alone {
             return;
         }
-        let help = |near: Option<&str>| match near {
+        if let Some(environments) = settings.secrets.get(name) {
+            return self.everywhere("secret", name, environments, span, findings);
+        }
+        tracker.record(DependencyKey::Secrets);
+        let help = match nearest(name, settings.secrets.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add `{name}` to `secrets` of an Environment, with where it comes from"),
         };
-        if let Some(environments) = self.secrets.get(name) {
-            self.everywhere("secret", name, environments, span, findings);
-        } else {
-            ask(DependencyKey::Secrets);
-            let near = nearest(name, self.secrets.keys().map(String::as_str));
-            let message = match self.environments.is_empty() {
-                true => format!("no environment provides the secret `{name}`: there is no Environment"),
-                false => format!("no environment provides the secret `{name}`"),
-            };
-            findings.push(Finding::new(&codes::UNKNOWN_SECRET, span, message).help(help(near)));
-        }
+        let message = match settings.environments.is_empty() {
+            true => format!("no environment provides the secret `{name}`: there is no Environment"),
+            false => format!("no environment provides the secret `{name}`"),
+        };
+        findings.push(Finding::new(&codes::UNKNOWN_SECRET, span, message).help(help));
     }
 
-    /// Reports a variable that is used without a default and not set everywhere.
-    pub(super) fn variable(&self, name: &str, span: Span, findings: &mut Vec<Finding>) {
-        ask(DependencyKey::Environments);
-        ask(DependencyKey::Variable(name));
-        match self.variables.get(name) {
-            _ if self.alone || self.others.contains(name) => {}
+    /// Reports a variable that is used without a default and not set by every environment.
+    pub(super) fn variable(self, name: &str, span: Span, findings: &mut Vec<Finding>) {
+        let TrackedSettings { settings, tracker } = self;
+        tracker.record(DependencyKey::Environments);
+        tracker.record(DependencyKey::Variable(name));
+        match settings.variables.get(name) {
+            _ if settings.alone || settings.others.contains(name) => {}
             Some(environments) => self.everywhere("variable", name, environments, span, findings),
             None => {
-                ask(DependencyKey::Variables);
-                let help = match nearest(name, self.variables.keys().chain(&self.others).map(String::as_str)) {
+                tracker.record(DependencyKey::Variables);
+                let help = match nearest(name, settings.variables.keys().chain(&settings.others).map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("set `{name}` in `variables` of an Environment, or add `| default('…', true)`"),
                 };
@@ -135,11 +149,11 @@ impl Settings {
         }
     }
 
-    fn everywhere(&self, what: &str, name: &str, has: &BTreeSet<String>, span: Span, findings: &mut Vec<Finding>) {
-        let lacking: Vec<&String> =
-            self.environments.iter().filter(|environment| !has.contains(*environment)).collect();
+    fn everywhere(self, what: &str, name: &str, has: &BTreeSet<String>, span: Span, findings: &mut Vec<Finding>) {
+        let environments = self.settings.environments.iter();
+        let lacking: Vec<&String> = environments.filter(|environment| !has.contains(*environment)).collect();
         if !lacking.is_empty() {
-            let lacking = crate::definition::schema_validator::listed(&lacking);
+            let lacking = listed(&lacking);
             findings.push(
                 Finding::new(&codes::PARTLY_PROVIDED, span, format!("the {what} `{name}` is missing in {lacking}"))
                     .help("provide it in every environment"),
@@ -148,14 +162,16 @@ impl Settings {
     }
 }
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+pub(super) fn check(
+    catalog: CatalogView<'_>,
+    entry: &Entry,
+    settings: TrackedSettings<'_>,
+    findings: &mut Vec<Finding>,
+) {
     let is_environment = entry.id.kind == Kind::Environment;
-    if is_environment {
-        ask(DependencyKey::Environments);
-    }
-    // Another environment than the chosen one is there to be named, and provides for itself.
-    let counts = !is_environment || catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
-    // An environment's own secrets, such as a token for its repository, must come from itself.
+    // An environment that the catalog is not for is a possible target of references, and is validated by itself.
+    let counts = !is_environment || catalog.environment().is_none_or(|chosen| chosen == entry.id.name);
+    // The secrets of an environment itself, such as a token for its repository, must come from that environment.
     for reference in entry.facts.references.iter().filter(|reference| counts && reference.to == RefKind::Secret) {
         let own = is_environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
         if !own {
@@ -192,7 +208,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings, findi
     }
 }
 
-/// A name that is a secret in one environment and a variable in another.
+/// Reports names that are a secret in one environment and a variable in another.
 pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<AttributedFinding>) {
     let mut secrets: BTreeMap<&str, &Entry> = BTreeMap::new();
     for entry in environments(catalog) {
@@ -234,8 +250,8 @@ pub(super) fn secrets(entry: &Entry) -> Box<[Box<str>]> {
     used.into_iter().collect()
 }
 
-/// Secrets that nothing reads: most often a name that was changed in one place only.
-pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], found: &mut Vec<AttributedFinding>) {
+/// Reports secrets that no definition uses: usually their name was changed in one place only.
+pub(super) fn unused<'a>(catalog: &Catalog, uses: impl Iterator<Item = &'a str>, found: &mut Vec<AttributedFinding>) {
     if catalog.alone {
         return;
     }
@@ -244,11 +260,9 @@ pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], 
         let secrets = entry.node("/spec/secrets").map_or(&[][..], Node::entries);
         used.extend(secrets.iter().map(|secret| (&*secret.key.name, false)));
     }
-    for (_, memo) in std::iter::once(&checker).chain(others).flat_map(|checker| checker.memos()) {
-        for name in &memo.secrets {
-            if let Some(used) = used.get_mut(&**name) {
-                *used = true;
-            }
+    for name in uses {
+        if let Some(used) = used.get_mut(name) {
+            *used = true;
         }
     }
     for entry in environments(catalog) {
@@ -266,7 +280,8 @@ pub(super) fn unused(catalog: &Catalog, checker: &Checker, others: &[&Checker], 
     }
 }
 
-/// Is a name anywhere in the source but where environments provide it? A part that cannot be read may use it.
+/// True if the source mentions a name anywhere besides the environments that provide it. A part that cannot be read may
+/// use it.
 fn is_mentioned(catalog: &Catalog, name: &str) -> bool {
     let provided = catalog.of_kind(Kind::Environment).flat_map(|entry| names(entry, "/spec/secrets"));
     let provided = provided.filter(|provided| provided == name).count();

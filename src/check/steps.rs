@@ -1,4 +1,4 @@
-//! Steps: names that are unique, and results that exist when they are read.
+//! Steps: unique names, and results that exist when they are read.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use crate::text::{Finding, Node, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.id.kind {
-        Kind::Workflow => of_list(entry, "/spec/steps", &BTreeSet::new(), false, findings),
+        Kind::Workflow => check_list(entry, "/spec/steps", &BTreeSet::new(), false, findings),
         Kind::Connector => {
             for action in entry.node("/spec/actions").map_or(&[][..], Node::entries) {
                 let pointer = format!("/spec/actions/{}/steps", action.key.name);
                 if action.value.get("steps").is_some() {
-                    of_list(entry, &pointer, &BTreeSet::new(), false, findings);
+                    check_list(entry, &pointer, &BTreeSet::new(), false, findings);
                 }
             }
         }
@@ -23,10 +23,10 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Steps in order; `before` are those that have run when the first one starts.
-fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: bool, findings: &mut Vec<Finding>) {
+/// Checks a list of steps. `before` are the steps that have run when the first one starts.
+fn check_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: bool, findings: &mut Vec<Finding>) {
     let steps = entry.node(pointer).map_or(&[][..], Node::items);
-    // Far over the limit, which is reported: every step would be compared with every template.
+    // Far above the limit, which is reported. Every step would be compared with every template.
     if steps.len() > 1000 {
         return;
     }
@@ -42,7 +42,7 @@ fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: boo
         let inner = inner.chain(branches.iter().map(|branch| format!("{base}/parallel/{}", escaped(&branch.key.name))));
         for pointer in inner {
             let in_loop = in_loop || pointer.ends_with("/loop/steps");
-            of_list(entry, &pointer, &done, in_loop, findings);
+            check_list(entry, &pointer, &done, in_loop, findings);
         }
         let Some(name) = step.get("name").and_then(Node::as_str) else { continue };
         if !done.insert(name.to_owned()) {
@@ -53,7 +53,7 @@ fn of_list(entry: &Entry, pointer: &str, before: &BTreeSet<String>, in_loop: boo
     }
 }
 
-/// Templates of one step, not of those inside it, that read a result which is not there yet.
+/// Reports templates of one step, without its inner steps, that read a result that does not exist yet.
 fn reads(
     entry: &Entry,
     base: &str,

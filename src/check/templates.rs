@@ -1,13 +1,13 @@
-//! Templates: what they may use where they stand, and whether what they read can be there.
+//! Templates: the functions and variables that their field allows, and the inputs that they read.
 
-use super::settings::Settings;
+use super::settings::TrackedSettings;
 use crate::catalog::Entry;
 use crate::definition::Kind;
 use crate::definition::schema_validator::{Format, TemplateUse, listed, nearest};
 use crate::template::{Analysis, FieldLocation, Problem, ProblemKind, analyse};
 use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
-pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Finding>) {
+pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut Vec<Finding>) {
     for template in &entry.facts.templates {
         let Some(node) = entry.node(&template.pointer) else { continue };
         let Some(text) = node.as_str() else { continue };
@@ -17,7 +17,7 @@ pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Findi
         }
         let (site, host) = site(template, text);
         let analysis = analyse(text, site, host);
-        let place = |range: std::ops::Range<usize>| Place { entry, node }.span(range);
+        let place = |range: std::ops::Range<usize>| TemplateText { entry, node }.span(range);
         for problem in &analysis.problems {
             findings.push(finding(problem, place(problem.range.clone())));
         }
@@ -34,19 +34,20 @@ pub(super) fn check(entry: &Entry, settings: &Settings, findings: &mut Vec<Findi
     }
 }
 
-/// Where a range of a template's text stands in its file.
-struct Place<'a> {
+/// The text of a template in its file.
+struct TemplateText<'a> {
     entry: &'a Entry,
     node: &'a Node,
 }
 
-impl Place<'_> {
+impl TemplateText<'_> {
+    /// The place of a range of the text.
     fn span(&self, range: std::ops::Range<usize>) -> Span {
         self.entry.span(self.node.locate(self.entry.text(), range))
     }
 }
 
-/// What the mark says about where the template stands, and whether it starts with a host.
+/// The location of a template by its mark, and whether the template starts with a host.
 fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
     let site = match template.site {
         "baseUrl" | "absoluteUrl" => return (FieldLocation::Url, true),
@@ -54,7 +55,7 @@ fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
         "authTree" => FieldLocation::Auth,
         other => other.parse().unwrap_or(FieldLocation::Body),
     };
-    // A request of a subscription has a URL too, whose host obeys the same rule.
+    // The URL of a subscription obeys the same rule for hosts.
     let host = site == FieldLocation::Subscription && template.pointer.ends_with("/url") && text.contains("://");
     (site, host)
 }
@@ -78,7 +79,7 @@ fn finding(problem: &Problem, span: Span) -> Finding {
         ProblemKind::TooLarge => {
             "build large bodies from a tree whose leaves are templates, or use fewer nested blocks"
         }
-        ProblemKind::Forbidden => "write what it would bring in here",
+        ProblemKind::Forbidden => "write the content here instead of including it",
         ProblemKind::NotLiteral => "write the name in quotes, so that it can be checked before anything runs",
         ProblemKind::HostNotVariable => "use literal text and `get_variable('name')` in the host",
         ProblemKind::SecretNotAllowed => "secrets may be used in headers, query and auth only",
@@ -87,14 +88,14 @@ fn finding(problem: &Problem, span: Span) -> Finding {
     Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(|| usual.into()))
 }
 
-/// A host by itself, as a database has: checked as the host of a URL.
-fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findings: &mut Vec<Finding>) {
-    const BEFORE: &str = "https://";
-    let analysis = analyse(&format!("{BEFORE}{text}/"), FieldLocation::Url, true);
+/// A host without a URL, such as that of a database. Checked as the host of a URL.
+fn host_only(entry: &Entry, node: &Node, text: &str, settings: TrackedSettings<'_>, findings: &mut Vec<Finding>) {
+    const PREFIX: &str = "https://";
+    let analysis = analyse(&format!("{PREFIX}{text}/"), FieldLocation::Url, true);
     let place = |range: std::ops::Range<usize>| {
-        let start = range.start.saturating_sub(BEFORE.len()).min(text.len());
-        let end = range.end.saturating_sub(BEFORE.len()).min(text.len());
-        Place { entry, node }.span(start..end)
+        let start = range.start.saturating_sub(PREFIX.len()).min(text.len());
+        let end = range.end.saturating_sub(PREFIX.len()).min(text.len());
+        TemplateText { entry, node }.span(start..end)
     };
     findings.extend(analysis.problems.iter().map(|problem| finding(problem, place(problem.range.clone()))));
     for variable in analysis.variables.iter().filter(|variable| !variable.has_default) {
@@ -102,7 +103,7 @@ fn host_only(entry: &Entry, node: &Node, text: &str, settings: &Settings, findin
     }
 }
 
-/// Fields that a template reads and nothing declares: of the input, and of a form.
+/// Reports fields of the input and of forms that a template reads and that are not declared.
 fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis, findings: &mut Vec<Finding>) {
     for (path, read) in &analysis.reads {
         let mut parts = path.split('.');
@@ -124,18 +125,19 @@ fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis
             None => format!("it has {}; correct the name, or declare it", listed(&declared)),
         };
         let text = node.as_str().unwrap_or_default();
-        // The field is within what is read: its last part, or an inner one.
+        // The field is a part of the path that is read.
         let within = text.get(read.clone()).and_then(|read| read.rfind(field));
         let range = within.map_or(read.clone(), |at| read.start + at..read.start + at + field.len());
         let message = format!("{who} no `{field}`");
-        // A schema that refuses other fields makes sure that this one is never there.
+        // A schema that refuses other fields guarantees that this one never exists.
         let severity = if closed { Severity::Error } else { Severity::Warning };
-        let span = Place { entry, node }.span(range);
+        let span = TemplateText { entry, node }.span(range);
         findings.push(Finding::new(&codes::TEMPLATE_INPUT, span, message).help(help).severity(severity));
     }
 }
 
-/// The first part of a path that a schema does not declare, with what it declares there and whether it refuses others.
+/// The first part of a path that a schema does not declare, with the names that it declares there, and whether it
+/// refuses others.
 fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) -> Option<(&'p str, Vec<&'a str>, bool)> {
     let mut schema = schema;
     for part in parts {
@@ -152,7 +154,7 @@ fn undeclared<'a, 'p>(schema: &'a Node, parts: impl Iterator<Item = &'p str>) ->
     None
 }
 
-/// Names of the fields of the form that a template stands in.
+/// Names of the fields of the form that holds a template.
 fn form_fields<'a>(entry: &'a Entry, template: &TemplateUse) -> Option<Vec<&'a str>> {
     let form = template.pointer.strip_prefix("/spec/forms/")?.split('/').next()?;
     let fields = entry.node(&format!("/spec/forms/{form}/fields"))?;
@@ -174,7 +176,7 @@ fn owner(entry: &Entry, template: &TemplateUse) -> Option<String> {
     }
 }
 
-/// Names that a schema declares; `None` where it has none, or lets others through on purpose.
+/// Names that a schema declares; `None` if it declares none, or allows others on purpose.
 fn properties(schema: &Node) -> Option<Vec<&str>> {
     let open = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "propertyNames"];
     let open = open.iter().any(|keyword| schema.get(keyword).is_some());
@@ -187,7 +189,7 @@ fn properties(schema: &Node) -> Option<Vec<&str>> {
     Some(properties.entries().iter().map(|entry| &*entry.key.name).collect())
 }
 
-/// Braces in text that is never rendered.
+/// Reports template expressions in a field that is never rendered.
 fn literals(entry: &Entry, pointer: &str, findings: &mut Vec<Finding>) {
     let Some(node) = entry.node(pointer) else { return };
     let mut stack = vec![node];

@@ -1,18 +1,18 @@
-//! Triggers: cron and time zones, dates, filters, and routes that lead to nothing that runs.
+//! Triggers: cron expressions, time zones, dates, filters, and routes to inactive workflows.
 
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::event::{Condition, Filter, Operators};
 use crate::definition::schema_validator::Format;
 use crate::definition::trigger::TriggerSpec;
 use crate::definition::{Kind, Spec, cron};
 use crate::text::{Finding, codes, escaped};
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.marked {
         let Some(text) = entry.node(&marked.pointer).and_then(|node| node.as_str()) else { continue };
         let span = entry.value_span(&marked.pointer);
@@ -47,7 +47,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     }
 }
 
-/// The parser of cron expressions: five fields, as in crontab(5).
+/// The error of a cron expression (five fields, as in crontab(5)), with code, message and remedy.
 fn cron_problem(text: &str) -> Option<(&'static crate::text::Code, String, String)> {
     let parsed = match cron::parse(text) {
         Ok(parsed) => parsed,
@@ -94,7 +94,7 @@ fn schedule(entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
     }
 }
 
-fn routes(catalog: &Catalog, entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
+fn routes(catalog: CatalogView<'_>, entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
     let groups = [
         ("/spec/webhook/routes", spec.webhook.as_ref().map(|webhook| &webhook.routes)),
         ("/spec/appEvent/routes", spec.app_event.as_ref().map(|event| &event.routes)),
@@ -114,7 +114,7 @@ fn routes(catalog: &Catalog, entry: &Entry, spec: &TriggerSpec, findings: &mut V
 }
 
 fn active(
-    catalog: &Catalog,
+    catalog: CatalogView<'_>,
     entry: &Entry,
     spec: &TriggerSpec,
     name: &str,
@@ -134,7 +134,7 @@ fn active(
     }
 }
 
-/// Conditions that can never hold.
+/// Reports conditions that never hold.
 pub(super) fn filter(entry: &Entry, filter: &Filter, pointer: &str, findings: &mut Vec<Finding>) {
     for (path, condition) in filter {
         let at = format!("{pointer}/{}", escaped(path));
@@ -158,7 +158,7 @@ pub(super) fn filter(entry: &Entry, filter: &Filter, pointer: &str, findings: &m
 
 fn contradiction(operators: &Operators) -> Option<&'static str> {
     let number = |number: &Option<serde_json::Number>| number.as_ref().and_then(serde_json::Number::as_f64);
-    // Each lower bound against each upper one, and whether both may be met by the same number.
+    // Compares each lower bound with each upper bound; true for bounds that include their number.
     let low = [(number(&operators.gt), false), (number(&operators.gte), true)];
     let high = [(number(&operators.lt), false), (number(&operators.lte), true)];
     for (low, from) in low.iter().filter_map(|(low, from)| Some(((*low)?, *from))) {
@@ -185,7 +185,7 @@ fn contradiction(operators: &Operators) -> Option<&'static str> {
     None
 }
 
-/// A webhook trigger that anyone can call.
+/// Reports webhook triggers that anyone can call.
 fn open(entry: &Entry, spec: &TriggerSpec, findings: &mut Vec<Finding>) {
     if let Some(webhook) = &spec.webhook
         && webhook.verify.none.is_some()
@@ -203,7 +203,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_range_is_empty_where_no_number_meets_all_its_bounds() {
+    fn a_range_is_empty_if_no_number_meets_all_its_bounds() {
         for (range, is_empty) in [
             (json!({"gt": 3, "gte": 5, "lte": 5}), false),
             (json!({"gte": 5, "lte": 5}), false),

@@ -1,4 +1,4 @@
-//! Widgets: one primary connector, actions that a user can reach and that do something, forms that can be filled in.
+//! Widgets: one primary connector, reachable actions with an effect, and forms that can be filled in.
 
 use std::collections::BTreeSet;
 
@@ -107,9 +107,9 @@ fn actions(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
     }
 }
 
-/// States that a user can be in, by what the widget's own actions do, and actions that are shown in none of them.
+/// Reports actions that are shown in no state that a user can reach with the actions of the widget.
 fn reachable(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
-    // A widget without connectors needs no authentication: its user is always in.
+    // A widget without connectors needs no authentication: its user is always authenticated.
     let mut states = BTreeSet::from([(spec.connectors.is_empty(), false)]);
     loop {
         let mut next = states.clone();
@@ -121,7 +121,7 @@ fn reachable(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
                 WidgetActionType::Configuration => (authenticated, true),
                 WidgetActionType::MultiConnector | WidgetActionType::None => (authenticated, configured),
             }));
-            // The connectors' own prompt authenticates where no action is shown for it.
+            // Without an activation action the prompt of the connectors authenticates.
             let has = |wanted| spec.actions.iter().any(|action| action.action_type == wanted);
             if !has(WidgetActionType::Activation) && !spec.connectors.is_empty() {
                 next.insert((true, configured));
@@ -140,7 +140,7 @@ fn reachable(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
                 {
                     "a widget without connectors is never in a state before authentication"
                 }
-                Visibility::PreAuthConfigured => "nobody is ever configured and not authenticated",
+                Visibility::PreAuthConfigured => "no user is configured and not authenticated",
                 Visibility::PostAuthConfigured => "no action makes the widget configured",
                 _ => "no action leads to that state",
             };
@@ -271,7 +271,7 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
     }
 }
 
-/// Texts in other languages for actions that are not there.
+/// Reports translations for actions that do not exist.
 fn localization(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
     for marked in entry.facts.marked.iter().filter(|marked| marked.format == Format::WidgetAction) {
         let name = unescaped(marked.pointer.rsplit('/').next().unwrap_or_default());

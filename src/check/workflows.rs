@@ -1,4 +1,4 @@
-//! Workflows: do timeout, tier and retry go together? And retry policies wherever they stand.
+//! Workflows: timeout, tier and retry that match each other; and all retry policies.
 
 use crate::catalog::Entry;
 use crate::definition::Spec;
@@ -63,7 +63,7 @@ fn tier(entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Steps that take longer than anybody waits.
+/// Reports steps of Instant workflows that take longer than a caller waits.
 fn waiting(entry: &Entry, spec: &WorkflowSpec, findings: &mut Vec<Finding>) {
     if spec.tier != Tier::Instant {
         return;

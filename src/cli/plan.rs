@@ -159,7 +159,7 @@ impl PlanCommand {
 pub(super) fn show(plan: &Plan, form: PlanForm, revisions: &Revisions<'_>) {
     output::data(&match form {
         PlanForm::Human => render::human(plan, output::colored()),
-        PlanForm::Json => render::json(plan),
+        PlanForm::Json => plan.to_json(),
         PlanForm::Markdown => render::markdown(plan, revisions),
     });
 }

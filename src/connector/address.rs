@@ -1,15 +1,15 @@
-//! URLs of requests: what may be one, and how values become part of one.
+//! URLs of requests: validation, and encoding of values in them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{CallError, ErrorCode};
+use super::error::{CallError, ErrorCode};
 
-/// Everything but the unreserved characters (RFC 3986, 2.3).
+/// All characters except the unreserved ones (RFC 3986, 2.3).
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A URL whose parts are those that were written: parsers forgive much, such as an empty host (the next segment becomes
-/// the host), `\\` for `/`, tabs, and `..`, and each of that would send credentials elsewhere.
+/// Parses a URL without correcting it. URL parsers tolerate an empty host (the next segment becomes the host), `\\` for
+/// `/`, tabs and `..`, each of which would send credentials to another address.
 pub(super) fn parse(text: &str) -> Result<Url, CallError> {
     let wrong = |detail: &str| CallError::new(ErrorCode::Template, format!("url: {detail}"));
     let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Url, CallError> {
     Ok(url)
 }
 
-/// Adds parameters after those that are there.
+/// Appends query parameters.
 pub(super) fn append_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut query = url.query().unwrap_or_default().to_owned();
     let before = query.len();
@@ -63,7 +63,7 @@ pub(super) fn append_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a s
     }
 }
 
-/// May a caller's value be a segment of a path? (registry format, 3.)
+/// True if a caller's value may be a segment of a path (registry format, 3).
 pub(super) fn is_path_value(value: &str) -> bool {
     let length = value.chars().count();
     (1..=200).contains(&length)
@@ -72,4 +72,13 @@ pub(super) fn is_path_value(value: &str) -> bool {
         && !value
             .chars()
             .any(|character| character.is_whitespace() || character.is_control() || "/\\?#%".contains(character))
+}
+
+/// True for hosts that are reserved for examples (RFC 2606, RFC 6761), where no application can be reached.
+pub fn is_example_host(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let last = host.rsplit('.').next().unwrap_or(&host);
+    let second = ["example.com", "example.org", "example.net"];
+    ["example", "test", "invalid"].contains(&last)
+        || second.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.')))
 }

@@ -1,24 +1,28 @@
-//! Authentication of a request: from the method, its credentials and the connection.
+//! Authenticates requests with the credentials of the method and of the connection.
 
 use std::collections::BTreeMap;
 
-use super::compile::template;
-use super::request::{PreparedRequest, basic, failed};
-use super::{CallError, ErrorCode, Secrets};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::error::{CallError, ErrorCode};
+use super::expression::{failed, template};
+use super::host::Secrets;
+use super::prepared::PreparedRequest;
 use crate::definition::auth::{AuthMethod, KeyPlace};
 use crate::definition::common::Credential;
 use crate::template::{Context, Limits, Template};
 
 /// A compiled authentication method.
 #[derive(Debug)]
-pub(super) enum Method {
+pub(super) enum AuthScheme {
     None,
     Basic {
-        username: Source,
-        password: Source,
+        username: CredentialSource,
+        password: CredentialSource,
     },
     Bearer {
-        token: Source,
+        token: CredentialSource,
         header: String,
         prefix: String,
     },
@@ -26,64 +30,64 @@ pub(super) enum Method {
         place: KeyPlace,
         name: String,
         prefix: String,
-        value: Source,
+        value: CredentialSource,
     },
     Custom {
         headers: Vec<(String, Template)>,
         query: Vec<(String, Template)>,
-        fields: Vec<Field>,
+        fields: Vec<CredentialField>,
     },
-    /// Declared and checked, not run by this version: its name.
+    /// A method that this version checks and does not perform, by its name.
     NotRunnable(&'static str),
 }
 
-/// Where a credential comes from: the method itself, or the connection under a name.
+/// The source of a credential: the method itself, or the connection's credential of this name.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct CredentialSource {
     name: &'static str,
-    own: Option<Value>,
+    own: Option<OwnCredential>,
 }
 
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct CredentialField {
     name: String,
     required: bool,
     default: Option<String>,
 }
 
 #[derive(Debug)]
-enum Value {
+enum OwnCredential {
     Secret(String),
     Template(Template),
 }
 
-/// Credentials that a connection gives, by name.
-pub(super) type Given = BTreeMap<String, Credential>;
+/// The credentials of a connection, by name.
+pub(super) type CredentialValues = BTreeMap<String, Credential>;
 
-impl Method {
-    pub(super) fn compile(method: &AuthMethod) -> Result<Method, String> {
+impl AuthScheme {
+    pub(super) fn compile(method: &AuthMethod) -> Result<AuthScheme, String> {
         if let Some(basic) = &method.basic {
-            return Ok(Method::Basic {
-                username: Source::compile("username", basic.username.as_ref())?,
-                password: Source::compile("password", basic.password.as_ref())?,
+            return Ok(AuthScheme::Basic {
+                username: CredentialSource::compile("username", basic.username.as_ref())?,
+                password: CredentialSource::compile("password", basic.password.as_ref())?,
             });
         }
         if let Some(bearer) = &method.bearer_token {
-            let token = Source::compile("token", bearer.token.as_ref())?;
-            return Ok(Method::Bearer { token, header: "Authorization".into(), prefix: "Bearer ".into() });
+            let token = CredentialSource::compile("token", bearer.token.as_ref())?;
+            return Ok(AuthScheme::Bearer { token, header: "Authorization".into(), prefix: "Bearer ".into() });
         }
         if let Some(key) = &method.api_key {
-            return Ok(Method::ApiKey {
+            return Ok(AuthScheme::ApiKey {
                 place: key.place,
                 name: key.name.clone(),
                 prefix: key.prefix.clone().unwrap_or_default(),
-                value: Source::compile("apiKey", key.value.as_ref())?,
+                value: CredentialSource::compile("apiKey", key.value.as_ref())?,
             });
         }
-        // A token that a connection brings is sent; getting and refreshing tokens comes with the store that keeps them.
+        // Only a token of the connection is sent. Obtaining and refreshing tokens is not implemented.
         if let Some(oauth2) = &method.oauth2 {
-            return Ok(Method::Bearer {
-                token: Source { name: "accessToken", own: None },
+            return Ok(AuthScheme::Bearer {
+                token: CredentialSource { name: "accessToken", own: None },
                 header: oauth2.header.clone().unwrap_or_else(|| "Authorization".into()),
                 prefix: oauth2
                     .prefix
@@ -92,13 +96,13 @@ impl Method {
             });
         }
         if method.jwt.is_some() {
-            return Ok(Method::NotRunnable("jwt"));
+            return Ok(AuthScheme::NotRunnable("jwt"));
         }
         if let Some(custom) = &method.custom {
             let all = |params: &BTreeMap<String, String>| -> Result<Vec<(String, Template)>, String> {
                 params.iter().map(|(name, source)| Ok((name.clone(), template(source)?))).collect()
             };
-            let fields = custom.fields.iter().map(|(name, field)| Field {
+            let fields = custom.fields.iter().map(|(name, field)| CredentialField {
                 name: name.clone(),
                 required: field.required,
                 default: field
@@ -106,27 +110,27 @@ impl Method {
                     .as_ref()
                     .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
             });
-            return Ok(Method::Custom {
+            return Ok(AuthScheme::Custom {
                 headers: all(&custom.headers)?,
                 query: all(&custom.query)?,
                 fields: fields.collect(),
             });
         }
-        Ok(Method::None)
+        Ok(AuthScheme::None)
     }
 
-    /// Adds the credentials to a request. The context may hold everything that templates of `auth` see.
+    /// Adds the credentials to a request. The context holds the names that templates of `auth` may use.
     pub(super) fn apply(
         &self,
         request: &mut PreparedRequest,
-        given: &Given,
+        credentials: &CredentialValues,
         context: &Context,
         secrets: &dyn Secrets,
     ) -> Result<(), CallError> {
-        let lookup = Lookup { given, context, secrets };
+        let lookup = CredentialLookup { credentials, context, secrets };
         match self {
-            Method::None => Ok(()),
-            Method::Basic { username, password } => {
+            AuthScheme::None => Ok(()),
+            AuthScheme::Basic { username, password } => {
                 let (username, password) = (lookup.get(username)?, lookup.get(password)?);
                 if username.contains(':') {
                     return Err(CallError::new(
@@ -134,16 +138,16 @@ impl Method {
                         "a user name of Basic authentication cannot hold `:`",
                     ));
                 }
-                // Placeholders stay readable: encoded, nobody could tell where they come from.
+                // Placeholders stay readable: encoded, they would not name their source.
                 let value =
                     if secrets.masked() { format!("Basic {username}:{password}") } else { basic(&username, &password) };
                 request.credential_header("Authorization", value)
             }
-            Method::Bearer { token, header, prefix } => {
+            AuthScheme::Bearer { token, header, prefix } => {
                 let token = lookup.get(token)?;
                 request.credential_header(header, format!("{prefix}{token}"))
             }
-            Method::ApiKey { place, name, prefix, value } => {
+            AuthScheme::ApiKey { place, name, prefix, value } => {
                 let value = format!("{prefix}{}", lookup.get(value)?);
                 match place {
                     KeyPlace::Header => request.credential_header(name, value),
@@ -153,7 +157,7 @@ impl Method {
                     }
                 }
             }
-            Method::Custom { headers, query, fields } => {
+            AuthScheme::Custom { headers, query, fields } => {
                 let mut context = context.clone();
                 context.set("credentials", lookup.fields(fields)?);
                 let limits = Limits::default();
@@ -167,7 +171,7 @@ impl Method {
                 }
                 Ok(())
             }
-            Method::NotRunnable(name) => Err(CallError::new(
+            AuthScheme::NotRunnable(name) => Err(CallError::new(
                 ErrorCode::NotRunnable,
                 format!("this version checks authentication by `{name}` and does not perform it"),
             )),
@@ -175,40 +179,40 @@ impl Method {
     }
 }
 
-impl Source {
-    fn compile(name: &'static str, own: Option<&Credential>) -> Result<Source, String> {
+impl CredentialSource {
+    fn compile(name: &'static str, own: Option<&Credential>) -> Result<CredentialSource, String> {
         let own = match own {
-            Some(Credential::Reference(reference)) => Some(Value::Secret(reference.secret_ref.clone())),
-            Some(Credential::Template(source)) => Some(Value::Template(template(source)?)),
+            Some(Credential::Reference(reference)) => Some(OwnCredential::Secret(reference.secret_ref.clone())),
+            Some(Credential::Template(source)) => Some(OwnCredential::Template(template(source)?)),
             None => None,
         };
-        Ok(Source { name, own })
+        Ok(CredentialSource { name, own })
     }
 }
 
-struct Lookup<'a> {
-    given: &'a Given,
+struct CredentialLookup<'a> {
+    credentials: &'a CredentialValues,
     context: &'a Context,
     secrets: &'a dyn Secrets,
 }
 
-impl Lookup<'_> {
-    fn get(&self, source: &Source) -> Result<String, CallError> {
-        match (&source.own, self.given.get(source.name)) {
-            (Some(Value::Secret(name)), _) => self.secret(name),
-            (Some(Value::Template(template)), _) => {
+impl CredentialLookup<'_> {
+    fn get(&self, source: &CredentialSource) -> Result<String, CallError> {
+        match (&source.own, self.credentials.get(source.name)) {
+            (Some(OwnCredential::Secret(name)), _) => self.secret(name),
+            (Some(OwnCredential::Template(template)), _) => {
                 template.render_text(self.context, &Limits::default()).map_err(|error| failed("auth", &error))
             }
-            (None, Some(credential)) => self.credential(credential),
+            (None, Some(credential)) => self.render(credential),
             (None, None) => self.missing(source.name),
         }
     }
 
-    fn fields(&self, fields: &[Field]) -> Result<serde_json::Value, CallError> {
+    fn fields(&self, fields: &[CredentialField]) -> Result<serde_json::Value, CallError> {
         let mut values = serde_json::Map::new();
         for field in fields {
-            let value = match (self.given.get(&field.name), &field.default) {
-                (Some(credential), _) => self.credential(credential)?,
+            let value = match (self.credentials.get(&field.name), &field.default) {
+                (Some(credential), _) => self.render(credential)?,
                 (None, Some(default)) => default.clone(),
                 (None, None) if field.required => self.missing(&field.name)?,
                 (None, None) => String::new(),
@@ -218,7 +222,7 @@ impl Lookup<'_> {
         Ok(values.into())
     }
 
-    fn credential(&self, credential: &Credential) -> Result<String, CallError> {
+    fn render(&self, credential: &Credential) -> Result<String, CallError> {
         match credential {
             Credential::Reference(reference) => self.secret(&reference.secret_ref),
             Credential::Template(source) => {
@@ -236,7 +240,7 @@ impl Lookup<'_> {
         if self.secrets.masked() {
             return Ok(format!("[credential {name}]"));
         }
-        let detail = if self.given.is_empty() {
+        let detail = if self.credentials.is_empty() {
             format!(
                 "no connection gives `{name}`: name a tenant or a connection, or declare a Connection of this connector"
             )
@@ -245,4 +249,9 @@ impl Lookup<'_> {
         };
         Err(CallError::new(ErrorCode::ConnectionRequired, detail))
     }
+}
+
+/// The header value of Basic authentication (RFC 7617).
+fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{username}:{password}")))
 }

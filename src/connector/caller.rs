@@ -1,4 +1,4 @@
-//! Calls of one generation, over the network or answered by the definitions' own tests.
+//! Calls actions of one generation, over the network or with the tests of definitions in the role of the application.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,40 +6,44 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::address::is_example_host;
+use super::call::Call;
+use super::error::{CallError, ErrorCode};
+use super::host::{MaskedSecrets, ProvidedSecrets, Secrets};
+use super::mock::MockUpstream;
+use super::outcome::CallOutcome;
+use super::pipeline::{call, prepare};
+use super::runtime::Runtime;
 use super::spans;
-use super::upstream::refused;
-use super::{
-    Call, CallError, CallOutcome, ErrorCode, MaskedSecrets, MockUpstream, NetworkUpstream, ProvidedSecrets, Runtime,
-    Secrets, Upstream, call, is_example_host, prepare,
-};
+use super::upstream::{NetworkUpstream, Upstream, network_error};
 use crate::net;
 use crate::telemetry::TRACEPARENT;
 
-/// Longest wait for an answer to a request that no action describes.
-const FETCH: Duration = Duration::from_secs(30);
-/// Largest answer to it.
-const MAX_FETCHED: usize = 4 << 20;
+/// Timeout of a request that no action describes.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of its response, in bytes.
+const MAX_FETCHED_BYTES: usize = 4 << 20;
 
-/// Where calls go.
+/// The recipient of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mocking {
-    /// Every host is called.
+    /// The application of every host.
     #[default]
     None,
-    /// Tests answer for hosts that exist in examples only; others are called.
+    /// Tests for hosts that are reserved for examples, applications for others.
     Examples,
-    /// Tests answer for every host.
+    /// Tests for every host.
     All,
 }
 
 /// Calls actions of one generation.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// What they are compiled to.
+    /// The compiled definitions.
     pub runtime: Arc<Runtime>,
     /// The guarded client.
     pub client: net::Client,
-    /// Where calls go.
+    /// The recipient of calls.
     pub mocking: Mocking,
 }
 
@@ -58,32 +62,33 @@ impl Caller {
         call(&self.runtime, &*upstream, secrets, connector, action, request).await
     }
 
-    /// The environment's secrets.
+    /// The secrets of the environment.
     pub fn secrets(&self) -> Arc<dyn Secrets> {
         Arc::new(ProvidedSecrets::new(self.runtime.secrets.clone(), Arc::clone(&self.runtime.vault)))
     }
 
-    /// Would this call go to a host that exists in examples only?
+    /// True if the call would go to a host that is reserved for examples.
     fn is_example(&self, connector: &str, action: &str, call: &Call) -> bool {
         let prepared = prepare(&self.runtime, Arc::new(MaskedSecrets), connector, action, call);
         prepared.is_ok_and(|request| request.url.host_str().is_some_and(is_example_host))
     }
 
-    /// Sends a request that no action describes, through the same guards: `method`, `headers` and `body` in, `status`,
-    /// `headers` and `body` out. It is part of the trace, where there is one.
+    /// Sends a request that no action describes, with the same guards. `init` holds `method`, `headers` and `body`, the
+    /// result `status`, `headers` and `body`. The request is part of the trace, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be sent, or is not answered. An answer of any status is an answer.
+    /// The request is invalid, or no response is received. A response of any status is a success.
     pub async fn fetch(&self, url: &str, init: &Value, trace: &str) -> Result<Value, CallError> {
         let bad = |what: String| CallError::new(ErrorCode::BadRequest, what);
-        let url = url::Url::parse(url).map_err(|error| bad(format!("`{url}` is no URL: {error}")))?;
+        let url = url::Url::parse(url).map_err(|error| bad(format!("`{url}` is not a URL: {error}")))?;
         let method = init.get("method").and_then(Value::as_str).unwrap_or("GET").to_ascii_uppercase();
-        let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| bad(format!("no method `{method}`")))?;
+        let method =
+            http::Method::from_bytes(method.as_bytes()).map_err(|_| bad(format!("`{method}` is not a method")))?;
         let mut request = net::Request::new(method, url);
         for (name, value) in init.get("headers").and_then(Value::as_object).into_iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let header =
-                http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("no header `{name}`")))?;
+            let header = http::HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| bad(format!("`{name}` is not a header name")))?;
             let value =
                 http::HeaderValue::from_str(&text).map_err(|_| bad(format!("header `{name}` cannot be sent")))?;
             request.headers.append(header, value);
@@ -93,15 +98,16 @@ impl Caller {
             Some(Value::String(text)) => text.clone().into(),
             Some(other) => other.to_string().into(),
         };
-        let limits = net::Limits { timeout: FETCH, max_response_bytes: MAX_FETCHED, ..net::Limits::default() };
+        let limits =
+            net::Limits { timeout: FETCH_TIMEOUT, max_response_bytes: MAX_FETCHED_BYTES, ..net::Limits::default() };
         let mut span = spans::request(trace, request.method.as_str(), &request.url);
         if !request.headers.contains_key(TRACEPARENT)
             && let Ok(header) = http::HeaderValue::from_str(&span.trace())
         {
             request.headers.insert(TRACEPARENT, header);
         }
-        let sent = self.client.send(request, &limits).await.map_err(|error| refused(&error));
-        spans::answered(&mut span, sent.as_ref().map(|response| response.status.as_u16()));
+        let sent = self.client.send(request, &limits).await.map_err(|error| network_error(&error));
+        spans::end(&mut span, sent.as_ref().map(|response| response.status.as_u16()));
         let response = sent?;
         let headers: BTreeMap<String, String> = response
             .headers

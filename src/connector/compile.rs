@@ -1,4 +1,4 @@
-//! A checked catalog to what calls need.
+//! Compiles a checked catalog.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,24 +6,27 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::{Action, Connector, Runtime, Schema, Step, StepCall, Transport, auth, request, response};
+use super::auth::AuthScheme;
+use super::expression::{template, tree};
+use super::request::Request;
+use super::response::Transform;
+use super::runtime::{Action, Connector, Runtime, Schema, Step, StepCall, Transport};
 use crate::catalog::{CacheTally, Catalog, Entry, references};
 use crate::definition::action::{self, CompositeStep, OnError};
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::SecretSource;
 use crate::definition::{Kind, Spec};
-use crate::template::{Template, Tree};
 use crate::text::Digest;
 
-/// Longest wait for an answer where nothing else is said.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// Default timeout of an action.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Runtime {
-    /// Compiles a catalog for one of its environments: the one that is named, the one that the catalog is for, or the
-    /// first. Connectors that did not change are those of the runtime `before`.
+    /// Compiles a catalog for one environment: the named one, the one that the catalog is for, or the first. Unchanged
+    /// connectors are taken from the runtime `before`.
     ///
     /// # Errors
-    /// Where there is no such environment, or a definition cannot be compiled, which no checked catalog gives.
+    /// The environment does not exist, or a definition cannot be compiled, which cannot happen in a checked catalog.
     pub fn compile(
         catalog: &Catalog,
         environment: Option<&str>,
@@ -74,11 +77,11 @@ impl Runtime {
     }
 
     fn compile_connectors(&mut self, catalog: &Catalog, before: Option<&Runtime>) -> Result<(), String> {
-        let of = |entry| match Entry::spec(entry) {
+        let typed = |entry| match Entry::spec(entry) {
             Some(Spec::Connector(spec)) => Some((entry, spec)),
             _ => None,
         };
-        let all: Vec<(&Entry, &Arc<ConnectorSpec>)> = catalog.of_kind(Kind::Connector).filter_map(of).collect();
+        let all: Vec<(&Entry, &Arc<ConnectorSpec>)> = catalog.of_kind(Kind::Connector).filter_map(typed).collect();
         let compiled: Result<Vec<(Arc<Connector>, bool)>, String> = all
             .into_par_iter()
             .map(|(entry, spec)| {
@@ -103,19 +106,19 @@ impl Runtime {
     }
 }
 
-/// Where secrets come from, with encrypted files by their path from the source's root. One that would lead out of it was
-/// reported, and stays as it is: nothing has such a path.
+/// The sources of secrets, with paths of encrypted files from the root of the source. A path that leaves the root is kept
+/// unchanged: it was reported by the check, and no file has such a path.
 fn secrets(file: &str, secrets: &BTreeMap<String, SecretSource>) -> BTreeMap<String, SecretSource> {
     let mut secrets = secrets.clone();
-    for sealed in secrets.values_mut().flat_map(|source| [&mut source.age, &mut source.sops]).flatten() {
-        if let Some(path) = references::resolve_path(file, &sealed.file) {
-            sealed.file = path;
+    for encrypted in secrets.values_mut().flat_map(|source| [&mut source.age, &mut source.sops]).flatten() {
+        if let Some(path) = references::resolve_path(file, &encrypted.file) {
+            encrypted.file = path;
         }
     }
     secrets
 }
 
-/// Everything that a compiled connector holds: its content, and the places that it shows.
+/// Digest of everything that a compiled connector holds: its content, and the places that it reports.
 fn digest(entry: &Entry, spec: &ConnectorSpec) -> Digest {
     let mut places = String::new();
     let names = spec.actions.keys().map(|name| format!("/spec/actions/{name}"));
@@ -141,9 +144,9 @@ fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result
     }
     let mut methods = BTreeMap::new();
     for (name, method) in spec.auth.iter().flat_map(|auth| &auth.methods) {
-        methods.insert(name.clone(), auth::Method::compile(method)?);
+        methods.insert(name.clone(), AuthScheme::compile(method)?);
     }
-    let mut hidden = BTreeMap::new();
+    let mut subscription_actions = BTreeMap::new();
     for (event, definition) in &spec.events {
         let webhook = definition.webhook.as_ref();
         let calls = webhook
@@ -158,11 +161,11 @@ fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result
             let name = format!("{verb}:{event}");
             let place = place(&format!("/spec/events/{event}"));
             let action = action(spec, &entry.id.name, &name, &Arc::new(definition), place);
-            hidden.insert(name.clone(), action.map_err(|error| format!("{name}: {error}"))?);
+            subscription_actions.insert(name.clone(), action.map_err(|error| format!("{name}: {error}"))?);
         }
     }
     Ok(Connector {
-        hidden,
+        subscription_actions,
         name: entry.id.name.clone(),
         place: place("/metadata/name"),
         spec: Arc::clone(spec),
@@ -180,10 +183,10 @@ fn action(
     definition: &Arc<action::Action>,
     place: String,
 ) -> Result<Action, String> {
-    let timeout = definition.timeout.or(spec.defaults.timeout).map_or(TIMEOUT, |timeout| timeout.0);
+    let timeout = definition.timeout.or(spec.defaults.timeout).map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
     let transport = match definition.transport() {
         Some(action::Transport::Http(http)) => {
-            Transport::Http(Box::new(request::Request::compile(spec, definition.retry.as_ref(), http, timeout)?))
+            Transport::Http(Box::new(Request::compile(spec, definition.retry.as_ref(), http, timeout)?))
         }
         Some(action::Transport::Steps(steps)) => {
             let compiled: Result<_, String> =
@@ -200,7 +203,7 @@ fn action(
         place,
         timeout,
         transport,
-        response: response::Transform::compile(definition.response.as_ref())?,
+        response: Transform::compile(definition.response.as_ref())?,
         input: Schema::new(definition.input.as_ref()),
         output: Schema::new(definition.output.as_ref()),
         spec: Arc::clone(definition),
@@ -209,7 +212,7 @@ fn action(
 
 fn step(spec: &ConnectorSpec, own: &str, definition: &CompositeStep, timeout: Duration) -> Result<Step, String> {
     let call = match (&definition.http, &definition.action) {
-        (Some(http), _) => StepCall::Http(Box::new(request::Request::compile(spec, None, http, timeout)?)),
+        (Some(http), _) => StepCall::Http(Box::new(Request::compile(spec, None, http, timeout)?)),
         (None, Some(action)) => {
             let (connector, action) = action.split_once('/').unwrap_or((own, action));
             let input = definition.input.as_ref().map(tree).transpose()?;
@@ -221,16 +224,8 @@ fn step(spec: &ConnectorSpec, own: &str, definition: &CompositeStep, timeout: Du
         name: definition.name.clone(),
         condition: definition.condition.as_deref().map(template).transpose()?,
         call,
-        response: response::Transform::compile(definition.response.as_ref())?,
+        response: Transform::compile(definition.response.as_ref())?,
         auth: definition.auth.clone(),
-        goes_on: definition.on_error == OnError::Continue,
+        continues_on_error: definition.on_error == OnError::Continue,
     })
-}
-
-pub(super) fn template(source: &str) -> Result<Template, String> {
-    Template::compile(source).map_err(|problem| problem.message)
-}
-
-pub(super) fn tree(value: &serde_json::Value) -> Result<Tree, String> {
-    Tree::compile(value).map_err(|(pointer, problem)| format!("{pointer}: {}", problem.message))
 }

@@ -1,25 +1,25 @@
-//! Why a call failed, for whoever made it.
+//! Errors of calls, as callers see them.
 
 use serde_json::{Value, json};
 
 /// A failed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallError {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: ErrorCode,
     /// One sentence; never a secret.
     pub detail: String,
-    /// Names of parameters, or places in the input, that are wrong.
+    /// The invalid parameters, or JSON pointers into the input.
     pub params: Vec<String>,
-    /// What the application answered, transformed, where it answered at all.
+    /// The transformed response of the application, if it responded.
     pub upstream: Option<Box<Value>>,
-    /// The application's status.
+    /// The status of the application's response.
     pub upstream_status: Option<u16>,
 }
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $variant:ident $code:literal $status:literal $scope:literal)*) => {
-        /// The kinds of failures: what is returned as `code`, with the HTTP status and the scope that go with it.
+        /// The kinds of failures. Each has the `code` of the error, an HTTP status and a scope.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ErrorCode { $($(#[doc = $doc])+ $variant),* }
 
@@ -27,17 +27,17 @@ macro_rules! error_codes {
         const ALL_CODES: &[&str] = &[$($code),*];
 
         impl ErrorCode {
-            /// As callers see it.
+            /// The code in responses.
             pub fn as_str(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $code),* }
             }
 
-            /// The HTTP status of the answer.
+            /// The HTTP status of the response.
             pub fn status(self) -> u16 {
                 match self { $(ErrorCode::$variant => $status),* }
             }
 
-            /// Where it went wrong, for people.
+            /// The stage that failed, in readable form.
             pub fn scope(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $scope),* }
             }
@@ -46,29 +46,29 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The input does not fit the action's schema.
+    /// The input does not match the action's schema.
     InvalidInput "INVALID_INPUT" 400 "Request (input)"
-    /// Path parameters that the path needs were not given.
+    /// Required path parameters are missing.
     MissingPathParameters "MISSING_PATH_PARAMETERS" 400 "Request (path parameters)"
-    /// Path parameters that cannot be part of a path.
+    /// Path parameters are not valid in a path.
     InvalidPathParameters "INVALID_PATH_PARAMETERS" 400 "Request (path parameters)"
-    /// The request itself cannot be understood.
+    /// The request is malformed.
     BadRequest "BAD_REQUEST" 400 "Request"
-    /// Only signed-in users may call this.
+    /// The action requires a user.
     UserRequired "USER_REQUIRED" 401 "Request (identity)"
-    /// No such connector.
+    /// The connector does not exist.
     UnknownConnector "UNKNOWN_CONNECTOR" 404 "Request"
-    /// No such action.
+    /// The action does not exist.
     UnknownAction "UNKNOWN_ACTION" 404 "Request"
-    /// No such tenant, or one that may not use anything.
+    /// The tenant does not exist or is not active.
     UnknownTenant "UNKNOWN_TENANT" 404 "Request (identity)"
-    /// Nothing answers at this address.
+    /// The path does not exist.
     NotFound "NOT_FOUND" 404 "Request"
-    /// Actions are called with POST.
+    /// The method is not supported for the path.
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 "Request"
-    /// There is no connection to use, or several.
+    /// There is no connection, or an ambiguous one.
     ConnectionRequired "CONNECTION_REQUIRED" 409 "Authentication (connection)"
-    /// The request is larger than allowed.
+    /// The request is too large.
     TooLarge "REQUEST_TOO_LARGE" 413 "Request"
     /// A template of the request failed.
     Template "TEMPLATE_ERROR" 422 "Configuration (template rendering)"
@@ -76,42 +76,43 @@ error_codes! {
     ResponseTemplate "RESPONSE_TEMPLATE_ERROR" 422 "Configuration (response template rendering)"
     /// A secret or credential is not available.
     Credential "CREDENTIAL_UNAVAILABLE" 422 "Authentication (credentials)"
-    /// Declared and checked, not run by this version.
+    /// The transport is checked and not run by this version.
     NotRunnable "NOT_RUNNABLE" 501 "Configuration (transport)"
-    /// The application answered with an error status.
+    /// The application responded with an error status.
     Upstream "UPSTREAM_ERROR" 502 "Downstream (HTTP error)"
-    /// The application could not be reached, or broke off.
+    /// The application could not be reached or closed the connection.
     Unreachable "UNREACHABLE" 502 "Downstream (network/external service)"
-    /// The address may not be reached.
+    /// The egress rules do not allow the address.
     Refused "REFUSED_ADDRESS" 502 "Downstream (network/external service)"
-    /// The application's answer is larger than allowed.
+    /// The response of the application is too large.
     ResponseTooLarge "RESPONSE_TOO_LARGE" 502 "Downstream (network/external service)"
-    /// The output does not fit the action's schema.
+    /// The output does not match the action's schema.
     InvalidOutput "INVALID_OUTPUT" 502 "Response (output)"
-    /// No test of the definitions answers this call.
+    /// No test of the definitions responds to the call.
     NoMock "NO_MOCK" 502 "Downstream (mock)"
-    /// The application did not answer in time.
+    /// The application did not respond in time.
     Timeout "TIMEOUT" 504 "Downstream (network/external service)"
-    /// The action's schema cannot be used.
+    /// A schema of the action cannot be compiled.
     Schema "SCHEMA_ERROR" 422 "Configuration (schema)"
-    /// Evenkeel could not work on it right now.
+    /// Evenkeel is temporarily unable to handle the request.
     Unavailable "UNAVAILABLE" 503 "Evenkeel"
 }
 
 impl CallError {
-    /// A failure with its sentence.
+    /// A failure with a sentence that describes it.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> CallError {
         CallError { code, detail: detail.into(), params: Vec::new(), upstream: None, upstream_status: None }
     }
 
-    /// Names what is wrong.
+    /// Sets the invalid parameters.
     #[must_use]
     pub fn params(mut self, params: Vec<String>) -> CallError {
         self.params = params;
         self
     }
 
-    /// What a caller could not have done better: a failure of an action that another one calls is the definitions' own.
+    /// Turns an error that blames the caller into one of the definitions: for an action that is called by another one, the
+    /// definitions are the caller.
     #[must_use]
     pub fn of_definition(mut self) -> CallError {
         let blames_caller = self.code.status() < 422;
@@ -123,14 +124,14 @@ impl CallError {
         self
     }
 
-    /// Names the step of a composite action in which it happened.
+    /// Adds the step of a composite action that failed.
     #[must_use]
     pub fn in_step(mut self, name: &str, index: usize) -> CallError {
         self.detail = format!("step `{name}` (index {index}): {}", self.detail);
         self
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub fn envelope(&self, request_id: &str) -> Value {
         let mut errors = json!({
             "code": self.code.as_str(),
@@ -153,7 +154,7 @@ mod tests {
     use crate::definition::action_test::ERROR_CODES;
 
     #[test]
-    fn tests_may_expect_every_code() {
+    fn tests_can_expect_every_code() {
         assert_eq!(ALL_CODES, ERROR_CODES);
     }
 }

@@ -1,4 +1,4 @@
-//! What templates may ask of the environment: variables, secrets and the time.
+//! Variables, secrets and the time for templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,71 +9,72 @@ use crate::definition::environment::SecretSource;
 use crate::source::encrypted::{self, Identities, SealedFormat};
 use crate::template;
 
-/// Looks secrets up. Values are handed out for one use and never kept.
+/// Looks up secrets. Callers use a value once and do not keep it.
 pub trait Secrets: Send + Sync {
     /// The value of a secret.
     ///
     /// # Errors
-    /// Why it is not available, without its value.
+    /// The reason why it is not available, without its value.
     fn get(&self, name: &str) -> Result<String, String>;
 
-    /// Are the values placeholders, so that a credential which is missing may be one too?
+    /// True if the values are placeholders. Missing credentials are then replaced by placeholders too.
     fn masked(&self) -> bool {
         false
     }
 }
 
-/// Values of Kubernetes Secrets, as they are now.
+/// Current values of Kubernetes Secrets.
 pub trait ClusterSecrets: Send + Sync {
     /// The value of a key of a Secret.
     ///
     /// # Errors
-    /// Why it is not available, without its value.
+    /// The reason why it is not available, without its value.
     fn get(&self, name: &str, key: &str) -> Result<String, String>;
 }
 
-/// The encrypted files of a generation, still encrypted, and the keys that open them; and where the Secrets of a cluster
-/// are looked up.
+/// The sources of encrypted and cluster secrets of a generation: encrypted files, the keys that decrypt them, and the
+/// Secrets of the cluster.
 #[derive(Clone, Default)]
 pub struct Vault {
-    /// Secrets of the cluster that the environment may read; `None` where there is no cluster.
+    /// Secrets of the cluster that the environment may read; `None` outside of a cluster.
     pub cluster: Option<Arc<dyn ClusterSecrets>>,
-    /// The keys of this process; `None` where it was given none.
+    /// The keys of this process, if configured.
     pub identities: Option<Arc<Identities>>,
-    /// The files that secrets are in, by their path from the source's root.
+    /// The encrypted files, by their path from the root of the source.
     pub files: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl Vault {
-    /// The files that the secrets of an environment are in, as [`Runtime::secrets`](super::Runtime::secrets) names them.
-    pub fn wanted(sources: &BTreeMap<String, SecretSource>) -> BTreeSet<&str> {
-        let sealed = sources.values().filter_map(|source| source.age.as_ref().or(source.sops.as_ref()));
-        sealed.map(|sealed| sealed.file.as_str()).collect()
+    /// Paths of the encrypted files that hold secrets of an environment, as [`Runtime::secrets`](super::Runtime::secrets)
+    /// names them.
+    pub fn paths(sources: &BTreeMap<String, SecretSource>) -> BTreeSet<&str> {
+        let encrypted = sources.values().filter_map(|source| source.age.as_ref().or(source.sops.as_ref()));
+        encrypted.map(|secret| secret.file.as_str()).collect()
     }
 
-    /// A vault with the files that secrets are in, each got by `read` from its path. One that cannot be had is left out:
-    /// the secrets in it say so when they are needed.
-    pub fn of(
+    /// A vault with the encrypted files of an environment. `read` returns the content of a path. Files that it does not
+    /// return are omitted: looking up a secret in them fails.
+    pub fn load(
         sources: &BTreeMap<String, SecretSource>,
         identities: Option<Arc<Identities>>,
         read: impl Fn(&str) -> Option<Vec<u8>>,
     ) -> Vault {
-        let files = Vault::wanted(sources).into_iter();
+        let files = Vault::paths(sources).into_iter();
         let files = files.filter_map(|path| Some((path.to_owned(), read(path)?.into())));
         Vault { cluster: None, identities, files: files.collect() }
     }
 
-    /// The value in a file.
-    fn open(
+    /// Decrypts a value of a file.
+    fn decrypt(
         &self,
         path: &str,
-        open: impl FnOnce(&[u8], &Identities) -> Result<zeroize::Zeroizing<Vec<u8>>, String>,
+        decrypt: impl FnOnce(&[u8], &Identities) -> Result<zeroize::Zeroizing<Vec<u8>>, String>,
     ) -> Result<String, String> {
         let bytes = self.files.get(path).ok_or_else(|| format!("{path} is not in the source; commit it"))?;
         let identities = self.identities.as_deref().ok_or_else(|| {
             format!("{path} is encrypted, and this process has no key; set EVENKEEL_AGE_KEY or EVENKEEL_AGE_KEY_FILE")
         })?;
-        let value = open(bytes, identities).map_err(|error| format!("{path}: {error}"))?;
+        let value = decrypt(bytes, identities).map_err(|error| format!("{path}: {error}"))?;
         match std::str::from_utf8(&value) {
             Ok("") => Err(format!("{path}: the value is empty")),
             Ok(value) => Ok(value.to_owned()),
@@ -92,7 +93,8 @@ impl fmt::Debug for Vault {
     }
 }
 
-/// Secrets from where the environment says they come from, read anew for each use so that a rotated one is taken up.
+/// Secrets from the sources that the environment declares. Each use reads the source again, so that a rotated secret takes
+/// effect.
 #[derive(Debug)]
 pub struct ProvidedSecrets {
     sources: BTreeMap<String, SecretSource>,
@@ -113,12 +115,12 @@ impl Secrets for ProvidedSecrets {
     }
 }
 
-/// The value of a secret from its source. Paths of encrypted files are those of the vault: from the source's root.
+/// The value of a secret. Paths of encrypted files are relative to the root of the source, as in the vault.
 ///
 /// # Errors
-/// Why it is not available.
+/// The reason why it is not available.
 pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Result<String, String> {
-    const MOST: u64 = 1 << 20;
+    const MAX_SECRET_BYTES: u64 = 1 << 20;
     if let Some(variable) = &source.env {
         return match std::env::var(variable) {
             Ok(value) if !value.is_empty() => Ok(value),
@@ -129,7 +131,7 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
     if let Some(path) = &source.file {
         let mut value = String::new();
         std::fs::File::open(path)
-            .and_then(|file| file.take(MOST).read_to_string(&mut value))
+            .and_then(|file| file.take(MAX_SECRET_BYTES).read_to_string(&mut value))
             .map_err(|error| format!("secret `{name}`: {path} cannot be read: {error}"))?;
         let value = without_last_break(&value);
         return match value.is_empty() {
@@ -137,8 +139,8 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
             false => Ok(value.to_owned()),
         };
     }
-    let sealed = match (&source.age, &source.sops) {
-        (Some(age), _) => Some(vault.open(&age.file, |bytes, identities| {
+    let decrypted = match (&source.age, &source.sops) {
+        (Some(age), _) => Some(vault.decrypt(&age.file, |bytes, identities| {
             let mut value =
                 encrypted::open_age_value(bytes, SealedFormat::of(&age.file), age.key.as_deref(), identities)?;
             if let (None, Ok(text)) = (&age.key, std::str::from_utf8(&value)) {
@@ -147,34 +149,34 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
             }
             Ok(value)
         })),
-        (_, Some(sops)) => Some(vault.open(&sops.file, |bytes, identities| {
+        (_, Some(sops)) => Some(vault.decrypt(&sops.file, |bytes, identities| {
             encrypted::open_sops(bytes, SealedFormat::of(&sops.file), sops.key.as_deref(), identities)
         })),
         _ => None,
     };
-    if let Some(sealed) = sealed {
-        return sealed.map_err(|error| format!("secret `{name}`: {error}"));
+    if let Some(decrypted) = decrypted {
+        return decrypted.map_err(|error| format!("secret `{name}`: {error}"));
     }
-    if let Some(wanted) = &source.kubernetes {
+    if let Some(secret) = &source.kubernetes {
         let cluster = vault.cluster.as_ref().ok_or_else(|| {
             format!(
                 "secret `{name}`: Secrets of Kubernetes are read by `evenkeel operator` only; use `env` or `file` here"
             )
         })?;
-        return cluster.get(&wanted.name, &wanted.key).map_err(|error| format!("secret `{name}`: {error}"));
+        return cluster.get(&secret.name, &secret.key).map_err(|error| format!("secret `{name}`: {error}"));
     }
     Err(format!(
-        "secret `{name}`: this version reads secrets from `env`, `file`, `age`, `sops` and `kubernetes`, not from `vault`"
+        "secret `{name}`: this version reads secrets from `env`, `file`, `age`, `sops` and `kubernetes`, and not from `vault`"
     ))
 }
 
-/// Editors and `kubectl create secret --from-file` leave a line break that is not part of the value.
+/// The value without the trailing line break that editors and `kubectl create secret --from-file` add.
 fn without_last_break(value: &str) -> &str {
     let value = value.strip_suffix('\n').unwrap_or(value);
     value.strip_suffix('\r').unwrap_or(value)
 }
 
-/// Placeholders that say where a value would come from: what `render` shows and tests compare.
+/// Placeholders that name the source of a value. `render` shows them and tests compare them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MaskedSecrets;
 
@@ -188,9 +190,9 @@ impl Secrets for MaskedSecrets {
     }
 }
 
-/// The environment as one call's templates see it.
+/// Variables, secrets and the time for the templates of one call.
 pub(super) struct CallHost {
-    /// Layers of variables; the first that has a name wins.
+    /// Layers of variables. The first layer that sets a variable wins.
     pub(super) variables: Vec<Arc<BTreeMap<String, String>>>,
     pub(super) secrets: Arc<dyn Secrets>,
     pub(super) now: i64,

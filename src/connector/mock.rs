@@ -1,60 +1,59 @@
-//! The definitions' own tests as the application at the other end.
+//! The tests of definitions in the role of the application.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
-use super::request::PreparedRequest;
-use super::testing::{call_of, differences};
+use super::error::{CallError, ErrorCode};
+use super::fixture::{call_of, differences, response_of, responses};
+use super::host::MaskedSecrets;
+use super::pipeline::prepare;
+use super::prepared::PreparedRequest;
+use super::runtime::Runtime;
 use super::upstream::{ResponseFuture, Upstream, UpstreamResponse};
-use super::{CallError, ErrorCode, MaskedSecrets, Runtime, prepare};
-use crate::definition::action_test::{ActionTest, ExpectedRequest, MockResponse};
+use crate::definition::action_test::{ActionTest, ExpectedRequest};
 
-/// Answers with what the tests beside an action say that the application answers.
-///
-/// Of the tests, the one whose request is the same answers; else the first one whose answer is a success.
-/// The answer names it.
+/// Responds with the responses that the tests of an action declare: those of the first test with the same request,
+/// otherwise those of the first successful test. The response names the test.
 #[derive(Debug)]
 pub struct MockUpstream {
     runtime: Arc<Runtime>,
-    /// The test that answers this call, by connector and action, and how many of its answers were given.
+    /// For each connector and action, the test that responds to this call and the number of its responses so far.
     playing: Mutex<BTreeMap<(String, String), (usize, usize)>>,
 }
 
 impl MockUpstream {
-    /// Answers for one call of the actions of a runtime.
+    /// An upstream for one call of an action of a runtime.
     pub fn new(runtime: Arc<Runtime>) -> MockUpstream {
         MockUpstream { runtime, playing: Mutex::default() }
     }
 
-    fn answer(&self, connector: &str, action: &str, request: &PreparedRequest) -> Option<UpstreamResponse> {
+    fn respond(&self, connector: &str, action: &str, request: &PreparedRequest) -> Option<UpstreamResponse> {
         let tests = &self.runtime.connectors.get(connector)?.actions.get(action)?.spec.tests;
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (connector.to_owned(), action.to_owned());
-        // The first request of a call chooses the test; the ones after it get that test's next answers.
-        let (test, at) = if let Some(&(test, given)) = playing.get(&key) {
-            (test, given)
+        // The first request of a call selects the test, which responds to the following requests too.
+        let (test, at) = if let Some(&position) = playing.get(&key) {
+            position
         } else {
             let same = |test: &ActionTest| self.position(connector, action, test, request) == Some(0);
-            let good = |test: &ActionTest| {
-                test.expect_error.is_none() && answers(test).last().is_some_and(|last| last.status < 400)
+            let successful = |test: &ActionTest| {
+                test.expect_error.is_none() && responses(test).last().is_some_and(|last| last.status < 400)
             };
-            (tests.iter().position(same).or_else(|| tests.iter().position(good))?, 0)
+            (tests.iter().position(same).or_else(|| tests.iter().position(successful))?, 0)
         };
         playing.insert(key, (test, at + 1));
         let test = &tests[test];
-        let answers = answers(test);
-        let mut answer = response_of(answers.get(at).or(answers.last())?);
-        answer.mock = Some(test.name.clone());
-        Some(answer)
+        let responses = responses(test);
+        let mut response = response_of(responses.get(at).or(responses.last())?);
+        response.mock = Some(test.name.clone());
+        Some(response)
     }
 
-    /// Which of a test's requests this one is.
+    /// The position of a request among those of a test.
     fn position(&self, connector: &str, action: &str, test: &ActionTest, request: &PreparedRequest) -> Option<usize> {
         let expected: Vec<&ExpectedRequest> = test.expect_request.iter().chain(&test.expect_requests).collect();
         if let Some(at) = expected.iter().position(|expected| {
-            // Headers may hold a real credential here and a placeholder in the test.
+            // Headers may hold a credential here and a placeholder in the test.
             let expected = ExpectedRequest { headers: BTreeMap::new(), ..(*expected).clone() };
             expected.url.is_some() && differences(&expected, request).is_empty()
         }) {
@@ -72,41 +71,10 @@ impl Upstream for MockUpstream {
 
     fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
-            self.answer(connector, action, request).ok_or_else(|| {
-                let detail =
-                    format!("no test of `{connector}/{action}` has an answer to play back; add one with `respond`");
+            self.respond(connector, action, request).ok_or_else(|| {
+                let detail = format!("no test of `{connector}/{action}` has a response; add one with `respond`");
                 CallError::new(ErrorCode::NoMock, detail)
             })
         })
     }
-}
-
-/// The answers of a test, in order; 200 without a body where it gives none.
-pub(super) fn answers(test: &ActionTest) -> Vec<MockResponse> {
-    let given: Vec<MockResponse> = test.respond.iter().chain(&test.responds).cloned().collect();
-    if given.is_empty() { vec![MockResponse::default()] } else { given }
-}
-
-/// A test's answer as an application's.
-pub(super) fn response_of(response: &MockResponse) -> UpstreamResponse {
-    let mut headers: BTreeMap<String, String> =
-        response.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
-    let (body, content_type) = match (&response.body, &response.text) {
-        (Some(body), _) => (Bytes::from(body.to_string()), "application/json"),
-        (None, Some(text)) => (Bytes::from(text.clone()), "text/plain; charset=utf-8"),
-        (None, None) => (Bytes::new(), ""),
-    };
-    if !content_type.is_empty() {
-        headers.entry("content-type".into()).or_insert_with(|| content_type.into());
-    }
-    UpstreamResponse { status: response.status, headers, body, mock: None }
-}
-
-/// Hosts that exist in examples only (RFC 2606, RFC 6761): nothing can be reached there.
-pub fn is_example_host(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let last = host.rsplit('.').next().unwrap_or(&host);
-    let second = ["example.com", "example.org", "example.net"];
-    ["example", "test", "invalid"].contains(&last)
-        || second.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.')))
 }

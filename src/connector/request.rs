@@ -1,18 +1,18 @@
-//! From a call to the request that is sent.
+//! Renders the request of a call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::{ENCODED, append_query, is_path_value, parse};
-use super::compile::{template, tree};
-use super::{Call, CallError, ErrorCode};
+use super::call::Call;
+use super::error::{CallError, ErrorCode};
+use super::expression::{failed, template, tree};
+use super::prepared::{PreparedRequest, header_value};
 use crate::definition::action::{Http, Method};
 use crate::definition::common::{Param, Retry};
 use crate::definition::connector::ConnectorSpec;
@@ -43,7 +43,7 @@ struct CompiledParam {
 }
 
 impl CompiledParam {
-    /// The text that is sent; null is nothing.
+    /// The text that is sent; empty for null.
     fn render(&self, context: &Context, limits: &Limits) -> Result<String, RenderError> {
         let text = self.value.render_text(context, limits)?;
         let null = text == "null" && self.value.render_value(context, limits).is_ok_and(|value| value.is_null());
@@ -57,23 +57,6 @@ enum BodyTemplate {
     Json(Tree),
     Form(Vec<(String, Tree)>),
     Text(Template),
-}
-
-/// A request, ready to be authenticated and sent.
-#[derive(Clone, Debug)]
-pub struct PreparedRequest {
-    /// Method.
-    pub method: &'static str,
-    /// Whole URL.
-    pub url: Url,
-    /// Headers in the order they are sent; names as they were written.
-    pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Bytes,
-    /// Headers that hold credentials and do not follow a redirect to another origin; lower case.
-    pub sensitive: Vec<String>,
-    /// Limits of the exchange.
-    pub limits: net::Limits,
 }
 
 impl Request {
@@ -104,11 +87,11 @@ impl Request {
             (None, None, None) => BodyTemplate::None,
         };
         let mut limits = net::Limits { timeout, ..net::Limits::default() };
-        if let Some(most) = spec.defaults.max_response_bytes {
-            limits.max_response_bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        if let Some(max) = spec.defaults.max_response_bytes {
+            limits.max_response_bytes = usize::try_from(max).unwrap_or(usize::MAX);
         }
-        if let Some(most) = spec.defaults.max_redirects {
-            limits.max_redirects = most;
+        if let Some(max) = spec.defaults.max_redirects {
+            limits.max_redirects = max;
         }
         Ok(Request {
             method: http.method,
@@ -124,10 +107,10 @@ impl Request {
         })
     }
 
-    /// The parameters that the path needs: given by the caller, or their defaults.
+    /// The path parameters: values of the caller, or their defaults.
     ///
     /// # Errors
-    /// Missing ones come before invalid ones, and all are named at once.
+    /// Missing parameters, otherwise invalid ones; all are named at once.
     pub(super) fn path_params(&self, call: &Call, context: &Context) -> Result<Map<String, Value>, CallError> {
         let mut values = Map::new();
         let mut missing = Vec::new();
@@ -162,7 +145,7 @@ impl Request {
         Ok(values)
     }
 
-    /// Renders the request. Nothing of it depends on anything but the context and the caller's overrides.
+    /// Renders the request. It depends on the context and the caller's overrides only.
     pub(super) fn render(&self, call: &Call, context: &Context) -> Result<PreparedRequest, CallError> {
         let limits = Limits::default();
         let mut url = self.url(context, &limits)?;
@@ -222,7 +205,7 @@ impl Request {
         let text = match &self.base {
             Some(base) => {
                 let base = base.render_text(context, limits).map_err(|error| failed("baseUrl", &error))?;
-                // The host is decided before any part of the path is there to decide it.
+                // The base URL is parsed by itself, so that no part of the path can change the host.
                 parse(&base)?;
                 format!("{}{path}", base.strip_suffix('/').unwrap_or(&base))
             }
@@ -267,60 +250,7 @@ impl Request {
     }
 }
 
-impl PreparedRequest {
-    /// Adds a header that holds a credential.
-    pub(super) fn credential_header(&mut self, name: &str, value: String) -> Result<(), CallError> {
-        let value = header_value(name, value)?;
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        self.headers.push((name.to_owned(), value));
-        self.sensitive.push(name.to_ascii_lowercase());
-        Ok(())
-    }
-
-    /// Adds a query parameter that holds a credential.
-    pub(super) fn credential_query(&mut self, name: &str, value: &str) {
-        // Of two parameters of one name some applications take the first, which might be the caller's.
-        let others: Vec<(String, String)> =
-            self.url.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
-        if others.len() != self.url.query_pairs().count() {
-            self.url.set_query(None);
-            append_query(&mut self.url, others.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        }
-        append_query(&mut self.url, std::iter::once((name, value)));
-    }
-
-    /// The first value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-
-    /// As the guarded client takes it.
-    pub(super) fn to_net(&self) -> Result<net::Request, CallError> {
-        let wrong = |what: &str| CallError::new(ErrorCode::Template, format!("{what} cannot be sent"));
-        let method = http::Method::from_bytes(self.method.as_bytes()).map_err(|_| wrong("the method"))?;
-        let mut request = net::Request::new(method, self.url.clone());
-        for (name, value) in &self.headers {
-            let header =
-                http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
-            let mut value =
-                http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(&format!("header `{name}`")))?;
-            if self.sensitive.iter().any(|sensitive| sensitive == header.as_str()) {
-                value.set_sensitive(true);
-                request.sensitive.push(header.clone());
-            }
-            request.headers.append(header, value);
-        }
-        request.body = self.body.clone();
-        Ok(request)
-    }
-}
-
-/// `user:password` as HTTP Basic sends it (RFC 7617).
-pub(super) fn basic(username: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{username}:{password}")))
-}
-
-/// The connector's parameters, and the action's over them.
+/// The parameters of the connector, overridden by those of the action.
 fn params(
     defaults: &BTreeMap<String, Param>,
     own: &BTreeMap<String, Param>,
@@ -340,22 +270,7 @@ fn params(
         .collect()
 }
 
-/// A header's value cannot hold line breaks or other control characters: they would start another header.
-fn header_value(name: &str, value: String) -> Result<String, CallError> {
-    let allowed = |byte: u8| byte == b'\t' || byte >= 0x20 && byte != 0x7f;
-    if value.len() > 16 << 10 {
-        return Err(CallError::new(ErrorCode::Template, format!("header `{name}`: the value is longer than 16 KiB")));
-    }
-    if value.bytes().all(allowed) {
-        return Ok(value);
-    }
-    Err(CallError::new(
-        ErrorCode::Template,
-        format!("header `{name}`: the value holds a line break or another control character"),
-    ))
-}
-
-/// Members that are null or an empty string, at any depth of maps; items of lists stay.
+/// Removes members that are null or an empty string, at any depth. Items of lists are kept.
 fn drop_empty(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -373,7 +288,7 @@ fn is_empty(value: &Value) -> bool {
     matches!(value, Value::Null) || value.as_str() == Some("")
 }
 
-/// `a[b]=1`, `list[0]=x`: how forms write what is not flat.
+/// Flattens a value into form fields: `a[b]=1`, `list[0]=x`.
 fn form_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, value)| form_pairs(&format!("{name}[{key}]"), value, pairs)),
@@ -384,13 +299,4 @@ fn form_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
         Value::String(text) => pairs.push((name.to_owned(), text.clone())),
         other => pairs.push((name.to_owned(), other.to_string())),
     }
-}
-
-pub(super) fn failed(what: &str, error: &RenderError) -> CallError {
-    use crate::template::RenderErrorKind;
-    let code = match error.kind {
-        RenderErrorKind::Secret => ErrorCode::Credential,
-        _ => ErrorCode::Template,
-    };
-    CallError::new(code, format!("{what}: {error}"))
 }

@@ -1,11 +1,11 @@
-//! What an application answered to an action's output.
+//! Transforms the response of an application into the output of an action.
 
 use serde_json::Value;
 
-use super::compile::{template, tree};
-use super::pipeline::ActionOutput;
+use super::error::{CallError, ErrorCode};
+use super::expression::{is_true, template, tree};
+use super::outcome::ActionOutput;
 use super::upstream::UpstreamResponse;
-use super::{CallError, ErrorCode};
 use crate::definition::action::Response;
 use crate::template::{Context, Limits, RenderError, Template, Tree};
 
@@ -31,26 +31,24 @@ impl Transform {
         })
     }
 
-    /// Is this answer a success: by its status, and by `successWhen`?
-    pub(super) fn succeeds(&self, context: &mut Context, answer: &UpstreamResponse) -> Result<bool, CallError> {
-        let status = answer.status;
+    /// True if a response is successful by its status and by `successWhen`.
+    pub(super) fn succeeds(&self, context: &mut Context, response: &UpstreamResponse) -> Result<bool, CallError> {
+        let status = response.status;
         let good = if self.success.is_empty() { (200..300).contains(&status) } else { self.success.contains(&status) };
         let Some(when) = self.success_when.as_ref().filter(|_| good) else { return Ok(good) };
-        context.set_response(answer.status, answer.headers.clone(), answer.body.clone());
-        // A condition that cannot be told does not hold; as an error of its own it would hide what the application said.
+        context.set_response(response.status, response.headers.clone(), response.body.clone());
+        // A condition that fails to render does not hold: reporting it would hide the response of the application.
         Ok(when.render_value(context, &Limits::default()).is_ok_and(|value| is_true(&value)))
     }
 
-    /// The output. Without a transform the answer is passed on byte for byte.
-    ///
-    /// The context has no response yet: it is added here.
+    /// The output. Without a transform it is the response, byte for byte. Adds the response to the context.
     pub(super) fn apply(
         &self,
         context: &mut Context,
-        answer: &UpstreamResponse,
+        response: &UpstreamResponse,
         json_wanted: bool,
     ) -> Result<ActionOutput, CallError> {
-        context.set_response(answer.status, answer.headers.clone(), answer.body.clone());
+        context.set_response(response.status, response.headers.clone(), response.body.clone());
         let limits = Limits::default();
         if let Some(body) = &self.body {
             let value = body.render(context, &limits).map_err(|error| failed(&error))?;
@@ -71,28 +69,16 @@ impl Transform {
                 }),
             };
         }
-        let content_type = self.content_type.clone().or_else(|| answer.headers.get("content-type").cloned());
+        let content_type = self.content_type.clone().or_else(|| response.headers.get("content-type").cloned());
         Ok(ActionOutput::Raw {
-            bytes: answer.body.clone(),
+            bytes: response.body.clone(),
             content_type: content_type.unwrap_or_else(|| "application/octet-stream".into()),
         })
     }
 }
 
-/// What Jinja takes for true, and text that says otherwise.
-pub(super) fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(value) => *value,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(text.trim(), "" | "false" | "False" | "0" | "null" | "none" | "None"),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-    }
-}
-
-/// `application/json` and everything that ends in `+json` (RFC 6839).
-pub(super) fn is_json(content_type: &str) -> bool {
+/// True for `application/json` and types that end in `+json` (RFC 6839).
+fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }

@@ -1,11 +1,11 @@
-//! What traces show of requests to applications (semantic conventions for HTTP clients).
+//! Trace spans of requests to applications (OpenTelemetry semantic conventions for HTTP clients).
 
 use url::Url;
 
-use super::CallError;
+use super::error::CallError;
 use crate::telemetry::{Kind, Span};
 
-/// A request to an application, below a trace.
+/// The span of a request to an application, within a trace.
 pub(super) fn request(parent: &str, method: &str, url: &Url) -> Span {
     let mut span = Span::below(parent, Kind::Client, method);
     span.set("http.request.method", method.to_owned());
@@ -19,8 +19,8 @@ pub(super) fn request(parent: &str, method: &str, url: &Url) -> Span {
     span
 }
 
-/// What became of it: the status, or the code of the error.
-pub(super) fn answered(span: &mut Span, status: Result<u16, &CallError>) {
+/// Sets the result of a span: the status, or the code of the error.
+pub(super) fn end(span: &mut Span, status: Result<u16, &CallError>) {
     match status {
         Ok(status) => {
             span.set("http.response.status_code", i64::from(status));

@@ -1,20 +1,22 @@
-//! Running the tests beside actions: no network, no clock, no secrets.
+//! Runs the tests of actions, without network, clock and secrets.
 
-use std::collections::BTreeMap;
-use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::mock::{answers, response_of};
+use super::error::{CallError, ErrorCode};
+use super::fixture::{differences, response_of, responses};
+use super::host::MaskedSecrets;
 use super::pipeline::call;
-use super::request::PreparedRequest;
+use super::prepared::PreparedRequest;
+use super::runtime::Runtime;
 use super::upstream::{ResponseFuture, Upstream};
-use super::{Call, CallError, ErrorCode, MaskedSecrets, Runtime};
 use crate::definition::Json;
-use crate::definition::action_test::{ActionTest, ExpectedRequest};
+use crate::definition::action_test::{ActionTest, ExpectedRequest, MockResponse};
 
-/// What became of one test.
+pub use super::fixture::{Difference, call_of, pretty, same};
+
+/// The result of one test.
 #[derive(Clone, Debug)]
 pub struct TestResult {
     /// The connector.
@@ -23,29 +25,15 @@ pub struct TestResult {
     pub action: String,
     /// The test.
     pub name: String,
-    /// What is not as expected; nothing where the test passes.
+    /// The differences; empty if the test passes.
     pub differences: Vec<Difference>,
-    /// The test gives nothing to compare with.
+    /// True if the test has no expectations.
     pub expects_nothing: bool,
 }
 
-/// One thing that is not as expected.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// What was compared, such as `request body` or `output`.
-    pub what: String,
-    /// What the test expects, as text of several lines.
-    pub expected: String,
-    /// What there was.
-    pub actual: String,
-}
-
-/// What `now()` answers in tests that do not say: 2026-01-01T00:00:00Z.
-const NOW: i64 = 1_767_225_600;
-
 /// Runs one test of an action.
 pub async fn run(runtime: &Runtime, connector: &str, action: &str, test: &ActionTest) -> TestResult {
-    let upstream = Scripted { answers: answers(test), sent: Mutex::new(Vec::new()) };
+    let upstream = ScriptedUpstream { responses: responses(test), sent: Mutex::new(Vec::new()) };
     let outcome = call(runtime, &upstream, Arc::new(MaskedSecrets), connector, action, call_of(test)).await;
     let sent = upstream.sent.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
@@ -64,7 +52,7 @@ pub async fn run(runtime: &Runtime, connector: &str, action: &str, test: &Action
                 expected: "a request".into(),
                 actual: "none was sent".into(),
             }),
-            // The error below says why nothing was sent.
+            // The error of the call is reported below.
             None => {}
         }
     }
@@ -121,119 +109,13 @@ fn shown(error: &CallError) -> String {
     format!("{}: {}{upstream}", error.code.as_str(), error.detail)
 }
 
-/// The call that a test makes.
-pub fn call_of(test: &ActionTest) -> Call {
-    let now = test.now.as_deref().and_then(|text| jiff::Timestamp::from_str(text).ok());
-    let settings = (!test.settings.is_empty())
-        .then(|| Value::Object(test.settings.iter().map(|(name, value)| (name.clone(), value.value())).collect()));
-    Call {
-        input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
-        path_params: test.path_params.clone(),
-        headers: test.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
-        query: test.query.clone(),
-        user: test.user.as_ref().and_then(|user| serde_json::to_value(user).ok()),
-        tenant: Some(test.tenant.clone().unwrap_or_else(|| "test".into())),
-        method: test.auth.clone(),
-        settings,
-        variables: test.variables.clone(),
-        request_id: "test".into(),
-        hermetic: true,
-        now: Some(now.map_or(NOW, jiff::Timestamp::as_second)),
-        ..Call::default()
-    }
-}
-
-/// Where a request is not what is expected; what is left out is not compared.
-pub(super) fn differences(expected: &ExpectedRequest, request: &PreparedRequest) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut compare = |what: &str, expected: String, actual: String| {
-        if expected != actual {
-            found.push(Difference { what: what.into(), expected, actual });
-        }
-    };
-    if let Some(method) = expected.method {
-        compare("method", method.as_str().into(), request.method.into());
-    }
-    if let Some(url) = &expected.url {
-        let mut actual = request.url.clone();
-        if expected.query.is_some() {
-            actual.set_query(None);
-        }
-        // Brackets of placeholders are encoded in a URL; a test is easier to read with them as they are.
-        let readable = |url: &str| url.replace("%5B", "[").replace("%5D", "]").replace("%20", " ");
-        let normal = url::Url::parse(url).map_or_else(|_| url.clone(), |url| url.to_string());
-        if readable(&normal) != readable(actual.as_str()) {
-            compare("url", url.clone(), actual.to_string());
-        }
-    }
-    if let Some(query) = &expected.query {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let expected: BTreeMap<String, String> =
-            query.iter().map(|(name, value)| (name.clone(), text(&value.value()))).collect();
-        let actual: BTreeMap<String, String> = request.url.query_pairs().into_owned().collect();
-        compare("query", pretty(&json!(expected)), pretty(&json!(actual)));
-    }
-    for (name, value) in &expected.headers {
-        let actual = request.header(name).map_or_else(|| "not sent".to_owned(), |actual| format!("{name}: {actual}"));
-        compare("header", format!("{name}: {value}"), actual);
-    }
-    let body = || String::from_utf8_lossy(&request.body).into_owned();
-    if let Some(expected) = &expected.body.as_ref().map(Json::value) {
-        match serde_json::from_slice::<Value>(&request.body) {
-            Ok(actual) if same(expected, &actual) => {}
-            Ok(actual) => compare("body", pretty(expected), pretty(&actual)),
-            Err(_) => {
-                compare("body", pretty(expected), if request.body.is_empty() { "no body".into() } else { body() });
-            }
-        }
-    }
-    if let Some(form) = &expected.form {
-        let actual: BTreeMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
-        compare("form", pretty(&json!(form)), pretty(&json!(actual)));
-    }
-    if let Some(text) = &expected.text {
-        compare("body", text.clone(), body());
-    }
-    found
-}
-
-/// Equal as JSON: `1` and `1.0` are one number, the order of members does not count.
-pub fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
-        }
-        _ => a == b,
-    }
-}
-
-/// Sorted and indented, so that a difference shows on lines of its own.
-pub fn pretty(value: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => {
-                let ordered: BTreeMap<&String, Value> = map.iter().map(|(key, value)| (key, sorted(value))).collect();
-                json!(ordered)
-            }
-            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-            other => other.clone(),
-        }
-    }
-    match value {
-        Value::String(text) => text.clone(),
-        value => format!("{:#}", sorted(value)),
-    }
-}
-
-/// Answers in order, and keeps what was sent.
-struct Scripted {
-    answers: Vec<crate::definition::action_test::MockResponse>,
+/// Responds in order, and records the requests.
+struct ScriptedUpstream {
+    responses: Vec<MockResponse>,
     sent: Mutex<Vec<PreparedRequest>>,
 }
 
-impl Upstream for Scripted {
+impl Upstream for ScriptedUpstream {
     fn takes_time(&self) -> bool {
         false
     }
@@ -243,9 +125,9 @@ impl Upstream for Scripted {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             let at = sent.len();
             sent.push(request.clone());
-            // The last answer stands for all that follow, as for a request that is tried again.
-            let answer = self.answers.get(at).or_else(|| self.answers.last());
-            answer.map(response_of).ok_or_else(|| CallError::new(ErrorCode::NoMock, "the test gives no answer"))
+            // The last response is repeated, for example for retries.
+            let response = self.responses.get(at).or_else(|| self.responses.last());
+            response.map(response_of).ok_or_else(|| CallError::new(ErrorCode::NoMock, "the test has no response"))
         })
     }
 }

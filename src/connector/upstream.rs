@@ -1,33 +1,34 @@
-//! The application at the other end, behind a trait: the network, or a definition's own tests.
+//! The application behind a trait, implemented by the network and by the tests of definitions.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
 
-use super::request::PreparedRequest;
-use super::{CallError, ErrorCode};
+use super::address::is_example_host;
+use super::error::{CallError, ErrorCode};
+use super::prepared::PreparedRequest;
 use crate::net;
 
-/// An answer of an application.
+/// The response of an application.
 #[derive(Clone, Debug)]
 pub struct UpstreamResponse {
-    /// Status.
+    /// The status.
     pub status: u16,
-    /// Headers, lower case; values of a repeated header joined by `, `.
+    /// Headers, lower case. Values of a repeated header are joined by `, `.
     pub headers: std::collections::BTreeMap<String, String>,
-    /// Body.
+    /// The body.
     pub body: Bytes,
-    /// The test that answered, where it was not the application.
+    /// Name of the test that responded instead of the application.
     pub mock: Option<String>,
 }
 
-/// What a sent request turns into.
+/// The future of a response.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
 
 /// Sends requests.
 pub trait Upstream: Send + Sync {
-    /// Does waiting before another attempt mean anything here?
+    /// True if the caller must wait before another attempt.
     fn takes_time(&self) -> bool {
         true
     }
@@ -36,14 +37,14 @@ pub trait Upstream: Send + Sync {
     fn send<'a>(&'a self, connector: &'a str, action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a>;
 }
 
-/// The network, through the guarded client.
+/// Sends requests over the network with the guarded client.
 #[derive(Clone, Debug)]
 pub struct NetworkUpstream {
     client: net::Client,
 }
 
 impl NetworkUpstream {
-    /// Sends through a client.
+    /// An upstream that sends with a client.
     pub fn new(client: net::Client) -> NetworkUpstream {
         NetworkUpstream { client }
     }
@@ -53,10 +54,9 @@ impl Upstream for NetworkUpstream {
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| {
-                let mut failed = refused(&error);
-                if request.url.host_str().is_some_and(super::is_example_host) {
-                    failed.detail +=
-                        "; this host exists in examples only: `--mock` answers from the tests beside actions";
+                let mut failed = network_error(&error);
+                if request.url.host_str().is_some_and(is_example_host) {
+                    failed.detail += "; this host exists in examples only: `--mock` responds from the tests of actions";
                 }
                 failed
             })?;
@@ -76,7 +76,8 @@ impl Upstream for NetworkUpstream {
     }
 }
 
-pub(super) fn refused(error: &net::Error) -> CallError {
+/// The error of a call for an error of the client.
+pub(super) fn network_error(error: &net::Error) -> CallError {
     use net::Error;
     let code = match error {
         Error::Refused { .. } | Error::NotAllowedHost { .. } | Error::Scheme { .. } | Error::Downgrade { .. } => {

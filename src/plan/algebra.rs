@@ -1,45 +1,46 @@
-//! What can be done with plans as values: to undo one, and to apply one to identities and contents.
+//! Operations on plans: the inverse of a plan, and its application to identities and contents.
 
 use std::collections::BTreeMap;
 
 use super::build::reason;
-use super::{Action, Inventory, Plan, SourceLocation, Verb};
+use super::model::{Action, Plan, Verb};
+use super::object::{Inventory, Object, SourceLocation};
 use crate::definition::Id;
 use crate::text::Digest;
 
-/// What stands at an identity.
+/// The state of one definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionState {
-    /// The content.
+    /// Digest of the content.
     pub digest: Digest,
-    /// Where it is declared.
+    /// The place of the declaration.
     pub place: SourceLocation,
 }
 
-/// A plan that was made for something else than what is there.
+/// A plan that was made for a different state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{id}` is not what the plan was made for; plan again")]
 pub struct StalePlan {
-    /// The first definition that is something else.
+    /// The first definition whose state differs.
     pub id: Id,
 }
 
-/// Identities with their content and place.
+/// The state of each definition of an inventory.
 pub fn state(inventory: &Inventory) -> BTreeMap<Id, DefinitionState> {
-    let slot = |(id, object): (&Id, &std::sync::Arc<super::Object>)| {
+    let entry = |(id, object): (&Id, &std::sync::Arc<Object>)| {
         (id.clone(), DefinitionState { digest: object.digest, place: object.place.clone() })
     };
-    inventory.iter().map(slot).collect()
+    inventory.iter().map(entry).collect()
 }
 
-/// What a plan makes of what is there.
+/// The state after a plan is applied.
 ///
 /// # Errors
-/// Where a definition that the plan touches is not as the plan found it.
+/// A definition that the plan touches is not in the state that the plan was made for.
 pub fn apply(state: &BTreeMap<Id, DefinitionState>, plan: &Plan) -> Result<BTreeMap<Id, DefinitionState>, StalePlan> {
     let mut state = state.clone();
     for action in &plan.actions {
-        if state.get(&action.id).map(|slot| slot.digest) != action.before {
+        if state.get(&action.id).map(|known| known.digest) != action.before {
             return Err(StalePlan { id: action.id.clone() });
         }
         match action.after {
@@ -51,16 +52,16 @@ pub fn apply(state: &BTreeMap<Id, DefinitionState>, plan: &Plan) -> Result<BTree
 }
 
 impl Plan {
-    /// The plan that undoes this one; its inverse is this one again.
+    /// The plan that undoes this one. Its inverse is this plan.
     ///
-    /// ChangeClass, dependants and the reasons of a class stay those of this plan: they are about the same two contents. Plan
-    /// the other way round to learn what undoing breaks.
+    /// Class, dependants and reasons of the class stay those of this plan, as they concern the same two contents. Plan in
+    /// the opposite direction to learn which changes of the inverse are breaking.
     #[must_use]
     pub fn inverse(&self) -> Plan {
         let mut plan = self.clone();
         std::mem::swap(&mut plan.from, &mut plan.to);
         plan.actions = self.actions.iter().rev().map(inverse).collect();
-        plan.sealed()
+        plan.with_digest()
     }
 }
 

@@ -1,12 +1,13 @@
-//! What a change means for those who use a definition: nothing, something new, or something that no longer works.
+//! Classifies a change by its effect on users of the definition: none, compatible or breaking.
 //!
-//! The rules are data: [`RULES`] names places that others rely on and how each may break them, [`TEXTS`] names what only
-//! people read. What neither names is compatible.
+//! The rules are data: [`RULES`] lists the fields that users rely on and the changes of each that break them, [`TEXTS`]
+//! lists the fields that only people read. Changes of other fields are compatible.
 //!
-//! Two decisions: another `baseUrl` is breaking, because the credentials that users gave to one application would be
-//! sent to another address; another `auth.default` is, because connections that name no method would log in otherwise.
+//! Two decisions: a changed `baseUrl` is breaking, because the credentials that users gave to one application would be
+//! sent to another address; a changed `auth.default` is, because connections that name no method would use another one.
 
 mod judge;
+mod quote;
 mod rules;
 mod schema;
 
@@ -15,28 +16,27 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::mask::looks_secret;
-use super::{Action, pattern};
-use crate::definition::Kind;
+use super::pattern;
+use crate::definition::{Id, Kind};
 use rules::{RULES, TEXTS};
 
-/// Reasons that an action names.
+/// Maximum number of reasons of an action.
 const MAX_REASONS: usize = 50;
 
-/// What a change means for those who use a definition.
+/// The effect of a change on users of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeClass {
-    /// Only texts, labels, images or tests change: nothing runs differently.
+    /// Only texts, labels, images or tests change. Behaviour stays the same.
     None,
-    /// It runs differently, and whoever uses it may go on doing so.
+    /// Behaviour changes, and users need not change anything.
     Compatible,
-    /// Something that others can name or rely on is gone or stricter.
+    /// Something that users can name or rely on is removed or stricter.
     Breaking,
 }
 
 impl ChangeClass {
-    /// The word in a plan's JSON.
+    /// The name in a plan's JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             ChangeClass::None => "none",
@@ -52,7 +52,7 @@ impl fmt::Display for ChangeClass {
     }
 }
 
-/// The class of an update, and why it is breaking.
+/// The class of an update, and the reasons if it is breaking.
 pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (ChangeClass, Vec<String>) {
     let mut because = Vec::new();
     for rule in RULES.iter().filter(|rule| rule.kind == kind) {
@@ -71,43 +71,33 @@ pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (ChangeClass, 
     (if silent { ChangeClass::None } else { ChangeClass::Compatible }, because)
 }
 
-/// The class of a removal. Alerts are the only kind that nobody can name or see.
-pub(super) fn removal(action: &Action) -> (ChangeClass, Vec<String>) {
-    if action.id.kind == Kind::Alert {
+/// The class of a removal with the reasons. `dependants` is the number of definitions that need it.
+pub(super) fn removal(id: &Id, renamed_to: Option<&str>, dependants: usize) -> (ChangeClass, Vec<String>) {
+    // No definition and no user can name an alert.
+    if id.kind == Kind::Alert {
         return (ChangeClass::Compatible, Vec::new());
     }
-    let gone = match &action.renamed_to {
-        Some(new) => format!("`{}` is gone; what names it does not find `{new}`", action.id),
-        None => format!("`{}` is gone", action.id),
+    let removed = match renamed_to {
+        Some(new) => format!("`{id}` is gone; what names it does not find `{new}`"),
+        None => format!("`{id}` is gone"),
     };
-    let needed = match action.dependants_total {
+    let needed = match dependants {
         0 => None,
         1 => Some("1 definition needed it".to_owned()),
         count => Some(format!("{count} definitions needed it")),
     };
-    (ChangeClass::Breaking, std::iter::once(gone).chain(needed).collect())
+    (ChangeClass::Breaking, std::iter::once(removed).chain(needed).collect())
 }
 
-/// A name in a sentence: one line, bounded, without quotes that would end it, and never a credential.
-fn quoted(name: &str) -> String {
-    const MOST: usize = 80;
-    if looks_secret(name) {
-        return "`…`".into();
-    }
-    let clean = |c: char| if c == '`' || c.is_control() { '\'' } else { c };
-    let short: String = name.chars().take(MOST).map(clean).collect();
-    if short.is_empty() || name.chars().nth(MOST).is_some() { format!("`{short}…`") } else { format!("`{short}`") }
-}
-
-/// The document without what only people and tests read.
+/// The document without the fields that only people and tests read.
 fn without_texts(kind: Kind, document: &Value) -> Value {
     let mut document = document.clone();
-    for (of, text) in TEXTS {
-        if of.is_none_or(|of| of == kind) {
+    for (only, text) in TEXTS {
+        if only.is_none_or(|only| only == kind) {
             pattern::remove(&mut document, text, |_| true);
         }
     }
-    // Our own annotations are settings.
+    // Annotations of Evenkeel are settings.
     pattern::each_mut(&mut document, "metadata/annotations", &mut |annotations| {
         if let Value::Object(map) = annotations {
             map.retain(|key, _| key.starts_with("evenkeel.dev/"));
@@ -117,7 +107,7 @@ fn without_texts(kind: Kind, document: &Value) -> Value {
         value.as_object().is_some_and(serde_json::Map::is_empty)
     });
     for rule in RULES.iter().filter(|rule| rule.kind == kind && rule.test.is_schema()) {
-        pattern::each_mut(&mut document, rule.place, &mut schema::without_texts);
+        pattern::each_mut(&mut document, rule.pattern, &mut schema::without_texts);
     }
     document
 }

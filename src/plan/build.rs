@@ -1,21 +1,22 @@
-//! Two inventories to a plan.
+//! Builds a plan from two inventories.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{
-    Action, ChangeClass, Inventory, Object, Plan, PlanOptions, Summary, VERSION, Verb, breaking, change, mask, order,
-};
+use super::breaking::ChangeClass;
+use super::model::{Action, Plan, PlanOptions, Summary, VERSION, Verb};
+use super::object::{Inventory, Object};
+use super::{breaking, change, mask, order};
 use crate::definition::Id;
 use crate::text::Digest;
 
-/// What turns `observed` into `desired`. Unchanged definitions cost a comparison of pointers or of digests.
+/// The plan that turns `observed` into `desired`. An unchanged definition costs a comparison of pointers or digests.
 pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>) -> Plan {
     let (pairs, unchanged) = differing(observed, desired);
     let from = inventory_digest(observed);
-    // What only moved has the same content.
+    // Moves do not change content.
     let same = pairs.iter().all(|pair| pair.verb() == Verb::Move);
     let to = if same { from } else { inventory_digest(desired) };
     let mut actions: Vec<Action> = pairs.par_iter().map(|pair| pair.action(options)).collect();
@@ -25,7 +26,8 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
         action.renamed_from = renames.get(&(Verb::Create, &action.id)).map(ToString::to_string);
         action.renamed_to = renames.get(&(Verb::Delete, &action.id)).map(ToString::to_string);
         if action.action == Verb::Delete {
-            (action.class, action.because) = breaking::removal(action);
+            (action.class, action.because) =
+                breaking::removal(&action.id, action.renamed_to.as_deref(), action.dependants_total);
         }
         action.reason = reason(action);
     }
@@ -34,10 +36,10 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
     let digest = Digest::of(&[]);
     let environment = options.environment.to_owned();
     let summary = Summary::default();
-    Plan { version: VERSION, environment, from, to, actions, unchanged, summary, digest }.sealed()
+    Plan { version: VERSION, environment, from, to, actions, unchanged, summary, digest }.with_digest()
 }
 
-/// A definition that differs, on at least one side.
+/// A definition that differs between the two inventories.
 struct Pair<'a> {
     id: &'a Id,
     before: Option<&'a Arc<Object>>,
@@ -57,8 +59,9 @@ impl Pair<'_> {
     fn action(&self, options: &PlanOptions<'_>) -> Action {
         let verb = self.verb();
         let kind = self.id.kind;
-        let masked =
-            |object: Option<&Arc<Object>>| object.map(|object| mask::masked(kind, &object.document(), options));
+        let masked = |object: Option<&Arc<Object>>| {
+            object.map(|object| mask::masked(kind, &object.document(), options.fingerprint))
+        };
         let mut changes = match verb {
             Verb::Move => Vec::new(),
             Verb::Create | Verb::Update | Verb::Delete => {
@@ -74,7 +77,7 @@ impl Pair<'_> {
             _ => (ChangeClass::Compatible, Vec::new()),
         };
         let place = |object: &Arc<Object>| object.place.clone();
-        let moved = |before: &&Arc<Object>| self.after.is_some_and(|after| !before.place.is_beside(&after.place));
+        let moved = |before: &&Arc<Object>| self.after.is_some_and(|after| !before.place.is_same_file(&after.place));
         Action {
             id: self.id.clone(),
             action: verb,
@@ -94,7 +97,7 @@ impl Pair<'_> {
     }
 }
 
-/// The definitions that differ, and how many do not.
+/// The definitions that differ, and the number of those that do not.
 fn differing<'a>(observed: &'a Inventory, desired: &'a Inventory) -> (Vec<Pair<'a>>, usize) {
     let mut pairs = Vec::new();
     let mut unchanged = 0;
@@ -104,14 +107,14 @@ fn differing<'a>(observed: &'a Inventory, desired: &'a Inventory) -> (Vec<Pair<'
             (None, None) => break,
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (Some((before, _)), Some((after, _))) => before.cmp(after),
         };
         let before = if order.is_le() { left.next() } else { None };
         let after = if order.is_ge() { right.next() } else { None };
         let Some((id, _)) = before.or(after) else { break };
         let pair = Pair { id, before: before.map(|(_, object)| object), after: after.map(|(_, object)| object) };
         let same = |before: &Arc<Object>, after: &Arc<Object>| {
-            Arc::ptr_eq(before, after) || before.digest == after.digest && before.place.is_beside(&after.place)
+            Arc::ptr_eq(before, after) || before.digest == after.digest && before.place.is_same_file(&after.place)
         };
         match (pair.before, pair.after) {
             (Some(before), Some(after)) if same(before, after) => unchanged += 1,
@@ -130,34 +133,34 @@ fn inventory_digest(inventory: &Inventory) -> Digest {
     )
 }
 
-/// Definitions that are removed while others of the same kind and spec are created: for each the other one.
+/// Removed and created definitions of the same kind and spec, each mapped to the other.
 fn renames<'a>(pairs: &[Pair<'a>]) -> BTreeMap<(Verb, &'a Id), &'a Id> {
-    let of = |verb: Verb| pairs.iter().filter(move |pair| pair.verb() == verb);
+    let with = |verb: Verb| pairs.iter().filter(move |pair| pair.verb() == verb);
     let mut renames = BTreeMap::new();
-    if of(Verb::Create).next().is_none() || of(Verb::Delete).next().is_none() {
+    if with(Verb::Create).next().is_none() || with(Verb::Delete).next().is_none() {
         return renames;
     }
     let spec = |object: Option<&Arc<Object>>| {
         let document = object?.document();
         Some(Digest::of(document.get("spec")?.to_string().as_bytes()))
     };
-    let mut gone: BTreeMap<_, Vec<&Id>> = BTreeMap::new();
-    for pair in of(Verb::Delete) {
-        gone.entry((pair.id.kind, spec(pair.before))).or_default().push(pair.id);
+    let mut removed: BTreeMap<_, Vec<&Id>> = BTreeMap::new();
+    for pair in with(Verb::Delete) {
+        removed.entry((pair.id.kind, spec(pair.before))).or_default().push(pair.id);
     }
-    // The first by name is taken first.
-    for ids in gone.values_mut() {
+    // Pairs are formed in the order of names.
+    for ids in removed.values_mut() {
         ids.reverse();
     }
-    for pair in of(Verb::Create) {
-        let Some(old) = gone.get_mut(&(pair.id.kind, spec(pair.after))).and_then(Vec::pop) else { continue };
+    for pair in with(Verb::Create) {
+        let Some(old) = removed.get_mut(&(pair.id.kind, spec(pair.after))).and_then(Vec::pop) else { continue };
         renames.insert((Verb::Create, pair.id), old);
         renames.insert((Verb::Delete, old), pair.id);
     }
     renames
 }
 
-/// Why an action is done; made from the action alone, so that an inverse has its own.
+/// The reason of an action, made from the action alone, so that an inverse has its own reason.
 pub(super) fn reason(action: &Action) -> String {
     let elsewhere = |what: &str| match &action.was {
         Some(was) if was.source != action.place.source => format!("{what} in another source"),

@@ -1,10 +1,10 @@
-//! The one form in which definitions are compared.
+//! The canonical form, in which definitions are compared.
 //!
-//! Two documents that mean the same have the same canonical document: comments, quoting and the order of keys are gone,
-//! durations have one spelling, and what is spelled out as the default is as good as left out. Lists keep their order.
+//! Two documents with the same meaning have the same canonical document: it has no comments, quotes or order of keys, one
+//! spelling of each duration, and no fields that are set to their default. Lists keep their order.
 //!
-//! Numbers in JSON Schemas are numbers (`1.0` is `1`). Elsewhere a number is sent as it is written, so the header
-//! `X-Version: 1.0` is not `X-Version: 1`, and telling them apart is what keeps an edit from being lost.
+//! In JSON Schemas `1.0` equals `1`. Elsewhere a number is sent as written, so the header `X-Version: 1.0` differs from
+//! `X-Version: 1`, and a plan must show such an edit.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::pattern;
 use crate::definition::{API_VERSION, Definition, Kind, Metadata, Spec};
 
-/// Where JSON Schemas stand.
+/// Locations of JSON Schemas.
 const SCHEMAS: [(Kind, &str); 7] = [
     (Kind::Connector, "spec/settings"),
     (Kind::Connector, "spec/actions/*/input"),
@@ -23,7 +23,7 @@ const SCHEMAS: [(Kind, &str); 7] = [
     (Kind::Workflow, "spec/output"),
 ];
 
-/// Headers and query parameters, whose long form without settings is the short form.
+/// Locations of headers and query parameters. Their long form without options equals the short form.
 const PARAMS: [&str; 9] = [
     "spec/defaults/headers/*",
     "spec/defaults/query/*",
@@ -36,8 +36,8 @@ const PARAMS: [&str; 9] = [
     "spec/events/*/webhook/unsubscribe/http/headers/*",
 ];
 
-/// What optional fields are where they are left out, as their documentation says. Durations as they print themselves.
-/// A default that depends on something else, such as an action's timeout on its connector's, is none of these.
+/// Documented defaults of optional fields, durations in their printed form. Excludes defaults that depend on another
+/// field, such as that of an action's timeout, which is its connector's.
 const DEFAULTS: [(Kind, &str, &str); 49] = [
     (Kind::Connector, "spec/defaults/timeout", r#""15s""#),
     (Kind::Connector, "spec/defaults/maxResponseBytes", "8388608"),
@@ -90,8 +90,8 @@ const DEFAULTS: [(Kind, &str, &str); 49] = [
     (Kind::Alert, "spec/for", r#""0s""#),
 ];
 
-/// The canonical document of a definition: envelope and spec, defaults applied, keys sorted. `None` only where a spec
-/// cannot be written as JSON, which no definition that was read from a document is.
+/// The canonical document of a definition: envelope and spec without defaults, keys sorted. `None` only if the spec cannot
+/// be serialized, which cannot happen for a definition that was read from a document.
 pub fn document(definition: &Definition) -> Option<Value> {
     let kind = definition.spec.kind();
     let mut document = Map::new();
@@ -100,7 +100,7 @@ pub fn document(definition: &Definition) -> Option<Value> {
     document.insert("metadata".into(), metadata(&definition.metadata)?);
     document.insert("spec".into(), spec(&definition.spec)?);
     let mut document = Value::Object(document);
-    for (_, pattern) in SCHEMAS.iter().filter(|(of, _)| *of == kind) {
+    for (_, pattern) in SCHEMAS.iter().filter(|(owner, _)| *owner == kind) {
         pattern::each_mut(&mut document, pattern, &mut whole_numbers);
     }
     if kind == Kind::Connector {
@@ -108,8 +108,8 @@ pub fn document(definition: &Definition) -> Option<Value> {
             pattern::each_mut(&mut document, pattern, &mut short);
         }
     }
-    for (_, pattern, default) in DEFAULTS.iter().filter(|(of, ..)| *of == kind) {
-        pattern::remove(&mut document, pattern, |value| is(value, default));
+    for (_, pattern, default) in DEFAULTS.iter().filter(|(owner, ..)| *owner == kind) {
+        pattern::remove(&mut document, pattern, |value| is_value(value, default));
     }
     if kind == Kind::Workflow {
         let default = match document.pointer("/spec/tier").and_then(Value::as_str) {
@@ -117,9 +117,9 @@ pub fn document(definition: &Definition) -> Option<Value> {
             Some("Standard") => r#""15m""#,
             _ => r#""6h""#,
         };
-        pattern::remove(&mut document, "spec/timeout", |value| is(value, default));
+        pattern::remove(&mut document, "spec/timeout", |value| is_value(value, default));
     }
-    // Where only defaults were in a map that may be left out, the map is as good as left out.
+    // An optional map that held only defaults equals an absent one.
     pattern::remove(&mut document, "spec/defaults", |value| value.as_object().is_some_and(Map::is_empty));
     document.sort_all_objects();
     Some(document)
@@ -147,8 +147,8 @@ fn spec(spec: &Spec) -> Option<Value> {
     }
 }
 
-/// Is a value this one, written as JSON?
-fn is(value: &Value, json: &str) -> bool {
+/// True if a value equals this JSON text.
+fn is_value(value: &Value, json: &str) -> bool {
     match value {
         Value::String(text) => json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) == Some(text),
         Value::Number(number) => number.to_string() == json,
@@ -157,11 +157,11 @@ fn is(value: &Value, json: &str) -> bool {
     }
 }
 
-/// `1.0` to `1`, everywhere below.
+/// Replaces `1.0` by `1` in a value and everything below it.
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
-            // Beyond 2^53 a float is not the number that was written, so it stays what it is.
+            // Above 2^53 a float may differ from the number that was written, so it is kept.
             let whole =
                 number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
             if let Some(whole) = whole {
@@ -174,7 +174,7 @@ fn whole_numbers(value: &mut Value) {
     }
 }
 
-/// `{ value: x, overridable: false, omitEmpty: false }` to `x`.
+/// Replaces `{ value: x, overridable: false, omitEmpty: false }` by `x`.
 fn short(value: &mut Value) {
     let unset = |key: &str| value.get(key) == Some(&Value::Bool(false));
     if unset("overridable") && unset("omitEmpty") && value.as_object().is_some_and(|map| map.len() == 3) {

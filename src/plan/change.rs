@@ -1,4 +1,4 @@
-//! What differs between two documents: by key in maps, by name in lists of maps that have one.
+//! The differences between two documents: maps are compared by key, lists of named maps by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,26 +6,26 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::mask::is_marker;
+use super::marker::is_marker;
 use crate::text::escaped;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Change {
-    /// Where it is in the document after, or before for what was removed (RFC 6901).
+    /// JSON pointer (RFC 6901) in the document after; in the document before for a removal.
     pub pointer: String,
-    /// The same place as people read it: `spec.forms.settings.fields[folder].label`; empty for the whole document.
+    /// The same location in readable form: `spec.forms.settings.fields[folder].label`; empty for the whole document.
     pub path: String,
-    /// What happened.
+    /// The kind of difference.
     pub kind: ChangeKind,
-    /// The value before; `null` for what was added.
+    /// The value before; `null` for an addition.
     pub before: Value,
-    /// The value after; `null` for what was removed.
+    /// The value after; `null` for a removal.
     pub after: Value,
 }
 
-/// What happened to a value.
+/// The kind of difference of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -36,7 +36,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// What undoes it.
+    /// The kind of the reverse difference.
     #[must_use]
     pub fn inverse(self) -> ChangeKind {
         match self {
@@ -47,10 +47,10 @@ impl ChangeKind {
     }
 }
 
-/// Keys that tell the maps of a list apart, the first one that does.
+/// Keys that may identify the maps of a list, in order of preference.
 const MERGE_KEYS: [&str; 7] = ["name", "id", "connector", "workflow", "value", "theme", "action"];
 
-/// What differs between two documents; one of them may not be there.
+/// The differences between two documents, one of which may be absent.
 pub(super) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
     let mut walk = Walk::default();
     match (before, after) {
@@ -62,17 +62,17 @@ pub(super) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Chan
     walk.changes
 }
 
-/// The key by which the items of both lists can be told apart.
+/// The key that identifies the items of both lists.
 pub(super) fn merge_key(before: &[Value], after: &[Value]) -> Option<&'static str> {
-    let tells = |items: &[Value], key: &str| {
+    let identifies = |items: &[Value], key: &str| {
         let mut seen = BTreeSet::new();
         items.iter().all(|item| identity(item, key).is_some_and(|identity| seen.insert(identity)))
     };
-    let some = !before.is_empty() && !after.is_empty();
-    MERGE_KEYS.into_iter().find(|key| some && tells(before, key) && tells(after, key))
+    let both = !before.is_empty() && !after.is_empty();
+    MERGE_KEYS.into_iter().find(|key| both && identifies(before, key) && identifies(after, key))
 }
 
-/// What a map of a list is called.
+/// The identity of an item of a list.
 pub(super) fn identity(item: &Value, key: &str) -> Option<String> {
     match item.get(key)? {
         Value::String(text) => Some(text.clone()),
@@ -81,7 +81,7 @@ pub(super) fn identity(item: &Value, key: &str) -> Option<String> {
     }
 }
 
-/// Depth is that of definitions (`text::ReadLimits::depth`), so recursion is bounded.
+/// Recursion is bounded by the depth of definitions (`text::ReadLimits::depth`).
 #[derive(Default)]
 struct Walk {
     pointer: String,
@@ -100,7 +100,7 @@ impl Walk {
         });
     }
 
-    /// Does something one step further down.
+    /// Calls `then` one level deeper.
     fn below(&mut self, part: &str, shown: &str, then: impl FnOnce(&mut Walk)) {
         let (pointer, path) = (self.pointer.len(), self.path.len());
         let _ = write!(self.pointer, "/{}", escaped(part));
@@ -110,7 +110,7 @@ impl Walk {
         self.path.truncate(path);
     }
 
-    /// A value that may be on one side only.
+    /// Compares a value that may be absent on one side.
     fn either(&mut self, before: Option<&Value>, after: Option<&Value>) {
         match (before, after) {
             (Some(before), Some(after)) => self.values(before, after),
@@ -122,9 +122,9 @@ impl Walk {
 
     fn values(&mut self, before: &Value, after: &Value) {
         match (before, after) {
-            (one, other) if one == other => {}
-            (one, other) if is_marker(one) || is_marker(other) => {
-                self.push(ChangeKind::Replace, Some(one), Some(other));
+            (before, after) if before == after => {}
+            (before, after) if is_marker(before) || is_marker(after) => {
+                self.push(ChangeKind::Replace, Some(before), Some(after));
             }
             (Value::Object(before), Value::Object(after)) => self.maps(before, after),
             (Value::Array(before), Value::Array(after)) => self.lists(before, after),
@@ -152,10 +152,10 @@ impl Walk {
         let (before_rest, after_rest) = (&before[start..], &after[start..]);
         let ends = before_rest.iter().rev().zip(after_rest.iter().rev());
         let end = ends.take_while(|(one, other)| one == other).count();
-        let (gone, come) = (&before_rest[..before_rest.len() - end], &after_rest[..after_rest.len() - end]);
-        for at in 0..gone.len().max(come.len()) {
+        let (removed, added) = (&before_rest[..before_rest.len() - end], &after_rest[..after_rest.len() - end]);
+        for at in 0..removed.len().max(added.len()) {
             let index = (start + at).to_string();
-            self.below(&index, &format!("[{index}]"), |walk| walk.either(gone.get(at), come.get(at)));
+            self.below(&index, &format!("[{index}]"), |walk| walk.either(removed.get(at), added.get(at)));
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    fn told(before: &Value, after: &Value) -> Vec<String> {
+    fn described(before: &Value, after: &Value) -> Vec<String> {
         let kind = |kind| match kind {
             ChangeKind::Add => '+',
             ChangeKind::Remove => '-',
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_compared_by_key() {
-        let told = told(&json!({"a": 1, "b/c": {"d": 2}}), &json!({"b/c": {"d": 3}, "e": null}));
-        assert_eq!(told, ["- /a a 1→null", "~ /b~1c/d b/c.d 2→3", "+ /e e null→null"]);
+    fn compares_maps_by_key() {
+        let changes = described(&json!({"a": 1, "b/c": {"d": 2}}), &json!({"b/c": {"d": 3}, "e": null}));
+        assert_eq!(changes, ["- /a a 1→null", "~ /b~1c/d b/c.d 2→3", "+ /e e null→null"]);
     }
 
     #[test]
-    fn lists_of_maps_are_compared_by_name_and_their_order_counts() {
+    fn compares_lists_of_named_maps_by_name_and_order() {
         let before = json!({"l": [{"name": "a", "x": 1}, {"name": "b", "x": 2}, {"name": "c"}]});
         let after = json!({"l": [{"name": "b", "x": 3}, {"name": "a", "x": 1}, {"name": "d"}]});
         let expected = [
@@ -220,19 +220,19 @@ mod tests {
             "+ /l/2 l[d] null→{\"name\":\"d\"}",
             "~ /l l [\"a\",\"b\"]→[\"b\",\"a\"]",
         ];
-        assert_eq!(told(&before, &after), expected);
+        assert_eq!(described(&before, &after), expected);
     }
 
     #[test]
-    fn other_lists_are_compared_by_place() {
+    fn compares_other_lists_by_position() {
         let before = json!([{"x": 1}, {"x": 2}, {"x": 9}]);
         assert_eq!(
-            told(&before, &json!([{"x": 1}, {"x": 3}, {"x": 4}, {"x": 9}])),
+            described(&before, &json!([{"x": 1}, {"x": 3}, {"x": 4}, {"x": 9}])),
             ["~ /1/x [1].x 2→3", "+ /2 [2] null→{\"x\":4}"]
         );
-        assert_eq!(told(&json!(["a"]), &json!(["a", "b"])), ["~   [\"a\"]→[\"a\",\"b\"]"]);
+        assert_eq!(described(&json!(["a"]), &json!(["a", "b"])), ["~   [\"a\"]→[\"a\",\"b\"]"]);
         assert_eq!(
-            told(&json!([{"name": "a"}, {"name": "a"}]), &json!([{"name": "a"}])),
+            described(&json!([{"name": "a"}, {"name": "a"}]), &json!([{"name": "a"}])),
             ["- /1 [1] {\"name\":\"a\"}→null"]
         );
     }

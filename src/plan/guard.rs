@@ -1,28 +1,29 @@
-//! What a plan may not remove without being told to.
+//! Removals that need an explicit approval.
 //!
-//! Removals are where reconcilers hurt people: an empty folder, a file that could not be read or a renamed directory
-//! looks like a wish to delete everything. These rules hold back removals; whoever applies a plan applies none that is
-//! named here until somebody says so.
+//! Removals are the most dangerous actions of a reconciler: an empty folder, an unreadable file or a renamed directory
+//! looks like a request to delete everything. The caller must not apply a removal that these rules block unless it is
+//! approved.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Inventory, Plan, Verb};
+use super::model::{Action, Plan, Verb};
+use super::object::Inventory;
 use crate::definition::environment::{Budget, Prune};
 use crate::definition::{Id, Kind};
 
-/// The share of what is there that one plan removes at most where nothing else is set, in per cent.
+/// Default maximum share of the observed definitions that one plan removes, in percent.
 const DEFAULT_PERCENT: usize = 20;
-/// What it may always remove then.
-const DEFAULT_LEAST: usize = 3;
+/// Number of removals that the default always allows.
+const DEFAULT_MINIMUM: usize = 3;
 
-/// What an environment says about removals.
+/// The policy of an environment for removals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrunePolicy {
-    /// Are definitions removed that are no longer declared?
+    /// True if definitions that are no longer declared are removed.
     pub enabled: bool,
-    /// Most that one plan removes; 20% of what is there where left out, and never less than 3.
+    /// Maximum number of removals of one plan; default: 20% of the observed definitions, and at least 3.
     pub budget: Option<Budget>,
 }
 
@@ -33,12 +34,12 @@ impl From<&Prune> for PrunePolicy {
 }
 
 impl PrunePolicy {
-    /// How many removals are allowed where this many definitions are there. A share is rounded down, and is at least
-    /// one unless it is `0%`.
+    /// The number of removals that are allowed if this many definitions are observed. A share is rounded down, and is at
+    /// least one unless it is `0%`.
     pub fn allowed(&self, observed: usize) -> usize {
         let share = |percent: usize| observed.saturating_mul(percent) / 100;
         match self.budget {
-            None => share(DEFAULT_PERCENT).max(DEFAULT_LEAST),
+            None => share(DEFAULT_PERCENT).max(DEFAULT_MINIMUM),
             Some(Budget::Count(count)) => count as usize,
             Some(Budget::Percent(0)) => 0,
             Some(Budget::Percent(percent)) => share(usize::from(percent)).max(1),
@@ -46,43 +47,43 @@ impl PrunePolicy {
     }
 }
 
-/// What is desired, and how well it is known.
+/// The desired definitions, and how completely they are known.
 #[derive(Clone, Copy, Debug)]
 pub struct DesiredState<'a> {
     /// The definitions.
     pub inventory: &'a Inventory,
-    /// Could something not be read, so that nobody can say what is not there?
+    /// True if a part of the source could not be read, so that a missing definition may be in that part.
     pub incomplete: bool,
-    /// Is each removal an act of its own, as where somebody deletes a resource? Then nothing left can be what is meant, and
-    /// only the budget guards it.
+    /// True if each removal is a deliberate act, such as the deletion of a resource. An empty source is then allowed, and
+    /// only the budget limits removals.
     pub deliberate: bool,
 }
 
-/// Removals that are held back.
+/// Removals that are blocked for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedRemovals {
-    /// Why.
+    /// The reason.
     pub reason: BlockedReason,
-    /// The definitions that are not removed, sorted, each as `Kind/name`.
+    /// The blocked definitions, sorted, each as `Kind/name`.
     pub ids: Vec<String>,
-    /// A sentence that says what to do.
+    /// The cause and the remedy, in one sentence.
     pub message: String,
 }
 
-/// Why removals are held back.
+/// The reason for which removals are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum BlockedReason {
-    /// The environment removes nothing.
+    /// Removals are disabled in the environment.
     Disabled,
-    /// Something of the source could not be read.
+    /// A part of the source could not be read.
     Incomplete,
-    /// The source is empty, and was not.
+    /// The source became empty.
     EmptySource,
-    /// The definition says that it is to stay.
+    /// The definition is annotated to be kept.
     Protected,
-    /// More would be removed than the environment allows at once.
+    /// The plan removes more than the environment allows at once.
     Budget,
-    /// Something that stays refers to it.
+    /// A definition that is kept refers to it.
     StillReferenced,
 }
 
@@ -92,7 +93,7 @@ impl BlockedReason {
         matches!(self, BlockedReason::EmptySource | BlockedReason::Incomplete | BlockedReason::Protected)
     }
 
-    /// The word for conditions and metrics.
+    /// The name in conditions and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             BlockedReason::Disabled => "Disabled",
@@ -105,9 +106,9 @@ impl BlockedReason {
     }
 }
 
-/// The removals of a plan that may not be made, by reason; a removal may be held back for several.
+/// The blocked removals of a plan by reason. A removal may be blocked for several reasons.
 ///
-/// `observed` is everything that is there, whoever made it: what was made by hand can refer to what a source declares.
+/// `observed` are all definitions including overrides, which may refer to definitions of a source.
 pub fn guard(
     plan: &Plan,
     policy: &PrunePolicy,
@@ -127,28 +128,27 @@ pub fn guard(
         }
     };
     if !policy.enabled {
-        let message = "`sync.prune.enabled` is false, so nothing is removed; remove by hand, or set it to true";
+        let message =
+            "`sync.prune.enabled` is false, so nothing is removed; remove them through the API, or set it to true";
         block(BlockedReason::Disabled, all(), message.into());
     }
     if desired.incomplete {
-        let message = "something of the source could not be read, so nobody knows what is gone; correct it first";
+        let message = "a part of the source could not be read, so its definitions are unknown; correct it first";
         block(BlockedReason::Incomplete, all(), message.into());
     }
     if !desired.deliberate && !desired.inventory.keys().any(counts) && observed.keys().any(counts) {
-        let message = "the source declares nothing while definitions are there; check its path and branch";
+        let message = "the source declares nothing while definitions exist; check its path and branch";
         block(BlockedReason::EmptySource, all(), message.into());
     }
     let protected = |id: &&Id| observed.get(*id).is_some_and(|object| object.protected);
     let message = "they are annotated `evenkeel.dev/prune: disabled`; change the annotation first, then remove them";
     block(BlockedReason::Protected, all().into_iter().filter(protected).collect(), message.into());
-    let (there, most) = {
-        let there = observed.keys().filter(|id| counts(id)).count();
-        (there, policy.allowed(there))
-    };
-    if counted.len() > most {
+    let total = observed.keys().filter(|id| counts(id)).count();
+    let allowed = policy.allowed(total);
+    if counted.len() > allowed {
         let message = format!(
-            "{} of {there} definitions would be removed and {most} may be at once; approve the removal, or raise \
-             `sync.prune.budget`",
+            "{} of {total} definitions would be removed, and at most {allowed} may be removed at once; approve the removal, or \
+             raise `sync.prune.budget`",
             counted.len()
         );
         block(BlockedReason::Budget, counted, message);
@@ -156,19 +156,19 @@ pub fn guard(
     let (referenced, by) = still_referenced(plan, observed);
     let named: Vec<String> = by.iter().take(10).map(|id| format!("`{id}`")).collect();
     let more = if by.len() > named.len() { format!(" and {} more", by.len() - named.len()) } else { String::new() };
-    let message = format!("{}{more} would refer to what is gone; change or remove them first", named.join(", "));
+    let message = format!("{}{more} would refer to removed definitions; change or remove them first", named.join(", "));
     block(BlockedReason::StillReferenced, referenced, message);
     blocked
 }
 
-/// An environment is what others run in, and not one of them.
+/// True if a definition counts for the budget. The environment itself does not.
 fn counts(id: &Id) -> bool {
     id.kind != Kind::Environment
 }
 
-/// What is removed while something that stays as it is needs it; and what that is.
+/// Removed definitions that an unchanged definition needs, and those that need them.
 fn still_referenced<'a>(plan: &'a Plan, observed: &'a Inventory) -> (BTreeSet<&'a Id>, BTreeSet<&'a Id>) {
-    // What moves keeps its content, and with it what it needs.
+    // A moved definition keeps its content and its references.
     let changed = |action: &&Action| action.action != Verb::Move;
     let changed: BTreeSet<&Id> = plan.actions.iter().filter(changed).map(|action| &action.id).collect();
     let deletes = plan.actions.iter().filter(|action| action.action == Verb::Delete);

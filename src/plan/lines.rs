@@ -1,25 +1,25 @@
-//! Two texts, line by line.
+//! The differences between two texts, line by line.
 
 use similar::{ChangeTag, TextDiff};
 
-/// Lines of both texts together that are compared; longer ones are told as too long to be shown.
+/// Maximum number of lines of both texts together. Longer texts are not compared.
 const MAX_LINES: usize = 10_000;
 
-/// Equal lines around each difference.
-const AROUND: usize = 3;
+/// Number of equal lines shown around each difference.
+const CONTEXT: usize = 3;
 
 /// A line of a comparison, without its line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiffLine {
-    /// In both.
+    /// A line of both texts.
     Same(String),
-    /// In the first only.
+    /// A line of the first text only.
     Removed(String),
-    /// In the second only.
+    /// A line of the second text only.
     Added(String),
-    /// Equal lines are left out here.
+    /// Omitted equal lines.
     Gap,
-    /// The texts are too long to be compared; lines of the first and of the second.
+    /// The texts are too long to be compared; the numbers of lines of the first and the second.
     TooLong(usize, usize),
 }
 
@@ -29,12 +29,12 @@ pub fn text_diff(before: &str, after: &str) -> Vec<DiffLine> {
     if counts.0 + counts.1 > MAX_LINES {
         return if before == after { Vec::new() } else { vec![DiffLine::TooLong(counts.0, counts.1)] };
     }
-    // A last line without a break is the same line as one with it.
+    // A last line with and without a line break is the same line.
     let ended = |text: &str| if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
     let (before, after) = (ended(before), ended(after));
     let diff = TextDiff::from_lines(before.as_str(), after.as_str());
     let mut lines = Vec::new();
-    for (at, group) in diff.grouped_ops(AROUND).iter().enumerate() {
+    for (at, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if at > 0 {
             lines.push(DiffLine::Gap);
         }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_have_equal_lines_around_them() {
+    fn differences_have_context() {
         let number = |n: i32, changed: &str| if n == 10 { format!("{changed}\n") } else { format!("{n}\n") };
         let text = |changed: &str| (0..20).map(|n| number(n, changed)).collect::<String>();
         let lines = text_diff(&text("x"), &text("y"));

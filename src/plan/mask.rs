@@ -1,14 +1,16 @@
-//! Documents without their secrets: what may be one is replaced by its fingerprint before anything is compared.
+//! Replaces possible secrets in documents by fingerprints before the documents are compared.
 //!
-//! Definitions should hold no secrets, and the check reports those that do. A plan is read by more people than the
-//! definitions are, and outlives them in logs and comments, so it shows none all the same: rather too little than a key.
+//! Definitions should hold no secrets, and the check reports those that do. A plan has more readers than the definitions
+//! and outlives them in logs and comments, so it shows no secret either way: it rather hides too much than shows a key.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Change, PlanOptions, pattern};
+use super::change::Change;
+use super::marker::marker;
+use super::pattern;
 use crate::definition::Kind;
 use crate::text::{hmac_sha256, is_known_credential};
 
@@ -34,10 +36,10 @@ const NAMES: [&str; 18] = [
     "signature",
 ];
 
-/// Members that hold the value of what they are in: `X-Key: { value: … }`, `token: { default: … }` in a schema.
+/// Members that hold the value of the enclosing map: `X-Key: { value: … }`, `token: { default: … }` in a schema.
 const HOLDERS: [&str; 6] = ["value", "default", "const", "enum", "example", "examples"];
 
-/// Where secrets stand whose field's name does not say so.
+/// Locations of secrets whose field name is not that of a credential.
 const PLACES: [(Kind, &str); 7] = [
     (Kind::Connector, "spec/auth/methods/*/apiKey/value"),
     (Kind::Connector, "spec/auth/methods/*/jwt/key"),
@@ -45,31 +47,31 @@ const PLACES: [(Kind, &str); 7] = [
     (Kind::Connector, "spec/auth/methods/*/custom/headers/*"),
     (Kind::Connector, "spec/auth/methods/*/custom/query/*"),
     (Kind::Widget, "spec/connectors/*/auth/attributes/key"),
-    // The part of the address that nobody may guess.
+    // The unguessable part of the address.
     (Kind::Trigger, "spec/webhook/webhookId"),
 ];
 
-/// A credential as a parameter of a URL.
+/// A credential in a parameter of a URL.
 static IN_URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)[?&](api[_-]?key|key|access[_-]?token|token|secret|password|pass|sig|signature)=[^&{\s]{4,}").ok()
 });
 
-/// A fingerprint as it stands in a masked document.
+/// A fingerprint in a masked document.
 static FINGERPRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("hmac:([0-9a-f]{8})[0-9a-f]{56}").ok());
 
-/// The document with whole fingerprints in place of secrets. Equal secrets have equal fingerprints, so masked documents
-/// differ where the documents do. [`shorten`] makes fit to be shown what is made of it.
-pub(super) fn masked(kind: Kind, document: &Value, options: &PlanOptions<'_>) -> Value {
+/// The document with full fingerprints in place of secrets. Equal secrets have equal fingerprints, so masked documents
+/// differ exactly if the documents do. Call [`shorten`] before showing anything derived from it.
+pub(super) fn masked(kind: Kind, document: &Value, key: Option<&[u8; 32]>) -> Value {
     let mut document = document.clone();
-    let key = options.fingerprint.map_or(&[0; 32], |key| key);
-    for (_, place) in PLACES.iter().filter(|(of, _)| *of == kind) {
+    let key = key.unwrap_or(&[0; 32]);
+    for (_, place) in PLACES.iter().filter(|(owner, _)| *owner == kind) {
         pattern::each_mut(&mut document, place, &mut |value| leaf(value, true, key));
     }
     walk(&mut document, Names::default(), key);
     document
 }
 
-/// Fingerprints with 8 of their 64 digits; none without a key of one's own, as anybody could then try guesses.
+/// Shortens fingerprints to 8 of their 64 digits. Without a secret key it hides them, as anyone could test guesses.
 pub(super) fn shorten(change: &mut Change, keyed: bool) {
     let shorten = |text: &mut String| {
         let Some(regex) = FINGERPRINT.as_ref().filter(|_| text.contains("hmac:")) else { return };
@@ -85,13 +87,7 @@ pub(super) fn shorten(change: &mut Change, keyed: bool) {
     texts(&mut change.after, &shorten);
 }
 
-/// Is it what stands in place of a secret?
-pub(super) fn is_marker(value: &Value) -> bool {
-    let secret = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("secret"));
-    secret.and_then(Value::as_str).is_some_and(|secret| secret.starts_with("hmac:"))
-}
-
-/// Is it, or may it hold, a credential by its looks alone?
+/// True if a text looks like a credential or may hold one.
 pub(super) fn looks_secret(text: &str) -> bool {
     is_known_credential(text) || IN_URL.as_ref().is_none_or(|regex| text.contains('=') && regex.is_match(text))
 }
@@ -114,14 +110,14 @@ fn texts(value: &mut Value, change: &dyn Fn(&mut String)) {
     }
 }
 
-/// What the names above a value say about it.
+/// Properties of a value that follow from the names of its ancestors.
 #[derive(Clone, Copy, Default)]
 struct Names {
-    /// The nearest one is that of a credential.
+    /// The nearest name is that of a credential.
     named: bool,
-    /// Everything here is a credential.
+    /// Every value below is a credential.
     all: bool,
-    /// These are the properties of a JSON Schema: their names are followed by schemas, not by values.
+    /// The members are properties of a JSON Schema: their values are schemas.
     properties: bool,
 }
 
@@ -131,13 +127,13 @@ fn walk(value: &mut Value, names: Names, key: &[u8; 32]) {
             if map.keys().any(|name| looks_secret(name)) {
                 hide_keys(map, key);
             }
-            // The default of a password that a user is to enter.
+            // The default of a password field of a form.
             let password = map.get("type").and_then(Value::as_str) == Some("Password");
             for (name, value) in map.iter_mut() {
                 let holder = (names.named || password) && HOLDERS.contains(&name.as_str());
                 let below = Names {
                     named: holder || is_name_of_secret(name),
-                    // The name of a secret is none.
+                    // The name of a secret is not a secret.
                     all: name != "secretRef" && (names.all || name == "credentials" && !names.properties),
                     properties: name == "properties",
                 };
@@ -149,7 +145,7 @@ fn walk(value: &mut Value, names: Names, key: &[u8; 32]) {
     }
 }
 
-/// A single value: hidden where it may be a secret.
+/// Hides a scalar that may be a secret.
 fn leaf(value: &mut Value, named: bool, key: &[u8; 32]) {
     let secret = match &*value {
         Value::String(text) => looks_secret(text) || named && !text.is_empty() && !is_reference(text),
@@ -158,7 +154,7 @@ fn leaf(value: &mut Value, named: bool, key: &[u8; 32]) {
     };
     if secret {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        *value = json!({ "secret": fingerprint(&text, key) });
+        *value = marker(&fingerprint(&text, key));
     }
 }
 
@@ -178,7 +174,8 @@ fn is_name_of_secret(name: &str) -> bool {
     NAMES.iter().any(|known| name.ends_with(known))
 }
 
-/// Is it a template with at most a word such as `Bearer` beside its expressions, or what a test writes for a secret?
+/// True for a template with at most a word such as `Bearer` beside its expressions, and for the placeholder of a secret in
+/// a test.
 fn is_reference(text: &str) -> bool {
     if text.starts_with("[secret ") || text.starts_with("[credential ") {
         return text.ends_with(']');
@@ -189,7 +186,7 @@ fn is_reference(text: &str) -> bool {
     while let Some((before, inside)) = rest.split_once("{{") {
         beside += before;
         let Some((expression, after)) = inside.split_once("}}") else { return false };
-        // A literal alone is no reference: `{{ 'hunter2' }}`.
+        // A literal is not a reference: `{{ 'hunter2' }}`.
         if expression.trim().trim_matches('-').trim().starts_with(['\'', '"']) {
             return false;
         }

@@ -1,4 +1,4 @@
-//! One definition as it is declared or observed, and all of them.
+//! Declared or observed definitions, and inventories of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,40 +16,40 @@ use crate::text::Digest;
 /// The annotation that keeps a definition from being removed when it leaves its source, with the value `disabled`.
 pub const PRUNE_ANNOTATION: &str = "evenkeel.dev/prune";
 
-/// One definition as it is declared or observed.
+/// A declared or observed definition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
-    /// Its identity.
+    /// The identity.
     pub id: Id,
     /// Digest of the canonical document.
     pub digest: Digest,
-    /// The canonical document as text: an environment holds one for each of its definitions, and compares few.
+    /// The canonical document as text, which takes less memory than a value: few of the held documents are compared.
     text: Box<str>,
-    /// Where it is declared.
+    /// The place of the declaration.
     pub place: SourceLocation,
     /// The other definitions that it refers to.
     pub needs: BTreeSet<Id>,
-    /// May it not be removed?
+    /// True if it must not be removed.
     pub protected: bool,
 }
 
-/// Where a definition is declared.
+/// The place of a declaration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceLocation {
     /// The name of the source.
     pub source: String,
-    /// What the source was at.
+    /// The revision of the source.
     pub revision: String,
-    /// Path of the file from the source's root.
+    /// Path of the file from the root of the source.
     pub path: String,
-    /// The line on which it starts, from 1.
+    /// The first line, from 1.
     pub line: u32,
 }
 
 impl SourceLocation {
-    /// Is it the same file of the same source, whatever the line and the revision?
-    pub fn is_beside(&self, other: &SourceLocation) -> bool {
+    /// True if both are in the same file of the same source, at any line and revision.
+    pub fn is_same_file(&self, other: &SourceLocation) -> bool {
         self.path == other.path && self.source == other.source
     }
 }
@@ -58,7 +58,7 @@ impl SourceLocation {
 pub type Inventory = BTreeMap<Id, Arc<Object>>;
 
 impl Object {
-    /// An object of a canonical document; the digest and the protection are read from it.
+    /// An object of a canonical document, from which the digest and the protection are derived.
     pub fn new(id: Id, document: Value, place: SourceLocation, needs: BTreeSet<Id>) -> Object {
         let text = document.to_string().into_boxed_str();
         let digest = Digest::of(text.as_bytes());
@@ -70,12 +70,12 @@ impl Object {
 
     /// The canonical document ([`canonical::document`]).
     pub fn document(&self) -> Value {
-        // It was written by `new`, so it can be read.
+        // Written by `new`, so parsing cannot fail.
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
-/// The object of a definition; `None` where it has no name or mistakes in its shape, so that it cannot be typed.
+/// The object of a definition; `None` if it has no name or has schema errors.
 pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) -> Option<Object> {
     if entry.partial || entry.id.name.is_empty() {
         return None;
@@ -87,7 +87,7 @@ pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) ->
         path: entry.source.path().to_owned(),
         line: entry.source.position(entry.document.root.span.start).line,
     };
-    let needed = |reference| match resolve(catalog, entry, reference) {
+    let needed = |reference| match resolve(catalog.untracked(), entry, reference) {
         Resolution::Found(Some(id)) if id != entry.id => Some(id),
         _ => None,
     };
@@ -95,7 +95,7 @@ pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) ->
     Some(Object::new(entry.id.clone(), document, place, needs))
 }
 
-/// The objects of a catalog. Of two definitions of one name the first counts; the check reports both.
+/// The objects of a catalog. Of two definitions with the same identity the first is used; the check reports both.
 pub fn inventory(catalog: &Catalog, source: &str, revision: &str) -> Inventory {
     let objects: Vec<Option<Object>> =
         catalog.entries.par_iter().map(|entry| object(catalog, entry, source, revision)).collect();
@@ -106,13 +106,13 @@ pub fn inventory(catalog: &Catalog, source: &str, revision: &str) -> Inventory {
     inventory
 }
 
-/// The identity written as `Kind/name`; `None` for anything else.
+/// Parses an identity written as `Kind/name`.
 pub fn parse_id(text: &str) -> Option<Id> {
     let (kind, name) = text.split_once('/')?;
     Some(Id { kind: kind.parse().ok()?, name: Some(name).filter(|name| is_name(name))?.to_owned() })
 }
 
-/// Identities in JSON, as `Kind/name`.
+/// Serialization of identities as `Kind/name`.
 pub(super) mod id_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 

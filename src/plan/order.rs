@@ -1,24 +1,25 @@
-//! Who needs whom: the order of actions, and what depends on what changes.
+//! The order of actions, and the dependants of changed definitions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Action, Inventory, MAX_DEPENDANTS, Verb};
+use super::model::{Action, MAX_DEPENDANTS, Verb};
+use super::object::Inventory;
 use crate::definition::Id;
 
-/// The actions in order: creations, updates and moves, each after what it needs; then removals, each after what needed
-/// it. Circles are broken where their smallest name is; everything else is by name.
+/// The actions in order: creations, updates and moves, each after the definitions that it needs; then removals, each after
+/// the definitions that needed it. Cycles are broken at their smallest name; otherwise the order is by name.
 pub(super) fn sorted(actions: Vec<Action>, observed: &Inventory, desired: &Inventory) -> Vec<Action> {
     let (deletes, others): (Vec<Action>, Vec<Action>) =
         actions.into_iter().partition(|action| action.action == Verb::Delete);
-    let mut sorted = in_need(others, desired);
-    let mut deletes = in_need(deletes, observed);
+    let mut sorted = in_order_of_need(others, desired);
+    let mut deletes = in_order_of_need(deletes, observed);
     deletes.reverse();
     sorted.extend(deletes);
     sorted
 }
 
-/// Depth first, what is needed before what needs it, with a stack of its own.
-fn in_need(actions: Vec<Action>, inventory: &Inventory) -> Vec<Action> {
+/// Depth first with an explicit stack, each definition after those that it needs.
+fn in_order_of_need(actions: Vec<Action>, inventory: &Inventory) -> Vec<Action> {
     let mut waiting: BTreeMap<Id, Action> = actions.into_iter().map(|action| (action.id.clone(), action)).collect();
     let roots: Vec<Id> = waiting.keys().cloned().collect();
     let mut seen: BTreeSet<&Id> = BTreeSet::new();
@@ -40,12 +41,12 @@ fn in_need(actions: Vec<Action>, inventory: &Inventory) -> Vec<Action> {
             }
         }
     }
-    // Every action is of the inventory it is sorted by; should one not be, it is not lost.
+    // Every action concerns a definition of the inventory; if one does not, it must not get lost.
     sorted.extend(waiting.into_values());
     sorted
 }
 
-/// Notes what needs each definition that is changed or removed, directly or through others, before or after.
+/// Sets the dependants of each changed or removed definition: those that need it directly or indirectly, before or after.
 pub(super) fn dependants(actions: &mut [Action], observed: &Inventory, desired: &Inventory) {
     let concerned = |action: &Action| matches!(action.action, Verb::Update | Verb::Delete);
     if !actions.iter().any(concerned) {

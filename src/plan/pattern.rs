@@ -1,8 +1,8 @@
-//! Places in a document by pattern, such as `spec/actions/*/input`; `*` is every key of a map or item of a list.
+//! Patterns of locations in a document, such as `spec/actions/*/input`; `*` is every key of a map or item of a list.
 
 use serde_json::Value;
 
-/// Calls `found` with every value at a pattern and the keys on the way to it, in the order of the document.
+/// Calls `found` with every value that matches a pattern and the keys that lead to it, in the order of the document.
 pub(super) fn each<'a>(root: &'a Value, pattern: &str, found: &mut dyn FnMut(&[&str], &'a Value)) {
     fn walk<'a>(value: &'a Value, rest: &[&str], keys: &mut Vec<&'a str>, found: &mut dyn FnMut(&[&str], &'a Value)) {
         let Some((first, rest)) = rest.split_first() else { return found(keys, value) };
@@ -35,7 +35,7 @@ pub(super) fn each<'a>(root: &'a Value, pattern: &str, found: &mut dyn FnMut(&[&
     walk(root, &parts, &mut Vec::new(), found);
 }
 
-/// Calls `found` with every value at a pattern, to change it.
+/// Calls `found` with every value that matches a pattern, for modification.
 pub(super) fn each_mut(root: &mut Value, pattern: &str, found: &mut dyn FnMut(&mut Value)) {
     let Some((first, rest)) = pattern.split_once('/').or(Some((pattern, ""))).filter(|(first, _)| !first.is_empty())
     else {
@@ -53,7 +53,7 @@ pub(super) fn each_mut(root: &mut Value, pattern: &str, found: &mut dyn FnMut(&m
     }
 }
 
-/// Removes what is at a pattern, where `drop` says so. The last part of the pattern is a key.
+/// Removes the values that match a pattern and for which `drop` is true. The last part of the pattern is a key.
 pub(super) fn remove(root: &mut Value, pattern: &str, drop: impl Fn(&Value) -> bool) {
     let (parent, key) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     each_mut(root, parent, &mut |value| {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_find_and_remove() {
+    fn finds_and_removes_values_by_pattern() {
         let mut value = json!({"a": {"x": {"k": 1}, "y": {"k": 2}}, "l": [{"k": 3}, {"o": 4}]});
         let mut seen = Vec::new();
         each(&value, "a/*/k", &mut |keys, value| seen.push((keys.join("."), value.clone())));

@@ -1,4 +1,4 @@
-//! The algebra of plans, on random inventories; and what must never be in one.
+//! The algebra of plans on random inventories, and the absence of secrets in plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::catalog::{Snapshot, load};
-use crate::definition::Kind;
+use crate::definition::{Id, Kind};
+use crate::text::Digest;
 
 const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
 
@@ -17,7 +18,7 @@ pub(super) fn id(kind: Kind, name: &str) -> Id {
 }
 
 /// A definition whose spec holds a value.
-pub(super) fn thing(kind: Kind, name: &str, value: Value, path: &str, needs: &[Id]) -> Object {
+pub(super) fn object(kind: Kind, name: &str, value: Value, path: &str, needs: &[Id]) -> Object {
     let document = json!({"kind": kind.as_str(), "metadata": {"name": name}, "spec": {"value": value}});
     let place = SourceLocation { source: "s".into(), revision: "1".into(), path: path.into(), line: 1 };
     Object::new(id(kind, name), document, place, needs.iter().cloned().collect())
@@ -28,24 +29,24 @@ const KINDS: [Kind; 5] = [Kind::Connector, Kind::Workflow, Kind::Tenant, Kind::A
 /// Value, file, another source, line, needs, protected.
 type Random = (usize, usize, bool, u32, Vec<usize>, bool);
 
-/// Up to 24 definitions; `upward` lets them need only those of smaller number, so that there are no circles.
+/// Up to 16 definitions. With `upward` a definition needs only those of smaller number, so that there are no cycles.
 fn random_inventory(upward: bool) -> impl Strategy<Value = Inventory> {
-    let one =
+    let definition =
         (0_usize..4, 0_usize..3, any::<bool>(), 0_u32..3, prop::collection::vec(0_usize..24, 0..4), any::<bool>());
-    prop::collection::btree_map(0_usize..24, one, 0..16).prop_map(move |things| {
+    prop::collection::btree_map(0_usize..24, definition, 0..16).prop_map(move |definitions| {
         let id_of = |n: usize| id(KINDS[n % KINDS.len()], &format!("n{n}"));
-        let object = |(n, (value, file, other, line, needs, protected)): (usize, Random)| {
+        let random = |(n, (value, file, other, line, needs, protected)): (usize, Random)| {
             let needs: Vec<Id> =
                 needs.into_iter().filter(|need| *need != n && (!upward || *need < n)).map(id_of).collect();
             let id = id_of(n);
             let mut object =
-                thing(id.kind, &id.name, json!({"n": value, "l": [value]}), &format!("f{file}.yaml"), &needs);
+                object(id.kind, &id.name, json!({"n": value, "l": [value]}), &format!("f{file}.yaml"), &needs);
             object.place.source = if other { "other" } else { "s" }.into();
             object.place.line = line;
             object.protected = protected && value == 0;
             (id, Arc::new(object))
         };
-        things.into_iter().map(object).collect()
+        definitions.into_iter().map(random).collect()
     })
 }
 
@@ -53,55 +54,55 @@ pub(super) fn inventories() -> impl Strategy<Value = (Inventory, Inventory)> {
     (random_inventory(false), random_inventory(false))
 }
 
-/// What a plan speaks of: contents and files; not lines, which change with every edit above them.
-fn seen(state: &BTreeMap<Id, DefinitionState>) -> Vec<(Id, Digest, String, String)> {
-    let of = |(id, slot): (&Id, &DefinitionState)| {
-        (id.clone(), slot.digest, slot.place.source.clone(), slot.place.path.clone())
+/// Contents and files, without lines, which change with every edit above them.
+fn contents(state: &BTreeMap<Id, DefinitionState>) -> Vec<(Id, Digest, String, String)> {
+    let content = |(id, known): (&Id, &DefinitionState)| {
+        (id.clone(), known.digest, known.place.source.clone(), known.place.path.clone())
     };
-    state.iter().map(of).collect()
+    state.iter().map(content).collect()
 }
 
 proptest! {
     #[test]
-    fn a_plan_makes_what_is_desired_and_its_inverse_undoes_it((observed, desired) in inventories()) {
+    fn a_plan_gives_the_desired_state_and_its_inverse_the_observed_one((observed, desired) in inventories()) {
         let plan = plan(&observed, &desired, &OPTIONS);
         let after = apply(&state(&observed), &plan).unwrap();
-        prop_assert_eq!(seen(&after), seen(&state(&desired)));
+        prop_assert_eq!(contents(&after), contents(&state(&desired)));
         let inverse = plan.inverse();
-        prop_assert_eq!(seen(&apply(&after, &inverse).unwrap()), seen(&state(&observed)));
+        prop_assert_eq!(contents(&apply(&after, &inverse).unwrap()), contents(&state(&observed)));
         prop_assert_eq!(inverse.inverse(), plan.clone());
         prop_assert_eq!((inverse.from, inverse.to), (plan.to, plan.from));
         let touched: BTreeSet<&Id> = plan.actions.iter().map(|action| &action.id).collect();
         prop_assert_eq!(touched.len(), plan.actions.len());
         let all: BTreeSet<&Id> = observed.keys().chain(desired.keys()).collect();
         prop_assert_eq!(plan.unchanged + touched.len(), all.len());
-        prop_assert_eq!(plan.is_empty(), seen(&state(&observed)) == seen(&state(&desired)));
+        prop_assert_eq!(plan.is_empty(), contents(&state(&observed)) == contents(&state(&desired)));
     }
 
     #[test]
-    fn the_same_gives_the_same_bytes((observed, desired) in inventories()) {
-        let one = plan(&observed, &desired, &OPTIONS);
-        // The same definitions in other memory.
+    fn equal_inventories_give_equal_bytes((observed, desired) in inventories()) {
+        let first = plan(&observed, &desired, &OPTIONS);
+        // Equal definitions at other addresses.
         let copy = |inventory: &Inventory| -> Inventory {
             inventory.iter().map(|(id, object)| (id.clone(), Arc::new((**object).clone()))).collect()
         };
-        let other = plan(&copy(&observed), &copy(&desired), &OPTIONS);
-        prop_assert_eq!(one.to_json(), other.to_json());
-        prop_assert_eq!(render::human(&one, true), render::human(&other, true));
+        let second = plan(&copy(&observed), &copy(&desired), &OPTIONS);
+        prop_assert_eq!(first.to_json(), second.to_json());
+        prop_assert_eq!(render::human(&first, true), render::human(&second, true));
         let revisions = render::Revisions { from: "a", to: "b" };
-        prop_assert_eq!(render::markdown(&one, &revisions), render::markdown(&other, &revisions));
+        prop_assert_eq!(render::markdown(&first, &revisions), render::markdown(&second, &revisions));
         prop_assert!(plan(&desired, &copy(&desired), &OPTIONS).is_empty());
     }
 
     #[test]
-    fn a_plan_survives_its_json((observed, desired) in inventories()) {
+    fn a_plan_equals_the_one_read_from_its_json((observed, desired) in inventories()) {
         let plan = plan(&observed, &desired, &OPTIONS);
         prop_assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan.clone());
         prop_assert_eq!(Plan::from_json(&plan.inverse().to_json()).unwrap(), plan.inverse());
     }
 
     #[test]
-    fn what_is_needed_comes_first((observed, desired) in (random_inventory(true), random_inventory(true))) {
+    fn needed_definitions_come_first((observed, desired) in (random_inventory(true), random_inventory(true))) {
         let plan = plan(&observed, &desired, &OPTIONS);
         let first_delete = plan.actions.iter().position(|action| action.action == Verb::Delete);
         let place = |id: &Id| plan.actions.iter().position(|action| action.id == *id);
@@ -118,12 +119,12 @@ proptest! {
     }
 
     #[test]
-    fn dependants_are_all_that_reach((observed, desired) in inventories()) {
+    fn dependants_are_all_definitions_that_reach_it((observed, desired) in inventories()) {
         let plan = plan(&observed, &desired, &OPTIONS);
         for action in plan.actions.iter().filter(|action| matches!(action.action, Verb::Update | Verb::Delete)) {
             let needs = |id: &Id| {
-                let of = |inventory: &Inventory| inventory.get(id).map(|object| object.needs.clone()).unwrap_or_default();
-                of(&observed).into_iter().chain(of(&desired)).collect::<BTreeSet<Id>>()
+                let direct = |inventory: &Inventory| inventory.get(id).map(|object| object.needs.clone()).unwrap_or_default();
+                direct(&observed).into_iter().chain(direct(&desired)).collect::<BTreeSet<Id>>()
             };
             let reaches = |from: &Id| {
                 let mut seen = BTreeSet::new();
@@ -147,8 +148,8 @@ fn inventory_of<const N: usize>(objects: [Object; N]) -> Inventory {
 }
 
 #[test]
-fn each_verb_has_its_reason() {
-    let tenant = |name: &str, value: i32, path: &str| thing(Kind::Tenant, name, json!(value), path, &[]);
+fn each_action_states_its_reason() {
+    let tenant = |name: &str, value: i32, path: &str| object(Kind::Tenant, name, json!(value), path, &[]);
     let observed = inventory_of([
         tenant("changed", 1, "a.yaml"),
         tenant("gone", 2, "a.yaml"),
@@ -164,7 +165,7 @@ fn each_verb_has_its_reason() {
         tenant("same", 5, "a.yaml"),
     ]);
     let plan = plan(&observed, &desired, &OPTIONS);
-    let told: Vec<String> =
+    let reasons: Vec<String> =
         plan.actions.iter().map(|action| format!("{} {}: {}", action.action, action.id.name, action.reason)).collect();
     let expected = [
         "update changed: one field differs from what is declared in another file",
@@ -174,21 +175,21 @@ fn each_verb_has_its_reason() {
         "delete old-name: it is no longer declared; its spec is that of `Tenant/new-name`, which is created",
         "delete gone: it is no longer declared",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reasons, expected);
     assert_eq!(plan.unchanged, 1);
     let summary = Summary { create: 2, update: 1, delete: 2, moved: 1, breaking: 2 };
     assert_eq!(plan.summary, summary);
 }
 
 #[test]
-fn lines_and_revisions_are_no_change_and_count_for_no_digest() {
-    let mut one = thing(Kind::Tenant, "a", json!(1), "a.yaml", &[]);
-    let observed = inventory_of([one.clone()]);
-    one.place.line = 7;
-    one.place.revision = "2".into();
-    assert!(plan(&observed, &inventory_of([one.clone()]), &OPTIONS).is_empty());
+fn lines_and_revisions_are_neither_changes_nor_part_of_the_digest() {
+    let mut tenant = object(Kind::Tenant, "a", json!(1), "a.yaml", &[]);
+    let observed = inventory_of([tenant.clone()]);
+    tenant.place.line = 7;
+    tenant.place.revision = "2".into();
+    assert!(plan(&observed, &inventory_of([tenant.clone()]), &OPTIONS).is_empty());
     let nothing = Inventory::new();
-    let (first, second) = (plan(&nothing, &observed, &OPTIONS), plan(&nothing, &inventory_of([one]), &OPTIONS));
+    let (first, second) = (plan(&nothing, &observed, &OPTIONS), plan(&nothing, &inventory_of([tenant]), &OPTIONS));
     assert_ne!(first, second);
     assert_eq!(first.digest, second.digest);
     let staging = plan(&nothing, &observed, &PlanOptions { environment: "staging", ..OPTIONS });
@@ -196,12 +197,13 @@ fn lines_and_revisions_are_no_change_and_count_for_no_digest() {
 }
 
 #[test]
-fn circles_are_broken_the_same_way_each_time() {
-    let one = |name: &str, needs: &str| thing(Kind::Workflow, name, json!(1), "a.yaml", &[id(Kind::Workflow, needs)]);
-    let circle = inventory_of([one("a", "b"), one("b", "c"), one("c", "a"), one("d", "a")]);
+fn cycles_are_broken_deterministically() {
+    let workflow =
+        |name: &str, needs: &str| object(Kind::Workflow, name, json!(1), "a.yaml", &[id(Kind::Workflow, needs)]);
+    let cycle = inventory_of([workflow("a", "b"), workflow("b", "c"), workflow("c", "a"), workflow("d", "a")]);
     let names = |plan: &Plan| plan.actions.iter().map(|action| action.id.name.clone()).collect::<String>();
-    assert_eq!(names(&plan(&Inventory::new(), &circle, &OPTIONS)), "cbad");
-    assert_eq!(names(&plan(&circle, &Inventory::new(), &OPTIONS)), "dabc");
+    assert_eq!(names(&plan(&Inventory::new(), &cycle, &OPTIONS)), "cbad");
+    assert_eq!(names(&plan(&cycle, &Inventory::new(), &OPTIONS)), "dabc");
 }
 
 #[test]
@@ -210,12 +212,12 @@ fn long_chains_and_wide_fans_are_bounded() {
     let chain: Inventory = (0..20_000)
         .map(|n| {
             let needs: Vec<Id> = (n > 0).then(|| id(Kind::Workflow, &name(n - 1))).into_iter().collect();
-            let object = thing(Kind::Workflow, &name(n), json!(1), "a.yaml", &needs);
+            let object = object(Kind::Workflow, &name(n), json!(1), "a.yaml", &needs);
             (object.id.clone(), Arc::new(object))
         })
         .collect();
     let mut changed = chain.clone();
-    let first = thing(Kind::Workflow, "w0", json!(2), "a.yaml", &[]);
+    let first = object(Kind::Workflow, "w0", json!(2), "a.yaml", &[]);
     changed.insert(first.id.clone(), Arc::new(first));
     let plan = plan(&chain, &changed, &OPTIONS);
     assert_eq!((plan.actions.len(), plan.unchanged), (1, 19_999));
@@ -225,7 +227,7 @@ fn long_chains_and_wide_fans_are_bounded() {
 
 #[test]
 fn a_stale_plan_is_refused() {
-    let tenant = |value: i32| inventory_of([thing(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
+    let tenant = |value: i32| inventory_of([object(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
     let plan = plan(&tenant(1), &tenant(2), &OPTIONS);
     assert_eq!(apply(&state(&tenant(3)), &plan).unwrap_err().id, id(Kind::Tenant, "a"));
     assert!(apply(&state(&Inventory::new()), &plan).is_err());
@@ -233,21 +235,21 @@ fn a_stale_plan_is_refused() {
 
 #[test]
 fn a_plan_that_was_changed_is_refused() {
-    let tenant = |value: i32| inventory_of([thing(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
+    let tenant = |value: i32| inventory_of([object(Kind::Tenant, "a", json!(value), "a.yaml", &[])]);
     let json = plan(&tenant(1), &tenant(2), &OPTIONS).to_json();
     let error = |text: &str| Plan::from_json(text).unwrap_err();
     assert!(error(&json.replace("\"live\"", "\"prod\"")).contains("was changed"));
     assert!(error(&json.replace("\"update\": 1", "\"update\": 2")).contains("was changed"));
     assert!(error(&json.replace("\"version\": 1", "\"version\": 2")).contains("version 2"));
-    assert!(error(&json.replace("Tenant/a", "Tenant/A")).contains("no plan"));
+    assert!(error(&json.replace("Tenant/a", "Tenant/A")).contains("not a plan"));
     for text in ["", "{}", "[]", "null", &json[..json.len() / 2]] {
-        assert!(error(text).contains("no plan"), "{text}");
+        assert!(error(text).contains("not a plan"), "{text}");
     }
 }
 
 const TOKEN: &str = "hunter2-correct-horse";
 
-/// Documents that hold secrets in every place where one can be written by mistake.
+/// Documents with secrets in every place where one can be written by mistake.
 fn planted(token: &str) -> String {
     let known = format!("ghp_{token:a<36}").replace('-', "x");
     [
@@ -311,18 +313,18 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn fingerprints_tell_secrets_apart_and_need_the_key() {
-    let of = |token: &str, key: u8| {
+fn fingerprints_distinguish_secrets_and_depend_on_the_key() {
+    let fingerprint = |token: &str, key: u8| {
         let inventory = inventory_of_text(&planted(token));
         let plan = plan(&Inventory::new(), &inventory, &PlanOptions { fingerprint: Some(&[key; 32]), ..OPTIONS });
         let connection = plan.actions.iter().find(|action| action.id.kind == Kind::Connection).unwrap();
         connection.changes[0].after.pointer("/spec/credentials/apiKey/secret").unwrap().as_str().unwrap().to_owned()
     };
-    let one = of(TOKEN, 1);
-    assert!(one.starts_with("hmac:") && one.len() == 13, "{one}");
-    assert_eq!(one, of(TOKEN, 1));
-    assert_ne!(one, of("hunter2-other", 1));
-    assert_ne!(one, of(TOKEN, 2));
+    let first = fingerprint(TOKEN, 1);
+    assert!(first.starts_with("hmac:") && first.len() == 13, "{first}");
+    assert_eq!(first, fingerprint(TOKEN, 1));
+    assert_ne!(first, fingerprint("hunter2-other", 1));
+    assert_ne!(first, fingerprint(TOKEN, 2));
 }
 
 #[test]

@@ -240,7 +240,7 @@ impl Candidate {
     ) -> Result<Runtime, String> {
         let mut runtime = Runtime::compile(&self.examined.catalog, Some(environment), self.digest.short(), before)?;
         let asset = |path: &str| self.assets.get(path).map(|bytes| bytes.to_vec());
-        runtime.vault = Arc::new(Vault::of(&runtime.secrets, identities.cloned(), asset));
+        runtime.vault = Arc::new(Vault::load(&runtime.secrets, identities.cloned(), asset));
         Ok(runtime)
     }
 }

@@ -192,7 +192,7 @@ impl Reconciler {
         if removed.is_empty() || self.is_of_cluster() || !observed || candidate.manifest.items.values().any(counts) {
             return None;
         }
-        let message = "the source declares nothing while definitions are there; check its path and branch".to_owned();
+        let message = "the source declares nothing while definitions exist; check its path and branch".to_owned();
         Some(BlockedRemovals { reason: BlockedReason::EmptySource, ids: removed, message })
     }
 

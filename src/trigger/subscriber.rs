@@ -284,7 +284,8 @@ async fn request(
         trace: span.trace(),
         ..connector::Call::default()
     };
-    let has = live.runtime.connectors.get(connector).is_some_and(|connector| connector.has_hidden(&action));
+    let has =
+        live.runtime.connectors.get(connector).is_some_and(|connector| connector.has_subscription_action(&action));
     if !has {
         return Ok(Value::Null);
     }

@@ -1,4 +1,4 @@
-//! Calls in this process: what is sent, what comes back, and what is refused.
+//! Calls of actions within the test process: requests, responses and refusals.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use evenkeel::connector::{
 };
 use serde_json::{Value, json};
 
-/// A runtime of definitions that may be wrong: what is not checked must still be safe to run.
+/// A runtime of definitions that were not checked: they must be safe to run too.
 pub fn runtime(text: &str) -> Runtime {
     let snapshot = Snapshot::of([("a.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
@@ -42,21 +42,21 @@ fn variables(pairs: &[(&str, &str)]) -> Call {
     Call { input: json!({}), variables, ..Call::default() }
 }
 
-/// An application that answers from a list, the last answer again and again.
+/// An application that responds from a list and repeats the last response.
 struct Application {
-    answers: Vec<(u16, Value)>,
+    responses: Vec<(u16, Value)>,
     headers: BTreeMap<String, String>,
-    takes: Duration,
-    asked: AtomicUsize,
+    delay: Duration,
+    requests: AtomicUsize,
 }
 
 impl Application {
-    fn new(answers: &[(u16, Value)]) -> Application {
+    fn new(responses: &[(u16, Value)]) -> Application {
         Application {
-            answers: answers.to_vec(),
+            responses: responses.to_vec(),
             headers: BTreeMap::new(),
-            takes: Duration::ZERO,
-            asked: AtomicUsize::new(0),
+            delay: Duration::ZERO,
+            requests: AtomicUsize::new(0),
         }
     }
 }
@@ -64,20 +64,20 @@ impl Application {
 impl Upstream for Application {
     fn send<'a>(&'a self, _: &'a str, _: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
-            let at = self.asked.fetch_add(1, Ordering::Relaxed);
-            if self.takes > request.limits.timeout {
+            let at = self.requests.fetch_add(1, Ordering::Relaxed);
+            if self.delay > request.limits.timeout {
                 tokio::time::sleep(request.limits.timeout).await;
                 return Err(evenkeel::connector::CallError::new(ErrorCode::Timeout, "too late"));
             }
-            tokio::time::sleep(self.takes).await;
-            let (status, body) = self.answers.get(at).or(self.answers.last()).unwrap();
+            tokio::time::sleep(self.delay).await;
+            let (status, body) = self.responses.get(at).or(self.responses.last()).unwrap();
             let body = body.to_string().into();
             Ok(UpstreamResponse { status: *status, headers: self.headers.clone(), body, mock: None })
         })
     }
 }
 
-fn ask(runtime: &Runtime, application: &Application, action: &str, with: Call) -> CallOutcome {
+fn run(runtime: &Runtime, application: &Application, action: &str, with: Call) -> CallOutcome {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     executor.block_on(call(runtime, application, Arc::new(MaskedSecrets), "c", action, with))
 }
@@ -92,7 +92,7 @@ fn error(outcome: &CallOutcome) -> (&'static str, &str) {
 }
 
 #[test]
-fn nothing_but_the_definition_decides_the_host() {
+fn only_the_definition_decides_the_host() {
     let runtime = connector(
         "baseUrl: \"https://{{ get_variable('sub') }}.shop.example/v1\"\nactions:\n  a: { http: { path: \"/{{ input.h }}/x\" } }\n",
     );
@@ -104,7 +104,7 @@ fn nothing_but_the_definition_decides_the_host() {
         let refused = request(&runtime, "a", &with(sub, "b")).unwrap_err();
         assert!(refused.starts_with("TEMPLATE_ERROR"), "{sub:?}: {refused}");
     }
-    // A value of the path, however it is written, stays in its segment.
+    // A value cannot leave its segment of the path.
     for h in ["evil.example", "//evil.example", "a/../b", "?q", "#f", "%2e%2e", "a\\b", "@evil.example", "\u{2215}"] {
         let url = request(&runtime, "a", &with("eu", h)).unwrap().url;
         assert_eq!(url.host_str(), Some("eu.shop.example"), "{h}");
@@ -136,9 +136,9 @@ fn an_empty_origin_does_not_make_the_path_the_host() {
     }
 }
 
-/// However a path is written, what comes from outside stays in its segment, and literal text is as it was written.
+/// Values stay in their segment for every way to write a path, and literal text is unchanged.
 #[test]
-fn no_way_to_write_a_path_lets_a_value_out() {
+fn a_value_cannot_leave_its_segment_of_the_path() {
     let with = |path: &str, y: Value| {
         let runtime =
             connector(&format!("baseUrl: https://a.example\nactions:\n  a: {{ http: {{ path: {path:?} }} }}\n"));
@@ -176,7 +176,7 @@ fn no_way_to_write_a_path_lets_a_value_out() {
 }
 
 #[test]
-fn null_is_nothing_in_query_and_headers() {
+fn null_is_empty_in_query_and_headers() {
     let runtime = connector(
         "baseUrl: https://a.example\nactions:\n  a: { http: { path: /x, query: { c: { value: \"{{ input.y | default(none) }}\", omitEmpty: true }, d: \"{{ none }}\", e: 'null' }, headers: { X-A: { value: \"{{ none }}\", omitEmpty: true } } } }\n",
     );
@@ -199,7 +199,7 @@ fn base_and_path_are_joined_once() {
 }
 
 #[test]
-fn only_what_is_overridable_is_overridden() {
+fn only_overridable_parameters_are_overridden() {
     let runtime = connector(
         "baseUrl: https://a.example\ndefaults:\n  headers: { X-A: one, x-b: { value: one, overridable: true } }\n  query: { a: one }\nactions:\n  a:\n    http:\n      path: /x\n      headers: { X-B: { value: two, overridable: true }, X-C: three }\n      query: { b: { value: two, overridable: true }, c: { value: '', omitEmpty: true } }\n",
     );
@@ -216,7 +216,7 @@ fn only_what_is_overridable_is_overridden() {
 }
 
 #[test]
-fn bodies_are_what_was_declared() {
+fn bodies_match_their_declaration() {
     let runtime = connector(
         "baseUrl: https://a.example\nactions:\n  json: { http: { method: POST, path: /x, omitEmpty: true, body: { a: \"{{ input.a | default(none) }}\", list: [\"{{ input.n }}\", ''], deep: { b: '' }, no: false, zero: 0 } } }\n  form: { http: { method: POST, path: /x, form: { a: \"{{ input.a | default('') }}\", m: { k: \"{{ input.n }}\" }, l: [x, \"y z\"] } } }\n  text: { http: { method: POST, path: /x, headers: { Content-Type: text/csv }, text: \"a;{{ input.n }}\\n\" } }\n  none: { http: { method: POST, path: /x } }\n",
     );
@@ -231,7 +231,7 @@ fn bodies_are_what_was_declared() {
 }
 
 #[test]
-fn a_schema_that_cannot_be_used_lets_nothing_pass() {
+fn a_schema_that_cannot_be_compiled_refuses_every_value() {
     let runtime =
         connector("baseUrl: https://a.example\nactions:\n  a: { input: { multipleOf: 0 }, http: { path: /x } }\n");
     assert!(request(&runtime, "a", &input(json!(1))).unwrap_err().starts_with("SCHEMA_ERROR"));
@@ -243,32 +243,32 @@ fn the_response_is_transformed_on_every_status() {
         "baseUrl: https://a.example\nactions:\n  a:\n    http: { path: /x }\n    response: { body: { status: \"{{ response.status_code }}\", why: \"{{ response.json.why | default(none) }}\" } }\n  picky:\n    http: { path: /x }\n    response: { body: \"{{ response.json.data }}\", successWhen: \"{{ response.json.ok }}\" }\n  found:\n    http: { path: /x }\n    response: { success: [200, 404], body: { found: \"{{ response.status_code == 200 }}\" } }\n",
     );
     let good = Application::new(&[(201, json!({}))]);
-    let outcome = ask(&runtime, &good, "a", input(json!({})));
+    let outcome = run(&runtime, &good, "a", input(json!({})));
     assert_eq!((outcome.status, value(&outcome)), (201, json!({"status": 201, "why": null})));
     let bad = Application::new(&[(422, json!({"why": "no"}))]);
-    let outcome = ask(&runtime, &bad, "a", input(json!({})));
+    let outcome = run(&runtime, &bad, "a", input(json!({})));
     assert_eq!(error(&outcome).0, "UPSTREAM_ERROR");
     let envelope = outcome.result.as_ref().unwrap_err().envelope("1");
     assert_eq!(envelope["errors"]["upstream"], json!({"status": 422, "body": {"status": 422, "why": "no"}}));
     // A transform that fails on an error does not hide it.
-    let outcome = ask(&runtime, &bad, "picky", input(json!({})));
+    let outcome = run(&runtime, &bad, "picky", input(json!({})));
     assert_eq!(outcome.result.as_ref().unwrap_err().envelope("1")["errors"]["upstream"]["body"], json!({"why": "no"}));
     let refused = Application::new(&[(200, json!({"ok": false, "data": 1}))]);
-    assert_eq!(error(&ask(&runtime, &refused, "picky", input(json!({})))).0, "UPSTREAM_ERROR");
+    assert_eq!(error(&run(&runtime, &refused, "picky", input(json!({})))).0, "UPSTREAM_ERROR");
     let missing = Application::new(&[(404, json!({}))]);
-    assert_eq!(value(&ask(&runtime, &missing, "found", input(json!({})))), json!({"found": false}));
+    assert_eq!(value(&run(&runtime, &missing, "found", input(json!({})))), json!({"found": false}));
 }
 
 #[test]
-fn what_may_be_done_twice_is_tried_again() {
+fn only_repeatable_requests_are_retried() {
     let runtime = connector(
         "baseUrl: https://a.example\ndefaults: { retry: { maxAttempts: 3, initialInterval: 1ms, maxInterval: 2s } }\nactions:\n  get: { http: { path: /x } }\n  post: { http: { method: POST, path: /x } }\n",
     );
-    let attempts = |action: &str, answers: &[(u16, Value)], retry_after: Option<&str>| {
-        let mut application = Application::new(answers);
+    let attempts = |action: &str, responses: &[(u16, Value)], retry_after: Option<&str>| {
+        let mut application = Application::new(responses);
         application.headers.extend(retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_owned())));
-        let outcome = ask(&runtime, &application, action, input(json!({})));
-        (application.asked.load(Ordering::Relaxed), outcome.result.is_ok())
+        let outcome = run(&runtime, &application, action, input(json!({})));
+        (application.requests.load(Ordering::Relaxed), outcome.result.is_ok())
     };
     let busy = [(503, json!(null)), (200, json!(1))];
     assert_eq!(attempts("get", &busy, None), (2, true));
@@ -278,7 +278,7 @@ fn what_may_be_done_twice_is_tried_again() {
     assert_eq!(attempts("post", &[(500, json!(null))], None), (1, false));
     assert_eq!(attempts("get", &[(500, json!(null))], None), (3, false));
     assert_eq!(attempts("get", &[(404, json!(null))], None), (1, false));
-    // Asked to wait for longer than it may, it does not come back too early.
+    // No retry if the application requests a longer wait than the policy allows.
     assert_eq!(attempts("get", &busy, Some("60")), (1, false));
 }
 
@@ -288,23 +288,23 @@ fn steps_run_in_order_within_one_deadline() {
         "baseUrl: https://a.example\nactions:\n  two:\n    timeout: 10s\n    steps:\n      - { name: find, http: { path: /find } }\n      - { name: skip, if: \"{{ steps.find.body.none }}\", http: { path: /skip } }\n      - { name: make, http: { method: POST, path: \"/make/{{ steps.find.body.id }}\" } }\n    response: { body: { id: \"{{ steps.find.body.id }}\", made: \"{{ response.json.id }}\" } }\n  outer: { steps: [{ name: a, action: two, input: {} }] }\n  strict: { input: { type: object, required: [q] }, http: { path: /x } }\n  wrong: { steps: [{ name: a, action: strict, input: {} }] }\n",
     );
     let application = Application::new(&[(200, json!({"id": 7, "none": false})), (201, json!({"id": 8}))]);
-    let outcome = ask(&runtime, &application, "two", input(json!({})));
+    let outcome = run(&runtime, &application, "two", input(json!({})));
     assert_eq!(value(&outcome), json!({"id": 7, "made": 8}));
-    assert_eq!(application.asked.load(Ordering::Relaxed), 2);
+    assert_eq!(application.requests.load(Ordering::Relaxed), 2);
     let names: Vec<&str> = outcome.timing.steps.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["find", "make"]);
     let application = Application::new(&[(200, json!({"id": 7, "none": false})), (201, json!({"id": 8}))]);
-    assert_eq!(value(&ask(&runtime, &application, "outer", input(json!({})))), json!({"id": 7, "made": 8}));
-    let slow = Application { takes: Duration::from_secs(6), ..Application::new(&[(200, json!({"id": 7, "none": 0}))]) };
+    assert_eq!(value(&run(&runtime, &application, "outer", input(json!({})))), json!({"id": 7, "made": 8}));
+    let slow = Application { delay: Duration::from_secs(6), ..Application::new(&[(200, json!({"id": 7, "none": 0}))]) };
     let (code, detail) = {
-        let outcome = ask(&runtime, &slow, "two", input(json!({})));
+        let outcome = run(&runtime, &slow, "two", input(json!({})));
         let (code, detail) = error(&outcome);
         (code, detail.to_owned())
     };
     assert_eq!(code, "TIMEOUT");
     assert!(detail.starts_with("step `make` (index 2)"), "{detail}");
-    // What an inner action refuses is the definitions' fault, not the caller's.
-    let outcome = ask(&runtime, &Application::new(&[(200, json!(1))]), "wrong", input(json!({})));
+    // Input that an inner action refuses is an error of the definitions, not of the caller.
+    let outcome = run(&runtime, &Application::new(&[(200, json!(1))]), "wrong", input(json!({})));
     assert_eq!((error(&outcome).0, outcome.status), ("TEMPLATE_ERROR", 422));
 }
 
@@ -317,9 +317,9 @@ fn one_call_makes_a_bounded_number_of_requests() {
     }
     let runtime = connector(&text);
     let application = Application::new(&[(200, json!(1))]);
-    let outcome = ask(&runtime, &application, "l5", input(json!({})));
+    let outcome = run(&runtime, &application, "l5", input(json!({})));
     assert!(error(&outcome).1.contains("100 requests"), "{:?}", error(&outcome));
-    assert_eq!(application.asked.load(Ordering::Relaxed), 100);
+    assert_eq!(application.requests.load(Ordering::Relaxed), 100);
     assert!(outcome.timing.server_timing().len() < 4096);
 }
 

@@ -1,4 +1,4 @@
-//! The examples are right, tested and written in one form.
+//! The examples are valid, tested and formatted.
 
 use crate::support::{copy, run};
 
@@ -6,7 +6,7 @@ const FOLDERS: [&str; 4] =
     ["examples/quickstart", "examples/connectors", "examples/environments", "examples/workflows"];
 
 #[test]
-fn nothing_is_wrong_with_them() {
+fn examples_have_no_findings() {
     for folder in FOLDERS {
         let said = run(["validate", folder, "--strict"]);
         assert_eq!(said.code, 0, "{folder}: {}", said.out);
@@ -20,8 +20,8 @@ fn every_action_has_a_test_and_all_pass() {
         assert_eq!(said.code, 0, "{folder}: {}", said.out);
         let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
         assert_eq!(report["summary"]["failed"], 0);
-        let examined = evenkeel::reconcile::validate::folder(&crate::support::root().join(folder)).unwrap();
-        for entry in examined.catalog.of_kind(evenkeel::definition::Kind::Connector) {
+        let validated = evenkeel::reconcile::validate::folder(&crate::support::root().join(folder)).unwrap();
+        for entry in validated.catalog.of_kind(evenkeel::definition::Kind::Connector) {
             for action in entry.node("/spec/actions").unwrap().entries() {
                 let tested = report["tests"].as_array().unwrap().iter();
                 let tested =
@@ -46,7 +46,7 @@ fn an_overlay_changes_what_live_runs() {
 }
 
 #[test]
-fn one_broken_template_fails_with_a_diff_that_a_person_can_read() {
+fn a_broken_template_fails_with_a_readable_diff() {
     let folder = copy("examples/quickstart");
     let path = folder.path().join("2-connector.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -67,7 +67,7 @@ fn one_broken_template_fails_with_a_diff_that_a_person_can_read() {
 }
 
 #[test]
-fn they_are_formatted() {
+fn examples_are_formatted() {
     for folder in FOLDERS {
         let said = run(["fmt", "--check", folder]);
         assert_eq!(said.code, 0, "{folder}: {} {}", said.out, said.err);
@@ -75,7 +75,7 @@ fn they_are_formatted() {
 }
 
 #[test]
-fn init_writes_what_the_quickstart_is() {
+fn init_writes_a_valid_quickstart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new");
     let said = run(["init".as_ref(), path.as_os_str()]);

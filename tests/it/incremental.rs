@@ -1,4 +1,4 @@
-//! An examiner that remembers gives the same as one that has nothing to remember, whatever was edited before.
+//! A validator with cached results gives the same result as a new one, for every history of edits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use evenkeel::text::Format;
 use evenkeel::text::render::{Output, Report, render};
 use proptest::prelude::*;
 
-/// Where files may lie: definitions, overlays of two environments, and code.
+/// Possible paths of definitions, overlays of two environments, and code.
 const PATHS: [&str; 14] = [
     "a.yaml",
     "b.yaml",
@@ -30,7 +30,7 @@ const PATHS: [&str; 14] = [
 
 const HEAD: &str = "apiVersion: evenkeel.dev/v1alpha1";
 
-/// A document of a kind, with a name from a few and one of several contents, some of them wrong.
+/// A document with one of a few kinds, names and contents, some of them with errors.
 fn document(kind: u8, name: u8, variant: u8) -> String {
     let (n, other, v) = (name % 3, (name + variant) % 3, variant % 6);
     let spec = match kind % 11 {
@@ -202,9 +202,9 @@ impl World {
                 let entries = last.map_or(&[][..], |last| &last.catalog.entries);
                 if let Some(entry) = entries.get(*which as usize % entries.len().max(1)) {
                     let origin = entry.origin.clone();
-                    let piece = PinnedDefinition { id: entry.id.clone(), base: origin.base, patches: origin.patches };
-                    self.input.excluded.insert(piece.id.clone());
-                    self.input.pinned.push(piece);
+                    let pinned = PinnedDefinition { id: entry.id.clone(), base: origin.base, patches: origin.patches };
+                    self.input.excluded.insert(pinned.id.clone());
+                    self.input.pinned.push(pinned);
                 }
             }
             Edit::Alone(alone) => self.input.snapshot.alone = *alone,
@@ -222,21 +222,21 @@ impl World {
 }
 
 fn chosen(which: u8, live: Option<&Arc<[u8]>>) -> Option<EnvironmentSelection> {
-    let given = |path: &str, bytes: Arc<[u8]>| Some(RawDocument { path: path.into(), bytes, index: 0 });
+    let document = |path: &str, bytes: Arc<[u8]>| Some(RawDocument { path: path.into(), bytes, index: 0 });
     let operators = |variant| Arc::from(format!("{HEAD}\n{}", environment(1, variant)).into_bytes());
-    let given = match which {
+    let selected = match which {
         0 => return None,
         1 => return Some(EnvironmentSelection { name: "draft".into(), document: None }),
         2 => None,
-        3 => given("operator/live.yaml", operators(1)),
-        4 => given("operator/live.yaml", operators(2)),
-        _ => live.and_then(|bytes| given("env/live.yaml", Arc::clone(bytes))),
+        3 => document("operator/live.yaml", operators(1)),
+        4 => document("operator/live.yaml", operators(2)),
+        _ => live.and_then(|bytes| document("env/live.yaml", Arc::clone(bytes))),
     };
-    Some(EnvironmentSelection { name: "live".into(), document: given })
+    Some(EnvironmentSelection { name: "live".into(), document: selected })
 }
 
-/// Everything that anybody can see of a catalog.
-fn seen(catalog: &Catalog) -> String {
+/// All visible properties of a catalog.
+fn visible(catalog: &Catalog) -> String {
     let mut text = format!("{:?} {:?} {:?}\n", catalog.nameless, catalog.incomplete, catalog.environment);
     for entry in &catalog.entries {
         let twin = catalog.find(entry.id.kind, &entry.id.name).map(|first| first.stamp() == entry.stamp());
@@ -262,16 +262,16 @@ fn seen(catalog: &Catalog) -> String {
     text + &format!("{:?}\n", assets(catalog))
 }
 
-fn everything(examined: &Validated) -> String {
-    let definitions = examined.catalog.entries.len();
-    let report = Report { findings: &examined.findings, sources: &examined.catalog.sources, definitions };
+fn everything(validated: &Validated) -> String {
+    let definitions = validated.catalog.entries.len();
+    let report = Report { findings: &validated.findings, sources: &validated.catalog.sources, definitions };
     let mut text = render(&report, Output::Human, false, 200);
     text += &render(&report, Output::Json, false, 0);
-    text += &format!("{:?} {}\n", examined.broken(), examined.unattributed());
+    text += &format!("{:?} {}\n", validated.broken(), validated.unattributed());
     for environment in [None, Some("draft"), Some("live"), Some("spare")] {
-        text += &seen(examined.catalog_of(environment));
+        text += &visible(validated.catalog_of(environment));
     }
-    text + &seen(&examined.catalog)
+    text + &visible(&validated.catalog)
 }
 
 proptest! {
@@ -280,24 +280,24 @@ proptest! {
     #[test]
     fn history_makes_no_difference(edits in edits()) {
         let mut world = World::start();
-        let mut examiner = Validator::new();
+        let mut validator = Validator::new();
         let mut last: Option<Validated> = None;
         for edit in std::iter::once(&Edit::Nothing).chain(&edits) {
             world.edit(edit, last.as_ref());
-            let remembered = examiner.validate(&world.input, &[]);
+            let cached = validator.validate(&world.input, &[]);
             let fresh = Validator::new().validate(&world.input, &[]);
-            let (remembered_text, fresh_text) = (everything(&remembered), everything(&fresh));
-            if remembered_text != fresh_text {
-                let diff = similar::TextDiff::from_lines(&fresh_text, &remembered_text);
+            let (cached_text, fresh_text) = (everything(&cached), everything(&fresh));
+            if cached_text != fresh_text {
+                let diff = similar::TextDiff::from_lines(&fresh_text, &cached_text);
                 let diff = diff.unified_diff().context_radius(1).to_string();
-                prop_assert!(false, "after {edit:?}, - fresh + remembered:\n{}", diff.chars().take(6000).collect::<String>());
+                prop_assert!(false, "after {edit:?}, - fresh + cached:\n{}", diff.chars().take(6000).collect::<String>());
             }
-            last = Some(remembered);
+            last = Some(cached);
         }
     }
 }
 
-/// A thousand definitions; `edit` changes one.
+/// A thousand definitions, one of which contains `edit`.
 fn many(edit: &str) -> Input {
     let file = |number: u32, more: &str| {
         let text = format!(
@@ -318,19 +318,19 @@ fn many(edit: &str) -> Input {
 }
 
 #[test]
-fn work_is_in_proportion_to_the_change() {
-    let mut examiner = Validator::new();
-    assert!(examiner.validate(&many(""), &[]).is_valid());
-    let first = examiner.stats();
+fn work_is_proportional_to_the_change() {
+    let mut validator = Validator::new();
+    assert!(validator.validate(&many(""), &[]).is_good());
+    let first = validator.stats();
     assert_eq!((first.parsed.last.misses, first.checked.last.misses), (1002, 1002));
 
-    assert!(examiner.validate(&many(""), &[]).is_valid());
-    let same = examiner.stats();
-    assert_eq!((same.parsed.last.misses, same.checked.last.misses), (0, 0), "the same content, read anew");
+    assert!(validator.validate(&many(""), &[]).is_good());
+    let same = validator.stats();
+    assert_eq!((same.parsed.last.misses, same.checked.last.misses), (0, 0), "equal content at another address");
     assert_eq!((same.parsed.last.hits, same.checked.last.hits), (1002, 1002));
 
-    assert!(examiner.validate(&many("y"), &[]).is_valid());
-    let edited = examiner.stats();
+    assert!(validator.validate(&many("y"), &[]).is_good());
+    let edited = validator.stats();
     assert_eq!(edited.parsed.last.misses, 1);
     assert_eq!(edited.checked.last.misses, 2, "the definition, and the one that refers to it");
     assert_eq!(edited.checked.total.misses, 1004);
@@ -338,10 +338,38 @@ fn work_is_in_proportion_to_the_change() {
 
 #[test]
 fn numbers_of_files_do_not_grow_with_edits() {
-    let mut examiner = Validator::new();
+    let mut validator = Validator::new();
     for round in 0..200 {
-        let examined = examiner.validate(&many(&round.to_string()), &[]);
-        let highest = examined.catalog.sources.iter().map(|(id, _)| id.0).max();
+        let validated = validator.validate(&many(&round.to_string()), &[]);
+        let highest = validated.catalog.sources.iter().map(|(id, _)| id.0).max();
         assert!(highest.is_some_and(|highest| highest < 1010), "{highest:?}");
+    }
+}
+
+#[test]
+fn findings_of_two_kinds_with_one_name_have_different_subjects() {
+    let twice = |kind: &str, spec: &str| format!("{HEAD}\nkind: {kind}\nmetadata: {{ name: acme }}\nspec: {spec}\n");
+    let tenant = twice("Tenant", "{ displayName: Acme }");
+    let role = twice("Role", "{ permissions: { workflows: [Read] } }");
+    let files = [("a.yaml", &tenant), ("b.yaml", &role), ("c.yaml", &tenant), ("d.yaml", &role)];
+    let snapshot = Snapshot::of(files.map(|(path, text)| (path, text.as_bytes())));
+    let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
+    let subjects: Vec<_> = validated.findings.iter().map(|finding| finding.subject.clone().unwrap()).collect();
+    let (tenant, role): (Id, Id) = ("Tenant/acme".parse().unwrap(), "Role/acme".parse().unwrap());
+    assert_eq!(subjects.len(), 2, "{:?}", validated.findings);
+    assert!(tenant == subjects[0] && tenant != subjects[1], "{subjects:?}");
+    assert!(role == subjects[1] && role != subjects[0], "{subjects:?}");
+}
+
+#[test]
+fn every_finding_of_a_definition_names_it() {
+    let text = format!("{HEAD}\nkind: Tenant\nmetadata: {{ name: acme }}\nspec: {{ displayNme: Acme }}\n");
+    let snapshot = Snapshot::of([("a.yaml", text.as_bytes()), ("b.yaml", b"kind: [\n".as_slice())]);
+    let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
+    assert!(validated.findings.len() > 1);
+    for finding in &validated.findings {
+        let path = validated.catalog.sources.place(finding.span().unwrap()).to_string();
+        let tenant: Id = "Tenant/acme".parse().unwrap();
+        assert_eq!(finding.subject.as_ref().is_some_and(|subject| tenant == *subject), path.starts_with("a.yaml"));
     }
 }

@@ -1,4 +1,4 @@
-//! Overlays, the operator's own Environment, and selectors: what runs, and where its mistakes are shown.
+//! Overlays, the operator's own Environment, and selectors: the resulting definitions, and the places of their errors.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ spec:
   overlays: [../overlays/common, ../overlays/live]
 ";
 
-/// Files that make the folders be there.
+/// Files that make the folders exist.
 const FOLDERS: [(&str, &str); 2] = [("overlays/common/README.md", ""), ("overlays/live/README.md", "")];
 
 const DRAFT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: draft }\nspec: {}\n";
@@ -49,7 +49,7 @@ fn patch(spec: &str) -> String {
     format!("apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: orbit }}\nspec:\n{spec}")
 }
 
-/// Files around the base and its two environments.
+/// The base and its two environments, with additional or replaced files.
 fn input(more: &[(&str, &str)], environment: Option<&str>) -> Input {
     let base = [("connectors/orbit.yaml", BASE), ("env/draft.yaml", DRAFT), ("env/live.yaml", LIVE)];
     let kept = base.iter().filter(|(path, _)| !more.iter().any(|(other, _)| other == path));
@@ -58,28 +58,28 @@ fn input(more: &[(&str, &str)], environment: Option<&str>) -> Input {
     files.sort_unstable();
     let environment = environment.map(|name| EnvironmentSelection { name: name.into(), document: None });
     let mut snapshot = Snapshot::of(files);
-    // What is no definition is only named.
+    // Other files are only listed by name.
     snapshot.files.retain(|file| file.path.ends_with(".yaml"));
     Input { snapshot, environment, ..Input::default() }
 }
 
-fn examine(more: &[(&str, &str)], environment: Option<&str>) -> Validated {
+fn validate(more: &[(&str, &str)], environment: Option<&str>) -> Validated {
     Validator::new().validate(&input(more, environment), &[])
 }
 
 /// `CODE path:line:column message` of each finding.
-fn told(examined: &Validated) -> Vec<String> {
-    let sources = &examined.catalog.sources;
+fn lines(validated: &Validated) -> Vec<String> {
+    let sources = &validated.catalog.sources;
     let place = |finding: &evenkeel::text::Finding| sources.place(finding.span().unwrap());
-    examined
+    validated
         .findings
         .iter()
         .map(|finding| format!("{} {} {}", finding.code.id, place(finding), finding.message))
         .collect()
 }
 
-fn spec(examined: &Validated, environment: Option<&str>, kind: Kind, name: &str) -> Value {
-    let catalog = examined.catalog_of(environment);
+fn spec(validated: &Validated, environment: Option<&str>, kind: Kind, name: &str) -> Value {
+    let catalog = validated.catalog_of(environment);
     catalog.find(kind, name).unwrap().document.root.to_json()["spec"].clone()
 }
 
@@ -96,8 +96,8 @@ fn patches_are_merged_in_the_order_of_folders_then_paths() {
             &*patch("  displayName: live b\n  actions: { list: { input: { properties: { tags: { enum: [c] } } } } }\n"),
         ),
     ];
-    let chosen = examine(&more, Some("live"));
-    assert_eq!(told(&chosen), Vec::<String>::new());
+    let chosen = validate(&more, Some("live"));
+    assert_eq!(lines(&chosen), Vec::<String>::new());
     let merged = spec(&chosen, None, Kind::Connector, "orbit");
     assert_eq!(merged["displayName"], "live b");
     assert_eq!(merged["description"], "common z");
@@ -105,15 +105,15 @@ fn patches_are_merged_in_the_order_of_folders_then_paths() {
     assert_eq!(merged["actions"]["list"]["input"]["properties"]["tags"]["enum"], json!(["c"]), "lists are replaced");
     assert_eq!(merged["baseUrl"], "https://orbit.example");
 
-    let all = examine(&more, None);
-    assert_eq!(told(&all), Vec::<String>::new());
+    let all = validate(&more, None);
+    assert_eq!(lines(&all), Vec::<String>::new());
     assert_eq!(
         spec(&all, None, Kind::Connector, "orbit")["displayName"],
         "Orbit",
-        "the first environment has no overlay"
+        "the first environment has no overlays"
     );
     assert_eq!(spec(&all, Some("live"), Kind::Connector, "orbit"), merged);
-    assert_eq!(all.catalog.entries.len(), 4, "patches are no definitions");
+    assert_eq!(all.catalog.entries.len(), 4, "patches are not definitions");
 
     let entry = chosen.catalog.find(Kind::Connector, "orbit").unwrap();
     let patches: Vec<&str> = entry.origin.patches.iter().map(|written| &*written.path).collect();
@@ -124,43 +124,43 @@ fn patches_are_merged_in_the_order_of_folders_then_paths() {
 }
 
 #[test]
-fn mistakes_are_shown_where_they_were_written() {
+fn errors_are_reported_at_the_places_of_the_patches() {
     let more = [
         (
             "overlays/common/a.yaml",
-            &*patch("  # a remark moves the line\n  baseUrl: \"https://{{ get_variable('nowhere') }}.example\"\n"),
+            &*patch("  # a comment moves the line\n  baseUrl: \"https://{{ get_variable('nowhere') }}.example\"\n"),
         ),
         ("overlays/live/b.yaml", &*patch("  defaults: { timeout: soon }\n  actions:\n    list: { auth: [key] }\n")),
     ];
     for environment in [None, Some("live")] {
-        let examined = examine(&more, environment);
-        let told: Vec<String> = told(&examined).into_iter().filter(|told| !told.starts_with("EK0707")).collect();
-        let places: Vec<&str> = told.iter().map(|told| told.rsplitn(2, ' ').last().unwrap_or("")).collect();
-        assert!(told[0].starts_with("EK0204 overlays/common/a.yaml:6:24 nothing sets"), "{places:?}");
-        assert!(told[1].starts_with("EK0112 overlays/live/b.yaml:5:24"), "{places:?}");
-        assert!(told[2].starts_with("EK0202 overlays/live/b.yaml:7:20"), "{places:?}");
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert_eq!(examined.broken(), &BTreeSet::from([Id { kind: Kind::Connector, name: "orbit".into() }]));
-        assert!(!examined.unattributed());
+        let validated = validate(&more, environment);
+        let lines: Vec<String> = lines(&validated).into_iter().filter(|line| !line.starts_with("EK0707")).collect();
+        let places: Vec<&str> = lines.iter().map(|line| line.rsplitn(2, ' ').last().unwrap_or("")).collect();
+        assert!(lines[0].starts_with("EK0204 overlays/common/a.yaml:6:24 nothing sets"), "{places:?}");
+        assert!(lines[1].starts_with("EK0112 overlays/live/b.yaml:5:24"), "{places:?}");
+        assert!(lines[2].starts_with("EK0202 overlays/live/b.yaml:7:20"), "{places:?}");
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(validated.broken(), &BTreeSet::from([Id { kind: Kind::Connector, name: "orbit".into() }]));
+        assert!(!validated.unattributed());
     }
-    assert_eq!(told(&examine(&more, Some("draft"))), Vec::<String>::new(), "another environment is not held back");
+    assert_eq!(lines(&validate(&more, Some("draft"))), Vec::<String>::new(), "the other environment is not affected");
 }
 
 #[test]
 fn a_patch_needs_a_target() {
     let wrong = "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: orbti }\nspec: {}\n";
     for environment in [None, Some("live")] {
-        let examined = examine(&[("overlays/live/a.yaml", wrong)], environment);
-        let told = told(&examined);
+        let validated = validate(&[("overlays/live/a.yaml", wrong)], environment);
+        let lines = lines(&validated);
         assert!(
-            told.contains(
+            lines.contains(
                 &"EK0806 overlays/live/a.yaml:3:19 there is no Connector `orbti` for this patch to change".into()
             ),
-            "{told:?}"
+            "{lines:?}"
         );
-        let finding = examined.findings.iter().find(|finding| finding.code.id == "EK0806").unwrap();
+        let finding = validated.findings.iter().find(|finding| finding.code.id == "EK0806").unwrap();
         assert_eq!(finding.help.as_deref(), Some("did you mean `orbit`?"));
-        assert!(examined.unattributed() && !examined.is_valid());
+        assert!(validated.unattributed() && !validated.is_good());
     }
     let headless = [
         ("kind: Connector\nmetadata: { name: orbit }\n", "EK0111 overlays/live/a.yaml:1:1"),
@@ -173,16 +173,16 @@ fn a_patch_needs_a_target() {
     ];
     for (text, expected) in headless {
         for environment in [None, Some("live")] {
-            let told = told(&examine(&[("overlays/live/a.yaml", text)], environment));
-            assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:?}");
+            let lines = lines(&validate(&[("overlays/live/a.yaml", text)], environment));
+            assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}: {lines:?}");
         }
-        let draft = examine(&[("overlays/live/a.yaml", text)], Some("draft"));
-        assert!(draft.is_valid(), "another environment's patches do not count: {:?}", told(&draft));
+        let draft = validate(&[("overlays/live/a.yaml", text)], Some("draft"));
+        assert!(draft.is_good(), "patches of another environment are ignored: {:?}", lines(&draft));
     }
 }
 
 #[test]
-fn kind_and_name_stay_and_files_are_beside_where_they_are_named() {
+fn a_patch_keeps_kind_and_name_and_its_paths_are_relative_to_its_file() {
     let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: sync }\nspec: { tier: Standard, source: { file: sync.ts } }\n";
     let patched = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: sync, labels: { stage: live } }\nspec: { source: { file: live.ts } }\n";
     let more = [
@@ -192,18 +192,18 @@ fn kind_and_name_stay_and_files_are_beside_where_they_are_named() {
         ("overlays/live/live.ts", ""),
     ];
     let mut input = input(&more, Some("live"));
-    let examined = Validator::new().validate(&input, &[]);
-    assert_eq!(told(&examined), Vec::<String>::new());
-    assert_eq!(assets(&examined.catalog), BTreeSet::from(["overlays/live/live.ts".to_owned()]));
-    let entry = examined.catalog.find(Kind::Workflow, "sync").unwrap();
+    let validated = Validator::new().validate(&input, &[]);
+    assert_eq!(lines(&validated), Vec::<String>::new());
+    assert_eq!(assets(&validated.catalog), BTreeSet::from(["overlays/live/live.ts".to_owned()]));
+    let entry = validated.catalog.find(Kind::Workflow, "sync").unwrap();
     assert_eq!(entry.document.root.pointer("/metadata/labels/stage").and_then(|label| label.as_str()), Some("live"));
     input.environment = None;
     let base = Validator::new().validate(&input, &[]);
     assert_eq!(assets(&base.catalog), BTreeSet::from(["w/sync.ts".to_owned()]));
 }
 
-/// The operator's document over the source's.
-fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated {
+/// The live environment with an operator's document over the source's.
+fn with_operator(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated {
     let files: Vec<(&str, &str)> = more.iter().copied().chain([("env/live.yaml", live)]).collect();
     let mut input = input(&files, None);
     let written = RawDocument { path: path.into(), bytes: Arc::from(text.as_bytes()), index: 0 };
@@ -212,7 +212,7 @@ fn given(text: &str, path: &str, live: &str, more: &[(&str, &str)]) -> Validated
 }
 
 #[test]
-fn the_operators_environment_rules() {
+fn the_operators_environment_overrides_the_sources() {
     let source = "\
 apiVersion: evenkeel.dev/v1alpha1
 kind: Environment
@@ -242,9 +242,9 @@ spec:
   overlays: [overlays/live]
 ";
     let more = [("env/locked.age", ""), ("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
-    let examined = given(operator, "/srv/live.yaml", source, &more);
-    assert!(examined.is_valid(), "{:?}", told(&examined));
-    let merged = spec(&examined, None, Kind::Environment, "live");
+    let validated = with_operator(operator, "/srv/live.yaml", source, &more);
+    assert!(validated.is_good(), "{:?}", lines(&validated));
+    let merged = spec(&validated, None, Kind::Environment, "live");
     let expected = json!({
         "source": {"directory": {"path": "definitions"}},
         "egress": {"hosts": ["orbit.example"]},
@@ -262,17 +262,17 @@ spec:
     assert_eq!(sorted(&merged).unwrap(), sorted(&expected).unwrap(), "{merged}");
     assert_eq!(merged["secrets"], expected["secrets"]);
     assert_eq!(
-        spec(&examined, None, Kind::Connector, "orbit")["displayName"],
+        spec(&validated, None, Kind::Connector, "orbit")["displayName"],
         "patched",
         "from the root of the source"
     );
-    assert_eq!(assets(&examined.catalog), BTreeSet::from(["env/locked.age".to_owned()]));
-    let unused: Vec<String> = told(&examined).into_iter().filter(|told| told.contains("`key`")).collect();
+    assert_eq!(assets(&validated.catalog), BTreeSet::from(["env/locked.age".to_owned()]));
+    let unused: Vec<String> = lines(&validated).into_iter().filter(|line| line.contains("`key`")).collect();
     assert_eq!(unused, ["EK0209 /srv/live.yaml:7:14 nothing uses the secret `key`"]);
 }
 
 #[test]
-fn the_operators_environment_may_be_alone_or_the_same() {
+fn the_operators_environment_may_be_the_only_one_or_the_same_document() {
     let operator = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec: { variables: { a: b }, overlays: [overlays/live] }\n";
     let more = [("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
     let mut alone = input(&more, None);
@@ -280,29 +280,29 @@ fn the_operators_environment_may_be_alone_or_the_same() {
     let written = RawDocument { path: "x/live.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
     alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
     let alone = Validator::new().validate(&alone, &[]);
-    assert_eq!(told(&alone), Vec::<String>::new());
+    assert_eq!(lines(&alone), Vec::<String>::new());
     assert_eq!(spec(&alone, None, Kind::Connector, "orbit")["displayName"], "patched");
     let runtime = Runtime::compile(&alone.catalog, Some("live"), String::new(), None).unwrap();
     assert_eq!(runtime.variables.get("a").map(String::as_str), Some("b"));
 
-    // The same document is itself: nothing that only an operator may say is taken from it.
+    // The same document is not merged over itself: its operator fields are kept.
     let live = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec: { interval: 5s, overlays: [../overlays/live] }\n";
-    let same = given(live, "env/live.yaml", live, &more);
-    assert_eq!(told(&same), Vec::<String>::new());
+    let same = with_operator(live, "env/live.yaml", live, &more);
+    assert_eq!(lines(&same), Vec::<String>::new());
     assert_eq!(spec(&same, None, Kind::Environment, "live")["interval"], "5s");
     assert_eq!(spec(&same, None, Kind::Connector, "orbit")["displayName"], "patched");
 
-    let broken = given("kind: Environment\nmetadata: { name: live }\n", "op.yaml", live, &more);
-    assert!(told(&broken).iter().any(|told| told.starts_with("EK0111 op.yaml:1:1")), "{:?}", told(&broken));
-    let other = given(operator.replace("live }", "other }").as_str(), "op.yaml", live, &more);
-    assert!(!other.is_valid(), "a document of another name");
+    let broken = with_operator("kind: Environment\nmetadata: { name: live }\n", "op.yaml", live, &more);
+    assert!(lines(&broken).iter().any(|line| line.starts_with("EK0111 op.yaml:1:1")), "{:?}", lines(&broken));
+    let other = with_operator(operator.replace("live }", "other }").as_str(), "op.yaml", live, &more);
+    assert!(!other.is_good(), "the document has another name");
 }
 
 #[test]
 fn a_source_cannot_patch_the_operators_environment() {
     let operator = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec: { overlays: [overlays/live] }\n";
     let wider = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec: { egress: { privateNetworks: [10.0.0.0/8] }, secrets: { s: { env: PATH } } }\n";
-    let both = given(operator, "op.yaml", LIVE, &[("overlays/live/a.yaml", wider)]);
+    let both = with_operator(operator, "op.yaml", LIVE, &[("overlays/live/a.yaml", wider)]);
     let merged = spec(&both, None, Kind::Environment, "live");
     assert_eq!((&merged["egress"], &merged["secrets"]), (&json!({}), &json!({})), "{merged}");
 
@@ -311,21 +311,25 @@ fn a_source_cannot_patch_the_operators_environment() {
     let written = RawDocument { path: "op.yaml".into(), bytes: Arc::from(operator.as_bytes()), index: 0 };
     alone.environment = Some(EnvironmentSelection { name: "live".into(), document: Some(written) });
     let alone = Validator::new().validate(&alone, &[]);
-    assert!(told(&alone).iter().any(|told| told.starts_with("EK0806")), "{:?}", told(&alone));
+    assert!(lines(&alone).iter().any(|line| line.starts_with("EK0806")), "{:?}", lines(&alone));
     assert_eq!(spec(&alone, None, Kind::Environment, "live")["egress"], Value::Null);
 }
 
 #[test]
-fn a_selector_leaves_definitions_out() {
+fn a_selector_excludes_definitions() {
     let live = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec: { selector: { team: growth } }\n";
     let connection = "apiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: { name: k, labels: { team: growth } }\nspec: { connector: orbit, scope: Tenant, tenant: acme }\n";
     let more = [("env/live.yaml", live), ("k.yaml", connection)];
-    let chosen = examine(&more, Some("live"));
+    let chosen = validate(&more, Some("live"));
     let names: Vec<String> = chosen.catalog.entries.iter().map(|entry| entry.id.to_string()).collect();
     assert_eq!(names, ["Connector/orbit", "Environment/draft", "Environment/live", "Connection/k"]);
-    assert!(told(&chosen).contains(&"EK0202 k.yaml:4:50 there is no Tenant `acme`".to_owned()), "{:?}", told(&chosen));
-    assert!(examine(&more, Some("draft")).is_valid(), "all are there");
-    assert_eq!(examine(&more, None).catalog.entries.len(), 5);
+    assert!(
+        lines(&chosen).contains(&"EK0202 k.yaml:4:50 there is no Tenant `acme`".to_owned()),
+        "{:?}",
+        lines(&chosen)
+    );
+    assert!(validate(&more, Some("draft")).is_good(), "no selector");
+    assert_eq!(validate(&more, None).catalog.entries.len(), 5);
 }
 
 #[test]
@@ -339,13 +343,13 @@ fn settings_are_those_of_the_chosen_environment() {
     let (draft, live) =
         (environment("draft", ""), environment("live", "variables: { region: eu }, promoteFrom: draft"));
     let more = [("connectors/orbit.yaml", &*connector), ("env/draft.yaml", &*draft), ("env/live.yaml", &*live)];
-    assert_eq!(told(&examine(&more, Some("live"))), Vec::<String>::new());
-    assert!(told(&examine(&more, Some("draft")))[0].starts_with("EK0204"), "nothing sets it there");
-    assert!(told(&examine(&more, None))[0].starts_with("EK0205"), "one of two lacks it");
+    assert_eq!(lines(&validate(&more, Some("live"))), Vec::<String>::new());
+    assert!(lines(&validate(&more, Some("draft")))[0].starts_with("EK0204"), "draft does not set it");
+    assert!(lines(&validate(&more, None))[0].starts_with("EK0205"), "one of two environments lacks it");
 }
 
 #[test]
-fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
+fn excluded_definitions_are_ignored_and_pinned_ones_are_unchanged() {
     let good = Validator::new().validate(&input(&[], Some("live")), &[]);
     let kept = good.catalog.find(Kind::Connector, "orbit").unwrap();
     let id = kept.id.clone();
@@ -354,9 +358,9 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
         &[("connectors/orbit.yaml", &*broken), ("overlays/live/a.yaml", &*patch("  description: new\n"))],
         Some("live"),
     );
-    let mut examiner = Validator::new();
-    let examined = examiner.validate(&input, &[]);
-    assert_eq!(examined.broken(), &BTreeSet::from([id.clone()]));
+    let mut validator = Validator::new();
+    let validated = validator.validate(&input, &[]);
+    assert_eq!(validated.broken(), &BTreeSet::from([id.clone()]));
     input.excluded.insert(id.clone());
     let origin = kept.origin.clone();
     input.pinned.push(evenkeel::catalog::PinnedDefinition {
@@ -364,54 +368,58 @@ fn what_is_left_out_does_not_count_and_pieces_stay_as_they_were() {
         base: origin.base,
         patches: origin.patches,
     });
-    let examined = examiner.validate(&input, &[]);
-    assert!(examined.is_valid() && examined.broken().is_empty(), "{:?}", told(&examined));
-    assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["displayName"], "Orbit");
-    assert_eq!(spec(&examined, None, Kind::Connector, "orbit")["description"], Value::Null, "kept as it was");
+    let validated = validator.validate(&input, &[]);
+    assert!(validated.is_good() && validated.broken().is_empty(), "{:?}", lines(&validated));
+    assert_eq!(spec(&validated, None, Kind::Connector, "orbit")["displayName"], "Orbit");
+    assert_eq!(
+        spec(&validated, None, Kind::Connector, "orbit")["description"],
+        Value::Null,
+        "overlays do not change it"
+    );
     input.pinned[0].base.index = 7;
-    let lost = examiner.validate(&input, &[]);
-    assert_eq!(lost.broken(), &BTreeSet::from([id]), "{:?}", told(&lost));
+    let lost = validator.validate(&input, &[]);
+    assert_eq!(lost.broken(), &BTreeSet::from([id]), "{:?}", lines(&lost));
 }
 
 #[test]
-fn connectors_that_did_not_change_are_taken_over() {
-    let mut examiner = Validator::new();
-    let compile = |examined: &Validated, before: Option<&Runtime>| {
-        Runtime::compile(&examined.catalog, Some("live"), String::new(), before).unwrap()
+fn unchanged_connectors_are_reused() {
+    let mut validator = Validator::new();
+    let compile = |validated: &Validated, before: Option<&Runtime>| {
+        Runtime::compile(&validated.catalog, Some("live"), String::new(), before).unwrap()
     };
-    let first = compile(&examiner.validate(&input(&[], Some("live")), &[]), None);
+    let first = compile(&validator.validate(&input(&[], Some("live")), &[]), None);
     assert_eq!((first.compiled.hits, first.compiled.misses), (0, 1));
-    let same = compile(&examiner.validate(&input(&[], Some("live")), &[]), Some(&first));
+    let same = compile(&validator.validate(&input(&[], Some("live")), &[]), Some(&first));
     assert!(Arc::ptr_eq(&first.connectors["orbit"], &same.connectors["orbit"]));
-    let fresh = compile(&examine(&[], Some("live")), Some(&first));
+    let fresh = compile(&validate(&[], Some("live")), Some(&first));
     assert!(Arc::ptr_eq(&first.connectors["orbit"], &fresh.connectors["orbit"]), "equal content at the same place");
     let moved = BASE.replacen("apiVersion", "# one line down\napiVersion", 1);
-    let moved = compile(&examine(&[("connectors/orbit.yaml", &*moved)], Some("live")), Some(&first));
+    let moved = compile(&validate(&[("connectors/orbit.yaml", &*moved)], Some("live")), Some(&first));
     assert_eq!(moved.compiled.misses, 1);
     assert_eq!(moved.connectors["orbit"].place, "connectors/orbit.yaml:4");
     let patched = [("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
-    let patched = compile(&examiner.validate(&input(&patched, Some("live")), &[]), Some(&first));
+    let patched = compile(&validator.validate(&input(&patched, Some("live")), &[]), Some(&first));
     assert_eq!(patched.compiled.misses, 1);
     assert_eq!(patched.connectors["orbit"].spec.display_name, "patched");
 }
 
 #[test]
 fn source_and_sources_exclude_each_other_and_names_are_unique() {
-    let of = |spec: &str| {
+    let environment = |spec: &str| {
         format!(
             "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec: {{ {spec} }}\n"
         )
     };
-    let both = of("source: { directory: { path: a } }, sources: [{ name: a, directory: { path: a } }]");
-    let both = told(&examine(&[("env/live.yaml", &both)], None));
-    assert!(both.iter().any(|told| told.starts_with("EK0107 env/live.yaml:4:")), "{both:?}");
-    let twice = of("sources: [{ name: a, directory: { path: a } }, { name: a, directory: { path: b } }]");
-    let twice = told(&examine(&[("env/live.yaml", &twice)], None));
+    let both = environment("source: { directory: { path: a } }, sources: [{ name: a, directory: { path: a } }]");
+    let both = lines(&validate(&[("env/live.yaml", &both)], None));
+    assert!(both.iter().any(|line| line.starts_with("EK0107 env/live.yaml:4:")), "{both:?}");
+    let twice = environment("sources: [{ name: a, directory: { path: a } }, { name: a, directory: { path: b } }]");
+    let twice = lines(&validate(&[("env/live.yaml", &twice)], None));
     assert!(twice.contains(&"EK0201 env/live.yaml:4:64 there are two sources named `a`".to_owned()), "{twice:?}");
 }
 
 #[test]
-fn commands_run_an_environment_with_its_overlays() {
+fn commands_apply_the_overlays_of_an_environment() {
     let folder = folder(&[
         ("orbit.yaml", BASE),
         ("env/draft.yaml", DRAFT),
@@ -431,11 +439,11 @@ fn commands_run_an_environment_with_its_overlays() {
 }
 
 #[test]
-fn mistakes_of_another_environment_do_not_count() {
+fn errors_of_another_environment_are_ignored() {
     let live = LIVE.replace("../overlays/live", "../overlays/nowhere").replace("spec:", "spec:\n  variabels: {}");
     let more = [("env/live.yaml", &*live)];
     let codes = |environment| -> Vec<&'static str> {
-        examine(&more, environment).findings.iter().map(|finding| finding.code.id).collect()
+        validate(&more, environment).findings.iter().map(|finding| finding.code.id).collect()
     };
     assert_eq!(codes(Some("draft")), Vec::<&str>::new());
     assert_eq!(codes(Some("live")), ["EK0101", "EK0207"]);

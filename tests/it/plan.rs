@@ -1,4 +1,4 @@
-//! `evenkeel plan` offline: what people, scripts and pull requests read; exit codes; saved plans.
+//! `evenkeel plan` without a server: output forms, exit codes and saved plans.
 
 use evenkeel::plan::{ChangeClass, Plan, Verb};
 
@@ -15,7 +15,7 @@ fn plan(text: &str) -> Plan {
 }
 
 #[test]
-fn people_scripts_and_pull_requests_read_it_so() {
+fn output_forms_match_the_golden_files() {
     for (form, file) in
         [("human", "tests/plan/plan.txt"), ("json", "tests/plan/plan.json"), ("markdown", "tests/plan/plan.md")]
     {
@@ -26,9 +26,9 @@ fn people_scripts_and_pull_requests_read_it_so() {
     }
 }
 
-/// The pair shows every verb and every class, so the goldens do.
+/// The golden files show every verb and every class.
 #[test]
-fn the_example_has_everything() {
+fn the_golden_plan_has_every_verb_and_class() {
     let plan = plan(&run(["plan", BEFORE, AFTER, "-o", "json"]).out);
     for verb in [Verb::Create, Verb::Update, Verb::Delete, Verb::Move] {
         assert!(plan.actions.iter().any(|action| action.action == verb), "{verb}");
@@ -41,12 +41,12 @@ fn the_example_has_everything() {
 }
 
 #[test]
-fn exit_codes_are_detailed_where_asked_for() {
+fn exit_codes_are_detailed_on_request() {
     let code = |args: &[&str]| run(["plan", "--detailed-exitcode"].iter().chain(args)).code;
     assert_eq!(code(&[BEFORE, BEFORE]), 0);
     assert_eq!(code(&[BEFORE, AFTER]), 2);
     assert_eq!(run(["plan", BEFORE, AFTER]).code, 0);
-    // 2 says that something changes, so nothing else may.
+    // 2 is reserved for changes.
     for wrong in [
         &["no/such", AFTER][..],
         &[BEFORE],
@@ -62,7 +62,7 @@ fn exit_codes_are_detailed_where_asked_for() {
 }
 
 #[test]
-fn a_saved_plan_is_the_one_that_was_shown() {
+fn a_saved_plan_equals_the_printed_one() {
     let folder = folder(&[]);
     let file = folder.path().join("plan.json");
     let said = run(["plan", BEFORE, AFTER, "-o", "json", "--out", &file.to_string_lossy()]);
@@ -82,17 +82,17 @@ fn a_saved_plan_is_the_one_that_was_shown() {
 }
 
 #[test]
-fn nothing_is_planned_from_what_is_broken() {
+fn a_source_with_errors_gives_no_plan() {
     let before = folder(&[("a.yaml", TENANT)]);
     let after = folder(&[("a.yaml", &TENANT.replace("Acme }", "Acme, plna: gold }"))]);
     let said = run(["plan".as_ref(), before.path().as_os_str(), after.path().as_os_str()]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.contains("did you mean `plan`?") && said.err.contains("no plan"), "{}", said.err);
-    // What was broken before is planned as far as it is good.
+    // Errors in the previous state only exclude the definitions that have them.
     let said = run(["plan".as_ref(), after.path().as_os_str(), before.path().as_os_str()]);
     assert_eq!(said.code, 0);
     assert!(said.out.contains("1 to add") && said.err.contains("has errors"), "{}{}", said.out, said.err);
-    // Nor is everything gone because a folder is empty.
+    // An empty folder does not remove everything.
     let empty = folder(&[]);
     let said = run(["plan".as_ref(), before.path().as_os_str(), empty.path().as_os_str()]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
@@ -102,10 +102,10 @@ fn nothing_is_planned_from_what_is_broken() {
 }
 
 #[test]
-fn how_it_is_written_is_no_change() {
+fn formatting_is_not_a_change() {
     let before = folder(&[("a.yaml", TENANT)]);
     let json = r#"{"kind":"Tenant","spec":{"status":"Active","displayName":"Acme"},"metadata":{"name":"acme"},"apiVersion":"evenkeel.dev/v1alpha1"}"#;
-    let after = folder(&[("a.yaml", &format!("# Ours.\n\n{json}"))]);
+    let after = folder(&[("a.yaml", &format!("# A comment.\n\n{json}"))]);
     let said = run(["plan".as_ref(), before.path().as_os_str(), after.path().as_os_str()]);
     assert_eq!(said.out, "No changes.\n");
     write(&after.path().join("b.json"), json);
@@ -114,9 +114,9 @@ fn how_it_is_written_is_no_change() {
     assert!(said.out.contains("1 to move") && said.out.contains("b.json:1 (was a.yaml:1)"), "{}", said.out);
 }
 
-/// Literal credentials are errors, so they can only be in what was before.
+/// Literal credentials are errors, so only the previous state can hold them.
 #[test]
-fn a_secret_that_was_there_is_not_shown() {
+fn a_removed_secret_is_not_shown() {
     let connection = |credentials: &str| {
         let head = "apiVersion: evenkeel.dev/v1alpha1\nkind: ";
         format!(
@@ -137,21 +137,21 @@ fn a_secret_that_was_there_is_not_shown() {
 }
 
 #[test]
-fn the_environment_is_one_that_is_declared() {
+fn the_environment_must_be_declared() {
     let environment = |args: &[&str]| run(["plan", BEFORE, AFTER, "-o", "json"].iter().chain(args));
     assert_eq!(plan(&environment(&[]).out).environment, "live");
     assert_eq!(plan(&environment(&["-e", "live"]).out).environment, "live");
     let said = environment(&["-e", "prod"]);
     assert!(said.code == 1 && said.err.contains("there are live"), "{}", said.err);
-    let one = folder(&[("a.yaml", TENANT)]);
-    let path = one.path().to_string_lossy();
+    let without = folder(&[("a.yaml", TENANT)]);
+    let path = without.path().to_string_lossy();
     assert_eq!(plan(&run(["plan", &path, &path, "-e", "prod", "-o", "json"]).out).environment, "prod");
     assert_eq!(run(["plan", &path, &path, "-e", "no name"]).code, 1);
     assert!(root().join(BEFORE).is_dir());
 }
 
 #[test]
-fn a_change_of_a_file_beside_a_definition_is_one_of_the_definition() {
+fn a_changed_code_file_changes_its_definition() {
     let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: greet }\nspec: { tier: Instant, source: { file: \
                     greet.ts } }\n";
     let with = |code: &str| folder(&[("a.yaml", workflow), ("greet.ts", code)]);
@@ -161,7 +161,7 @@ fn a_change_of_a_file_beside_a_definition_is_one_of_the_definition() {
     let changes = plan(&said.out);
     assert_eq!(changes.actions.len(), 1, "{}{}", said.out, said.err);
     assert_eq!((changes.actions[0].action, changes.actions[0].id.to_string()), (Verb::Update, "Workflow/greet".into()));
-    // The same between two revisions.
+    // Equal between two revisions.
     let git = |args: &[&str]| {
         let mut command = std::process::Command::new("git");
         command.args(["-c", "user.name=a", "-c", "user.email=a@b.example"]).args(args).current_dir(before.path());

@@ -76,7 +76,7 @@ fn each_secret_is_opened_or_says_why_not() {
     let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
     let read = |path: &str| directory::read_inside(folder.path(), path, 1 << 20).ok();
     let identities = Some(Arc::new(Identities::parse(&key("key.txt")).unwrap()));
-    let vault = Vault::of(&runtime.secrets, identities, read);
+    let vault = Vault::load(&runtime.secrets, identities, read);
     assert_eq!(vault.files.len(), 7);
     let shown = format!("{vault:?}");
     assert!(shown.contains("sealed/values.yaml") && !shown.contains("AGE-SECRET"), "{shown}");
@@ -102,7 +102,7 @@ fn each_secret_is_opened_or_says_why_not() {
         assert!(error.contains(reason), "{name}: {error}");
         assert!(!error.contains("ENC["), "{error}");
     }
-    let without = Vault::of(&runtime.secrets, None, read);
+    let without = Vault::load(&runtime.secrets, None, read);
     let error = ProvidedSecrets::new(runtime.secrets.clone(), Arc::new(without)).get("password").unwrap_err();
     assert!(error.contains("this process has no key; set EVENKEEL_AGE_KEY"), "{error}");
     let error = ProvidedSecrets::new(runtime.secrets.clone(), Arc::default()).get("password").unwrap_err();

@@ -1,4 +1,4 @@
-//! Calls over a real socket: what an application receives, and what it can do to us.
+//! Calls over a real socket: what an application receives, and the limits of its responses.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,15 +6,15 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::{Dev, evenkeel, folder, run, said};
 
-/// An application that gives the same answer to everything, and tells what it received.
-pub fn application(answer: &'static str) -> (u16, Receiver<String>) {
+/// An application that responds to every request alike and reports the requests.
+pub fn application(response: &'static str) -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, received) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok).take(50) {
             let Some(request) = receive(&stream) else { continue };
-            let _ = (&stream).write_all(answer.replace("{port}", &port.to_string()).as_bytes());
+            let _ = (&stream).write_all(response.replace("{port}", &port.to_string()).as_bytes());
             if sender.send(request).is_err() {
                 break;
             }
@@ -149,7 +149,7 @@ fn the_application_receives_what_was_declared() {
 }
 
 #[test]
-fn every_way_to_authenticate() {
+fn each_authentication_method_sends_its_credentials() {
     let cases = [
         (
             "method: basic, credentials: { username: ada, password: { secretRef: key } }",
@@ -179,7 +179,7 @@ fn bytes_pass_through_without_a_transform() {
 }
 
 #[test]
-fn what_an_application_can_do_has_limits() {
+fn responses_of_applications_are_limited() {
     let long = "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\nconnection: close\r\n\r\n";
     let cases: [(&'static str, &str); 5] = [
         (Box::leak(format!("{long}{}", "x".repeat(2000)).into_boxed_str()), "RESPONSE_TOO_LARGE"),
@@ -194,11 +194,11 @@ fn what_an_application_can_do_has_limits() {
         ("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy", "UPSTREAM_ERROR"),
         ("nonsense\r\n\r\n", "UNREACHABLE"),
     ];
-    for (answer, code) in cases {
-        let (port, _received) = application(answer);
+    for (response, code) in cases {
+        let (port, _received) = application(response);
         let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
         let said = call(&folder, "local/raw", &[]);
-        assert_eq!(said.code, 1, "{answer:?}: {}{}", said.out, said.err);
+        assert_eq!(said.code, 1, "{response:?}: {}{}", said.out, said.err);
         let error: serde_json::Value = serde_json::from_str(&said.out).unwrap();
         assert_eq!(error["errors"]["code"], code, "{error}");
         assert!(!format!("{}{}", said.out, said.err).contains("s3cret-value"), "{}", said.out);
@@ -206,7 +206,7 @@ fn what_an_application_can_do_has_limits() {
 }
 
 #[test]
-fn this_machine_is_refused_unless_allowed() {
+fn the_local_machine_is_refused_unless_allowed() {
     let (port, received) = application(OK);
     let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
     let mut command = evenkeel();
@@ -214,14 +214,14 @@ fn this_machine_is_refused_unless_allowed() {
     let refused = said(&command.output().unwrap());
     assert_eq!(refused.code, 1);
     assert!(refused.out.contains("REFUSED_ADDRESS"), "{}", refused.out);
-    assert!(received.try_recv().is_err(), "something was sent");
+    assert!(received.try_recv().is_err(), "a request was sent");
     let dev = Dev::start(folder.path(), &[]);
     let answer = dev.post("/v1/connectors/local/actions/raw", &[], "");
     assert!(
         ["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["errors"]["code"].as_str().unwrap()),
         "{answer:?}"
     );
-    assert!(received.try_recv().is_err(), "something was sent");
+    assert!(received.try_recv().is_err(), "a request was sent");
 }
 
 #[test]
@@ -241,11 +241,11 @@ fn a_missing_secret_is_named_and_nothing_is_sent() {
         "{}",
         missing.out
     );
-    assert!(received.try_recv().is_err(), "something was sent");
+    assert!(received.try_recv().is_err(), "a request was sent");
 }
 
 #[test]
-fn render_shows_where_secrets_come_from_and_never_what_they_are() {
+fn render_shows_the_names_of_secrets_and_never_their_values() {
     let folder = folder(&[("a.yaml", &definitions(9, "apiKey: { secretRef: key }"))]);
     let mut command = evenkeel();
     command.args(["render", "local/send"]).arg(folder.path()).args(["-i", r#"{"text":"hi"}"#, "-p", "id=7"]);

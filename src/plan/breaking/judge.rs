@@ -1,23 +1,24 @@
-//! One rule at the places it names.
+//! Applies a rule to the fields that it names.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::quote::quoted;
 use super::rules::{Rule, Test};
-use super::{quoted, schema};
+use super::schema;
 use crate::plan::change::identity;
 use crate::plan::pattern;
 
-/// Adds the reasons for which a rule finds a change breaking.
+/// Adds the reasons why a change is breaking according to a rule.
 ///
-/// A place with `*` is looked at for what is there before and after; what is gone or new as a whole is found by the
-/// rule for the map that it was in.
+/// A pattern with `*` matches members that exist before and after. Members that are added or removed as a whole are
+/// handled by the rule for the map that holds them.
 pub(super) fn apply(rule: &Rule, before: &Value, after: &Value, because: &mut Vec<String>) {
-    // The last key is looked up on both sides, so that a value which is there on one of them only is seen too.
-    let (parent, key) = match rule.place.rsplit_once('/') {
+    // The last key is looked up on both sides, to find a value that exists on one side only.
+    let (parent, key) = match rule.pattern.rsplit_once('/') {
         Some((parent, key)) if key != "*" => (parent, Some(key)),
-        _ => (rule.place, None),
+        _ => (rule.pattern, None),
     };
     let mut places: Vec<(Vec<String>, &Value)> = Vec::new();
     pattern::each(before, parent, &mut |keys, value| {
@@ -26,7 +27,7 @@ pub(super) fn apply(rule: &Rule, before: &Value, after: &Value, because: &mut Ve
     let stars: Vec<bool> = parent.split('/').map(|part| part == "*").collect();
     for (keys, value) in places {
         let other = keys.iter().try_fold(after, |value, key| value.get(key));
-        // The map around a value may be new or gone with it: `egress`, `auth`. A named one is told of by its own rule.
+        // The map around a value may be added or removed with it: `egress`, `auth`. Named maps have a rule of their own.
         let named = stars.contains(&true);
         let Some(other) = other.or(Some(&Value::Null).filter(|_| !named && key.is_some())) else { continue };
         let (one, other) = match key {

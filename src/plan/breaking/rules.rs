@@ -1,55 +1,55 @@
-//! The rules as data.
+//! The rules that decide which changes are breaking.
 
 use crate::definition::Kind::{
     self, Connection, Connector, Entity, Environment, Role, Tenant, Trigger, Widget, Workflow,
 };
 
-/// A place that others rely on, and how it can break them.
+/// A field that users rely on, and the change of it that breaks them.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) kind: Kind,
-    /// Where: see `plan::pattern`.
-    pub(super) place: &'static str,
-    /// What breaks.
+    /// The location of the field (`plan::pattern`).
+    pub(super) pattern: &'static str,
+    /// The breaking change.
     pub(super) test: Test,
-    /// What stands there, as a reason says it.
+    /// The name of the field in a reason.
     pub(super) what: &'static str,
 }
 
-/// How a change breaks those who rely on a place.
+/// A change that breaks users of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Test {
-    /// A key of the map is gone.
+    /// A key of the map is removed.
     Keys,
-    /// An item of the list of texts is gone.
+    /// An item of the list of strings is removed.
     Items,
-    /// An item of the list of texts is new.
+    /// An item of the list of strings is added.
     NewItems,
-    /// An item of the list of maps with this key is gone.
+    /// An item of the list of maps that are identified by this key is removed.
     Named(&'static str),
-    /// The value is another one, was not there or is gone.
+    /// The value changes, is added or is removed.
     Changed,
-    /// The value is another one or is gone.
+    /// The value changes or is removed.
     ChangedFrom,
-    /// The value is there and was not.
+    /// The value is added.
     New,
-    /// The value was `true`, and is `false` or left out.
+    /// The value was `true` and becomes `false` or absent.
     NoLonger,
-    /// The value moved to the right in this list.
+    /// The value moves to the right in this list.
     Order(&'static [&'static str]),
-    /// Another one of these keys is there.
+    /// The present key of these keys changes.
     Variant(&'static [&'static str]),
-    /// An entry of the map is new or changed so that it must be filled in.
+    /// An entry of the map becomes required.
     Required,
-    /// The same in a list of maps with names.
+    /// An item of the list of named maps becomes required.
     RequiredNamed,
-    /// An entry of the map without a default is new.
+    /// An entry of the map without a default is added.
     NoDefault,
-    /// A list that allows everything where it is empty allows less.
+    /// The list, which allows everything if it is empty, allows less.
     Allowed,
-    /// The JSON Schema of what callers send refuses what it took.
+    /// The JSON Schema of an input refuses values that it accepted.
     Input,
-    /// The JSON Schema of what callers read allows what it did not.
+    /// The JSON Schema of an output allows values that it did not.
     Output,
 }
 
@@ -59,8 +59,8 @@ impl Test {
     }
 }
 
-const fn rule(kind: Kind, place: &'static str, test: Test, what: &'static str) -> Rule {
-    Rule { kind, place, test, what }
+const fn rule(kind: Kind, pattern: &'static str, test: Test, what: &'static str) -> Rule {
+    Rule { kind, pattern, test, what }
 }
 
 use Test::{
@@ -68,13 +68,13 @@ use Test::{
     Required, RequiredNamed, Variant,
 };
 
-/// `true` to `false` breaks.
+/// A change from `true` to `false` is breaking.
 const STAYS_ON: Test = Order(&["true", "false"]);
-/// `false` to `true` breaks.
+/// A change from `false` to `true` is breaking.
 const STAYS_OFF: Test = Order(&["false", "true"]);
 const METHODS: Test = Variant(&["none", "basic", "bearerToken", "apiKey", "oauth2", "jwt", "custom"]);
 
-/// What others rely on.
+/// Fields that users rely on.
 pub(super) static RULES: &[Rule] = &[
     rule(Connector, "spec/actions", Keys, "action"),
     rule(Connector, "spec/actions/*", Variant(&["http", "grpc", "sql", "function", "steps"]), "action"),
@@ -166,7 +166,7 @@ pub(super) static RULES: &[Rule] = &[
     rule(Role, "spec/environments", Allowed, "environment"),
 ];
 
-/// What only people, tools that list definitions, and tests read.
+/// Fields that only people, tests and tools that list definitions read.
 pub(super) static TEXTS: &[(Option<Kind>, &str)] = &[
     (None, "metadata/labels"),
     (None, "spec/displayName"),

@@ -1,32 +1,32 @@
-//! JSON Schemas (2020-12) before and after: does the new one refuse what was taken, or give what was not?
+//! Compares JSON Schemas (2020-12) by structure: inputs that are no longer accepted, and outputs that were not possible.
 //!
-//! Compared by structure. What cannot be compared so, such as a changed `pattern`, counts as breaking on the side of
-//! those who send, who can find nothing worse than a refusal; readers are told of types, properties and values.
+//! For inputs, a changed keyword that cannot be compared, such as `pattern`, counts as breaking, because senders may be
+//! refused. For outputs, only types, properties and values are compared.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::quoted;
+use super::quote::quoted;
 
-/// Schemas that are compared at most; definitions have a size, so this bounds references that multiply.
+/// Maximum number of compared schemas. Bounds references that multiply.
 const MAX_VISITS: usize = 10_000;
 
-/// Deepest schema that is compared.
-const DEEPEST: usize = 64;
+/// Maximum depth of compared schemas.
+const MAX_DEPTH: usize = 64;
 
-/// The schema of a value that may be anything.
+/// The schema of any value.
 static ANYTHING: Value = Value::Bool(true);
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
-/// Keywords that say something to people only.
+/// Keywords that only people read.
 const TEXTS: [&str; 7] = ["title", "description", "examples", "default", "$comment", "deprecated", "$id"];
 
 /// Keywords whose value is a map of names to schemas.
 const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
-/// Bounds, with whether a larger number is the stricter one.
+/// Bounds; true if a larger number is stricter.
 const BOUNDS: [(&str, bool); 10] = [
     ("minimum", true),
     ("exclusiveMinimum", true),
@@ -40,7 +40,7 @@ const BOUNDS: [(&str, bool); 10] = [
     ("maxProperties", false),
 ];
 
-/// Keywords of which any other value may refuse more.
+/// Keywords of which any change may refuse more.
 const OPAQUE: [&str; 13] = [
     "pattern",
     "format",
@@ -57,20 +57,20 @@ const OPAQUE: [&str; 13] = [
     "unevaluatedProperties",
 ];
 
-/// Adds what callers send, was taken, and is refused now.
+/// Adds reasons for inputs that were accepted and are refused now.
 pub(super) fn stricter(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
     let (before, after) = (before.unwrap_or(&ANYTHING), after.unwrap_or(&ANYTHING));
     Walk { before, after, what, because, seen: HashSet::new() }.input(before, after, "", 0);
 }
 
-/// Adds what callers read, could rely on, and cannot any longer.
+/// Adds reasons for properties of outputs that callers can no longer rely on.
 pub(super) fn looser(before: Option<&Value>, after: Option<&Value>, what: &str, because: &mut Vec<String>) {
     let Some(before) = before else { return };
     let Some(after) = after else { return because.push(format!("{what} has no schema any longer")) };
     Walk { before, after, what, because, seen: HashSet::new() }.output(before, after, "", 0);
 }
 
-/// Removes what only people read.
+/// Removes keywords that only people read.
 pub(super) fn without_texts(schema: &mut Value) {
     let Value::Object(map) = schema else { return };
     map.retain(|key, _| !TEXTS.contains(&key.as_str()));
@@ -90,7 +90,7 @@ struct Walk<'a> {
     after: &'a Value,
     what: &'a str,
     because: &'a mut Vec<String>,
-    /// Pairs that were compared, by where they lie: references may go in circles.
+    /// Compared pairs by address: references may be cyclic.
     seen: HashSet<(usize, usize)>,
 }
 
@@ -100,10 +100,10 @@ impl<'a> Walk<'a> {
         self.because.push(format!("{}{place}: {text}", self.what));
     }
 
-    /// Is this pair to be compared?
+    /// True if this pair must be compared.
     fn enter(&mut self, before: &Value, after: &Value, depth: usize) -> bool {
         let address = |value: &Value| std::ptr::from_ref(value).addr();
-        depth <= DEEPEST && self.seen.len() < MAX_VISITS && self.seen.insert((address(before), address(after)))
+        depth <= MAX_DEPTH && self.seen.len() < MAX_VISITS && self.seen.insert((address(before), address(after)))
     }
 
     fn input(&mut self, before: &'a Value, after: &'a Value, at: &str, depth: usize) {
@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Alternatives are compared as wholes: one that is gone may have been used, a further condition may not be met.
+    /// Compares alternatives as wholes: a removed one may have been used, an added condition may not be met.
     fn alternatives(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
         for key in ["anyOf", "oneOf"] {
             match (branches(one, key), branches(other, key)) {
@@ -276,15 +276,15 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The schema that a reference within the same document leads to; itself where it is none, or leads elsewhere.
+/// The target of a reference within the same document; otherwise the schema itself.
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
-    // A reference with conditions beside it is more than its target.
+    // A reference with conditions beside it is not equivalent to its target.
     let beside = |key: &String| {
         TEXTS.contains(&key.as_str()) || ["$ref", "$defs", "definitions", "$schema"].contains(&key.as_str())
     };
     let alone = |map: &Map<String, Value>| map.keys().all(beside);
     let mut schema = schema;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         match target.and_then(|pointer| root.pointer(pointer)) {
             Some(next) if schema.as_object().is_some_and(alone) => schema = next,
@@ -294,7 +294,7 @@ fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     schema
 }
 
-/// Does it hold a reference whose target may have changed though it did not?
+/// True if the schema holds a reference, whose target may have changed although the schema did not.
 fn has_reference(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => map.contains_key("$ref") || map.values().any(has_reference),
@@ -316,7 +316,7 @@ fn strings(map: &Map<String, Value>, key: &str) -> BTreeSet<String> {
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The types that are taken, all of them where none is named. Every integer is a number.
+/// The accepted types; all types if none is named. Every integer is a number.
 fn types(map: &Map<String, Value>) -> BTreeSet<&str> {
     let mut types: BTreeSet<&str> = match map.get("type") {
         Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
@@ -330,13 +330,13 @@ fn types(map: &Map<String, Value>) -> BTreeSet<&str> {
 }
 
 fn list(words: &[&str]) -> Option<String> {
-    // An integer goes with the number it is.
+    // `number` includes `integer`.
     let words = words.iter().filter(|word| **word != "integer" || !words.contains(&"number"));
     let words: Vec<String> = words.map(|word| quoted(word)).collect();
     (!words.is_empty()).then(|| words.join(" or "))
 }
 
-/// The values of `enum` or `const`, as JSON; texts without their quotes.
+/// The values of `enum` or `const` as JSON; strings without quotes.
 fn allowed(map: &Map<String, Value>) -> Option<BTreeSet<String>> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match (map.get("enum").and_then(Value::as_array), map.get("const")) {

@@ -1,4 +1,4 @@
-//! Which changes break whom.
+//! Tests of the classes of changes.
 
 use serde_json::json;
 
@@ -15,12 +15,12 @@ fn breaks(kind: Kind, before: Value, after: Value, says: &str) {
     check(kind, before, after, ChangeClass::Breaking, says);
 }
 
-fn goes_on(kind: Kind, before: Value, after: Value) {
+fn compatible(kind: Kind, before: Value, after: Value) {
     check(kind, before, after, ChangeClass::Compatible, "");
 }
 
 #[test]
-fn texts_are_nothing() {
+fn changes_of_texts_have_no_effect() {
     let none = |kind, before, after| check(kind, before, after, ChangeClass::None, "");
     none(Kind::Tenant, json!({"displayName": "a"}), json!({"displayName": "b"}));
     let action = |action: Value| json!({"actions": {"a": action}});
@@ -28,14 +28,14 @@ fn texts_are_nothing() {
     let input = |text: &str| action(json!({"input": {"properties": {"description": {"description": text}}}}));
     none(Kind::Connector, input("a"), input("b"));
     let body = |text: &str| action(json!({"http": {"body": {"description": text}}}));
-    goes_on(Kind::Connector, body("a"), body("b"));
+    compatible(Kind::Connector, body("a"), body("b"));
     let annotated = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value}}, "spec": {}});
-    let of = |key: &str| class(Kind::Tenant, &annotated(key, "a"), &annotated(key, "b")).0;
-    assert_eq!((of("team"), of("evenkeel.dev/prune")), (ChangeClass::None, ChangeClass::Compatible));
+    let annotation = |key: &str| class(Kind::Tenant, &annotated(key, "a"), &annotated(key, "b")).0;
+    assert_eq!((annotation("team"), annotation("evenkeel.dev/prune")), (ChangeClass::None, ChangeClass::Compatible));
 }
 
 #[test]
-fn what_others_name_is_missed() {
+fn removing_a_name_that_others_use_is_breaking() {
     breaks(
         Kind::Connector,
         json!({"actions": {"a": {}, "b": {}}}),
@@ -43,7 +43,7 @@ fn what_others_name_is_missed() {
         "action `a` is gone",
     );
     breaks(Kind::Connector, json!({"actions": {"a": {}}}), json!({}), "action `a` is gone");
-    goes_on(Kind::Connector, json!({"actions": {"b": {}}}), json!({"actions": {"a": {}, "b": {}}}));
+    compatible(Kind::Connector, json!({"actions": {"b": {}}}), json!({"actions": {"a": {}, "b": {}}}));
     breaks(Kind::Connector, json!({"events": {"a": {}}}), json!({}), "event `a` is gone");
     let fields = |fields: Value| json!({"entities": {"contact": {"fields": fields}}});
     breaks(
@@ -73,7 +73,7 @@ fn what_others_name_is_missed() {
 }
 
 #[test]
-fn who_calls_must_do_something_else() {
+fn changes_that_callers_must_adapt_to_are_breaking() {
     let action = |action: Value| json!({"actions": {"a": action}});
     breaks(
         Kind::Connector,
@@ -87,21 +87,21 @@ fn who_calls_must_do_something_else() {
         action(json!({"requiresUser": true})),
         "`requiresUser` of action `a` becomes `true`",
     );
-    goes_on(Kind::Connector, action(json!({"requiresUser": true})), action(json!({"requiresUser": false})));
+    compatible(Kind::Connector, action(json!({"requiresUser": true})), action(json!({"requiresUser": false})));
     breaks(
         Kind::Connector,
         action(json!({"http": {"pathParams": {}}})),
         action(json!({"http": {"pathParams": {"id": {}}}})),
         "path parameter `id` of action `a` must be given",
     );
-    goes_on(
+    compatible(
         Kind::Connector,
         action(json!({"http": {"pathParams": {"id": {}}}})),
         action(json!({"http": {"pathParams": {"id": {"default": "7"}}}})),
     );
     let header = |value: Value| action(json!({"http": {"headers": {"X": value}}}));
     breaks(Kind::Connector, header(json!({"value": "a", "overridable": true})), header(json!("a")), "no longer true");
-    goes_on(Kind::Connector, header(json!("a")), header(json!({"value": "a", "overridable": true})));
+    compatible(Kind::Connector, header(json!("a")), header(json!({"value": "a", "overridable": true})));
     breaks(
         Kind::Connector,
         action(json!({})),
@@ -116,8 +116,8 @@ fn who_calls_must_do_something_else() {
     );
     breaks(Kind::Workflow, json!({"tier": "Instant"}), json!({"tier": "Long"}), "`tier` changes");
     breaks(Kind::Workflow, json!({"active": true}), json!({"active": false}), "`active` becomes `false`");
-    goes_on(Kind::Workflow, json!({"active": false}), json!({"active": true}));
-    goes_on(Kind::Workflow, json!({"steps": [1]}), json!({"steps": [2]}));
+    compatible(Kind::Workflow, json!({"active": false}), json!({"active": true}));
+    compatible(Kind::Workflow, json!({"steps": [1]}), json!({"steps": [2]}));
     breaks(
         Kind::Trigger,
         json!({"webhook": {}}),
@@ -141,7 +141,7 @@ fn who_calls_must_do_something_else() {
 }
 
 #[test]
-fn who_is_connected_must_do_something_else() {
+fn changes_that_connections_must_adapt_to_are_breaking() {
     let auth = |methods: Value| json!({"auth": {"methods": methods}});
     breaks(Kind::Connector, json!({}), auth(json!({"k": {"apiKey": {}}})), "authentication is new");
     breaks(
@@ -157,7 +157,7 @@ fn who_is_connected_must_do_something_else() {
         scopes(json!(["a", "b"])),
         "scope `b` of authentication method `o` is new",
     );
-    goes_on(Kind::Connector, scopes(json!(["a", "b"])), scopes(json!(["a"])));
+    compatible(Kind::Connector, scopes(json!(["a", "b"])), scopes(json!(["a"])));
     breaks(Kind::Connector, json!({"baseUrl": "https://a"}), json!({"baseUrl": "https://b"}), "`baseUrl`");
     breaks(
         Kind::Connector,
@@ -165,7 +165,7 @@ fn who_is_connected_must_do_something_else() {
         json!({"scope": "Workspace"}),
         "`scope` becomes `Workspace`",
     );
-    goes_on(Kind::Connector, json!({"scope": "Workspace"}), json!({"scope": "Community"}));
+    compatible(Kind::Connector, json!({"scope": "Workspace"}), json!({"scope": "Community"}));
     breaks(Kind::Environment, json!({}), json!({"egress": {"hosts": ["a"]}}), "no longer every host");
     breaks(Kind::Tenant, json!({"status": "Active"}), json!({"status": "Suspended"}), "`status`");
 }
@@ -183,7 +183,7 @@ fn output(before: &Value, after: &Value) -> Vec<String> {
 }
 
 #[test]
-fn inputs_may_take_more_and_not_less() {
+fn inputs_may_accept_more_but_not_less() {
     let cases = [
         (json!({"required": []}), json!({"required": ["a"]}), Some("input: `a` is required now")),
         (json!({"type": "number"}), json!({"type": "integer"}), Some("`number` is refused now")),
@@ -231,7 +231,7 @@ fn inputs_may_take_more_and_not_less() {
 }
 
 #[test]
-fn outputs_may_promise_more_and_not_less() {
+fn outputs_may_guarantee_more_but_not_less() {
     let cases = [
         (json!({"required": ["a"]}), json!({}), Some("`a` may be missing now")),
         (json!({"properties": {"a": {}}}), json!({}), Some("at `a`: it is gone")),
@@ -258,7 +258,7 @@ fn outputs_may_promise_more_and_not_less() {
 }
 
 #[test]
-fn schemas_that_refer_to_themselves_end() {
+fn recursive_schemas_terminate() {
     let tree = |kind: &str| {
         json!({"$ref": "#/$defs/t", "$defs": {"t": {
             "type": kind,
@@ -272,7 +272,7 @@ fn schemas_that_refer_to_themselves_end() {
 }
 
 #[test]
-fn reasons_are_bounded_and_name_no_credential() {
+fn reasons_are_bounded_and_hide_credentials() {
     let token = format!("ghp_{}", "a1".repeat(20));
     let actions: serde_json::Map<String, Value> = (0..200).map(|n| (format!("a{n}"), json!({}))).collect();
     let (_, because) = class(Kind::Connector, &json!({"spec": {"actions": actions}}), &json!({"spec": {}}));

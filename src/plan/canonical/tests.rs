@@ -1,4 +1,4 @@
-//! What counts as the same definition.
+//! Tests of the equality of definitions.
 
 use crate::catalog::{Snapshot, load};
 use crate::definition::common::Duration;
@@ -6,7 +6,7 @@ use crate::plan::{Object, inventory};
 
 use super::*;
 
-fn only(text: &str) -> Object {
+fn only_object(text: &str) -> Object {
     let (catalog, findings) = load(&Snapshot::of([("a.yaml", text.as_bytes())]));
     assert!(findings.is_empty(), "{findings:?}\n{text}");
     let inventory = inventory(&catalog, "test", "1");
@@ -14,27 +14,27 @@ fn only(text: &str) -> Object {
     (**inventory.values().next().unwrap()).clone()
 }
 
-fn of(kind: &str, spec: &str) -> Object {
-    only(&format!("apiVersion: evenkeel.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: x }}\nspec: {spec}\n"))
+fn object(kind: &str, spec: &str) -> Object {
+    only_object(&format!("apiVersion: evenkeel.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: x }}\nspec: {spec}\n"))
 }
 
-fn same(kind: &str, one: &str, other: &str) {
-    assert_eq!(of(kind, one).document(), of(kind, other).document(), "{one}\n{other}");
-    assert_eq!(of(kind, one).digest, of(kind, other).digest);
+fn same(kind: &str, first: &str, second: &str) {
+    assert_eq!(object(kind, first).document(), object(kind, second).document(), "{first}\n{second}");
+    assert_eq!(object(kind, first).digest, object(kind, second).digest);
 }
 
-fn differ(kind: &str, one: &str, other: &str) {
-    assert_ne!(of(kind, one).digest, of(kind, other).digest, "{one}\n{other}");
+fn differ(kind: &str, first: &str, second: &str) {
+    assert_ne!(object(kind, first).digest, object(kind, second).digest, "{first}\n{second}");
 }
 
 const CONNECTOR: &str = "{ displayName: X, baseUrl: https://x.example";
 
-fn connector(one: &str, other: &str) {
-    same("Connector", &format!("{CONNECTOR}, {one} }}"), &format!("{CONNECTOR}, {other} }}"));
+fn same_connector(first: &str, second: &str) {
+    same("Connector", &format!("{CONNECTOR}, {first} }}"), &format!("{CONNECTOR}, {second} }}"));
 }
 
 #[test]
-fn writing_makes_no_difference() {
+fn formatting_does_not_matter() {
     same("Tenant", "{ displayName: Acme, plan: gold } # a customer", "{ \"plan\": 'gold', displayName: \"Acme\" }");
     same("Tenant", "{ displayName: Acme, status: Active }", "{ displayName: Acme }");
     same(
@@ -48,22 +48,22 @@ fn writing_makes_no_difference() {
         "{ condition: ErrorRate, threshold: 1.0 }",
     );
     let schema = |number: &str| format!("actions: {{ a: {{ input: {{ minimum: {number} }}, http: {{ path: / }} }} }}");
-    connector(&schema("1.0"), &schema("1"));
+    same_connector(&schema("1.0"), &schema("1"));
 }
 
 #[test]
-fn spelled_out_defaults_make_no_difference() {
-    connector("defaults: { timeout: 15s, maxRedirects: 5, maxResponseBytes: 8388608 }", "defaults: {}");
-    connector("defaults: {}", "activation: true");
-    connector(
+fn explicit_defaults_equal_absent_fields() {
+    same_connector("defaults: { timeout: 15s, maxRedirects: 5, maxResponseBytes: 8388608 }", "defaults: {}");
+    same_connector("defaults: {}", "activation: true");
+    same_connector(
         "entities: { e: { key: id, fields: { a: { type: string } } } }",
         "entities: { e: { fields: { a: { type: string, required: false } } } }",
     );
     let header = |value: &str| format!("defaults: {{ headers: {{ Accept: {value} }} }}");
-    connector(&header("{ value: a }"), &header("a"));
+    same_connector(&header("{ value: a }"), &header("a"));
     let action = |rest: &str| format!("actions: {{ a: {{ http: {{ path: / }}{rest} }} }}");
     let retry = ", retry: { maxAttempts: 3, initialInterval: 5s, backoffCoefficient: 2, maxInterval: 60s }";
-    connector(&action(retry), &action(", retry: {}"));
+    same_connector(&action(retry), &action(", retry: {}"));
     let workflow = |rest: &str| format!("{{ tier: Standard{rest}, steps: [{{ name: a, set: 1 }}] }}");
     same("Workflow", &workflow(", timeout: 15m, active: true, priority: P2"), &workflow(""));
     let trigger = |rest: &str| {
@@ -80,10 +80,10 @@ fn spelled_out_defaults_make_no_difference() {
 }
 
 #[test]
-fn meaning_makes_a_difference() {
+fn different_meanings_differ() {
     let workflow = |timeout: &str| format!("{{ tier: Long, timeout: {timeout}, steps: [{{ name: a, set: 1 }}] }}");
     differ("Workflow", &workflow("15m"), &workflow("6h"));
-    // Sent as it is written, so `1.0` is another header than `1`.
+    // Headers are sent as written, so `1.0` differs from `1`.
     let header = |value: &str| format!("{CONNECTOR}, defaults: {{ headers: {{ X-Version: {value} }} }} }}");
     differ("Connector", &header("1.0"), &header("1"));
     differ("Connector", &header("{ value: a, overridable: true }"), &header("a"));
@@ -91,30 +91,30 @@ fn meaning_makes_a_difference() {
 }
 
 #[test]
-fn free_text_that_looks_like_a_parameter_is_left_alone() {
+fn a_body_that_looks_like_a_parameter_is_unchanged() {
     let spec = "{ displayName: X, baseUrl: https://x.example, actions: { a: { http: { method: POST, path: /, \
                 body: { headers: { h: { value: a, overridable: false, omitEmpty: false } }, n: 1.0 } } } } }";
-    let document = of("Connector", spec).document();
+    let document = object("Connector", spec).document();
     let body = document.pointer("/spec/actions/a/http/body").unwrap();
     assert_eq!(body.to_string(), r#"{"headers":{"h":{"omitEmpty":false,"overridable":false,"value":"a"}},"n":1.0}"#);
 }
 
 #[test]
-fn defaults_are_written_as_they_are_printed() {
+fn defaults_have_their_printed_form() {
     for (kind, place, default) in DEFAULTS {
         let text = default.trim_matches('"');
         if let Ok(duration) = text.parse::<Duration>() {
             assert_eq!(duration.to_string(), text, "{kind} {place}");
         }
         let value: Value = serde_json::from_str(default).unwrap();
-        assert!(is(&value, default), "{kind} {place}");
+        assert!(is_value(&value, default), "{kind} {place}");
     }
 }
 
 #[test]
-fn an_annotation_protects() {
+fn the_prune_annotation_protects() {
     let with = |annotation: &str| {
-        only(&format!(
+        only_object(&format!(
             "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: {{ name: x, annotations: {{ {annotation} }} }}\nspec: {{ displayName: X }}\n"
         ))
         .protected
@@ -124,7 +124,7 @@ fn an_annotation_protects() {
 }
 
 #[test]
-fn what_is_not_typed_is_no_object() {
+fn a_definition_with_schema_errors_has_no_object() {
     let text = "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec: { displayName: X, plna: a }\n---\n\
                 apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec: { displayName: Second }\n---\n\
                 apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec: { displayName: Third }\n";

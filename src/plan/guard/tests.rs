@@ -1,4 +1,4 @@
-//! Removals that are held back.
+//! Tests of the rules that block removals.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::plan::tests::{id, inventories, thing};
+use crate::plan::tests::{id, inventories, object};
 use crate::plan::{PlanOptions, plan};
 
 const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
 
 fn tenants(count: usize) -> Inventory {
-    let one = |n: usize| thing(Kind::Tenant, &format!("t{n}"), json!(n), "a.yaml", &[]);
-    (0..count).map(one).map(|object| (object.id.clone(), Arc::new(object))).collect()
+    let tenant = |n: usize| object(Kind::Tenant, &format!("t{n}"), json!(n), "a.yaml", &[]);
+    (0..count).map(tenant).map(|object| (object.id.clone(), Arc::new(object))).collect()
 }
 
 fn reasons(observed: &Inventory, desired: &Inventory, policy: PrunePolicy, incomplete: bool) -> Vec<&'static str> {
@@ -25,18 +25,24 @@ fn reasons(observed: &Inventory, desired: &Inventory, policy: PrunePolicy, incom
 const OPEN: PrunePolicy = PrunePolicy { enabled: true, budget: Some(Budget::Percent(100)) };
 
 #[test]
-fn the_default_policy_is_that_of_the_documentation() {
+fn the_default_policy_matches_the_documentation() {
     let policy = PrunePolicy::from(&Prune::default());
     assert_eq!(policy, PrunePolicy { enabled: true, budget: None });
     let allowed: Vec<usize> = [0, 10, 15, 100].map(|observed| policy.allowed(observed)).to_vec();
     assert_eq!(allowed, [3, 3, 3, 20]);
-    let of = |budget, observed| PrunePolicy { enabled: true, budget: Some(budget) }.allowed(observed);
-    assert_eq!((of(Budget::Percent(10), 19), of(Budget::Percent(10), 3), of(Budget::Percent(0), 100)), (1, 1, 0));
-    assert_eq!((of(Budget::Count(0), 100), of(Budget::Count(7), 3), of(Budget::Percent(100), 9)), (0, 7, 9));
+    let allowed = |budget, observed| PrunePolicy { enabled: true, budget: Some(budget) }.allowed(observed);
+    assert_eq!(
+        (allowed(Budget::Percent(10), 19), allowed(Budget::Percent(10), 3), allowed(Budget::Percent(0), 100)),
+        (1, 1, 0)
+    );
+    assert_eq!(
+        (allowed(Budget::Count(0), 100), allowed(Budget::Count(7), 3), allowed(Budget::Percent(100), 9)),
+        (0, 7, 9)
+    );
 }
 
 #[test]
-fn each_rule_holds_back() {
+fn each_rule_blocks_removals() {
     let (ten, nine, none) = (tenants(10), tenants(9), Inventory::new());
     assert!(reasons(&ten, &nine, OPEN, false).is_empty());
     assert!(reasons(&nine, &ten, PrunePolicy { enabled: false, budget: None }, true).is_empty());
@@ -48,8 +54,8 @@ fn each_rule_holds_back() {
 }
 
 #[test]
-fn an_environment_alone_is_an_empty_source_and_counts_for_nothing() {
-    let live = thing(Kind::Environment, "live", json!(0), "a.yaml", &[]);
+fn a_source_with_only_an_environment_is_empty_and_the_environment_does_not_count() {
+    let live = object(Kind::Environment, "live", json!(0), "a.yaml", &[]);
     let desired: Inventory = [(live.id.clone(), Arc::new(live))].into();
     let mut observed = tenants(2);
     observed.extend(desired.clone());
@@ -61,30 +67,30 @@ fn an_environment_alone_is_an_empty_source_and_counts_for_nothing() {
 #[test]
 fn protected_and_referenced_definitions_stay() {
     let mut observed = tenants(5);
-    let mut kept = thing(Kind::Role, "kept", json!(0), "a.yaml", &[]);
+    let mut kept = object(Kind::Role, "kept", json!(0), "a.yaml", &[]);
     kept.protected = true;
     observed.insert(kept.id.clone(), Arc::new(kept));
     let desired = tenants(4);
     let plan = plan(&observed, &desired, &OPTIONS);
-    // Made by hand: it is there, and no source declares it, so the plan does not know it.
-    let hand = thing(Kind::Connection, "by-hand", json!(0), "", &[id(Kind::Tenant, "t4")]);
-    observed.insert(hand.id.clone(), Arc::new(hand));
+    // An override: no source declares it, so the plan does not contain it.
+    let manual = object(Kind::Connection, "manual", json!(0), "", &[id(Kind::Tenant, "t4")]);
+    observed.insert(manual.id.clone(), Arc::new(manual));
     let blocked =
         guard(&plan, &OPEN, &observed, &DesiredState { inventory: &desired, incomplete: false, deliberate: false });
-    let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
+    let found: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, blocked.ids.clone())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (BlockedReason::Protected, vec!["Role/kept".to_owned()]),
             (BlockedReason::StillReferenced, vec!["Tenant/t4".to_owned()]),
         ]
     );
-    assert!(blocked[1].message.starts_with("`Connection/by-hand` would refer"), "{}", blocked[1].message);
+    assert!(blocked[1].message.starts_with("`Connection/manual` would refer"), "{}", blocked[1].message);
 }
 
 proptest! {
     #[test]
-    fn no_removal_passes_against_the_policy(
+    fn no_removal_violates_the_policy(
         (observed, desired) in inventories(),
         enabled in any::<bool>(),
         incomplete in any::<bool>(),

@@ -1,26 +1,28 @@
-//! For a terminal.
+//! A plan for a terminal.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{counts, sign, words};
-use crate::plan::{Action, ChangeClass, Plan, Verb};
+use super::neutral;
+use super::summary::{counts, sign};
+use crate::plan::breaking::ChangeClass;
+use crate::plan::model::{Action, Plan, Verb};
 
-/// Lines of changes that are shown of one definition.
+/// Maximum number of shown lines of changes of one definition.
 const MAX_LINES: usize = 60;
 
-/// Dependants that are named of one definition.
+/// Maximum number of named dependants of one definition.
 const MAX_DEPENDANTS: usize = 8;
 
-/// The plan for a terminal, ending with a line break. `No changes.` where there are none.
+/// The plan for a terminal, ending with a line break. `No changes.` for an empty plan.
 pub fn human(plan: &Plan, color: bool) -> String {
     if plan.is_empty() {
         return "No changes.\n".into();
     }
     let paint = |style: Style, text: &str| if color { format!("{style}{text}{style:#}") } else { text.to_owned() };
     let mut text = String::new();
-    let heading = format!("Plan for {}: {}", words::neutral(&plan.environment), counts(&plan.summary));
+    let heading = format!("Plan for {}: {}", neutral::neutral(&plan.environment), counts(&plan.summary));
     let _ = writeln!(text, "{}", paint(Style::new().bold(), &heading));
     for action in &plan.actions {
         block(action, &paint, &mut text);
@@ -46,13 +48,13 @@ fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut Stri
         ChangeClass::None if action.action == Verb::Update => "  texts only".into(),
         ChangeClass::Compatible | ChangeClass::None => String::new(),
     };
-    let was = action.was.as_ref().map_or_else(String::new, |was| format!(" (was {})", words::place(was)));
-    let _ = writeln!(text, "\n{head}  {}{was}{breaking}", words::place(&action.place));
-    let _ = writeln!(text, "    {}", words::neutral(&action.reason));
+    let was = action.was.as_ref().map_or_else(String::new, |was| format!(" (was {})", neutral::place(was)));
+    let _ = writeln!(text, "\n{head}  {}{was}{breaking}", neutral::place(&action.place));
+    let _ = writeln!(text, "    {}", neutral::neutral(&action.reason));
     for because in &action.because {
-        let _ = writeln!(text, "    {} {}", paint(red, "!"), words::neutral(because));
+        let _ = writeln!(text, "    {} {}", paint(red, "!"), neutral::neutral(because));
     }
-    for (sign, line) in words::lines(action, MAX_LINES) {
+    for (sign, line) in neutral::lines(action, MAX_LINES) {
         let line = format!("{sign} {line}");
         let line = match sign {
             '-' => paint(red, &line),
@@ -61,7 +63,7 @@ fn block(action: &Action, paint: &dyn Fn(Style, &str) -> String, text: &mut Stri
         };
         let _ = writeln!(text, "      {}", line.trim_end());
     }
-    if let Some(dependants) = words::dependants(action, MAX_DEPENDANTS) {
+    if let Some(dependants) = neutral::dependants(action, MAX_DEPENDANTS) {
         let _ = writeln!(text, "    {dependants}");
     }
 }

@@ -1,41 +1,43 @@
-//! For the one comment under a pull request that is edited on every push.
+//! A plan for the comment of a pull request, which is edited on every push.
 //!
-//! Everything foreign stands in a code span or in a fence, where neither HTML nor Markdown nor a mention means anything,
-//! and neither can be ended from within.
+//! Text from definitions is written in code spans and fences only, where HTML, Markdown and mentions are not interpreted,
+//! and which it cannot end.
 
 use std::fmt::Write as _;
 
-use super::{counts, sign, words};
-use crate::plan::{Action, ChangeClass, Plan, Verb};
+use super::neutral;
+use super::summary::{counts, sign};
+use crate::plan::breaking::ChangeClass;
+use crate::plan::model::{Action, Plan, Verb};
 
-/// Most bytes of a comment; GitHub takes 65,536 characters.
+/// Maximum size of a comment in bytes; GitHub accepts 65,536 characters.
 pub const MAX_COMMENT: usize = 65_536;
 
-/// Bytes kept for what stands at the end.
-const FOOT: usize = 1_000;
+/// Bytes reserved for the end of the comment.
+const RESERVED: usize = 1_000;
 
-/// Lines of changes that are shown of one definition, and their bytes.
+/// Maximum number of shown lines of changes of one definition, and their size in bytes.
 const MAX_LINES: usize = 120;
 const MAX_FENCE: usize = 12_000;
 
-/// Dependants that are named of one definition.
+/// Maximum number of named dependants of one definition.
 const MAX_DEPENDANTS: usize = 20;
 
-/// Reasons that are named of one definition, and definitions whose reasons stand at the top.
+/// Maximum number of shown reasons of one definition, and of definitions with a reason at the top.
 const MAX_REASONS: usize = 20;
 const MAX_BREAKING: usize = 30;
 
-/// What the two sides of a plan were at, as people read it.
+/// The revisions of both sides of a plan, in readable form.
 #[derive(Clone, Copy, Debug)]
 pub struct Revisions<'a> {
-    /// What is observed.
+    /// The revision of the observed definitions.
     pub from: &'a str,
-    /// What is desired.
+    /// The revision of the desired definitions.
     pub to: &'a str,
 }
 
-/// The plan as a comment in Markdown (GitHub's), at most [`MAX_COMMENT`] bytes and never cut within a definition. It
-/// starts with a hidden marker by which the comment is found again: `<!-- evenkeel:plan:ENVIRONMENT -->`.
+/// The plan as a comment in GitHub's Markdown: at most [`MAX_COMMENT`] bytes, and never cut within a definition. It starts
+/// with a hidden marker that identifies the comment for later edits: `<!-- evenkeel:plan:ENVIRONMENT -->`.
 pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
     let name: String =
         plan.environment.chars().take(63).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -45,28 +47,32 @@ pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
     }
     let mut text = marker;
     let _ = writeln!(text, "### Plan for {}: {}\n", code(&plan.environment), counts(&plan.summary));
-    let _ =
-        writeln!(text, "{} → {}\n", code(&words::short(revisions.from, 200)), code(&words::short(revisions.to, 200)));
+    let _ = writeln!(
+        text,
+        "{} → {}\n",
+        code(&neutral::short(revisions.from, 200)),
+        code(&neutral::short(revisions.to, 200))
+    );
     breaking(plan, &mut text);
-    let mut left_out = 0;
-    let room = |text: &String, more: &str| text.len() + more.len() + FOOT <= MAX_COMMENT;
+    let mut omitted = 0;
+    let fits = |text: &String, more: &str| text.len() + more.len() + RESERVED <= MAX_COMMENT;
     for action in &plan.actions {
         let (block, line) = (details(action), format!("- {}\n", title(action)));
-        if left_out == 0 && room(&text, &block) {
+        if omitted == 0 && fits(&text, &block) {
             text += &block;
-        } else if room(&text, &line) {
-            // A list of what there was no room for; a blank line ends what came before it.
-            text += if left_out == 0 { "\n" } else { "" };
+        } else if fits(&text, &line) {
+            // The list of definitions without details; a blank line ends the preceding block.
+            text += if omitted == 0 { "\n" } else { "" };
             text += &line;
-            left_out += 1;
+            omitted += 1;
         } else {
-            left_out += 1;
+            omitted += 1;
         }
     }
-    if left_out > 0 {
+    if omitted > 0 {
         let _ = writeln!(
             text,
-            "\n{left_out} of {} definitions are shown without details or not at all, as a comment is limited; \
+            "\n{omitted} of {} definitions are shown without details or not at all, as a comment is limited; \
              `evenkeel plan` shows all.",
             plan.actions.len()
         );
@@ -75,7 +81,7 @@ pub fn markdown(plan: &Plan, revisions: &Revisions<'_>) -> String {
     text
 }
 
-/// What breaks, at the top, where nobody misses it.
+/// The breaking changes, at the top of the comment.
 fn breaking(plan: &Plan, text: &mut String) {
     let breaking: Vec<&Action> = plan.actions.iter().filter(|action| action.class == ChangeClass::Breaking).collect();
     if breaking.is_empty() {
@@ -99,10 +105,14 @@ fn breaking(plan: &Plan, text: &mut String) {
 /// One line about a definition.
 fn title(action: &Action) -> String {
     let class = if action.class == ChangeClass::Breaking { " · **breaking**" } else { "" };
-    format!("{} {}{class}", code(&format!("{} {}", sign(action.action), action.id)), code(&words::place(&action.place)))
+    format!(
+        "{} {}{class}",
+        code(&format!("{} {}", sign(action.action), action.id)),
+        code(&neutral::place(&action.place))
+    )
 }
 
-/// A definition with everything that is to be known, folded.
+/// A definition with all details, folded.
 fn details(action: &Action) -> String {
     let mut text = String::from("<details><summary>");
     let class = match action.class {
@@ -112,8 +122,8 @@ fn details(action: &Action) -> String {
     };
     let head = format!("{} {}", sign(action.action), action.id);
     let _ = writeln!(text, "<code>{}</code>{class}</summary>\n", html(&head));
-    let was = action.was.as_ref().map_or_else(String::new, |was| format!(", was {}", code(&words::place(was))));
-    let _ = writeln!(text, "{}{was}: {}\n", code(&words::place(&action.place)), sentence(&action.reason));
+    let was = action.was.as_ref().map_or_else(String::new, |was| format!(", was {}", code(&neutral::place(was))));
+    let _ = writeln!(text, "{}{was}: {}\n", code(&neutral::place(&action.place)), sentence(&action.reason));
     for because in action.because.iter().take(MAX_REASONS) {
         let _ = writeln!(text, "- {}", sentence(because));
     }
@@ -124,11 +134,11 @@ fn details(action: &Action) -> String {
         }
         _ => text.push('\n'),
     }
-    let lines = words::lines(action, MAX_LINES);
+    let lines = neutral::lines(action, MAX_LINES);
     if !lines.is_empty() {
         text += &fenced(&lines);
     }
-    if let Some(dependants) = words::dependants(action, MAX_DEPENDANTS) {
+    if let Some(dependants) = neutral::dependants(action, MAX_DEPENDANTS) {
         let _ = writeln!(text, "{}\n", sentence(&dependants));
     }
     text += "</details>\n";
@@ -136,7 +146,7 @@ fn details(action: &Action) -> String {
 }
 
 /// Lines in a fence that is longer than any run of backquotes in them.
-fn fenced(lines: &[words::Line]) -> String {
+fn fenced(lines: &[neutral::Line]) -> String {
     let mut body = String::new();
     for (at, (sign, line)) in lines.iter().enumerate() {
         if body.len() + line.len() > MAX_FENCE {
@@ -152,14 +162,14 @@ fn fenced(lines: &[words::Line]) -> String {
 
 /// Text in a code span, on one line.
 fn code(text: &str) -> String {
-    let text = words::neutral(text).replace('`', "'");
+    let text = neutral::neutral(text).replace('`', "'");
     if text.trim().is_empty() { "` `".into() } else { format!("`{text}`") }
 }
 
-/// A sentence of ours in which foreign names stand between backquotes.
+/// A sentence of Evenkeel with names from definitions in backquotes.
 fn sentence(text: &str) -> String {
     let mut out = String::new();
-    for (at, part) in words::neutral(text).split('`').enumerate() {
+    for (at, part) in neutral::neutral(text).split('`').enumerate() {
         if at % 2 == 1 {
             out += &code(part);
         } else {
@@ -169,7 +179,7 @@ fn sentence(text: &str) -> String {
     out
 }
 
-/// Text that Markdown and HTML take as it is; a mention is broken by a joiner that nobody sees.
+/// Text with Markdown and HTML escaped. A mention is broken by an invisible joiner.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
@@ -193,5 +203,5 @@ fn escaped(text: &str) -> String {
 
 /// Text within HTML.
 fn html(text: &str) -> String {
-    words::neutral(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    neutral::neutral(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

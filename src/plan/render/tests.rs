@@ -1,4 +1,4 @@
-//! Hostile and large plans.
+//! Rendering of hostile and of large plans.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use serde_json::json;
 
 use super::*;
 use crate::definition::Kind;
-use crate::plan::tests::thing;
-use crate::plan::{Inventory, PlanOptions, plan};
+use crate::plan::tests::object;
+use crate::plan::{Inventory, Plan, PlanOptions, plan};
 
 const REVISIONS: Revisions<'_> = Revisions { from: "main`</code>@team", to: "sha\u{202E}1" };
 
 fn planned(before: &[(&str, serde_json::Value)], after: &[(&str, serde_json::Value)]) -> Plan {
-    let all = |things: &[(&str, serde_json::Value)]| -> Inventory {
-        let object = |(name, value): &(&str, serde_json::Value)| {
-            let object = thing(Kind::Workflow, name, value.clone(), "a</summary>`@x`\u{1b}[31m.yaml", &[]);
+    let inventory = |definitions: &[(&str, serde_json::Value)]| -> Inventory {
+        let entry = |(name, value): &(&str, serde_json::Value)| {
+            let object = object(Kind::Workflow, name, value.clone(), "a</summary>`@x`\u{1b}[31m.yaml", &[]);
             (object.id.clone(), Arc::new(object))
         };
-        things.iter().map(object).collect()
+        definitions.iter().map(entry).collect()
     };
-    plan(&all(before), &all(after), &PlanOptions { environment: "live--><img src=x>", fingerprint: None })
+    plan(&inventory(before), &inventory(after), &PlanOptions { environment: "live--><img src=x>", fingerprint: None })
 }
 
-/// The text without fences and code spans, which is what Markdown and HTML mean something in.
+/// The text without fences and code spans: the part that is interpreted as Markdown and HTML.
 fn outside_of_code(markdown: &str) -> String {
     let mut text = String::new();
     let mut fence: Option<String> = None;
@@ -44,7 +44,7 @@ fn outside_of_code(markdown: &str) -> String {
 
 /// Row 72: `</details>`, mentions, images, escape sequences and directional marks.
 #[test]
-fn row_72_nothing_gets_out_of_its_place() {
+fn row_72_hostile_text_cannot_leave_its_code_span() {
     let evil = "</details>\n```\n````\n@everyone ![](http://track.example/x.png) <img src=x> \u{1b}[2J\u{202E}\u{200B}";
     let plan = planned(
         &[("w", json!({"a": evil, "k": 1, "`</details>@all`": 1}))],
@@ -66,7 +66,7 @@ fn row_72_nothing_gets_out_of_its_place() {
     }
 }
 
-/// Row 73: a comment that would be too long is shortened by whole definitions, and says so.
+/// Row 73: a comment that would be too long is shortened by whole definitions and states so.
 #[test]
 fn row_73_a_comment_is_never_cut_within_a_fence() {
     let names: Vec<String> = (0..3000).map(|n| format!("w{n}")).collect();
@@ -74,8 +74,9 @@ fn row_73_a_comment_is_never_cut_within_a_fence() {
         json!((0..400).map(|n| (format!("k{n}"), json!(format!("{text}{n}")))).collect::<serde_json::Map<_, _>>())
     };
     for count in [1, 3, 10, 400, 3000] {
-        let of = |text: &str| names.iter().take(count).map(|name| (name.as_str(), long(text))).collect::<Vec<_>>();
-        let plan = planned(&of("before ```` "), &of("after "));
+        let definitions =
+            |text: &str| names.iter().take(count).map(|name| (name.as_str(), long(text))).collect::<Vec<_>>();
+        let plan = planned(&definitions("before ```` "), &definitions("after "));
         let markdown = markdown(&plan, &REVISIONS);
         assert!(markdown.len() <= MAX_COMMENT, "{count}: {}", markdown.len());
         let outside = outside_of_code(&markdown);
@@ -86,14 +87,14 @@ fn row_73_a_comment_is_never_cut_within_a_fence() {
 }
 
 #[test]
-fn nothing_is_one_line() {
+fn an_empty_plan_is_one_line() {
     let plan = planned(&[("w", json!(1))], &[("w", json!(1))]);
     assert_eq!(human(&plan, true), "No changes.\n");
     assert_eq!(markdown(&plan, &REVISIONS).lines().count(), 2);
 }
 
 #[test]
-fn colours_are_a_choice() {
+fn colours_are_optional() {
     let plan = planned(&[], &[("w", json!(1))]);
     assert!(human(&plan, true).contains("\u{1b}[") && !human(&plan, false).contains("\u{1b}["));
 }

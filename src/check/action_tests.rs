@@ -1,10 +1,10 @@
-//! Tests beside actions: do they fit the schemas, and is there one at all?
+//! Tests of actions and workflows: that they exist, and that they match the schemas.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{CatalogView, Entry};
 use crate::definition::action::Action;
 use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
@@ -13,12 +13,12 @@ use crate::definition::schema_validator::{listed, nearest};
 use crate::definition::{Json, Kind, Spec};
 use crate::text::{Code, Finding, Range, Span, codes, escaped};
 
-pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding>) {
+pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
         Some(Spec::Connector(spec)) => {
             let entities = entity_schemas(&spec.entities);
             for (name, action) in &spec.actions {
-                of_action(entry, name, action, &entities, findings);
+                action_tests(entry, name, action, &entities, findings);
             }
         }
         Some(Spec::Workflow(spec)) => {
@@ -31,10 +31,10 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
             for (at, test) in spec.tests.iter().enumerate() {
                 let pointer = format!("/spec/tests/{at}");
                 for action in test.actions.keys() {
-                    answered(catalog, entry, action, &format!("{pointer}/actions"), findings);
+                    mocked_action(catalog, entry, action, &format!("{pointer}/actions"), findings);
                 }
                 let value = test.input.as_ref().map_or_else(|| json!({}), Json::value);
-                // What an event becomes is the trigger's to say.
+                // The trigger decides which input an event becomes.
                 if test.expect_error.is_none() && test.event.is_none() {
                     fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
                 }
@@ -55,7 +55,13 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, findings: &mut Vec<Finding
     }
 }
 
-fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, Value>, findings: &mut Vec<Finding>) {
+fn action_tests(
+    entry: &Entry,
+    name: &str,
+    action: &Action,
+    entities: &Map<String, Value>,
+    findings: &mut Vec<Finding>,
+) {
     let base = format!("/spec/actions/{}", escaped(name));
     if action.tests.is_empty() && action.http.is_some() {
         findings.push(
@@ -65,7 +71,7 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
         return;
     }
     duplicates(entry, &format!("{base}/tests"), action.tests.iter().map(|test| test.name.as_str()), findings);
-    // Compiled only where a test needs them: that a schema is valid was checked by its keywords.
+    // Compiled only for tests: the schema check validates keywords without compiling.
     let tested = !action.tests.is_empty();
     let shown = action.tests.iter().any(|test| test.expect_output.is_some());
     let input = action.input.as_ref().filter(|_| tested);
@@ -84,18 +90,18 @@ fn of_action(entry: &Entry, name: &str, action: &Action, entities: &Map<String, 
         expectations(entry, test, &pointer, findings);
         let path_params = action.http.as_ref().map(|http| &http.path_params);
         let empty = BTreeMap::new();
-        for given in test.path_params.keys() {
-            if !path_params.unwrap_or(&empty).contains_key(given) {
-                let span = entry.key_span(&format!("{pointer}/pathParams/{given}"));
-                let message = format!("the action has no path parameter `{given}`");
+        for name in test.path_params.keys() {
+            if !path_params.unwrap_or(&empty).contains_key(name) {
+                let span = entry.key_span(&format!("{pointer}/pathParams/{name}"));
+                let message = format!("the action has no path parameter `{name}`");
                 findings.push(Finding::new(&codes::TEST_INPUT, span, message).help("declare it in `pathParams`"));
             }
         }
     }
 }
 
-/// An action that a test answers for.
-fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findings: &mut Vec<Finding>) {
+/// Reports an action that a test responds for and that does not exist.
+fn mocked_action(catalog: CatalogView<'_>, entry: &Entry, action: &str, pointer: &str, findings: &mut Vec<Finding>) {
     let found = action
         .split_once('/')
         .and_then(|(connector, name)| catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name));
@@ -109,7 +115,7 @@ fn answered(catalog: &Catalog, entry: &Entry, action: &str, pointer: &str, findi
     }
 }
 
-/// A test that the input is refused may hold an input that does not fit.
+/// True for a test that expects the input to be refused. Its input need not match the schema.
 fn expects_refusal(test: &ActionTest) -> bool {
     test.expect_error.as_ref().is_some_and(|error| error.code == "INVALID_INPUT")
 }
@@ -122,13 +128,13 @@ fn compiled(
     findings: &mut Vec<Finding>,
 ) -> Option<JsonSchema> {
     let schema = schema?;
-    // Nothing is evaluated by a schema with mistakes: they may be what makes it endless.
+    // A schema with errors is not evaluated, because the errors may make the evaluation endless.
     let known = [&codes::SCHEMA, &codes::SCHEMA_REF, &codes::SCHEMA_PATTERN];
     let own = entry.node(pointer).map_or(Range::default(), |node| node.span);
     let at = [entry.span(own), entry.key_span(pointer)];
     let within = |finding: &Finding| {
         let inside = |at: &Span, span: Span| at.source == span.source && at.start <= span.start && span.start < at.end;
-        // Parts of a patched schema may stand in several files.
+        // Parts of a patched schema may be in several files.
         let patched = !entry.source.parts().is_empty();
         patched || finding.span().is_some_and(|span| at.iter().any(|at| inside(at, span)))
     };
@@ -138,7 +144,7 @@ fn compiled(
     match JsonSchema::compile(&schema.0.value(), entities) {
         Ok(schema) => Some(schema),
         Err(reason) => {
-            // A part that was left out for its own mistake may be what this one refers to.
+            // The schema may refer to a part that was removed because of its own errors.
             if !entry.partial {
                 findings.push(
                     Finding::new(
@@ -154,7 +160,7 @@ fn compiled(
     }
 }
 
-/// What a test expects that can never be.
+/// Reports impossible expectations.
 fn expectations(entry: &Entry, test: &ActionTest, pointer: &str, findings: &mut Vec<Finding>) {
     if let Some(error) = &test.expect_error
         && !ERROR_CODES.contains(&error.code.as_str())

@@ -1,4 +1,4 @@
-//! What is decided before a call's first template: is the input right, for which tenant, over which connection?
+//! One action of a call: its input, tenant, connection and credentials, decided before its first template is rendered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,30 +6,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::auth::Given;
-use super::host::CallHost;
-use super::request::{PreparedRequest, Request};
-use super::{Action, Call, CallError, Connector, ErrorCode, Runtime, Secrets};
+use super::auth::CredentialValues;
+use super::call::Call;
+use super::error::{CallError, ErrorCode};
+use super::host::{CallHost, Secrets};
+use super::prepared::PreparedRequest;
+use super::request::Request;
+use super::runtime::{Action, Connector, Runtime};
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
 use crate::definition::tenant::TenantStatus;
 use crate::template::Context;
 
-/// What a call works with: everything that is decided before its first template.
-pub(super) struct Session {
+/// One called action, with everything that is decided before its first template is rendered.
+pub(super) struct ActionCall<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) action: &'a Action,
+    pub(super) call: &'a Call,
     secrets: Arc<dyn Secrets>,
-    credentials: Given,
+    credentials: CredentialValues,
+    /// The authentication method.
     method: Option<String>,
 }
 
-impl Session {
-    /// Checks the call and builds what its templates see.
+impl<'a> ActionCall<'a> {
+    /// Validates the call, and builds the context of its templates.
     pub(super) fn open(
         runtime: &Runtime,
         secrets: &Arc<dyn Secrets>,
-        connector: &Connector,
-        action: &Action,
-        call: &Call,
-    ) -> Result<(Session, Context), CallError> {
+        connector: &'a Connector,
+        action: &'a Action,
+        call: &'a Call,
+    ) -> Result<(ActionCall<'a>, Context), CallError> {
         if action.spec.requires_user && call.user.is_none() {
             return Err(CallError::new(ErrorCode::UserRequired, "only signed-in users may call this action"));
         }
@@ -53,7 +60,7 @@ impl Session {
                 Some(_) => {
                     return Err(CallError::new(ErrorCode::UnknownTenant, format!("tenant `{name}` is not active")));
                 }
-                // Without any Tenant declared, tenants are whatever the embedding product says.
+                // If no Tenant is declared, the names of tenants are the embedding product's.
                 None if runtime.tenants.is_empty() || call.hermetic => None,
                 None => return Err(CallError::new(ErrorCode::UnknownTenant, format!("there is no tenant `{name}`"))),
             },
@@ -114,29 +121,30 @@ impl Session {
         if let Some(subscription) = &call.subscription {
             context.set("subscription", subscription);
         }
-        let session = Session {
+        let open = ActionCall {
+            connector,
+            action,
+            call,
             secrets: Arc::clone(secrets),
             credentials: connection.as_ref().map(|(_, connection)| connection.credentials.clone()).unwrap_or_default(),
             method: method_name(connector, action, call, connection.as_ref().map(|(_, connection)| &**connection))?,
         };
-        Ok((session, context))
+        Ok((open, context))
     }
 
-    /// The request of an action or step, authenticated.
+    /// The authenticated request of the action or of a step. `method` overrides the authentication method.
     pub(super) fn request(
         &self,
         request: &Request,
-        connector: &Connector,
-        call: &Call,
         context: &Context,
         method: Option<&str>,
     ) -> Result<PreparedRequest, CallError> {
-        let path_params = request.path_params(call, context)?;
+        let path_params = request.path_params(self.call, context)?;
         let mut context = context.clone();
         context.set("pathParams", Value::Object(path_params));
-        let mut prepared = request.render(call, &context)?;
+        let mut prepared = request.render(self.call, &context)?;
         if let Some(name) = method.or(self.method.as_deref())
-            && let Some(method) = connector.methods.get(name)
+            && let Some(method) = self.connector.methods.get(name)
         {
             context.set("method", name);
             method.apply(&mut prepared, &self.credentials, &context, &*self.secrets)?;
@@ -145,15 +153,16 @@ impl Session {
     }
 }
 
-/// Nobody: templates that name the user get empty text, and `requiresUser` refuses the call before that.
+/// The user of an anonymous call: empty texts. `requiresUser` refuses such calls earlier.
 fn anonymous() -> Value {
     json!({"id": "", "email": "", "username": "", "first_name": "", "last_name": ""})
 }
 
-type EnvironmentSelection = Option<(String, Arc<ConnectionSpec>)>;
+/// A connection with its name.
+type NamedConnection = (String, Arc<ConnectionSpec>);
 
-/// The connection of a call: the one that is named, else the user's, the tenant's, the organization's.
-fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<EnvironmentSelection, CallError> {
+/// The connection of a call: the named one, otherwise the user's, the tenant's or the organization's.
+fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Option<NamedConnection>, CallError> {
     let error = |detail: String| CallError::new(ErrorCode::ConnectionRequired, detail);
     let visible = |connection: &ConnectionSpec| {
         let user = call.user.as_ref().and_then(|user| user["id"].as_str());
@@ -169,7 +178,7 @@ fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Envir
         return Ok(None);
     }
     if let Some(name) = &call.connection {
-        // Another tenant's connection looks exactly like one that does not exist.
+        // The connection of another tenant is reported like one that does not exist.
         let found = runtime.connections.get(name).filter(|connection| visible(connection));
         let found = found.ok_or_else(|| match &call.tenant {
             Some(tenant) => error(format!("there is no connection `{name}` for tenant `{tenant}`")),
@@ -200,6 +209,7 @@ fn choose(runtime: &Runtime, connector: &Connector, call: &Call) -> Result<Envir
     Ok(None)
 }
 
+/// The authentication method of a call.
 fn method_name(
     connector: &Connector,
     action: &Action,
@@ -209,7 +219,7 @@ fn method_name(
     let Some(auth) = &connector.spec.auth else { return Ok(None) };
     let only = || auth.methods.keys().next().filter(|_| auth.methods.len() == 1);
     let chosen = call.method.as_ref().or(connection.and_then(|connection| connection.method.as_ref()));
-    // An action that takes one method only is called with it, whatever the others' default is.
+    // An action that allows one method only uses it, regardless of the default.
     let own = || action.spec.auth.first().filter(|_| action.spec.auth.len() == 1);
     let name = chosen.or_else(own).or(auth.default.as_ref()).or_else(only);
     match name {

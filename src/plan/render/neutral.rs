@@ -1,20 +1,23 @@
-//! Foreign text made harmless: nothing in a definition commands a terminal, ends a fence, or calls somebody.
+//! Neutralizes text from definitions, so that it cannot control a terminal, end a fence or mention a user.
 
 use serde_json::Value;
 
-use crate::plan::{Action, Change, ChangeKind, DiffLine, SourceLocation, text_diff};
+use crate::plan::change::{Change, ChangeKind};
+use crate::plan::lines::{DiffLine, text_diff};
+use crate::plan::model::Action;
+use crate::plan::object::SourceLocation;
 
-/// Characters of one value in a line.
+/// Maximum number of characters of a value in a line.
 const MAX_VALUE: usize = 200;
 
-/// Characters of one line.
+/// Maximum number of characters of a line.
 const MAX_LINE: usize = 400;
 
-/// One line of what changes: `-`, `+`, ` ` or `…` and its text.
+/// A line of changes: `-`, `+`, ` ` or `…`, and its text.
 pub(super) type Line = (char, String);
 
-/// Text on one line without what commands a terminal or reorders the text around it: control characters, and Unicode's
-/// directional marks, overrides and isolates (Trojan Source, CVE-2021-42574).
+/// Text on one line without characters that control a terminal or reorder the text around them: control characters, and
+/// Unicode's directional marks, overrides and isolates (Trojan Source, CVE-2021-42574).
 pub(super) fn neutral(text: &str) -> String {
     let replace = |character: char| match character {
         '\n' | '\t' => ' ',
@@ -27,9 +30,9 @@ pub(super) fn neutral(text: &str) -> String {
     text.chars().map(replace).collect()
 }
 
-/// The text, cut to a number of characters.
-pub(super) fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// The text, cut to a maximum number of characters.
+pub(super) fn short(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
     }
@@ -40,40 +43,40 @@ pub(super) fn place(place: &SourceLocation) -> String {
     neutral(&format!("{}:{}", place.path, place.line))
 }
 
-/// What changes, line by line, at most `most` lines.
-pub(super) fn lines(action: &Action, most: usize) -> Vec<Line> {
+/// The changes of an action, at most `max` lines.
+pub(super) fn lines(action: &Action, max: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut left_out = 0;
+    let mut omitted = 0;
     for change in &action.changes {
-        if lines.len() >= most {
-            left_out += 1;
+        if lines.len() >= max {
+            omitted += 1;
             continue;
         }
         if change.pointer.is_empty() {
             whole(change, &mut lines);
         } else {
-            one(change, &mut lines);
+            field(change, &mut lines);
         }
     }
-    if lines.len() > most {
-        let more = lines.len() - most;
-        lines.truncate(most);
+    if lines.len() > max {
+        let more = lines.len() - max;
+        lines.truncate(max);
         lines.push(('…', format!("{more} more lines")));
     }
-    if left_out > 0 {
-        lines.push(('…', format!("{left_out} more changes")));
+    if omitted > 0 {
+        lines.push(('…', format!("{omitted} more changes")));
     }
     lines
 }
 
-/// A document that is new or gone: what its spec holds, without the envelope that its heading tells.
+/// An added or removed document: its spec without the envelope, which the heading names.
 fn whole(change: &Change, lines: &mut Vec<Line>) {
     let (sign, value) = match change.kind {
         ChangeKind::Remove => ('-', &change.before),
         ChangeKind::Add | ChangeKind::Replace => ('+', &change.after),
     };
     for (key, value) in value.get("spec").and_then(Value::as_object).into_iter().flatten() {
-        // Named parts by their names: a new connector is its actions, not their text.
+        // Named parts are listed by name: the actions of a new connector, not their content.
         let text = match value.as_object() {
             Some(map) if !map.is_empty() => map.keys().cloned().collect::<Vec<_>>().join(", "),
             _ => shown(value),
@@ -82,7 +85,7 @@ fn whole(change: &Change, lines: &mut Vec<Line>) {
     }
 }
 
-fn one(change: &Change, lines: &mut Vec<Line>) {
+fn field(change: &Change, lines: &mut Vec<Line>) {
     let path = &change.path;
     match (&change.before, &change.after, change.kind) {
         (Value::String(before), Value::String(after), ChangeKind::Replace)
@@ -110,7 +113,7 @@ fn one(change: &Change, lines: &mut Vec<Line>) {
     }
 }
 
-/// A value in one line, as JSON; a secret by its fingerprint.
+/// A value as JSON on one line; a secret by its fingerprint.
 fn shown(value: &Value) -> String {
     match value.get("secret").and_then(Value::as_str) {
         Some(secret) if value.as_object().is_some_and(|map| map.len() == 1) => format!("(secret {secret})"),
@@ -122,9 +125,9 @@ fn line(text: &str) -> String {
     short(&neutral(text), MAX_LINE)
 }
 
-/// What depends on a definition, in a sentence; nothing where nothing does.
-pub(super) fn dependants(action: &Action, most: usize) -> Option<String> {
-    let named: Vec<String> = action.dependants.iter().take(most).map(|id| format!("`{}`", neutral(id))).collect();
+/// The dependants of a definition in one phrase; `None` if it has none.
+pub(super) fn dependants(action: &Action, max: usize) -> Option<String> {
+    let named: Vec<String> = action.dependants.iter().take(max).map(|id| format!("`{}`", neutral(id))).collect();
     let more = action.dependants_total.saturating_sub(named.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (action.dependants_total > 0).then(|| format!("needed by {}{more}", named.join(", ")))
