@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes what the templates of `templates/` read, as JSON: `context.py FILE`. The same bytes every time."""
+"""Writes the context of the templates of `templates/` as JSON: `context.py FILE`. The output is deterministic."""
 
 import json
 import random
 import sys
 
-GROUPS = ["Network", "Service Desk", "Database", "Field Support", "Identity"]
+GROUPS = ["Network", "Service Team", "Database", "Field Support", "Identity"]
 WORDS = "the printer on floor cannot reach server after update and asks for a password again since Monday".split()
 
 

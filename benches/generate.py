@@ -14,7 +14,7 @@ import sys
 
 API = "evenkeel.dev/v1alpha1"
 FIRST = "orbit harbor lumen cedar quartz beacon willow summit copper meadow falcon ember".split()
-SECOND = "crm desk shop ledger stock mail forms books port cloud works hub".split()
+SECOND = "crm help shop ledger stock mail forms books port cloud works hub".split()
 CATEGORIES = ["crm", "commerce", "support", "logistics", "finance"]
 AUTH = ["apiKey", "oauth2", "bearerToken", "basic", "custom"]
 
@@ -75,7 +75,7 @@ RESOURCES = {
     ]),
 }
 
-# --- YAML, as people write it: blocks, and short leaves in one line -------------------------------------------------
+# --- YAML as authors write it: blocks, and short leaves on one line -------------------------------------------------
 
 PLAIN = re.compile(r"[A-Za-z_/$](?:[A-Za-z0-9_./$-]| (?=[A-Za-z0-9]))*|[0-9]+(?:ms|s|m|h|d)")
 WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
@@ -343,7 +343,7 @@ class Integration:
             "data": {"id": "{{ body.data.id }}", "kind": "{{ body.event | upper }}"},
             "deduplicate": "{{ headers['x-delivery'] }}"}}
 
-    # What runs.
+    # Workflows and triggers.
 
     def sync(self):
         create, listing = f"{self.name}/create-{self.resource}", f"{self.name}/list-{self.plural}"
@@ -436,7 +436,7 @@ class Integration:
                                  "payload": {"full": False}, "routes": routes}}
         return document("Trigger", f"when-{self.name}", spec)
 
-    # What people see.
+    # Widgets.
 
     def widget(self):
         note = f"note-{self.name}"
@@ -498,7 +498,7 @@ class Integration:
                     "contact": {"type": "object", "entity": "Contact"}, "result": {"type": "string", "enum": ["good", "bad"]}}})
         return document("Entity", f"entity-{self.at:04d}", {
             "description": "Fields that only we need.", "extends": "Contact", "fields": {
-                f"score{self.at:04d}": {"type": "number"}, f"lane{self.at:04d}": {"type": "string", "enum": ["left", "right"]}}})
+                f"score{self.at:04d}": {"type": "number"}, f"side{self.at:04d}": {"type": "string", "enum": ["left", "right"]}}})
 
     def role(self):
         return document("Role", f"role-{self.at:04d}", {

@@ -17,8 +17,8 @@ AT_ONCE, AT_REST, QUIET = 1000, 10_000, 120
 
 def folder_of_programs():
     subprocess.run([ROOT / "tests/envtest/build"], check=True)
-    told = subprocess.run([ROOT / "tests/envtest/build", "--folder"], check=True, text=True, stdout=subprocess.PIPE)
-    return pathlib.Path(told.stdout.strip())
+    printed = subprocess.run([ROOT / "tests/envtest/build", "--folder"], check=True, text=True, stdout=subprocess.PIPE)
+    return pathlib.Path(printed.stdout.strip())
 
 
 def free_port():
@@ -73,7 +73,7 @@ class Cluster:
         return done.stdout
 
     def requests(self):
-        """Requests about resources of ours, so far: all but watches, and those that wrote a status."""
+        """Requests for Evenkeel's resources so far: all except watches, and those that wrote a status."""
         all_of_them = written = 0
         for line in self.kubectl("get", "--raw", "/metrics").splitlines():
             if line.startswith("apiserver_request_total{") and 'group="evenkeel.dev"' in line and 'verb="WATCH"' not in line:
@@ -139,21 +139,21 @@ def ready(cluster):
     return sum(map(is_ready, items))
 
 
-def measure(evenkeel, tell):
+def measure(evenkeel, log):
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(pathlib.Path(folder) / "cluster")
         try:
-            return in_cluster(evenkeel, cluster, tell)
+            return in_cluster(evenkeel, cluster, log)
         finally:
             cluster.end()
 
 
-def in_cluster(evenkeel, cluster, tell):
+def in_cluster(evenkeel, cluster, log):
     operator = Operator(evenkeel, cluster)
     cluster.kubectl("apply", "-f", "-", text="apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\n"
                     "spec: { interval: 1m, variables: { region: eu } }\n")
     cluster.kubectl("wait", "--for=condition=Ready", "env/live", "--timeout=30s")
-    tell(f"applying {AT_ONCE} connectors …")
+    log(f"applying {AT_ONCE} connectors …")
     (all_before, written_before), start = cluster.requests(), time.perf_counter()
     cluster.kubectl("apply", "--server-side", "-f", "-", text=connectors(0, AT_ONCE))
     applied = time.perf_counter() - start
@@ -165,7 +165,7 @@ def in_cluster(evenkeel, cluster, tell):
         "applied_s": applied, "ready_s": seconds, "ratio": seconds / applied, "peak_mib": operator.memory("VmHWM"),
         "status_writes_per_object": (written - written_before) / AT_ONCE,
     }
-    tell(f"applying {AT_REST - AT_ONCE} more …")
+    log(f"applying {AT_REST - AT_ONCE} more …")
     for start in range(AT_ONCE, AT_REST, 1000):
         cluster.kubectl("apply", "--server-side", "-f", "-", text=connectors(start, 1000))
     deadline = time.monotonic() + 300
@@ -174,7 +174,7 @@ def in_cluster(evenkeel, cluster, tell):
             raise SystemExit(f"only {ready(cluster)} of {AT_REST} are ready")
         time.sleep(1)
     result["large_peak_mib"] = operator.memory("VmHWM")
-    tell(f"watching {AT_REST} at rest for {QUIET} s …")
+    log(f"watching {AT_REST} at rest for {QUIET} s …")
     time.sleep(10)
     (all_before, written_before), cpu, start = cluster.requests(), operator.cpu(), time.perf_counter()
     time.sleep(QUIET)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The same call as in `pipeline.rs`, as one would write it in Python: Jinja2's sandbox and jsonschema.
+"""The same call as in `pipeline.rs`, written in Python with Jinja2's sandbox and jsonschema.
 
-Everything is compiled once and beforehand. A call: input checked, request rendered, authenticated, sent to a function
-that answers at once, answer transformed, output checked.
+Everything is compiled once beforehand. A call validates the input, renders and authenticates the request, sends it to a
+function that responds immediately, transforms the response, and validates the output.
 """
 
 import json

@@ -1,9 +1,9 @@
-//! One call from its input to its output, the application answering at once: `pipeline [CATALOG]`.
+//! One call from its input to its output, the application responding immediately: `pipeline [CATALOG]`.
 //!
-//! With a folder of definitions, also among all of them. Prints `{name: {calls_per_second, p50_us, p99_us}, …}` with the
+//! With a folder of definitions, it also measures the call in a catalog of all of them. Prints `{name: {calls_per_second, p50_us, p99_us}, …}` with the
 //! request that was sent and the output, which `benches/run` compares with those of `pipeline.py`.
 #![allow(clippy::print_stdout, reason = "results are data")]
-#![allow(clippy::expect_used, reason = "a bench that cannot go on has nothing better to do than to say why")]
+#![allow(clippy::expect_used, reason = "a bench that cannot continue reports the reason")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +22,7 @@ const ANSWER: &[u8] = include_bytes!("pipeline/answer.json");
 const SAMPLE: Duration = Duration::from_millis(500);
 const SAMPLES: usize = 7;
 
-/// Answers at once, and keeps the first request.
+/// Responds immediately, and keeps the first request.
 #[derive(Default)]
 struct Echo {
     sent: Mutex<Option<PreparedRequest>>,
@@ -35,10 +35,10 @@ impl Upstream for Echo {
         _action: &'a str,
         request: &'a PreparedRequest,
     ) -> Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>> {
-        self.sent.lock().expect("nobody panicked").get_or_insert_with(|| request.clone());
+        self.sent.lock().expect("no thread panicked").get_or_insert_with(|| request.clone());
         let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
-        let answer = UpstreamResponse { status: 201, headers, body: Bytes::from_static(ANSWER), mock: None };
-        Box::pin(std::future::ready(Ok(answer)))
+        let response = UpstreamResponse { status: 201, headers, body: Bytes::from_static(ANSWER), mock: None };
+        Box::pin(std::future::ready(Ok(response)))
     }
 }
 
@@ -69,28 +69,28 @@ fn main() {
 }
 
 fn runtime(folder: &Path) -> Runtime {
-    let examined = validate::folder(folder).expect("the definitions are read");
-    assert!(examined.is_valid(), "the definitions have errors: {:?}", examined.findings.first());
-    Runtime::compile(&examined.catalog, None, "bench".into(), None).expect("the definitions compile")
+    let validated = validate::folder(folder).expect("the definitions are read");
+    assert!(validated.is_valid(), "the definitions have errors: {:?}", validated.findings.first());
+    Runtime::compile(&validated.catalog, None, "bench".into(), None).expect("the definitions compile")
 }
 
 fn measure(executor: &tokio::runtime::Runtime, runtime: &Runtime) -> Value {
     let upstream = Echo::default();
     let secrets: Arc<dyn Secrets> = Arc::new(Key);
-    // From the bytes that came in to those that go out.
-    let one = || {
+    // From the received bytes to the bytes of the response.
+    let run = || {
         let input = serde_json::from_slice(INPUT).expect("the input is JSON");
         let body = Bytes::from_static(INPUT);
-        let asked = Call { input, body, request_id: "req-1".into(), now: Some(1_767_225_600), ..Call::default() };
-        let called = call(runtime, &upstream, Arc::clone(&secrets), "bench", "upsert-contact", asked);
+        let arguments = Call { input, body, request_id: "req-1".into(), now: Some(1_767_225_600), ..Call::default() };
+        let called = call(runtime, &upstream, Arc::clone(&secrets), "bench", "upsert-contact", arguments);
         let output = executor.block_on(called).result.expect("the call succeeds");
         serde_json::to_vec(&output.to_value()).expect("the output is JSON")
     };
-    let output: Value = serde_json::from_slice(&one()).expect("the output is JSON");
+    let output: Value = serde_json::from_slice(&run()).expect("the output is JSON");
     let start = Instant::now();
     let mut runs = 0;
     while start.elapsed() < SAMPLE {
-        std::hint::black_box(one());
+        std::hint::black_box(run());
         runs += 1;
     }
     let mut rates = Vec::new();
@@ -99,14 +99,14 @@ fn measure(executor: &tokio::runtime::Runtime, runtime: &Runtime) -> Value {
         let begun = Instant::now();
         for _ in 0..runs {
             let start = Instant::now();
-            std::hint::black_box(one());
+            std::hint::black_box(run());
             times.push(start.elapsed().as_secs_f64() * 1e6);
         }
         rates.push(f64::from(runs) / begun.elapsed().as_secs_f64());
     }
     rates.sort_by(f64::total_cmp);
     times.sort_by(f64::total_cmp);
-    let sent = upstream.sent.into_inner().expect("nobody panicked").expect("a request was sent");
+    let sent = upstream.sent.into_inner().expect("no thread panicked").expect("a request was sent");
     let headers: BTreeMap<String, &String> =
         sent.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     json!({

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles and renders `templates/*.jinja` with Jinja2's sandbox: `templates.py CONTEXT OUT`. As `templates.rs` does.
 
-Prints `{name: {compile_us, render_us, bytes}}` and writes what was rendered to `OUT/name.txt`.
+Prints `{name: {compile_us, render_us, bytes}}` and writes the rendered text to `OUT/name.txt`.
 """
 
 import json
@@ -21,7 +21,7 @@ def microseconds(work):
     """Median over the samples of the mean time of one run."""
     end = time.perf_counter() + SECONDS
     runs = 0
-    while time.perf_counter() < end:  # warms up, and tells how many runs make a sample
+    while time.perf_counter() < end:  # warms up, and determines the number of runs of a sample
         work()
         runs += 1
     samples = []
@@ -37,7 +37,7 @@ def main():
     context = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
     out = pathlib.Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    # No cache: `from_string` never uses one, and what is compiled once is kept below.
+    # No cache: `from_string` never uses one, and compiled templates are kept below.
     environment = SandboxedEnvironment(autoescape=False, undefined=StrictUndefined)
     results = {}
     for path in sorted((pathlib.Path(__file__).parent / "templates").glob("*.jinja")):

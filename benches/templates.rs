@@ -1,8 +1,8 @@
 //! Compiles and renders `templates/*.jinja`: `templates CONTEXT OUT`. `benches/run` compares it with Jinja2 (`templates.py`).
 //!
-//! Prints `{name: {compile_us, render_us, bytes}}` and writes what was rendered to `OUT/name.txt`.
+//! Prints `{name: {compile_us, render_us, bytes}}` and writes the rendered text to `OUT/name.txt`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "results are data")]
-#![allow(clippy::expect_used, reason = "a bench that cannot go on has nothing better to do than to say why")]
+#![allow(clippy::expect_used, reason = "a bench that cannot continue reports the reason")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,7 +66,7 @@ fn templates() -> Vec<PathBuf> {
     paths
 }
 
-/// The context as calls have it: `response` from the bytes that an application sent.
+/// The context of a call, with `response` from the bytes that an application sent.
 fn prepared(json: &Value) -> Context {
     let mut context = Context::new(Arc::new(Nothing));
     for name in ["input", "request", "user", "tenant"] {
@@ -83,7 +83,7 @@ fn prepared(json: &Value) -> Context {
 fn microseconds(mut work: impl FnMut() -> bool) -> f64 {
     let mut runs = 0;
     let start = Instant::now();
-    // Warms up, and tells how many runs make a sample.
+    // Warms up, and determines the number of runs of a sample.
     while start.elapsed() < SAMPLE {
         assert!(std::hint::black_box(work()), "a run failed");
         runs += 1;

@@ -1,7 +1,7 @@
-"""Workflows and triggers beside Node doing the same work, in the same minutes.
+"""Workflows and triggers, compared with Node doing the same work at the same time.
 
 Evenkeel answers webhooks from an Instant workflow of two durable steps, stored in SQLite with every commit on the disk.
-Node checks the same key, runs the same two functions, and appends what came of it to a file that it flushes to the disk.
+Node checks the same key, runs the same two functions, and appends the result to a file that it flushes to the disk.
 """
 
 import json
@@ -204,7 +204,7 @@ def measure(binary):
         seen["webhook_to_answer"] = load(url, "/hooks/orders", script)
         seen["webhook_to_answer_node"] = load(other, "/", script)
         seen["ingest"] = load(url, "/hooks/store", script, connections=64)
-        # What was taken in is worked on before the next figure.
+        # Waits until the queued executions are done before the next measurement.
         while json.load(urllib.request.urlopen(url + "/v1/executions?status=Queued&limit=1"))["executions"]:
             time.sleep(0.2)
         seen["startup_ms"] = startup(url)
@@ -228,7 +228,7 @@ def table(seen):
         ("durable ingest", f"{ingest['per_second']:.0f}/s, p99 {ingest['p99_ms']:.1f} ms", "-"),
         ("40 light tasks (fib 10)", f"{seen['light_seconds']:.2f} s", f"{seen['light_seconds_node']:.4f} s in one process"),
         ("10 long tasks (fib 33)", f"{seen['long_seconds']:.2f} s", f"{seen['long_seconds_node']:.2f} s in one process"),
-        ("a workflow that does nothing, asked one by one", f"{seen['startup_ms']:.2f} ms", "-"),
+        ("a workflow that does nothing, one request at a time", f"{seen['startup_ms']:.2f} ms", "-"),
     ]
     errors = ours["errors"] + node["errors"] + ingest["errors"]
     lines = [f"{'workflows':50} {'evenkeel':40} node"] + [f"{a:50} {b:40} {c}" for a, b, c in rows]

@@ -9,7 +9,7 @@
 //!
 //! Everything here is pure: the same two inventories give the same plan, byte for byte. Definitions are compared in their
 //! [canonical](canonical::document) form, so a plan shows changes of meaning and not of formatting. A plan is
-//! self-contained: it can be saved, reviewed, and compared by its digest with what is applied later.
+//! self-contained: it can be saved, reviewed, and compared by its digest with the plan that is applied later.
 
 mod algebra;
 mod breaking;

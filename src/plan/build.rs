@@ -173,8 +173,8 @@ pub(super) fn reason(action: &Action) -> String {
             None => "it is declared and not there".into(),
         },
         Verb::Update => match action.changes.len() {
-            1 => elsewhere("one field differs from what is declared"),
-            count => elsewhere(&format!("{count} fields differ from what is declared")),
+            1 => elsewhere("one field differs from the declaration"),
+            count => elsewhere(&format!("{count} fields differ from the declaration")),
         },
         Verb::Delete => match &action.renamed_to {
             Some(new) => format!("it is no longer declared; its spec is that of `{new}`, which is created"),

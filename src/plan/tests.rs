@@ -168,7 +168,7 @@ fn each_action_states_its_reason() {
     let reasons: Vec<String> =
         plan.actions.iter().map(|action| format!("{} {}: {}", action.action, action.id.name, action.reason)).collect();
     let expected = [
-        "update changed: one field differs from what is declared in another file",
+        "update changed: one field differs from the declaration in another file",
         "move moved: it is declared in another file",
         "create new: it is declared and not there",
         "create new-name: it is declared and not there; its spec is that of `Tenant/old-name`, which is removed",

@@ -145,7 +145,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(edit, 1..25)
 }
 
-/// What a source and its operator hold, as it is edited.
+/// A source and an operator's document that are edited.
 #[derive(Default)]
 struct World {
     files: BTreeMap<&'static str, Arc<[u8]>>,
@@ -320,16 +320,16 @@ fn many(edit: &str) -> Input {
 #[test]
 fn work_is_proportional_to_the_change() {
     let mut validator = Validator::new();
-    assert!(validator.validate(&many(""), &[]).is_good());
+    assert!(validator.validate(&many(""), &[]).is_valid());
     let first = validator.stats();
     assert_eq!((first.parsed.last.misses, first.checked.last.misses), (1002, 1002));
 
-    assert!(validator.validate(&many(""), &[]).is_good());
+    assert!(validator.validate(&many(""), &[]).is_valid());
     let same = validator.stats();
     assert_eq!((same.parsed.last.misses, same.checked.last.misses), (0, 0), "equal content at another address");
     assert_eq!((same.parsed.last.hits, same.checked.last.hits), (1002, 1002));
 
-    assert!(validator.validate(&many("y"), &[]).is_good());
+    assert!(validator.validate(&many("y"), &[]).is_valid());
     let edited = validator.stats();
     assert_eq!(edited.parsed.last.misses, 1);
     assert_eq!(edited.checked.last.misses, 2, "the definition, and the one that refers to it");

@@ -160,7 +160,7 @@ fn a_patch_needs_a_target() {
         );
         let finding = validated.findings.iter().find(|finding| finding.code.id == "EK0806").unwrap();
         assert_eq!(finding.help.as_deref(), Some("did you mean `orbit`?"));
-        assert!(validated.unattributed() && !validated.is_good());
+        assert!(validated.unattributed() && !validated.is_valid());
     }
     let headless = [
         ("kind: Connector\nmetadata: { name: orbit }\n", "EK0111 overlays/live/a.yaml:1:1"),
@@ -177,7 +177,7 @@ fn a_patch_needs_a_target() {
             assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}: {lines:?}");
         }
         let draft = validate(&[("overlays/live/a.yaml", text)], Some("draft"));
-        assert!(draft.is_good(), "patches of another environment are ignored: {:?}", lines(&draft));
+        assert!(draft.is_valid(), "patches of another environment are ignored: {:?}", lines(&draft));
     }
 }
 
@@ -243,7 +243,7 @@ spec:
 ";
     let more = [("env/locked.age", ""), ("overlays/live/a.yaml", &*patch("  displayName: patched\n"))];
     let validated = with_operator(operator, "/srv/live.yaml", source, &more);
-    assert!(validated.is_good(), "{:?}", lines(&validated));
+    assert!(validated.is_valid(), "{:?}", lines(&validated));
     let merged = spec(&validated, None, Kind::Environment, "live");
     let expected = json!({
         "source": {"directory": {"path": "definitions"}},
@@ -295,7 +295,7 @@ fn the_operators_environment_may_be_the_only_one_or_the_same_document() {
     let broken = with_operator("kind: Environment\nmetadata: { name: live }\n", "op.yaml", live, &more);
     assert!(lines(&broken).iter().any(|line| line.starts_with("EK0111 op.yaml:1:1")), "{:?}", lines(&broken));
     let other = with_operator(operator.replace("live }", "other }").as_str(), "op.yaml", live, &more);
-    assert!(!other.is_good(), "the document has another name");
+    assert!(!other.is_valid(), "the document has another name");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_selector_excludes_definitions() {
         "{:?}",
         lines(&chosen)
     );
-    assert!(validate(&more, Some("draft")).is_good(), "no selector");
+    assert!(validate(&more, Some("draft")).is_valid(), "no selector");
     assert_eq!(validate(&more, None).catalog.entries.len(), 5);
 }
 
@@ -369,7 +369,7 @@ fn excluded_definitions_are_ignored_and_pinned_ones_are_unchanged() {
         patches: origin.patches,
     });
     let validated = validator.validate(&input, &[]);
-    assert!(validated.is_good() && validated.broken().is_empty(), "{:?}", lines(&validated));
+    assert!(validated.is_valid() && validated.broken().is_empty(), "{:?}", lines(&validated));
     assert_eq!(spec(&validated, None, Kind::Connector, "orbit")["displayName"], "Orbit");
     assert_eq!(
         spec(&validated, None, Kind::Connector, "orbit")["description"],

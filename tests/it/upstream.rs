@@ -109,7 +109,7 @@ fn call(folder: &tempfile::TempDir, action: &str, more: &[&str]) -> crate::suppo
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 24\r\nconnection: close\r\n\r\n{\"big\":18446744073709551}";
 
 #[test]
-fn the_application_receives_what_was_declared() {
+fn the_application_receives_the_declared_request() {
     let (port, received) = application(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"ok\":1}",
     );

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::quote::quoted;
 use super::*;
 
 fn check(kind: Kind, before: Value, after: Value, expected: ChangeClass, says: &str) {
