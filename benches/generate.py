@@ -107,7 +107,7 @@ def block(value, indent, out):
             out.append(f"{head} {flow(item)}")
         elif "\n" not in str(item).replace("\\n", "\n") and len(line := flow(item)) + len(head) < 110:
             out.append(f"{head} {line}")
-        elif key is None:
+        elif not isinstance(value, dict):
             inner = []
             block(item, indent + 1, inner)
             out.append(f"{pad}- {inner[0].lstrip()}")

@@ -33,7 +33,7 @@ pub struct Finding {
     pub message: String,
     /// Places; the first is where the finding is. Empty only where no file is involved.
     pub labels: Vec<Label>,
-    /// What to do about it, one sentence.
+    /// The remedy, one sentence.
     pub help: Option<String>,
     /// The definition that it is about; `None` for a finding about a file or the source as a whole.
     pub subject: Option<Subject>,
@@ -77,7 +77,7 @@ impl Finding {
         self
     }
 
-    /// What to do.
+    /// The remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help = Some(help.into());

@@ -63,7 +63,7 @@ const NOT_A_QUESTION: &str = "a noun phrase or a third-person verb: \"True if â€
 
 /// Phrases that are right where they stand: a file, the phrase in lower case, and the reason. An entry that is no longer
 /// needed fails the test.
-const ALLOWED: &[(&str, &str, &str)] = &[];
+const ALLOWED: &[(&str, &str, &str)] = &[("benches/generate.py", "gate", "a step of the definition language")];
 
 /// Phrases that are still to be replaced: the start of a path and the number that may be found below it. The list may
 /// only shrink.
@@ -73,7 +73,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("charts/", 330),
     ("docs/faults.md", 25),
     ("examples/", 40),
-    ("benches/", 40),
     ("README.md", 40),
     ("Dockerfile", 6),
 ];
