@@ -63,7 +63,7 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct Working {
     /// Where work comes in.
-    pub desk: Arc<Dispatcher>,
+    pub dispatcher: Arc<Dispatcher>,
     /// What is live.
     pub served: LiveEnvironments,
     /// Where others reach this server, such as `https://hooks.example.com`.

@@ -1,14 +1,15 @@
-//! Traces: what a request or an execution was made of, told to a collector of OpenTelemetry where an operator names one.
+//! Traces and metrics. Traces are exported to an OpenTelemetry collector if an operator configures one.
 //!
-//! What goes through the product as text is a `traceparent` (W3C Trace Context); a [`Span`] is made below one, is itself
-//! one for what happens in it, and is told when it is dropped. Nothing is told, and nothing kept, before [`start`].
+//! Traces pass through the product as the text of a `traceparent` (W3C Trace Context). A [`Span`] is created as the child of
+//! one, has a `traceparent` of its own for the work within it, and is exported when it is dropped. Spans are neither
+//! exported nor kept before [`start_export`].
 
 mod export;
 pub mod metrics;
 mod span;
 
-/// The header that carries a trace (W3C Trace Context), in small letters.
+/// The header that carries a trace (W3C Trace Context), in lower case.
 pub const TRACEPARENT: &str = "traceparent";
 
-pub use export::{Exporting, StartError, check, start};
-pub use span::{Kind, Span, root_of_known, trace_of_known};
+pub use export::{StartError, TraceExport, start_export, validate_endpoint};
+pub use span::{Span, SpanKind, derived_child_traceparent, derived_root_traceparent};

@@ -92,7 +92,7 @@ impl Test {
         let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
         let work = Work::compile(examined.catalog_of(self.environment.as_deref()), &read, None);
         let work = work.map_err(anyhow::Error::msg)?;
-        let subject = trigger::testing::Subject {
+        let subject = trigger::testing::TestSubject {
             runtime: Arc::new(runtime),
             programs: Arc::clone(&work.programs),
             triggers: Arc::clone(&work.triggers),

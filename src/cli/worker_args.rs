@@ -13,9 +13,11 @@ use crate::net;
 use crate::reconcile::live_environments::LiveEnvironments;
 use crate::server::Working;
 use crate::store::Store;
-use crate::telemetry::{self, Exporting};
-use crate::trigger::service::{Service, TriggerProvider};
-use crate::workflow::{Clock, Dispatcher, EnvironmentProvider, ProcessEngine, QuickJs, ScriptEngine, Settings, Worker};
+use crate::telemetry::{self, TraceExport};
+use crate::trigger::service::{TriggerProvider, TriggerService};
+use crate::workflow::{
+    Clock, Dispatcher, EnvironmentProvider, ProcessEngine, QuickJs, ScriptEngine, Worker, WorkerSettings,
+};
 
 /// How workflows are run.
 #[derive(Clone, Debug, Args)]
@@ -54,16 +56,16 @@ impl Traces {
         let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         let endpoint = self.otlp_endpoint.clone().or_else(|| named.into_iter().find_map(variable));
         let endpoint = endpoint.filter(|_| !is_off);
-        endpoint.as_deref().map_or(Ok(()), telemetry::check)?;
+        endpoint.as_deref().map_or(Ok(()), telemetry::validate_endpoint)?;
         Ok(endpoint)
     }
 
     /// Begins to send them.
-    fn start(&self, instance: &str) -> anyhow::Result<Option<Exporting>> {
+    fn start(&self, instance: &str) -> anyhow::Result<Option<TraceExport>> {
         let Some(endpoint) = self.endpoint()? else { return Ok(None) };
         // The operator's word, like where announcements go; collectors often run beside what they collect from.
         let client = net::Client::new(private_policy(true)?)?;
-        Ok(Some(telemetry::start(&endpoint, instance, client)?))
+        Ok(Some(telemetry::start_export(&endpoint, instance, client)?))
     }
 }
 
@@ -77,7 +79,7 @@ enum Scripts {
 pub(super) struct Background {
     end: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    traces: Option<Exporting>,
+    traces: Option<TraceExport>,
 }
 
 impl Background {
@@ -88,7 +90,7 @@ impl Background {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }
         if let Some(traces) = self.traces {
-            traces.end().await;
+            traces.shutdown().await;
         }
     }
 }
@@ -112,24 +114,24 @@ impl Work {
             Scripts::Thread => Arc::new(QuickJs),
             Scripts::Process => Arc::new(ProcessEngine::new(std::env::current_exe()?)),
         };
-        let settings = Settings {
+        let settings = WorkerSettings {
             worker,
             concurrency: self.executions as usize,
             retention: Duration::from_hours(24 * u64::from(self.keep)),
-            ..Settings::default()
+            ..WorkerSettings::default()
         };
         let clock = Clock::default();
-        clock.follow(store.time().await?);
-        let ground: Arc<dyn EnvironmentProvider> = Arc::new(served.clone());
-        let desk = Dispatcher::open(store, ground, engine, clock, settings);
+        clock.synchronize(store.time().await?);
+        let environments: Arc<dyn EnvironmentProvider> = Arc::new(served.clone());
+        let dispatcher = Dispatcher::open(store, environments, engine, clock, settings);
         let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let (end, until) = watch::channel(false);
-        let posts: Arc<dyn TriggerProvider> = Arc::new(served.clone());
-        let service = Service::new(Arc::clone(&desk), posts, public_url.clone());
-        let mut tasks = vec![tokio::spawn(service.work(until.clone()))];
+        let triggers: Arc<dyn TriggerProvider> = Arc::new(served.clone());
+        let service = TriggerService::new(Arc::clone(&dispatcher), triggers, public_url.clone());
+        let mut tasks = vec![tokio::spawn(service.run(until.clone()))];
         if self.executions > 0 {
-            tasks.push(tokio::spawn(Worker::new(Arc::clone(&desk)).work(until)));
+            tasks.push(tokio::spawn(Worker::new(Arc::clone(&dispatcher)).run(until)));
         }
-        Ok((Working { desk, served, public_url }, Background { end, tasks, traces }))
+        Ok((Working { dispatcher, served, public_url }, Background { end, tasks, traces }))
     }
 }

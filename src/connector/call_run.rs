@@ -232,7 +232,7 @@ impl<'a> CallRun<'a> {
         });
         let is_traceparent = |(name, _): &(String, String)| name.eq_ignore_ascii_case(TRACEPARENT);
         if let Some(span) = span.as_ref().filter(|_| !limited.headers.iter().any(is_traceparent)) {
-            limited.headers.push((TRACEPARENT.to_owned(), span.trace()));
+            limited.headers.push((TRACEPARENT.to_owned(), span.traceparent()));
         }
         let started = Instant::now();
         let mut result = match left.is_zero() {

@@ -102,7 +102,7 @@ impl Caller {
             net::Limits { timeout: FETCH_TIMEOUT, max_response_bytes: MAX_FETCHED_BYTES, ..net::Limits::default() };
         let mut span = spans::request(trace, request.method.as_str(), &request.url);
         if !request.headers.contains_key(TRACEPARENT)
-            && let Ok(header) = http::HeaderValue::from_str(&span.trace())
+            && let Ok(header) = http::HeaderValue::from_str(&span.traceparent())
         {
             request.headers.insert(TRACEPARENT, header);
         }

@@ -3,11 +3,11 @@
 use url::Url;
 
 use super::error::CallError;
-use crate::telemetry::{Kind, Span};
+use crate::telemetry::{Span, SpanKind};
 
 /// The span of a request to an application, within a trace.
 pub(super) fn request(parent: &str, method: &str, url: &Url) -> Span {
-    let mut span = Span::below(parent, Kind::Client, method);
+    let mut span = Span::child_of(parent, SpanKind::Client, method);
     span.set("http.request.method", method.to_owned());
     span.set("url.scheme", url.scheme().to_owned());
     if let Some(host) = url.host_str() {

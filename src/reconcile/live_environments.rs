@@ -36,7 +36,7 @@ impl LiveEnvironments {
             Caller { runtime: Arc::clone(&active.runtime), client: active.client.clone(), mocking: self.mocking };
         LiveEnvironment {
             runtime: Arc::clone(&active.runtime),
-            number: active.number,
+            generation: active.number,
             programs: Arc::clone(&active.work.programs),
             actions: Arc::new(caller),
         }
@@ -48,7 +48,7 @@ impl EnvironmentProvider for LiveEnvironments {
         self.active(environment).map(|active| self.live_of(&active))
     }
 
-    fn environments(&self) -> Vec<String> {
+    fn names(&self) -> Vec<String> {
         match &self.environments {
             Some(environments) => {
                 let all = environments.all.load();
@@ -61,16 +61,16 @@ impl EnvironmentProvider for LiveEnvironments {
         }
     }
 
-    fn ended(&self, environment: &str, status: &'static str) {
+    fn execution_ended(&self, environment: &str, status: &'static str) {
         if let Some(environments) = &self.environments {
             environments.context.metrics.execution(environment, status);
         }
     }
 
-    fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<Duration> {
+    fn dead_letter_retention(&self, environment: &str, trigger: &str) -> Option<Duration> {
         let active = self.active(environment)?;
         match active.work.triggers.get(trigger) {
-            Some(trigger) => trigger.keeps_dead(),
+            Some(trigger) => trigger.dead_letter_retention(),
             // One that is gone by now still started it.
             None => Some(Duration::from_hours(30 * 24)),
         }

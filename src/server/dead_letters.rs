@@ -28,7 +28,7 @@ pub(super) async fn list(State(server): State<Server>, Query(asked): Query<Asked
             let letters = match status {
                 // A status that does not exist: no dead letter has it.
                 Some(None) => Vec::new(),
-                status => working.desk.store().dead_letters(&environment, status.flatten(), most).await?,
+                status => working.dispatcher.store().dead_letters(&environment, status.flatten(), most).await?,
             };
             Ok(json!({"environment": environment, "deadLetters": letters}))
         }
@@ -46,7 +46,7 @@ pub(super) async fn show(
     respond(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let letter = working.desk.store().dead_letter(&environment, &id).await?;
+            let letter = working.dispatcher.store().dead_letter(&environment, &id).await?;
             Ok(json!(letter.ok_or_else(|| missing("dead letter", &id))?))
         }
         .await,
@@ -66,7 +66,7 @@ pub(super) async fn replay(
 async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> Answer {
     server.access.writer(headers)?;
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| missing("dead letter", id))?;
     let denied = |error: CallError| CommandError::new(error.code.status(), error.code.as_str(), error.detail);
     let mut intake = match letter.workflow.as_str() {
@@ -91,7 +91,7 @@ async fn replayed(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) 
     // Marked in the transaction that stores what it starts: asking twice does not start it twice, and a failure in between
     // loses nothing.
     intake.replays = Some((environment.clone(), letter.id.clone()));
-    match working.desk.accept(intake).await? {
+    match working.dispatcher.accept(intake).await? {
         CommitResult::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
         CommitResult::Refused(why) => Err(CommandError::new(422, "Unstorable", why)),
         _ => Err(CommandError::new(409, "NotPending", format!("dead letter {} is not pending any more", letter.id))),
@@ -121,7 +121,7 @@ async fn reroute(
         headers: texts,
         query: BTreeMap::new(),
         input: letter.payload.clone(),
-        event: letter.payload.clone(),
+        app_event: letter.payload.clone(),
         tenant: letter.tenant.clone(),
         key: None,
         ordering_key: String::new(),
@@ -129,7 +129,8 @@ async fn reroute(
         trace,
         live: &live,
     };
-    let intake = crate::trigger::routing::intake(&working.desk, environment, trigger, routes, arriving).await?;
+    let intake =
+        crate::trigger::routing::route_event(&working.dispatcher, environment, trigger, routes, arriving).await?;
     if intake.executions.is_empty() {
         return Err(CommandError::new(409, "Unmatched", "no route of the trigger matches it now either"));
     }

@@ -86,20 +86,22 @@ async fn start(server: &Server, workflow: &str, headers: &HeaderMap, body: &Byte
         true => json!({}),
         false => serde_json::from_slice(body).map_err(|error| bad(format!("the body is not JSON: {error}")))?,
     };
-    if let Some(problem) = program.refuses(&input) {
+    if let Some(problem) = program.input_violations(&input) {
         return Err(CallError::new(ErrorCode::InvalidInput, problem));
     }
     let tenant = text("x-evenkeel-tenant").unwrap_or_default();
     let run = by_hand(working, &environment, &active, program, input, tenant, trace_of(headers)).await?;
     let (run_id, waits) = (run.id.clone(), run.tier == Tier::Instant);
-    let told = waits.then(|| working.desk.watch(&run_id));
+    let told = waits.then(|| working.dispatcher.register_waiter(&run_id));
     let unavailable = |error: StoreError| CallError::new(ErrorCode::Unavailable, error.to_string());
-    let accepted = working.desk.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await;
+    let accepted =
+        working.dispatcher.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await;
     if let CommitResult::Refused(why) = accepted.map_err(unavailable)? {
         return Err(bad(format!("the input cannot be stored: {why}")));
     }
     if let Some(told) = told
-        && let Some(run) = working.desk.wait(&environment, &run_id, told, program.timeout() + PATIENCE).await
+        && let Some(run) =
+            working.dispatcher.wait_for_end(&environment, &run_id, told, program.timeout() + PATIENCE).await
     {
         return Ok(finished(&run));
     }
@@ -125,7 +127,7 @@ pub(super) async fn by_hand(
         return Err(CallError::new(ErrorCode::BadRequest, detail));
     }
     let live = working.served.live_of(active);
-    let new = working.desk.new_run(environment, &live, program).await;
+    let new = working.dispatcher.new_execution(environment, &live, program).await;
     let new = new.map_err(|error| CallError::new(ErrorCode::Unavailable, error.to_string()))?;
     let per_tenant = program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant);
     Ok(NewExecution {
@@ -182,7 +184,7 @@ pub(super) async fn list(State(server): State<Server>, Query(asked): Query<Asked
 
 async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let status = asked.status.as_deref().map(|word| {
         ExecutionStatus::from_name_ignoring_case(word).ok_or_else(|| {
             let words: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
@@ -192,7 +194,7 @@ async fn listed(server: &Server, asked: Asked, headers: &HeaderMap) -> Answer {
     let since = asked.since.as_deref().map(|text| {
         let duration = text.parse::<crate::definition::common::Duration>();
         duration
-            .map(|duration| working.desk.now().saturating_sub(duration.0.as_micros() as Micros))
+            .map(|duration| working.dispatcher.now().saturating_sub(duration.0.as_micros() as Micros))
             .map_err(|_| CommandError::new(400, "BadRequest", format!("`since={text}` is no duration such as `2h`")))
     });
     let before = match asked.before.as_deref() {
@@ -244,7 +246,7 @@ pub(super) async fn show(
 
 async fn shown(server: &Server, id: &str, asked: Asked, headers: &HeaderMap) -> Answer {
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     let mut value = summary(&run.summary());
     for (name, part) in
@@ -268,7 +270,7 @@ pub(super) async fn logs(
     respond(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let store = working.desk.store();
+            let store = working.dispatcher.store();
             let run = store.execution(&environment, &id).await?.ok_or_else(|| missing("execution", &id))?;
             Ok(json!({"execution": run.id, "lines": store.logs(&run.id).await?}))
         }
@@ -289,12 +291,12 @@ pub(super) async fn act(
 async fn acted(server: &Server, id: &str, verb: &str, asked: Asked, headers: &HeaderMap) -> Answer {
     server.access.writer(headers)?;
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     match verb {
         "cancel" => {
             let was = store.cancel(&environment, &run.id).await?;
-            working.desk.wake();
+            working.dispatcher.wake();
             match was {
                 Some(status) if status.is_final() => {
                     Err(CommandError::new(409, "Ended", format!("execution {} is {} already", run.id, status.as_str())))
@@ -341,7 +343,7 @@ async fn again(
         ..run
     };
     let id = run.id.clone();
-    match working.desk.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await? {
+    match working.dispatcher.accept(EnqueueRequest { executions: vec![run], ..EnqueueRequest::default() }).await? {
         CommitResult::Refused(why) => Err(CommandError::new(422, "Unstorable", why)),
         _ => Ok(id),
     }
@@ -380,7 +382,7 @@ async fn told(
 ) -> Answer {
     let who = server.access.writer(headers)?;
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let run = store.execution(&environment, id).await?.ok_or_else(|| missing("execution", id))?;
     let bad = |error: serde_json::Error| CommandError::new(400, "BadRequest", format!("the body is not JSON: {error}"));
     let mut payload: Value = if body.is_empty() { json!({}) } else { serde_json::from_slice(body).map_err(bad)? };
@@ -396,7 +398,7 @@ async fn told(
     if !store.signal(&environment, &run.id, kind, name, &payload).await? {
         return Err(CommandError::new(409, "Ended", format!("execution {} has ended", run.id)));
     }
-    working.desk.wake();
+    working.dispatcher.wake();
     Ok(json!({"execution": run.id, "told": kind.step_name(name)}))
 }
 
@@ -410,7 +412,7 @@ pub(super) async fn event(
     respond(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let event = working.desk.store().event(&environment, &id).await?;
+            let event = working.dispatcher.store().event(&environment, &id).await?;
             Ok(json!(event.ok_or_else(|| missing("event", &id))?))
         }
         .await,
@@ -423,7 +425,7 @@ pub(super) async fn events(State(server): State<Server>, Query(asked): Query<Ask
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
             let most = asked.limit.unwrap_or(50).clamp(1, 1000);
-            let events = working.desk.store().events(&environment, asked.trigger.as_deref(), most).await?;
+            let events = working.dispatcher.store().events(&environment, asked.trigger.as_deref(), most).await?;
             Ok(json!({"environment": environment, "events": events}))
         }
         .await,

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Server, response};
 use crate::connector::resolve_secret;
 use crate::definition::environment::GitSource;
-use crate::net::signature;
+use crate::net::signature::{self, SignedRequest};
 use crate::reconcile::environments::Handle;
 use crate::source::push_notification;
 
@@ -61,6 +61,7 @@ fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let several = spec.sources.iter().filter_map(|source| source.git.as_ref());
     let sources: Vec<&GitSource> = only.chain(several).collect();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let request = SignedRequest { method: "POST", uri: "", header: &header, body };
     let mut outcome = Outcome::Refused;
     for source in sources {
         let Some(webhook) = &source.webhook else { continue };
@@ -76,7 +77,7 @@ fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
             continue;
         };
         let now = crate::reconcile::clock::now() / 1_000_000;
-        if signature::verify(webhook.provider, secret.as_bytes(), header, body, now).is_err() {
+        if signature::verify_git_host(webhook.provider, &request, &secret, now).is_err() {
             continue;
         }
         if push_notification::of(webhook.provider, body).concerns(source) {

@@ -17,8 +17,9 @@ use super::{Server, Working};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::active::Active;
 use crate::store::queue::Execution;
-use crate::trigger::webhook::{self, Incoming, Taken, WebhookRejection};
-use crate::trigger::{TriggerKind, app, subscriber};
+use crate::trigger::receive::{self, AcceptedWebhook};
+use crate::trigger::request::{WebhookRejection, WebhookRequest};
+use crate::trigger::{TriggerKind, subscriber};
 
 /// `POST /hooks/{trigger}`
 pub(super) async fn hook(
@@ -109,7 +110,7 @@ async fn take(
     let Some(found) = active.work.triggers.get(trigger).filter(|trigger| trigger.spec.active).cloned() else {
         return missing();
     };
-    let incoming = Incoming {
+    let incoming = WebhookRequest {
         method: method.as_str().to_owned(),
         uri: format!(
             "{}{}",
@@ -131,15 +132,24 @@ async fn take(
             if !crate::text::equal_in_constant_time(wanted.as_bytes(), address.as_bytes()) {
                 return missing();
             }
-            webhook::receive(&working.desk, &environment, &live, &found, webhook, &incoming).await
+            receive::receive_webhook(&working.dispatcher, &environment, &live, &found, webhook, &incoming).await
         }
         TriggerKind::AppEvent(app) => {
-            let row = match subscriber::of_address(&working.desk, &environment, trigger, address).await {
+            let row = match subscriber::find_subscription(&working.dispatcher, &environment, trigger, address).await {
                 Ok(Some(row)) => row,
                 Ok(None) => return missing(),
                 Err(error) => return refused(ErrorCode::Unavailable, &error.to_string()),
             };
-            app::receive(&working.desk, &environment, &live, &found, app, &row.connection, &incoming).await
+            receive::receive_app_event(
+                &working.dispatcher,
+                &environment,
+                &live,
+                &found,
+                app,
+                &row.connection,
+                &incoming,
+            )
+            .await
         }
         TriggerKind::Schedule(_) => return missing(),
     };
@@ -151,7 +161,7 @@ async fn take(
                 trigger,
                 event = taken.event,
                 duplicate = taken.duplicate,
-                executions = taken.runs.len(),
+                executions = taken.executions.len(),
                 "webhook"
             );
             answer(&working, &environment, &active, taken, told).await
@@ -163,7 +173,7 @@ async fn take(
     };
     set(&mut response, "x-request-id", &id);
     set(&mut response, "x-evenkeel-generation", &active.runtime.generation);
-    set(&mut response, "x-evenkeel-source", &found.place);
+    set(&mut response, "x-evenkeel-source", &found.source_location);
     response
 }
 
@@ -172,17 +182,17 @@ async fn answer(
     working: &Working,
     environment: &str,
     active: &Active,
-    taken: Taken,
+    taken: AcceptedWebhook,
     told: Vec<oneshot::Receiver<Arc<Execution>>>,
 ) -> Response {
-    if let ([(run, workflow, _)], Some(told)) = (taken.runs.as_slice(), told.into_iter().next()) {
+    if let ([(run, workflow, _)], Some(told)) = (taken.executions.as_slice(), told.into_iter().next()) {
         let limit = active.work.programs.get(workflow).map_or(std::time::Duration::ZERO, |program| program.timeout());
-        if let Some(run) = working.desk.wait(environment, run, told, limit + PATIENCE).await {
+        if let Some(run) = working.dispatcher.wait_for_end(environment, run, told, limit + PATIENCE).await {
             return finished(&run);
         }
         return started(run);
     }
-    let runs: Vec<&str> = taken.runs.iter().map(|(id, _, _)| id.as_str()).collect();
+    let runs: Vec<&str> = taken.executions.iter().map(|(id, _, _)| id.as_str()).collect();
     let mut said = json!({"event": taken.event, "executions": runs});
     if taken.duplicate {
         said["duplicate"] = true.into();
@@ -194,7 +204,7 @@ fn unwanted_answer(unwanted: &WebhookRejection, id: &str) -> Response {
     let error = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), id);
     match unwanted {
         // Whoever has no secret learns nothing about why.
-        WebhookRejection::Refused(_) => {
+        WebhookRejection::Unverified(_) => {
             let said =
                 json!({"errors": {"code": "UNAUTHORIZED", "detail": "the call does not prove where it comes from"}});
             response::json(401, &said)
@@ -212,7 +222,7 @@ fn unwanted_answer(unwanted: &WebhookRejection, id: &str) -> Response {
 /// For the log, where operators read it: never a secret.
 fn told_of(unwanted: &WebhookRejection) -> String {
     match unwanted {
-        WebhookRejection::Refused(refused) => refused.to_string(),
+        WebhookRejection::Unverified(refused) => refused.to_string(),
         WebhookRejection::Malformed(detail)
         | WebhookRejection::NoSecret(detail)
         | WebhookRejection::Unavailable(detail) => detail.clone(),

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::telemetry::{Kind, Span, TRACEPARENT};
+use crate::telemetry::{Span, SpanKind, TRACEPARENT};
 
 /// A span of each request, below the caller's. From here on the request's own header names it, so that handlers pass on
 /// what they read.
@@ -14,10 +14,10 @@ use crate::telemetry::{Kind, Span, TRACEPARENT};
 pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = request.method().as_str().to_owned();
-    let mut span = Span::below(&trace_of(request.headers()), Kind::Server, format!("{method} {route}"));
+    let mut span = Span::child_of(&trace_of(request.headers()), SpanKind::Server, format!("{method} {route}"));
     span.set("http.request.method", method);
     span.set("http.route", route);
-    if let Ok(trace) = HeaderValue::from_str(&span.trace()) {
+    if let Ok(trace) = HeaderValue::from_str(&span.traceparent()) {
         request.headers_mut().insert(TRACEPARENT, trace);
     }
     let response = next.run(request).await;

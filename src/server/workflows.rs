@@ -23,7 +23,7 @@ pub(super) async fn workflows(
     respond(
         async {
             let (environment, working) = place(&server, &headers, asked.environment.as_deref())?;
-            let versions = working.desk.store().versions(&environment).await?;
+            let versions = working.dispatcher.store().versions(&environment).await?;
             let programs = server.active_named(Some(&environment)).map(|(_, active)| Arc::clone(&active.work.programs));
             let programs = programs.unwrap_or_default();
             let list: Vec<Value> = programs
@@ -35,7 +35,7 @@ pub(super) async fn workflows(
                     json!({
                         "name": program.name, "displayName": program.spec.display_name, "tier": program.spec.tier,
                         "active": program.spec.active, "version": current.map(|version| version.version),
-                        "latest": latest, "place": program.place,
+                        "latest": latest, "place": program.source_location,
                     })
                 })
                 .collect();
@@ -54,7 +54,7 @@ async fn listed_triggers(server: &Server, asked: Asked, headers: &HeaderMap) -> 
     let (environment, working) = place(server, headers, asked.environment.as_deref())?;
     let denied = |error: CallError| CommandError::new(error.code.status(), error.code.as_str(), error.detail);
     let (_, active) = server.active_named(Some(&environment)).map_err(denied)?;
-    let store = working.desk.store();
+    let store = working.dispatcher.store();
     let subscriptions = store.subscriptions(&environment).await?;
     let polls = store.polls(&environment).await?;
     let mut list = Vec::new();
@@ -89,7 +89,7 @@ async fn listed_triggers(server: &Server, asked: Asked, headers: &HeaderMap) -> 
 
 fn of_trigger(trigger: &Trigger, working: &Working) -> Value {
     let mut value = json!({
-        "name": trigger.name, "kind": trigger.triggered_by(), "active": trigger.spec.active, "place": trigger.place,
+        "name": trigger.name, "kind": trigger.triggered_by(), "active": trigger.spec.active, "place": trigger.source_location,
     });
     if matches!(trigger.kind, TriggerKind::Webhook(_)) {
         value["url"] = json!(format!("{}/hooks/{}", working.public_url.trim_end_matches('/'), trigger.name));

@@ -1,4 +1,4 @@
-//! Sending spans to a collector, by OTLP over HTTP.
+//! Export of spans to a collector, by OTLP over HTTP.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +17,14 @@ use url::Url;
 
 use crate::net;
 
-/// How long spans may take to leave when the process ends.
-const LEAVING: Duration = Duration::from_secs(3);
-/// Longest exchange with the collector; its own variables can make it shorter.
-const EXCHANGE: Duration = Duration::from_secs(10);
-/// Largest answer of a collector, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
+/// Time for the last export during a shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum duration of a request to the collector. The variables of OpenTelemetry can shorten it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of a response of the collector in bytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// One for the process, as its log is: what is told in any room goes the same way.
+/// The export of the process. Like its log, it is shared by all modules.
 static EXPORT: OnceLock<Export> = OnceLock::new();
 
 struct Export {
@@ -33,61 +33,62 @@ struct Export {
     scope: InstrumentationScope,
 }
 
-/// Traces cannot be sent as asked.
+/// The export cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The endpoint is no address.
-    #[error("`{endpoint}` is no address of a collector ({reason}); write `http://collector:4318`")]
+    /// The endpoint is not a URL of a collector.
+    #[error("`{endpoint}` is not a URL of a collector ({reason}); write `http://collector:4318`")]
     Endpoint {
-        /// What was asked for.
+        /// The configured endpoint.
         endpoint: String,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// The exporter refuses its settings.
-    #[error("traces cannot be sent: {0}")]
+    /// The exporter rejects its settings.
+    #[error("cannot export traces: {0}")]
     Settings(String),
 }
 
-/// Spans are sent until this ends.
+/// The running export.
 #[derive(Debug)]
-pub struct Exporting(());
+pub struct TraceExport(());
 
-impl Exporting {
-    /// Sends what is left, for at most three seconds.
-    pub async fn end(self) {
-        let ended =
-            tokio::task::spawn_blocking(|| EXPORT.get().map(|export| export.processor.shutdown_with_timeout(LEAVING)));
+impl TraceExport {
+    /// Exports the remaining spans, within at most three seconds.
+    pub async fn shutdown(self) {
+        let ended = tokio::task::spawn_blocking(|| {
+            EXPORT.get().map(|export| export.processor.shutdown_with_timeout(SHUTDOWN_TIMEOUT))
+        });
         if let Ok(Some(Err(error))) = ended.await {
-            tracing::warn!("the last traces were not sent: {error}");
+            tracing::warn!(error = error.to_string(), "exporting the last traces failed");
         }
     }
 }
 
-/// Is this an address of a collector?
+/// Validates the endpoint of a collector.
 ///
 /// # Errors
-/// [`StartError::Endpoint`] where it is none.
-pub fn check(endpoint: &str) -> Result<(), StartError> {
-    address(endpoint).map(drop)
+/// [`StartError::Endpoint`] if it is not a URL of a collector.
+pub fn validate_endpoint(endpoint: &str) -> Result<(), StartError> {
+    traces_url(endpoint).map(drop)
 }
 
-/// Begins to send spans to a collector: `http://collector:4318`, or with the whole path.
+/// Starts the export to a collector: a base URL such as `http://collector:4318`, or a URL with the complete path.
 ///
-/// The variables of OpenTelemetry hold: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its
-/// `_ARG`, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT` and `_COMPRESSION`, and `OTEL_BSP_…`. Spans wait in a queue of bounded
-/// length (2048), are sent by a thread of their own, and are dropped rather than anything else made to wait.
+/// Honours the variables of OpenTelemetry: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its
+/// `_ARG`, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT` and `_COMPRESSION`, and `OTEL_BSP_…`. Spans are queued (at most 2048)
+/// and exported by a thread of their own. If the queue is full they are dropped, so that no other work waits.
 ///
-/// Must be called within a tokio runtime that lives until the end.
+/// Must be called within a tokio runtime that outlives the export.
 ///
 /// # Errors
-/// [`StartError`] where the endpoint or the settings cannot be used.
-pub fn start(endpoint: &str, instance: &str, client: net::Client) -> Result<Exporting, StartError> {
-    let url = address(endpoint)?;
-    let sending = Sending { client, handle: Handle::current(), failing: AtomicBool::new(false) };
+/// The endpoint or the settings are not usable.
+pub fn start_export(endpoint: &str, instance: &str, client: net::Client) -> Result<TraceExport, StartError> {
+    let url = traces_url(endpoint)?;
+    let client = CollectorClient { client, handle: Handle::current(), failing: AtomicBool::new(false) };
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(sending)
+        .with_http_client(client)
         .with_endpoint(url)
         .with_protocol(Protocol::HttpBinary)
         .build()
@@ -96,26 +97,26 @@ pub fn start(endpoint: &str, instance: &str, client: net::Client) -> Result<Expo
     processor.set_resource(&resource(instance));
     let sampler = Config::default().sampler;
     let scope = InstrumentationScope::builder("evenkeel").with_version(env!("CARGO_PKG_VERSION")).build();
-    // Asked a second time in one process, the first stays.
+    // A second call in one process keeps the first export.
     let _ = EXPORT.set(Export { processor, sampler, scope });
-    Ok(Exporting(()))
+    Ok(TraceExport(()))
 }
 
-/// Is a span of this trace to be told? `None` where none is.
-pub(super) fn samples(parent: Option<&Context>, trace: TraceId, name: &str, kind: &SpanKind) -> Option<bool> {
+/// True if a span of this trace is exported. `None` without an export.
+pub(super) fn is_sampled(parent: Option<&Context>, trace: TraceId, name: &str, kind: &SpanKind) -> Option<bool> {
     let export = EXPORT.get()?;
     let result = export.sampler.should_sample(parent, trace, name, kind, &[], &[]);
     Some(result.decision == SamplingDecision::RecordAndSample)
 }
 
-/// Hands a span on, where any are.
-pub(super) fn tell(span: impl FnOnce(InstrumentationScope) -> SpanData) {
+/// Exports a span.
+pub(super) fn export(span: impl FnOnce(InstrumentationScope) -> SpanData) {
     if let Some(export) = EXPORT.get() {
         export.processor.on_end(span(export.scope.clone()));
     }
 }
 
-/// Who tells it.
+/// The resource attributes of this process.
 fn resource(instance: &str) -> Resource {
     let mut resource = Resource::builder().with_attributes([
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
@@ -129,12 +130,12 @@ fn resource(instance: &str) -> Resource {
     resource.build()
 }
 
-/// Where traces are posted to (OTLP/HTTP, endpoint URLs).
-fn address(endpoint: &str) -> Result<String, StartError> {
-    let refused = |reason: &str| StartError::Endpoint { endpoint: endpoint.to_owned(), reason: reason.to_owned() };
-    let mut url = Url::parse(endpoint).map_err(|error| refused(&error.to_string()))?;
+/// The URL of the traces (OTLP/HTTP, endpoint URLs).
+fn traces_url(endpoint: &str) -> Result<String, StartError> {
+    let error = |reason: &str| StartError::Endpoint { endpoint: endpoint.to_owned(), reason: reason.to_owned() };
+    let mut url = Url::parse(endpoint).map_err(|cause| error(&cause.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(refused("it begins with neither http:// nor https://"));
+        return Err(error("it starts with neither http:// nor https://"));
     }
     if !url.path().ends_with("/v1/traces") {
         let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
@@ -143,28 +144,29 @@ fn address(endpoint: &str) -> Result<String, StartError> {
     Ok(url.into())
 }
 
-/// Our client, for the exporter's thread: its exchanges are done by the runtime.
+/// The HTTP client of the exporter's thread. The requests run on the runtime.
 #[derive(Debug)]
-struct Sending {
+struct CollectorClient {
     client: net::Client,
     handle: Handle,
     failing: AtomicBool,
 }
 
-impl Sending {
-    /// An outage is told once, and its end.
-    fn note(&self, problem: Option<String>) {
+impl CollectorClient {
+    /// Logs the start and the end of an outage, each once.
+    fn log_outage(&self, problem: Option<String>) {
         match problem {
             Some(problem) => {
                 if !self.failing.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "traces cannot be sent and are dropped (OTLP over HTTP, port 4318 by custom): {problem}"
+                        problem,
+                        "trace export failed; spans are dropped (OTLP over HTTP, usually port 4318)"
                     );
                 }
             }
             None => {
                 if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("traces are sent again");
+                    tracing::info!("trace export recovered");
                 }
             }
         }
@@ -172,22 +174,22 @@ impl Sending {
 }
 
 #[async_trait]
-impl HttpClient for Sending {
+impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         let (parts, body) = request.into_parts();
         let mut outgoing = net::Request::new(parts.method, Url::parse(&parts.uri.to_string())?);
         (outgoing.headers, outgoing.body) = (parts.headers, body);
         let client = self.client.clone();
         let limits = net::Limits {
-            timeout: EXCHANGE,
-            max_response_bytes: MAX_ANSWER,
+            timeout: REQUEST_TIMEOUT,
+            max_response_bytes: MAX_RESPONSE_BYTES,
             max_redirects: 0,
             ..net::Limits::default()
         };
         let answered = self.handle.spawn(async move { client.send(outgoing, &limits).await }).await?;
-        let answer = answered.inspect_err(|error| self.note(Some(error.to_string())))?;
-        self.note(
-            (!answer.status.is_success()).then(|| format!("the collector answers with status {}", answer.status)),
+        let answer = answered.inspect_err(|error| self.log_outage(Some(error.to_string())))?;
+        self.log_outage(
+            (!answer.status.is_success()).then(|| format!("the collector responded with status {}", answer.status)),
         );
         let mut response = http::Response::new(answer.body);
         *response.status_mut() = answer.status;
@@ -201,14 +203,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_a_base_or_the_whole_path() {
-        assert_eq!(address("http://collector:4318").unwrap(), "http://collector:4318/v1/traces");
-        assert_eq!(address("http://collector:4318/").unwrap(), "http://collector:4318/v1/traces");
-        assert_eq!(address("https://otel.example/base").unwrap(), "https://otel.example/base/v1/traces");
-        assert_eq!(address("https://otel.example/v1/traces").unwrap(), "https://otel.example/v1/traces");
+    fn accepts_a_base_url_or_the_complete_path() {
+        assert_eq!(traces_url("http://collector:4318").unwrap(), "http://collector:4318/v1/traces");
+        assert_eq!(traces_url("http://collector:4318/").unwrap(), "http://collector:4318/v1/traces");
+        assert_eq!(traces_url("https://otel.example/base").unwrap(), "https://otel.example/base/v1/traces");
+        assert_eq!(traces_url("https://otel.example/v1/traces").unwrap(), "https://otel.example/v1/traces");
         for bad in ["collector:4318", "", "file:///tmp", "grpc://collector:4317"] {
-            let said = address(bad).unwrap_err().to_string();
-            assert!(said.contains("write `http://collector:4318`"), "{said}");
+            let message = traces_url(bad).unwrap_err().to_string();
+            assert!(message.contains("write `http://collector:4318`"), "{message}");
         }
     }
 }

@@ -1,44 +1,48 @@
-//! Applications that tell nothing are asked again and again, and what changed becomes events.
+//! Polls of applications that send no events: the changes between two listings become events.
 //!
-//! A poll is one thing: it lists, compares with what is remembered, and stores where it stands together with everything
-//! that its events start. A crash anywhere before that finds the same changes again.
+//! A poll lists the records, compares them with the remembered ones, and stores its cursor, the remembered records and
+//! the executions that its events start in one transaction. After a crash before that, the next poll finds the same
+//! changes again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::app::{AppEvent, tenant_of};
-use super::routing::{self, IncomingEvent, context};
-use super::snapshot::{self, Polled as Listed, Record, Remembered};
-use super::{Trigger, webhook};
+use super::app_event::{AppEvent, PollTemplates, tenant_of};
+use super::compiled::Trigger;
+use super::request::bounded_key;
+use super::route::template_context;
+use super::routing::{IncomingEvent, route_event};
+use super::snapshot::{self, Comparison, Listing, Record, RememberedRecord};
 use crate::connector::{self, CallError};
+use crate::definition::event::Poll;
 use crate::store::queue::{PollCommit, PollState, StoredRecord};
 use crate::store::{Micros, StoreError};
-use crate::telemetry::{Kind, Span};
-use crate::template::Limits;
+use crate::telemetry::{Span, SpanKind};
+use crate::template::{Limits, Template};
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
-/// Pages of one poll.
+/// Maximum number of pages of one poll.
 const MAX_PAGES: usize = 100;
-/// Records of one poll.
+/// Maximum number of records of one poll.
 const MAX_RECORDS: usize = 50_000;
 
-/// What a poll brought.
+/// The summary of a poll.
 #[derive(Debug, Default)]
 pub struct PollSummary {
-    /// Events that were made.
+    /// Number of events that it found.
     pub events: usize,
-    /// Why it failed.
+    /// The cause of its failure.
     pub error: Option<String>,
 }
 
-/// Polls once, and stores what came of it.
+/// Polls once and stores the result.
 ///
 /// # Errors
-/// Where it cannot be stored; [`StoreError::Fenced`] where another process polled meanwhile.
+/// The result cannot be stored; [`StoreError::Fenced`] if another process polled in the meantime.
 pub async fn poll(
-    desk: &Dispatcher,
+    dispatcher: &Dispatcher,
     environment: &str,
     live: &LiveEnvironment,
     trigger: &Trigger,
@@ -46,119 +50,138 @@ pub async fn poll(
     state: PollState,
 ) -> Result<PollSummary, StoreError> {
     let Some(definition) = &app.event.poll else { return Ok(PollSummary::default()) };
-    let shape = json!([definition.action, definition.records, definition.id, definition.version, definition.complete]);
-    let shape = crate::text::Digest::of(shape.to_string().as_bytes()).short();
-    let state = if state.shape.is_empty() || state.shape == shape {
-        PollState { shape, ..state }
-    } else {
-        // What is remembered was told apart in another way, and everything would look changed.
-        desk.store().remove_poll(environment, &state.trigger, &state.connection).await?;
-        PollState { trigger: state.trigger, connection: state.connection, shape, ..PollState::default() }
-    };
-    let remember = definition
+    let state = current_state(dispatcher, environment, definition, state).await?;
+    let remember_seconds = definition
         .remember
         .map_or(snapshot::REMEMBER_SECONDS, |time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX));
-    let listed = list(desk, live, app, &state).await;
-    let base = definition.interval.0;
-    let adaptive = definition.adaptive.as_ref().map(|bounds| (bounds.min.0, bounds.max.0));
-    let interval = u64::try_from(state.interval).ok().filter(|micros| *micros > 0).map_or(base, Duration::from_micros);
-    let mut next = PollState { version: state.version, ..state.clone() };
-    let (found, mut brought) = match &listed {
-        Err(failed) => {
+    let listed = list(dispatcher, live, app, &state).await;
+    let mut next = state.clone();
+    let (found, mut summary) = match &listed {
+        Err(failure) => {
             next.failures = state.failures.saturating_add(1);
-            next.error = failed.message.clone();
-            (snapshot::Outcome::default(), PollSummary { events: 0, error: Some(failed.message.clone()) })
+            next.error = failure.message.clone();
+            (Comparison::default(), PollSummary { events: 0, error: Some(failure.message.clone()) })
         }
         Ok(listed) => {
-            let known = known(desk, environment, &state).await?;
-            let kind = Listed {
+            let remembered = remembered(dispatcher, environment, &state).await?;
+            let listing = Listing {
                 complete: definition.complete && !listed.partial,
                 partial: listed.partial,
                 first: !state.primed,
                 confirmed: state.held,
-                now: desk.now() / 1_000_000,
-                remember_seconds: remember,
+                now: dispatcher.now() / 1_000_000,
+                remember_seconds,
             };
-            let outcome = snapshot::compare(&known, &listed.items, &kind);
-            // Half a baseline is none: what it lacks would come as created.
+            let found = snapshot::compare(&remembered, &listed.items, &listing);
+            // A partial listing is no baseline: its missing records would be reported as created by the next poll.
             (next.failures, next.primed) = (0, state.primed || !listed.partial);
-            next.held = if listed.partial { state.held } else { outcome.held > 0 };
+            next.held = if listed.partial { state.held } else { found.held > 0 };
             next.cursor = listed.cursor.clone();
-            let mut problems: Vec<String> = listed.problem.iter().cloned().collect();
-            if outcome.unidentified > 0 {
-                problems.push(format!("{} records have no id, so nothing counts as deleted", outcome.unidentified));
-            }
-            if outcome.held > 0 {
-                problems.push(format!(
-                    "{} records are missing at once: the next poll tells whether they are gone",
-                    outcome.held
-                ));
-            }
-            next.error = problems.join("; ");
-            (outcome, PollSummary::default())
+            next.error = problems(listed, &found);
+            (found, PollSummary::default())
         }
     };
-    let limited = listed.as_ref().map_or_else(|failed| failed.rate_limited, |listed| listed.rate_limited);
-    let failures = u32::try_from(next.failures).unwrap_or(u32::MAX);
-    let wait = snapshot::next_interval(
-        interval,
-        base,
-        adaptive,
-        found.events.len(),
-        limited,
-        if limited { 0 } else { failures },
-    );
-    next.interval = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
-    next.next_at = desk.now().saturating_add(next.interval);
-    let mut intakes = Vec::with_capacity(found.events.len());
-    for event in &found.events {
-        let change = format!("{:?}", event.change);
-        let mut normal = app.normal(&change, event.data.clone());
-        normal["id"] = Value::String(event.id.clone());
-        normal["fields"] = serde_json::to_value(&event.fields).unwrap_or_default();
-        let arriving = IncomingEvent {
+    let rate_limited = listed.as_ref().map_or_else(|failure| failure.rate_limited, |listed| listed.rate_limited);
+    schedule_next(dispatcher.now(), definition, &state, &mut next, found.events.len(), rate_limited);
+    let mut accepts = Vec::with_capacity(found.events.len());
+    for change in &found.events {
+        let name = format!("{:?}", change.change);
+        let mut event = app.normalized(&name, change.data.clone());
+        event["id"] = Value::String(change.id.clone());
+        event["fields"] = serde_json::to_value(&change.fields).unwrap_or_default();
+        let event = IncomingEvent {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
-            input: normal.clone(),
-            body: normal.clone(),
-            event: normal,
+            input: event.clone(),
+            body: event.clone(),
+            app_event: event,
             tenant: tenant_of(&live.runtime, &state.connection),
             key: Some((
-                webhook::bounded(format!("{}/{}", state.connection, event.key)),
-                remember.saturating_mul(1_000_000),
+                bounded_key(format!("{}/{}", state.connection, change.key)),
+                remember_seconds.saturating_mul(1_000_000),
             )),
             ordering_key: String::new(),
             request: String::new(),
-            trace: Span::below("", Kind::Consumer, format!("event {}", trigger.name)).trace(),
+            trace: Span::child_of("", SpanKind::Consumer, format!("event {}", trigger.name)).traceparent(),
             live,
         };
-        intakes.push(routing::intake(desk, environment, trigger, &app.routes, arriving).await?);
+        accepts.push(route_event(dispatcher, environment, trigger, &app.routes, event).await?);
     }
-    brought.events = intakes.len();
-    let stored = |record: Remembered| StoredRecord {
+    summary.events = accepts.len();
+    let stored = |record: RememberedRecord| StoredRecord {
         fields: json!({"fields": record.fields, "gone": record.gone, "changes": record.changes}),
         id: record.id,
         hash: record.hash,
         seen: record.seen,
     };
-    let polled = PollCommit {
+    let commit = PollCommit {
         environment: environment.to_owned(),
         state: next,
         upserted: found.remember.into_iter().map(stored).collect(),
         deleted: found.forget,
     };
-    desk.store().commit_poll(&polled, intakes).await?;
-    desk.wake();
-    Ok(brought)
+    dispatcher.store().commit_poll(&commit, accepts).await?;
+    dispatcher.wake();
+    Ok(summary)
 }
 
-async fn known(
-    desk: &Dispatcher,
+/// The state that a poll continues: empty if the definition compares records in another way than the stored state did,
+/// since every record would look changed.
+async fn current_state(
+    dispatcher: &Dispatcher,
+    environment: &str,
+    definition: &Poll,
+    state: PollState,
+) -> Result<PollState, StoreError> {
+    let shape = json!([definition.action, definition.records, definition.id, definition.version, definition.complete]);
+    let shape = crate::text::Digest::of(shape.to_string().as_bytes()).short();
+    if state.shape.is_empty() || state.shape == shape {
+        return Ok(PollState { shape, ..state });
+    }
+    dispatcher.store().remove_poll(environment, &state.trigger, &state.connection).await?;
+    Ok(PollState { trigger: state.trigger, connection: state.connection, shape, ..PollState::default() })
+}
+
+/// The problems of a poll that listed records, for people.
+fn problems(listed: &Listed, found: &Comparison) -> String {
+    let mut problems: Vec<String> = listed.problem.iter().cloned().collect();
+    if found.unidentified > 0 {
+        problems.push(format!("{} records have no id, so no record counts as deleted", found.unidentified));
+    }
+    if found.held > 0 {
+        problems.push(format!(
+            "{} records are missing at once; they count as deleted if the next poll confirms it",
+            found.held
+        ));
+    }
+    problems.join("; ")
+}
+
+/// Sets the interval and the time of the next poll.
+fn schedule_next(
+    now: Micros,
+    definition: &Poll,
+    state: &PollState,
+    next: &mut PollState,
+    changes: usize,
+    rate_limited: bool,
+) {
+    let base = definition.interval.0;
+    let adaptive = definition.adaptive.as_ref().map(|bounds| (bounds.min.0, bounds.max.0));
+    let interval = u64::try_from(state.interval).ok().filter(|micros| *micros > 0).map_or(base, Duration::from_micros);
+    let failures = if rate_limited { 0 } else { u32::try_from(next.failures).unwrap_or(u32::MAX) };
+    let wait = snapshot::next_interval(interval, base, adaptive, changes, rate_limited, failures);
+    next.interval = Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX);
+    next.next_at = now.saturating_add(next.interval);
+}
+
+async fn remembered(
+    dispatcher: &Dispatcher,
     environment: &str,
     state: &PollState,
-) -> Result<BTreeMap<String, Remembered>, StoreError> {
-    let rows = desk.store().records(environment, &state.trigger, &state.connection).await?;
-    let remembered = |row: StoredRecord| Remembered {
+) -> Result<BTreeMap<String, RememberedRecord>, StoreError> {
+    let rows = dispatcher.store().records(environment, &state.trigger, &state.connection).await?;
+    let remembered = |row: StoredRecord| RememberedRecord {
         fields: row.fields["fields"].clone(),
         gone: row.fields["gone"].as_bool().unwrap_or(false),
         changes: row.fields["changes"].as_u64().unwrap_or(0),
@@ -169,117 +192,148 @@ async fn known(
     Ok(rows.into_iter().map(|row| (row.id.clone(), remembered(row))).collect())
 }
 
-/// Records of one poll.
+/// The records that a poll listed.
 #[derive(Debug)]
-struct Records {
+struct Listed {
     items: Vec<Record>,
     cursor: Value,
-    /// Did pages fail after the first?
+    /// True if a page after the first one failed.
     partial: bool,
     rate_limited: bool,
     problem: Option<String>,
 }
 
-/// Why nothing was listed.
+/// The failure of a poll that listed nothing.
 #[derive(Debug)]
-struct Failed {
+struct ListFailure {
     message: String,
     rate_limited: bool,
 }
 
-/// Lists records, page after page as long as the cursor moves on and the action says that it has more.
-async fn list(desk: &Dispatcher, live: &LiveEnvironment, app: &AppEvent, state: &PollState) -> Result<Records, Failed> {
-    let failed = |message: String| Failed { message, rate_limited: false };
-    let (Some(definition), Some(poll)) = (&app.event.poll, &app.poll) else {
-        return Err(failed("this event is not polled".to_owned()));
+/// Lists records, page by page, as long as the cursor advances.
+async fn list(
+    dispatcher: &Dispatcher,
+    live: &LiveEnvironment,
+    app: &AppEvent,
+    state: &PollState,
+) -> Result<Listed, ListFailure> {
+    let (Some(definition), Some(templates)) = (&app.event.poll, &app.poll) else {
+        return Err(failure("this event is not polled".to_owned()));
     };
-    let limits = Limits::default();
-    let tenant = tenant_of(&live.runtime, &state.connection);
-    let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
-    let since = Value::Null;
-    let connection = json!({"name": state.connection});
-    // A listing of everything starts at the front each time: what is on pages that were not asked for is not gone.
+    // A complete listing starts at the first page each time: records on pages that were not requested are not deleted.
     let start = if definition.complete { Value::Null } else { state.cursor.clone() };
-    let mut found =
-        Records { items: Vec::new(), cursor: start.clone(), partial: false, rate_limited: false, problem: None };
-    let stop = |found: Records, problem: String| Records {
-        cursor: if definition.complete { Value::Null } else { found.cursor.clone() },
+    let mut listed = Listed { items: Vec::new(), cursor: start, partial: false, rate_limited: false, problem: None };
+    let stop = |listed: Listed, problem: String| Listed {
+        cursor: if definition.complete { Value::Null } else { listed.cursor.clone() },
         partial: true,
         problem: Some(problem),
-        ..found
+        ..listed
     };
-    let mut span = Span::below("", Kind::Internal, format!("poll {}", state.trigger));
+    let mut span = Span::child_of("", SpanKind::Internal, format!("poll {}", state.trigger));
     span.set("evenkeel.trigger", state.trigger.clone());
     for page in 0..MAX_PAGES {
-        let roots = [
-            ("cursor", &found.cursor),
-            ("since", &since),
-            ("state", &found.cursor),
-            ("tenant", &tenant_value),
-            ("tenant_id", &tenant_value),
-            ("connection", &connection),
-        ];
-        let input = match &poll.input {
-            Some(tree) => tree
-                .render(&context(live, desk.now(), &roots), &limits)
-                .map_err(|error| failed(format!("input: {error}")))?,
-            None => json!({}),
-        };
-        let call = connector::Call {
-            input,
-            tenant: Some(tenant.clone()).filter(|tenant| !tenant.is_empty()),
-            connection: Some(state.connection.clone()).filter(|name| !name.is_empty()),
-            request_id: format!("poll-{}-{page}", state.version),
-            trace: span.trace(),
-            ..connector::Call::default()
-        };
+        let call = page_call(dispatcher, live, templates, state, &listed.cursor, page, &span)?;
         let output = match live.actions.call(&app.spec.connector, &definition.action, call).await {
             Ok(output) => output,
             Err(error) if page == 0 => {
-                return Err(Failed { rate_limited: is_rate_limit(&error), message: error.detail });
+                return Err(ListFailure { rate_limited: is_rate_limit(&error), message: error.detail });
             }
             Err(error) => {
-                // What came so far counts; what did not come says nothing about what is gone.
-                found.rate_limited = is_rate_limit(&error);
-                return Ok(stop(found, error.detail));
+                // The listed records are compared; the missing pages say nothing about deletions.
+                listed.rate_limited = is_rate_limit(&error);
+                return Ok(stop(listed, error.detail));
             }
         };
-        let context = context(live, desk.now(), &[("output", &output)]);
-        let list = poll.records.render_value(&context, &limits).map_err(|error| failed(format!("records: {error}")))?;
-        let Value::Array(items) = list else {
-            let message = "`records` is no list".to_owned();
-            return if page == 0 { Err(failed(message)) } else { Ok(stop(found, message)) };
+        let context = template_context(live, dispatcher.now(), &[("output", &output)]);
+        let limits = Limits::default();
+        let items = templates.records.render_value(&context, &limits);
+        let Value::Array(items) = items.map_err(|error| failure(format!("records: {error}")))? else {
+            let message = "`records` is not a list".to_owned();
+            return if page == 0 { Err(failure(message)) } else { Ok(stop(listed, message)) };
         };
-        let none = items.is_empty();
+        let is_empty = items.is_empty();
         for item in items {
-            let context = routing::context(live, desk.now(), &[("record", &item), ("output", &output)]);
-            let text = |template: &crate::template::Template| template.render_text(&context, &limits);
-            let id = text(&poll.id).map_err(|error| failed(format!("id: {error}")))?;
-            let version =
-                poll.version.as_ref().map(text).transpose().map_err(|error| failed(format!("version: {error}")))?;
-            found.items.push(Record { id: id.trim().to_owned(), version, data: item });
+            listed.items.push(record(dispatcher, live, templates, item, &output)?);
         }
-        let Some(cursor) = &poll.cursor else { return Ok(found) };
-        let next = cursor.render_value(&context, &limits).map_err(|error| failed(format!("cursor: {error}")))?;
+        let Some(cursor) = &templates.cursor else { return Ok(listed) };
+        let next = cursor.render_value(&context, &limits).map_err(|error| failure(format!("cursor: {error}")))?;
         let is_end = next.is_null() || next == Value::String(String::new());
-        // A listing of everything goes through its pages and starts at the front again; one of changes goes on from where
-        // it is, and its last cursor is where the next poll begins.
-        if is_end || next == found.cursor {
+        // A complete listing ends at its last page and starts again at the first one. A listing of changes continues at
+        // its last cursor, where the next poll begins.
+        if is_end || next == listed.cursor {
             if definition.complete {
-                found.cursor = Value::Null;
+                listed.cursor = Value::Null;
             }
-            return Ok(found);
+            return Ok(listed);
         }
-        found.cursor = next;
-        if !definition.complete && (none || found.items.len() >= MAX_RECORDS || page + 1 == MAX_PAGES) {
-            // The next poll goes on from here.
-            return Ok(found);
+        listed.cursor = next;
+        let is_full = listed.items.len() >= MAX_RECORDS;
+        if !definition.complete && (is_empty || is_full || page + 1 == MAX_PAGES) {
+            // The next poll continues here.
+            return Ok(listed);
         }
-        if found.items.len() >= MAX_RECORDS {
+        if is_full {
             break;
         }
     }
-    Ok(stop(found, format!("there are more than {MAX_PAGES} pages or {MAX_RECORDS} records")))
+    Ok(stop(listed, format!("there are more than {MAX_PAGES} pages or {MAX_RECORDS} records")))
+}
+
+/// The call that lists one page.
+fn page_call(
+    dispatcher: &Dispatcher,
+    live: &LiveEnvironment,
+    templates: &PollTemplates,
+    state: &PollState,
+    cursor: &Value,
+    page: usize,
+    span: &Span,
+) -> Result<connector::Call, ListFailure> {
+    let tenant = tenant_of(&live.runtime, &state.connection);
+    let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
+    let connection = json!({"name": state.connection});
+    let roots = [
+        ("cursor", cursor),
+        ("since", &Value::Null),
+        ("state", cursor),
+        ("tenant", &tenant_value),
+        ("tenant_id", &tenant_value),
+        ("connection", &connection),
+    ];
+    let input = match &templates.input {
+        Some(tree) => tree
+            .render(&template_context(live, dispatcher.now(), &roots), &Limits::default())
+            .map_err(|error| failure(format!("input: {error}")))?,
+        None => json!({}),
+    };
+    Ok(connector::Call {
+        input,
+        tenant: Some(tenant).filter(|tenant| !tenant.is_empty()),
+        connection: Some(state.connection.clone()).filter(|name| !name.is_empty()),
+        request_id: format!("poll-{}-{page}", state.version),
+        trace: span.traceparent(),
+        ..connector::Call::default()
+    })
+}
+
+/// A listed record with its id and version.
+fn record(
+    dispatcher: &Dispatcher,
+    live: &LiveEnvironment,
+    templates: &PollTemplates,
+    item: Value,
+    output: &Value,
+) -> Result<Record, ListFailure> {
+    let context = template_context(live, dispatcher.now(), &[("record", &item), ("output", output)]);
+    let text = |template: &Template| template.render_text(&context, &Limits::default());
+    let id = text(&templates.id).map_err(|error| failure(format!("id: {error}")))?;
+    let version = templates.version.as_ref().map(text).transpose();
+    let version = version.map_err(|error| failure(format!("version: {error}")))?;
+    Ok(Record { id: id.trim().to_owned(), version, data: item })
+}
+
+fn failure(message: String) -> ListFailure {
+    ListFailure { message, rate_limited: false }
 }
 
 fn is_rate_limit(error: &CallError) -> bool {

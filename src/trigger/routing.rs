@@ -1,133 +1,61 @@
-//! From an event to the executions that it starts.
+//! Routing: the executions that an event or a tick starts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::filter;
-use super::{Trigger, template};
-use crate::definition::trigger::{self, ScheduleRoute, Unmatched};
-use crate::store::Micros;
+use super::compiled::Trigger;
+use super::route::{Route, template_context};
+use crate::definition::trigger::{ScheduleRoute, Unmatched};
 use crate::store::queue::{
-    DeadLetter, DeadLetterReason, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution, TriggeredBy,
-    new_id,
+    DeadLetter, DeadLetterReason, DedupKey, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution,
+    TriggeredBy, new_id,
 };
-use crate::template::{self as jinja, Context, Template, Tree};
-use crate::workflow::dispatcher::priority;
+use crate::store::{Micros, StoreError};
+use crate::template::{Context, Limits};
+use crate::workflow::dispatcher::priority_number;
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
-/// A route, ready to be asked.
-#[derive(Debug)]
-pub struct Route {
-    /// Its definition.
-    pub spec: trigger::Route,
-    headers: Vec<(String, Template)>,
-    input: Option<Tree>,
-    tenant: Option<Template>,
-}
-
-impl Route {
-    /// Compiles routes.
-    ///
-    /// # Errors
-    /// Where a template cannot be compiled.
-    pub fn compile(routes: &[trigger::Route]) -> Result<Vec<Route>, String> {
-        routes.iter().map(Route::of).collect()
-    }
-
-    fn of(spec: &trigger::Route) -> Result<Route, String> {
-        let mut headers = Vec::new();
-        for (name, source) in &spec.headers {
-            headers.push((name.to_lowercase(), template(Some(source))?.ok_or("no template")?));
-        }
-        let input = match &spec.input {
-            Some(input) => Some(
-                Tree::compile(&input.value())
-                    .map_err(|(pointer, problem)| format!("{pointer}: {}", problem.message))?,
-            ),
-            None => None,
-        };
-        Ok(Route { headers, input, tenant: template(spec.tenant.as_ref())?, spec: spec.clone() })
-    }
-
-    /// Does an event go this way?
-    fn matches(&self, body: &Value, headers: &BTreeMap<String, String>) -> bool {
-        filter::matches(&self.spec.when, body, headers)
-            && (self.spec.when_any.is_empty()
-                || self.spec.when_any.iter().any(|filter| filter::matches(filter, body, headers)))
-    }
-}
-
-/// An event on its way.
+/// A received or found event, before it is routed.
 #[derive(Debug)]
 pub struct IncomingEvent<'a> {
-    /// What it says, as conditions and templates see it.
+    /// Its body, as conditions and templates read it.
     pub body: Value,
     /// Its headers, without credentials.
     pub headers: BTreeMap<String, String>,
     /// Its query.
     pub query: BTreeMap<String, String>,
-    /// What a workflow gets that says nothing else.
+    /// The default input of the workflows that it starts.
     pub input: Value,
-    /// The event of an application, as templates see it; null for others.
-    pub event: Value,
-    /// The tenant that it belongs to by itself; empty where none.
+    /// The normalized event of an application, as templates read it; null for webhooks.
+    pub app_event: Value,
+    /// The tenant that it belongs to; empty if none. A route may declare another.
     pub tenant: String,
-    /// What makes it the same as another, and how long that is remembered.
+    /// The deduplication key and its window, if any.
     pub key: Option<(String, Micros)>,
-    /// Executions with one ordering key run one after the other, in the order of their acceptance; empty if unordered.
+    /// The ordering key: executions of one key run in the order of their events. Empty for none.
     pub ordering_key: String,
-    /// The request; empty where none.
+    /// The id of the request; empty if none.
     pub request: String,
-    /// The trace.
+    /// The `traceparent`; empty if none.
     pub trace: String,
-    /// Where variables of templates come from.
+    /// The live environment, which holds the variables of templates and the workflows.
     pub live: &'a LiveEnvironment,
 }
 
-/// What templates of events see.
-pub(super) fn context(live: &LiveEnvironment, now: Micros, roots: &[(&'static str, &Value)]) -> Context {
-    let host = EventHost { variables: Arc::clone(&live.runtime.variables), now: now / 1_000_000 };
-    let mut context = Context::new(Arc::new(host));
-    for (name, value) in roots {
-        context.set(name, *value);
-    }
-    context
-}
-
-struct EventHost {
-    variables: Arc<BTreeMap<String, String>>,
-    now: i64,
-}
-
-impl jinja::Host for EventHost {
-    fn secret(&self, name: &str) -> Result<String, String> {
-        Err(format!("secret `{name}` cannot be used here"))
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
-    }
-
-    fn now(&self) -> i64 {
-        self.now
-    }
-}
-
-/// Everything that an event starts, as one thing to store.
+/// Routes an event: everything that it stores, as one request.
 ///
 /// # Errors
-/// Where the store cannot be asked.
-pub async fn intake(
-    desk: &Dispatcher,
+/// The store cannot be read.
+pub async fn route_event(
+    dispatcher: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
     routes: &[Route],
-    arriving: IncomingEvent<'_>,
-) -> Result<EnqueueRequest, crate::store::StoreError> {
-    let IncomingEvent { body, headers, query, input, event: app, tenant, key, ordering_key, request, trace, live } =
-        arriving;
+    incoming: IncomingEvent<'_>,
+) -> Result<EnqueueRequest, StoreError> {
+    let IncomingEvent { body, headers, query, input, app_event, tenant, key, ordering_key, request, trace, live } =
+        incoming;
     let headers_value = json!(headers);
     let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
     let query_value = json!(query);
@@ -143,27 +71,28 @@ pub async fn intake(
         trace: trace.clone(),
         ..Event::default()
     };
-    let context = context(
+    let context = template_context(
         live,
-        desk.now(),
+        dispatcher.now(),
         &[
             ("headers", &headers_value),
             ("query", &query_value),
             ("body", &body),
             ("payload", &body),
-            ("event", &app),
+            ("event", &app_event),
             ("tenant", &tenant_value),
             ("tenant_id", &tenant_value),
         ],
     );
-    let (mut runs, mut dead) = (Vec::new(), Vec::new());
+    let (mut executions, mut dead_letters) = (Vec::new(), Vec::new());
     for (index, route) in routes.iter().enumerate() {
         if !route.matches(&body, &headers) {
             continue;
         }
-        let made = run(desk, environment, trigger, route, index, &context, (&input, &tenant), live).await?;
-        match made {
-            Ok(new) => runs.push(NewExecution {
+        let routed =
+            start_execution(dispatcher, environment, trigger, route, index, &context, (&input, &tenant), live).await?;
+        match routed {
+            Ok(new) => executions.push(NewExecution {
                 triggered_by: trigger.triggered_by(),
                 source: trigger.name.clone(),
                 event: event.id.clone(),
@@ -171,15 +100,19 @@ pub async fn intake(
                 trace: trace.clone(),
                 ..new
             }),
-            Err(message) => {
-                dead.push(letter(trigger, &event, &route.spec.workflow, DeadLetterReason::Unreadable, message))
-            }
+            Err(message) => dead_letters.push(dead_letter(
+                trigger,
+                &event,
+                &route.spec.workflow,
+                DeadLetterReason::Unreadable,
+                message,
+            )),
         }
     }
-    if runs.is_empty() && dead.is_empty() {
+    if executions.is_empty() && dead_letters.is_empty() {
         event.outcome = EventOutcome::Unmatched;
         if trigger.dead_letters().unmatched == Unmatched::Keep {
-            dead.push(letter(
+            dead_letters.push(dead_letter(
                 trigger,
                 &event,
                 "",
@@ -187,24 +120,24 @@ pub async fn intake(
                 "no route matches this event".to_owned(),
             ));
         }
-    } else if runs.is_empty() {
+    } else if executions.is_empty() {
         event.outcome = EventOutcome::Dead;
     }
-    if trigger.keeps_dead().is_none() {
-        dead.clear();
+    if trigger.dead_letter_retention().is_none() {
+        dead_letters.clear();
     }
-    let key = key.map(|(key, window)| crate::store::queue::DedupKey { key, window });
-    Ok(EnqueueRequest {
-        event: Some(event),
-        dedup_key: key,
-        executions: runs,
-        dead_letters: dead,
-        ..EnqueueRequest::default()
-    })
+    let dedup_key = key.map(|(key, window)| DedupKey { key, window });
+    Ok(EnqueueRequest { event: Some(event), dedup_key, executions, dead_letters, ..EnqueueRequest::default() })
 }
 
-fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: DeadLetterReason, message: String) -> DeadLetter {
-    let retention = trigger.keeps_dead().unwrap_or_default();
+fn dead_letter(
+    trigger: &Trigger,
+    event: &Event,
+    workflow: &str,
+    reason: DeadLetterReason,
+    message: String,
+) -> DeadLetter {
+    let retention = trigger.dead_letter_retention().unwrap_or_default();
     DeadLetter {
         id: new_id(),
         environment: event.environment.clone(),
@@ -220,10 +153,10 @@ fn letter(trigger: &Trigger, event: &Event, workflow: &str, reason: DeadLetterRe
     }
 }
 
-/// The execution that a route starts; or why it cannot be made of this event.
+/// The execution that a route starts, or the reason that this event cannot start one.
 #[allow(clippy::too_many_arguments, reason = "the parts of one event")]
-async fn run(
-    desk: &Dispatcher,
+async fn start_execution(
+    dispatcher: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
     route: &Route,
@@ -231,8 +164,8 @@ async fn run(
     context: &Context,
     (input, tenant): (&Value, &str),
     live: &LiveEnvironment,
-) -> Result<Result<NewExecution, String>, crate::store::StoreError> {
-    let limits = jinja::Limits::default();
+) -> Result<Result<NewExecution, String>, StoreError> {
+    let limits = Limits::default();
     let spec = &route.spec;
     let rendered = (|| {
         let input = match &route.input {
@@ -261,9 +194,9 @@ async fn run(
         return Ok(Err(format!("workflow `{}` is not active", spec.workflow)));
     };
     if program.spec.requires_tenant && tenant.is_empty() {
-        return Ok(Err(format!("workflow `{}` needs a tenant, and this event has none", spec.workflow)));
+        return Ok(Err(format!("workflow `{}` requires a tenant, and this event has none", spec.workflow)));
     }
-    let new = desk.new_run(environment, live, program).await?;
+    let new = dispatcher.new_execution(environment, live, program).await?;
     let window = spec.batch_window.map(|window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
     Ok(Ok(NewExecution {
         concurrency_group: concurrency_group(
@@ -271,7 +204,7 @@ async fn run(
             &tenant,
             program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant),
         ),
-        priority: spec.priority.map_or(new.priority, priority),
+        priority: spec.priority.map_or(new.priority, priority_number),
         batch_key: window.map_or_else(String::new, |_| format!("{}/{index}/{tenant}", trigger.name)),
         delay: window.unwrap_or(0),
         tenant,
@@ -281,56 +214,56 @@ async fn run(
     }))
 }
 
-/// The concurrency group of an execution: one for each tenant if the workflow limits each tenant by itself.
-pub fn concurrency_group(run: &NewExecution, tenant: &str, per_tenant: bool) -> String {
-    match run.concurrency_group.is_empty() || !per_tenant {
-        true => run.concurrency_group.clone(),
-        false => format!("{}/{tenant}", run.concurrency_group),
+/// The concurrency group of an execution: one per tenant if the workflow declares it.
+pub fn concurrency_group(new: &NewExecution, tenant: &str, per_tenant: bool) -> String {
+    match new.concurrency_group.is_empty() || !per_tenant {
+        true => new.concurrency_group.clone(),
+        false => format!("{}/{tenant}", new.concurrency_group),
     }
 }
 
-/// The executions of one tick of a schedule.
+/// The executions of one tick of a schedule, delayed by `delay`.
 ///
 /// # Errors
-/// Where the store cannot be asked.
-pub async fn scheduled(
-    desk: &Dispatcher,
+/// The store cannot be read.
+pub async fn scheduled_executions(
+    dispatcher: &Dispatcher,
     environment: &str,
     trigger: &Trigger,
     live: &LiveEnvironment,
     due: jiff::Timestamp,
     delay: Micros,
-) -> Result<Vec<NewExecution>, crate::store::StoreError> {
+) -> Result<Vec<NewExecution>, StoreError> {
     let Some(schedule) = &trigger.spec.schedule else { return Ok(Vec::new()) };
-    let mut runs = Vec::new();
+    let mut executions = Vec::new();
     for route in &schedule.routes {
-        let ScheduleRoute { workflow, headers, payload, tenants, priority: own } = route;
+        let ScheduleRoute { workflow, headers, payload, tenants, priority: own_priority } = route;
         let Some(program) = live.programs.get(workflow).filter(|program| program.spec.active) else { continue };
         let payload =
             payload.as_ref().or(schedule.payload.as_ref()).map_or_else(|| json!({}), crate::definition::Json::value);
-        let mut with: Map<String, Value> =
+        let mut all_headers: Map<String, Value> =
             headers.iter().map(|(name, value)| (name.to_lowercase(), Value::String(value.clone()))).collect();
-        with.insert("x-evenkeel-scheduled-at".to_owned(), Value::String(due.to_string()));
-        let none = [String::new()];
-        for tenant in if tenants.is_empty() { &none[..] } else { &tenants[..] } {
-            let new = desk.new_run(environment, live, program).await?;
-            runs.push(NewExecution {
+        all_headers.insert("x-evenkeel-scheduled-at".to_owned(), Value::String(due.to_string()));
+        let no_tenant = [String::new()];
+        for tenant in if tenants.is_empty() { &no_tenant[..] } else { &tenants[..] } {
+            let new = dispatcher.new_execution(environment, live, program).await?;
+            executions.push(NewExecution {
                 concurrency_group: concurrency_group(
                     &new,
                     tenant,
                     program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant),
                 ),
-                priority: own.map_or(3, priority),
+                priority: own_priority.map_or(3, priority_number),
                 tenant: tenant.clone(),
                 triggered_by: TriggeredBy::Schedule,
                 source: trigger.name.clone(),
                 input: payload.clone(),
-                headers: Value::Object(with.clone()),
-                trace: crate::telemetry::root_of_known(&new.id),
+                headers: Value::Object(all_headers.clone()),
+                trace: crate::telemetry::derived_root_traceparent(&new.id),
                 delay,
                 ..new
             });
         }
     }
-    Ok(runs)
+    Ok(executions)
 }

@@ -1,8 +1,9 @@
-//! When a schedule is due: pure, and the same on every replica.
+//! The due times of schedules: a pure computation with the same result on every replica.
 //!
-//! Times of day are local. A schedule first finds the next local time that it names, as if clocks never changed, and
-//! then when that is: a time that a clock change skips is at the change, and one that comes twice is the first of the
-//! two. Croner never sees a time zone, for it holds to that only where an expression names one minute and one hour.
+//! Times of day are local. A schedule first finds the next local time that it names, as if clocks never changed, and then
+//! converts it: a local time that a clock change skips is due at the change, and a local time that occurs twice is due at
+//! its first occurrence. Croner never sees a time zone, since it follows this rule only for expressions with one minute
+//! and one hour.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,21 +16,26 @@ use crate::definition::cron::{self, Cron};
 use crate::definition::trigger::{CatchUp, ScheduleTrigger, Weekday};
 use crate::text::Digest;
 
-/// A tick that is no older is on time.
+/// The age up to which a tick is on time.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
-/// Ticks that run at once, at most.
-const MOST: usize = 100;
-/// Ticks that are walked through one by one before a walk leaps ahead.
-const MAX_WALKED: usize = 100_000;
-/// How far before its end a walk leaps to: with a tick each minute, about 10 000 are left.
-const LEFT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The smallest step of the clock, to make a bound count.
-const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
-/// The shortest interval.
-const SHORTEST: Duration = Duration::from_secs(1);
+/// Maximum number of ticks that fire at once.
+const MAX_DUE: usize = 100;
+/// Number of ticks that a search steps through before it skips ahead.
+const MAX_STEPS: usize = 100_000;
+/// Length of the period at the end of a search to which it skips: about 10,000 ticks at one per minute.
+const STEPPED_TAIL: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The smallest difference of two times, which turns an exclusive bound into an inclusive one.
+const MIN_STEP: SignedDuration = SignedDuration::from_nanos(1);
+/// The minimum interval.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A schedule, ready to be asked. It knows when it is due; whether it is paused, and whether its last run still runs,
-/// is for others to heed.
+#[cfg(test)]
+thread_local! {
+    /// Number of calls of [`Schedule::next`] on this thread.
+    static SEARCHED_TICKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// A compiled schedule. It knows its due times only; pausing and overlapping executions are the caller's concern.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     rule: Rule,
@@ -43,29 +49,29 @@ pub struct Schedule {
 
 #[derive(Clone, Debug)]
 enum Rule {
-    /// Every so often.
+    /// At a fixed interval.
     Every(Duration),
     /// Every day.
     Daily(Time),
-    /// On days of the week, in their order, each once.
+    /// On days of the week, sorted, without duplicates.
     Weekly(Vec<Weekday>, Time),
-    /// On days of the month, in their order, each once.
+    /// On days of the month, sorted, without duplicates.
     Monthly(Vec<u8>, Time),
-    /// As an expression says, which names hours.
+    /// By a cron expression that names hours.
     Cron(Box<Cron>),
-    /// As an expression says, in every hour.
+    /// By a cron expression of every hour.
     Hourly(Box<Cron>),
 }
 
-/// What is due.
+/// The due ticks of a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The ticks to run, the oldest first.
+    /// The ticks to fire, the oldest first.
     pub run: Vec<Timestamp>,
-    /// Ticks that are passed over: all that are due and not run. Where there are more than 100 000 that can only be
-    /// counted one by one, at least so many.
+    /// Number of ticks that are due but not fired. If more than 100,000 of them can be counted only one by one, a lower
+    /// bound.
     pub missed: u64,
-    /// Everything until then was looked at: the next `after`.
+    /// The end of the period: the next `after`.
     pub until: Timestamp,
 }
 
@@ -73,8 +79,8 @@ impl Schedule {
     /// Compiles a schedule.
     ///
     /// # Errors
-    /// What is wrong with it, which no checked definition gives: not exactly one kind of time, an interval below one
-    /// second, no days or days that no month has, and text that is no time of day, date, time zone or cron expression.
+    /// The mistake, which checked definitions do not have: not exactly one kind of time, an interval below one second, no
+    /// days or days that no month has, or text that is not a time of day, date, time zone or cron expression.
     pub fn new(spec: &ScheduleTrigger) -> Result<Schedule, String> {
         let name = spec.time_zone.as_deref().unwrap_or("UTC");
         Ok(Schedule {
@@ -88,22 +94,23 @@ impl Schedule {
         })
     }
 
-    /// What it is, by content: equal where the same times are due.
+    /// A digest of its times: equal schedules are due at the same times.
     pub fn shape(&self) -> &str {
         &self.shape
     }
 
-    /// The first time after another that it is due; never before `startsAt`, never after `endsAt`, either of which may
-    /// be due itself.
+    /// The first due time after another; not before `startsAt` and not after `endsAt`, which are inclusive.
     ///
-    /// - An interval is counted from `startsAt`, else from 1970-01-01T00:00:00Z, whatever clocks do.
-    /// - A local time that a clock change skips is due at the change; one that comes twice, the first time. Times that
-    ///   are due together are due once.
-    /// - In a month without a day, its last one stands in for it.
-    /// - A cron expression whose hour is every hour goes by elapsed time: it is due whenever clocks show what it names,
-    ///   both times where that comes twice, and not at all where it is skipped. `*/15 * * * *` is due each quarter of
-    ///   an hour, through every change.
+    /// - Intervals count from `startsAt`, or from 1970-01-01T00:00:00Z if it is omitted, regardless of clock changes.
+    /// - A local time that a clock change skips is due at the change; a local time that occurs twice is due the first
+    ///   time. Several local times that are due at the same time are due once.
+    /// - A day that a month does not have is replaced by the month's last day.
+    /// - A cron expression of every hour goes by elapsed time: it is due whenever clocks show a time that it names, twice
+    ///   if the time occurs twice, and not at all if it is skipped. `*/15 * * * *` is due every quarter of an hour,
+    ///   through every change.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        #[cfg(test)]
+        SEARCHED_TICKS.set(SEARCHED_TICKS.get() + 1);
         let after = self.from(after);
         let next = match &self.rule {
             Rule::Every(step) => self.tick(self.ticks(after, *step)?.checked_add(1)?, *step),
@@ -113,86 +120,85 @@ impl Schedule {
         next.filter(|next| self.ends.is_none_or(|ends| *next <= ends))
     }
 
-    /// What is due after one time, until another: nothing where the clock went backwards.
+    /// The due ticks after one time, up to another; none if the clock went backwards.
     ///
-    /// A tick that is at most a minute old is on time and runs. Older ones were missed, and `catchUp` says what of them
-    /// runs: `Skip` nothing, `One` the newest for all of them, `All` each of the newest 100. The work is bounded,
-    /// however long ago `after` is.
+    /// A tick that is at most one minute old is on time and fires. Older ticks were missed, and `catchUp` decides which of
+    /// them fire: `Skip` none, `One` the newest, `All` the newest 100. The cost is bounded, however long ago `after` is.
     pub fn due(&self, after: Timestamp, now: Timestamp) -> Due {
         if now <= after {
             return Due { run: Vec::new(), missed: 0, until: after };
         }
-        // Exactly a minute is still on time.
-        let edge = before(before(now, GRACE), INSTANT).max(after);
+        // A tick of exactly one minute ago is on time.
+        let edge = before(before(now, GRACE), MIN_STEP).max(after);
         let (late, mut missed) = self.newest(after, edge);
         let (on_time, over) = self.newest(edge, now);
-        let most = match self.catch_up {
+        let max_late = match self.catch_up {
             CatchUp::Skip => 0,
             CatchUp::One => 1,
-            CatchUp::All => MOST,
+            CatchUp::All => MAX_DUE,
         };
-        let extra = late.len().saturating_sub(most);
+        let extra = late.len().saturating_sub(max_late);
         missed = missed.saturating_add(over).saturating_add(u64::try_from(extra).unwrap_or(u64::MAX));
         Due { run: late.into_iter().skip(extra).chain(on_time).collect(), missed, until: now }
     }
 
-    /// Plain language, such as `every 5 minutes` and `every day at 09:00 (Europe/Berlin)`.
+    /// A description for people, such as `every 5 minutes` and `every day at 09:00 (Europe/Berlin)`.
     pub fn describe(&self) -> String {
         let zone = self.zone.iana_name().unwrap_or("UTC");
         let at = |time: &Time| format!("at {} ({zone})", time.strftime("%H:%M"));
         match &self.rule {
-            Rule::Every(step) => format!("every {}", length(*step)),
+            Rule::Every(step) => format!("every {}", format_length(*step)),
             Rule::Daily(time) => format!("every day {}", at(time)),
             Rule::Weekly(days, time) => {
-                format!("every {} {}", listed(days.iter().map(|day| format!("{day:?}"))), at(time))
+                format!("every {} {}", join_names(days.iter().map(|day| format!("{day:?}"))), at(time))
             }
             Rule::Monthly(days, time) => {
-                format!("on day {} of every month {}", listed(days.iter().map(u8::to_string)), at(time))
+                format!("on day {} of every month {}", join_names(days.iter().map(u8::to_string)), at(time))
             }
             Rule::Cron(cron) | Rule::Hourly(cron) => {
-                let text = lower(cron.describe().trim_end_matches('.'));
-                // Croner says `At every 15 minutes`.
+                let text = lower_first(cron.describe().trim_end_matches('.'));
+                // Croner renders `At every 15 minutes`.
                 let text = text.strip_prefix("at every").map_or(text.clone(), |rest| format!("every{rest}"));
                 format!("{text} ({zone})")
             }
         }
     }
 
-    /// The delay of a tick: shorter than `jitter`, none without one, and for the same salt the same on every replica.
+    /// The delay of a tick: shorter than the declared jitter, and the same on every replica for the same salt.
     pub fn jitter(&self, salt: &str, due: Timestamp) -> Duration {
-        // Microseconds: a tick that was stored and read again has no more.
-        let Ok(most @ 1..) = u64::try_from(self.jitter.as_micros()) else { return Duration::ZERO };
+        // In microseconds, the precision of stored ticks.
+        let Ok(limit @ 1..) = u64::try_from(self.jitter.as_micros()) else { return Duration::ZERO };
         let digest = Digest::of_parts([salt.as_bytes(), &due.as_microsecond().to_be_bytes()]);
         let number = digest.bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        Duration::from_micros(number % most)
+        Duration::from_micros(number % limit)
     }
 
-    /// Where the search for what is due after a time begins: `startsAt` may be due itself.
+    /// The start of a search for due times after a time. `startsAt` is inclusive.
     fn from(&self, after: Timestamp) -> Timestamp {
-        self.starts.map_or(after, |starts| after.max(before(starts, INSTANT)))
+        self.starts.map_or(after, |starts| after.max(before(starts, MIN_STEP)))
     }
 
-    /// The number of an interval's last tick until a time.
+    /// The number of an interval's last tick up to a time.
     fn ticks(&self, until: Timestamp, step: Duration) -> Option<i128> {
         let passed = until.as_nanosecond().checked_sub(self.anchor())?;
         passed.checked_div_euclid(i128::try_from(step.as_nanos()).ok()?)
     }
 
-    /// An interval's tick.
+    /// The time of an interval's tick.
     fn tick(&self, number: i128, step: Duration) -> Option<Timestamp> {
         let passed = number.checked_mul(i128::try_from(step.as_nanos()).ok()?)?;
         Timestamp::from_nanosecond(self.anchor().checked_add(passed)?).ok()
     }
 
-    /// What intervals are counted from, so that replicas and restarts agree.
+    /// The origin of intervals, which is the same for replicas and across restarts.
     fn anchor(&self) -> i128 {
         self.starts.map_or(0, Timestamp::as_nanosecond)
     }
 
-    /// The first local time that is due after a time.
+    /// The first due time after a time, by local times.
     fn local(&self, after: Timestamp) -> Option<Timestamp> {
-        // No earlier local time is due later: those that are skipped are due at the change, and clocks show more after
-        // it. Where clocks show a time again, what follows may have been due before.
+        // No earlier local time is due later: skipped times are due at the change, after which clocks show later times.
+        // If a local time is repeated, the following local times may already have been due.
         let mut local = self.zone.to_datetime(after);
         loop {
             local = self.rule.following(local)?;
@@ -203,11 +209,11 @@ impl Schedule {
         }
     }
 
-    /// When a local time is: the first of two, and the change that skips it.
+    /// The time of a local time: its first occurrence, or the change that skips it.
     fn resolve(&self, local: DateTime) -> Option<Timestamp> {
         let ambiguous = self.zone.to_ambiguous_timestamp(local);
         let offset = ambiguous.offset();
-        // Of a skipped time, this lies before the change.
+        // For a skipped time, this lies before the change.
         let earlier = ambiguous.earlier().ok()?;
         match offset {
             AmbiguousOffset::Gap { after, .. } => {
@@ -218,7 +224,7 @@ impl Schedule {
         }
     }
 
-    /// When clocks next show a time that the rule names: between two changes they are like clocks that never change.
+    /// The next time when clocks show a time that the rule names. Between two changes, the offset is constant.
     fn elapsed(&self, after: Timestamp) -> Option<Timestamp> {
         let mut offset = self.zone.to_offset(after);
         let mut local = offset.to_datetime(after);
@@ -228,37 +234,37 @@ impl Schedule {
             match changes.next() {
                 Some(change) if change.timestamp() <= due => {
                     offset = change.offset();
-                    local = offset.to_datetime(before(change.timestamp(), INSTANT));
+                    local = offset.to_datetime(before(change.timestamp(), MIN_STEP));
                 }
                 _ => return Some(due),
             }
         }
     }
 
-    /// The newest ticks after a time, until another, the oldest first; and how many older ones there are at least.
+    /// The newest ticks after a time, up to another, the oldest first; and the minimum number of older ones.
     fn newest(&self, after: Timestamp, until: Timestamp) -> (VecDeque<Timestamp>, u64) {
         let (mut from, mut over) = self.leap(after, until).unwrap_or((after, 0));
         let mut newest = VecDeque::new();
         let mut walked = 0;
         while let Some(tick) = self.next(from).filter(|tick| *tick <= until) {
-            if newest.len() == MOST {
+            if newest.len() == MAX_DUE {
                 newest.pop_front();
                 over = over.saturating_add(1);
             }
             newest.push_back(tick);
             walked += 1;
-            from = if walked == MAX_WALKED { tick.max(before(until, LEFT)) } else { tick };
+            from = if walked == MAX_STEPS { tick.max(before(until, STEPPED_TAIL)) } else { tick };
         }
         (newest, over)
     }
 
-    /// The last of an interval's ticks before the newest ones, and how many it ends: they are counted, not walked
-    /// through, for there are millions in a year.
+    /// The last of an interval's ticks before the newest ones, and the number of ticks up to it. They are computed, since a
+    /// year may have millions of them.
     fn leap(&self, after: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
         let Rule::Every(step) = self.rule else { return None };
         let first = self.ticks(self.from(after), step)?;
         let last = self.ticks(self.ends.map_or(until, |ends| until.min(ends)), step)?;
-        let over = last.checked_sub(first)?.checked_sub(i128::try_from(MOST).ok()?)?;
+        let over = last.checked_sub(first)?.checked_sub(i128::try_from(MAX_DUE).ok()?)?;
         Some((self.tick(first.checked_add(over)?, step)?, u64::try_from(over).ok()?))
     }
 }
@@ -266,8 +272,8 @@ impl Schedule {
 impl Rule {
     fn new(spec: &ScheduleTrigger) -> Result<Rule, String> {
         match (spec.interval, &spec.daily, &spec.weekly, &spec.monthly, &spec.cron) {
-            (Some(interval), None, None, None, None) if interval.0 < SHORTEST => {
-                Err(format!("an interval of {interval} is too short; it is at least 1s"))
+            (Some(interval), None, None, None, None) if interval.0 < MIN_INTERVAL => {
+                Err(format!("an interval of {interval} is too short; the minimum is 1s"))
             }
             (Some(interval), None, None, None, None) => Ok(Rule::Every(interval.0)),
             (None, Some(daily), None, None, None) => Ok(Rule::Daily(time(&daily.at)?)),
@@ -281,28 +287,29 @@ impl Rule {
         }
     }
 
-    /// The first local time after another that it names.
+    /// The first local time after another that the rule names.
     fn following(&self, local: DateTime) -> Option<DateTime> {
         match self {
             Rule::Every(_) => None,
             Rule::Daily(at) => day(local, *at, |_| true),
             Rule::Weekly(days, at) => day(local, *at, |date| days.iter().any(|day| is_on(date, *day))),
             Rule::Monthly(days, at) => day(local, *at, |date| {
-                // Day 31 in April is its day 30.
-                let fits = |day: &u8| i8::try_from(*day).is_ok_and(|day| day.min(date.days_in_month()) == date.day());
-                days.iter().any(fits)
+                // Day 31 stands for day 30 in April.
+                let matches =
+                    |day: &u8| i8::try_from(*day).is_ok_and(|day| day.min(date.days_in_month()) == date.day());
+                days.iter().any(matches)
             }),
             Rule::Cron(cron) | Rule::Hourly(cron) => cron.find_next_occurrence(&local, false).ok(),
         }
     }
 }
 
-/// The first of the days that fit whose time comes after a local time.
-fn day(after: DateTime, at: Time, fits: impl Fn(Date) -> bool) -> Option<DateTime> {
+/// The first matching day whose time is after a local time.
+fn day(after: DateTime, at: Time, matches: impl Fn(Date) -> bool) -> Option<DateTime> {
     let mut date = after.date();
     loop {
         let local = date.to_datetime(at);
-        if local > after && fits(date) {
+        if local > after && matches(date) {
             return Some(local);
         }
         date = date.tomorrow().ok()?;
@@ -336,7 +343,7 @@ fn days<T: Copy + Ord>(days: &[T]) -> Result<Vec<T>, String> {
     let mut days = days.to_vec();
     days.sort_unstable();
     days.dedup();
-    if days.is_empty() { Err("a schedule needs a day".to_owned()) } else { Ok(days) }
+    if days.is_empty() { Err("a schedule needs at least one day".to_owned()) } else { Ok(days) }
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
@@ -349,10 +356,10 @@ fn time(text: &str) -> Result<Time, String> {
 }
 
 /// `minute`, `5 minutes`, `1 hour and 30 minutes`.
-fn length(of: Duration) -> String {
+fn format_length(length: Duration) -> String {
     let units =
         [("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000), ("millisecond", 1_u128)];
-    let mut rest = of.as_millis();
+    let mut rest = length.as_millis();
     let mut parts = Vec::new();
     for (unit, milliseconds) in units {
         match rest / milliseconds {
@@ -363,10 +370,10 @@ fn length(of: Duration) -> String {
         }
         rest %= milliseconds;
     }
-    listed(parts)
+    join_names(parts)
 }
 
-fn listed(names: impl IntoIterator<Item = String>) -> String {
+fn join_names(names: impl IntoIterator<Item = String>) -> String {
     let names: Vec<String> = names.into_iter().collect();
     match names.split_last() {
         Some((last, names @ [_, ..])) => format!("{} and {last}", names.join(", ")),
@@ -374,7 +381,7 @@ fn listed(names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-fn lower(text: &str) -> String {
+fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

@@ -1,7 +1,7 @@
-//! What triggers do by themselves, for all environments of a process: versions, schedules, polls, subscriptions.
+//! The background work of triggers in a process: versions of workflows, schedules, polls and subscriptions.
 //!
-//! Several processes may do the same: a tick moves its schedule on in the transaction that stores its executions, a poll
-//! its cursor, and one that was beaten to it stores nothing.
+//! Several processes may run it at the same time. A tick advances its schedule, and a poll its cursor, in the transaction
+//! that stores its executions; a process whose state is outdated stores nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,145 +9,157 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::app_event::AppEvent;
+use super::compiled::{Trigger, TriggerKind, Triggers};
+use super::schedule::Schedule;
 use super::subscriber::Subscriber;
-use super::{AppEvent, Trigger, TriggerKind, Triggers, poller, routing};
+use super::{poller, routing};
 use crate::definition::trigger::{CatchUp, Overlap};
 use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, PollState, ScheduleState};
 use crate::store::{Micros, StoreError};
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
-/// Longest time between two looks at what is due: a generation that went live is taken up by then.
-const LOOK: Duration = Duration::from_millis(500);
-/// A tick that starts later than this after it was due is late.
-const LATE: Micros = 60_000_000;
-/// How long one poll may take, as a lease.
-const POLL_SECONDS: u32 = 600;
-/// Polls of one process at the same time.
+/// Maximum interval between two passes, and so the delay until a new generation is noticed.
+const PASS_INTERVAL: Duration = Duration::from_millis(500);
+/// Delay from which a tick counts as late.
+const LATE_AFTER: Micros = 60_000_000;
+/// Lease duration of a poll.
+const POLL_LEASE_SECONDS: u32 = 600;
+/// Maximum number of concurrent polls of a process.
 const MAX_POLLS: usize = 8;
 
-/// Environments with their triggers.
+/// A source of the live triggers by environment.
 pub trait TriggerProvider: Send + Sync + std::fmt::Debug {
-    /// The triggers of an environment as it is live.
+    /// The triggers of the active generation of an environment; `None` if it has none.
     fn triggers(&self, environment: &str) -> Option<Arc<Triggers>>;
 }
 
-/// What triggers do by themselves.
+/// The background work of triggers.
 #[derive(Debug)]
-pub struct Service {
-    desk: Arc<Dispatcher>,
-    posts: Arc<dyn TriggerProvider>,
+pub struct TriggerService {
+    dispatcher: Arc<Dispatcher>,
+    provider: Arc<dyn TriggerProvider>,
     public_url: String,
-    of: BTreeMap<String, Of>,
+    states: BTreeMap<String, EnvironmentState>,
     polls: Arc<tokio::sync::Semaphore>,
 }
 
-/// What is known of one environment.
+/// The state of one environment.
 #[derive(Debug)]
-struct Of {
-    /// The generation that was taken up.
+struct EnvironmentState {
+    /// The number of the generation whose versions were published.
     generation: u64,
-    /// What it was, so that one of the same number that is another is told apart (`dev`).
+    /// The triggers of that generation, to notice another generation with the same number (`dev`).
     triggers: Arc<Triggers>,
     schedules: BTreeMap<String, ScheduleState>,
     subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
-    /// When to look at subscriptions again; `None` where nothing is to be done.
+    /// The time of the next reconciliation of subscriptions; `None` if all are settled.
     subscribe_at: Arc<Mutex<Option<Micros>>>,
-    /// When to look at polls again.
+    /// The time of the next check of polls.
     poll_at: Micros,
 }
 
-impl Service {
-    /// A service that has looked at nothing yet.
-    pub fn new(desk: Arc<Dispatcher>, posts: Arc<dyn TriggerProvider>, public_url: String) -> Service {
+impl TriggerService {
+    /// A service that has not started.
+    pub fn new(dispatcher: Arc<Dispatcher>, provider: Arc<dyn TriggerProvider>, public_url: String) -> TriggerService {
         let polls = Arc::new(tokio::sync::Semaphore::new(MAX_POLLS));
-        Service { desk, posts, public_url, of: BTreeMap::new(), polls }
+        TriggerService { dispatcher, provider, public_url, states: BTreeMap::new(), polls }
     }
 
-    /// Works until it is told to end.
-    pub async fn work(mut self, mut until: watch::Receiver<bool>) {
-        while !*until.borrow() {
-            let mut next = self.desk.now().saturating_add(Micros::try_from(LOOK.as_micros()).unwrap_or(Micros::MAX));
-            for environment in self.desk.ground().environments() {
-                match self.look(&environment).await {
+    /// Runs until `shutdown` becomes true.
+    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+        while !*shutdown.borrow() {
+            let mut next = self
+                .dispatcher
+                .now()
+                .saturating_add(Micros::try_from(PASS_INTERVAL.as_micros()).unwrap_or(Micros::MAX));
+            for environment in self.dispatcher.environments().names() {
+                match self.pass(&environment).await {
                     Ok(Some(due)) => next = next.min(due),
                     Ok(None) => {}
-                    Err(error) => tracing::warn!(environment, "triggers: {error}"),
+                    Err(error) => tracing::warn!(environment, error = error.to_string(), "trigger pass failed"),
                 }
             }
-            let left = u64::try_from(next.saturating_sub(self.desk.now())).unwrap_or(0).max(1_000);
+            let left = u64::try_from(next.saturating_sub(self.dispatcher.now())).unwrap_or(0).max(1_000);
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_micros(left)) => {}
-                _ = until.changed() => {}
+                _ = shutdown.changed() => {}
             }
         }
     }
 
-    /// Does what is due in an environment. Gives when something is due next, where that is soon.
-    async fn look(&mut self, environment: &str) -> Result<Option<Micros>, StoreError> {
-        let (Some(live), Some(triggers)) = (self.desk.ground().live(environment), self.posts.triggers(environment))
+    /// Performs the due work of an environment. Returns the time of the next due tick, if any.
+    async fn pass(&mut self, environment: &str) -> Result<Option<Micros>, StoreError> {
+        let (Some(live), Some(triggers)) =
+            (self.dispatcher.environments().live(environment), self.provider.triggers(environment))
         else {
             return Ok(None);
         };
         let is_new = self
-            .of
+            .states
             .get(environment)
-            .is_none_or(|of| of.generation != live.number || !Arc::ptr_eq(&of.triggers, &triggers));
+            .is_none_or(|state| state.generation != live.generation || !Arc::ptr_eq(&state.triggers, &triggers));
         if is_new {
-            let made = self.desk.publish(environment, live.number, &live.programs).await?;
-            if made > 0 {
-                tracing::info!(environment, generation = live.number, versions = made, "versions of workflows");
+            let published = self.dispatcher.publish(environment, live.generation, &live.programs).await?;
+            if published > 0 {
+                tracing::info!(
+                    environment,
+                    generation = live.generation,
+                    versions = published,
+                    "workflow versions published"
+                );
             }
-            let earlier = self.of.remove(environment);
+            let earlier = self.states.remove(environment);
             let new = || Arc::new(tokio::sync::Mutex::new(Subscriber::new(self.public_url.clone())));
-            let subscriber = earlier.map_or_else(new, |of| of.subscriber);
-            self.of.insert(
+            let subscriber = earlier.map_or_else(new, |state| state.subscriber);
+            self.states.insert(
                 environment.to_owned(),
-                Of {
-                    generation: live.number,
+                EnvironmentState {
+                    generation: live.generation,
                     triggers: Arc::clone(&triggers),
                     schedules: BTreeMap::new(),
                     subscriber,
-                    // Never the same twice, so that whoever is at it sees that there is a new one.
+                    // A new `Arc` per generation, so that a running reconciliation does not overwrite its time.
                     subscribe_at: Arc::new(Mutex::new(Some(0))),
                     poll_at: 0,
                 },
             );
         }
-        let due = self.tick(environment, &live, &triggers).await?;
-        self.subscribe(environment, &live, &triggers);
-        self.poll(environment, &live, &triggers).await?;
+        let due = self.fire_schedules(environment, &live, &triggers).await?;
+        self.reconcile_subscriptions(environment, &live, &triggers);
+        self.start_due_polls(environment, &live, &triggers).await?;
         Ok(due)
     }
 
-    /// Keeps subscriptions, beside everything else: applications may take their time.
-    fn subscribe(&mut self, environment: &str, live: &LiveEnvironment, triggers: &Arc<Triggers>) {
-        let Some(of) = self.of.get_mut(environment) else { return };
-        let now = self.desk.now();
-        let due = *of.subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(mut subscriber) = Arc::clone(&of.subscriber).try_lock_owned() else { return };
+    /// Reconciles subscriptions in a task of its own, since applications may respond slowly.
+    fn reconcile_subscriptions(&mut self, environment: &str, live: &LiveEnvironment, triggers: &Arc<Triggers>) {
+        let Some(state) = self.states.get_mut(environment) else { return };
+        let now = self.dispatcher.now();
+        let due = *state.subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut subscriber) = Arc::clone(&state.subscriber).try_lock_owned() else { return };
         if due.is_none_or(|at| at > now) {
             return;
         }
-        let (desk, live, triggers) = (Arc::clone(&self.desk), live.clone(), Arc::clone(triggers));
-        let (environment, subscribe_at) = (environment.to_owned(), Arc::clone(&of.subscribe_at));
+        let (dispatcher, live, triggers) = (Arc::clone(&self.dispatcher), live.clone(), Arc::clone(triggers));
+        let (environment, subscribe_at) = (environment.to_owned(), Arc::clone(&state.subscribe_at));
         tokio::spawn(async move {
-            let again = match subscriber.reconcile(&desk, &environment, &live, &triggers).await {
-                Ok(again) => again,
+            let next = match subscriber.reconcile(&dispatcher, &environment, &live, &triggers).await {
+                Ok(next) => next,
                 Err(error) => {
-                    tracing::warn!(environment, "subscriptions: {error}");
-                    Some(desk.now().saturating_add(1_000_000))
+                    tracing::warn!(environment, error = error.to_string(), "reconciling subscriptions failed");
+                    Some(dispatcher.now().saturating_add(1_000_000))
                 }
             };
             let mut at = subscribe_at.lock().unwrap_or_else(PoisonError::into_inner);
-            // A generation that came meanwhile asks for another look.
+            // Unless a generation that went live in the meantime requested another reconciliation.
             if *at == due {
-                *at = again;
+                *at = next;
             }
         });
     }
 
-    /// Starts what schedules say is due.
-    async fn tick(
+    /// Fires due schedules. Returns the time of the next due tick, if any.
+    async fn fire_schedules(
         &mut self,
         environment: &str,
         live: &LiveEnvironment,
@@ -156,26 +168,25 @@ impl Service {
         let mut soonest: Option<Micros> = None;
         for trigger in triggers.values() {
             let TriggerKind::Schedule(schedule) = &trigger.kind else { continue };
-            let Some(of) = self.of.get_mut(environment) else { break };
-            let state = if let Some(state) = of.schedules.get(&trigger.name) {
+            let Some(known) = self.states.get_mut(environment) else { break };
+            let state = if let Some(state) = known.schedules.get(&trigger.name) {
                 state.clone()
             } else {
-                let state = self.desk.store().schedule(environment, &trigger.name).await?;
-                of.schedules.insert(trigger.name.clone(), state.clone());
+                let state = self.dispatcher.store().schedule(environment, &trigger.name).await?;
+                known.schedules.insert(trigger.name.clone(), state.clone());
                 state
             };
-            let now = self.desk.now();
+            let now = self.dispatcher.now();
             if state.shape != schedule.shape() {
-                // Declared a moment ago, whatever it was before: what is due is due from now on.
+                // The schedule is new or changed: its ticks count from now on.
                 let after = ScheduleState { until: now, shape: schedule.shape().to_owned(), ..state.clone() };
                 let tick = Some((environment.to_owned(), trigger.name.clone(), state, after.clone()));
-                let done = self.desk.accept(EnqueueRequest { tick, ..EnqueueRequest::default() }).await?;
-                if let Some(of) = self.of.get_mut(environment) {
-                    match done {
-                        CommitResult::Stored(_) => of.schedules.insert(trigger.name.clone(), after),
-                        _ => of.schedules.remove(&trigger.name),
-                    };
-                }
+                let result = self.dispatcher.accept(EnqueueRequest { tick, ..EnqueueRequest::default() }).await?;
+                self.remember(
+                    environment,
+                    &trigger.name,
+                    Some(after).filter(|_| matches!(result, CommitResult::Stored(_))),
+                );
                 soonest = Some(soonest.map_or(now, |known| known.min(now)));
                 continue;
             }
@@ -187,37 +198,40 @@ impl Service {
                 continue;
             }
             let after = self.fire(environment, live, trigger, schedule, &state, now).await?;
-            if let Some(of) = self.of.get_mut(environment) {
-                match after {
-                    Some(after) => of.schedules.insert(trigger.name.clone(), after),
-                    // Another process was first: what it left is read again.
-                    None => of.schedules.remove(&trigger.name),
-                };
-            }
+            self.remember(environment, &trigger.name, after);
         }
         Ok(soonest)
     }
 
-    /// Fires what is due of one schedule; `None` where another process did.
+    /// Caches the state of a schedule. `None` means that another process stored a newer one, which is read again.
+    fn remember(&mut self, environment: &str, trigger: &str, schedule: Option<ScheduleState>) {
+        let Some(state) = self.states.get_mut(environment) else { return };
+        match schedule {
+            Some(schedule) => state.schedules.insert(trigger.to_owned(), schedule),
+            None => state.schedules.remove(trigger),
+        };
+    }
+
+    /// Fires the due ticks of one schedule. Returns `None` if another process fired them.
     async fn fire(
         &self,
         environment: &str,
         live: &LiveEnvironment,
         trigger: &Trigger,
-        schedule: &super::Schedule,
+        schedule: &Schedule,
         state: &ScheduleState,
         now: Micros,
     ) -> Result<Option<ScheduleState>, StoreError> {
         let Some(spec) = &trigger.spec.schedule else { return Ok(Some(state.clone())) };
         let due = schedule.due(timestamp(state.until), timestamp(now));
         let mut after = ScheduleState { until: due.until.as_microsecond(), ..state.clone() };
-        let mut intake = EnqueueRequest::default();
-        // While it is paused nothing is due, and nothing is missed.
+        let mut accept = EnqueueRequest::default();
+        // A paused schedule neither fires nor misses ticks.
         if trigger.spec.active && !spec.paused {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
-            let busy = spec.overlap != Overlap::Allow && self.is_busy(environment, &trigger.name).await?;
+            let busy = spec.overlap != Overlap::Allow && self.has_open_execution(environment, &trigger.name).await?;
             for (at, tick) in due.run.iter().enumerate() {
-                // The first of several that are due keeps the others from running beside it, unless each is to run.
+                // The first of several due ticks overlaps the others, unless the schedule catches up all of them.
                 let is_overlapping = busy || at > 0 && spec.catch_up != CatchUp::All;
                 if spec.overlap == Overlap::Skip && is_overlapping {
                     after.missed = after.missed.saturating_add(1);
@@ -226,51 +240,52 @@ impl Service {
                 let tick_at = tick.as_microsecond();
                 let delay = Micros::try_from(schedule.jitter(&trigger.name, *tick).as_micros()).unwrap_or(0);
                 let delay = delay.saturating_sub(now.saturating_sub(tick_at)).max(0);
-                let mut runs = routing::scheduled(&self.desk, environment, trigger, live, *tick, delay).await?;
+                let mut executions =
+                    routing::scheduled_executions(&self.dispatcher, environment, trigger, live, *tick, delay).await?;
                 if spec.overlap == Overlap::Queue || due.run.len() > 1 {
-                    // One after the other, in their order.
-                    for run in &mut runs {
-                        run.ordering_key = format!("schedule/{}/{}/{}", trigger.name, run.workflow, run.tenant);
+                    // In their order, one at a time.
+                    for new in &mut executions {
+                        new.ordering_key = format!("schedule/{}/{}/{}", trigger.name, new.workflow, new.tenant);
                     }
                 }
-                intake.executions.extend(runs);
+                accept.executions.extend(executions);
                 after.fired = after.fired.saturating_add(1);
-                after.late = after.late.saturating_add(i64::from(now.saturating_sub(tick_at) > LATE));
+                after.late = after.late.saturating_add(i64::from(now.saturating_sub(tick_at) > LATE_AFTER));
                 after.last = tick_at;
             }
         }
-        intake.tick = Some((environment.to_owned(), trigger.name.clone(), state.clone(), after.clone()));
-        match self.desk.accept(intake).await? {
+        accept.tick = Some((environment.to_owned(), trigger.name.clone(), state.clone(), after.clone()));
+        match self.dispatcher.accept(accept).await? {
             CommitResult::Stored(_) => Ok(Some(after)),
-            CommitResult::Refused(why) => {
-                tracing::error!(environment, trigger = trigger.name, "a tick cannot be stored: {why}");
+            CommitResult::Refused(cause) => {
+                tracing::error!(environment, trigger = trigger.name, cause, "storing a tick failed");
                 Ok(Some(after))
             }
             _ => Ok(None),
         }
     }
 
-    /// Does an execution of a trigger still run or wait?
-    async fn is_busy(&self, environment: &str, trigger: &str) -> Result<bool, StoreError> {
+    /// True if an execution of a trigger has not ended.
+    async fn has_open_execution(&self, environment: &str, trigger: &str) -> Result<bool, StoreError> {
         let filter =
             ExecutionFilter { trigger: Some(trigger.to_owned()), open: true, limit: 1, ..ExecutionFilter::default() };
-        Ok(!self.desk.store().executions(environment, &filter).await?.is_empty())
+        Ok(!self.dispatcher.store().executions(environment, &filter).await?.is_empty())
     }
 
-    /// Starts polls that are due, and forgets those that nobody wants.
-    async fn poll(
+    /// Starts due polls, and removes the state of polls without a trigger or connection.
+    async fn start_due_polls(
         &mut self,
         environment: &str,
         live: &LiveEnvironment,
         triggers: &Arc<Triggers>,
     ) -> Result<(), StoreError> {
-        let now = self.desk.now();
-        let Some(of) = self.of.get_mut(environment) else { return Ok(()) };
-        if of.poll_at > now {
+        let now = self.dispatcher.now();
+        let Some(state) = self.states.get_mut(environment) else { return Ok(()) };
+        if state.poll_at > now {
             return Ok(());
         }
         let polled = |app: &AppEvent| app.event.poll.is_some();
-        let wanted: Vec<(&Arc<Trigger>, String)> = triggers
+        let desired: Vec<(&Arc<Trigger>, String)> = triggers
             .values()
             .filter(|trigger| trigger.spec.active)
             .filter_map(|trigger| match &trigger.kind {
@@ -279,20 +294,20 @@ impl Service {
             })
             .flat_map(|(trigger, names)| names.into_iter().map(move |name| (trigger, name)))
             .collect();
-        let there = self.desk.store().polls(environment).await?;
-        for row in &there {
-            // A paused trigger keeps what it remembers; one that is gone does not.
+        let rows = self.dispatcher.store().polls(environment).await?;
+        for row in &rows {
+            // An inactive trigger keeps its remembered records; a removed one does not.
             let exists = triggers.get(&row.trigger).is_some_and(|trigger| match &trigger.kind {
                 TriggerKind::AppEvent(app) => polled(app) && app.connections(&live.runtime).contains(&row.connection),
                 _ => false,
             });
             if !exists {
-                self.desk.store().remove_poll(environment, &row.trigger, &row.connection).await?;
+                self.dispatcher.store().remove_poll(environment, &row.trigger, &row.connection).await?;
             }
         }
         let mut next = now.saturating_add(5_000_000);
-        for (trigger, connection) in wanted {
-            let known = there.iter().find(|row| row.trigger == trigger.name && row.connection == connection);
+        for (trigger, connection) in desired {
+            let known = rows.iter().find(|row| row.trigger == trigger.name && row.connection == connection);
             let state = known.cloned().unwrap_or_else(|| PollState {
                 trigger: trigger.name.clone(),
                 connection: connection.clone(),
@@ -305,8 +320,8 @@ impl Service {
             next = next.min(now.saturating_add(1_000_000));
             self.start_poll(environment, live, trigger, state).await?;
         }
-        if let Some(of) = self.of.get_mut(environment) {
-            of.poll_at = next;
+        if let Some(state) = self.states.get_mut(environment) {
+            state.poll_at = next;
         }
         Ok(())
     }
@@ -320,47 +335,55 @@ impl Service {
     ) -> Result<(), StoreError> {
         let Ok(permit) = Arc::clone(&self.polls).try_acquire_owned() else { return Ok(()) };
         let name = format!("poll/{environment}/{}/{}", state.trigger, state.connection);
-        // Not even this process polls it twice at a time.
-        let holder = format!("{}-{:016x}", self.desk.settings().worker, rand::random::<u64>());
-        let Some(lease) = self.desk.store().acquire_lease(&name, &holder, POLL_SECONDS).await? else { return Ok(()) };
-        let (desk, trigger, live) = (Arc::clone(&self.desk), Arc::clone(trigger), live.clone());
+        // A holder per poll, so that even this process does not run two at a time.
+        let holder = format!("{}-{:016x}", self.dispatcher.settings().worker, rand::random::<u64>());
+        let Some(lease) = self.dispatcher.store().acquire_lease(&name, &holder, POLL_LEASE_SECONDS).await? else {
+            return Ok(());
+        };
+        let (dispatcher, trigger, live) = (Arc::clone(&self.dispatcher), Arc::clone(trigger), live.clone());
         let environment = environment.to_owned();
         tokio::spawn(async move {
             if let TriggerKind::AppEvent(app) = &trigger.kind {
-                // Where it stands now: another process may have polled before the lease was this one's.
-                let fresh = desk.store().polls(&environment).await.unwrap_or_default();
-                let fresh = fresh
-                    .into_iter()
-                    .find(|row| (&row.trigger, &row.connection) == (&state.trigger, &state.connection));
-                let state = fresh.unwrap_or(state);
-                if state.next_at <= desk.now() {
-                    let connection = state.connection.clone();
-                    let limit = Duration::from_secs(u64::from(POLL_SECONDS) - 60);
-                    let polling = poller::poll(&desk, &environment, &live, &trigger, app, state);
-                    match tokio::time::timeout(limit, polling).await {
-                        Ok(Ok(brought)) => {
-                            if let Some(error) = brought.error {
-                                tracing::warn!(environment, trigger = trigger.name, connection, "poll: {error}");
-                            } else if brought.events > 0 {
-                                tracing::info!(
-                                    environment,
-                                    trigger = trigger.name,
-                                    connection,
-                                    events = brought.events,
-                                    "poll"
-                                );
-                            }
-                        }
-                        Ok(Err(error)) => tracing::warn!(environment, trigger = trigger.name, "poll: {error}"),
-                        Err(_) => tracing::warn!(environment, trigger = trigger.name, "poll: it took too long"),
-                    }
-                }
+                run_poll(&dispatcher, &environment, &live, &trigger, app, state).await;
             }
-            let _ = desk.store().release_lease(&lease).await;
+            let _ = dispatcher.store().release_lease(&lease).await;
             drop(permit);
         });
         Ok(())
     }
+}
+
+/// Polls once, within the time of the lease.
+async fn run_poll(
+    dispatcher: &Dispatcher,
+    environment: &str,
+    live: &LiveEnvironment,
+    trigger: &Trigger,
+    app: &AppEvent,
+    state: PollState,
+) {
+    // Read again: another process may have polled before this one held the lease.
+    let fresh = dispatcher.store().polls(environment).await.unwrap_or_default();
+    let fresh = fresh.into_iter().find(|row| (&row.trigger, &row.connection) == (&state.trigger, &state.connection));
+    let state = fresh.unwrap_or(state);
+    if state.next_at > dispatcher.now() {
+        return;
+    }
+    let (trigger_name, connection) = (&trigger.name, state.connection.clone());
+    let limit = Duration::from_secs(u64::from(POLL_LEASE_SECONDS) - 60);
+    let polling = poller::poll(dispatcher, environment, live, trigger, app, state);
+    let error = match tokio::time::timeout(limit, polling).await {
+        Ok(Ok(poller::PollSummary { error: None, events })) => {
+            if events > 0 {
+                tracing::info!(environment, trigger = trigger_name, connection, events, "poll completed");
+            }
+            return;
+        }
+        Ok(Ok(poller::PollSummary { error: Some(error), .. })) => error,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it took longer than {} s", limit.as_secs()),
+    };
+    tracing::warn!(environment, trigger = trigger_name, connection, error, "poll failed");
 }
 
 fn timestamp(micros: Micros) -> jiff::Timestamp {

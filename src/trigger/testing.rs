@@ -1,4 +1,4 @@
-//! Running the tests beside workflows: no network, no waiting, a clock that jumps to whatever is waited for.
+//! The runner of tests beside workflows: no network, no waiting, and a virtual clock that jumps to the next awaited time.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -18,21 +18,21 @@ use crate::definition::workflow::WorkflowTest;
 use crate::store::queue::{EnqueueRequest, Execution, ExecutionStatus, NewExecution, SignalKind, TriggeredBy};
 use crate::store::{self, Keys, Micros, Store};
 use crate::workflow::{
-    Actions, Clock, Dispatcher, EnvironmentProvider, LiveEnvironment, Program, Programs, QuickJs, ScriptEngine,
-    Settings, Worker,
+    Actions, Clock, Dispatcher, EnvironmentProvider, LiveEnvironment, Program, Programs, QuickJs, ScriptEngine, Worker,
+    WorkerSettings,
 };
 
-/// What the clock says in tests that do not: 2026-01-01T00:00:00Z.
-const NOW: Micros = 1_767_225_600_000_000;
-/// Longest run of a test, in real time.
-const LONGEST: Duration = Duration::from_secs(20);
+/// The default time of tests: 2026-01-01T00:00:00Z.
+const DEFAULT_NOW: Micros = 1_767_225_600_000_000;
+/// Maximum duration of a test in real time.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The environment of tests.
 const ENVIRONMENT: &str = "test";
 
-/// What a test runs on.
+/// The definitions under test.
 #[derive(Clone, Debug)]
-pub struct Subject {
-    /// Everything that calls need.
+pub struct TestSubject {
+    /// The compiled connectors and connections.
     pub runtime: Arc<Runtime>,
     /// The workflows.
     pub programs: Arc<Programs>,
@@ -43,19 +43,21 @@ pub struct Subject {
 /// Runs one test of a workflow.
 ///
 /// # Errors
-/// Where no test can be run: not where one fails.
-pub async fn run(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) -> Result<TestResult, String> {
+/// The test cannot be run. A failing test is not an error.
+pub async fn run(subject: &TestSubject, program: &Arc<Program>, test: &WorkflowTest) -> Result<TestResult, String> {
     let mut differences = Vec::new();
     let expects_nothing = test.expect_output.is_none()
         && test.expect_error.is_none()
         && test.expect_calls.is_none()
         && test.expect_state.is_empty();
-    match play(subject, program, test).await? {
-        Played::Ran(run, calls, store) => compare(test, &run, &calls, &*store, &mut differences).await?,
-        Played::NotStarted(why) => differences.push(Difference {
+    match execute(subject, program, test).await? {
+        TestRun::Ended(execution, calls, store) => {
+            compare(test, &execution, &calls, &*store, &mut differences).await?;
+        }
+        TestRun::NotStarted(cause) => differences.push(Difference {
             what: "event".to_owned(),
             expected: format!("starts workflow {}", program.name),
-            actual: why,
+            actual: cause,
         }),
     }
     Ok(TestResult {
@@ -67,19 +69,19 @@ pub async fn run(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest)
     })
 }
 
-enum Played {
-    Ran(Box<Execution>, Vec<(String, Value)>, Arc<dyn Store>),
+enum TestRun {
+    /// The ended execution, its calls, and the store with its state.
+    Ended(Box<Execution>, Vec<(String, Value)>, Arc<dyn Store>),
     NotStarted(String),
 }
 
-async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) -> Result<Played, String> {
-    let told = |error: store::StoreError| error.to_string();
+async fn execute(subject: &TestSubject, program: &Arc<Program>, test: &WorkflowTest) -> Result<TestRun, String> {
     let now = match test.now.as_deref() {
         Some(text) => jiff::Timestamp::from_str(text).map_err(|error| format!("now: {error}"))?.as_microsecond(),
-        None => NOW,
+        None => DEFAULT_NOW,
     };
-    let store = store::open("sqlite::memory:", Keys::none()).await.map_err(told)?;
-    let mocked = Arc::new(Mocked {
+    let store = store::open("sqlite::memory:", Keys::none()).await.map_err(message)?;
+    let mocked = Arc::new(MockedActions {
         answers: test
             .actions
             .iter()
@@ -90,59 +92,68 @@ async fn play(subject: &Subject, program: &Arc<Program>, test: &WorkflowTest) ->
     });
     let live = LiveEnvironment {
         runtime: Arc::clone(&subject.runtime),
-        number: 1,
+        generation: 1,
         programs: Arc::clone(&subject.programs),
         actions: Arc::clone(&mocked) as Arc<dyn Actions>,
     };
-    let ground: Arc<dyn EnvironmentProvider> = Arc::new(One(live.clone()));
+    let environments: Arc<dyn EnvironmentProvider> = Arc::new(SingleEnvironment(live.clone()));
     let engine: Arc<dyn ScriptEngine> = Arc::new(QuickJs);
-    let settings = Settings { concurrency: 16, longest: Some(LONGEST / 2), ..Settings::default() };
-    let desk = Dispatcher::open(Arc::clone(&store), ground, engine, Clock::standing(now), settings);
-    let run = match started(subject, program, test, &desk, &live).await? {
-        Ok(run) => run,
-        Err(why) => return Ok(Played::NotStarted(why)),
+    let settings = WorkerSettings { concurrency: 16, max_real_time: Some(TIMEOUT / 2), ..WorkerSettings::default() };
+    let dispatcher = Dispatcher::open(Arc::clone(&store), environments, engine, Clock::virtual_at(now), settings);
+    let new = match new_execution(subject, program, test, &dispatcher, &live).await? {
+        Ok(new) => new,
+        Err(cause) => return Ok(TestRun::NotStarted(cause)),
     };
-    let scope = if run.tenant.is_empty() { "organization".to_owned() } else { format!("tenant/{}", run.tenant) };
+    let scope = state_scope(&new.tenant);
     for (key, value) in &test.state {
-        store.put_workflow_state(ENVIRONMENT, &scope, key, &value.value(), None).await.map_err(told)?;
+        store.put_workflow_state(ENVIRONMENT, &scope, key, &value.value(), None).await.map_err(message)?;
     }
-    let id = run.id.clone();
-    let waiting = desk.watch(&id);
-    // Stored first, so that it can be told what it will wait for before it asks.
-    let intake = EnqueueRequest { executions: vec![NewExecution { delay: 0, ..run }], ..EnqueueRequest::default() };
-    desk.commit(store::queue::Change::Accept(Box::new(intake))).await.map_err(told)?;
+    let id = new.id.clone();
+    let end_of_execution = dispatcher.register_waiter(&id);
+    // Stored before it starts, so that its signals are there when it waits for them.
+    let accept = EnqueueRequest { executions: vec![NewExecution { delay: 0, ..new }], ..EnqueueRequest::default() };
+    dispatcher.commit(store::queue::Change::Accept(Box::new(accept))).await.map_err(message)?;
     for (name, answers) in &test.events {
         for answer in answers {
-            store.signal(ENVIRONMENT, &id, SignalKind::Event, name, &answer.value()).await.map_err(told)?;
+            store.signal(ENVIRONMENT, &id, SignalKind::Event, name, &answer.value()).await.map_err(message)?;
         }
     }
     for (name, approved) in &test.approvals {
         let answer = json!({"approved": approved, "by": "test"});
-        store.signal(ENVIRONMENT, &id, SignalKind::Approval, name, &answer).await.map_err(told)?;
+        store.signal(ENVIRONMENT, &id, SignalKind::Approval, name, &answer).await.map_err(message)?;
     }
-    let (end, until) = watch::channel(false);
-    let working = tokio::spawn(Worker::new(Arc::clone(&desk)).work(until));
-    let ended = desk.wait(ENVIRONMENT, &id, waiting, LONGEST).await;
-    let _ = end.send(true);
-    working.abort();
-    let ended = ended.ok_or_else(|| format!("{} did not end within {} s", test.name, LONGEST.as_secs()))?;
+    let (shutdown, until) = watch::channel(false);
+    let worker = tokio::spawn(Worker::new(Arc::clone(&dispatcher)).run(until));
+    let ended = dispatcher.wait_for_end(ENVIRONMENT, &id, end_of_execution, TIMEOUT).await;
+    let _ = shutdown.send(true);
+    worker.abort();
+    let ended = ended.ok_or_else(|| format!("{} did not end within {} s", test.name, TIMEOUT.as_secs()))?;
     let calls = std::mem::take(&mut *mocked.calls.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Played::Ran(Box::new(Execution::clone(&ended)), calls, store))
+    Ok(TestRun::Ended(Box::new(Execution::clone(&ended)), calls, store))
 }
 
-/// The execution that a test starts: of its input, or of its event by way of a trigger.
-async fn started(
-    subject: &Subject,
+fn message(error: store::StoreError) -> String {
+    error.to_string()
+}
+
+/// The scope of `ctx.state` of a tenant.
+fn state_scope(tenant: &str) -> String {
+    if tenant.is_empty() { "organization".to_owned() } else { format!("tenant/{tenant}") }
+}
+
+/// The execution that a test starts, from its input or through a trigger from its event; or the reason that there is
+/// none.
+async fn new_execution(
+    subject: &TestSubject,
     program: &Arc<Program>,
     test: &WorkflowTest,
-    desk: &Arc<Dispatcher>,
+    dispatcher: &Arc<Dispatcher>,
     live: &LiveEnvironment,
 ) -> Result<Result<NewExecution, String>, String> {
-    let told = |error: store::StoreError| error.to_string();
     let headers: BTreeMap<String, String> =
         test.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
     let Some(event) = &test.event else {
-        let new = desk.new_run(ENVIRONMENT, live, program).await.map_err(told)?;
+        let new = dispatcher.new_execution(ENVIRONMENT, live, program).await.map_err(message)?;
         return Ok(Ok(NewExecution {
             triggered_by: TriggeredBy::Manual,
             input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
@@ -161,11 +172,11 @@ async fn started(
         TriggerKind::Schedule(_) => return Ok(Err(format!("trigger `{name}` is a schedule; use `input`"))),
     };
     let body = event.value();
-    let arriving = IncomingEvent {
+    let incoming = IncomingEvent {
         headers,
         query: BTreeMap::new(),
         input: body.clone(),
-        event: body.clone(),
+        app_event: body.clone(),
         body,
         tenant: test.tenant.clone().unwrap_or_default(),
         key: None,
@@ -174,40 +185,41 @@ async fn started(
         trace: String::new(),
         live,
     };
-    let intake = routing::intake(desk, ENVIRONMENT, trigger, routes, arriving).await.map_err(told)?;
-    let reached: Vec<String> = intake.executions.iter().map(|run| run.workflow.clone()).collect();
-    let found = intake.executions.into_iter().find(|run| run.workflow == program.name);
-    Ok(found.ok_or_else(|| match (reached.as_slice(), intake.dead_letters.first()) {
+    let accept = routing::route_event(dispatcher, ENVIRONMENT, trigger, routes, incoming).await.map_err(message)?;
+    let started: Vec<String> = accept.executions.iter().map(|run| run.workflow.clone()).collect();
+    let found = accept.executions.into_iter().find(|run| run.workflow == program.name);
+    Ok(found.ok_or_else(|| match (started.as_slice(), accept.dead_letters.first()) {
         (_, Some(dead)) => dead.message.clone(),
-        ([], None) => "no route of the trigger matches it".to_owned(),
-        (others, None) => format!("it starts {} only", others.join(", ")),
+        ([], None) => "no route of the trigger matches the event".to_owned(),
+        (others, None) => format!("the event starts {} only", others.join(", ")),
     }))
 }
 
 async fn compare(
     test: &WorkflowTest,
-    run: &Execution,
+    execution: &Execution,
     calls: &[(String, Value)],
     store: &dyn Store,
-    found: &mut Vec<Difference>,
+    differences: &mut Vec<Difference>,
 ) -> Result<(), String> {
     let mut differs = |what: &str, expected: String, actual: String| {
-        found.push(Difference { what: what.to_owned(), expected, actual });
+        differences.push(Difference { what: what.to_owned(), expected, actual });
     };
     let error = || {
-        let place =
-            run.error["file"].as_str().map_or_else(String::new, |file| format!(" at {file}:{}", run.error["line"]));
-        let text = |name: &str| run.error[name].as_str().unwrap_or_default().to_owned();
+        let place = execution.error["file"]
+            .as_str()
+            .map_or_else(String::new, |file| format!(" at {file}:{}", execution.error["line"]));
+        let text = |name: &str| execution.error[name].as_str().unwrap_or_default().to_owned();
         format!("{}: {}{place}", text("code"), text("message"))
     };
-    let completed = run.status == ExecutionStatus::Completed;
+    let completed = execution.status == ExecutionStatus::Completed;
     match (&test.expect_output, &test.expect_error) {
         (_, Some(wanted)) if completed => {
-            differs("error", wanted.clone(), format!("no error; the output is\n{}", pretty(&run.output)));
+            differs("error", wanted.clone(), format!("no error; the output is\n{}", pretty(&execution.output)));
         }
         (_, Some(wanted)) if !error().contains(wanted.as_str()) => differs("error", wanted.clone(), error()),
-        (Some(wanted), None) if completed && !same(&wanted.value(), &run.output) => {
-            differs("output", pretty(&wanted.value()), pretty(&run.output));
+        (Some(wanted), None) if completed && !same(&wanted.value(), &execution.output) => {
+            differs("output", pretty(&wanted.value()), pretty(&execution.output));
         }
         (Some(wanted), None) if !completed => differs("output", pretty(&wanted.value()), format!("error {}", error())),
         (None, None) if !completed => differs("result", "success".to_owned(), format!("error {}", error())),
@@ -233,12 +245,12 @@ async fn compare(
             differs("calls", pretty(&json!(wanted)), pretty(&json!(actual)));
         }
     }
-    let scope = if run.tenant.is_empty() { "organization".to_owned() } else { format!("tenant/{}", run.tenant) };
+    let scope = state_scope(&execution.tenant);
     let (mut wanted, mut actual) = (Map::new(), Map::new());
-    for (key, value) in &test.expect_state {
-        let there = store.workflow_state(ENVIRONMENT, &scope, key).await.map_err(|error| error.to_string())?;
-        wanted.insert(key.clone(), value.value());
-        actual.insert(key.clone(), there.unwrap_or_default());
+    for (key, expected) in &test.expect_state {
+        let value = store.workflow_state(ENVIRONMENT, &scope, key).await.map_err(|error| error.to_string())?;
+        wanted.insert(key.clone(), expected.value());
+        actual.insert(key.clone(), value.unwrap_or_default());
     }
     if !same(&json!(wanted), &json!(actual)) {
         differs("state", pretty(&json!(wanted)), pretty(&json!(actual)));
@@ -246,33 +258,33 @@ async fn compare(
     Ok(())
 }
 
-/// One generation that is live.
+/// A provider of the environment under test.
 #[derive(Debug)]
-struct One(LiveEnvironment);
+struct SingleEnvironment(LiveEnvironment);
 
-impl EnvironmentProvider for One {
+impl EnvironmentProvider for SingleEnvironment {
     fn live(&self, _: &str) -> Option<LiveEnvironment> {
         Some(self.0.clone())
     }
 
-    fn environments(&self) -> Vec<String> {
+    fn names(&self) -> Vec<String> {
         vec![ENVIRONMENT.to_owned()]
     }
 
-    fn keeps_dead(&self, _: &str, _: &str) -> Option<Duration> {
+    fn dead_letter_retention(&self, _: &str, _: &str) -> Option<Duration> {
         None
     }
 }
 
-/// Actions that answer what a test says.
-struct Mocked {
+/// Actions with the responses that a test declares.
+struct MockedActions {
     answers: BTreeMap<String, Vec<Value>>,
     secrets: BTreeMap<String, String>,
     calls: Mutex<Vec<(String, Value)>>,
 }
 
 #[async_trait]
-impl Actions for Mocked {
+impl Actions for MockedActions {
     async fn call(&self, connector: &str, action: &str, call: connector::Call) -> Result<Value, CallError> {
         let name = format!("{connector}/{action}");
         let earlier = {
@@ -286,7 +298,7 @@ impl Actions for Mocked {
         let Some(answer) = answer else {
             return Err(CallError::new(
                 ErrorCode::NoMock,
-                format!("the test gives no answer; add it to `actions.{name}`"),
+                format!("the test declares no response; add one to `actions.{name}`"),
             ));
         };
         match answer.get("$error") {
@@ -310,8 +322,8 @@ impl Actions for Mocked {
         let answer = self.answers.get("fetch").and_then(|answers| answers.first());
         let calls = &self.calls;
         calls.lock().unwrap_or_else(PoisonError::into_inner).push(("fetch".to_owned(), json!(url)));
-        answer
-            .cloned()
-            .ok_or_else(|| CallError::new(ErrorCode::NoMock, "the test gives no answer; add it to `actions.fetch`"))
+        answer.cloned().ok_or_else(|| {
+            CallError::new(ErrorCode::NoMock, "the test declares no response; add one to `actions.fetch`")
+        })
     }
 }

@@ -1,14 +1,14 @@
-//! The time that executions go by: the store's, or one that only moves when somebody waits (tests).
+//! The clock of executions: the store's clock, or a virtual one for tests that moves only when an execution waits.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::store::Micros;
 
-/// The time.
+/// A clock.
 #[derive(Debug)]
 pub struct Clock {
-    /// The store's time less this machine's; or the time itself, where it is virtual.
+    /// The difference of the store's clock and this machine's; the time itself if the clock is virtual.
     value: AtomicI64,
     is_virtual: bool,
 }
@@ -20,38 +20,38 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that stands, and jumps to whatever is waited for.
-    pub fn standing(now: Micros) -> Clock {
+    /// A virtual clock, which jumps to each awaited time.
+    pub fn virtual_at(now: Micros) -> Clock {
         Clock { value: AtomicI64::new(now), is_virtual: true }
     }
 
-    /// Does it stand until somebody waits?
+    /// True for a virtual clock.
     pub fn is_virtual(&self) -> bool {
         self.is_virtual
     }
 
-    /// Sets it after the store's time.
-    pub fn follow(&self, store: Micros) {
+    /// Synchronizes the clock with the store's. Has no effect on a virtual clock.
+    pub fn synchronize(&self, store: Micros) {
         if !self.is_virtual {
-            self.value.store(store.saturating_sub(machine()), Ordering::Relaxed);
+            self.value.store(store.saturating_sub(machine_time()), Ordering::Relaxed);
         }
     }
 
-    /// Microseconds since 1970.
+    /// The time in microseconds since 1970.
     pub fn now(&self) -> Micros {
         let value = self.value.load(Ordering::Relaxed);
-        if self.is_virtual { value } else { machine().saturating_add(value) }
+        if self.is_virtual { value } else { machine_time().saturating_add(value) }
     }
 
-    /// Moves one that stands.
+    /// Advances a virtual clock.
     pub fn advance(&self, by: Micros) {
         if self.is_virtual {
             self.value.fetch_add(by, Ordering::Relaxed);
         }
     }
 
-    /// Suspend until then.
-    pub async fn until(&self, time: Micros) {
+    /// Waits until a time. A virtual clock jumps to it.
+    pub async fn sleep_until(&self, time: Micros) {
         if self.is_virtual {
             self.value.fetch_max(time, Ordering::Relaxed);
             return;
@@ -61,7 +61,7 @@ impl Clock {
     }
 }
 
-fn machine() -> Micros {
+fn machine_time() -> Micros {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }

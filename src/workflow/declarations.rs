@@ -1,6 +1,6 @@
-//! The types of `ctx`, for editors: a TypeScript declaration file made from a catalog.
+//! The types of `ctx` for editors: a TypeScript declaration file that is generated from a catalog.
 //!
-//! Everything is global, in `Ctx`, `WORKFLOWCtx` and the namespace `Evenkeel`: scripts import nothing.
+//! All types are global, in `Ctx`, `WORKFLOWCtx` and the namespace `Evenkeel`, since scripts import nothing.
 
 mod schema;
 
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use self::schema::{doc, fits_nothing, key, pad, quoted, type_of, type_of_value};
+use self::schema::{doc, is_fully_optional, key, pad, quoted, type_of, type_of_value};
 use crate::catalog::Catalog;
 use crate::definition::action::Action;
 use crate::definition::common::SchemaValue;
@@ -19,14 +19,14 @@ use crate::definition::workflow::WorkflowSpec;
 use crate::definition::{Kind, Spec};
 use crate::script::camel;
 
-/// What does not depend on the definitions. The namespace in it is still open.
-const FIXED: &str = include_str!("declarations/ctx.d.ts");
+/// The part that does not depend on the definitions. Its namespace is not closed.
+const COMMON: &str = include_str!("declarations/ctx.d.ts");
 
-/// The declaration file of a catalog. The same definitions give the same text, whatever the order of their files.
+/// The declaration file of a catalog. It does not depend on the order of files.
 pub fn declarations(catalog: &Catalog) -> String {
     let connectors = connectors(catalog);
     let workflows = workflows(catalog);
-    let mut out = FIXED.to_owned();
+    let mut out = COMMON.to_owned();
     secrets(&mut out, &workflows);
     out.push_str("\n  /** The connectors of these definitions. */\n  interface Connectors {\n");
     for connector in connectors.values() {
@@ -44,10 +44,10 @@ pub fn declarations(catalog: &Catalog) -> String {
     }
     out.push_str("  }\n");
     for workflow in workflows.values() {
-        for (what, schema) in [("Input", &workflow.spec.input), ("Output", &workflow.spec.output)] {
+        for (suffix, schema) in [("Input", &workflow.spec.input), ("Output", &workflow.spec.output)] {
             if let Some(schema) = schema {
                 let text = type_of(&schema.0.value(), &|_| None, 1);
-                let _ = writeln!(out, "\n  type {}Workflow{what} = {text};", workflow.types);
+                let _ = writeln!(out, "\n  type {}Workflow{suffix} = {text};", workflow.types);
             }
         }
     }
@@ -64,9 +64,9 @@ pub fn declarations(catalog: &Catalog) -> String {
 /// A connector with its names.
 struct Connector<'a> {
     spec: &'a ConnectorSpec,
-    /// In `ctx.connectors`.
+    /// Its name in `ctx.connectors`.
     code: String,
-    /// What the names of its types begin with.
+    /// The prefix of the names of its types.
     types: String,
 }
 
@@ -78,24 +78,24 @@ struct Workflow<'a> {
     types: String,
 }
 
-/// Names in code. Of two that are written alike, the one that is found when code runs has the short name: the one that
-/// is written so itself, or the first; the other keeps its own.
-fn codes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> impl Iterator<Item = String> {
-    let mut taken: BTreeSet<String> = names.clone().map(str::to_owned).collect();
+/// Names in code, in camel case. If two names have the same camel case, the name that the runtime resolves has it: the one
+/// that is identical to it, or else the first. The other keeps its own name.
+fn code_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> impl Iterator<Item = String> {
+    let mut used: BTreeSet<String> = names.clone().map(str::to_owned).collect();
     names.map(move |name| {
         let short = camel(name);
-        if short != name && taken.insert(short.clone()) { short } else { name.to_owned() }
+        if short != name && used.insert(short.clone()) { short } else { name.to_owned() }
     })
 }
 
-/// Names of types, each once.
+/// Allocated names of types.
 #[derive(Default)]
-struct Names {
+struct TypeNames {
     types: BTreeSet<String>,
 }
 
-impl Names {
-    fn types(&mut self, name: &str) -> String {
+impl TypeNames {
+    fn allocate(&mut self, name: &str) -> String {
         let mut letters = camel(name).chars().filter(char::is_ascii_alphanumeric).collect::<String>();
         if let Some(first) = letters.get_mut(..1) {
             first.make_ascii_uppercase();
@@ -118,10 +118,10 @@ fn connectors(catalog: &Catalog) -> BTreeMap<&str, Connector<'_>> {
             found.entry(entry.id.name.as_str()).or_insert(&**spec);
         }
     }
-    let mut names = Names::default();
-    let codes: Vec<String> = codes(found.keys().copied()).collect();
+    let mut names = TypeNames::default();
+    let codes: Vec<String> = code_names(found.keys().copied()).collect();
     let named = found.into_iter().zip(codes).map(|((name, spec), code)| {
-        let types = names.types(name);
+        let types = names.allocate(name);
         (name, Connector { spec, code, types })
     });
     named.collect()
@@ -134,18 +134,18 @@ fn workflows(catalog: &Catalog) -> BTreeMap<&str, Workflow<'_>> {
             found.entry(entry.id.name.as_str()).or_insert(&**spec);
         }
     }
-    let mut names = Names::default();
-    let codes: Vec<String> = codes(found.keys().copied()).collect();
+    let mut names = TypeNames::default();
+    let codes: Vec<String> = code_names(found.keys().copied()).collect();
     let named = found.into_iter().zip(codes).map(|((name, spec), code)| {
-        let types = names.types(name);
+        let types = names.allocate(name);
         (name, Workflow { name, spec, code, types })
     });
     named.collect()
 }
 
-/// May the argument be left out?
+/// True if the argument is optional.
 fn is_optional(schema: Option<&SchemaValue>) -> bool {
-    schema.is_none_or(|schema| fits_nothing(&schema.0.value()))
+    schema.is_none_or(|schema| is_fully_optional(&schema.0.value()))
 }
 
 fn union(names: &[String]) -> String {
@@ -158,8 +158,8 @@ fn secrets(out: &mut String, workflows: &BTreeMap<&str, Workflow<'_>>) {
     let _ = writeln!(out, "\n  /** Secrets that workflows declare. */\n  type SecretName = {};", union(&names));
 }
 
-/// What an action says of itself.
-fn words(action: &Action) -> Vec<String> {
+/// The documentation of an action.
+fn documentation(action: &Action) -> Vec<String> {
     let mut words: Vec<String> = action.title.iter().chain(&action.description).cloned().collect();
     words.extend(action.deprecated.iter().map(|instead| format!("@deprecated {instead}")));
     words
@@ -168,30 +168,30 @@ fn words(action: &Action) -> Vec<String> {
 impl Connector<'_> {
     fn write(&self, out: &mut String) {
         let spec = self.spec;
-        let mut names = Names::default();
+        let mut names = TypeNames::default();
         let named: Vec<(String, String, &Action)> = spec
             .actions
             .iter()
-            .zip(codes(spec.actions.keys().map(String::as_str)))
-            .map(|((name, action), code)| (code, names.types(name), &**action))
+            .zip(code_names(spec.actions.keys().map(String::as_str)))
+            .map(|((name, action), code)| (code, names.allocate(name), &**action))
             .collect();
-        let mut types = Names::default();
+        let mut types = TypeNames::default();
         let entities: BTreeMap<&str, String> =
-            spec.entities.keys().map(|name| (name.as_str(), format!("{}Entity", types.types(name)))).collect();
-        let entity = |name: &str| entities.get(name).map(|of| format!("{}.{of}", self.types));
+            spec.entities.keys().map(|name| (name.as_str(), format!("{}Entity", types.allocate(name)))).collect();
+        let entity = |name: &str| entities.get(name).map(|entity| format!("{}.{entity}", self.types));
 
         out.push('\n');
         let about = std::iter::once(&spec.display_name).chain(&spec.description).cloned().collect::<Vec<_>>();
         doc(out, &about, 1);
         let _ = writeln!(out, "  interface {}Connector {{", self.types);
         for (code, types, action) in &named {
-            doc(out, &words(action), 2);
-            let of = |schema: &Option<SchemaValue>, what: &str| match schema {
-                Some(_) => format!("{}.{types}{what}", self.types),
+            doc(out, &documentation(action), 2);
+            let type_name = |schema: &Option<SchemaValue>, suffix: &str| match schema {
+                Some(_) => format!("{}.{types}{suffix}", self.types),
                 None => "unknown".to_owned(),
             };
             let optional = if is_optional(action.input.as_ref()) { "?" } else { "" };
-            let (input, output) = (of(&action.input, "Input"), of(&action.output, "Output"));
+            let (input, output) = (type_name(&action.input, "Input"), type_name(&action.output, "Output"));
             let _ =
                 writeln!(out, "    {}(input{optional}: {input}, options?: CallOptions): Promise<{output}>;", key(code));
         }
@@ -202,18 +202,18 @@ impl Connector<'_> {
             return;
         }
         let _ = writeln!(out, "\n  namespace {} {{", self.types);
-        for (name, of) in &entities {
+        for (name, type_name) in &entities {
             let about = spec.entities.get(*name);
-            let about = about.into_iter().flat_map(|one| one.title.iter().chain(&one.description)).cloned();
+            let about = about.into_iter().flat_map(|entity| entity.title.iter().chain(&entity.description)).cloned();
             doc(out, &about.collect::<Vec<_>>(), 2);
             let text = type_of(schemas.get(*name).unwrap_or(&Value::Null), &entity, 2);
-            let _ = writeln!(out, "    type {of} = {text};");
+            let _ = writeln!(out, "    type {type_name} = {text};");
         }
         for (_, types, action) in &named {
-            for (what, schema) in [("Input", &action.input), ("Output", &action.output)] {
+            for (suffix, schema) in [("Input", &action.input), ("Output", &action.output)] {
                 if let Some(schema) = schema {
                     let text = type_of(&schema.0.value(), &entity, 2);
-                    let _ = writeln!(out, "    type {types}{what} = {text};");
+                    let _ = writeln!(out, "    type {types}{suffix} = {text};");
                 }
             }
         }
@@ -230,11 +230,11 @@ impl Workflow<'_> {
         if self.spec.output.is_some() { format!("{}WorkflowOutput", self.types) } else { "unknown".to_owned() }
     }
 
-    /// The context of its code.
+    /// Writes the type of its context.
     fn context(&self, out: &mut String, connectors: &BTreeMap<&str, Connector<'_>>) {
         let spec = self.spec;
         out.push('\n');
-        let mut about = vec![format!("What the code of the workflow `{}` is given.", self.name)];
+        let mut about = vec![format!("The context of the code of workflow `{}`.", self.name)];
         about.extend(spec.description.clone());
         doc(out, &about, 0);
         let input = match spec.input {
@@ -253,26 +253,26 @@ impl Workflow<'_> {
         let _ = writeln!(out, "interface {}Ctx extends Ctx<\n  {arguments}\n> {{}}", self.types);
     }
 
-    /// Those that it declares under their names, and all others.
+    /// The type of its connectors: the declared ones under their names, and all others.
     fn connectors(&self, connectors: &BTreeMap<&str, Connector<'_>>) -> String {
-        let mut own = String::new();
-        let mut taken = Vec::new();
+        let mut declared = String::new();
+        let mut hidden = Vec::new();
         for (alias, used) in &self.spec.connectors {
             let Some(connector) = connectors.get(used.connector.as_str()) else { continue };
             let whole = format!("Evenkeel.{}Connector", connector.types);
             let names = connector.spec.actions.keys();
-            let named = names.clone().zip(codes(names.map(String::as_str)));
+            let named = names.clone().zip(code_names(names.map(String::as_str)));
             let picked = named.filter(|(name, _)| used.actions.contains(name)).map(|(_, code)| quoted(&code));
             let picked: Vec<String> = picked.collect();
-            let of = if used.actions.is_empty() { whole } else { format!("Pick<{whole}, {}>", union(&picked)) };
-            let _ = write!(own, "\n{}readonly {}: {of};", pad(2), key(alias));
-            taken.push(quoted(alias));
+            let selected = if used.actions.is_empty() { whole } else { format!("Pick<{whole}, {}>", union(&picked)) };
+            let _ = write!(declared, "\n{}readonly {}: {selected};", pad(2), key(alias));
+            hidden.push(quoted(alias));
         }
-        if taken.is_empty() {
+        if hidden.is_empty() {
             return "Evenkeel.Connectors".to_owned();
         }
-        // A name that it declares stands for what it says, also where a connector has the same.
-        format!("Omit<Evenkeel.Connectors, {}> & {{{own}\n  }}", union(&taken))
+        // A declared name hides a connector of the same name.
+        format!("Omit<Evenkeel.Connectors, {}> & {{{declared}\n  }}", union(&hidden))
     }
 }
 

@@ -1,85 +1,52 @@
-//! Where work comes in and goes out: one writer for everything that this process stores of it, so that what comes at the
-//! same moment is stored in one transaction and flushed to the disk once.
+//! The dispatcher: accepts events and executions, stores the changes of a process, and reports ended executions.
+//!
+//! It is a facade over parts with one concern each: [`CommitQueue`] (group commit), [`Admission`] (permits and handover),
+//! [`Waiters`] (tasks that wait for an end) and [`ProgramCache`] (versions of workflows).
+//!
+//! Tasks signal each other in three ways:
+//!
+//! | signal | sent when | received by |
+//! |---|---|---|
+//! | handover (in [`Admission`]) | an accepted execution was claimed at once | the worker, which starts it |
+//! | `claimable` | an execution was accepted, signalled, unparked, or ended and freed a permit | the worker, which claims |
+//! | `changed` | any execution was accepted, signalled or ended | executions of this process that wait for one |
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
+use super::admission::Admission;
 use super::clock::Clock;
-use super::engine::{Limits, ScriptEngine};
+use super::commit_queue::CommitQueue;
+use super::engine::{ScriptEngine, ScriptLimits};
 use super::program::{Program, Programs};
+use super::program_cache::ProgramCache;
 use super::runtime_context::{EnvironmentProvider, LiveEnvironment};
+use super::settings::WorkerSettings;
+use super::waiters::{WaiterGuard, Waiters};
 use crate::definition::workflow::{Priority, Tier};
 use crate::store::queue::{Change, CommitResult, EnqueueRequest, Execution, NewExecution, new_id};
 use crate::store::{Micros, Store, StoreError};
-use crate::text::Digest;
 
-/// Changes that wait to be written; whoever has more waits too.
-const MAX_WAITING: usize = 4096;
-/// Changes of one transaction.
-const MAX_TOGETHER: usize = 512;
-/// How long a write is tried again that the store could not do right now: shorter than the lease of an execution.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// Versions of workflows that are kept compiled beside those that are live.
-const MAX_PROGRAMS: usize = 256;
+/// Interval at which a waiter reads an execution that may run in another process.
+const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How a process works on executions.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The name of the process, told apart from all others.
-    pub worker: String,
-    /// Executions at the same time.
-    pub concurrency: usize,
-    /// How long an execution is this process's unless it says that it still is.
-    pub lease: Duration,
-    /// What a script may use.
-    pub limits: Limits,
-    /// Longest attempt in real time, whatever workflows say; as they say where left out.
-    pub longest: Option<Duration>,
-    /// How long executions, events and logs are kept after they ended.
-    pub retention: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            worker: new_id(),
-            concurrency: 64,
-            lease: Duration::from_secs(20),
-            limits: Limits::default(),
-            longest: None,
-            retention: Duration::from_hours(30 * 24),
-        }
-    }
-}
-
-type Waiting = (Change, oneshot::Sender<Result<CommitResult, StoreError>>);
-
-/// Where work comes in and goes out.
+/// Accepts and commits the work of a process.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
-    ground: Arc<dyn EnvironmentProvider>,
+    environments: Arc<dyn EnvironmentProvider>,
     engine: Arc<dyn ScriptEngine>,
-    settings: Settings,
+    settings: WorkerSettings,
     clock: Clock,
-    changes: mpsc::Sender<Waiting>,
-    /// Room for executions.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) woken: Notify,
-    /// Something was taken as it was accepted.
-    pub(super) handed: Notify,
-    /// Is more ready than there is room for?
-    pub(super) backlog: AtomicBool,
-    news: Notify,
-    /// Executions that were taken as they were accepted, on their way to the worker.
-    pub(super) taken: Mutex<Vec<(Execution, tokio::sync::OwnedSemaphorePermit)>>,
-    /// Who waits for an execution to end.
-    waiters: Mutex<HashMap<String, Vec<oneshot::Sender<Arc<Execution>>>>>,
-    versions: Mutex<HashMap<(String, String, Digest), i64>>,
-    programs: Mutex<HashMap<(String, String, i64), Arc<Program>>>,
+    commits: CommitQueue,
+    pub(super) admission: Admission,
+    waiters: Waiters,
+    programs: ProgramCache,
+    /// Notified when the worker should claim. Keeps one notification while the worker is busy.
+    claimable: Notify,
+    /// Notified when an execution of this process may continue or has ended. Keeps no notification.
+    changed: Notify,
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -89,32 +56,26 @@ impl std::fmt::Debug for Dispatcher {
 }
 
 impl Dispatcher {
-    /// Opens a desk; its writer runs until the desk is gone.
+    /// Creates a dispatcher and starts its writer, which ends when the dispatcher is dropped.
     pub fn open(
         store: Arc<dyn Store>,
-        ground: Arc<dyn EnvironmentProvider>,
+        environments: Arc<dyn EnvironmentProvider>,
         engine: Arc<dyn ScriptEngine>,
         clock: Clock,
-        settings: Settings,
+        settings: WorkerSettings,
     ) -> Arc<Dispatcher> {
-        let (changes, waiting) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(write(Arc::clone(&store), waiting));
         Arc::new(Dispatcher {
+            commits: CommitQueue::start(Arc::clone(&store)),
+            programs: ProgramCache::new(Arc::clone(&store)),
             store,
-            ground,
+            environments,
             engine,
             clock,
-            changes,
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            admission: Admission::new(settings.concurrency),
             settings,
-            woken: Notify::new(),
-            handed: Notify::new(),
-            backlog: AtomicBool::new(false),
-            news: Notify::new(),
-            taken: Mutex::default(),
-            waiters: Mutex::default(),
-            versions: Mutex::default(),
-            programs: Mutex::default(),
+            waiters: Waiters::default(),
+            claimable: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
@@ -123,9 +84,9 @@ impl Dispatcher {
         &*self.store
     }
 
-    /// The environments.
-    pub fn ground(&self) -> &dyn EnvironmentProvider {
-        &*self.ground
+    /// The live environments.
+    pub fn environments(&self) -> &dyn EnvironmentProvider {
+        &*self.environments
     }
 
     /// The script engine.
@@ -133,127 +94,117 @@ impl Dispatcher {
         &*self.engine
     }
 
-    /// How this process works.
-    pub fn settings(&self) -> &Settings {
+    /// The settings of the workers.
+    pub fn settings(&self) -> &WorkerSettings {
         &self.settings
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> ScriptLimits {
         self.settings.limits
     }
 
-    /// The time.
+    /// The lease duration in microseconds.
+    pub(super) fn lease(&self) -> Micros {
+        micros_of(self.settings.lease)
+    }
+
+    /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Microseconds since 1970, by the store's clock.
+    /// The time of the store's clock in microseconds since 1970.
     pub fn now(&self) -> Micros {
         self.clock.now()
     }
 
-    /// Lets workers look for work.
+    /// Signals that executions may be claimable or may continue.
     pub fn wake(&self) {
-        self.woken.notify_one();
-        self.news.notify_waiters();
+        self.claimable.notify_one();
+        self.changed.notify_waiters();
     }
 
-    /// Suspend for something to happen, at most for a while.
-    pub(super) async fn news(&self, most: Duration) {
-        let _ = tokio::time::timeout(most, self.news.notified()).await;
+    /// Signals that a permit was freed.
+    pub(super) fn permit_freed(&self) {
+        self.claimable.notify_one();
     }
 
-    /// Stores a change, with whatever else is to be stored at the moment. It is durable when this returns.
+    /// Waits until executions may be claimable.
+    pub(super) async fn claimable(&self) {
+        self.claimable.notified().await;
+    }
+
+    /// Waits for a change of an execution, at most for `limit`.
+    pub(super) async fn wait_for_change(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.changed.notified()).await;
+    }
+
+    /// Commits a change, together with all others that are queued. The change is durable when this returns.
     ///
     /// # Errors
-    /// Where the store cannot be written after some tries.
+    /// The store stayed unavailable.
     pub async fn commit(&self, change: Change) -> Result<CommitResult, StoreError> {
-        let closed = || StoreError::Unavailable("the process ends".to_owned());
-        let (answer, answered) = oneshot::channel();
-        self.changes.send((change, answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.commits.commit(change).await
     }
 
-    /// Takes something in; executions that it starts are worked on at once where there is room.
+    /// Accepts an event and its executions. If permits are free, the executions start at once.
     ///
     /// # Errors
-    /// Where it cannot be stored: then nothing was.
-    pub async fn accept(self: &Arc<Self>, intake: EnqueueRequest) -> Result<CommitResult, StoreError> {
-        // Whoever asks may go away while it is stored; what is stored is worked on all the same.
-        let desk = Arc::clone(self);
-        let accepting = tokio::spawn(async move { desk.take_in(intake).await });
-        accepting.await.map_err(|_| StoreError::Unavailable("the process ends".to_owned()))?
+    /// Nothing was stored.
+    pub async fn accept(self: &Arc<Self>, request: EnqueueRequest) -> Result<CommitResult, StoreError> {
+        // In a task of its own: the caller may go away, and stored executions must start anyway.
+        let dispatcher = Arc::clone(self);
+        let accepting = tokio::spawn(async move { dispatcher.accept_in_task(request).await });
+        accepting.await.map_err(|_| StoreError::Unavailable("the process is shutting down".to_owned()))?
     }
 
-    async fn take_in(&self, mut intake: EnqueueRequest) -> Result<CommitResult, StoreError> {
-        // Those that wait longer go first.
-        let is_behind = self.backlog.load(Ordering::Relaxed);
-        // One permit for each execution, or none: a part of them could overtake the others.
-        let permits = u32::try_from(intake.executions.len()).unwrap_or(u32::MAX);
-        let permit = match permits {
-            0 => None,
-            _ if is_behind => None,
-            permits => Arc::clone(&self.slots).try_acquire_many_owned(permits).ok(),
-        };
-        if permit.is_some() {
-            let lease = Micros::try_from(self.settings.lease.as_micros()).unwrap_or(Micros::MAX);
-            intake.claimed_by = Some((self.settings.worker.clone(), lease));
+    async fn accept_in_task(&self, mut request: EnqueueRequest) -> Result<CommitResult, StoreError> {
+        let permits = self.admission.try_admit(request.executions.len());
+        if permits.is_some() {
+            request.claimed_by = Some((self.settings.worker.clone(), self.lease()));
         }
-        let done = self.commit(Change::Accept(Box::new(intake))).await?;
-        if let (CommitResult::Stored(runs), Some(mut permit)) = (&done, permit) {
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            for run in runs {
-                if let Some(permit) = permit.split(1) {
-                    taken.push((run.clone(), permit));
-                }
-            }
-            drop(taken);
-            self.handed.notify_one();
+        let result = self.commit(Change::Accept(Box::new(request))).await?;
+        if let (CommitResult::Stored(executions), Some(permits)) = (&result, permits) {
+            self.admission.hand_over(executions, permits);
         }
         self.wake();
-        Ok(done)
+        Ok(result)
     }
 
-    /// Somebody who waits for an execution to end. To be asked for before the execution is accepted.
-    pub fn watch(&self, run: &str) -> oneshot::Receiver<Arc<Execution>> {
-        let (tell, told) = oneshot::channel();
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        waiters.entry(run.to_owned()).or_default().push(tell);
-        told
+    /// Registers a waiter for the end of an execution. Must be called before the execution is accepted.
+    pub fn register_waiter(&self, execution: &str) -> oneshot::Receiver<Arc<Execution>> {
+        self.waiters.register(execution)
     }
 
-    /// Nobody waits any more.
-    pub fn unwatch(&self, run: &str) {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    /// Removes the waiters of an execution.
+    pub fn remove_waiters(&self, execution: &str) {
+        self.waiters.remove(execution);
     }
 
-    /// Tells those who wait that an execution ended.
-    pub(super) fn ended(&self, run: Execution) {
-        let waiting = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&run.id);
-        let run = Arc::new(run);
-        for tell in waiting.into_iter().flatten() {
-            let _ = tell.send(Arc::clone(&run));
-        }
-        self.news.notify_waiters();
+    /// Reports an ended execution to its waiters.
+    pub(super) fn report_end(&self, execution: Execution) {
+        self.waiters.complete(execution);
+        self.changed.notify_waiters();
     }
 
-    /// Suspend for an execution that was [watched](Self::watch), wherever it runs; `None` where it takes longer.
-    pub async fn wait(
+    /// Waits for the end of an execution with a [registered](Self::register_waiter) waiter, in any process. Returns
+    /// `None` after `limit`.
+    pub async fn wait_for_end(
         &self,
         environment: &str,
-        run: &str,
-        mut told: oneshot::Receiver<Arc<Execution>>,
-        most: Duration,
+        execution: &str,
+        mut end: oneshot::Receiver<Arc<Execution>>,
+        limit: Duration,
     ) -> Option<Arc<Execution>> {
-        let deadline = tokio::time::Instant::now() + most;
-        let _watch = WaiterGuard(self, run);
+        let deadline = tokio::time::Instant::now() + limit;
+        let _guard = WaiterGuard { waiters: &self.waiters, execution };
         loop {
-            let look = Duration::from_millis(250).min(deadline.saturating_duration_since(tokio::time::Instant::now()));
-            match tokio::time::timeout(look, &mut told).await {
-                Ok(Ok(run)) => return Some(run),
-                // Another process may have it.
-                _ => match self.store.execution(environment, run).await {
-                    Ok(Some(run)) if run.status.is_final() => return Some(Arc::new(run)),
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            match tokio::time::timeout(REMOTE_POLL_INTERVAL.min(left), &mut end).await {
+                Ok(Ok(ended)) => return Some(ended),
+                // Another process may run the execution.
+                _ => match self.store.execution(environment, execution).await {
+                    Ok(Some(stored)) if stored.status.is_final() => return Some(Arc::new(stored)),
                     _ if tokio::time::Instant::now() >= deadline => return None,
                     _ => {}
                 },
@@ -261,150 +212,70 @@ impl Dispatcher {
         }
     }
 
-    /// The version of a program: its number, made where it is new.
+    /// The version number of a program. A new program gets the next number.
     ///
     /// # Errors
-    /// Where the store cannot be asked.
+    /// The store cannot be read or written.
     pub async fn version(&self, environment: &str, generation: u64, program: &Program) -> Result<i64, StoreError> {
-        let key = (environment.to_owned(), program.name.clone(), program.digest);
-        if let Some(known) = self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(*known);
-        }
-        let one = [(program.name.clone(), program.digest, program.content())];
-        let made = self.store.publish(environment, generation, &one).await?;
-        let version = made.first().map_or(0, |made| made.version);
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, version);
-        Ok(version)
+        self.programs.version(environment, generation, program).await
     }
 
-    /// Makes versions of all programs of a generation that have none: what activation does.
+    /// Publishes the versions of all new programs of a generation, as part of its activation. Returns their number.
     ///
     /// # Errors
-    /// Where the store cannot be asked.
+    /// The store cannot be read or written.
     pub async fn publish(&self, environment: &str, generation: u64, programs: &Programs) -> Result<usize, StoreError> {
-        let new: Vec<&Arc<Program>> = {
-            let known = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = |program: &Program| (environment.to_owned(), program.name.clone(), program.digest);
-            programs.values().filter(|program| !known.contains_key(&key(program))).collect()
-        };
-        for some in new.chunks(200) {
-            let contents: Vec<_> =
-                some.iter().map(|program| (program.name.clone(), program.digest, program.content())).collect();
-            let made = self.store.publish(environment, generation, &contents).await?;
-            let mut known = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-            known.extend(
-                made.into_iter().map(|made| ((environment.to_owned(), made.workflow, made.digest), made.version)),
-            );
-        }
-        Ok(new.len())
+        self.programs.publish(environment, generation, programs).await
     }
 
-    /// The program of an execution: the live one where that is its version, else as it was stored.
+    /// The program of an execution.
     ///
     /// # Errors
-    /// Where it is not to be had; why.
-    pub(super) async fn program(&self, live: &LiveEnvironment, run: &Execution) -> Result<Arc<Program>, String> {
-        if let Some(program) = live.programs.get(&run.workflow) {
-            let version =
-                self.version(&run.environment, live.number, program).await.map_err(|error| error.to_string())?;
-            if version == run.version {
-                return Ok(Arc::clone(program));
-            }
-        }
-        let key = (run.environment.clone(), run.workflow.clone(), run.version);
-        if let Some(known) = self.programs.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let content = self.store.version(&run.environment, &run.workflow, run.version).await;
-        let content = content.map_err(|error| error.to_string())?;
-        let content = content.ok_or_else(|| format!("version {} of {} is gone", run.version, run.workflow))?;
-        let program = Arc::new(Program::from_content(&content)?);
-        let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_PROGRAMS {
-            known.clear();
-        }
-        known.insert(key, Arc::clone(&program));
-        Ok(program)
+    /// The cause if its version is not available.
+    pub(super) async fn program(&self, live: &LiveEnvironment, execution: &Execution) -> Result<Arc<Program>, String> {
+        self.programs.program(live, execution).await
     }
 
-    /// An execution of a live program, with what its definition says; the caller fills in the rest.
+    /// A new execution of a live program with the values of its definition. The caller sets the remaining fields.
     ///
     /// # Errors
-    /// Where the store cannot be asked for the version.
-    pub async fn new_run(
+    /// The store cannot assign the version.
+    pub async fn new_execution(
         &self,
         environment: &str,
         live: &LiveEnvironment,
         program: &Program,
     ) -> Result<NewExecution, StoreError> {
         let spec = &program.spec;
-        let gate = spec.concurrency.as_ref();
+        let concurrency = spec.concurrency.as_ref();
         Ok(NewExecution {
             id: new_id(),
             environment: environment.to_owned(),
             workflow: program.name.clone(),
-            version: self.version(environment, live.number, program).await?,
-            generation: live.number,
+            version: self.version(environment, live.generation, program).await?,
+            generation: live.generation,
             tier: spec.tier,
-            // Somebody waits for an Instant one, and not behind what nobody waits for.
-            priority: if spec.tier == Tier::Instant { 1 } else { priority(spec.priority) },
-            concurrency_group: gate.map_or_else(String::new, |_| program.name.clone()),
-            concurrency_limit: gate.map_or(0, |gate| i64::from(gate.limit)),
+            // A caller waits for Instant executions, so they precede those without a waiting caller.
+            priority: if spec.tier == Tier::Instant { 1 } else { priority_number(spec.priority) },
+            concurrency_group: concurrency.map_or_else(String::new, |_| program.name.clone()),
+            concurrency_limit: concurrency.map_or(0, |concurrency| i64::from(concurrency.limit)),
             headers: serde_json::json!({}),
             ..NewExecution::default()
         })
     }
 }
 
-/// Nobody waits any more, however the waiting ends.
-struct WaiterGuard<'a>(&'a Dispatcher, &'a str);
-
-impl Drop for WaiterGuard<'_> {
-    fn drop(&mut self) {
-        self.0.unwatch(self.1);
-    }
+/// A duration in microseconds; the maximum if it is longer.
+pub fn micros_of(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
 
-/// The number of a priority.
-pub fn priority(priority: Priority) -> i64 {
+/// The number of a priority: lower numbers are claimed first.
+pub fn priority_number(priority: Priority) -> i64 {
     match priority {
         Priority::P1 => 1,
         Priority::P2 => 2,
         Priority::P3 => 3,
         Priority::P4 => 4,
-    }
-}
-
-/// Writes what waits, until nobody is left who could.
-async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut some = Vec::with_capacity(MAX_TOGETHER);
-    while waiting.recv_many(&mut some, MAX_TOGETHER).await > 0 {
-        let (changes, answers): (Vec<Change>, Vec<_>) = some.drain(..).unzip();
-        let written = try_to_write(&*store, &changes).await;
-        match written {
-            Ok(done) => {
-                for (answer, done) in answers.into_iter().zip(done) {
-                    let _ = answer.send(Ok(done));
-                }
-            }
-            Err(error) => {
-                tracing::error!(changes = changes.len(), "work cannot be stored: {error}");
-                for answer in answers {
-                    let _ = answer.send(Err(StoreError::Unavailable(error.to_string())));
-                }
-            }
-        }
-    }
-}
-
-async fn try_to_write(store: &dyn Store, changes: &[Change]) -> Result<Vec<CommitResult>, StoreError> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut wait = Duration::from_millis(20);
-    loop {
-        match store.commit(changes).await {
-            Err(StoreError::Unavailable(_)) if tokio::time::Instant::now() < deadline => tokio::time::sleep(wait).await,
-            other => return other,
-        }
-        wait = (wait * 2).min(Duration::from_secs(1));
     }
 }

@@ -1,7 +1,7 @@
-//! What runs a script, behind a trait: QuickJS in this process, or in one of its own.
+//! The interface of script engines: QuickJS in this process, or in a process of its own.
 //!
-//! A script reaches nothing by itself: no network, files, environment or time. Everything that it asks for is an [`HostCall`],
-//! which the host answers.
+//! A script has no access to the network, files, the environment or the time. It sends a [`HostCall`] for each of its
+//! needs, which the host answers.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use serde_json::Value;
 use crate::store::Micros;
 use crate::store::queue::LogLevel;
 
-/// Something that a script asks for.
+/// A call of a script to its host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HostCall {
-    /// Calls an action, by the names that code uses.
+    /// Calls an action by the names in code.
     Action {
         /// The connector.
         connector: String,
@@ -39,30 +39,30 @@ pub enum HostCall {
         #[serde(default)]
         input: Value,
     },
-    /// Suspend for a time.
+    /// Waits for a time.
     Sleep {
         /// Milliseconds.
         ms: f64,
     },
-    /// Suspend until the execution is told something.
+    /// Waits for a signal.
     Wait {
-        /// Under which name.
+        /// Its name.
         name: String,
-        /// Milliseconds; as long as the execution may run where left out.
+        /// Milliseconds; default: the deadline of the execution.
         #[serde(default)]
         timeout: Option<f64>,
-        /// What is asked, where a person is to answer.
+        /// The question, if a person is to answer.
         #[serde(default)]
         question: Value,
     },
-    /// A value that was remembered.
+    /// Reads a value of `ctx.state`.
     GetState {
         /// `organization` or `invocation`.
         scope: String,
         /// Its name.
         key: String,
     },
-    /// Remembers a value; null forgets it.
+    /// Stores a value of `ctx.state`; null deletes it.
     SetState {
         /// `organization` or `invocation`.
         scope: String,
@@ -70,173 +70,179 @@ pub enum HostCall {
         key: String,
         /// The value.
         value: Value,
-        /// Milliseconds that it is kept; for ever where left out.
+        /// Lifetime in milliseconds; default: unlimited.
         #[serde(default)]
         ttl: Option<f64>,
     },
-    /// The value of a secret.
+    /// Reads a secret.
     Secret {
         /// Its name.
         name: String,
     },
-    /// A request of the script's own.
+    /// Sends an HTTP request.
     Fetch {
-        /// Where to.
+        /// Its URL.
         url: String,
         /// `method`, `headers`, `body`.
         #[serde(default)]
         init: Value,
     },
-    /// A line for the record.
+    /// Writes a log line.
     Log {
         /// `debug`, `info`, `warn` or `error`.
         level: LogLevel,
         /// The text.
         message: String,
     },
-    /// A durable step begins: is there a result of it?
+    /// Begins a durable step. The reply contains its result if it is recorded.
     Begin {
         /// Its name.
         name: String,
     },
-    /// A durable step ended.
+    /// Ends a durable step.
     End {
-        /// Its name, as [`HostCall::Begin`] was answered.
+        /// Its name, as in the reply to [`HostCall::Begin`].
         name: String,
         /// Its result.
         #[serde(default)]
         output: Value,
-        /// Why there is none.
+        /// Its error; null if it succeeded.
         #[serde(default)]
         error: Value,
     },
 }
 
-/// The answer to an [`HostCall`].
+/// The reply to a [`HostCall`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HostReply {
     /// A value, and the time that the script reads from then on, in microseconds.
     Value(Value, Micros),
-    /// An error that the script can catch: `code`, `message`, perhaps more.
+    /// An error that the script can catch, with `code` and `message`, and the time.
     Error(Value, Micros),
-    /// Not before then, or before something happens: the script is suspended when nothing else is left to do.
-    Parked(Micros),
-    /// The execution is another's by now: the script is dropped.
-    Gone,
+    /// No reply before this time or a signal: the script is suspended when it has no other pending call.
+    Suspended(Micros),
+    /// Another worker has the execution: the script is dropped.
+    LeaseLost,
 }
 
-/// Answers what scripts ask for.
+/// The host of scripts.
 pub trait ScriptHost: Send + Sync {
-    /// Answers one question.
-    fn call(self: Arc<Self>, op: HostCall) -> BoxFuture<'static, HostReply>;
+    /// Answers a call.
+    fn call(self: Arc<Self>, call: HostCall) -> BoxFuture<'static, HostReply>;
 }
 
-/// A script, with what it may see.
+/// A script with its input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptRun {
-    /// The file that messages name.
+    /// The file name in messages.
     pub file: String,
-    /// JavaScript: a module with `export default`, a function of `ctx`.
+    /// JavaScript: a module whose `export default` is a function of `ctx`.
     pub code: Arc<str>,
-    /// What `ctx` holds: `input`, `headers`, `tenant`, `config`, `execution`, ….
+    /// The data of `ctx`: `input`, `headers`, `tenant`, `config`, `execution`, ….
     pub context: Value,
-    /// The time that it reads, until an answer brings a later one: microseconds since 1970.
+    /// The time that it reads until a reply has a later one, in microseconds since 1970.
     pub now: Micros,
-    /// What `Math.random` is made of.
+    /// The seed of `Math.random`.
     pub seed: u64,
 }
 
-/// What a script may use.
+/// The limits of a script.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Limits {
-    /// Until it must have ended, waits included.
+pub struct ScriptLimits {
+    /// Duration, including waits.
     pub time: Duration,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory: usize,
-    /// Bytes of stack.
+    /// Stack in bytes.
     pub stack: usize,
-    /// Bytes of what it returns, and of each thing it asks for, as JSON.
+    /// Size of its output and of each call, as JSON, in bytes.
     pub value: usize,
-    /// Things that it asks for, in all.
+    /// Number of calls.
     pub calls: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { time: Duration::from_mins(1), memory: 64 << 20, stack: 512 << 10, value: 4 << 20, calls: 100_000 }
+impl Default for ScriptLimits {
+    fn default() -> ScriptLimits {
+        ScriptLimits {
+            time: Duration::from_mins(1),
+            memory: 64 << 20,
+            stack: 512 << 10,
+            value: 4 << 20,
+            calls: 100_000,
+        }
     }
 }
 
-/// Why a script failed.
+/// An uncaught exception of a script.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptException {
-    /// A word: `SCRIPT_ERROR`, `OUT_OF_MEMORY`, the code of a failed call, ….
+    /// Its code: `SCRIPT_ERROR`, `OUT_OF_MEMORY`, the code of a failed call, ….
     pub code: String,
-    /// What is wrong.
+    /// Its message.
     pub message: String,
-    /// Where: a file.
+    /// The file where it was thrown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
-    /// Its line, from 1; 0 where it is not known.
+    /// The line, from 1; 0 if unknown.
     #[serde(default)]
     pub line: u32,
-    /// Its column, from 1.
+    /// The column, from 1.
     #[serde(default)]
     pub column: u32,
-    /// Calls that led there.
+    /// The call stack.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stack: String,
-    /// What a failed call knows more.
+    /// Further details of a failed call.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
 }
 
 impl ScriptException {
-    /// With a code and a message.
+    /// An exception with a code and a message.
     pub fn new(code: &str, message: impl Into<String>) -> ScriptException {
         ScriptException { code: code.to_owned(), message: message.into(), ..ScriptException::default() }
     }
 
-    /// As the record has it.
+    /// Its recorded form.
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 }
 
-/// What became of a script.
+/// The outcome of running a script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ScriptOutcome {
     /// It returned.
     Returned(Value),
-    /// It waits, until then at the latest.
+    /// It waits, at most until this time.
     Suspended(Micros),
-    /// It failed.
+    /// It threw an exception.
     Threw(ScriptException),
-    /// Its time was over.
+    /// It reached its time limit.
     TimedOut,
-    /// It was asked to end.
+    /// It was cancelled.
     Cancelled,
-    /// Its execution is another's by now.
-    Gone,
+    /// Another worker has its execution.
+    LeaseLost,
 }
 
-/// Why a script is to end.
+/// The reason for cancelling a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelReason {
-    /// Somebody asked for it.
+    /// A request to cancel its execution.
     Cancelled,
-    /// The process ends; another goes on.
-    Ends,
-    /// Another has it by now.
-    Gone,
+    /// The shutdown of this process; another one continues.
+    Shutdown,
+    /// Another worker has the execution.
+    LeaseLost,
 }
 
-/// Asks a script to end.
+/// Cancels a script. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<CancelState>);
 
@@ -247,35 +253,40 @@ struct CancelState {
 }
 
 impl CancelToken {
-    /// Asks. The first reason counts.
-    pub fn stop(&self, reason: CancelReason) {
+    /// Cancels the script. The first reason counts.
+    pub fn cancel(&self, reason: CancelReason) {
         let _ = self.0.reason.set(reason);
         self.0.notify.notify_waiters();
     }
 
-    /// Was it asked?
-    pub fn is_stopped(&self) -> bool {
+    /// True if the script was cancelled.
+    pub fn is_cancelled(&self) -> bool {
         self.0.reason.get().is_some()
     }
 
-    /// Why it was.
+    /// The reason if the script was cancelled.
     pub fn reason(&self) -> Option<CancelReason> {
         self.0.reason.get().copied()
     }
 
-    /// Suspend until it is asked.
-    pub async fn stopped(&self) {
+    /// Waits until the script is cancelled.
+    pub async fn cancelled(&self) {
         let notified = self.0.notify.notified();
-        if !self.is_stopped() {
+        if !self.is_cancelled() {
             notified.await;
         }
     }
 }
 
-/// Runs scripts.
+/// An engine of scripts.
 #[async_trait]
 pub trait ScriptEngine: Send + Sync {
-    /// Runs one to its end. Whatever it does, it ends within its limits, and nothing else is harmed.
-    async fn run(&self, call: ScriptRun, limits: Limits, host: Arc<dyn ScriptHost>, stop: CancelToken)
-    -> ScriptOutcome;
+    /// Runs a script. It ends within its limits and affects nothing else.
+    async fn run(
+        &self,
+        script: ScriptRun,
+        limits: ScriptLimits,
+        host: Arc<dyn ScriptHost>,
+        cancel: CancelToken,
+    ) -> ScriptOutcome;
 }

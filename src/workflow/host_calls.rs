@@ -1,155 +1,103 @@
-//! What an execution asks for and gets at once: calls of actions, requests of its own, values that are remembered.
+//! The calls of scripts and steps to their host: dispatched by kind, and answered from the record if they ran before.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::engine::{HostCall, HostReply};
-use super::execution::{ActiveExecution, micros, store_error};
+use super::engine::{HostCall, HostReply, ScriptHost};
+use super::execution::{ActiveExecution, StepKey, StepValues};
 use super::journal::JournalEntry;
-use super::program::camel;
-use super::spans;
-use crate::connector::{self, CallError};
-use crate::store::queue::{StepKind, StepStatus};
-use crate::text::Digest;
+use crate::store::queue::{LogLevel, LogLine, SignalKind, StepKind, StepStatus};
 
-impl ActiveExecution {
-    /// Something that is done at once, and once.
-    pub(super) async fn once(self: &Arc<Self>, op: HostCall) -> HostReply {
-        let question = serde_json::to_value(&op).unwrap_or_default();
-        let (kind, label, shown) = match &op {
-            HostCall::Action { connector, action, input, .. } => match self.find(connector, action) {
-                Ok((connector, action)) => (StepKind::Action, format!("{connector}/{action}"), input.clone()),
-                Err(error) => return HostReply::Error(error, self.desk.now()),
-            },
-            HostCall::Fetch { url, init } => {
-                let method = init.get("method").and_then(Value::as_str).unwrap_or("GET");
-                let shown = url.split(['?', '#']).next().unwrap_or_default();
-                (StepKind::Fetch, format!("{method} {shown}"), init.get("body").cloned().unwrap_or_default())
-            }
-            HostCall::GetState { scope, key } => (StepKind::State, format!("get {scope} {key}"), Value::Null),
-            HostCall::SetState { scope, key, value, .. } => {
-                (StepKind::State, format!("set {scope} {key}"), value.clone())
-            }
-            _ => return HostReply::Error(json!({"code": "INTERNAL", "message": "unknown question"}), self.desk.now()),
-        };
-        let seen = {
-            let mut state = self.lock();
-            let label = state.masks.text(&label);
-            state.journal.ask(&label, &question)
-        };
-        let (name, order, within) = match seen {
-            JournalEntry::Answered(output, at) => return HostReply::Value(output, at),
-            JournalEntry::Failed(error) => return HostReply::Error(error, self.desk.now()),
-            JournalEntry::New { name, order, within } => (name, order, within),
-            JournalEntry::Suspend(step) => (step.name, step.order, None),
-        };
-        let started_at = self.desk.now();
-        let result = self.ask(op, &name, within.as_deref()).await;
-        let now = self.desk.now();
-        let (status, output, error, reply) = match result {
-            Ok(output) => (StepStatus::Completed, output.clone(), Value::Null, HostReply::Value(output, now)),
-            Err(error) => (StepStatus::Failed, Value::Null, error.clone(), HostReply::Error(error, now)),
-        };
-        let step = {
-            let masks = &self.lock().masks;
-            let values = (masks.value(shown), masks.value(output), masks.value(error));
-            self.step(&name, kind, order, status, values, started_at, now)
-        };
-        self.save(step, within.as_deref(), Vec::new()).await.unwrap_or(reply)
-    }
+/// Maximum number of log lines of an attempt.
+const MAX_LINES: usize = 2_000;
+/// Maximum length of a log line in bytes.
+const MAX_LINE_BYTES: usize = 4 << 10;
 
-    async fn ask(&self, op: HostCall, step: &str, within: Option<&str>) -> Result<Value, Value> {
-        match op {
-            HostCall::Action { connector, action, input, options } => {
-                let (connector, action) = self.find(&connector, &action)?;
-                let connection = options.get("connection").and_then(Value::as_str).map(str::to_owned);
-                let texts = |name: &str| -> BTreeMap<String, String> {
-                    let values = options.get(name).and_then(Value::as_object).into_iter().flatten();
-                    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    values.map(|(name, value)| (name.clone(), text(value))).collect()
-                };
-                let declared = self.program.spec.connectors.values().find(|used| used.connector == connector);
-                let call = connector::Call {
-                    input,
-                    path_params: texts("pathParams"),
-                    headers: texts("headers"),
-                    query: texts("query"),
-                    tenant: Some(self.run.tenant.clone()).filter(|tenant| !tenant.is_empty()),
-                    connection: connection.or_else(|| declared.and_then(|used| used.connection.clone())),
-                    // The same each time that this step is tried, so that applications can tell.
-                    request_id: format!("{}-{}", self.run.id, Digest::of(step.as_bytes()).short()),
-                    trace: spans::of_step(&self.run, step, within),
-                    ..connector::Call::default()
-                };
-                let called = self.live.actions.call(&connector, &action, call).await;
-                called.map_err(|error| error_value(&error, &format!("{connector}/{action}")))
-            }
-            HostCall::Fetch { url, init } => {
-                let trace = spans::of_step(&self.run, step, within);
-                self.live.actions.fetch(&url, &init, &trace).await.map_err(|error| error_value(&error, "fetch"))
-            }
-            HostCall::GetState { scope, key } => {
-                let scope = self.scope(&scope);
-                let found = self.desk.store().workflow_state(&self.run.environment, &scope, &key).await;
-                found.map(Option::unwrap_or_default).map_err(|error| store_error(&error))
-            }
-            HostCall::SetState { scope, key, value, ttl } => {
-                let scope = self.scope(&scope);
-                let ttl = ttl.map(micros);
-                let stored =
-                    self.desk.store().put_workflow_state(&self.run.environment, &scope, &key, &value, ttl).await;
-                stored.map(|()| Value::Null).map_err(|error| store_error(&error))
-            }
-            _ => Err(json!({"code": "INTERNAL", "message": "unknown question"})),
-        }
-    }
-
-    /// Values of one tenant are never another's.
-    fn scope(&self, scope: &str) -> String {
-        match scope {
-            "invocation" => format!("run/{}", self.run.id),
-            _ if self.run.tenant.is_empty() => "organization".to_owned(),
-            _ => format!("tenant/{}", self.run.tenant),
-        }
-    }
-
-    /// The connector and action of the names that code uses.
-    fn find(&self, connector: &str, action: &str) -> Result<(String, String), Value> {
-        let runtime = &self.live.runtime;
-        let used = self.program.spec.connectors.get(connector).map(|used| used.connector.as_str());
-        let found = used.or_else(|| {
-            let exact = runtime.connectors.get_key_value(connector).map(|(name, _)| name.as_str());
-            exact.or_else(|| runtime.connectors.keys().map(String::as_str).find(|name| camel(name) == connector))
-        });
-        let unknown = |code: &str, message: String| json!({"code": code, "message": message});
-        let Some(found) = found.and_then(|name| runtime.connectors.get(name)) else {
-            let names: Vec<String> = runtime.connectors.keys().map(|name| camel(name)).collect();
-            let near = crate::definition::schema_validator::nearest(connector, names.iter().map(String::as_str));
-            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return Err(unknown("UNKNOWN_CONNECTOR", format!("there is no connector `{connector}`{near}")));
-        };
-        let names = || found.actions.keys().map(String::as_str);
-        let Some(name) = names().find(|name| *name == action).or_else(|| names().find(|name| camel(name) == action))
-        else {
-            let all: Vec<String> = names().map(camel).collect();
-            let near = crate::definition::schema_validator::nearest(action, all.iter().map(String::as_str));
-            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            let message = format!("connector `{}` has no action `{action}`{near}", found.name);
-            return Err(unknown("UNKNOWN_ACTION", message));
-        };
-        Ok((found.name.clone(), name.to_owned()))
+impl ScriptHost for ActiveExecution {
+    fn call(self: Arc<Self>, call: HostCall) -> BoxFuture<'static, HostReply> {
+        Box::pin(self.perform(call))
     }
 }
 
-fn error_value(error: &CallError, what: &str) -> Value {
-    let mut value = json!({"code": error.code.as_str(), "message": format!("{what}: {}", error.detail)});
-    if let Some(status) = error.upstream_status {
-        value["status"] = status.into();
+impl ActiveExecution {
+    async fn perform(self: Arc<Self>, call: HostCall) -> HostReply {
+        match call {
+            HostCall::Log { level, message } => self.log(level, &message),
+            HostCall::Begin { name } => self.begin_step(&name),
+            HostCall::End { name, output, error } => self.end_step(&name, output, error).await,
+            HostCall::Secret { name } => self.secret(&name),
+            HostCall::Sleep { ms } => self.sleep(ms).await,
+            HostCall::Wait { name, timeout, question } => {
+                let kind = if question.is_null() { SignalKind::Event } else { SignalKind::Approval };
+                self.wait_for_signal(kind, &name, timeout, question).await
+            }
+            HostCall::Workflow { workflow, input } => self.run_child(&workflow, input).await,
+            other => self.perform_once(other).await,
+        }
     }
-    if let Some(body) = &error.upstream {
-        value["body"] = Value::clone(body);
+
+    fn log(&self, level: LogLevel, message: &str) -> HostReply {
+        let now = self.dispatcher.now();
+        let mut state = self.lock();
+        if state.journal.replays() {
+            return HostReply::Value(Value::Null, now);
+        }
+        state.lines += 1;
+        if state.lines <= MAX_LINES {
+            let mut message = state.masks.text(message);
+            if message.len() > MAX_LINE_BYTES {
+                let end = (0..=MAX_LINE_BYTES).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+                message.truncate(end);
+                message.push('…');
+            }
+            let message = if state.lines == MAX_LINES { "further lines are not kept".to_owned() } else { message };
+            ActiveExecution::push_line(&mut state, LogLine { at: now, level, message });
+        }
+        HostReply::Value(Value::Null, now)
     }
-    value
+
+    fn begin_step(&self, name: &str) -> HostReply {
+        let now = self.dispatcher.now();
+        let mut state = self.lock();
+        match state.journal.begin(name) {
+            JournalEntry::Completed(output, at) => HostReply::Value(json!({"name": name, "output": output}), at),
+            JournalEntry::Failed(error) => HostReply::Value(json!({"name": name, "error": error}), now),
+            JournalEntry::Waiting(step) => HostReply::Value(json!({"name": step.name}), now),
+            JournalEntry::New { name, .. } => {
+                state.begun.insert(name.clone(), now);
+                HostReply::Value(json!({"name": name}), now)
+            }
+        }
+    }
+
+    async fn end_step(&self, name: &str, output: Value, error: Value) -> HostReply {
+        let now = self.dispatcher.now();
+        let step = {
+            let mut state = self.lock();
+            let Some(order) = state.journal.end(name) else { return HostReply::Value(Value::Null, now) };
+            let started_at = state.begun.remove(name).unwrap_or(now);
+            let status = if error.is_null() { StepStatus::Completed } else { StepStatus::Failed };
+            let (output, error) = (state.masks.value(output), state.masks.value(error));
+            let key = StepKey { name, kind: StepKind::Step, order };
+            self.step(key, status, StepValues { output, error, ..StepValues::default() }, started_at, now)
+        };
+        self.save_step(step, None).await.unwrap_or(HostReply::Value(Value::Null, now))
+    }
+
+    fn secret(&self, name: &str) -> HostReply {
+        let now = self.dispatcher.now();
+        if !self.program.spec.secrets.iter().any(|declared| declared == name) {
+            let message = format!("secret `{name}` is not declared; add it to `secrets` of the workflow");
+            return HostReply::Error(json!({"code": "SECRET_NOT_DECLARED", "message": message}), now);
+        }
+        match self.live.actions.secret(name) {
+            Ok(value) => {
+                self.lock().masks.add(name, &value);
+                HostReply::Value(Value::String(value), now)
+            }
+            Err(message) => HostReply::Error(json!({"code": "CREDENTIAL_UNAVAILABLE", "message": message}), now),
+        }
+    }
 }

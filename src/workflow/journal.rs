@@ -1,7 +1,7 @@
-//! What an execution did already, so that a second run of its code does not do it again.
+//! The journal of an execution: its recorded steps, so that another run of its code does not repeat them.
 //!
-//! Code is run from its beginning each time; whatever it asks for is looked up under a key: a durable step under its name,
-//! everything else under what is asked. Questions inside a durable step have no key: the step's result stands for them.
+//! Each run of the code starts at the beginning. Every call is looked up by a key: a durable step by its name, any other
+//! call by its content. Calls inside a durable step have no key: the result of the step replaces them.
 
 use std::collections::HashMap;
 
@@ -11,44 +11,44 @@ use crate::store::Micros;
 use crate::store::queue::{Step, StepStatus};
 use crate::text::Digest;
 
-/// Longest name of a step, in bytes.
-const MAX_NAME: usize = 200;
+/// Maximum length of the name of a step in bytes.
+const MAX_NAME_BYTES: usize = 200;
 
-/// What an execution did already.
+/// The recorded steps of an execution, and the keys of the current run.
 #[derive(Debug, Default)]
 pub struct Journal {
     known: HashMap<String, Step>,
     counts: HashMap<String, u32>,
-    /// Durable steps that are open, by key.
+    /// Open durable steps by key, the innermost last.
     open: Vec<String>,
     attempt: i64,
     order: i64,
-    /// Was everything so far answered from the record?
+    /// True while every call was answered from the record.
     replays: bool,
 }
 
-/// What the journal says of a question.
+/// The entry of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JournalEntry {
-    /// It was answered, then.
-    Answered(Value, Micros),
-    /// It failed.
+    /// The call completed with this output at this time.
+    Completed(Value, Micros),
+    /// The call failed with this error.
     Failed(Value),
-    /// It waits, until then.
-    Suspend(Box<Step>),
-    /// It is new: under this name, in this order.
+    /// The call waits.
+    Waiting(Box<Step>),
+    /// The call is new.
     New {
-        /// The step's name in the record.
+        /// The name of its step in the record.
         name: String,
-        /// Its place in the order of steps.
+        /// The position of its step.
         order: i64,
-        /// The durable step that it is part of; only what is part of none is looked up when the code is run again.
+        /// The durable step that contains it. A contained call is not looked up in another run.
         within: Option<String>,
     },
 }
 
 impl Journal {
-    /// A journal of what is stored, for an attempt.
+    /// The journal of the recorded steps for an attempt.
     pub fn new(steps: Vec<Step>, attempt: i64) -> Journal {
         let order = steps.iter().map(|step| step.order + 1).max().unwrap_or(0);
         let replays = !steps.is_empty();
@@ -56,22 +56,22 @@ impl Journal {
         Journal { known, counts: HashMap::new(), open: Vec::new(), attempt, order, replays }
     }
 
-    /// Does the code only repeat what it did before? Then what it logs was logged.
+    /// True while the code repeats recorded calls. Its log lines were stored before.
     pub fn replays(&self) -> bool {
         self.replays
     }
 
-    /// A durable step begins.
+    /// Begins a durable step.
     pub fn begin(&mut self, name: &str) -> JournalEntry {
-        let key = self.counted(cut(name));
-        let seen = self.look(key);
-        if let JournalEntry::New { name, .. } = &seen {
+        let key = self.numbered(truncated(name));
+        let entry = self.look_up(key);
+        if let JournalEntry::New { name, .. } = &entry {
             self.open.push(name.clone());
         }
-        seen
+        entry
     }
 
-    /// A durable step ended; gives its place in the order, `None` where none of that name is open.
+    /// Ends a durable step. Returns its position, or `None` if no step of that name is open.
     pub fn end(&mut self, name: &str) -> Option<i64> {
         let at = self.open.iter().rposition(|open| open == name)?;
         self.open.remove(at);
@@ -79,33 +79,33 @@ impl Journal {
         Some(self.order - 1)
     }
 
-    /// Something else is asked for: `label` is for people, `question` tells it apart from others.
+    /// Looks up a call. `label` is its name for people, and `question` its content.
     pub fn ask(&mut self, label: &str, question: &Value) -> JournalEntry {
         if let Some(step) = self.open.last().cloned() {
-            // A step that is run again overwrites what its earlier run recorded.
+            // A step that runs again overwrites the calls that its earlier run recorded.
             let name = format!("{step}/{label}");
-            let name = self.counted(cut(&name));
+            let name = self.numbered(truncated(&name));
             self.order += 1;
             return JournalEntry::New { name, order: self.order - 1, within: Some(step) };
         }
         self.ask_outside(label, question)
     }
 
-    /// The same for what may take long: it is never part of a step that happens to be open.
+    /// Looks up a call that may wait for long. It is never contained in an open step.
     pub fn ask_outside(&mut self, label: &str, question: &Value) -> JournalEntry {
         let digest = Digest::of(question.to_string().as_bytes()).hex();
-        let key = self.counted(&format!("{} {}", cut(label), digest.get(..8).unwrap_or_default()));
-        self.look(key)
+        let key = self.numbered(&format!("{} {}", truncated(label), digest.get(..8).unwrap_or_default()));
+        self.look_up(key)
     }
 
-    /// Something is waited for that is known by its name alone.
+    /// Looks up a wait, whose key is its name alone.
     pub fn wait(&mut self, name: &str) -> JournalEntry {
-        let key = self.counted(cut(name));
-        self.look(key)
+        let key = self.numbered(truncated(name));
+        self.look_up(key)
     }
 
-    /// The same question twice is two questions.
-    fn counted(&mut self, name: &str) -> String {
+    /// The key of the next call of a name: repeated calls are numbered.
+    fn numbered(&mut self, name: &str) -> String {
         let count = self.counts.entry(name.to_owned()).or_insert(0);
         *count += 1;
         match *count {
@@ -114,18 +114,18 @@ impl Journal {
         }
     }
 
-    fn look(&mut self, name: String) -> JournalEntry {
+    fn look_up(&mut self, name: String) -> JournalEntry {
         match self.known.get(&name) {
             Some(step) if step.status == StepStatus::Completed => {
-                JournalEntry::Answered(step.output.clone(), step.finished_at)
+                JournalEntry::Completed(step.output.clone(), step.finished_at)
             }
-            // Within an attempt code may have caught the error and gone on; the next attempt tries again.
+            // The code may have caught the error in the same attempt; the next attempt repeats the call.
             Some(step) if step.status == StepStatus::Failed && step.attempt == self.attempt => {
                 JournalEntry::Failed(step.error.clone())
             }
             Some(step) if step.status == StepStatus::Waiting => {
                 self.replays = false;
-                JournalEntry::Suspend(Box::new(step.clone()))
+                JournalEntry::Waiting(Box::new(step.clone()))
             }
             _ => {
                 self.replays = false;
@@ -136,8 +136,8 @@ impl Journal {
     }
 }
 
-fn cut(name: &str) -> &str {
-    let end = (0..=MAX_NAME.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+fn truncated(name: &str) -> &str {
+    let end = (0..=MAX_NAME_BYTES.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
     name.get(..end).unwrap_or_default()
 }
 
@@ -151,57 +151,57 @@ mod tests {
         Step { name: name.to_owned(), status, output, attempt: 1, ..Step::default() }
     }
 
-    fn named(seen: &JournalEntry) -> &str {
-        match seen {
+    fn new_name(entry: &JournalEntry) -> &str {
+        match entry {
             JournalEntry::New { name, .. } => name,
             other => panic!("not new: {other:?}"),
         }
     }
 
     #[test]
-    fn what_was_done_is_answered_from_the_record_in_any_order() {
+    fn answers_recorded_calls_in_any_order() {
         let mut first = Journal::new(Vec::new(), 1);
         let keys: Vec<String> = [json!({"id": 1}), json!({"id": 2}), json!({"id": 1})]
             .iter()
-            .map(|input| named(&first.ask("crm/get", input)).to_owned())
+            .map(|input| new_name(&first.ask("crm/get", input)).to_owned())
             .collect();
         assert_eq!(keys[2], format!("{} #2", keys[0]));
         let steps = keys.iter().enumerate().map(|(at, key)| step(key, StepStatus::Completed, json!(at))).collect();
         let mut again = Journal::new(steps, 1);
-        assert_eq!(again.ask("crm/get", &json!({"id": 2})), JournalEntry::Answered(json!(1), 0));
-        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Answered(json!(0), 0));
-        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Answered(json!(2), 0));
+        assert_eq!(again.ask("crm/get", &json!({"id": 2})), JournalEntry::Completed(json!(1), 0));
+        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Completed(json!(0), 0));
+        assert_eq!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::Completed(json!(2), 0));
         assert!(matches!(again.ask("crm/get", &json!({"id": 1})), JournalEntry::New { within: None, .. }));
     }
 
     #[test]
-    fn questions_of_a_step_that_is_done_shift_nothing() {
+    fn calls_of_a_completed_step_do_not_shift_later_keys() {
         let mut first = Journal::new(Vec::new(), 1);
-        let name = named(&first.begin("charge")).to_owned();
+        let name = new_name(&first.begin("charge")).to_owned();
         let inner = first.ask("pay/charge", &json!({}));
         assert!(
             matches!(&inner, JournalEntry::New { name, within: Some(step), .. } if name == "charge/pay/charge" && step == "charge")
         );
         assert!(first.end(&name).is_some());
-        let outer = named(&first.ask("pay/charge", &json!({}))).to_owned();
-        // The second time the step's function is not called at all.
+        let outer = new_name(&first.ask("pay/charge", &json!({}))).to_owned();
+        // In the second run the step's function is not called.
         let done =
             vec![step(&name, StepStatus::Completed, json!("ok")), step(&outer, StepStatus::Completed, json!("later"))];
         let mut again = Journal::new(done, 1);
-        assert_eq!(again.begin("charge"), JournalEntry::Answered(json!("ok"), 0));
-        assert_eq!(again.ask("pay/charge", &json!({})), JournalEntry::Answered(json!("later"), 0));
+        assert_eq!(again.begin("charge"), JournalEntry::Completed(json!("ok"), 0));
+        assert_eq!(again.ask("pay/charge", &json!({})), JournalEntry::Completed(json!("later"), 0));
     }
 
     #[test]
-    fn a_failure_counts_for_its_attempt_only() {
+    fn a_failure_applies_to_its_attempt_only() {
         let failed = Step { error: json!({"message": "no"}), ..step("charge", StepStatus::Failed, Value::Null) };
         assert!(matches!(Journal::new(vec![failed.clone()], 1).begin("charge"), JournalEntry::Failed(_)));
         assert!(matches!(Journal::new(vec![failed], 2).begin("charge"), JournalEntry::New { .. }));
     }
 
     #[test]
-    fn long_names_are_cut_between_letters() {
+    fn truncates_long_names_between_characters() {
         let name = "ä".repeat(300);
-        assert_eq!(named(&Journal::new(Vec::new(), 1).begin(&name)).len(), 200);
+        assert_eq!(new_name(&Journal::new(Vec::new(), 1).begin(&name)).len(), 200);
     }
 }

@@ -1,23 +1,23 @@
-//! Values of secrets that code has seen, kept out of everything that is recorded.
+//! Masks of secrets: the values of secrets that code has read are replaced in everything that is recorded.
 
 use serde_json::{Value, json};
 
-/// Shorter values are not looked for: they would turn up everywhere.
-const SHORTEST: usize = 4;
+/// Minimum length of a masked value. Shorter values would match by accident.
+const MIN_LENGTH: usize = 4;
 
-/// Values that must not be shown, with their names.
+/// The values to mask, with the names of their secrets.
 #[derive(Default)]
 pub(super) struct Masks(Vec<(String, zeroize::Zeroizing<String>)>);
 
 impl Masks {
-    /// Remembers a value.
+    /// Adds a secret.
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        if value.len() >= SHORTEST && !self.0.iter().any(|(known, _)| known == name) {
+        if value.len() >= MIN_LENGTH && !self.0.iter().any(|(known, _)| known == name) {
             self.0.push((name.to_owned(), value.to_owned().into()));
         }
     }
 
-    /// A text without them.
+    /// A text with its secrets masked.
     pub(super) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, value) in &self.0 {
@@ -28,7 +28,7 @@ impl Masks {
         text
     }
 
-    /// A value without them.
+    /// A value with its secrets masked.
     pub(super) fn value(&self, value: Value) -> Value {
         if self.0.is_empty() {
             return value;
@@ -44,22 +44,22 @@ impl Masks {
     }
 }
 
-/// A value as the record shows it: its beginning, where it is long.
-pub(super) fn shortened(value: Value, most: usize) -> Value {
-    // Most values are small, and seen to be so without being written.
+/// A value as the record shows it: its beginning if its JSON is longer than `limit` bytes.
+pub(super) fn shortened(value: Value, limit: usize) -> Value {
+    // Avoids serializing small values.
     let is_small = match &value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
-        Value::String(text) => text.len() <= most,
+        Value::String(text) => text.len() <= limit,
         _ => false,
     };
     if is_small {
         return value;
     }
     let text = value.to_string();
-    if text.len() <= most {
+    if text.len() <= limit {
         return value;
     }
-    let end = (0..=1024.min(most)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=1024.min(limit)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     json!({"cut": true, "bytes": text.len(), "beginning": text.get(..end).unwrap_or_default()})
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_named_and_not_shown() {
+    fn replaces_secrets_with_their_names() {
         let mut masks = Masks::default();
         masks.add("key", "hunter22");
         masks.add("tiny", "abc");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_cut() {
+    fn shortens_long_values() {
         assert_eq!(shortened(json!("short"), 100), json!("short"));
         let cut = shortened(json!({"a": "ä".repeat(5000)}), 2000);
         assert_eq!((&cut["cut"], &cut["bytes"]), (&json!(true), &json!(10_008)));

@@ -1,4 +1,4 @@
-// What a script finds: `ctx` and a few globals. Everything that leaves the script goes through `send`, as JSON.
+// The environment of a script: `ctx` and a few globals. All calls leave the script through `send`, as JSON.
 export default function (send, dataText, startMs, seed) {
   const stringify = JSON.stringify, parse = JSON.parse;
   const waiting = new Map();
@@ -33,7 +33,7 @@ export default function (send, dataText, startMs, seed) {
     entry.reject(error);
   }
 
-  // The time is that of the last answer, so that a script that is run again from its record sees the same.
+  // The time is that of the last reply, so that another run of the script from its record reads the same times.
   const RealDate = Date;
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args) => (args.length ? Reflect.construct(target, args) : new target(nowMs)),
@@ -62,7 +62,7 @@ export default function (send, dataText, startMs, seed) {
       total += parseFloat(match[1]) * units[match[2]];
       any = true;
     }
-    if (!any || rest !== "") throw new TypeError(`\`${value}\` is no duration; write milliseconds, or text such as "30s" or "2h30m"`);
+    if (!any || rest !== "") throw new TypeError(`\`${value}\` is not a duration; write milliseconds, or text such as "30s" or "2h30m"`);
     return total;
   }
 
@@ -102,7 +102,7 @@ export default function (send, dataText, startMs, seed) {
         let output = await work();
         output = output === undefined ? null : output;
         await call({ op: "end", name: begun.name, output });
-        // What comes back is what a second run would get.
+        // The result is the same as in a later run.
         return parse(stringify(output));
       } catch (error) {
         if (attempt >= attempts) {
@@ -138,7 +138,7 @@ export default function (send, dataText, startMs, seed) {
     if (typeof work !== "function") throw new TypeError("the script has no `export default async function (ctx)`");
     const output = await work(ctx);
     const text = stringify(output === undefined ? null : output);
-    if (text === undefined) throw new TypeError(`the output is a ${typeof output}, which is no JSON`);
+    if (text === undefined) throw new TypeError(`the output is a ${typeof output}, which is not JSON`);
     return text;
   }
 

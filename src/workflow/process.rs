@@ -1,9 +1,9 @@
-//! Scripts in processes of their own: what brings one down brings down nothing else, and the operating system keeps limits.
+//! Scripts in processes of their own: a crash ends one script only, and the operating system enforces limits.
 //!
 //! ```text
 //! server ──{"run": …}──► script worker        one line of JSON each way; one script at a time
-//!        ◄─{"ask": …}───
-//!        ──{"told": …}─►
+//!        ◄─{"call": …}──
+//!        ──{"reply": …}►
 //!        ◄─{"ended": …}─
 //! ```
 
@@ -23,35 +23,35 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::{
-    CancelReason, CancelToken, HostCall, HostReply, Limits, ScriptEngine, ScriptException, ScriptHost, ScriptOutcome,
-    ScriptRun,
+    CancelReason, CancelToken, HostCall, HostReply, ScriptEngine, ScriptException, ScriptHost, ScriptLimits,
+    ScriptOutcome, ScriptRun,
 };
 use super::quickjs::QuickJs;
 
-/// Scripts that one process runs before another takes its place.
+/// Number of scripts that a process runs before it is replaced.
 const MAX_RUNS: u64 = 500;
-/// Processes that wait for a script.
+/// Maximum number of idle processes.
 const MAX_IDLE: usize = 16;
-/// Bytes of one line: a value may be 4 MiB, and escaping makes it six times as long at most. A process whose engine broke
-/// must not fill this one's memory.
-const MAX_LINE: u64 = 32 << 20;
-/// Bytes of address space beside what the program has when it starts and what scripts may use: threads, their stacks, and
-/// what the allocator reserves and does not touch.
-const BESIDE: u64 = 2 << 30;
+/// Maximum length of a line in bytes: a value may have 4 MiB, and escaping makes it at most six times as long. A broken
+/// process must not exhaust the memory of this one.
+const MAX_LINE_BYTES: u64 = 32 << 20;
+/// Address space in bytes beyond that of the started program and the memory limit of scripts: threads, their stacks, and
+/// what the allocator reserves without using it.
+const EXTRA_ADDRESS_SPACE: u64 = 2 << 30;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ToScript {
-    Execution(u64, Box<ScriptRun>, Limits),
-    Told(u64, HostReply),
-    CancelToken,
+    Run(u64, Box<ScriptRun>, ScriptLimits),
+    Reply(u64, HostReply),
+    Cancel,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum FromScript {
-    Ask(u64, u64, HostCall),
-    ScriptOutcome(u64, ScriptOutcome),
+    Call(u64, u64, HostCall),
+    Ended(u64, ScriptOutcome),
 }
 
 /// Runs scripts in processes of their own.
@@ -66,7 +66,7 @@ struct Process {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// The beginning of a line that has not come whole.
+    /// The received part of an incomplete line.
     line: Vec<u8>,
     runs: u64,
 }
@@ -83,7 +83,7 @@ impl ProcessEngine {
         }
         let mut child = Command::new(&self.program)
             .arg("script-worker")
-            // Nothing of this process's environment: it may hold secrets.
+            // Without this process's environment, which may hold secrets.
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -100,19 +100,19 @@ impl ProcessEngine {
 impl ScriptEngine for ProcessEngine {
     async fn run(
         &self,
-        call: ScriptRun,
-        limits: Limits,
+        script: ScriptRun,
+        limits: ScriptLimits,
         host: Arc<dyn ScriptHost>,
-        stop: CancelToken,
+        cancel: CancelToken,
     ) -> ScriptOutcome {
         let threw = |message: String| ScriptOutcome::Threw(ScriptException::new("SCRIPT_PROCESS_ENDED", message));
         let mut process = match self.take() {
             Ok(process) => process,
-            Err(error) => return threw(format!("a script worker cannot be started: {error}")),
+            Err(error) => return threw(format!("cannot start a script worker: {error}")),
         };
-        // It ends by itself in time; one that does not is killed.
-        let patience = limits.time.saturating_add(Duration::from_secs(2));
-        let ended = tokio::time::timeout(patience, process.run(call, limits, host, stop)).await;
+        // A process that does not end its script in time is killed.
+        let limit = limits.time.saturating_add(Duration::from_secs(2));
+        let ended = tokio::time::timeout(limit, process.run(script, limits, host, cancel)).await;
         match ended {
             Ok(Ok(ended)) => {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,9 +123,9 @@ impl ScriptEngine for ProcessEngine {
             }
             Ok(Err(error)) => {
                 let status = tokio::time::timeout(Duration::from_secs(1), process.child.wait()).await;
-                let how =
+                let cause =
                     status.ok().and_then(Result::ok).map_or_else(|| error.to_string(), |status| status.to_string());
-                threw(format!("the script's process ended: {how}"))
+                threw(format!("the script's process ended: {cause}"))
             }
             Err(_) => ScriptOutcome::TimedOut,
         }
@@ -135,42 +135,42 @@ impl ScriptEngine for ProcessEngine {
 impl Process {
     async fn run(
         &mut self,
-        call: ScriptRun,
-        limits: Limits,
+        script: ScriptRun,
+        limits: ScriptLimits,
         host: Arc<dyn ScriptHost>,
-        stop: CancelToken,
+        cancel: CancelToken,
     ) -> std::io::Result<ScriptOutcome> {
         self.runs += 1;
-        // What an earlier script asked for and did not wait for is nobody's.
-        let own = self.runs;
-        self.send(&ToScript::Execution(own, Box::new(call), limits)).await?;
-        let (answer, mut answers) = mpsc::unbounded_channel::<(u64, HostReply)>();
-        let mut stopping = false;
+        // The number of the run: messages of earlier scripts are ignored.
+        let number = self.runs;
+        self.send(&ToScript::Run(number, Box::new(script), limits)).await?;
+        let (sender, mut replies) = mpsc::unbounded_channel::<(u64, HostReply)>();
+        let mut cancelling = false;
         loop {
             tokio::select! {
                 line = next_line(&mut self.output, &mut self.line) => {
                     match serde_json::from_slice(&line?)? {
-                        FromScript::ScriptOutcome(run, ended) if run == own => return Ok(ended),
-                        FromScript::Ask(run, id, op) if run == own => {
-                            let (mut answering, answer) = (Arc::clone(&host).call(op), answer.clone());
-                            // In the order that the script asked; see the other engine.
-                            match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
-                                Poll::Ready(reply) => self.send(&ToScript::Told(id, reply)).await?,
+                        FromScript::Ended(run, ended) if run == number => return Ok(ended),
+                        FromScript::Call(run, id, call) if run == number => {
+                            let (mut pending, sender) = (Arc::clone(&host).call(call), sender.clone());
+                            // In the order of the calls, as in the other engine.
+                            match poll_fn(|context| Poll::Ready(pending.as_mut().poll(context))).await {
+                                Poll::Ready(reply) => self.send(&ToScript::Reply(id, reply)).await?,
                                 Poll::Pending => {
                                     tokio::spawn(async move {
-                                        let reply = answering.await;
-                                        let _ = answer.send((id, reply));
+                                        let reply = pending.await;
+                                        let _ = sender.send((id, reply));
                                     });
                                 }
                             }
                         }
-                        FromScript::ScriptOutcome(..) | FromScript::Ask(..) => {}
+                        FromScript::Ended(..) | FromScript::Call(..) => {}
                     }
                 }
-                Some((id, reply)) = answers.recv() => self.send(&ToScript::Told(id, reply)).await?,
-                () = stop.stopped(), if !stopping => {
-                    stopping = true;
-                    self.send(&ToScript::CancelToken).await?;
+                Some((id, reply)) = replies.recv() => self.send(&ToScript::Reply(id, reply)).await?,
+                () = cancel.cancelled(), if !cancelling => {
+                    cancelling = true;
+                    self.send(&ToScript::Cancel).await?;
                 }
             }
         }
@@ -184,43 +184,43 @@ impl Process {
     }
 }
 
-/// The next line. What came of it is kept in `line`, so that it may be dropped in between.
+/// Reads the next line. The received part is kept in `line`, so that the future may be dropped.
 async fn next_line(output: &mut BufReader<ChildStdout>, line: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let left = MAX_LINE.saturating_sub(line.len() as u64);
+    let left = MAX_LINE_BYTES.saturating_sub(line.len() as u64);
     output.take(left).read_until(b'\n', line).await?;
     match line.last() {
         Some(b'\n') => Ok(std::mem::take(line)),
-        _ => Err(std::io::Error::other("it broke off, or says too much")),
+        _ => Err(std::io::Error::other("the line is incomplete or too long")),
     }
 }
 
-/// Answers of the server, for one script.
+/// The host of a script, which is the server at the other end of the pipes.
 #[derive(Clone)]
-struct Remote {
+struct RemoteHost {
     run: u64,
     out: mpsc::UnboundedSender<FromScript>,
     next: Arc<AtomicU64>,
     waiting: Arc<Mutex<std::collections::HashMap<u64, oneshot::Sender<HostReply>>>>,
 }
 
-impl ScriptHost for Remote {
-    fn call(self: Arc<Self>, op: HostCall) -> BoxFuture<'static, HostReply> {
+impl ScriptHost for RemoteHost {
+    fn call(self: Arc<Self>, call: HostCall) -> BoxFuture<'static, HostReply> {
         Box::pin(async move {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
-            let (tell, told) = oneshot::channel();
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
-            if self.out.send(FromScript::Ask(self.run, id, op)).is_err() {
-                return HostReply::Gone;
+            let (sender, reply) = oneshot::channel();
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+            if self.out.send(FromScript::Call(self.run, id, call)).is_err() {
+                return HostReply::LeaseLost;
             }
-            told.await.unwrap_or(HostReply::Gone)
+            reply.await.unwrap_or(HostReply::LeaseLost)
         })
     }
 }
 
-/// What `evenkeel script-worker` does: runs scripts that come in, one at a time, until that is closed.
+/// Runs received scripts, one at a time, until the input is closed: `evenkeel script-worker`.
 ///
 /// # Errors
-/// Where the pipes break.
+/// A pipe is broken.
 pub async fn serve_scripts(
     input: impl tokio::io::AsyncRead + Unpin,
     mut output: impl tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -232,33 +232,33 @@ pub async fn serve_scripts(
             let Ok(mut line) = serde_json::to_vec(&message) else { continue };
             line.push(b'\n');
             if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
-                // Nobody is there who could be told anything.
+                // The server is gone.
                 std::process::exit(1);
             }
         }
     });
-    let mut remote = Remote { run: 0, out: out.clone(), next: Arc::default(), waiting: Arc::default() };
-    let mut stop = CancelToken::default();
+    let mut remote = RemoteHost { run: 0, out: out.clone(), next: Arc::default(), waiting: Arc::default() };
+    let mut cancel = CancelToken::default();
     while let Some(line) = input.next_line().await? {
         match serde_json::from_str(&line)? {
-            ToScript::Execution(run, call, limits) => {
-                limit(limits);
-                stop = CancelToken::default();
+            ToScript::Run(run, script, limits) => {
+                limit_once(limits);
+                cancel = CancelToken::default();
                 remote.run = run;
-                let (host, out, stop): (Arc<dyn ScriptHost>, _, _) =
-                    (Arc::new(remote.clone()), out.clone(), stop.clone());
+                let (host, out, cancel): (Arc<dyn ScriptHost>, _, _) =
+                    (Arc::new(remote.clone()), out.clone(), cancel.clone());
                 tokio::spawn(async move {
-                    let ended = QuickJs.run(*call, limits, host, stop).await;
-                    let _ = out.send(FromScript::ScriptOutcome(run, ended));
+                    let ended = QuickJs.run(*script, limits, host, cancel).await;
+                    let _ = out.send(FromScript::Ended(run, ended));
                 });
             }
-            ToScript::Told(id, reply) => {
-                let waiting = remote.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                if let Some(tell) = waiting {
-                    let _ = tell.send(reply);
+            ToScript::Reply(id, reply) => {
+                let sender = remote.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                if let Some(sender) = sender {
+                    let _ = sender.send(reply);
                 }
             }
-            ToScript::CancelToken => stop.stop(CancelReason::Cancelled),
+            ToScript::Cancel => cancel.cancel(CancelReason::Cancelled),
         }
     }
     drop((remote, out));
@@ -266,22 +266,22 @@ pub async fn serve_scripts(
     Ok(())
 }
 
-/// Limits of the operating system for this process, set once: address space, no files, no core dumps. The engine's own limit
-/// of memory is the narrow one; this is for what goes wrong in the engine.
-fn limit(limits: Limits) {
+/// Sets the operating system's limits of this process once: address space, no files, no core dumps. The engine's own
+/// memory limit is lower; these limits apply if the engine fails.
+fn limit_once(limits: ScriptLimits) {
     static SET: std::sync::Once = std::sync::Once::new();
     SET.call_once(|| set_limits(limits));
 }
 
-fn set_limits(limits: Limits) {
+fn set_limits(limits: ScriptLimits) {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let most = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    // In pages, which have 4 KiB at least.
+    let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    // In pages of at least 4 KiB.
     let pages = std::fs::read_to_string("/proc/self/statm");
     let pages: u64 = pages.ok().and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(1 << 20);
-    let memory = BESIDE.saturating_add(pages << 12).saturating_add(limits.memory as u64);
-    // Lowering is always allowed; what cannot be lowered was lowered before.
-    let _ = setrlimit(Resource::As, most(memory));
-    let _ = setrlimit(Resource::Core, most(0));
-    let _ = setrlimit(Resource::Fsize, most(0));
+    let memory = EXTRA_ADDRESS_SPACE.saturating_add(pages << 12).saturating_add(limits.memory as u64);
+    // Lowering is always allowed. A failure means that the limit was already lower.
+    let _ = setrlimit(Resource::As, limit(memory));
+    let _ = setrlimit(Resource::Core, limit(0));
+    let _ = setrlimit(Resource::Fsize, limit(0));
 }

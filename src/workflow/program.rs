@@ -1,4 +1,4 @@
-//! A workflow, ready to run: what a version is made of.
+//! Compiled workflows, as a version stores them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,30 +15,30 @@ pub use crate::script::camel;
 use crate::script::read_script;
 use crate::text::Digest;
 
-/// A workflow, ready to run. Never changed: a change makes another one, with the next version.
+/// A compiled workflow. It is immutable: a change creates another program with the next version.
 #[derive(Debug)]
 pub struct Program {
     /// Its name.
     pub name: String,
     /// Its definition.
     pub spec: WorkflowSpec,
-    /// Its code, without types; `None` where it has steps.
+    /// Its code without types; `None` if it has steps.
     pub code: Option<Arc<str>>,
-    /// The file that its messages name.
+    /// The file name in messages.
     pub file: String,
-    /// The line before the code's first one in that file.
+    /// The number of lines before the code in that file.
     pub line: u32,
     /// `file:line` of its definition.
-    pub place: String,
-    /// What it is, by content.
+    pub source_location: String,
+    /// The digest of its content.
     pub digest: Digest,
-    /// What it was compiled from, so that it is not compiled anew: the entry, and the content of its file.
+    /// The stamp of its catalog entry and the digest of its code file. An unchanged program is not compiled again.
     stamp: (u64, Option<Digest>),
     input: Option<JsonSchema>,
     output: Option<JsonSchema>,
 }
 
-/// How a version is stored.
+/// The stored form of a version.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
@@ -47,17 +47,18 @@ struct Stored {
     code: Option<String>,
     file: String,
     line: u32,
-    place: String,
+    #[serde(rename = "place")]
+    source_location: String,
 }
 
 /// Workflows by name.
 pub type Programs = BTreeMap<String, Arc<Program>>;
 
-/// Compiles the workflows of a catalog. `read` gives the content of a file by its path from the source's root. Those that
-/// did not change are the ones of `before`.
+/// Compiles the workflows of a catalog. `read` returns the content of a file by its path from the root of the source.
+/// Unchanged workflows are taken from `before`.
 ///
 /// # Errors
-/// Where one cannot be compiled, which no checked catalog gives: its id and why.
+/// The id of the workflow that cannot be compiled, and the cause. Checked catalogs have none.
 pub fn compile(
     catalog: &Catalog,
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -81,7 +82,7 @@ impl Program {
         known: Option<&Arc<Program>>,
     ) -> Result<Arc<Program>, String> {
         let (path, line) = entry.place();
-        let place = format!("{path}:{line}");
+        let source_location = format!("{path}:{line}");
         let mut stamp = (entry.stamp(), None);
         let (code, file, line) = match &spec.source {
             None => (None, path.to_owned(), 0),
@@ -89,8 +90,8 @@ impl Program {
                 let (text, file, line) = match (&source.file, &source.inline) {
                     (Some(file), _) => {
                         let found = references::resolve_path(path, file)
-                            .ok_or_else(|| format!("{file} leads out of the source"))?;
-                        let bytes = read(&found).ok_or_else(|| format!("{found} cannot be read"))?;
+                            .ok_or_else(|| format!("{file} is outside of the source"))?;
+                        let bytes = read(&found).ok_or_else(|| format!("cannot read {found}"))?;
                         stamp.1 = Some(Digest::of(&bytes));
                         if let Some(known) = known.filter(|known| known.stamp == stamp) {
                             return Ok(Arc::clone(known));
@@ -99,13 +100,13 @@ impl Program {
                         (text, found, 0)
                     }
                     (None, Some(inline)) => {
-                        let at = entry.source.line_of(entry_start(entry)).1;
-                        // A block's text begins on the line after its `|`.
-                        let start = entry.text().get(entry_start(entry) as usize..).unwrap_or_default();
+                        let at = entry.source.line_of(inline_start(entry)).1;
+                        // The text of a block scalar begins on the line after its `|`.
+                        let start = entry.text().get(inline_start(entry) as usize..).unwrap_or_default();
                         let before = u32::from(!start.starts_with(['|', '>']));
                         (inline.clone(), path.to_owned(), at.saturating_sub(before))
                     }
-                    (None, None) => return Err("its source names nothing".to_owned()),
+                    (None, None) => return Err("`source` has neither `file` nor `inline`".to_owned()),
                 };
                 let script = read_script(&text)
                     .map_err(|errors| errors.first().map_or_else(String::new, |error| format!("{file}: {error}")))?;
@@ -116,12 +117,13 @@ impl Program {
             return Ok(Arc::clone(known));
         }
         let spec = serde_json::to_value(spec).map_err(|error| error.to_string())?;
-        let program = Program::of(Stored { name: entry.id.name.clone(), spec, code, file, line, place })?;
+        let program =
+            Program::from_stored(Stored { name: entry.id.name.clone(), spec, code, file, line, source_location })?;
         Ok(Arc::new(Program { stamp, ..program }))
     }
 
-    fn of(stored: Stored) -> Result<Program, String> {
-        // Where it stands does not matter: a workflow that only moved is the same version.
+    fn from_stored(stored: Stored) -> Result<Program, String> {
+        // Without its location: a moved workflow keeps its version.
         let content = serde_json::json!([stored.name, without_tests(&stored.spec), stored.code]);
         let digest = Digest::of(content.to_string().as_bytes());
         let spec: WorkflowSpec = serde_json::from_value(stored.spec).map_err(|error| error.to_string())?;
@@ -136,22 +138,22 @@ impl Program {
             code: stored.code.map(Arc::from),
             file: stored.file,
             line: stored.line,
-            place: stored.place,
+            source_location: stored.source_location,
             digest,
             stamp: (0, None),
             spec,
         })
     }
 
-    /// A version from the store.
+    /// The program of a stored version.
     ///
     /// # Errors
-    /// Where this version of Evenkeel does not understand it.
+    /// The cause if this release of Evenkeel cannot read it.
     pub fn from_content(content: &str) -> Result<Program, String> {
-        Program::of(serde_json::from_str(content).map_err(|error| error.to_string())?)
+        Program::from_stored(serde_json::from_str(content).map_err(|error| error.to_string())?)
     }
 
-    /// What is stored of it.
+    /// Its stored form.
     pub fn content(&self) -> String {
         let stored = Stored {
             name: self.name.clone(),
@@ -159,12 +161,12 @@ impl Program {
             code: self.code.as_deref().map(str::to_owned),
             file: self.file.clone(),
             line: self.line,
-            place: self.place.clone(),
+            source_location: self.source_location.clone(),
         };
         serde_json::to_string(&stored).unwrap_or_default()
     }
 
-    /// Longest run of one attempt.
+    /// The timeout of an attempt. Defaults by tier: 1 minute, 15 minutes, 6 hours.
     pub fn timeout(&self) -> Duration {
         let default = match self.spec.tier {
             Tier::Instant => Duration::from_mins(1),
@@ -174,33 +176,33 @@ impl Program {
         self.spec.timeout.map_or(default, |timeout| timeout.0)
     }
 
-    /// What is wrong with an input, by its schema; `None` where nothing is.
-    pub fn refuses(&self, input: &Value) -> Option<String> {
-        self.input.as_ref().and_then(|schema| misfits(schema, input))
+    /// The violations of the input schema; `None` if the input is valid.
+    pub fn input_violations(&self, input: &Value) -> Option<String> {
+        self.input.as_ref().and_then(|schema| violations(schema, input))
     }
 
-    /// What is wrong with an output, by its schema; `None` where nothing is.
-    pub fn refuses_output(&self, output: &Value) -> Option<String> {
-        self.output.as_ref().and_then(|schema| misfits(schema, output))
+    /// The violations of the output schema; `None` if the output is valid.
+    pub fn output_violations(&self, output: &Value) -> Option<String> {
+        self.output.as_ref().and_then(|schema| violations(schema, output))
     }
 
-    /// How long to wait after a failed attempt; `None` where there is no other.
-    pub fn retry_after(&self, attempt: i64) -> Option<Duration> {
+    /// The delay after a failed attempt; `None` if there is no further attempt.
+    pub fn retry_delay(&self, attempt: i64) -> Option<Duration> {
         let retry = self.spec.retry.as_ref()?;
         (attempt < i64::from(retry.max_attempts)).then(|| backoff(retry, attempt))
     }
 }
 
-/// The wait after an attempt, counted from 1.
+/// The delay after an attempt, counted from 1.
 pub fn backoff(retry: &crate::definition::common::Retry, attempt: i64) -> Duration {
-    let first = retry.initial_interval.map_or(Duration::from_secs(5), |wait| wait.0);
-    let most = retry.max_interval.map_or(Duration::from_mins(1), |wait| wait.0);
+    let initial = retry.initial_interval.map_or(Duration::from_secs(5), |wait| wait.0);
+    let max = retry.max_interval.map_or(Duration::from_mins(1), |wait| wait.0);
     let factor = retry.backoff_coefficient.unwrap_or(2.0).clamp(1.0, 10.0);
     let exponent = i32::try_from(attempt.saturating_sub(1).clamp(0, 64)).unwrap_or(64);
-    Duration::try_from_secs_f64(first.as_secs_f64() * factor.powi(exponent)).unwrap_or(most).min(most)
+    Duration::try_from_secs_f64(initial.as_secs_f64() * factor.powi(exponent)).unwrap_or(max).min(max)
 }
 
-fn misfits(schema: &JsonSchema, value: &Value) -> Option<String> {
+fn violations(schema: &JsonSchema, value: &Value) -> Option<String> {
     let violations = schema.violations(value, 5);
     let shown: Vec<String> = violations
         .into_iter()
@@ -222,8 +224,8 @@ fn without_tests(spec: &Value) -> Value {
     spec
 }
 
-/// Where the text of an inline source begins.
-fn entry_start(entry: &Entry) -> u32 {
+/// The offset of the text of an inline source.
+fn inline_start(entry: &Entry) -> u32 {
     entry.node("/spec/source/inline").map_or(entry.name_span.start, |node| node.span.start)
 }
 
@@ -232,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_between_attempts_grow_to_their_limit() {
+    fn delays_between_attempts_grow_to_the_maximum() {
         let retry: crate::definition::common::Retry = serde_json::from_str(
             r#"{"maxAttempts": 9, "initialInterval": "5s", "backoffCoefficient": 2, "maxInterval": "60s"}"#,
         )

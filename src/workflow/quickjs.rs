@@ -1,12 +1,12 @@
-//! Scripts in QuickJS, one context for each run, on a thread of its own while it runs.
+//! Scripts in QuickJS, with a context per run, on a blocking thread.
 //!
 //! ```text
-//! module ──► jobs until none is left ──► an answer arrived? settle its promise, and again
-//!                                        nothing but parked questions left? suspended
-//!                                        the promise of the whole is settled? returned, or threw
+//! module ──► run all jobs ──► reply received:              settle its promise, repeat
+//!                             only suspended calls left:   suspended
+//!                             main promise settled:        returned or threw
 //! ```
 //!
-//! The interrupt handler ends even a busy loop; waiting has the same deadline.
+//! The interrupt handler ends busy loops. Waiting has the same deadline.
 
 mod bytecode;
 
@@ -26,15 +26,15 @@ use tokio::runtime::Handle;
 
 use self::bytecode::Bytecode;
 use super::engine::{
-    CancelToken, HostCall, HostReply, Limits, ScriptEngine, ScriptException, ScriptHost, ScriptOutcome, ScriptRun,
+    CancelToken, HostCall, HostReply, ScriptEngine, ScriptException, ScriptHost, ScriptLimits, ScriptOutcome, ScriptRun,
 };
 use crate::store::Micros;
 
-/// How often a script that waits looks whether it was asked to end.
-const LOOK: Duration = Duration::from_millis(200);
+/// Interval at which a waiting script checks for its cancellation.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Bytes that a runtime may keep of a script, such as names; more than that is something that was left.
-const MAX_LEFT: i64 = 32 << 10;
+/// Maximum growth of a pooled runtime per script in bytes, such as interned names. A larger growth is a leak.
+const MAX_GROWTH_BYTES: i64 = 32 << 10;
 
 /// QuickJS in this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,62 +44,63 @@ pub struct QuickJs;
 impl ScriptEngine for QuickJs {
     async fn run(
         &self,
-        call: ScriptRun,
-        limits: Limits,
+        script: ScriptRun,
+        limits: ScriptLimits,
         host: Arc<dyn ScriptHost>,
-        stop: CancelToken,
+        cancel: CancelToken,
     ) -> ScriptOutcome {
         let handle = Handle::current();
-        let run = tokio::task::spawn_blocking(move || run(&call, limits, &host, &stop, &handle));
+        let run = tokio::task::spawn_blocking(move || run(&script, limits, &host, &cancel, &handle));
         run.await.unwrap_or_else(|_| {
-            ScriptOutcome::Threw(ScriptException::new("INTERNAL", "the script's engine broke; please report this"))
+            ScriptOutcome::Threw(ScriptException::new("INTERNAL", "the script engine panicked; please report this"))
         })
     }
 }
 
 thread_local! {
-    /// A runtime that ran a script to its end on this thread: half of what an engine costs.
-    static SPARE: Cell<Option<PooledRuntime>> = const { Cell::new(None) };
+    /// A runtime that completed a script on this thread. Creating one is half of the cost of an engine.
+    static POOLED: Cell<Option<PooledRuntime>> = const { Cell::new(None) };
 }
 
-/// What the script asked for and nobody looked at yet.
-type Asked = Rc<RefCell<Vec<(f64, String)>>>;
+/// The calls that the script made and that were not sent to the host yet.
+type QueuedCalls = Rc<RefCell<Vec<(f64, String)>>>;
 
 fn run(
-    call: &ScriptRun,
-    limits: Limits,
+    script: &ScriptRun,
+    limits: ScriptLimits,
     host: &Arc<dyn ScriptHost>,
-    stop: &CancelToken,
+    cancel: &CancelToken,
     handle: &Handle,
 ) -> ScriptOutcome {
-    let internal = |what: &str| {
-        ScriptOutcome::Threw(ScriptException::new("OUT_OF_MEMORY", format!("no engine can be made: {what}")))
+    let out_of_memory = |part: &str| {
+        ScriptOutcome::Threw(ScriptException::new("OUT_OF_MEMORY", format!("cannot create the script engine: {part}")))
     };
-    let Ok(prelude) = bytecode::prelude() else { return internal("prelude") };
-    let Ok(spare) = SPARE.take().map_or_else(PooledRuntime::new, Ok) else { return internal("runtime") };
-    let runtime = &spare.runtime;
+    let Ok(prelude) = bytecode::prelude() else { return out_of_memory("prelude") };
+    let Ok(pooled) = POOLED.take().map_or_else(PooledRuntime::new, Ok) else { return out_of_memory("runtime") };
+    let runtime = &pooled.runtime;
     let deadline = Instant::now() + limits.time;
     runtime.set_memory_limit(limits.memory);
     runtime.set_max_stack_size(limits.stack);
-    let stopped = stop.clone();
-    runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= deadline || stopped.is_stopped())));
-    let Ok(context) = Context::full(runtime) else { return internal("context") };
+    let cancelled = cancel.clone();
+    runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= deadline || cancelled.is_cancelled())));
+    let Ok(context) = Context::full(runtime) else { return out_of_memory("context") };
     let ended = context.with(|ctx| {
         let ctx = ctx.clone();
-        let mut turn = Turn { ctx, call, limits, host, stop, handle, deadline, pending: 0, parked: None, made: 0 };
-        match turn.run(&prelude) {
+        let mut session =
+            ScriptSession { ctx, script, limits, host, cancel, handle, deadline, pending: 0, earliest: None, calls: 0 };
+        match session.run(&prelude) {
             Ok(ended) => ended,
-            Err(error) => turn.ended_by(&error, None),
+            Err(error) => session.outcome_of(&error, None),
         }
     });
     drop(context);
     if matches!(ended, ScriptOutcome::Returned(_)) {
-        spare.keep();
+        pooled.put_back();
     }
     ended
 }
 
-/// A runtime, with the bytes that it has where no script has left anything.
+/// A runtime with its memory size before any script ran.
 struct PooledRuntime {
     runtime: Runtime,
     bytes: i64,
@@ -108,68 +109,71 @@ struct PooledRuntime {
 impl PooledRuntime {
     fn new() -> Result<PooledRuntime, Error> {
         let runtime = Runtime::new()?;
-        // The prototype of our functions is made with the first one, and stays in its context: not in a script's.
+        // The prototype of native functions is created with the first one and stays in that context, so it is created here
+        // and not in the context of a script.
         Context::full(&runtime)?.with(|ctx| Function::new(ctx, || ()).map(drop))?;
         runtime.run_gc();
         let bytes = runtime.memory_usage().memory_used_size;
         Ok(PooledRuntime { runtime, bytes })
     }
 
-    /// Keeps it for the thread's next script, where nothing of the last one is left in it: no job that would run in
-    /// another's turn, and no memory. Each script has a context of its own, with globals of its own.
-    fn keep(self) {
+    /// Pools the runtime for the next script of this thread, unless the last one left jobs or memory behind. Each script has
+    /// its own context and globals.
+    fn put_back(self) {
         let runtime = &self.runtime;
         runtime.set_interrupt_handler(None);
         runtime.run_gc();
-        // Finalizers are jobs, too.
-        let is_clean = !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= self.bytes + MAX_LEFT;
+        // Finalizers are jobs too.
+        let is_clean =
+            !runtime.is_job_pending() && runtime.memory_usage().memory_used_size <= self.bytes + MAX_GROWTH_BYTES;
         if is_clean {
-            SPARE.set(Some(self));
+            POOLED.set(Some(self));
         }
     }
 }
 
-struct Turn<'a, 'js> {
+/// The run of one script.
+struct ScriptSession<'a, 'js> {
     ctx: Ctx<'js>,
-    call: &'a ScriptRun,
-    limits: Limits,
+    script: &'a ScriptRun,
+    limits: ScriptLimits,
     host: &'a Arc<dyn ScriptHost>,
-    stop: &'a CancelToken,
+    cancel: &'a CancelToken,
     handle: &'a Handle,
     deadline: Instant,
-    /// Questions without an answer, the parked ones left out.
+    /// Number of calls without a reply, except suspended ones.
     pending: usize,
-    /// The earliest time that a parked one waits for.
-    parked: Option<Micros>,
-    /// Questions so far.
-    made: usize,
+    /// The earliest time of the suspended calls.
+    earliest: Option<Micros>,
+    /// Number of calls so far.
+    calls: usize,
 }
 
-impl<'js> Turn<'_, 'js> {
+impl<'js> ScriptSession<'_, 'js> {
     fn run(&mut self, prelude: &Bytecode) -> Result<ScriptOutcome, Error> {
-        let asked: Asked = Rc::default();
-        let (settle, start) = self.prelude(prelude, &asked)?;
-        let module = bytecode::script(&self.ctx, &self.call.file, &self.call.code)?;
+        let queued: QueuedCalls = Rc::default();
+        let (settle, start) = self.prelude(prelude, &queued)?;
+        let module = bytecode::script(&self.ctx, &self.script.file, &self.script.code)?;
         let (module, evaluated) = module.eval()?;
-        let (answer, answers) = channel();
-        // A module may await at its top.
-        if let Some(ended) = self.turn(&evaluated, &asked, &settle, &answer, &answers)? {
+        let (sender, replies) = channel();
+        // A module may await at its top level.
+        if let Some(ended) = self.run_until_settled(&evaluated, &queued, &settle, &sender, &replies)? {
             return Ok(ended);
         }
         let main: Js<'js> = module.get("default").or_else(|error| match error {
             Error::Exception => Err(error),
             _ => Ok(Js::new_undefined(self.ctx.clone())),
         })?;
-        let whole: Promise<'js> = start.call((main,))?;
-        if let Some(ended) = self.turn(&whole, &asked, &settle, &answer, &answers)? {
+        let output: Promise<'js> = start.call((main,))?;
+        if let Some(ended) = self.run_until_settled(&output, &queued, &settle, &sender, &replies)? {
             return Ok(ended);
         }
-        let text: rquickjs::String<'js> = match whole.result() {
+        let text: rquickjs::String<'js> = match output.result() {
             Some(text) => text?,
             None => {
                 return Ok(ScriptOutcome::Threw(ScriptException::new(
                     "SCRIPT_ERROR",
-                    "the script never ends: it awaits nothing",
+                    "the script never ends, and awaits nothing",
                 )));
             }
         };
@@ -181,43 +185,43 @@ impl<'js> Turn<'_, 'js> {
         Ok(match serde_json::from_str(&text) {
             Ok(value) => ScriptOutcome::Returned(value),
             Err(error) => {
-                ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", format!("the output is no JSON: {error}")))
+                ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", format!("the output is not JSON: {error}")))
             }
         })
     }
 
-    fn prelude(&self, code: &Bytecode, asked: &Asked) -> Result<(Function<'js>, Function<'js>), Error> {
+    fn prelude(&self, code: &Bytecode, queued: &QueuedCalls) -> Result<(Function<'js>, Function<'js>), Error> {
         let ctx = &self.ctx;
-        let asked = Rc::clone(asked);
-        let send = Function::new(ctx.clone(), move |id: f64, text: String| asked.borrow_mut().push((id, text)))?;
+        let queued = Rc::clone(queued);
+        let send = Function::new(ctx.clone(), move |id: f64, text: String| queued.borrow_mut().push((id, text)))?;
         let (module, _) = bytecode::load(ctx, code)?.eval()?;
-        let make: Function<'js> = module.get("default")?;
-        let milliseconds = self.call.now as f64 / 1000.0;
-        let seed = (self.call.seed & 0xffff_ffff) as f64;
-        let made: Object<'js> = make.call((send, self.call.context.to_string(), milliseconds.floor(), seed))?;
-        Ok((made.get("settle")?, made.get("start")?))
+        let create: Function<'js> = module.get("default")?;
+        let milliseconds = self.script.now as f64 / 1000.0;
+        let seed = (self.script.seed & 0xffff_ffff) as f64;
+        let created: Object<'js> = create.call((send, self.script.context.to_string(), milliseconds.floor(), seed))?;
+        Ok((created.get("settle")?, created.get("start")?))
     }
 
-    /// Runs until a promise is settled; gives how the script ended where it did not come to that.
-    fn turn(
+    /// Runs until a promise is settled. Returns the outcome if the script ended before.
+    fn run_until_settled(
         &mut self,
         promise: &Promise<'js>,
-        asked: &Asked,
+        queued: &QueuedCalls,
         settle: &Function<'js>,
-        answer: &Sender<(f64, HostReply)>,
-        answers: &Receiver<(f64, HostReply)>,
+        sender: &Sender<(f64, HostReply)>,
+        replies: &Receiver<(f64, HostReply)>,
     ) -> Result<Option<ScriptOutcome>, Error> {
         loop {
             while self.ctx.execute_pending_job() {
-                if let Some(ended) = self.over() {
+                if let Some(ended) = self.interrupted() {
                     return Ok(Some(ended));
                 }
             }
-            if let Some(ended) = self.over() {
+            if let Some(ended) = self.interrupted() {
                 return Ok(Some(ended));
             }
-            for (id, text) in asked.take() {
-                if let Some(ended) = self.ask(id, &text, answer) {
+            for (id, text) in queued.take() {
+                if let Some(ended) = self.send_call(id, &text, sender) {
                     return Ok(Some(ended));
                 }
             }
@@ -226,78 +230,79 @@ impl<'js> Turn<'_, 'js> {
                 PromiseState::Rejected => {
                     let error = promise.result::<Js<'js>>();
                     return Ok(Some(match error {
-                        Some(Err(error)) => self.ended_by(&error, None),
+                        Some(Err(error)) => self.outcome_of(&error, None),
                         _ => ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", "the script failed")),
                     }));
                 }
                 PromiseState::Pending => {}
             }
             if self.pending == 0 {
-                return Ok(Some(match self.parked {
+                return Ok(Some(match self.earliest {
                     Some(until) => ScriptOutcome::Suspended(until),
                     None => ScriptOutcome::Threw(ScriptException::new(
                         "SCRIPT_ERROR",
-                        "the script awaits something that never comes",
+                        "the script awaits a promise that is never settled",
                     )),
                 }));
             }
-            let wait = self.deadline.saturating_duration_since(Instant::now()).min(LOOK);
-            match answers.recv_timeout(wait) {
+            let wait = self.deadline.saturating_duration_since(Instant::now()).min(CANCEL_CHECK_INTERVAL);
+            match replies.recv_timeout(wait) {
                 Ok((id, reply)) => {
                     if let Some(ended) = self.settle(id, reply, settle)? {
                         return Ok(Some(ended));
                     }
-                    while let Ok((id, reply)) = answers.try_recv() {
+                    while let Ok((id, reply)) = replies.try_recv() {
                         if let Some(ended) = self.settle(id, reply, settle)? {
                             return Ok(Some(ended));
                         }
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Some(ScriptOutcome::Gone)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Some(ScriptOutcome::LeaseLost)),
             }
         }
     }
 
-    fn over(&self) -> Option<ScriptOutcome> {
-        if self.stop.is_stopped() {
+    fn interrupted(&self) -> Option<ScriptOutcome> {
+        if self.cancel.is_cancelled() {
             return Some(ScriptOutcome::Cancelled);
         }
         (Instant::now() >= self.deadline).then_some(ScriptOutcome::TimedOut)
     }
 
-    fn ask(&mut self, id: f64, text: &str, answer: &Sender<(f64, HostReply)>) -> Option<ScriptOutcome> {
+    /// Sends a call to the host.
+    fn send_call(&mut self, id: f64, text: &str, sender: &Sender<(f64, HostReply)>) -> Option<ScriptOutcome> {
         let threw = |code: &str, message: String| Some(ScriptOutcome::Threw(ScriptException::new(code, message)));
-        self.made += 1;
-        if self.made > self.limits.calls {
-            return threw("TOO_MANY_CALLS", format!("the script asks for more than {} things", self.limits.calls));
+        self.calls += 1;
+        if self.calls > self.limits.calls {
+            return threw("TOO_MANY_CALLS", format!("the script makes more than {} calls", self.limits.calls));
         }
         if text.len() > self.limits.value {
-            return threw("VALUE_TOO_LARGE", format!("a call has more than {} bytes as JSON", self.limits.value));
+            return threw("VALUE_TOO_LARGE", format!("a call is larger than {} bytes as JSON", self.limits.value));
         }
-        let op: HostCall = match serde_json::from_str(text) {
-            Ok(op) => op,
-            Err(error) => return threw("SCRIPT_ERROR", format!("a call is no JSON: {error}")),
+        let call: HostCall = match serde_json::from_str(text) {
+            Ok(call) => call,
+            Err(error) => return threw("SCRIPT_ERROR", format!("a call is not JSON: {error}")),
         };
-        let (host, answer) = (Arc::clone(self.host), answer.clone());
+        let (host, sender) = (Arc::clone(self.host), sender.clone());
         if id == 0.0 {
-            // A line of the log: nobody waits for it, and lines stay in their order.
-            self.handle.block_on(host.call(op));
+            // A log line: it has no reply, and lines keep their order.
+            self.handle.block_on(host.call(call));
             return None;
         }
         self.pending += 1;
-        let mut answering = host.call(op);
-        // Looked up in the order that the script asked, so that a second run finds the same under the same keys; what
-        // takes time goes on beside the others.
-        let looked = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context)));
-        match self.handle.block_on(looked) {
+        let mut pending = host.call(call);
+        // Polled once in the order of the calls, so that another run finds the same calls under the same keys. Slow calls
+        // continue concurrently.
+        let polled = poll_fn(|context| Poll::Ready(pending.as_mut().poll(context)));
+        match self.handle.block_on(polled) {
             Poll::Ready(reply) => {
-                let _ = answer.send((id, reply));
+                let _ = sender.send((id, reply));
             }
             Poll::Pending => {
                 self.handle.spawn(async move {
-                    let reply = answering.await;
-                    let _ = answer.send((id, reply));
+                    let reply = pending.await;
+                    let _ = sender.send((id, reply));
                 });
             }
         }
@@ -310,16 +315,18 @@ impl<'js> Turn<'_, 'js> {
         match reply {
             HostReply::Value(value, at) => settle.call::<_, ()>((id, true, value.to_string(), milliseconds(at)))?,
             HostReply::Error(value, at) => settle.call::<_, ()>((id, false, value.to_string(), milliseconds(at)))?,
-            HostReply::Parked(until) => self.parked = Some(self.parked.map_or(until, |parked| parked.min(until))),
-            HostReply::Gone => return Ok(Some(ScriptOutcome::Gone)),
+            HostReply::Suspended(until) => {
+                self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
+            }
+            HostReply::LeaseLost => return Ok(Some(ScriptOutcome::LeaseLost)),
         }
         Ok(None)
     }
 
-    /// What an error of the engine says. An interrupt looks like any other, so the clock is asked first.
-    fn ended_by(&self, error: &Error, thrown: Option<Js<'js>>) -> ScriptOutcome {
-        if let Some(ended) = self.over() {
-            return ended;
+    /// The outcome of an error of the engine. Interrupts look like other errors, so they are checked first.
+    fn outcome_of(&self, error: &Error, thrown: Option<Js<'js>>) -> ScriptOutcome {
+        if let Some(outcome) = self.interrupted() {
+            return outcome;
         }
         let thrown = match error {
             Error::Exception => thrown.unwrap_or_else(|| self.ctx.catch()),
@@ -328,11 +335,11 @@ impl<'js> Turn<'_, 'js> {
             }
             other => return ScriptOutcome::Threw(ScriptException::new("SCRIPT_ERROR", other.to_string())),
         };
-        ScriptOutcome::Threw(describe(&self.ctx, &thrown, &self.call.file))
+        ScriptOutcome::Threw(describe(&self.ctx, &thrown, &self.script.file))
     }
 }
 
-/// What was thrown, with its place.
+/// A thrown value as an exception, with its location.
 fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> ScriptException {
     let text =
         |value: &Js<'js>| ctx.json_stringify(value.clone()).ok().flatten().and_then(|text| text.to_string().ok());
@@ -342,9 +349,9 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> ScriptExceptio
             None if thrown.is_null() => {
                 return ScriptException::new("OUT_OF_MEMORY", "the script uses too much memory");
             }
-            None => text(thrown).unwrap_or_else(|| "the script threw what cannot be shown".to_owned()),
+            None => text(thrown).unwrap_or_else(|| "the script threw a value that cannot be shown".to_owned()),
         };
-        return ScriptException::new("SCRIPT_ERROR", cut(message, 4096));
+        return ScriptException::new("SCRIPT_ERROR", truncated(message, 4096));
     };
     let field = |name: &str| object.get::<_, Option<String>>(name).ok().flatten();
     let exception = Exception::from_object(object.clone());
@@ -362,7 +369,7 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> ScriptExceptio
         "" | "Error" | "CallError" => message,
         name => format!("{name}: {message}"),
     };
-    let (line, column) = place(&stack, file).unwrap_or_default();
+    let (line, column) = location(&stack, file).unwrap_or_default();
     let stack: Vec<&str> = stack.lines().filter(|frame| frame.contains(file)).take(20).map(str::trim).collect();
     let details = match name.as_str() {
         "CallError" => {
@@ -372,17 +379,17 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Js<'js>, file: &str) -> ScriptExceptio
     };
     ScriptException {
         code,
-        message: cut(message, 4096),
+        message: truncated(message, 4096),
         file: if line > 0 { file.to_owned() } else { String::new() },
         line,
         column,
-        stack: cut(stack.join("\n"), 4096),
+        stack: truncated(stack.join("\n"), 4096),
         details: if details.to_string().len() > 16 << 10 { Value::Null } else { details },
     }
 }
 
-/// The first place in a file that a stack names: `at name (file:line:column)`.
-fn place(stack: &str, file: &str) -> Option<(u32, u32)> {
+/// The first location in a file within a stack: `at name (file:line:column)`.
+fn location(stack: &str, file: &str) -> Option<(u32, u32)> {
     stack.lines().find_map(|frame| {
         let rest = frame.split_once(&format!("{file}:"))?.1;
         let mut numbers = rest.trim_end_matches(')').split(':').map(|number| number.trim().parse().ok());
@@ -391,9 +398,9 @@ fn place(stack: &str, file: &str) -> Option<(u32, u32)> {
     })
 }
 
-fn cut(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+fn truncated(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }

@@ -1,4 +1,4 @@
-//! What executions run on: the environment as it is live, and how actions are called there.
+//! The context that executions run in: the live environments and the actions of each.
 
 use std::sync::Arc;
 
@@ -8,61 +8,61 @@ use serde_json::Value;
 use super::program::Programs;
 use crate::connector::{self, CallError, Caller, Runtime};
 
-/// Environments as they are live, by their key.
+/// The live environments by key.
 pub trait EnvironmentProvider: Send + Sync + std::fmt::Debug {
-    /// What is live in an environment; `None` where nothing is.
+    /// The live state of an environment; `None` if no generation is active.
     fn live(&self, environment: &str) -> Option<LiveEnvironment>;
 
-    /// Environments of this process, sorted.
-    fn environments(&self) -> Vec<String>;
+    /// The keys of the live environments, sorted.
+    fn names(&self) -> Vec<String>;
 
-    /// An execution ended here, with a status: for those who count.
-    fn ended(&self, environment: &str, status: &'static str) {
+    /// Reports the status of an ended execution, for metrics.
+    fn execution_ended(&self, environment: &str, status: &'static str) {
         let _ = (environment, status);
     }
 
-    /// How long what failed for good is kept for a replay, and whether it is at all, for a trigger.
-    fn keeps_dead(&self, environment: &str, trigger: &str) -> Option<std::time::Duration>;
+    /// The retention of dead letters of a trigger; `None` if they are disabled.
+    fn dead_letter_retention(&self, environment: &str, trigger: &str) -> Option<std::time::Duration>;
 }
 
-/// What is live in an environment.
+/// The active generation of an environment, as executions use it.
 #[derive(Clone)]
 pub struct LiveEnvironment {
-    /// Everything that calls need.
+    /// The compiled connectors, connections and variables.
     pub runtime: Arc<Runtime>,
-    /// The generation's number.
-    pub number: u64,
+    /// The number of the generation.
+    pub generation: u64,
     /// The workflows.
     pub programs: Arc<Programs>,
-    /// How actions are called.
+    /// The caller of actions.
     pub actions: Arc<dyn Actions>,
 }
 
 impl std::fmt::Debug for LiveEnvironment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LiveEnvironment").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("LiveEnvironment").field("generation", &self.generation).finish_non_exhaustive()
     }
 }
 
-/// Calls actions, or answers for them.
+/// Calls of actions, real or mocked.
 #[async_trait]
 pub trait Actions: Send + Sync {
-    /// Calls one: its output.
+    /// Calls an action and returns its output.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The failure of the call.
     async fn call(&self, connector: &str, action: &str, call: connector::Call) -> Result<Value, CallError>;
 
     /// The value of a secret.
     ///
     /// # Errors
-    /// Why it is not available, without its value.
+    /// The cause if it is not available, without its value.
     fn secret(&self, name: &str) -> Result<String, String>;
 
-    /// Sends a request of a script's own: `method`, `headers`, `body` in; `status`, `headers`, `body` out.
+    /// Sends a request of a script. The input has `method`, `headers` and `body`; the output `status`, `headers` and `body`.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The cause if there is no response.
     async fn fetch(&self, url: &str, init: &Value, trace: &str) -> Result<Value, CallError>;
 }
 

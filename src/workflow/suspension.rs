@@ -1,162 +1,188 @@
-//! What an execution waits for: the time, a word from outside, another workflow.
+//! Calls that wait: for the time, for a signal from outside, and for another workflow.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::engine::HostReply;
-use super::execution::{ActiveExecution, DEEPEST, micros, store_error};
+use super::execution::{ActiveExecution, StepKey, StepValues, micros_of_ms, store_error};
 use super::journal::JournalEntry;
-use super::program::camel;
+use super::program::{Program, camel};
 use super::spans;
 use crate::store::Micros;
-use crate::store::queue::{NewExecution, Step, StepKind, StepStatus, TriggeredBy, new_id};
+use crate::store::queue::{ExecutionStatus, NewExecution, SignalKind, Step, StepKind, StepStatus, TriggeredBy, new_id};
 
-/// Sleeps that are shorter are slept in place, in microseconds.
-const SHORT: Micros = 2_000_000;
+/// Maximum duration of a sleep during which the execution stays in memory.
+const SHORT_SLEEP: Micros = 2_000_000;
+/// Maximum depth of workflows that run workflows.
+const MAX_DEPTH: usize = 8;
+/// Interval at which an execution that waits in memory reads its signals.
+const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl ActiveExecution {
     pub(super) async fn sleep(&self, ms: f64) -> HostReply {
-        let seen = self.lock().journal.ask_outside(&format!("sleep {ms}ms"), &json!(ms));
-        let now = self.desk.now();
-        let (name, order, until, started_at) = match seen {
-            JournalEntry::Answered(_, at) => return HostReply::Value(Value::Null, at),
+        let entry = self.lock().journal.ask_outside(&format!("sleep {ms}ms"), &json!(ms));
+        let now = self.dispatcher.now();
+        let (name, order, until, started_at) = match entry {
+            JournalEntry::Completed(_, at) => return HostReply::Value(Value::Null, at),
             JournalEntry::Failed(error) => return HostReply::Error(error, now),
-            JournalEntry::Suspend(step) => (step.name, step.order, step.finished_at, step.started_at),
-            JournalEntry::New { name, order, .. } => (name, order, now.saturating_add(micros(ms)), now),
+            JournalEntry::Waiting(step) => (step.name, step.order, step.finished_at, step.started_at),
+            JournalEntry::New { name, order, .. } => (name, order, now.saturating_add(micros_of_ms(ms)), now),
         };
-        let stays = !self.is_durable() || self.desk.clock().is_virtual() || until.saturating_sub(now) <= SHORT;
-        if !stays {
-            let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
-            let step = self.step(&name, StepKind::Sleep, order, StepStatus::Waiting, nothing, started_at, until);
-            return self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Parked(until));
+        let clock = self.dispatcher.clock();
+        let stays_in_memory = !self.is_durable() || clock.is_virtual() || until.saturating_sub(now) <= SHORT_SLEEP;
+        let key = StepKey { name: &name, kind: StepKind::Sleep, order };
+        let values = StepValues { input: json!({"ms": ms}), ..StepValues::default() };
+        if !stays_in_memory {
+            let step = self.step(key, StepStatus::Waiting, values, started_at, until);
+            return self.save_step(step, None).await.unwrap_or(HostReply::Suspended(until));
         }
-        self.desk.clock().until(until).await;
-        let nothing = (json!({"ms": ms}), Value::Null, Value::Null);
-        let step = self.step(&name, StepKind::Sleep, order, StepStatus::Completed, nothing, started_at, until);
-        self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Value(Value::Null, until))
+        clock.sleep_until(until).await;
+        let step = self.step(key, StepStatus::Completed, values, started_at, until);
+        self.save_step(step, None).await.unwrap_or(HostReply::Value(Value::Null, until))
     }
 
-    /// Suspend for a word from outside: an event, an answer.
-    pub(super) async fn wait(&self, label: &str, kind: StepKind, timeout: Option<f64>, question: Value) -> HostReply {
-        let now = self.desk.now();
-        let seen = self.lock().journal.wait(label);
-        let limit = timeout.map_or(self.deadline, |ms| now.saturating_add(micros(ms)));
-        match seen {
-            JournalEntry::Answered(output, at) => HostReply::Value(output, at),
+    /// Waits for a signal: an event, or the answer to a question.
+    pub(super) async fn wait_for_signal(
+        &self,
+        signal: SignalKind,
+        name: &str,
+        timeout: Option<f64>,
+        question: Value,
+    ) -> HostReply {
+        let kind = match signal {
+            SignalKind::Event => StepKind::Event,
+            SignalKind::Approval => StepKind::Approval,
+        };
+        let now = self.dispatcher.now();
+        let entry = self.lock().journal.wait(&signal.step_name(name));
+        let limit = timeout.map_or(self.deadline, |ms| now.saturating_add(micros_of_ms(ms)));
+        match entry {
+            JournalEntry::Completed(output, at) => HostReply::Value(output, at),
             JournalEntry::Failed(error) => HostReply::Error(error, now),
-            JournalEntry::Suspend(step) => self.waits(*step, kind).await,
+            JournalEntry::Waiting(step) => self.receive_signal(*step).await,
             JournalEntry::New { name, order, .. } => {
-                let values = (json!({"question": self.masked(question)}), Value::Null, Value::Null);
-                let step = self.step(&name, kind, order, StepStatus::Waiting, values, now, limit);
-                if let Some(reply) = self.save(step.clone(), None, Vec::new()).await {
+                let values = StepValues { input: json!({"question": self.masked(question)}), ..StepValues::default() };
+                let step = self.step(StepKey { name: &name, kind, order }, StepStatus::Waiting, values, now, limit);
+                if let Some(reply) = self.save_step(step.clone(), None).await {
                     return reply;
                 }
-                self.waits(step, kind).await
+                self.receive_signal(step).await
             }
         }
     }
 
-    /// Looks whether the word came.
-    async fn waits(&self, mut step: Step, kind: StepKind) -> HostReply {
+    /// Receives the signal of a waiting step, or suspends the execution.
+    async fn receive_signal(&self, mut step: Step) -> HostReply {
         loop {
-            let now = self.desk.now();
-            // Each attempt runs a child of its own, and hears that one only.
-            let name = match kind {
+            let now = self.dispatcher.now();
+            // Each attempt starts a child of its own, and receives the signal of that child only.
+            let name = match step.kind {
                 StepKind::Workflow => format!("{} @{}", step.name, step.attempt),
                 _ => step.name.clone(),
             };
-            let told = match self.desk.store().received_signal(&self.run.id, &name).await {
-                Ok(told) => told,
+            let signal = match self.dispatcher.store().received_signal(&self.record.id, &name).await {
+                Ok(signal) => signal,
                 Err(error) => return HostReply::Error(store_error(&error), now),
             };
             let until = step.finished_at;
-            match told {
-                Some(word) => {
-                    step.finished_at = now;
-                    let (output, error) = match kind {
-                        StepKind::Workflow if word["status"] != "Completed" => (Value::Null, word["error"].clone()),
-                        StepKind::Workflow => (word["output"].clone(), Value::Null),
-                        _ => (word, Value::Null),
+            match signal {
+                Some(signal) => {
+                    let (output, error) = match step.kind {
+                        StepKind::Workflow if signal["status"] == ExecutionStatus::Completed.as_str() => {
+                            (signal["output"].clone(), Value::Null)
+                        }
+                        StepKind::Workflow => (Value::Null, signal["error"].clone()),
+                        _ => (signal, Value::Null),
                     };
+                    step.finished_at = now;
                     step.status = if error.is_null() { StepStatus::Completed } else { StepStatus::Failed };
-                    step.attempt = self.run.attempt;
+                    step.attempt = self.record.attempt;
                     (step.output, step.error) = (output.clone(), error.clone());
                     let reply = match error.is_null() {
                         true => HostReply::Value(output, now),
                         false => HostReply::Error(error, now),
                     };
-                    return self.save(step, None, Vec::new()).await.unwrap_or(reply);
+                    return self.save_step(step, None).await.unwrap_or(reply);
                 }
                 None if now >= until => {
-                    let error =
-                        json!({"code": "WAIT_TIMEOUT", "message": format!("nobody answered `{}` in time", step.name)});
-                    (step.status, step.error, step.attempt) = (StepStatus::Failed, error.clone(), self.run.attempt);
-                    return self.save(step, None, Vec::new()).await.unwrap_or(HostReply::Error(error, now));
+                    let message = format!("`{}` received no signal in time", step.name);
+                    let error = json!({"code": "WAIT_TIMEOUT", "message": message});
+                    (step.status, step.error, step.attempt) = (StepStatus::Failed, error.clone(), self.record.attempt);
+                    return self.save_step(step, None).await.unwrap_or(HostReply::Error(error, now));
                 }
-                // Where time only moves when somebody waits, nobody else will answer.
-                None if self.desk.clock().is_virtual() && kind != StepKind::Workflow => {
-                    self.desk.clock().until(until).await
+                // With a virtual clock no other signal arrives, so the wait times out.
+                None if self.dispatcher.clock().is_virtual() && step.kind != StepKind::Workflow => {
+                    self.dispatcher.clock().sleep_until(until).await;
                 }
-                None if self.is_durable() && !self.desk.clock().is_virtual() => return HostReply::Parked(until),
+                None if self.is_durable() && !self.dispatcher.clock().is_virtual() => {
+                    return HostReply::Suspended(until);
+                }
                 None => {
-                    self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    self.desk.news(Duration::from_millis(50)).await;
+                    self.free_permit();
+                    self.dispatcher.wait_for_change(SIGNAL_POLL_INTERVAL).await;
                 }
             }
         }
     }
 
     /// Runs another workflow and waits for its output.
-    pub(super) async fn child(&self, workflow: &str, input: Value) -> HostReply {
-        let now = self.desk.now();
-        let refused = |code: &str, message: String| HostReply::Error(json!({"code": code, "message": message}), now);
-        let programs = &self.live.programs;
-        let found = programs.get(workflow).or_else(|| programs.values().find(|one| camel(&one.name) == workflow));
-        let Some(program) = found else {
-            let near = crate::definition::schema_validator::nearest(workflow, programs.keys().map(String::as_str));
-            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return refused("UNKNOWN_WORKFLOW", format!("there is no workflow `{workflow}`{near}"));
+    pub(super) async fn run_child(&self, workflow: &str, input: Value) -> HostReply {
+        let now = self.dispatcher.now();
+        let program = match self.find_workflow(workflow) {
+            Ok(program) => program,
+            Err(error) => return HostReply::Error(error, now),
         };
         let question = json!({"workflow": workflow, "input": input});
-        let seen = self.lock().journal.ask_outside(&format!("workflow {}", program.name), &question);
-        let (name, order) = match seen {
-            JournalEntry::Answered(output, at) => return HostReply::Value(output, at),
+        let entry = self.lock().journal.ask_outside(&format!("workflow {}", program.name), &question);
+        let (name, order) = match entry {
+            JournalEntry::Completed(output, at) => return HostReply::Value(output, at),
             JournalEntry::Failed(error) => return HostReply::Error(error, now),
-            JournalEntry::Suspend(step) => return self.waits(*step, StepKind::Workflow).await,
+            JournalEntry::Waiting(step) => return self.receive_signal(*step).await,
             JournalEntry::New { name, order, .. } => (name, order),
         };
-        let depth = self.run.headers.get("x-evenkeel-depth").and_then(Value::as_str);
+        let depth = self.record.headers.get("x-evenkeel-depth").and_then(Value::as_str);
         let depth: usize = depth.and_then(|depth| depth.parse().ok()).unwrap_or(0);
-        if depth >= DEEPEST {
-            return refused("TOO_DEEP", format!("workflows run workflows more than {DEEPEST} deep"));
+        if depth >= MAX_DEPTH {
+            let message = format!("workflows run workflows more than {MAX_DEPTH} levels deep");
+            return HostReply::Error(json!({"code": "TOO_DEEP", "message": message}), now);
         }
-        let mut run = match self.desk.new_run(&self.run.environment, &self.live, program).await {
-            Ok(run) => run,
+        let new = match self.dispatcher.new_execution(&self.record.environment, &self.live, program).await {
+            Ok(new) => new,
             Err(error) => return HostReply::Error(store_error(&error), now),
         };
-        run = NewExecution {
+        let child = NewExecution {
             id: new_id(),
-            tenant: self.run.tenant.clone(),
+            tenant: self.record.tenant.clone(),
             triggered_by: TriggeredBy::Workflow,
-            source: self.run.workflow.clone(),
-            event: self.run.event.clone(),
-            parent: self.run.id.clone(),
-            parent_signal: format!("{name} @{}", self.run.attempt),
+            source: self.record.workflow.clone(),
+            event: self.record.event.clone(),
+            parent: self.record.id.clone(),
+            parent_signal: format!("{name} @{}", self.record.attempt),
             input: input.clone(),
             headers: json!({"x-evenkeel-depth": (depth + 1).to_string()}),
-            trace: spans::of_step(&self.run, &name, None),
-            ..run
+            trace: spans::step_traceparent(&self.record, &name, None),
+            ..new
         };
-        let values = (self.masked(input), Value::Null, Value::Null);
-        let step = self.step(&name, StepKind::Workflow, order, StepStatus::Waiting, values, now, self.deadline);
-        // Together, so that a crash between the two neither loses the child nor starts it twice.
-        let stored = self.store(vec![step.clone()], vec![run]).await;
-        if let Some(reply) = stored {
+        let values = StepValues { input: self.masked(input), ..StepValues::default() };
+        let key = StepKey { name: &name, kind: StepKind::Workflow, order };
+        let step = self.step(key, StepStatus::Waiting, values, now, self.deadline);
+        // In one transaction, so that a crash neither loses the child nor starts it twice.
+        if let Some(reply) = self.store_progress(vec![step.clone()], vec![child]).await {
             return reply;
         }
-        self.desk.wake();
-        self.waits(step, StepKind::Workflow).await
+        self.dispatcher.wake();
+        self.receive_signal(step).await
+    }
+
+    fn find_workflow(&self, workflow: &str) -> Result<&Program, Value> {
+        let programs = &self.live.programs;
+        let found =
+            programs.get(workflow).or_else(|| programs.values().find(|program| camel(&program.name) == workflow));
+        found.map(|program| &**program).ok_or_else(|| {
+            let near = crate::definition::schema_validator::nearest(workflow, programs.keys().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            json!({"code": "UNKNOWN_WORKFLOW", "message": format!("there is no workflow `{workflow}`{near}")})
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Triggers and workflows, with the real binary: from an event to a finished execution.
+//! Triggers and workflows with the real binary: from an event to an ended execution.
 
 mod basics;
 mod crashes;
@@ -37,7 +37,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a definition or a file beside it, as a whole.
+    /// Writes a file in the folder of definitions, atomically.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path("definitions").join(name);
         let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
@@ -49,7 +49,7 @@ impl Place {
         std::fs::remove_file(self.path("definitions").join(name)).unwrap();
     }
 
-    /// `evenkeel serve` on these definitions.
+    /// Starts `evenkeel serve` on these definitions.
     pub fn serve(&self, more: &[&str]) -> Dev {
         self.serve_with(more, &[])
     }
@@ -68,10 +68,10 @@ impl Place {
     }
 }
 
-/// The key that hooks of these tests are called with.
+/// The key of the webhooks of these tests.
 pub const KEY: &str = "a-long-random-text";
 
-/// An Environment with the key, which looks at its folder often.
+/// An Environment with the key and a short interval.
 pub const ENVIRONMENT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: { name: live }\nspec:\n  interval: \
                                5s\n  secrets: { hook-key: { env: HOOK_KEY } }\n---\n";
 
@@ -98,14 +98,14 @@ pub fn call(server: &Dev, hook: &str, body: &Value) -> Answer {
     server.post(&format!("/hooks/{hook}"), &headers, &body.to_string())
 }
 
-/// Waits for something to hold.
-pub fn eventually<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+/// Waits for a condition, and returns its value.
+pub fn eventually<T>(subject: &str, seconds: u64, mut check: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} never came");
+        assert!(Instant::now() < deadline, "{subject} was not seen in time");
         std::thread::sleep(Duration::from_millis(30));
     }
 }
@@ -115,7 +115,7 @@ pub fn execution(server: &Dev, id: &str) -> Value {
     server.get(&format!("/v1/executions/{id}")).json()
 }
 
-/// Waits for the end of an execution.
+/// Waits for the end of an execution, and returns it.
 pub fn ended(server: &Dev, id: &str) -> Value {
     eventually("the end", 120, || {
         let run = execution(server, id);
@@ -130,29 +130,29 @@ pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
     answer["executions"].as_array().cloned().unwrap_or_default()
 }
 
-/// Waits until an environment is live.
+/// Waits until the environment is live.
 pub fn live(server: &Dev) {
     eventually("the first generation", 120, || (server.get("/readyz").status == 200).then_some(()));
 }
 
-/// An application of a test's own: what it answers to a request's first line and body. Gives its port.
-pub fn application(decide: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync + 'static) -> u16 {
+/// Starts an application that responds to the first line and the body of each request. Returns its port.
+pub fn application(respond: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let decide = std::sync::Arc::new(decide);
+    let respond = std::sync::Arc::new(respond);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let decide = std::sync::Arc::clone(&decide);
-            std::thread::spawn(move || answer(stream, &*decide));
+            let respond = std::sync::Arc::clone(&respond);
+            std::thread::spawn(move || serve_connection(stream, &*respond));
         }
     });
     port
 }
 
-/// What an application answers: a status and JSON.
-type Decide = dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync;
+/// The response of an application: a status and JSON.
+type Respond = dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync;
 
-fn answer(mut stream: TcpStream, decide: &Decide) -> Option<()> {
+fn serve_connection(mut stream: TcpStream, respond: &Respond) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut line = String::new();
@@ -174,7 +174,7 @@ fn answer(mut stream: TcpStream, decide: &Decide) -> Option<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        let (status, text) = decide(&line, &body);
+        let (status, text) = respond(&line, &body);
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", text.len());
         stream.write_all((head + &text).as_bytes()).ok()?;

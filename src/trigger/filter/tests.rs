@@ -25,7 +25,7 @@ fn headers() -> BTreeMap<String, String> {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
-fn conditions_hold_or_do_not() {
+fn evaluates_conditions() {
     let cases = [
         // Equality.
         ("type", json!("order.paid"), true),
@@ -50,7 +50,7 @@ fn conditions_hold_or_do_not() {
         ("total", json!({"neq": 120}), true),
         ("total", json!({"neq": 120.5}), false),
         ("money", json!({"neq": 120.5}), true),
-        // Beyond what 64-bit floats hold exactly.
+        // Beyond the exact range of 64-bit floats.
         ("big", json!(9007199254740993i64), true),
         ("big", json!(9007199254740992i64), false),
         ("big", json!(9007199254740992.0), false),
@@ -115,7 +115,7 @@ fn conditions_hold_or_do_not() {
         ("type", json!({"endsWith": "order"}), false),
         ("total", json!({"startsWith": "1"}), false),
         ("type", json!({"startsWith": "order", "endsWith": "new"}), false),
-        // There and not null, or not.
+        // Existence.
         ("type", json!({"exists": true}), true),
         ("type", json!({"exists": false}), false),
         ("none", json!({"exists": true}), false),
@@ -185,7 +185,7 @@ fn conditions_hold_or_do_not() {
 }
 
 #[test]
-fn all_conditions_must_hold() {
+fn a_filter_requires_all_conditions() {
     let passes = |filter: Value| matches(&serde_json::from_value(filter).unwrap(), &body(), &headers());
     assert!(passes(json!({})));
     assert!(passes(json!({"type": "order.paid", "count": {"gt": 2}, "headers.x-github-event": "issues"})));
@@ -194,7 +194,7 @@ fn all_conditions_must_hold() {
 }
 
 #[test]
-fn bodies_need_be_no_objects() {
+fn accepts_bodies_that_are_not_objects() {
     let passes = |filter: Value, body: Value| matches(&serde_json::from_value(filter).unwrap(), &body, &headers());
     let list = json!([{"subscriptionType": "contact.creation"}, [[1]]]);
     assert!(passes(json!({"0.subscriptionType": {"startsWith": "contact."}, "1.0.0": 1}), list));
@@ -205,7 +205,7 @@ fn bodies_need_be_no_objects() {
 }
 
 #[test]
-fn a_body_with_headers_hides_those_of_the_call() {
+fn a_field_headers_of_the_body_hides_the_headers_of_the_call() {
     let passes = |filter: Value, body: &Value| matches(&serde_json::from_value(filter).unwrap(), body, &headers());
     let mail = json!({"headers": {"Subject": "Hello"}});
     assert!(passes(json!({"headers.Subject": "Hello", "headers.own": {"exists": false}}), &mail));
@@ -213,7 +213,7 @@ fn a_body_with_headers_hides_those_of_the_call() {
     assert!(passes(json!({"headers.own": "header"}), &json!({"a": {"headers": 1}})));
 }
 
-/// Opposite operators never agree on a number, and one of `lt`, `eq` and `gt` holds.
+/// Exactly one of `lt`, `eq` and `gt` holds for two numbers.
 #[test]
 fn order_is_total_and_exact() {
     let texts = [
@@ -240,19 +240,19 @@ fn order_is_total_and_exact() {
         "1e300",
     ];
     let numbers: Vec<Number> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-    for (at, one) in numbers.iter().enumerate() {
-        for (other_at, other) in numbers.iter().enumerate() {
-            // One below the least of 64 bits is rounded to it by the reader of JSON, as it fits no integer.
-            let same = at.min(other_at) == 1 && at.max(other_at) == 2;
-            let expected = if same { Ordering::Equal } else { at.cmp(&other_at) };
-            assert_eq!(compare(one, other), Some(expected), "{one} {other}");
+    for (at, left) in numbers.iter().enumerate() {
+        for (right_at, right) in numbers.iter().enumerate() {
+            // The JSON parser rounds the integer below the minimum of 64 bits to that minimum.
+            let same = at.min(right_at) == 1 && at.max(right_at) == 2;
+            let expected = if same { Ordering::Equal } else { at.cmp(&right_at) };
+            assert_eq!(compare(left, right), Some(expected), "{left} {right}");
         }
     }
 }
 
-/// Many dots and many keys with dots: the work stays within the size of the body.
+/// Many dots and many keys with dots: the cost stays within the size of the body.
 #[test]
-fn long_paths_are_bounded() {
+fn bounds_the_cost_of_long_paths() {
     let mut body = json!(1);
     while body.to_string().len() < 1 << 19 {
         body = json!({"a": body.clone(), "a.a": body});

@@ -1,4 +1,4 @@
-//! Random histories of a world against a mirror that knows only the events; and each rule by itself.
+//! Random histories of a source against a mirror that is built from events only, and a test of each rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::*;
 
 const DAY: i64 = 24 * 60 * 60;
-const MEMORY: i64 = 7 * DAY;
+const RETENTION: i64 = 7 * DAY;
 const START: i64 = 1_800_000_000;
 
-type Known = BTreeMap<String, Remembered>;
+type Known = BTreeMap<String, RememberedRecord>;
 
 fn record(id: &str, data: Value) -> Record {
     Record { id: id.to_owned(), version: None, data }
@@ -21,42 +21,42 @@ fn versioned(id: &str, version: &str, data: Value) -> Record {
     Record { version: Some(version.to_owned()), ..record(id, data) }
 }
 
-fn complete(now: i64) -> Polled {
-    Polled { complete: true, now, ..Polled::default() }
+fn complete(now: i64) -> Listing {
+    Listing { complete: true, now, ..Listing::default() }
 }
 
-fn changes_only(now: i64) -> Polled {
-    Polled { now, ..Polled::default() }
+fn changes_only(now: i64) -> Listing {
+    Listing { now, ..Listing::default() }
 }
 
-/// Writes what a poll found.
-fn write(known: &mut Known, outcome: &Outcome) {
-    let ids: BTreeSet<&str> = outcome.remember.iter().map(|row| row.id.as_str()).collect();
-    assert_eq!(ids.len(), outcome.remember.len(), "a row is written once");
-    for id in &outcome.forget {
-        assert!(!ids.contains(id.as_str()), "{id} is written and forgotten");
-        assert!(known.remove(id).is_some(), "{id} is forgotten and was not known");
+/// Stores the result of a comparison.
+fn write(known: &mut Known, found: &Comparison) {
+    let ids: BTreeSet<&str> = found.remember.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids.len(), found.remember.len(), "a record is stored twice");
+    for id in &found.forget {
+        assert!(!ids.contains(id.as_str()), "{id} is both stored and forgotten");
+        assert!(known.remove(id).is_some(), "{id} is forgotten but was not remembered");
     }
-    for row in &outcome.remember {
-        assert_ne!(known.insert(row.id.clone(), row.clone()).as_ref(), Some(row), "a row is written as it was");
+    for row in &found.remember {
+        assert_ne!(known.insert(row.id.clone(), row.clone()).as_ref(), Some(row), "an unchanged record is stored");
     }
 }
 
-fn poll(known: &mut Known, records: &[Record], polled: Polled) -> Outcome {
-    let outcome = compare(known, records, &polled);
-    write(known, &outcome);
-    outcome
+fn poll(known: &mut Known, records: &[Record], polled: Listing) -> Comparison {
+    let found = compare(known, records, &polled);
+    write(known, &found);
+    found
 }
 
-fn told(outcome: &Outcome) -> Vec<(Change, &str)> {
-    outcome.events.iter().map(|event| (event.change, event.id.as_str())).collect()
+fn changes_of(found: &Comparison) -> Vec<(Change, &str)> {
+    found.events.iter().map(|event| (event.change, event.id.as_str())).collect()
 }
 
-/// What remains in memory of records that were listed in a first poll.
+/// The remembered records after a first poll.
 fn baseline(records: &[Record]) -> Known {
     let mut known = Known::new();
-    let outcome = poll(&mut known, records, Polled { first: true, ..complete(START) });
-    assert_eq!(outcome.events, []);
+    let found = poll(&mut known, records, Listing { first: true, ..complete(START) });
+    assert_eq!(found.events, []);
     known
 }
 
@@ -66,25 +66,25 @@ fn numbered(ids: std::ops::Range<u32>) -> Vec<Record> {
 
 // ---- random histories ----
 
-type World = BTreeMap<String, u8>;
+type Source = BTreeMap<String, u8>;
 
 #[derive(Clone, Copy, Debug)]
 enum Crash {
     No,
-    /// Neither the events nor the memory were written.
-    Both,
-    /// The events were, the memory was not; the same poll comes again.
-    Memory,
+    /// Neither the events nor the records were stored.
+    LosesBoth,
+    /// The events were stored, the records were not; the same poll is repeated.
+    LosesRecords,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Set(u8, u8),
     Remove(u8),
-    /// All records below an id are removed.
+    /// Removes all records below an id.
     Clear(u8),
     Wait(i64),
-    /// The records as listed: order, copies of some with older data before them, how many arrive where it fails.
+    /// Lists the records in an order, with older copies of some before them. A failing poll lists `arrived` of them.
     Poll {
         order: u64,
         copies: u64,
@@ -94,7 +94,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let crash = prop_oneof![6 => Just(Crash::No), 1 => Just(Crash::Both), 1 => Just(Crash::Memory)];
+    let crash = prop_oneof![6 => Just(Crash::No), 1 => Just(Crash::LosesBoth), 1 => Just(Crash::LosesRecords)];
     let arrived = prop_oneof![3 => Just(None), 1 => (0_usize..40).prop_map(Some)];
     prop_oneof![
         12 => (0_u8..32, 0_u8..3).prop_map(|(id, value)| Step::Set(id, value)),
@@ -106,16 +106,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A record of the world; its fields are in the order that chance says.
+/// A record of the source, with its fields in one of two orders.
 fn listed(id: &str, value: u8, turned: bool) -> Record {
     let data = if turned { json!({"value": value, "id": id}) } else { json!({"id": id, "value": value}) };
     record(id, data)
 }
 
-/// A world as a poll lists it: in any order, some records twice, first with other data.
-fn page(world: &World, order: u64, copies: u64) -> Vec<Record> {
+/// The source as a poll lists it: in any order, some records twice, first with other data.
+fn page(source: &Source, order: u64, copies: u64) -> Vec<Record> {
     let mut sorted: Vec<(u64, Record)> = Vec::new();
-    for (at, (id, value)) in world.iter().enumerate() {
+    for (at, (id, value)) in source.iter().enumerate() {
         let place = (order.rotate_left(at as u32) ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
         sorted.push((place, listed(id, *value, place & 2 == 2)));
         if copies.rotate_right(at as u32).is_multiple_of(4) {
@@ -126,18 +126,18 @@ fn page(world: &World, order: u64, copies: u64) -> Vec<Record> {
     sorted.into_iter().map(|(_, record)| record).collect()
 }
 
-/// Who knows the world from events only.
+/// A copy of the source that is built from events only.
 #[derive(Default)]
 struct Mirror {
-    world: World,
+    source: Source,
     keys: BTreeMap<String, i64>,
 }
 
 impl Mirror {
     /// Applies events, each key once.
-    fn apply(&mut self, events: &[Found], now: i64, again: bool) {
-        // Nobody keeps keys longer than records are remembered.
-        self.keys.retain(|_, since| now - *since <= MEMORY);
+    fn apply(&mut self, events: &[FoundChange], now: i64, again: bool) {
+        // A deduplication window does not exceed the retention of records.
+        self.keys.retain(|_, since| now - *since <= RETENTION);
         for event in events {
             let repeated = self.keys.insert(event.key.clone(), now).is_some();
             assert_eq!(repeated, again, "the key of {event:?}");
@@ -146,8 +146,8 @@ impl Mirror {
             }
             let value = event.data["value"].as_u64().unwrap() as u8;
             let before = match event.change {
-                Change::Deleted => self.world.remove(&event.id),
-                Change::Created | Change::Updated => self.world.insert(event.id.clone(), value),
+                Change::Deleted => self.source.remove(&event.id),
+                Change::Created | Change::Updated => self.source.insert(event.id.clone(), value),
             };
             match event.change {
                 Change::Created => assert_eq!(before, None),
@@ -165,8 +165,8 @@ impl Mirror {
     }
 }
 
-/// What a poll must tell: written from the rules, without hashes or memory.
-fn expected(mirror: &World, arrived: &World, whole: bool, confirmed: bool) -> (BTreeSet<(Change, String)>, u64) {
+/// The changes that a poll must find, derived from the rules without hashes or remembered records.
+fn expected(mirror: &Source, arrived: &Source, whole: bool, confirmed: bool) -> (BTreeSet<(Change, String)>, u64) {
     let mut events = BTreeSet::new();
     for (id, value) in arrived {
         match mirror.get(id) {
@@ -185,63 +185,63 @@ fn expected(mirror: &World, arrived: &World, whole: bool, confirmed: bool) -> (B
 
 /// Runs a history against a source that lists everything.
 fn history(steps: &[Step]) {
-    let (mut world, mut mirror, mut known) = (World::new(), Mirror::default(), Known::new());
+    let (mut source, mut mirror, mut known) = (Source::new(), Mirror::default(), Known::new());
     let (mut now, mut held) = (START, 0);
     for step in steps {
         match step {
-            Step::Set(id, value) => drop(world.insert(format!("{id:02}"), *value)),
-            Step::Remove(id) => drop(world.remove(&format!("{id:02}"))),
-            Step::Clear(below) => world.retain(|id, _| *id >= format!("{below:02}")),
+            Step::Set(id, value) => drop(source.insert(format!("{id:02}"), *value)),
+            Step::Remove(id) => drop(source.remove(&format!("{id:02}"))),
+            Step::Clear(below) => source.retain(|id, _| *id >= format!("{below:02}")),
             Step::Wait(seconds) => now += seconds,
             Step::Poll { order, copies, arrived, crash } => {
-                let mut records = page(&world, *order, *copies);
+                let mut records = page(&source, *order, *copies);
                 records.truncate(arrived.unwrap_or(usize::MAX));
-                let polled = Polled { complete: true, partial: arrived.is_some(), ..complete(now) };
-                let polled = Polled { confirmed: held > 0, ..polled };
+                let polled = Listing { complete: true, partial: arrived.is_some(), ..complete(now) };
+                let polled = Listing { confirmed: held > 0, ..polled };
                 let read = |record: &Record| (record.id.clone(), record.data["value"].as_u64().unwrap() as u8);
-                let seen: World = records.iter().map(read).collect();
-                let want = expected(&mirror.world, &seen, arrived.is_none(), polled.confirmed);
+                let seen: Source = records.iter().map(read).collect();
+                let want = expected(&mirror.source, &seen, arrived.is_none(), polled.confirmed);
 
-                let mut outcome = compare(&known, &records, &polled);
-                let changes: Vec<_> = outcome.events.iter().map(|event| (event.change, event.id.clone())).collect();
+                let mut found = compare(&known, &records, &polled);
+                let changes: Vec<_> = found.events.iter().map(|event| (event.change, event.id.clone())).collect();
                 assert_eq!(changes.len(), changes.iter().collect::<BTreeSet<_>>().len());
-                assert_eq!((changes.into_iter().collect(), outcome.held), want);
+                assert_eq!((changes.into_iter().collect(), found.held), want);
                 match crash {
-                    Crash::No => mirror.apply(&outcome.events, now, false),
-                    Crash::Both => continue,
-                    Crash::Memory => {
-                        mirror.apply(&outcome.events, now, false);
+                    Crash::No => mirror.apply(&found.events, now, false),
+                    Crash::LosesBoth => continue,
+                    Crash::LosesRecords => {
+                        mirror.apply(&found.events, now, false);
                         now += 60;
-                        // In another order, and each once.
+                        // In another order, and each record once.
                         let again = seen.iter().rev().map(|(id, value)| listed(id, *value, true));
-                        let before = outcome.events.len();
-                        outcome = compare(&known, &again.collect::<Vec<_>>(), &Polled { now, ..polled });
-                        assert_eq!(outcome.events.len(), before);
-                        mirror.apply(&outcome.events, now, true);
+                        let before = found.events.len();
+                        found = compare(&known, &again.collect::<Vec<_>>(), &Listing { now, ..polled });
+                        assert_eq!(found.events.len(), before);
+                        mirror.apply(&found.events, now, true);
                     }
                 }
-                write(&mut known, &outcome);
+                write(&mut known, &found);
                 if arrived.is_none() {
-                    held = outcome.held;
-                    assert!(held > 0 || mirror.world == world);
+                    held = found.held;
+                    assert!(held > 0 || mirror.source == source);
                 }
             }
         }
     }
-    // Whatever happened: two good polls, and all is known.
+    // After any history, two complete polls find everything.
     for _ in 0..2 {
         now += 60;
-        let polled = Polled { confirmed: held > 0, ..complete(now) };
-        let outcome = poll(&mut known, &page(&world, 7, 7), polled);
-        mirror.apply(&outcome.events, now, false);
-        held = outcome.held;
+        let polled = Listing { confirmed: held > 0, ..complete(now) };
+        let found = poll(&mut known, &page(&source, 7, 7), polled);
+        mirror.apply(&found.events, now, false);
+        held = found.held;
     }
-    assert_eq!(mirror.world, world);
+    assert_eq!(mirror.source, source);
     let present: Vec<&String> = known.values().filter(|row| !row.gone).map(|row| &row.id).collect();
-    assert_eq!(present, world.keys().collect::<Vec<_>>());
+    assert_eq!(present, source.keys().collect::<Vec<_>>());
 }
 
-/// Any JSON, with numbers that are written in several ways.
+/// Any JSON, with several notations of numbers.
 fn value() -> impl Strategy<Value = Value> {
     let texts = ["a", "b/c", "d~e", ""];
     let leaf = prop_oneof![
@@ -269,7 +269,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Writes a value at a pointer, or removes what is there; the parents exist.
+/// Writes or removes the value at a pointer; its parents exist.
 fn put(root: &mut Value, path: &str, value: Option<&Value>) {
     let Some((parent, name)) = path.rsplit_once('/') else {
         *root = value.unwrap().clone();
@@ -292,43 +292,43 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn histories_are_told_exactly(steps in prop::collection::vec(step(), 1..120)) {
+    fn finds_exactly_the_changes_of_any_history(steps in prop::collection::vec(step(), 1..120)) {
         history(&steps);
     }
 
-    /// Ids that are listed, and the time until the next poll.
+    /// The input is a list of listed ids with the time until the next poll.
     #[test]
-    fn a_source_of_changes_only_forgets_after_the_memory_and_never_before(
+    fn forgets_records_of_a_source_of_changes_only_after_the_retention(
         polls in prop::collection::vec((prop::collection::btree_map(0_u8..5, 0_u8..3, 0..4), 0..4 * DAY), 1..40),
     ) {
         let (mut known, mut now) = (Known::new(), START);
         let mut model: BTreeMap<String, (u8, i64)> = BTreeMap::new();
         for (ids, wait) in polls {
             let records: Vec<Record> = ids.iter().map(|(id, value)| listed(&id.to_string(), *value, false)).collect();
-            let outcome = poll(&mut known, &records, changes_only(now));
-            let changes: BTreeMap<&str, Change> = told(&outcome).into_iter().map(|(change, id)| (id, change)).collect();
+            let found = poll(&mut known, &records, changes_only(now));
+            let changes: BTreeMap<&str, Change> = changes_of(&found).into_iter().map(|(change, id)| (id, change)).collect();
             for (id, value) in &ids {
                 let id = id.to_string();
                 let change = changes.get(id.as_str()).copied();
                 match model.insert(id, (*value, now)) {
                     None => prop_assert_eq!(change, Some(Change::Created)),
-                    Some((_, seen)) if now - seen > MEMORY + MEMORY / 10 => {
+                    Some((_, seen)) if now - seen > RETENTION + RETENTION / 10 => {
                         prop_assert_eq!(change, Some(Change::Created));
                     }
-                    // In between, both are right.
-                    Some((_, seen)) if now - seen > MEMORY && change == Some(Change::Created) => {}
+                    // In between, both are correct.
+                    Some((_, seen)) if now - seen > RETENTION && change == Some(Change::Created) => {}
                     Some((before, _)) => prop_assert_eq!(change, (before != *value).then_some(Change::Updated)),
                 }
             }
             prop_assert!(changes.keys().all(|id| ids.contains_key(&id.parse().unwrap())));
-            let oldest = now - MEMORY - MEMORY / 10;
+            let oldest = now - RETENTION - RETENTION / 10;
             prop_assert!(known.values().all(|row| row.seen >= oldest));
             now += wait;
         }
     }
 
     #[test]
-    fn differences_make_one_from_the_other_and_are_none_where_hashes_are_equal(before in value(), after in value()) {
+    fn differences_reconstruct_the_new_value_and_are_empty_exactly_for_equal_hashes(before in value(), after in value()) {
         let found = differences(&before, &after);
         let of = |data: &Value| hash(&record("1", data.clone()));
         prop_assert_eq!(found.is_empty(), of(&before) == of(&after));
@@ -351,12 +351,12 @@ proptest! {
         let adaptive = adapts.then_some((shortest, longest));
         for (changes, limited, failed) in polls {
             let next = next_interval(current, base, adaptive, changes, limited, failed);
-            prop_assert!(next >= SHORTEST);
+            prop_assert!(next >= MIN_INTERVAL);
             let usual = if adapts { longest.max(shortest) } else { base };
-            prop_assert!(next <= base.saturating_mul(16).max(PATIENCE).max(usual));
+            prop_assert!(next <= base.saturating_mul(16).max(BACKOFF_CAP).max(usual));
             if !limited && failed == 0 {
-                let least = if adapts { shortest } else { base };
-                prop_assert!(next <= usual.max(SHORTEST) && next >= least);
+                let minimum = if adapts { shortest } else { base };
+                prop_assert!(next <= usual.max(MIN_INTERVAL) && next >= minimum);
             }
             current = next;
         }
@@ -366,95 +366,96 @@ proptest! {
 // ---- each rule ----
 
 #[test]
-fn a_first_poll_tells_nothing_and_the_next_only_what_changed() {
+fn a_first_poll_makes_no_events_and_the_next_one_only_those_of_changes() {
     let mut known = baseline(&[record("1", json!({"a": 1})), record("2", json!({"a": 1}))]);
     let now = [record("3", json!({"a": 1})), record("1", json!({"a": 2}))];
-    let outcome = poll(&mut known, &now, complete(START + 60));
-    assert_eq!(told(&outcome), [(Change::Created, "3"), (Change::Updated, "1"), (Change::Deleted, "2")]);
-    let [created, updated, deleted] = &outcome.events[..] else { panic!() };
+    let found = poll(&mut known, &now, complete(START + 60));
+    assert_eq!(changes_of(&found), [(Change::Created, "3"), (Change::Updated, "1"), (Change::Deleted, "2")]);
+    let [created, updated, deleted] = &found.events[..] else { panic!() };
     assert_eq!((&created.data, &created.fields[..]), (&json!({"a": 1}), &[][..]));
     assert_eq!(updated.data, json!({"a": 2}));
     assert_eq!(json!(updated.fields), json!([{"path": "/a", "before": 1, "after": 2}]));
     assert_eq!((&deleted.data, &deleted.fields[..]), (&json!({"a": 1}), &[][..]));
-    assert_eq!(poll(&mut known, &now, complete(START + 120)), Outcome::default());
+    assert_eq!(poll(&mut known, &now, complete(START + 120)), Comparison::default());
 }
 
 #[test]
-fn of_records_with_the_same_id_the_last_counts_and_those_without_are_skipped() {
+fn the_last_record_of_an_id_counts_and_records_without_an_id_are_skipped() {
     let mut known = baseline(&[record("1", json!(1))]);
     let records = [record("1", json!(2)), record("", json!(0)), record("1", json!(1)), record(" ", json!(0))];
-    let outcome = poll(&mut known, &records, complete(START + 1));
-    assert_eq!((told(&outcome), outcome.unidentified), (vec![], 2));
-    let outcome = poll(&mut known, &[record("1", json!(3)), record("1", json!(4))], complete(START + 2));
-    assert_eq!(told(&outcome), [(Change::Updated, "1")]);
-    assert_eq!(outcome.events[0].data, json!(4));
+    let found = poll(&mut known, &records, complete(START + 1));
+    assert_eq!((changes_of(&found), found.unidentified), (vec![], 2));
+    let found = poll(&mut known, &[record("1", json!(3)), record("1", json!(4))], complete(START + 2));
+    assert_eq!(changes_of(&found), [(Change::Updated, "1")]);
+    assert_eq!(found.events[0].data, json!(4));
 }
 
 #[test]
-fn nothing_is_deleted_while_a_record_without_an_id_may_be_the_missing_one() {
+fn holds_back_deletions_while_a_record_without_an_id_is_listed() {
     let mut known = baseline(&numbered(0..3));
     let lost: Vec<Record> = numbered(0..3).into_iter().map(|it| Record { id: String::new(), ..it }).collect();
     for confirmed in [false, true] {
-        let outcome = poll(&mut known, &lost, Polled { confirmed, ..complete(START + 60) });
-        assert_eq!((told(&outcome), outcome.held, outcome.unidentified), (vec![], 3, 3));
+        let found = poll(&mut known, &lost, Listing { confirmed, ..complete(START + 60) });
+        assert_eq!((changes_of(&found), found.held, found.unidentified), (vec![], 3, 3));
     }
-    assert_eq!(poll(&mut known, &numbered(0..3), complete(START + 120)), Outcome::default());
+    assert_eq!(poll(&mut known, &numbered(0..3), complete(START + 120)), Comparison::default());
 }
 
 #[test]
-fn a_poll_that_fails_deletes_nothing_and_forgets_nothing() {
+fn a_partial_poll_deletes_and_forgets_nothing() {
     let mut known = baseline(&numbered(0..3));
-    for (day, polled) in [(1, Polled { partial: true, ..complete(0) }), (100, Polled { partial: true, ..complete(0) })]
+    for (day, polled) in
+        [(1, Listing { partial: true, ..complete(0) }), (100, Listing { partial: true, ..complete(0) })]
     {
-        let outcome = poll(&mut known, &numbered(0..1), Polled { now: START + day * DAY, ..polled });
-        assert_eq!((told(&outcome), &outcome.forget[..]), (vec![], &[][..]));
+        let found = poll(&mut known, &numbered(0..1), Listing { now: START + day * DAY, ..polled });
+        assert_eq!((changes_of(&found), &found.forget[..]), (vec![], &[][..]));
     }
-    // Nobody asked for a hundred days: that is no reason to tell everything as new.
-    let outcome = poll(&mut known, &numbered(0..3), complete(START + 100 * DAY));
-    assert_eq!((told(&outcome), outcome.remember.len()), (vec![], 2));
-    // Nor is it one of a source of changes, whose poll failed.
+    // A gap of a hundred days does not make every record new.
+    let found = poll(&mut known, &numbered(0..3), complete(START + 100 * DAY));
+    assert_eq!((changes_of(&found), found.remember.len()), (vec![], 2));
+    // Neither does it for a source of changes whose poll failed.
     let late = changes_only(START + 200 * DAY);
-    assert_eq!(poll(&mut known.clone(), &[], Polled { partial: true, ..late }), Outcome::default());
-    assert_eq!(told(&poll(&mut known.clone(), &numbered(0..3), Polled { partial: true, ..late })), []);
-    // A caller that cannot tell a failed poll from one of changes still gets no deletion.
-    assert_eq!(told(&poll(&mut known, &[], changes_only(START + 101 * DAY))), []);
+    assert_eq!(poll(&mut known.clone(), &[], Listing { partial: true, ..late }), Comparison::default());
+    assert_eq!(changes_of(&poll(&mut known.clone(), &numbered(0..3), Listing { partial: true, ..late })), []);
+    // A listing of changes never deletes.
+    assert_eq!(changes_of(&poll(&mut known, &[], changes_only(START + 101 * DAY))), []);
 }
 
 #[test]
-fn a_record_unseen_for_longer_than_the_memory_is_created_again_and_only_then() {
+fn a_record_that_was_not_listed_within_the_retention_is_created_again() {
     let one = [record("1", json!(1))];
-    let until = START + MEMORY + MEMORY / 10;
+    let until = START + RETENTION + RETENTION / 10;
     for (now, between, want) in [
         (until, false, vec![]),
         (until + 1, false, vec![(Change::Created, "1")]),
-        // It makes no difference whether a poll came between and removed it.
+        // A poll in between that forgets it makes no difference.
         (until + 2, true, vec![(Change::Created, "1")]),
     ] {
         let mut known = baseline(&one);
         if between {
             assert_eq!(poll(&mut known, &[], changes_only(until + 1)).forget, ["1"]);
         }
-        assert_eq!(told(&poll(&mut known, &one, changes_only(now))), want, "{now}");
+        assert_eq!(changes_of(&poll(&mut known, &one, changes_only(now))), want, "{now}");
     }
-    // Seen shortly before the time when `seen` is written again, it counts from there.
+    // `seen` may lag by a tenth of the retention.
     let mut known = baseline(&one);
-    assert_eq!(poll(&mut known, &one, changes_only(START + MEMORY / 10)), Outcome::default());
-    assert_eq!(told(&poll(&mut known, &one, changes_only(until))), []);
-    // Another memory than seven days.
+    assert_eq!(poll(&mut known, &one, changes_only(START + RETENTION / 10)), Comparison::default());
+    assert_eq!(changes_of(&poll(&mut known, &one, changes_only(until))), []);
+    // A declared retention.
     let mut known = baseline(&one);
-    let outcome = poll(&mut known, &[], Polled { remember_seconds: 100, ..changes_only(START + 111) });
-    assert_eq!(outcome.forget, ["1"]);
+    let found = poll(&mut known, &[], Listing { remember_seconds: 100, ..changes_only(START + 111) });
+    assert_eq!(found.forget, ["1"]);
 }
 
 #[test]
-fn seen_is_written_only_where_it_is_old() {
+fn stores_seen_only_if_it_lags() {
     let records = numbered(0..3);
     let mut known = baseline(&records);
-    assert_eq!(poll(&mut known, &records, complete(START + MEMORY / 10)), Outcome::default());
-    let outcome = poll(&mut known, &records, complete(START + MEMORY / 10 + 1));
-    assert_eq!((told(&outcome), outcome.remember.len()), (vec![], 3));
-    assert!(known.values().all(|row| row.seen == START + MEMORY / 10 + 1));
-    // A clock that was ahead by a year.
+    assert_eq!(poll(&mut known, &records, complete(START + RETENTION / 10)), Comparison::default());
+    let found = poll(&mut known, &records, complete(START + RETENTION / 10 + 1));
+    assert_eq!((changes_of(&found), found.remember.len()), (vec![], 3));
+    assert!(known.values().all(|row| row.seen == START + RETENTION / 10 + 1));
+    // A clock that was a year ahead.
     assert_eq!(poll(&mut known, &records, complete(START - 365 * DAY)).remember.len(), 3);
 }
 
@@ -462,38 +463,38 @@ fn seen_is_written_only_where_it_is_old() {
 fn a_version_decides_alone_unless_it_is_empty() {
     let mut known = baseline(&[versioned("1", "v1", json!({"a": 1})), versioned("2", "", json!({"a": 1}))]);
     let now = [versioned("1", "v1", json!({"a": 2})), versioned("2", "", json!({"a": 2}))];
-    assert_eq!(told(&poll(&mut known, &now, complete(START + 1))), [(Change::Updated, "2")]);
-    let outcome = poll(&mut known, &[versioned("1", "v2", json!({"a": 1})), now[1].clone()], complete(START + 2));
-    assert_eq!((told(&outcome), &outcome.events[0].fields[..]), (vec![(Change::Updated, "1")], &[][..]));
+    assert_eq!(changes_of(&poll(&mut known, &now, complete(START + 1))), [(Change::Updated, "2")]);
+    let found = poll(&mut known, &[versioned("1", "v2", json!({"a": 1})), now[1].clone()], complete(START + 2));
+    assert_eq!((changes_of(&found), &found.events[0].fields[..]), (vec![(Change::Updated, "1")], &[][..]));
 }
 
 #[test]
-fn large_records_are_compared_and_their_fields_are_not_kept() {
-    let large = |text: &str| record("1", json!({"text": text.repeat(FIELDS_BYTES)}));
+fn compares_large_records_without_remembering_their_fields() {
+    let large = |text: &str| record("1", json!({"text": text.repeat(MAX_FIELDS_BYTES)}));
     let mut known = baseline(&[large("a")]);
     assert_eq!(known["1"].fields, Value::Null);
-    assert_eq!(poll(&mut known, &[large("a")], complete(START + 1)), Outcome::default());
-    let outcome = poll(&mut known, &[large("b")], complete(START + 2));
-    assert_eq!((told(&outcome), &outcome.events[0].fields[..]), (vec![(Change::Updated, "1")], &[][..]));
-    let outcome = poll(&mut known, &[], complete(START + 3));
-    assert_eq!((told(&outcome), &outcome.events[0].data), (vec![(Change::Deleted, "1")], &Value::Null));
+    assert_eq!(poll(&mut known, &[large("a")], complete(START + 1)), Comparison::default());
+    let found = poll(&mut known, &[large("b")], complete(START + 2));
+    assert_eq!((changes_of(&found), &found.events[0].fields[..]), (vec![(Change::Updated, "1")], &[][..]));
+    let found = poll(&mut known, &[], complete(START + 3));
+    assert_eq!((changes_of(&found), &found.events[0].data), (vec![(Change::Deleted, "1")], &Value::Null));
 }
 
 #[test]
-fn keys_are_equal_for_the_same_change_found_again_and_differ_for_every_other() {
+fn keys_are_equal_for_a_repeated_finding_and_differ_for_every_other_change() {
     let mut known = Known::new();
     let mut keys = BTreeSet::new();
     let there = |value: i32| vec![record("1", json!(value))];
-    // Created, back and forth, deleted, created as before, and once more all over.
+    // Created, changed back and forth, deleted, created as before, and once more.
     let states = [there(1), there(2), there(1), there(2), vec![], there(2), vec![], there(2), there(1)];
     for (at, records) in (1..).zip(&states) {
         let again = compare(&known, records, &complete(START + at + 7));
-        let outcome = poll(&mut known, records, complete(START + at));
-        assert_eq!(outcome.events.len(), 1);
-        assert_eq!(outcome.events, again.events);
-        assert!(keys.insert(outcome.events[0].key.clone()), "{at}");
+        let found = poll(&mut known, records, complete(START + at));
+        assert_eq!(found.events.len(), 1);
+        assert_eq!(found.events, again.events);
+        assert!(keys.insert(found.events[0].key.clone()), "{at}");
     }
-    // The first change to the same data from other data.
+    // A change to the same data from other data.
     let key = |before: i32| compare(&baseline(&there(before)), &there(3), &complete(START + 1)).events[0].key.clone();
     assert_ne!(key(1), key(2));
     // Another record with the same data.
@@ -503,43 +504,43 @@ fn keys_are_equal_for_the_same_change_found_again_and_differ_for_every_other() {
 }
 
 #[test]
-fn what_was_deleted_is_remembered_for_a_while() {
+fn a_deleted_record_is_remembered_for_the_retention() {
     let mut known = baseline(&numbered(0..1));
-    assert_eq!(told(&poll(&mut known, &[], complete(START + 1))), [(Change::Deleted, "0")]);
+    assert_eq!(changes_of(&poll(&mut known, &[], complete(START + 1))), [(Change::Deleted, "0")]);
     assert_eq!((known["0"].gone, known["0"].changes, &known["0"].fields), (true, 2, &Value::Null));
-    assert_eq!(poll(&mut known, &[], complete(START + 1 + MEMORY)), Outcome::default());
-    assert_eq!(poll(&mut known, &[], complete(START + 2 + MEMORY + MEMORY / 10)).forget, ["0"]);
+    assert_eq!(poll(&mut known, &[], complete(START + 1 + RETENTION)), Comparison::default());
+    assert_eq!(poll(&mut known, &[], complete(START + 2 + RETENTION + RETENTION / 10)).forget, ["0"]);
     assert!(known.is_empty());
 }
 
 #[test]
-fn deletions_of_more_than_half_wait_for_a_second_poll() {
-    // Known, listed, held.
+fn deletions_of_more_than_half_need_the_confirmation_of_a_second_poll() {
+    // Remembered, listed, held back.
     for (there, listed, held) in [(20, 0, 20), (20, 9, 11), (20, 10, 0), (21, 10, 11), (21, 11, 0), (19, 0, 0)] {
         let mut known = baseline(&numbered(0..there));
-        let outcome = poll(&mut known, &numbered(0..listed), complete(START + 1));
+        let found = poll(&mut known, &numbered(0..listed), complete(START + 1));
         let deleted = if held > 0 { 0 } else { (there - listed) as usize };
-        assert_eq!((outcome.held, outcome.events.len()), (held, deleted), "{there} {listed}");
+        assert_eq!((found.held, found.events.len()), (held, deleted), "{there} {listed}");
     }
-    // A mistake: nothing was lost. What is new or changed is told all the same.
+    // Without a confirmation nothing is deleted. Created and updated records are reported anyway.
     let mut known = baseline(&numbered(0..30));
-    let outcome = poll(&mut known, &[record("new", json!(1)), record("0", json!(1))], complete(START + 1));
-    assert_eq!((told(&outcome), outcome.held), (vec![(Change::Created, "new"), (Change::Updated, "0")], 29));
+    let found = poll(&mut known, &[record("new", json!(1)), record("0", json!(1))], complete(START + 1));
+    assert_eq!((changes_of(&found), found.held), (vec![(Change::Created, "new"), (Change::Updated, "0")], 29));
     let mut all = numbered(1..30);
     all.extend([record("new", json!(1)), record("0", json!(1))]);
-    let outcome = poll(&mut known, &all, Polled { confirmed: true, ..complete(START + 2) });
-    assert_eq!(outcome, Outcome::default());
-    // No mistake: the second poll says it, and the third says nothing. Deleted ones do not count as known.
+    let found = poll(&mut known, &all, Listing { confirmed: true, ..complete(START + 2) });
+    assert_eq!(found, Comparison::default());
+    // The second poll confirms the deletions, and the third finds nothing. Deleted records do not count as remembered.
     assert_eq!(poll(&mut known, &[], complete(START + 3)).held, 31);
-    let partial = poll(&mut known, &[], Polled { partial: true, confirmed: true, ..complete(START + 4) });
-    assert_eq!(partial, Outcome::default());
-    let outcome = poll(&mut known, &[], Polled { confirmed: true, ..complete(START + 5) });
-    assert_eq!((outcome.held, outcome.events.len()), (0, 31));
-    assert_eq!(poll(&mut known, &[], complete(START + 6)), Outcome::default());
+    let partial = poll(&mut known, &[], Listing { partial: true, confirmed: true, ..complete(START + 4) });
+    assert_eq!(partial, Comparison::default());
+    let found = poll(&mut known, &[], Listing { confirmed: true, ..complete(START + 5) });
+    assert_eq!((found.held, found.events.len()), (0, 31));
+    assert_eq!(poll(&mut known, &[], complete(START + 6)), Comparison::default());
 }
 
 #[test]
-fn fields_differ() {
+fn lists_the_differences_of_fields() {
     for (before, after, want) in [
         (json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1}), json!([])),
         (json!({"a": 1}), json!({"a": 1.0}), json!([])),
@@ -554,7 +555,7 @@ fn fields_differ() {
         (json!({"l": [1, 2]}), json!({"l": [1, 3]}), json!([{"path": "/l/1", "before": 2, "after": 3}])),
         (json!({"l": [1, 2]}), json!({"l": [0, 1, 2]}), json!([{"path": "/l", "before": [1, 2], "after": [0, 1, 2]}])),
         (json!("a"), json!({"a": 1}), json!([{"path": "", "before": "a", "after": {"a": 1}}])),
-        // As floating point these two would be the same.
+        // As floating point numbers these two would be equal.
         (
             json!({"id": 9007199254740992_u64}),
             json!({"id": 9007199254740993_u64}),
@@ -566,11 +567,11 @@ fn fields_differ() {
         assert_eq!(of(&before) == of(&after), want == json!([]), "{before} {after}");
     }
     let many = |value: i32| -> Value { (0..500).map(|at| (at.to_string(), json!(value))).collect() };
-    assert_eq!(differences(&many(1), &many(2)).len(), FIELD_CHANGES);
+    assert_eq!(differences(&many(1), &many(2)).len(), MAX_FIELD_CHANGES);
 }
 
 #[test]
-fn a_hash_is_that_of_sorted_json() {
+fn hashes_canonical_json() {
     let of = |record: &Record| hash(record);
     let digest = |text: &str| Digest::of(text.as_bytes()).hex();
     let data = json!({"b": [1.0, -0.0, 1e300, 0.1], "a": {"d": null, "c": "é\n"}});
@@ -579,18 +580,18 @@ fn a_hash_is_that_of_sorted_json() {
 }
 
 #[test]
-fn rows_that_were_written_before_are_read() {
+fn reads_records_without_the_optional_fields() {
     let old = json!({"id": "1", "hash": "00", "fields": {"a": 1}, "seen": 7});
-    let row: Remembered = serde_json::from_value(old).unwrap();
+    let row: RememberedRecord = serde_json::from_value(old).unwrap();
     assert_eq!((row.gone, row.changes), (false, 0));
-    assert_eq!(serde_json::from_value::<Remembered>(json!(row)).unwrap(), row);
+    assert_eq!(serde_json::from_value::<RememberedRecord>(json!(row)).unwrap(), row);
 }
 
 #[test]
-fn intervals_adapt() {
+fn adapts_the_interval_to_changes_failures_and_rate_limits() {
     let seconds = Duration::from_secs;
     let bounds = Some((seconds(60), seconds(3600)));
-    // Current, adaptive, changes, rate limited, failed in a row, next; the base is 300 seconds.
+    // Current, adaptive, changes, rate limited, failures in a row, next; the base is 300 seconds.
     for (current, adaptive, changes, limited, failed, want) in [
         (300, bounds, 1, false, 0, 150),
         (100, bounds, 9, false, 0, 60),
@@ -617,10 +618,10 @@ fn intervals_adapt() {
         let next = next_interval(seconds(current), seconds(300), adaptive, changes, limited, failed);
         assert_eq!(next, seconds(want), "{current} {adaptive:?} {changes} {limited} {failed}");
     }
-    // As long as the longest declared, where sixteen times the base is less.
+    // Up to the declared maximum if sixteen times the base is less.
     let long = Some((seconds(60), seconds(9000)));
     assert_eq!(next_interval(seconds(4000), seconds(300), long, 0, true, 0), seconds(8000));
     assert_eq!(next_interval(seconds(8000), seconds(300), long, 0, true, 0), seconds(9000));
-    // An hour where sixteen times the base is less.
+    // Up to one hour if sixteen times the base is less.
     assert_eq!(next_interval(seconds(10), seconds(10), None, 0, false, 30), seconds(3600));
 }

@@ -1,52 +1,52 @@
-// What `ctx` is in the code of workflows. Made from the definitions by `evenkeel types`: do not edit, make it anew.
+// The types of `ctx` in the code of workflows. Generated from the definitions by `evenkeel types`; do not edit.
 //
 //   export default async function (ctx: WelcomeCtx) { … }    the context of the workflow `welcome`
-//   export default async function (ctx: Ctx) { … }           that of any
+//   export default async function (ctx: Ctx) { … }           the context of any workflow
 
-/** What the code of a workflow is given. `Input` is what starts it; the rest is what its definition declares. */
+/** The context of the code of a workflow. `Input` is the type of its input; the others are declared by its definition. */
 interface Ctx<
   Input = unknown,
   Connectors = Evenkeel.Connectors,
   Config = { readonly [name: string]: unknown },
   Secret extends string = Evenkeel.SecretName,
 > {
-  /** What the workflow was started with. */
+  /** The input of the execution. */
   readonly input: Input;
   /** Headers of the request or event that started it, without credentials. */
   readonly headers: { readonly [name: string]: string | undefined };
-  /** The tenant that it runs for; `null` where it runs for none. */
+  /** The tenant of the execution; `null` if it has none. */
   readonly tenant: Evenkeel.Tenant | null;
   /** Values of the definition's `config`. */
   readonly config: Config;
   /** This execution. */
   readonly execution: Evenkeel.Execution;
-  /** Calls of actions. Each is done once and recorded: an execution that goes on after a crash gets the recorded answer. */
+  /** Calls of actions. Each runs once and is recorded: an execution that continues after a crash gets the recorded result. */
   readonly connectors: Connectors;
   /** Runs other workflows and waits for their output. */
   readonly workflows: Evenkeel.Workflows;
-  /** Values that stay: of the tenant (or of the organization, where there is no tenant), unless another scope is named. */
+  /** Persistent values: of the tenant (or of the organization if there is no tenant), unless another scope is named. */
   readonly state: Evenkeel.State & {
     readonly organization: Evenkeel.State;
-    /** Of this execution only. */
+    /** Values of this execution only. */
     readonly invocation: Evenkeel.State;
   };
   /** Secrets that the definition lists under `secrets`. */
   readonly secrets: { get(name: Secret): Promise<string> };
   /** Writes to the execution's log. */
   readonly log: Evenkeel.Log;
-  /** Runs a function once and records what it returns, as JSON: it is not run again after a crash. */
+  /** Runs a function once and records its result as JSON: it is not repeated after a crash. */
   step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
-  /** The same, tried again where it fails. */
+  /** The same, with retries. */
   step<T>(name: string, options: Evenkeel.StepOptions, work: () => T | Promise<T>): Promise<T>;
-  /** Waits; also over a restart. */
+  /** Waits, across restarts. */
   sleep(time: Evenkeel.Duration): Promise<void>;
-  /** Waits until somebody sends an event of this name to the execution, and gives what was sent. */
+  /** Waits for an event of this name that is sent to the execution, and returns its payload. */
   waitForEvent<T = unknown>(name: string, options?: { timeout?: Evenkeel.Duration }): Promise<T>;
-  /** Waits for a person's answer. */
+  /** Waits for the answer of a person. */
   approval(name: string, options?: { message?: string; timeout?: Evenkeel.Duration }): Promise<Evenkeel.Approval>;
-  /** Sends a request that no action describes, where the environment allows the host. */
+  /** Sends a request without an action, if the environment allows the host. */
   fetch(url: string, init?: Evenkeel.FetchInit): Promise<Evenkeel.FetchAnswer>;
-  /** The time; the same when the execution goes on from its record. */
+  /** The time; the same when the execution continues from its record. */
   now(): Date;
 }
 
@@ -69,35 +69,35 @@ declare namespace Evenkeel {
     /** From 1. */
     readonly attempt: number;
     readonly environment: string;
-    /** What kind of thing started it. */
+    /** The kind of its origin. */
     readonly triggeredBy: string;
     /** The trigger or workflow that started it. */
     readonly trigger: string;
   }
 
   interface CallOptions {
-    /** A connection by its name; the tenant's own where left out. */
+    /** The name of a connection; default: the connection of the tenant. */
     connection?: string;
     pathParams?: { [name: string]: string | number | boolean };
     headers?: { [name: string]: string | number | boolean };
     query?: { [name: string]: string | number | boolean };
   }
 
-  /** What is thrown where a call fails. */
+  /** The error of a failed call. */
   interface CallError extends Error {
     readonly name: "CallError";
-    /** What went wrong, such as `"UPSTREAM_ERROR"`. */
+    /** The code of the error, such as `"UPSTREAM_ERROR"`. */
     readonly code: string;
-    /** The status that the application answered with. */
+    /** The status of the response of the application. */
     readonly status?: number;
-    /** What it answered. */
+    /** The body of the response. */
     readonly body?: unknown;
   }
 
   interface State {
-    /** `undefined` where there is nothing. */
+    /** `undefined` if there is no value. */
     get<T = unknown>(key: string): Promise<T | undefined>;
-    /** Keeps a value, as JSON; until the time is over, where one is given. */
+    /** Stores a value as JSON, for the lifetime if one is given. */
     set(key: string, value: unknown, options?: Duration | { ttl?: Duration }): Promise<void>;
     delete(key: string): Promise<void>;
   }
@@ -122,13 +122,13 @@ declare namespace Evenkeel {
   interface FetchInit {
     method?: string;
     headers?: { [name: string]: string };
-    /** Text as it is; anything else as JSON. */
+    /** Text is sent unchanged; any other value as JSON. */
     body?: unknown;
   }
 
   interface FetchAnswer {
     readonly status: number;
-    /** Is the status one from 200 to 299? */
+    /** True for a status from 200 to 299. */
     readonly ok: boolean;
     readonly headers: { readonly [name: string]: string };
     readonly body: string;

@@ -1,31 +1,32 @@
-//! JSON Schemas as TypeScript types.
+//! TypeScript types of JSON Schemas.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// Deepest nesting of a type.
-const DEEPEST: usize = 24;
-/// Most parts of one type: references are written out, and may stand for each other again and again.
-const MOST: usize = 2_000;
+/// Maximum nesting of a type.
+const MAX_DEPTH: usize = 24;
+/// Maximum number of parts of a type. References are expanded, and may be recursive.
+const MAX_PARTS: usize = 2_000;
 
-/// One schema on its way to a type.
+/// The writer of the type of one schema.
 struct Writer<'a> {
-    /// The whole schema, for `#/$defs/x`.
+    /// The root schema, for `#/$defs/x`.
     root: &'a Value,
-    /// The type of a record of the connector, by its name in `#/entities/x`.
+    /// The name of the type of an entity `#/entities/x`.
     entity: &'a dyn Fn(&str) -> Option<String>,
+    /// Number of parts that may still be written.
     left: usize,
 }
 
-/// The type of what fits a schema; `unknown` where TypeScript has no words for it. `entity` names the types of
-/// `#/entities/x`; lines after the first are indented by `indent` steps.
+/// The type of the valid values of a schema; `unknown` if TypeScript cannot express it. `entity` names the types of
+/// `#/entities/x`. Lines after the first are indented by `indent` steps.
 pub(super) fn type_of(schema: &Value, entity: &dyn Fn(&str) -> Option<String>, indent: usize) -> String {
-    Writer { root: schema, entity, left: MOST }.of(schema, indent, 0)
+    Writer { root: schema, entity, left: MAX_PARTS }.type_of(schema, indent, 0)
 }
 
-/// May everything be left out of what fits a schema?
-pub(super) fn fits_nothing(schema: &Value) -> bool {
+/// True if a schema accepts an empty object.
+pub(super) fn is_fully_optional(schema: &Value) -> bool {
     let none = |key: &str| schema.get(key).is_none();
     let required = schema.get("required").and_then(Value::as_array).is_some_and(|required| !required.is_empty());
     let is_object = schema.get("type").is_some_and(|name| name == "object");
@@ -34,7 +35,7 @@ pub(super) fn fits_nothing(schema: &Value) -> bool {
         && ["$ref", "allOf", "anyOf", "oneOf", "const", "enum", "minProperties"].into_iter().all(none)
 }
 
-/// The type of a value that is known.
+/// The type of a known value.
 pub(super) fn type_of_value(value: &Value, indent: usize) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -42,7 +43,7 @@ pub(super) fn type_of_value(value: &Value, indent: usize) -> String {
         Value::Number(_) => "number".to_owned(),
         Value::String(_) => "string".to_owned(),
         Value::Array(items) => {
-            let types: Vec<String> = items.iter().take(MOST).map(|item| type_of_value(item, indent)).collect();
+            let types: Vec<String> = items.iter().take(MAX_PARTS).map(|item| type_of_value(item, indent)).collect();
             format!("readonly {}[]", grouped(&joined(types, " | ").unwrap_or_else(|| "unknown".to_owned())))
         }
         Value::Object(fields) => {
@@ -57,9 +58,9 @@ pub(super) fn type_of_value(value: &Value, indent: usize) -> String {
 }
 
 impl Writer<'_> {
-    fn of(&mut self, schema: &Value, indent: usize, depth: usize) -> String {
+    fn type_of(&mut self, schema: &Value, indent: usize, depth: usize) -> String {
         let unknown = || "unknown".to_owned();
-        if depth > DEEPEST || self.left == 0 {
+        if depth > MAX_DEPTH || self.left == 0 {
             return unknown();
         }
         self.left -= 1;
@@ -72,7 +73,7 @@ impl Writer<'_> {
             return literal(value);
         }
         if let Some(values) = map.get("enum").and_then(Value::as_array) {
-            return joined(values.iter().take(MOST).map(literal).collect(), " | ")
+            return joined(values.iter().take(MAX_PARTS).map(literal).collect(), " | ")
                 .unwrap_or_else(|| "never".to_owned());
         }
         let mut parts = Vec::new();
@@ -82,12 +83,12 @@ impl Writer<'_> {
         let is_wide = |text: &String| text != "unknown";
         parts.extend(Some(self.base(map, indent, depth)).filter(is_wide));
         for part in list(map, "allOf") {
-            parts.extend(Some(self.of(part, indent, depth + 1)).filter(is_wide));
+            parts.extend(Some(self.type_of(part, indent, depth + 1)).filter(is_wide));
         }
         for group in ["anyOf", "oneOf"] {
-            let types: Vec<String> = list(map, group).iter().map(|part| self.of(part, indent, depth + 1)).collect();
-            // A choice with something that can be anything is no choice. Parts of an object that only say what is
-            // required are that.
+            let types: Vec<String> =
+                list(map, group).iter().map(|part| self.type_of(part, indent, depth + 1)).collect();
+            // A union with an unknown type is unknown. Alternatives that only list required properties are unknown types.
             if types.iter().all(is_wide) {
                 parts.extend(joined(types, " | "));
             }
@@ -109,13 +110,13 @@ impl Writer<'_> {
         }
         let root = self.root;
         match to.strip_prefix('#').filter(|pointer| pointer.starts_with('/')).and_then(|at| root.pointer(at)) {
-            // What refers to itself ends at the limits, early: a tree of records is readable to some depth.
-            Some(schema) => self.of(schema, indent, depth + DEEPEST / 4),
+            // Recursive schemas end early at the depth limit, which keeps the type readable.
+            Some(schema) => self.type_of(schema, indent, depth + MAX_DEPTH / 4),
             None => "unknown".to_owned(),
         }
     }
 
-    /// By `type`, and by the keywords that imply one.
+    /// The type by `type`, or by the keywords that imply one.
     fn base(&mut self, map: &Map<String, Value>, indent: usize, depth: usize) -> String {
         let names: Vec<&str> = match map.get("type") {
             Some(Value::String(name)) => vec![name],
@@ -138,20 +139,20 @@ impl Writer<'_> {
         let first = list(map, "prefixItems");
         let rest = map.get("items");
         if first.is_empty() {
-            let item = rest.map_or_else(|| "unknown".to_owned(), |item| self.of(item, indent, depth + 1));
+            let item = rest.map_or_else(|| "unknown".to_owned(), |item| self.type_of(item, indent, depth + 1));
             return format!("{}[]", grouped(&item));
         }
-        // Items may be left out, unless there must be as many.
-        let least = map.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+        // Items beyond `minItems` are optional.
+        let min_items = map.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         let mut types = Vec::new();
         for (at, item) in (0_u64..).zip(first) {
-            let item = grouped(&self.of(item, indent, depth + 1));
-            types.push(if at < least { item } else { format!("{item}?") });
+            let item = grouped(&self.type_of(item, indent, depth + 1));
+            types.push(if at < min_items { item } else { format!("{item}?") });
         }
         match rest {
             Some(Value::Bool(false)) => {}
             rest => {
-                let rest = rest.map_or_else(|| "unknown".to_owned(), |rest| self.of(rest, indent, depth + 1));
+                let rest = rest.map_or_else(|| "unknown".to_owned(), |rest| self.type_of(rest, indent, depth + 1));
                 types.push(format!("...{}[]", grouped(&rest)));
             }
         }
@@ -159,32 +160,32 @@ impl Writer<'_> {
     }
 
     fn object(&mut self, map: &Map<String, Value>, indent: usize, depth: usize) -> String {
-        let more = map.get("additionalProperties");
+        let additional = map.get("additionalProperties");
         let empty = Map::new();
         let properties = map.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let required: Vec<&str> = list(map, "required").iter().filter_map(Value::as_str).collect();
-        let beyond: Vec<&str> = required.iter().copied().filter(|name| !properties.contains_key(*name)).collect();
-        if properties.is_empty() && beyond.is_empty() {
-            return match more {
+        let undeclared: Vec<&str> = required.iter().copied().filter(|name| !properties.contains_key(*name)).collect();
+        if properties.is_empty() && undeclared.is_empty() {
+            return match additional {
                 Some(Value::Bool(false)) => "Record<string, never>".to_owned(),
                 Some(schema @ Value::Object(_)) => {
-                    format!("{{ [name: string]: {} }}", self.of(schema, indent, depth + 1))
+                    format!("{{ [name: string]: {} }}", self.type_of(schema, indent, depth + 1))
                 }
                 _ => "{ [name: string]: unknown }".to_owned(),
             };
         }
         let mut text = String::from("{\n");
         for (name, schema) in sorted(properties) {
-            doc(&mut text, &words_of(schema), indent + 1);
+            doc(&mut text, &documentation_of(schema), indent + 1);
             let optional = if required.contains(&name.as_str()) { "" } else { "?" };
-            let inner = self.of(schema, indent + 1, depth + 1);
+            let inner = self.type_of(schema, indent + 1, depth + 1);
             let _ = writeln!(text, "{}{}{optional}: {inner};", pad(indent + 1), key(name));
         }
-        for name in beyond {
+        for name in undeclared {
             let _ = writeln!(text, "{}{}: unknown;", pad(indent + 1), key(name));
         }
-        // With a type of its own it would have to fit every property too.
-        if matches!(more, Some(Value::Bool(true) | Value::Object(_))) {
+        // An index signature with a narrower type would have to match every property.
+        if matches!(additional, Some(Value::Bool(true) | Value::Object(_))) {
             let _ = writeln!(text, "{}[name: string]: unknown;", pad(indent + 1));
         }
         format!("{text}{}}}", pad(indent))
@@ -201,7 +202,7 @@ fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     fields
 }
 
-/// A value as a type that only it has.
+/// The literal type of a value.
 fn literal(value: &Value) -> String {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -210,21 +211,21 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// Types without repetitions; `unknown` where one of a union is.
-fn joined(types: Vec<String>, by: &str) -> Option<String> {
-    if by == " | " && types.iter().any(|one| one == "unknown") {
+/// Joins distinct types. A union with `unknown` is `unknown`.
+fn joined(types: Vec<String>, separator: &str) -> Option<String> {
+    if separator == " | " && types.iter().any(|name| name == "unknown") {
         return Some("unknown".to_owned());
     }
-    let mut once: Vec<String> = Vec::with_capacity(types.len());
-    for one in types {
-        if !once.contains(&one) {
-            once.push(one);
+    let mut distinct: Vec<String> = Vec::with_capacity(types.len());
+    for name in types {
+        if !distinct.contains(&name) {
+            distinct.push(name);
         }
     }
-    (!once.is_empty()).then(|| once.join(by))
+    (!distinct.is_empty()).then(|| distinct.join(separator))
 }
 
-/// In brackets, where something binds less than what comes beside it.
+/// Adds parentheses to unions, intersections and `readonly` types.
 fn grouped(text: &str) -> String {
     let mut depth = 0_i32;
     let mut inside = false;
@@ -237,13 +238,13 @@ fn grouped(text: &str) -> String {
             '|' | '&' if !inside && depth == 0 => return format!("({text})"),
             _ => {}
         }
-        // A backslash that is escaped escapes nothing.
+        // An escaped backslash does not escape the next character.
         before = if before == '\\' && letter == '\\' { ' ' } else { letter };
     }
     if text.starts_with("readonly ") { format!("({text})") } else { text.to_owned() }
 }
 
-/// The name of a property; quoted where it is no identifier.
+/// The name of a property, quoted unless it is an identifier.
 pub(super) fn key(name: &str) -> String {
     let mut letters = name.chars();
     let starts = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '$';
@@ -251,7 +252,7 @@ pub(super) fn key(name: &str) -> String {
     if is_identifier { name.to_owned() } else { quoted(name) }
 }
 
-/// Text as a literal.
+/// A text as a literal.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
@@ -260,8 +261,8 @@ pub(super) fn pad(indent: usize) -> String {
     "  ".repeat(indent)
 }
 
-/// What a schema says of itself.
-fn words_of(schema: &Value) -> Vec<String> {
+/// The documentation of a schema.
+fn documentation_of(schema: &Value) -> Vec<String> {
     let text = |key: &str| schema.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut words: Vec<String> = text("title").into_iter().chain(text("description")).collect();
     if schema.get("deprecated") == Some(&Value::Bool(true)) {
@@ -270,9 +271,9 @@ fn words_of(schema: &Value) -> Vec<String> {
     words
 }
 
-/// Writes paragraphs as a comment; nothing where there are none.
+/// Writes paragraphs as a comment, if there are any.
 pub(super) fn doc(out: &mut String, paragraphs: &[String], indent: usize) {
-    // The end of a comment would end this one.
+    // `*/` would end the comment.
     let clean = |text: &str| text.replace("*/", "*\\/").replace(|c: char| c.is_control(), " ").trim_end().to_owned();
     let lines: Vec<String> = paragraphs
         .iter()
@@ -305,13 +306,13 @@ mod tests {
 
     use super::*;
 
-    fn of(schema: &Value) -> String {
+    fn type_text(schema: &Value) -> String {
         let entity = |name: &str| (name == "contact").then(|| "Crm.ContactEntity".to_owned());
         type_of(schema, &entity, 0).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn schemas_become_types() {
+    fn converts_schemas_to_types() {
         let cases = [
             (json!(true), "unknown"),
             (json!(false), "never"),
@@ -354,34 +355,34 @@ mod tests {
             ),
         ];
         for (schema, expected) in cases {
-            assert_eq!(of(&schema), expected, "{schema}");
+            assert_eq!(type_text(&schema), expected, "{schema}");
         }
     }
 
     #[test]
-    fn what_refers_to_itself_ends() {
+    fn recursive_schemas_are_limited() {
         let tree = json!({"$ref": "#/$defs/t", "$defs": {"t": {"properties": {"a": {"$ref": "#/$defs/t"}, "b": {"$ref": "#/$defs/t"}}}}});
-        assert!(of(&tree).len() < 10_000);
+        assert!(type_text(&tree).len() < 10_000);
         let bomb: Map<String, Value> = (0..20)
             .map(|at| {
                 let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
                 (format!("d{at}"), json!({"properties": {"a": next, "b": next, "c": next}}))
             })
             .collect();
-        assert!(of(&json!({"$ref": "#/$defs/d0", "$defs": bomb})).len() < 100_000);
+        assert!(type_text(&json!({"$ref": "#/$defs/d0", "$defs": bomb})).len() < 100_000);
     }
 
     #[test]
-    fn comments_cannot_be_left() {
+    fn text_cannot_end_a_comment() {
         let mut text = String::new();
         doc(&mut text, &["Ends */ here\nand\u{7} goes on ".to_owned(), "@deprecated".to_owned()], 1);
         assert_eq!(text, "  /**\n   * Ends *\\/ here\n   * and  goes on\n   * @deprecated\n   */\n");
     }
 
     #[test]
-    fn inputs_may_be_left_out_where_nothing_is_required() {
-        assert!(fits_nothing(&json!({"type": "object", "properties": {"a": {}}})));
-        assert!(!fits_nothing(&json!({"type": "object", "required": ["a"]})));
-        assert!(!fits_nothing(&json!({"$ref": "#/entities/contact"})));
+    fn inputs_without_required_properties_are_optional() {
+        assert!(is_fully_optional(&json!({"type": "object", "properties": {"a": {}}})));
+        assert!(!is_fully_optional(&json!({"type": "object", "required": ["a"]})));
+        assert!(!is_fully_optional(&json!({"$ref": "#/entities/contact"})));
     }
 }

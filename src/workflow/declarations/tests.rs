@@ -66,7 +66,7 @@ metadata: { name: a1b }
 spec: { tier: Long, steps: [{ name: a, set: 1 }] }
 "#;
 
-fn of(files: &[(&str, &str)]) -> String {
+fn generate(files: &[(&str, &str)]) -> String {
     let (catalog, findings) = load(&Snapshot::of(files.iter().map(|(path, text)| (*path, text.as_bytes()))));
     assert!(findings.is_empty(), "{findings:?}");
     let text = declarations(&catalog);
@@ -78,8 +78,8 @@ fn of(files: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_catalog_becomes_declarations() {
-    let text = of(&[("crm.yaml", CRM), ("flows.yaml", FLOWS)]);
+fn generates_the_declarations_of_a_catalog() {
+    let text = generate(&[("crm.yaml", CRM), ("flows.yaml", FLOWS)]);
     let expected = [
         "    readonly orbitCrm: OrbitCrmConnector;\n",
         "  /**\n   * Orbit CRM\n   *\n   * Contacts *\\/ and deals.\n   */\n  interface OrbitCrmConnector {\n",
@@ -101,24 +101,24 @@ fn a_catalog_becomes_declarations() {
         "interface A1b_2Ctx ",
     ];
     for part in expected {
-        assert!(text.contains(part), "{part}\n--- is not in ---\n{text}");
+        assert!(text.contains(part), "{part}\n--- is missing in ---\n{text}");
     }
 }
 
 #[test]
-fn the_order_of_files_does_not_matter() {
-    assert_eq!(of(&[("a.yaml", CRM), ("b.yaml", FLOWS)]), of(&[("a.yaml", FLOWS), ("b.yaml", CRM)]));
+fn the_declarations_do_not_depend_on_the_order_of_files() {
+    assert_eq!(generate(&[("a.yaml", CRM), ("b.yaml", FLOWS)]), generate(&[("a.yaml", FLOWS), ("b.yaml", CRM)]));
 }
 
 #[test]
-fn nothing_declared_is_valid_too() {
-    let text = of(&[]);
+fn the_declarations_of_an_empty_catalog_are_valid() {
+    let text = generate(&[]);
     assert!(text.contains("type SecretName = never;"), "{text}");
 }
 
-/// What the engine gives scripts and what the declarations say are one.
+/// The prelude and the declarations agree.
 #[test]
-fn everything_that_scripts_are_given_is_declared() {
+fn declares_every_member_of_the_context() {
     let prelude = include_str!("../prelude.js");
     let start = prelude.find("const ctx = Object.freeze({").unwrap();
     let context = &prelude[start..start + prelude[start..].find("\n  });").unwrap()];
@@ -130,6 +130,6 @@ fn everything_that_scripts_are_given_is_declared() {
     assert!(names.len() >= 16, "{names:?}");
     for name in names {
         let declared = [format!("\n  readonly {name}:"), format!("\n  {name}("), format!("\n  {name}<")];
-        assert!(declared.iter().any(|one| FIXED.contains(one)), "`{name}` is not declared");
+        assert!(declared.iter().any(|text| COMMON.contains(text)), "`{name}` is not declared");
     }
 }

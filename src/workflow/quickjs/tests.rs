@@ -5,27 +5,27 @@ use serde_json::json;
 use super::*;
 use crate::store::Micros;
 
-/// Answers everything: `echo` its input, `slow` after a while, `park` never, `fail` with an error.
+/// Replies to every call: `echo` with its input, `slow` after a delay, `fail` with an error, sleeps with a suspension.
 #[derive(Default)]
-struct Fake {
-    asked: Mutex<Vec<HostCall>>,
+struct FakeHost {
+    calls: Mutex<Vec<HostCall>>,
 }
 
-impl ScriptHost for Fake {
-    fn call(self: Arc<Self>, op: HostCall) -> futures::future::BoxFuture<'static, HostReply> {
-        self.asked.lock().unwrap().push(op.clone());
+impl ScriptHost for FakeHost {
+    fn call(self: Arc<Self>, call: HostCall) -> futures::future::BoxFuture<'static, HostReply> {
+        self.calls.lock().unwrap().push(call.clone());
         Box::pin(async move {
-            match op {
+            match call {
                 HostCall::Action { action, input, .. } => match action.as_str() {
                     "fail" => HostReply::Error(json!({"code": "NO", "message": "not today", "status": 418}), 2_000_000),
                     "slow" => {
                         tokio::time::sleep(Duration::from_millis(30)).await;
                         HostReply::Value(input, 3_000_000)
                     }
-                    "gone" => HostReply::Gone,
+                    "gone" => HostReply::LeaseLost,
                     _ => HostReply::Value(input, 2_000_000),
                 },
-                HostCall::Sleep { ms } => HostReply::Parked((ms * 1000.0) as Micros),
+                HostCall::Sleep { ms } => HostReply::Suspended((ms * 1000.0) as Micros),
                 HostCall::Begin { name } => HostReply::Value(json!({"name": name}), 2_000_000),
                 _ => HostReply::Value(Value::Null, 2_000_000),
             }
@@ -33,12 +33,12 @@ impl ScriptHost for Fake {
     }
 }
 
-fn limits() -> Limits {
-    Limits { time: Duration::from_secs(5), memory: 32 << 20, ..Limits::default() }
+fn limits() -> ScriptLimits {
+    ScriptLimits { time: Duration::from_secs(5), memory: 32 << 20, ..ScriptLimits::default() }
 }
 
-async fn run_with(code: &str, limits: Limits) -> (ScriptOutcome, Vec<HostCall>) {
-    let host = Arc::new(Fake::default());
+async fn run_with(code: &str, limits: ScriptLimits) -> (ScriptOutcome, Vec<HostCall>) {
+    let host = Arc::new(FakeHost::default());
     let call = ScriptRun {
         file: "flow.ts".to_owned(),
         code: code.into(),
@@ -46,64 +46,64 @@ async fn run_with(code: &str, limits: Limits) -> (ScriptOutcome, Vec<HostCall>) 
         now: 1_000_000,
         seed: 7,
     };
-    let ended = QuickJs.run(call, limits, Arc::clone(&host) as Arc<dyn ScriptHost>, CancelToken::default()).await;
-    let asked = host.asked.lock().unwrap().clone();
-    (ended, asked)
+    let outcome = QuickJs.run(call, limits, Arc::clone(&host) as Arc<dyn ScriptHost>, CancelToken::default()).await;
+    let calls = host.calls.lock().unwrap().clone();
+    (outcome, calls)
 }
 
-async fn ended(body: &str) -> ScriptOutcome {
+async fn outcome(body: &str) -> ScriptOutcome {
     run_with(&format!("export default async function (ctx) {{ {body} }}"), limits()).await.0
 }
 
 async fn thrown(body: &str) -> ScriptException {
-    match ended(body).await {
+    match outcome(body).await {
         ScriptOutcome::Threw(thrown) => thrown,
         other => panic!("{body}: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn what_a_script_returns_is_its_output() {
-    assert_eq!(ended("return { hello: ctx.input.name }").await, ScriptOutcome::Returned(json!({"hello": "Ada"})));
-    assert_eq!(ended("").await, ScriptOutcome::Returned(Value::Null));
+async fn a_scripts_return_value_is_its_output() {
+    assert_eq!(outcome("return { hello: ctx.input.name }").await, ScriptOutcome::Returned(json!({"hello": "Ada"})));
+    assert_eq!(outcome("").await, ScriptOutcome::Returned(Value::Null));
     let all = "const [a, b] = await Promise.all([ctx.connectors.x.slow(1), ctx.connectors.x.echo(2)]); return a + b";
-    assert_eq!(ended(all).await, ScriptOutcome::Returned(json!(3)));
+    assert_eq!(outcome(all).await, ScriptOutcome::Returned(json!(3)));
     let caught =
         "try { await ctx.connectors.x.fail() } catch (e) { return [e.code, e.message, e.status, e instanceof Error] }";
-    assert_eq!(ended(caught).await, ScriptOutcome::Returned(json!(["NO", "not today", 418, true])));
+    assert_eq!(outcome(caught).await, ScriptOutcome::Returned(json!(["NO", "not today", 418, true])));
 }
 
 #[tokio::test]
-async fn the_time_and_chance_are_the_same_each_time() {
+async fn time_and_random_numbers_are_the_same_in_each_run() {
     let body = "const a = Date.now(); await ctx.connectors.x.echo(1); \
                 return [a, Date.now(), new Date().toISOString(), Math.random(), new Date(0) instanceof Date]";
-    let first = ended(body).await;
-    assert_eq!(first, ended(body).await);
+    let first = outcome(body).await;
+    assert_eq!(first, outcome(body).await);
     let ScriptOutcome::Returned(value) = first else { panic!("{first:?}") };
     assert_eq!((&value[0], &value[1], &value[2]), (&json!(1000), &json!(2000), &json!("1970-01-01T00:00:02.000Z")));
     assert_eq!(value[4], json!(true));
 }
 
 #[tokio::test]
-async fn a_script_reaches_nothing_by_itself() {
+async fn a_script_has_no_access_beyond_its_host() {
     let names = "return ['fetch','require','process','Deno','std','os','setTimeout','XMLHttpRequest','WebAssembly','performance'] \
                  .filter((name) => typeof globalThis[name] !== 'undefined')";
-    assert_eq!(ended(names).await, ScriptOutcome::Returned(json!([])));
+    assert_eq!(outcome(names).await, ScriptOutcome::Returned(json!([])));
     assert_eq!(thrown("await import('std')").await.code, "SCRIPT_ERROR");
-    // What one script leaves behind, the next does not find.
+    // A script does not see the globals of an earlier one.
     assert_eq!(
-        ended("globalThis.left = 1; Array.prototype.left = 1; return 1").await,
+        outcome("globalThis.left = 1; Array.prototype.left = 1; return 1").await,
         ScriptOutcome::Returned(json!(1))
     );
     assert_eq!(
-        ended("return [typeof left, [].left === undefined]").await,
+        outcome("return [typeof left, [].left === undefined]").await,
         ScriptOutcome::Returned(json!(["undefined", true]))
     );
 }
 
-/// On one thread, so that a script runs where another ran.
+/// All scripts run on one thread, so that they share a pooled runtime.
 #[test]
-fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
+fn a_pooled_runtime_keeps_nothing_of_an_earlier_script() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
     let dirty = [
@@ -123,9 +123,9 @@ fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
     runtime.block_on(async {
         for _ in 0..3 {
             for body in dirty {
-                let small = Limits { time: Duration::from_millis(300), ..limits() };
+                let small = ScriptLimits { time: Duration::from_millis(300), ..limits() };
                 let (_, _) = run_with(&format!("export default async function (ctx) {{ {body} }}"), small).await;
-                let found = ended(clean).await;
+                let found = outcome(clean).await;
                 let all = "undefined,undefined,undefined,undefined,undefined,function";
                 assert_eq!(found, ScriptOutcome::Returned(json!(all)), "{body}");
             }
@@ -133,12 +133,12 @@ fn what_one_script_leaves_on_a_thread_the_next_does_not_find() {
     });
 }
 
-/// Whatever a script is cached as, it is the one that was asked for.
+/// The cache returns the requested script, with its locations.
 #[tokio::test]
-async fn compiled_scripts_are_told_apart_and_say_where_they_break() {
+async fn cached_scripts_are_distinct_and_report_locations() {
     for _ in 0..3 {
         for n in 0..5 {
-            assert_eq!(ended(&format!("return {n}")).await, ScriptOutcome::Returned(json!(n)));
+            assert_eq!(outcome(&format!("return {n}")).await, ScriptOutcome::Returned(json!(n)));
         }
         let error = thrown("\n\n null.x").await;
         assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
@@ -146,35 +146,35 @@ async fn compiled_scripts_are_told_apart_and_say_where_they_break() {
 }
 
 #[tokio::test]
-async fn mistakes_say_where_they_are() {
-    let (ended, _) = run_with(
+async fn exceptions_have_their_location() {
+    let (outcome, _) = run_with(
         "export default async function (ctx) {\n  const a = 1;\n  await ctx.connectors.x.fail();\n}",
         limits(),
     )
     .await;
-    let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
+    let ScriptOutcome::Threw(error) = outcome else { panic!("{outcome:?}") };
     assert_eq!((error.code.as_str(), error.message.as_str()), ("NO", "not today"));
     assert_eq!((error.file.as_str(), error.line), ("flow.ts", 3), "{error:?}");
-    let (ended, _) = run_with("function deep() {\n  null.x;\n}\nexport default () => deep()", limits()).await;
-    let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
+    let (outcome, _) = run_with("function deep() {\n  null.x;\n}\nexport default () => deep()", limits()).await;
+    let ScriptOutcome::Threw(error) = outcome else { panic!("{outcome:?}") };
     assert!(error.message.starts_with("TypeError: "), "{error:?}");
     assert_eq!(error.line, 2);
     for (code, part) in
         [("const x = 1", "export default"), ("export default 5", "export default"), ("export default (", "SyntaxError")]
     {
-        let (ended, _) = run_with(code, limits()).await;
-        let ScriptOutcome::Threw(error) = ended else { panic!("{ended:?}") };
+        let (outcome, _) = run_with(code, limits()).await;
+        let ScriptOutcome::Threw(error) = outcome else { panic!("{outcome:?}") };
         assert!(error.message.contains(part), "{code}: {error:?}");
     }
     assert_eq!(thrown("throw 'text'").await.message, "text");
     assert_eq!(thrown("throw { a: 1 }").await.message, "{\"a\":1}");
-    assert!(thrown("return (() => 1)").await.message.contains("no JSON"));
-    assert!(thrown("await new Promise(() => {})").await.message.contains("never comes"));
+    assert!(thrown("return (() => 1)").await.message.contains("not JSON"));
+    assert!(thrown("await new Promise(() => {})").await.message.contains("never settled"));
 }
 
 #[tokio::test]
-async fn whatever_a_script_does_it_ends_within_its_limits() {
-    let short = Limits { time: Duration::from_millis(300), ..limits() };
+async fn every_script_ends_within_its_limits() {
+    let short = ScriptLimits { time: Duration::from_millis(300), ..limits() };
     for body in [
         "while (true) {}",
         "for (;;) { await null }",
@@ -188,8 +188,8 @@ async fn whatever_a_script_does_it_ends_within_its_limits() {
     ] {
         let code = format!("export default async function (ctx) {{ {body} }}");
         let started = Instant::now();
-        let (ended, _) = run_with(&code, short).await;
-        assert_eq!(ended, ScriptOutcome::TimedOut, "{body}");
+        let (outcome, _) = run_with(&code, short).await;
+        assert_eq!(outcome, ScriptOutcome::TimedOut, "{body}");
         assert!(started.elapsed() < Duration::from_secs(5), "{body}");
     }
     for body in [
@@ -204,68 +204,68 @@ async fn whatever_a_script_does_it_ends_within_its_limits() {
         "const a = {}; a.a = a; return a",
         "return JSON.parse('['.repeat(1e6))",
     ] {
-        let ended = ended(body).await;
-        let ScriptOutcome::Threw(error) = ended else { panic!("{body}: {ended:?}") };
+        let outcome = outcome(body).await;
+        let ScriptOutcome::Threw(error) = outcome else { panic!("{body}: {outcome:?}") };
         assert!(!error.message.is_empty(), "{body}");
     }
-    // It meets its limit of memory or of time, whichever comes first.
+    // It reaches its memory limit or its time limit, whichever comes first.
     let spin = "const spin = () => Promise.resolve().then(spin); spin(); await new Promise(() => {})";
-    let (ended, _) = run_with(&format!("export default async () => {{ {spin} }}"), short).await;
-    assert!(matches!(ended, ScriptOutcome::TimedOut | ScriptOutcome::Threw(_)), "{ended:?}");
+    let (outcome, _) = run_with(&format!("export default async () => {{ {spin} }}"), short).await;
+    assert!(matches!(outcome, ScriptOutcome::TimedOut | ScriptOutcome::Threw(_)), "{outcome:?}");
     assert_eq!(thrown("return 'x'.repeat(5e6)").await.code, "OUTPUT_TOO_LARGE");
     assert_eq!(thrown("await ctx.connectors.x.echo('x'.repeat(5e6))").await.code, "VALUE_TOO_LARGE");
-    let few = Limits { calls: 100, ..limits() };
-    let (ended, asked) =
+    let few = ScriptLimits { calls: 100, ..limits() };
+    let (outcome, calls) =
         run_with("export default async (ctx) => { for (;;) await ctx.connectors.x.echo(1) }", few).await;
     assert!(
-        matches!(ended, ScriptOutcome::Threw(ScriptException { ref code, .. }) if code == "TOO_MANY_CALLS"),
-        "{ended:?}"
+        matches!(outcome, ScriptOutcome::Threw(ScriptException { ref code, .. }) if code == "TOO_MANY_CALLS"),
+        "{outcome:?}"
     );
-    assert_eq!(asked.len(), 100);
+    assert_eq!(calls.len(), 100);
 }
 
 #[tokio::test]
-async fn a_script_that_only_waits_is_suspended_when_nothing_else_is_left() {
-    assert_eq!(ended("await ctx.sleep('90s'); return 1").await, ScriptOutcome::Suspended(90_000_000));
-    // The other call is answered first: what it did must be on record before the script is put away.
+async fn a_script_is_suspended_when_only_waits_are_left() {
+    assert_eq!(outcome("await ctx.sleep('90s'); return 1").await, ScriptOutcome::Suspended(90_000_000));
+    // The other call is answered first, so that it is recorded before the script is suspended.
     let body = "await Promise.all([ctx.sleep('1h30m'), ctx.sleep(1000), ctx.connectors.x.slow(1)])";
-    let (ended, asked) = run_with(&format!("export default async (ctx) => {{ {body} }}"), limits()).await;
-    assert_eq!((ended, asked.len()), (ScriptOutcome::Suspended(1_000_000), 3));
+    let (outcome, calls) = run_with(&format!("export default async (ctx) => {{ {body} }}"), limits()).await;
+    assert_eq!((outcome, calls.len()), (ScriptOutcome::Suspended(1_000_000), 3));
     let race = "return await Promise.race([ctx.sleep('1h'), ctx.connectors.x.slow('won')])";
-    assert_eq!(self::ended(race).await, ScriptOutcome::Returned(json!("won")));
-    assert_eq!(self::ended("await ctx.connectors.x.gone()").await, ScriptOutcome::Gone);
-    assert!(thrown("await ctx.sleep('soon')").await.message.contains("no duration"));
+    assert_eq!(self::outcome(race).await, ScriptOutcome::Returned(json!("won")));
+    assert_eq!(self::outcome("await ctx.connectors.x.gone()").await, ScriptOutcome::LeaseLost);
+    assert!(thrown("await ctx.sleep('soon')").await.message.contains("not a duration"));
 }
 
 #[tokio::test]
-async fn a_script_is_stopped_from_outside() {
-    let stop = CancelToken::default();
-    let call = ScriptRun {
+async fn a_script_is_cancelled_from_outside() {
+    let cancel = CancelToken::default();
+    let script = ScriptRun {
         file: "flow.ts".to_owned(),
         code: "export default () => { for (;;); }".into(),
         context: json!({}),
         now: 0,
         seed: 0,
     };
-    let stopping = stop.clone();
+    let canceller = cancel.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        stopping.stop(crate::workflow::engine::CancelReason::Cancelled);
+        canceller.cancel(crate::workflow::engine::CancelReason::Cancelled);
     });
-    let ended = QuickJs.run(call, limits(), Arc::new(Fake::default()), stop).await;
-    assert_eq!(ended, ScriptOutcome::Cancelled);
+    let outcome = QuickJs.run(script, limits(), Arc::new(FakeHost::default()), cancel).await;
+    assert_eq!(outcome, ScriptOutcome::Cancelled);
 }
 
 #[tokio::test]
-async fn steps_are_begun_and_ended_and_tried_again() {
+async fn steps_begin_end_and_are_retried() {
     let body = "let n = 0; return await ctx.step('pay', { retry: { maxAttempts: 3, initialInterval: 0 } }, async () => { \
                 if (++n < 2) throw new Error('again'); return { n } })";
     let code = format!("export default async function (ctx) {{ {body} }}");
-    let (ended, asked) = run_with(&code, limits()).await;
-    // The fake parks sleeps, so the second attempt never comes; what was asked is what counts here.
-    assert_eq!(ended, ScriptOutcome::Suspended(0));
-    assert!(matches!(&asked[..], [HostCall::Begin { .. }, HostCall::Sleep { .. }]), "{asked:?}");
-    let (ended, asked) = run_with("export default (ctx) => ctx.step('one', async () => undefined)", limits()).await;
-    assert_eq!(ended, ScriptOutcome::Returned(Value::Null));
-    assert!(matches!(&asked[..], [HostCall::Begin { .. }, HostCall::End { .. }]), "{asked:?}");
+    let (outcome, calls) = run_with(&code, limits()).await;
+    // The fake host suspends sleeps, so there is no second attempt; only the calls are checked.
+    assert_eq!(outcome, ScriptOutcome::Suspended(0));
+    assert!(matches!(&calls[..], [HostCall::Begin { .. }, HostCall::Sleep { .. }]), "{calls:?}");
+    let (outcome, calls) = run_with("export default (ctx) => ctx.step('one', async () => undefined)", limits()).await;
+    assert_eq!(outcome, ScriptOutcome::Returned(Value::Null));
+    assert!(matches!(&calls[..], [HostCall::Begin { .. }, HostCall::End { .. }]), "{calls:?}");
 }

@@ -1,7 +1,8 @@
-//! `kill -9` at any moment while webhooks arrive: nothing that was acknowledged is lost, nothing is done twice where a key
-//! says so, and order is kept where it is asked for.
+//! `kill -9` at any moment while webhooks arrive: no acknowledged event is lost, no event with a deduplication key is
+//! executed twice, and executions of an ordering key keep their order.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,35 +13,37 @@ use super::{ENVIRONMENT, KEY, Place, eventually, hook, live, workflow};
 use crate::serve::replicas;
 use crate::support::Dev;
 
-/// Webhooks of one test.
+/// Number of webhooks of one test.
 const EVENTS: usize = 10_000;
-/// Callers; each sends its own, one after the other, in one lane.
+/// Number of callers. Each sends its events in order, under an ordering key of its own.
 const CALLERS: usize = 20;
-/// The first of those whose events may be worked on beside each other.
-const FREE: usize = 15;
+/// Number of threads that read executions.
+const READERS: usize = 8;
+/// The first caller whose events have no ordering key.
+const UNORDERED_FROM: usize = 15;
 
 fn definitions() -> String {
-    // Every hundredth also writes down which came before it in its lane.
+    // Every 25th event also records the ones before it under its key.
     let code = "export default async (ctx) => {
-  const { lane, n } = ctx.input
+  const { key, n } = ctx.input
   if (n % 25 === 0) {
-    const seen = (await ctx.state.get(lane)) ?? []
-    await ctx.state.set(lane, [...seen, n])
+    const seen = (await ctx.state.get(key)) ?? []
+    await ctx.state.set(key, [...seen, n])
   }
   return n
 }";
-    let read = "export default async (ctx) => (await ctx.state.get(ctx.input.lane)) ?? []";
-    let more = "    deduplicate: '{{ body.lane }}-{{ body.n }}'\n    executionMode: Sequential\n    orderBy: '{{ body.lane }}'\n";
-    let free = "    deduplicate: '{{ body.lane }}-{{ body.n }}'\n";
+    let read = "export default async (ctx) => (await ctx.state.get(ctx.input.key)) ?? []";
+    let more = "    deduplicate: '{{ body.key }}-{{ body.n }}'\n    executionMode: Sequential\n    orderBy: '{{ body.key }}'\n";
+    let unordered = "    deduplicate: '{{ body.key }}-{{ body.n }}'\n";
     ENVIRONMENT.to_owned()
         + &workflow("take", "Standard", "", code)
-        + &workflow("free", "Standard", "", "export default async (ctx) => ctx.step('n', () => ctx.input.n)")
-        + &hook("free", free, "      - { workflow: free }\n")
+        + &workflow("unordered", "Standard", "", "export default async (ctx) => ctx.step('n', () => ctx.input.n)")
+        + &hook("unordered", unordered, "      - { workflow: unordered }\n")
         + &workflow("read", "Instant", "", read)
         + &hook("in", more, "      - { workflow: take }\n")
 }
 
-/// A request to whoever of some servers answers; `None` where nobody did.
+/// Sends an event. Returns the status, or `None` if there is no response.
 fn send(address: &str, hook: &str, body: &str) -> Option<u16> {
     use std::io::{Read as _, Write as _};
     let host = address.trim_start_matches("http://");
@@ -57,20 +60,20 @@ fn send(address: &str, hook: &str, body: &str) -> Option<u16> {
     answer.split(' ').nth(1)?.parse().ok()
 }
 
-/// Sends everything, each until it is acknowledged; some of it twice.
+/// Sends all events, each until it is acknowledged, and some of them twice.
 fn callers(addresses: &Arc<Mutex<Vec<String>>>, sent: &Arc<AtomicUsize>) -> Vec<std::thread::JoinHandle<()>> {
     (0..CALLERS)
-        .map(|lane| {
+        .map(|caller| {
             let (addresses, sent) = (Arc::clone(addresses), Arc::clone(sent));
             std::thread::spawn(move || {
                 for n in 0..EVENTS / CALLERS {
-                    let hook = if lane < FREE { "in" } else { "free" };
-                    let body = json!({"lane": format!("lane-{lane}"), "n": n}).to_string();
+                    let hook = if caller < UNORDERED_FROM { "in" } else { "unordered" };
+                    let body = json!({"key": format!("key-{caller}"), "n": n}).to_string();
                     let mut again = n % 7 == 0;
                     for attempt in 0.. {
                         let address = {
                             let addresses = addresses.lock().unwrap();
-                            addresses[(lane + attempt) % addresses.len()].clone()
+                            addresses[(caller + attempt) % addresses.len()].clone()
                         };
                         match send(&address, hook, &body) {
                             Some(202) if again => again = false,
@@ -99,43 +102,71 @@ fn all(server: &Dev, workflow: &str) -> Vec<Value> {
     }
 }
 
+/// The executions of a workflow with their inputs and outputs, read by several threads.
+fn all_with_payloads(server: &Dev, workflow: &str) -> Vec<Value> {
+    let list = all(server, workflow);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = list
+            .chunks(list.len().div_ceil(READERS).max(1))
+            .map(|part| {
+                scope.spawn(move || -> Vec<Value> {
+                    part.iter().map(|entry| super::execution(server, entry["id"].as_str().unwrap())).collect()
+                })
+            })
+            .collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    })
+}
+
+/// The key and the number of the event of an execution. Its output must be the number.
+fn event_of(execution: &Value) -> (String, u64) {
+    assert_eq!(execution["status"], "Completed", "{execution:#}");
+    assert_eq!(execution["input"]["n"], execution["output"], "{execution:#}");
+    (execution["input"]["key"].as_str().unwrap().to_owned(), execution["output"].as_u64().unwrap())
+}
+
+/// Checks that the executions are exactly those of the events of some callers: none is lost, and none is doubled.
+fn check_exactly_once(executions: &[Value], callers: Range<usize>) {
+    let mut found: Vec<(String, u64)> = executions.iter().map(event_of).collect();
+    found.sort();
+    let numbers = |caller| (0..EVENTS / CALLERS).map(move |n| (format!("key-{caller}"), n as u64));
+    let mut expected: Vec<(String, u64)> = callers.flat_map(numbers).collect();
+    expected.sort();
+    let difference = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+    assert_eq!((found.len(), difference), (expected.len(), None), "an acknowledged event has no execution, or two");
+}
+
 fn check(server: &Dev) {
-    let runs = eventually("the end of all executions", 400, || {
+    eventually("the end of all executions", 400, || {
         let open: usize = ["Queued", "Running", "Waiting"]
             .iter()
             .map(|status| super::executions(server, &format!("status={status}")).len())
             .sum();
-        (open == 0).then(|| all(server, "take"))
+        (open == 0).then_some(())
     });
-    let mut lanes: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
-    let told = "an acknowledged event has no execution, or one has two";
-    assert_eq!(runs.len(), EVENTS / CALLERS * FREE, "{told}");
-    let free = all(server, "free");
-    assert_eq!(free.len(), EVENTS / CALLERS * (CALLERS - FREE), "{told}");
-    assert!(free.iter().all(|run| run["status"] == "Completed"));
-    // Their inputs are read for a part: what makes them different is what the key was made of.
-    for run in &runs {
-        assert_eq!(run["status"], "Completed", "{run:#}");
+    check_exactly_once(&all_with_payloads(server, "unordered"), UNORDERED_FROM..CALLERS);
+    let ordered = all_with_payloads(server, "take");
+    check_exactly_once(&ordered, 0..UNORDERED_FROM);
+    // An execution of an ordering key starts in a transaction after the one that ended its predecessor.
+    let mut keys: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+    for execution in &ordered {
+        let (key, n) = event_of(execution);
+        keys.entry(key).or_default().push((execution["finishedAt"].as_i64().unwrap(), n));
     }
-    for run in runs.iter().step_by(97) {
-        let whole = super::execution(server, run["id"].as_str().unwrap());
-        assert_eq!(whole["input"]["n"], whole["output"]);
-        let lane = lanes.entry(whole["input"]["lane"].as_str().unwrap().to_owned()).or_default();
-        lane.push((whole["finishedAt"].as_i64().unwrap(), whole["output"].as_u64().unwrap()));
+    for (key, mut ends) in keys {
+        ends.sort_unstable();
+        let swapped = ends.windows(2).find(|pair| pair[0].1 > pair[1].1);
+        assert_eq!(swapped, None, "{key} is out of order (finished at, number)");
     }
-    for (lane, mut done) in lanes {
-        done.sort_unstable();
-        assert!(done.is_sorted_by_key(|(_, n)| *n), "{lane} is out of order: {done:?}");
-    }
-    for lane in 0..FREE {
-        let input = json!({"lane": format!("lane-{lane}")}).to_string();
+    for caller in 0..UNORDERED_FROM {
+        let input = json!({"key": format!("key-{caller}")}).to_string();
         let seen = server.post("/v1/workflows/read/runs", &[], &input).json();
-        let wanted: Vec<usize> = (0..EVENTS / CALLERS).step_by(25).collect();
-        assert_eq!(seen, json!(wanted), "lane {lane}: each once, in order");
+        let expected: Vec<usize> = (0..EVENTS / CALLERS).step_by(25).collect();
+        assert_eq!(seen, json!(expected), "caller {caller}: each event once, in order");
     }
 }
 
-/// Kills servers at moments that no one chose, until everything is sent.
+/// Kills servers at random moments, until all events are sent.
 fn kill(
     servers: &mut [Dev],
     start: impl Fn(usize) -> Dev,
@@ -163,7 +194,7 @@ fn run(count: usize, start: impl Fn(usize) -> Dev + Sync) {
     let addresses = Arc::new(Mutex::new(servers.iter().map(|server| server.address.clone()).collect::<Vec<_>>()));
     let (sent, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let callers = callers(&addresses, &sent);
-    let watching = {
+    let observer = {
         let done = Arc::clone(&done);
         std::thread::spawn(move || {
             for caller in callers {
@@ -173,46 +204,46 @@ fn run(count: usize, start: impl Fn(usize) -> Dev + Sync) {
         })
     };
     let kills = kill(&mut servers, &start, &addresses, &done);
-    watching.join().unwrap();
-    assert!(kills >= 5, "it was over before anything happened");
+    observer.join().unwrap();
+    assert!(kills >= 5, "the events were sent before enough kills happened");
     servers.iter().for_each(live);
     check(&servers[0]);
 }
 
 #[test]
-fn a_kill_within_the_transaction_leaves_nothing_and_the_next_try_is_taken() {
+fn a_kill_within_the_transaction_stores_nothing_and_a_retry_is_accepted() {
     let place = Place::new(&[("a.yaml", &definitions())]);
     let marker = place.path("reached");
     let env = [("EVENKEEL_PAUSE_AT", "work-committing"), ("EVENKEEL_PAUSE_FILE", marker.to_str().unwrap())];
     let mut stopped = place.serve_with(&[], &env);
     live(&stopped);
-    let body = json!({"lane": "lane-0", "n": 1}).to_string();
+    let body = json!({"key": "key-0", "n": 1}).to_string();
     let sending = {
         let (address, body) = (stopped.address.clone(), body.clone());
-        std::thread::spawn(move || send(&address, "free", &body))
+        std::thread::spawn(move || send(&address, "unordered", &body))
     };
     eventually("the transaction", 120, || marker.exists().then_some(()));
     stopped.kill();
-    assert_eq!(sending.join().unwrap(), None, "nothing is acknowledged that is not stored");
+    assert_eq!(sending.join().unwrap(), None, "an event was acknowledged and not stored");
     let server = place.serve(&[]);
     live(&server);
-    assert_eq!(super::executions(&server, "workflow=free").len(), 0);
+    assert_eq!(super::executions(&server, "workflow=unordered").len(), 0);
     for _ in 0..2 {
-        assert_eq!(send(&server.address, "free", &body), Some(202));
+        assert_eq!(send(&server.address, "unordered", &body), Some(202));
     }
-    let runs = super::executions(&server, "workflow=free");
+    let runs = super::executions(&server, "workflow=unordered");
     assert_eq!(runs.len(), 1, "{runs:#?}");
     super::ended(&server, runs[0]["id"].as_str().unwrap());
 }
 
 #[test]
-fn every_acknowledged_event_is_worked_on_once_on_sqlite() {
+fn executes_every_acknowledged_event_once_on_sqlite() {
     let place = Place::new(&[("a.yaml", &definitions())]);
     run(1, |_| place.serve(&[]));
 }
 
 #[test]
-fn every_acknowledged_event_is_worked_on_once_by_three_workers_on_postgresql() {
+fn executes_every_acknowledged_event_once_with_three_workers_on_postgresql() {
     let Some(database) = replicas::database() else { return };
     let place = Place::new(&[("a.yaml", &definitions())]);
     run(3, |number| {

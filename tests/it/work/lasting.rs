@@ -1,4 +1,4 @@
-//! Workflows that outlive the process that began them.
+//! Workflows that outlive the process that started them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ENVIRONMENT, Place, ended, eventually, execution, live, workflow};
 
-/// Counts, outside of everything that a restart forgets.
+/// Counts the runs of its steps in `ctx.state`, which survives restarts.
 const CODE: &str = "export default async (ctx) => {
   const count = async (name) => { const n = ((await ctx.state.get(name)) ?? 0) + 1; await ctx.state.set(name, n); return n };
   const one = await ctx.step('one', () => count('one'));
@@ -17,7 +17,7 @@ const CODE: &str = "export default async (ctx) => {
 }";
 
 #[test]
-fn a_long_workflow_survives_restarts_and_repeats_no_finished_step() {
+fn a_long_workflow_survives_restarts_and_repeats_no_completed_step() {
     let read = workflow(
         "read",
         "Instant",
@@ -50,7 +50,7 @@ fn a_long_workflow_survives_restarts_and_repeats_no_finished_step() {
 }
 
 #[test]
-fn steps_in_yaml_survive_restarts_as_code_does() {
+fn declared_steps_survive_restarts_like_code() {
     let text = ENVIRONMENT.to_owned()
         + "apiVersion: evenkeel.dev/v1alpha1
 kind: Workflow

@@ -1,19 +1,20 @@
-//! An application that tells nothing, asked again and again.
+//! An application that sends no events and is polled.
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use super::{ENVIRONMENT, Place, application, eventually, executions, live, workflow};
+use crate::support::Dev;
 
-/// The application's records, and what is wrong with it.
+/// The records of the application, and its faults.
 #[derive(Default)]
-struct World {
+struct Application {
     records: Vec<Value>,
-    /// Listings that were answered to their end.
+    /// Number of listings that were answered completely, or failed at the second page.
     polls: usize,
     /// The second page fails.
-    half: bool,
+    second_page_fails: bool,
 }
 
 fn connector(port: u16) -> String {
@@ -48,26 +49,26 @@ spec: {{ appEvent: {{ connector: crm, event: person-changed, routes: [{{ workflo
 }
 
 #[test]
-fn what_changed_between_two_polls_becomes_events_once() {
-    let world = Arc::new(Mutex::new(World {
+fn each_change_between_two_polls_becomes_one_event() {
+    let application_state = Arc::new(Mutex::new(Application {
         records: (0..5).map(|id| json!({"id": id, "name": format!("n{id}")})).collect(),
-        ..World::default()
+        ..Application::default()
     }));
     let port = {
-        let world = Arc::clone(&world);
+        let application_state = Arc::clone(&application_state);
         // Three records to a page.
         application(move |line, _| {
-            let mut world = world.lock().unwrap();
+            let mut application_state = application_state.lock().unwrap();
             let page: usize =
                 line.split("page=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(1);
-            if page > 1 && world.half {
-                world.polls += 1;
+            if page > 1 && application_state.second_page_fails {
+                application_state.polls += 1;
                 return (400, "{}".to_owned());
             }
-            let items: Vec<&Value> = world.records.iter().skip((page - 1) * 3).take(3).collect();
-            let next = if world.records.len() > page * 3 { json!(page + 1) } else { Value::Null };
+            let items: Vec<&Value> = application_state.records.iter().skip((page - 1) * 3).take(3).collect();
+            let next = if application_state.records.len() > page * 3 { json!(page + 1) } else { Value::Null };
             let answer = json!({"items": items, "next": next}).to_string();
-            world.polls += usize::from(next.is_null());
+            application_state.polls += usize::from(next.is_null());
             (200, answer)
         })
     };
@@ -78,16 +79,16 @@ fn what_changed_between_two_polls_becomes_events_once() {
     let server = place.serve(&[]);
     live(&server);
     let polls = |count: usize| {
-        eventually(&format!("poll {count}"), 120, || (world.lock().unwrap().polls >= count).then_some(()));
+        eventually(&format!("poll {count}"), 120, || (application_state.lock().unwrap().polls >= count).then_some(()));
     };
     polls(1);
     {
-        let mut world = world.lock().unwrap();
-        world.records[1]["name"] = json!("changed");
-        world.records.remove(0);
-        world.records.push(json!({"id": 9, "name": "new"}));
-        // Another order is no change.
-        world.records.reverse();
+        let mut application_state = application_state.lock().unwrap();
+        application_state.records[1]["name"] = json!("changed");
+        application_state.records.remove(0);
+        application_state.records.push(json!({"id": 9, "name": "new"}));
+        // Another order is not a change.
+        application_state.records.reverse();
     }
     polls(2);
     let runs = eventually("three events", 120, || {
@@ -105,17 +106,20 @@ fn what_changed_between_two_polls_becomes_events_once() {
     let wanted = [("Created", "9"), ("Deleted", "0"), ("Updated", "1")];
     assert_eq!(changes, wanted.map(|(change, id)| (change.to_owned(), id.to_owned())));
 
-    // Half a listing says nothing about what is gone; and when it is whole again, nothing changed.
-    world.lock().unwrap().half = true;
-    let count = world.lock().unwrap().polls;
+    // A partial listing deletes nothing, and a complete one after it finds no change.
+    application_state.lock().unwrap().second_page_fails = true;
+    let count = application_state.lock().unwrap().polls;
     polls(count + 1);
-    eventually("the failure shown", 120, || {
-        let polls = server.get("/v1/triggers").json()["triggers"][0]["polls"].clone();
-        polls[0]["error"].as_str().is_some_and(|error| !error.is_empty()).then_some(())
-    });
-    world.lock().unwrap().half = false;
-    let count = world.lock().unwrap().polls;
-    polls(count + 1);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    eventually("the failure", 120, || (!poll_error(&server).is_empty()).then_some(()));
+    assert_eq!(executions(&server, "workflow=take").len(), 3, "a partial listing deletes nothing");
+    application_state.lock().unwrap().second_page_fails = false;
+    // The state of the poll is stored in one transaction with the executions that it starts.
+    eventually("the recovery", 120, || (poll_error(&server) == "").then_some(()));
     assert_eq!(executions(&server, "workflow=take").len(), 3);
+}
+
+/// The error of the last stored poll; empty if it succeeded.
+fn poll_error(server: &Dev) -> String {
+    let polls = server.get("/v1/triggers").json()["triggers"][0]["polls"].clone();
+    polls[0]["error"].as_str().unwrap().to_owned()
 }

@@ -1,11 +1,10 @@
-//! Schedules on the clock: each time once, across replicas and restarts.
+//! Schedules: each time fires once, across replicas and restarts.
 
-use std::time::{Duration, Instant};
-
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ENVIRONMENT, Place, eventually, executions, live, workflow};
 use crate::serve::replicas;
+use crate::support::Dev;
 
 fn definitions(more: &str) -> String {
     ENVIRONMENT.to_owned()
@@ -16,8 +15,10 @@ fn definitions(more: &str) -> String {
         )
 }
 
-fn times(runs: &[Value]) -> Vec<String> {
-    let mut times: Vec<String> = runs.iter().filter_map(|run| run["output"].as_str().map(str::to_owned)).collect();
+/// The times of ended executions, sorted.
+fn times(executions: &[Value]) -> Vec<String> {
+    let mut times: Vec<String> =
+        executions.iter().filter_map(|execution| execution["output"].as_str().map(str::to_owned)).collect();
     times.sort();
     times
 }
@@ -26,7 +27,7 @@ fn times(runs: &[Value]) -> Vec<String> {
 fn three_replicas_fire_each_time_once() {
     let Some(database) = replicas::database() else { return };
     let place = Place::new(&[("a.yaml", &definitions(""))]);
-    let began = Instant::now();
+    let began = jiff::Timestamp::now();
     let servers: Vec<_> = (0..3)
         .map(|number| {
             let state = place.path(&format!("state-{number}"));
@@ -36,34 +37,39 @@ fn three_replicas_fire_each_time_once() {
     servers.iter().for_each(live);
     let server = &servers[0];
     let fired = eventually("eight times", 120, || {
-        let fired = server.get("/v1/triggers").json()["triggers"][0]["counts"]["fired"].as_u64().unwrap();
+        let fired = counts(server)["fired"].as_u64().unwrap();
         (fired >= 8).then_some(fired)
     });
-    assert!(fired <= began.elapsed().as_secs() + 2, "{fired} in {:?}", began.elapsed());
-    let outputs = |server| {
-        let list = executions(server, "trigger=every");
-        let ids = list.iter().map(|run| super::execution(server, run["id"].as_str().unwrap()));
-        ids.collect::<Vec<Value>>()
-    };
     let seconds = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
-    let deadline = Instant::now() + Duration::from_mins(2);
-    loop {
-        let times = times(&outputs(server));
+    let distinct_times = |executions: &[Value]| {
+        let times = times(executions);
         let mut distinct = times.clone();
         distinct.dedup();
         assert_eq!(times, distinct, "a time was fired twice");
-        // No second is left out between the first and the last. One that has not ended while a later one has is on its way.
-        if times.len() as u64 >= fired
-            && seconds(&times[times.len() - 1]) - seconds(&times[0]) + 1 == i64::try_from(times.len()).unwrap()
-        {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{fired} fired, and these are not all: {times:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        times
+    };
+    // Until the first `fired` times are seen without a gap: an execution that has not ended is not in the list yet.
+    let times = eventually("every second between the first and the last time", 120, || {
+        let list = executions(server, "trigger=every");
+        let ended: Vec<Value> =
+            list.iter().map(|entry| super::execution(server, entry["id"].as_str().unwrap())).collect();
+        let times = distinct_times(&ended);
+        let (first, last) = (seconds(times.first()?), seconds(times.last()?));
+        (times.len() as u64 >= fired && last - first + 1 == i64::try_from(times.len()).unwrap()).then_some(times)
+    });
+    // The counter and the record agree, and no time is outside of the life of the servers.
+    assert!(counts(server)["fired"].as_u64().unwrap() >= times.len() as u64);
+    assert!(seconds(&times[0]) >= began.as_second(), "{times:?} began before {began}");
+    let now = jiff::Timestamp::now();
+    assert!(seconds(&times[times.len() - 1]) <= now.as_second(), "{times:?} ends after {now}");
 }
 
-/// Asks or changes a server's database behind its back; gives the first value of what it answers.
+/// The counters of the schedule.
+fn counts(server: &Dev) -> Value {
+    server.get("/v1/triggers").json()["triggers"][0]["counts"].clone()
+}
+
+/// Runs a statement on a server's database. Returns the first value of the result, or an empty text.
 fn sql(database: &std::path::Path, statement: &str) -> String {
     let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=60)\nrow = c.execute(sys.argv[2]).fetchone()\nc.commit()\n\
                   print(row[0] if row else '')";
@@ -73,45 +79,53 @@ fn sql(database: &std::path::Path, statement: &str) -> String {
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
+/// The time up to which the schedule has been evaluated, in microseconds since 1970; `None` before it was declared.
+fn evaluated_until(database: &std::path::Path) -> Option<i64> {
+    sql(database, "select until_at from schedules where shape <> ''").parse().ok()
+}
+
 #[test]
-fn what_was_missed_while_nothing_ran_is_caught_up_as_declared() {
-    for (catch_up, expected) in [("Skip", 0..=0), ("One", 1..=1), ("All", 3..=100)] {
-        // Ticks count as missed after a minute: the server must have been away for longer than that, or believe so.
+fn missed_times_are_caught_up_as_declared() {
+    for (catch_up, late) in [("Skip", 0..=0), ("One", 1..=1), ("All", 3..=100)] {
+        // A time counts as missed after one minute, so the schedule is moved back by two and a half.
         let place = Place::new(&[(
             "a.yaml",
             &definitions(&format!(", catchUp: {catch_up}")).replace("interval: 1s, overlap", "interval: 20s, overlap"),
         )]);
         let mut server = place.serve(&[]);
         live(&server);
-        // Until the server has written down since when it is declared, nothing can be missed.
+        // Times are missed only after the schedule was declared.
         let database = place.path("state").join("evenkeel.db");
-        eventually("the schedule", 120, || {
-            (sql(&database, "select count(*) from schedules where shape <> ''") == "1").then_some(())
-        });
+        eventually("the schedule", 120, || evaluated_until(&database));
         server.kill();
-        // Two minutes and a half ago, by the database.
         sql(&database, "update schedules set until_at = until_at - 150000000");
+        let before = evaluated_until(&database).unwrap();
+        let already_late = sql(&database, "select late from schedules").parse::<u64>().unwrap();
         let server = place.serve(&[]);
         live(&server);
-        let late = |server: &crate::support::Dev| {
-            server.get("/v1/triggers").json()["triggers"][0]["counts"]["late"].as_u64().unwrap()
-        };
-        eventually("what is caught up", 120, || (late(&server) >= *expected.start()).then_some(()));
-        std::thread::sleep(Duration::from_secs(3));
-        assert!(expected.contains(&late(&server)), "{catch_up}: {}", server.get("/v1/triggers").body);
+        // One transaction evaluates the whole period.
+        eventually("the evaluation", 120, || (evaluated_until(&database)? > before).then_some(()));
+        let counts = counts(&server);
+        let caught_up = counts["late"].as_u64().unwrap() - already_late;
+        assert!(late.contains(&caught_up), "{catch_up}: {counts}");
+        assert!(caught_up + counts["missed"].as_u64().unwrap() >= 3, "{catch_up}: {counts}");
     }
 }
 
 #[test]
-fn a_paused_schedule_fires_nothing_and_misses_nothing() {
+fn a_paused_schedule_neither_fires_nor_misses_times() {
     let place = Place::new(&[("a.yaml", &definitions(", paused: true"))]);
     let server = place.serve(&[]);
     live(&server);
-    std::thread::sleep(Duration::from_secs(3));
-    let trigger = server.get("/v1/triggers").json()["triggers"][0].clone();
-    assert_eq!((&trigger["counts"]["fired"], &trigger["counts"]["missed"]), (&0.into(), &0.into()), "{trigger}");
+    let database = place.path("state").join("evenkeel.db");
+    let declared = eventually("the schedule", 120, || evaluated_until(&database));
+    eventually("the evaluation of three times", 120, || {
+        (evaluated_until(&database)? >= declared + 3_000_000).then_some(())
+    });
+    let counts_while_paused = counts(&server);
+    assert_eq!(counts_while_paused, json!({"fired": 0, "missed": 0, "late": 0}));
     assert_eq!(executions(&server, "").len(), 0);
     place.write("a.yaml", &definitions(""));
     eventually("the first time", 120, || (!executions(&server, "").is_empty()).then_some(()));
-    assert_eq!(server.get("/v1/triggers").json()["triggers"][0]["counts"]["late"], 0, "nothing is caught up");
+    assert_eq!(counts(&server)["late"], 0, "times of the pause are caught up");
 }

@@ -1,4 +1,4 @@
-//! Webhooks at an application that counts them.
+//! Subscriptions at an application that counts them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,42 +7,45 @@ use serde_json::json;
 
 use super::{ENVIRONMENT, Place, application, ended, eventually, executions, live, workflow};
 
-/// An application with webhooks: by id, where each leads.
+/// An application with the URLs of its webhooks by id.
 #[derive(Clone, Default)]
 struct Application {
     hooks: Arc<Mutex<BTreeMap<u64, String>>>,
-    made: Arc<Mutex<u64>>,
-    most: Arc<Mutex<usize>>,
-    fails: Arc<Mutex<u32>>,
+    /// Number of created webhooks.
+    created: Arc<Mutex<u64>>,
+    /// Maximum number of webhooks at the same time.
+    peak: Arc<Mutex<usize>>,
+    /// Number of requests that fail next.
+    failures: Arc<Mutex<u32>>,
 }
 
 impl Application {
     fn start(&self) -> u16 {
         let this = self.clone();
-        application(move |line, body| this.decide(line, body))
+        application(move |line, body| this.respond(line, body))
     }
 
-    fn decide(&self, line: &str, body: &[u8]) -> (u16, String) {
-        let mut fails = self.fails.lock().unwrap();
-        if *fails > 0 {
-            *fails -= 1;
+    fn respond(&self, line: &str, body: &[u8]) -> (u16, String) {
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
             return (400, json!({"error": "not now"}).to_string());
         }
         let mut hooks = self.hooks.lock().unwrap();
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             ["POST", "/hooks", _] => {
                 let body: serde_json::Value = serde_json::from_slice(body).unwrap();
-                let mut made = self.made.lock().unwrap();
-                *made += 1;
-                hooks.insert(*made, body["url"].as_str().unwrap().to_owned());
-                let mut most = self.most.lock().unwrap();
-                *most = (*most).max(hooks.len());
-                (201, json!({"id": *made}).to_string())
+                let mut created = self.created.lock().unwrap();
+                *created += 1;
+                hooks.insert(*created, body["url"].as_str().unwrap().to_owned());
+                let mut peak = self.peak.lock().unwrap();
+                *peak = (*peak).max(hooks.len());
+                (201, json!({"id": *created}).to_string())
             }
             ["DELETE", path, _] => {
                 let id = path.rsplit('/').next().unwrap().parse().unwrap();
-                let gone = hooks.remove(&id).is_some();
-                (if gone { 200 } else { 404 }, "{}".to_owned())
+                let removed = hooks.remove(&id).is_some();
+                (if removed { 200 } else { 404 }, "{}".to_owned())
             }
             _ => (404, "{}".to_owned()),
         }
@@ -88,7 +91,7 @@ fn trigger(name: &str) -> String {
 }
 
 #[test]
-fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
+fn a_trigger_has_exactly_one_subscription_while_it_exists() {
     let application = Application::default();
     let port = application.start();
     let path = "/hooks/{{ subscription.id }}";
@@ -106,7 +109,7 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     };
     let url = hooks(1, "/hooks/orders-0/").remove(0);
 
-    // What the application sends there starts the workflow, once.
+    // A call of the application starts the workflow once.
     let path = url.split_once("/hooks/").unwrap().1.to_owned();
     let body = json!({"id": 1, "order": {"total": 5}}).to_string();
     let answer = server.post(&format!("/hooks/{path}"), &[], &body);
@@ -122,8 +125,8 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
     assert_eq!(server.post("/hooks/orders-0", &[], &body).status, 404);
     assert_eq!(executions(&server, "workflow=take").len(), 1);
 
-    // Redeployed, renamed, removed, put back, restarted; the application fails now and then.
-    let now = |server: &crate::support::Dev| server.post("/v1/environments/live/reconcile", &[], "{}");
+    // The trigger is changed, renamed, removed and restored, the server restarts, and the application fails at times.
+    let reconcile = |server: &crate::support::Dev| server.post("/v1/environments/live/reconcile", &[], "{}");
     for round in 0..100_u32 {
         let name = format!("orders-{}", round / 10);
         match round % 5 {
@@ -134,15 +137,15 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
             _ => place.write("t.yaml", &trigger(&name)),
         }
         if round % 17 == 16 {
-            *application.fails.lock().unwrap() = 1;
+            *application.failures.lock().unwrap() = 1;
         }
         if round % 25 == 24 {
             server.kill();
             server = place.serve(&[]);
             live(&server);
         }
-        now(&server);
-        // Let some states settle, and leave others in the middle.
+        reconcile(&server);
+        // Some rounds wait for the result, and others continue in the middle.
         match round % 5 {
             3 if round % 10 == 3 => drop(hooks(0, "")),
             4 if round % 10 == 4 => drop(hooks(1, &format!("/hooks/{name}/"))),
@@ -150,13 +153,13 @@ fn there_is_exactly_one_subscription_while_its_trigger_exists_and_none_after() {
         }
     }
     hooks(1, "/hooks/orders-9/");
-    assert!(*application.most.lock().unwrap() <= 2, "never more than the old and the new one of a rename");
-    // The server hears what the application answered a moment later.
+    assert!(*application.peak.lock().unwrap() <= 2, "more than the old and the new subscription of a rename exist");
+    // The server stores the response of the application a moment later.
     eventually("one row, subscribed", 120, || {
         let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
         ((rows.as_array().unwrap().len(), &rows[0]["status"]) == (1, &json!("Subscribed"))).then_some(())
     });
     place.remove("t.yaml");
-    now(&server);
+    reconcile(&server);
     hooks(0, "");
 }

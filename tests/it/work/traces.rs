@@ -1,4 +1,4 @@
-//! Traces, as a collector of OpenTelemetry receives them.
+//! Traces, as an OpenTelemetry collector receives them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -15,12 +15,12 @@ use serde_json::json;
 use super::{ENVIRONMENT, KEY, Place, application, ended, eventually, execution, hook, live, workflow};
 use crate::support::Dev;
 
-/// A caller's own trace.
+/// The `traceparent` of a caller.
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// A span, as far as tests look at it.
+/// The checked part of a span.
 #[derive(Clone, Debug)]
-struct Told {
+struct CollectedSpan {
     trace: String,
     id: String,
     parent: String,
@@ -31,13 +31,13 @@ struct Told {
     nanos: u64,
 }
 
-/// A collector, and everything that it was told.
+/// A collector and everything that it received.
 struct Collector {
     port: u16,
-    spans: Arc<Mutex<Vec<Told>>>,
+    spans: Arc<Mutex<Vec<CollectedSpan>>>,
     services: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
     bytes: Arc<Mutex<Vec<u8>>>,
-    /// The status that it answers with.
+    /// The status of its responses.
     status: Arc<AtomicU16>,
 }
 
@@ -55,7 +55,7 @@ impl Collector {
                 let request = ExportTraceServiceRequest::decode(body).unwrap();
                 for resource in request.resource_spans {
                     services.lock().unwrap().push(texts(&resource.resource.unwrap().attributes));
-                    let found = resource.scope_spans.iter().flat_map(|scope| &scope.spans).map(told);
+                    let found = resource.scope_spans.iter().flat_map(|scope| &scope.spans).map(collected);
                     spans.lock().unwrap().extend(found);
                 }
             }
@@ -71,16 +71,16 @@ impl Collector {
     }
 
     /// Waits for a span.
-    fn find(&self, what: &str, is: impl Fn(&Told) -> bool) -> Told {
-        eventually(what, 60, || self.spans.lock().unwrap().iter().find(|span| is(span)).cloned())
+    fn find(&self, subject: &str, matches: impl Fn(&CollectedSpan) -> bool) -> CollectedSpan {
+        eventually(subject, 60, || self.spans.lock().unwrap().iter().find(|span| matches(span)).cloned())
     }
 
-    fn named(&self, name: &str) -> Told {
+    fn named(&self, name: &str) -> CollectedSpan {
         self.find(name, |span| span.name == name)
     }
 
-    /// All spans below one, that are there.
-    fn below(&self, parent: &Told) -> Vec<Told> {
+    /// The received children of a span.
+    fn children_of(&self, parent: &CollectedSpan) -> Vec<CollectedSpan> {
         self.spans.lock().unwrap().iter().filter(|span| span.parent == parent.id).cloned().collect()
     }
 }
@@ -94,9 +94,9 @@ fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     attributes.iter().map(|pair| (pair.key.clone(), text(pair))).collect()
 }
 
-fn told(span: &opentelemetry_proto::tonic::trace::v1::Span) -> Told {
+fn collected(span: &opentelemetry_proto::tonic::trace::v1::Span) -> CollectedSpan {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Told {
+    CollectedSpan {
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
@@ -118,7 +118,7 @@ fn connector(port: u16) -> String {
 }
 
 #[test]
-fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
+fn one_trace_spans_a_webhook_its_workflows_and_the_application() {
     let collector = Collector::start();
     let (port, received) = crate::upstream::application(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
@@ -161,7 +161,7 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
     assert_eq!(order.attributes["evenkeel.trigger"], "in");
     assert!(order.nanos > 0);
 
-    // What the application received names the span of the request that it received.
+    // Each request at the application carries the span of that request.
     let mut requests = BTreeMap::new();
     for request in received.iter().take(3) {
         let trace = request.lines().find_map(|line| line.strip_prefix("traceparent: ")).unwrap().trim().to_owned();
@@ -174,26 +174,27 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
         assert_eq!((&*span.attributes["evenkeel.connector"], &*span.attributes["evenkeel.action"]), ("shop", "pay"));
         requests.insert(n, span);
     }
-    let above = |span: &Told| collector.find("what is above it", |other| other.id == span.parent);
-    let first = above(&requests["1"]);
+    let parent_of = |span: &CollectedSpan| collector.find("the parent", |other| other.id == span.parent);
+    let first = parent_of(&requests["1"]);
     assert_eq!((first.name.as_str(), &first.parent), ("shop/pay", &order.id));
-    let second = above(&requests["2"]);
+    let second = parent_of(&requests["2"]);
     assert_eq!(second.name, "shop/pay");
-    let ship = above(&second);
+    let ship = parent_of(&second);
     assert_eq!((ship.name.as_str(), &ship.parent), ("ship", &order.id));
-    let third = above(&requests["3"]);
-    let tell = above(&third);
+    let third = parent_of(&requests["3"]);
+    let tell = parent_of(&third);
     assert_eq!(tell.name, "workflow tell");
-    let child = above(&tell);
+    let child = parent_of(&tell);
     assert_eq!((child.name.as_str(), &child.parent), ("workflow tell", &order.id));
     assert_eq!(child.attributes["evenkeel.step.kind"], "workflow");
 
     let spans = collector.spans.lock().unwrap();
-    let own: Vec<&Told> = spans.iter().filter(|span| span.trace == "0af7651916cd43dd8448eb211c80319c").collect();
+    let own: Vec<&CollectedSpan> =
+        spans.iter().filter(|span| span.trace == "0af7651916cd43dd8448eb211c80319c").collect();
     let ids: std::collections::BTreeSet<&str> = own.iter().map(|span| span.id.as_str()).collect();
-    assert_eq!((own.len(), ids.len()), (14, 14), "each is told once: {own:#?}");
+    assert_eq!((own.len(), ids.len()), (14, 14), "each span is exported once: {own:#?}");
     assert!(own.iter().all(|span| !span.failed));
-    // What is secret, or anybody's data, is in none.
+    // No span contains secrets or personal data.
     let bytes = String::from_utf8_lossy(&collector.bytes.lock().unwrap()).into_owned();
     for secret in
         [KEY, "0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b", "in-the-query", "in-the-body", "in-the-path", "in-the-key"]
@@ -205,7 +206,7 @@ fn one_trace_goes_from_a_webhook_through_workflows_to_the_application() {
 }
 
 #[test]
-fn a_trace_goes_on_after_a_restart_and_what_nothing_caused_is_a_root() {
+fn a_trace_continues_after_a_restart_and_a_schedule_starts_a_trace() {
     let collector = Collector::start();
     let code = "export default async (ctx) => {
   await ctx.step('before', () => 1)
@@ -239,8 +240,12 @@ fn a_trace_goes_on_after_a_restart_and_what_nothing_caused_is_a_root() {
     assert!(!String::from_utf8_lossy(&collector.bytes.lock().unwrap()).contains("it is broken"));
     assert_eq!((&before.parent, &after.parent, &after.trace), (&run.id, &run.id, &run.trace));
     assert!(after.failed && !before.failed);
-    let steps: Vec<String> = collector.below(&run).into_iter().map(|span| span.name).collect();
-    assert_eq!(steps.iter().filter(|name| *name == "before").count(), 1, "what was done is told once: {steps:?}");
+    let steps: Vec<String> = collector.children_of(&run).into_iter().map(|span| span.name).collect();
+    assert_eq!(
+        steps.iter().filter(|name| *name == "before").count(),
+        1,
+        "a completed step is exported again: {steps:?}"
+    );
 
     let quick = collector.named("workflow quick");
     assert_eq!((quick.parent.as_str(), &*quick.attributes["evenkeel.trigger"]), ("", "often"));
@@ -248,7 +253,7 @@ fn a_trace_goes_on_after_a_restart_and_what_nothing_caused_is_a_root() {
 }
 
 #[test]
-fn a_collector_that_is_away_stops_nothing_and_what_is_not_sampled_is_not_told() {
+fn an_unavailable_collector_stops_nothing_and_unsampled_traces_are_not_exported() {
     let collector = Collector::start();
     collector.status.store(500, Ordering::Relaxed);
     let code = "export default async (ctx) => ctx.input.n";
@@ -261,12 +266,12 @@ fn a_collector_that_is_away_stops_nothing_and_what_is_not_sampled_is_not_told() 
         answer.header("x-evenkeel-execution").unwrap().to_owned()
     };
     run(&server, 1, &[]);
-    server.wait_for("traces cannot be sent and are dropped");
+    server.wait_for("trace export failed");
     run(&server, 2, &[]);
     collector.status.store(200, Ordering::Relaxed);
     let unsampled = run(&server, 3, &[("traceparent", &CALLER.replace("-01", "-00"))]);
     let last = run(&server, 4, &[]);
-    server.wait_for("traces are sent again");
+    server.wait_for("trace export recovered");
     collector.find("the last", |span| span.attributes.get("evenkeel.execution") == Some(&last));
     let spans = collector.spans.lock().unwrap();
     assert!(spans.iter().all(|span| span.attributes.get("evenkeel.execution") != Some(&unsampled)));
@@ -274,7 +279,7 @@ fn a_collector_that_is_away_stops_nothing_and_what_is_not_sampled_is_not_told() 
 }
 
 #[test]
-fn an_endpoint_that_is_none_is_refused_at_the_start() {
+fn an_invalid_endpoint_is_rejected_at_startup() {
     let place = Place::new(&[("a.yaml", ENVIRONMENT)]);
     let mut command = crate::support::evenkeel();
     command.arg("serve").arg(place.path("definitions")).args(["--port", "0", "--otlp-endpoint", "collector:4318"]);
