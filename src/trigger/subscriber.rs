@@ -288,7 +288,8 @@ async fn request(
         trace: span.traceparent(),
         ..connector::Call::default()
     };
-    let is_declared = live.runtime.connectors.get(connector).is_some_and(|connector| connector.has_subscription_action(&action));
+    let is_declared =
+        live.runtime.connectors.get(connector).is_some_and(|connector| connector.has_subscription_action(&action));
     if !is_declared {
         return Ok(Value::Null);
     }

@@ -5,7 +5,8 @@ use crate::store::queue::{Change, DeadLetter, Disposition, Execution, LogLine, N
 
 /// The release of an execution by its worker.
 pub(super) struct Release {
-    disposition: Disposition,
+    /// The next state of the execution.
+    pub(super) disposition: Disposition,
     /// Steps that are not stored yet.
     pub(super) steps: Vec<Step>,
     /// Log lines that are not stored yet.
