@@ -1,20 +1,23 @@
-//! The language: ten kinds of definitions as Rust types, and the JSON Schemas made from them.
+//! The definition language: ten kinds as Rust types, and the JSON Schemas generated from them.
 //!
-//! A document is an [`Envelope`] (Kubernetes' `apiVersion`, `kind`, `metadata`) around one of the specs here. The
-//! types are the only place where a field is written down: serde reads it, schemars makes its schema, and the
-//! [`shape`] compiled from that schema checks documents with positions and tells the later stages what a field means.
+//! A document is an [`Envelope`] (`apiVersion`, `kind`, `metadata`, as in Kubernetes) around one of the specs. The types
+//! are the only declaration of a field: serde reads it, schemars generates its schema, and the [`schema_validator`]
+//! validates documents against that schema and extracts the facts that later stages need.
 //!
-//! What a field means is marked beside it with `#[schemars(extend(…))]`:
+//! The doc comments of the types are the descriptions in the generated schemas, so they are written for authors of
+//! definitions.
 //!
-//! | mark | says |
+//! The meaning of a field is marked with `#[schemars(extend(…))]`:
+//!
+//! | mark | meaning |
 //! |---|---|
-//! | `x-evenkeel-ref: Workflow` | the string names a definition, or a part of one ([`schema_validator::RefKind`]) |
-//! | `x-evenkeel-template: url` | string leaves below are templates of that site (`template::Site`) |
-//! | `x-evenkeel-type: cron` | the string or value has a form of its own ([`schema_validator::Format`]) |
+//! | `x-evenkeel-ref: Workflow` | the string names a definition or a part of one ([`schema_validator::ReferenceKind`]) |
+//! | `x-evenkeel-template: url` | nested strings are templates in that location (`template::FieldLocation`) |
+//! | `x-evenkeel-type: cron` | the value has a format ([`schema_validator::ValueFormat`]) |
 //! | `x-evenkeel-keys: name` | the keys of the map are names, headers or identifiers |
 //! | `oneOf: [{required: [a]}, …]` | exactly one of these fields |
 //! | `x-evenkeel-atMostOne: [a, b]` | at most one of these fields |
-//! | `x-evenkeel-code: EK0606` | mistakes in this value have this code; `x-evenkeel-oneOfCode`: only the choice among fields |
+//! | `x-evenkeel-code: EK0606` | findings in this value have this code; `x-evenkeel-oneOfCode`: only findings about `oneOf` |
 
 pub mod action;
 pub mod action_test;

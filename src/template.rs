@@ -2,44 +2,46 @@
 //!
 //! A template is text written by the author of a definition; the values it
 //! reads come from users and from remote services.  Values are data: they are
-//! never compiled.  A render may be asked to do something absurd (by accident
-//! or not) and must then fail with a [`RenderError`], quickly and without
-//! taking the process with it.
+//! never compiled.  An excessive render, accidental or malicious, fails with a
+//! [`RenderError`], quickly and without harm to the process.
 //!
 //! # How a template is run
 //!
-//! 1. A token scan refuses sources that are too large or too deeply nested for
+//! 1. A token scan rejects sources that are too large or too deeply nested for
 //!    a recursive parser.
-//! 2. minijinja parses the source; [`analyse`] reports everything that stands
-//!    wrong in it.
+//! 2. minijinja parses the source; [`analyse`] reports all problems in it.
 //! 3. The syntax tree is rewritten: every operation that can allocate (or that
 //!    can take longer than constant time) becomes a call of an internal filter
 //!    that charges the render's budget *before* it does the work.  As a side
-//!    effect nothing that is expensive can be folded at compile time.
-//! 4. minijinja's code generator and virtual machine do the rest.
+//!    effect, no expensive operation can be folded at compile time.
+//! 4. minijinja's code generator and virtual machine run the result.
 //!
 //! minijinja's fuel bounds the number of instructions; the budget
-//! ([`Limits::work_bytes`], [`Limits::held_bytes`], [`Limits::output_bytes`])
-//! bounds what a single instruction may do.
+//! ([`Limits::work_bytes`], [`Limits::memory_bytes`], [`Limits::output_bytes`])
+//! bounds the cost of a single instruction.
 //!
-//! # What the dialect prints
+//! This relies on minijinja's unstable machinery, so its version is pinned; a
+//! test lists what must be verified before the pin moves.
 //!
-//! Templates here make URLs, headers and JSON bodies, so values are printed as
-//! JSON would spell them: `true`, `false`, `null`, and lists and maps as
+//! # The dialect
+//!
+//! Templates build URLs, headers and JSON bodies, so values are printed as JSON: `true`, `false`, `null`, and lists and maps as
 //! compact JSON.  (Jinja in Python would print `True`, `None` and reprs.)
 //! Printing, `~`, `join`, `string` and all text filters agree on that.
 //!
-//! Reading something that does not exist is an error that names the path.
+//! Reading an undefined value is an error that names the path.
 //! List and map literals are mutable (`append`, `update`, …) as in Python;
-//! values that come from outside are not.
+//! values from outside are not.
 //!
-//! What a template may read and call depends on its [`FieldLocation`]; that is for
-//! [`analyse`] to check, [`Template::compile`] looks at the dialect only.
+//! The names and functions that a template may use depend on its
+//! [`FieldLocation`]; [`analyse`] checks them, [`Template::compile`] checks the
+//! dialect only.
 //!
 //! A template that is exactly one `{{ expression }}` keeps its type in
 //! [`Template::render_value`].
 
 mod analyse;
+mod arguments;
 mod budget;
 mod check;
 mod compiled;
@@ -51,15 +53,19 @@ mod diagnose;
 mod environment;
 mod filters;
 mod functions;
+mod host;
 mod host_rule;
 mod jwt;
 mod location;
+mod lookup;
 mod methods;
+mod name_path;
 mod operators;
+mod parser;
 mod predicates;
 mod rewrite;
-mod shape;
 mod tree;
+mod url_encoding;
 
 #[cfg(test)]
 mod tests;
@@ -67,14 +73,16 @@ mod tests;
 use std::fmt;
 use std::ops::Range;
 
-pub use analyse::{Analysis, Use, analyse};
+pub use analyse::{Analysis, analyse};
+pub use check::NameUse;
 pub use compiled::Template;
-pub use context::{Context, ContextValue, Host};
+pub use context::{Context, ContextValue};
+pub use host::TemplateHost;
 pub use jwt::sign_jwt;
 pub use location::{FieldLocation, UnknownLocation};
 pub use tree::Tree;
 
-/// What stands wrong in a template, with the byte range inside its source.
+/// A problem in a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
@@ -82,9 +90,9 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// One sentence, lower case, without a final stop.
     pub message: String,
-    /// The offending bytes of the template source.
+    /// The byte range in the source.
     pub range: Range<usize>,
-    /// What to do about it, if there is something to say.
+    /// The remedy, if known.
     pub help: Option<String>,
 }
 
@@ -104,7 +112,7 @@ impl Problem {
 pub enum ProblemKind {
     /// The source is not Jinja.
     Syntax,
-    /// A name that no site knows.
+    /// A name that is unknown in all locations.
     UnknownName,
     /// A filter that does not exist.
     UnknownFilter,
@@ -112,13 +120,13 @@ pub enum ProblemKind {
     UnknownFunction,
     /// A test (`is …`) that does not exist.
     UnknownTest,
-    /// A known name or function that this site may not use.
+    /// A known name or function that is not available in this location.
     NotHere,
-    /// `get_secret` at a site that may not hold secrets.
+    /// `get_secret` in a location that must not contain secrets.
     SecretNotAllowed,
-    /// Something other than literal text or a variable decides the host.
+    /// The host depends on something other than literal text and variables.
     HostNotVariable,
-    /// A statement or construct outside of the dialect.
+    /// A statement or construct that the dialect excludes.
     Forbidden,
     /// An argument that must be a string literal is not one.
     NotLiteral,
@@ -128,30 +136,30 @@ pub enum ProblemKind {
     BadArguments,
 }
 
-/// What a single render may use up.
+/// The limits of a single render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Instructions of the virtual machine.
+    /// Maximum number of instructions of the virtual machine [default: 1,000,000].
     pub fuel: u64,
-    /// Bytes of the rendered text (or of the rendered value).
+    /// Maximum size of the rendered text or value, in bytes [default: 8 MiB].
     pub output_bytes: usize,
-    /// Bytes looked at; a proxy for time.
+    /// Maximum number of bytes read, a proxy for time [default: 256 MiB].
     pub work_bytes: usize,
-    /// Bytes allocated by the template over the whole render, whether or not
-    /// they were freed again in the meantime.
-    pub held_bytes: usize,
+    /// Maximum number of bytes allocated over the whole render, including freed
+    /// ones [default: 64 MiB].
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { fuel: 1_000_000, output_bytes: 8 << 20, work_bytes: 256 << 20, held_bytes: 64 << 20 }
+        Limits { fuel: 1_000_000, output_bytes: 8 << 20, work_bytes: 256 << 20, memory_bytes: 64 << 20 }
     }
 }
 
-/// Why a render failed.
+/// The error of a failed render.
 ///
-/// The message is made of the template's own words: it never holds a value
-/// (and so never a secret).
+/// The message contains only names of the template, never a value, and therefore
+/// never a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderError {
     /// The kind of failure.
@@ -160,9 +168,9 @@ pub struct RenderError {
     pub message: String,
     /// The line in the template, counted from 1.
     pub line: usize,
-    /// The bytes of the template source at fault, where known.
+    /// The byte range in the source, if known.
     pub range: Option<Range<usize>>,
-    /// In a [`Tree`]: the JSON pointer of the leaf.
+    /// The JSON pointer of the leaf in a [`Tree`].
     pub pointer: Option<String>,
 }
 
@@ -186,21 +194,21 @@ impl std::error::Error for RenderError {}
 /// The kinds of [`RenderError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RenderErrorKind {
-    /// Something that does not exist was used.
+    /// An undefined value was used.
     Undefined,
-    /// A filter, function, method or operator got something it cannot take.
+    /// A filter, function, method or operator received an invalid argument.
     BadArgument,
-    /// [`Limits::fuel`] (or the recursion limit) is used up.
+    /// [`Limits::fuel`] or the recursion limit is exceeded.
     OutOfFuel,
-    /// [`Limits::output_bytes`] is used up.
+    /// [`Limits::output_bytes`] is exceeded.
     OutputTooLarge,
-    /// [`Limits::work_bytes`] or [`Limits::held_bytes`] is used up.
+    /// [`Limits::work_bytes`] or [`Limits::memory_bytes`] is exceeded.
     WorkTooLarge,
     /// A secret is missing or cannot be resolved.
     Secret,
     /// A variable is not set.
     Variable,
-    /// NaN or an infinity would have to become JSON.
+    /// NaN or an infinity cannot be represented in JSON.
     NotFinite,
     /// Anything else.
     Other,

@@ -6,7 +6,7 @@ use super::definitions::Catalog;
 use super::entry::Entry;
 use super::references::path_of;
 use crate::definition::Kind;
-use crate::definition::schema_validator::RefKind;
+use crate::definition::schema_validator::ReferenceKind;
 
 /// Paths from the root of the existing files that definitions refer to, such as a workflow's code or an encrypted file.
 /// In a catalog for one environment, files of other environments are excluded.
@@ -18,6 +18,6 @@ pub fn assets(catalog: &Catalog) -> BTreeSet<String> {
 
 /// Paths from the root of the files that one definition refers to, whether they exist or not.
 pub fn assets_of(entry: &Entry) -> impl Iterator<Item = String> {
-    let files = entry.facts.references.iter().filter(|reference| reference.to == RefKind::File);
+    let files = entry.facts.references.iter().filter(|reference| reference.to == ReferenceKind::File);
     files.filter_map(|reference| path_of(entry, reference))
 }

@@ -33,7 +33,7 @@ pub struct Entry {
 impl Entry {
     /// The place in a file of a range of the document.
     pub fn span(&self, range: Range) -> Span {
-        self.source.written(self.document.source, range)
+        self.source.original_span(self.document.source, range)
     }
 
     /// The text that the document was read from.

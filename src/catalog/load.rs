@@ -37,7 +37,7 @@ impl Loader {
         let mut before = std::mem::take(&mut self.pinned_files);
         let mut call = LoadCall {
             input,
-            sources: SourceMap::default().shown_under(&input.snapshot.shown_under),
+            sources: SourceMap::default().with_path_prefix(&input.snapshot.shown_under),
             overlays: BTreeSet::new(),
             pinned: Vec::new(),
             operator_override: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::input::{Origin, RawDocument};
 use super::read::{self, ParsedDocument};
-use crate::text::{self, Document, Entry as Field, Finding, Kind, Node, Range, Source, SourceId};
+use crate::text::{self, Document, Entry as Field, Finding, Node, NodeKind, Range, Source, SourceId};
 
 /// Number of changes of a map above which keys are matched by hashing.
 const MAX_LINEAR_SEARCH: usize = 8;
@@ -87,7 +87,7 @@ impl<'a> Layers<'a> {
     pub(super) fn compose(&self) -> ParsedDocument {
         let extents: Vec<Range> = self.all().map(|layer| layer.document.root.extent()).collect();
         let source_part = |(layer, extent): (LayerRef<'_>, &Range)| {
-            text::Part::new(Arc::clone(layer.source), layer.document.source, *extent, layer.from_root)
+            text::SourcePart::new(Arc::clone(layer.source), layer.document.source, *extent, layer.from_root)
         };
         let (source, starts) = Source::composed(self.all().zip(&extents).map(source_part).collect());
         let mut moved = self.all().zip(&extents).zip(&starts).map(|((layer, extent), start)| {
@@ -119,7 +119,7 @@ impl<'a> Layers<'a> {
 /// Translates the places of a finding from the composed text to the original files.
 fn relocated(mut finding: Finding, source: &Source, id: SourceId) -> Finding {
     for label in &mut finding.labels {
-        label.span = source.written(id, Range { start: label.span.start, end: label.span.end });
+        label.span = source.original_span(id, Range { start: label.span.start, end: label.span.end });
     }
     finding
 }
@@ -160,12 +160,12 @@ fn remove_operator_fields(root: &mut Node, operator: &Node) {
 
 /// Merges a patch over a value: maps key by key, `null` removes, everything else is replaced (RFC 7396, 2).
 pub(super) fn merge(target: &mut Node, patch: &Node) {
-    let Kind::Map(changes) = &patch.kind else {
+    let NodeKind::Map(changes) = &patch.kind else {
         *target = patch.clone();
         return;
     };
-    if !matches!(target.kind, Kind::Map(_)) {
-        *target = Node { kind: Kind::Map(Vec::new()), span: patch.span };
+    if !matches!(target.kind, NodeKind::Map(_)) {
+        *target = Node { kind: NodeKind::Map(Vec::new()), span: patch.span };
     }
     let Some(entries) = target.entries_mut() else { return };
     let places: Option<HashMap<Arc<str>, usize>> = (changes.len() > MAX_LINEAR_SEARCH)
@@ -185,13 +185,13 @@ pub(super) fn merge(target: &mut Node, patch: &Node) {
             (None, true) => {}
             (Some(at), false) => {
                 let Some(entry) = entries.get_mut(at) else { continue };
-                if !matches!((&entry.value.kind, &change.value.kind), (Kind::Map(_), Kind::Map(_))) {
+                if !matches!((&entry.value.kind, &change.value.kind), (NodeKind::Map(_), NodeKind::Map(_))) {
                     entry.key = change.key.clone();
                 }
                 merge(&mut entry.value, &change.value);
             }
             (None, false) => {
-                let mut value = Node { kind: Kind::Null, span: change.value.span };
+                let mut value = Node { kind: NodeKind::Null, span: change.value.span };
                 merge(&mut value, &change.value);
                 entries.push(Field { key: change.key.clone(), value });
             }

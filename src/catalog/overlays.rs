@@ -66,7 +66,7 @@ impl PatchFile {
 pub(super) fn folders(environment: &Entry) -> Vec<String> {
     let overlays = environment.node("/spec/overlays").map_or(&[][..], Node::items);
     let resolved = overlays.iter().filter_map(|overlay| {
-        let path = environment.source.path_at(overlay.span.start);
+        let path = environment.source.base_path_at(overlay.span.start);
         resolve_path(path, overlay.as_str()?)
     });
     resolved.collect()

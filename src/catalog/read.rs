@@ -107,7 +107,7 @@ pub(super) fn entry(
     let root = &document.root;
     let first = first_key(root);
     let before = findings.len();
-    let facts = schema_validator::check(&document, kind, findings);
+    let facts = schema_validator::validate(&document, kind, findings);
     let name = root.get("metadata").and_then(|metadata| metadata.get("name"));
     let (name, name_span) = match name {
         Some(node) => (node.as_str().unwrap_or_default().to_owned(), node.span),
@@ -176,7 +176,7 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
     let Some(node) = root.get("kind") else {
         findings.push(
             Finding::new(&codes::MISSING_FIELD, first.within(document.source), "the document lacks `kind`")
-                .help(format!("add one of {}", schema_validator::listed(&Kind::ALL.map(Kind::as_str)))),
+                .help(format!("add one of {}", schema_validator::quoted_list(&Kind::ALL.map(Kind::as_str)))),
         );
         return None;
     };
@@ -187,7 +187,7 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
     let names = Kind::ALL.map(Kind::as_str);
     let help = match schema_validator::nearest(written, names.into_iter()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the kinds are {}", schema_validator::listed(&names)),
+        None => format!("the kinds are {}", schema_validator::quoted_list(&names)),
     };
     let span = node.span.within(document.source);
     findings.push(Finding::new(&codes::UNKNOWN_KIND, span, format!("unknown kind `{written}`")).help(help));

@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::view::CatalogView;
-use crate::definition::schema_validator::{RefKind, Reference};
+use crate::definition::schema_validator::{Reference, ReferenceKind};
 use crate::definition::{Id, Kind, canonical, role};
 use crate::text::Node;
 
@@ -33,28 +33,32 @@ pub fn resolve(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference) -
     let name = reference.name.as_str();
     let root = &entry.document.root;
     match reference.to {
-        RefKind::Definition(Kind::Role) if role::SYSTEM_ROLES.contains(&name) => Resolution::Found(None),
-        RefKind::Definition(Kind::Environment) if is_in_operator_document(entry, reference) => {
+        ReferenceKind::Definition(Kind::Role) if role::SYSTEM_ROLES.contains(&name) => Resolution::Found(None),
+        ReferenceKind::Definition(Kind::Environment) if is_in_operator_document(entry, reference) => {
             operator_environment(catalog, name)
         }
-        RefKind::Definition(kind) => definition(catalog, kind, name),
-        RefKind::Action => action(catalog, entry, name),
-        RefKind::LocalAction => member(root.pointer("/spec/actions"), name, "action", None),
-        RefKind::LocalEntity => member(root.pointer("/spec/entities"), name, "entity", None),
-        RefKind::LocalAuthMethod => member(root.pointer("/spec/auth/methods"), name, "authentication method", None),
-        RefKind::LocalForm => member(root.pointer("/spec/forms"), name, "form", None),
-        RefKind::WidgetConnector => {
+        ReferenceKind::Definition(kind) => definition(catalog, kind, name),
+        ReferenceKind::Action => action(catalog, entry, name),
+        ReferenceKind::LocalAction => member(root.pointer("/spec/actions"), name, "action", None),
+        ReferenceKind::LocalEntity => member(root.pointer("/spec/entities"), name, "entity", None),
+        ReferenceKind::LocalAuthMethod => {
+            member(root.pointer("/spec/auth/methods"), name, "authentication method", None)
+        }
+        ReferenceKind::LocalForm => member(root.pointer("/spec/forms"), name, "form", None),
+        ReferenceKind::WidgetConnector => {
             let connectors = root.pointer("/spec/connectors").map_or(&[][..], Node::items);
             let names = connectors.iter().filter_map(|connector| connector.get("connector")?.as_str());
             among(names.map(str::to_owned).collect(), name, "connector", "of this widget", None)
         }
-        RefKind::AuthMethod => of_connector(catalog, entry, reference, "/spec/auth/methods", "authentication method"),
-        RefKind::Event => of_connector(catalog, entry, reference, "/spec/events", "event"),
-        RefKind::UsedAction => of_connector(catalog, entry, reference, "/spec/actions", "action"),
-        RefKind::CanonicalEntity => canonical_entity(catalog, name),
-        RefKind::File => file(catalog, entry, reference),
-        RefKind::Folder => folder(catalog, entry, reference),
-        RefKind::Secret | RefKind::CanonicalField => Resolution::Unknown,
+        ReferenceKind::AuthMethod => {
+            of_connector(catalog, entry, reference, "/spec/auth/methods", "authentication method")
+        }
+        ReferenceKind::Event => of_connector(catalog, entry, reference, "/spec/events", "event"),
+        ReferenceKind::UsedAction => of_connector(catalog, entry, reference, "/spec/actions", "action"),
+        ReferenceKind::CanonicalEntity => canonical_entity(catalog, name),
+        ReferenceKind::File => file(catalog, entry, reference),
+        ReferenceKind::Folder => folder(catalog, entry, reference),
+        ReferenceKind::Secret | ReferenceKind::CanonicalField => Resolution::Unknown,
     }
 }
 
@@ -106,7 +110,7 @@ fn definition(catalog: CatalogView<'_>, kind: Kind, name: &str) -> Resolution {
 
 /// True if the reference is in the operator's document, whose paths start at the root.
 fn is_in_operator_document(entry: &Entry, reference: &Reference) -> bool {
-    entry.source.path_at(reference.span.start).is_empty()
+    entry.source.base_path_at(reference.span.start).is_empty()
 }
 
 /// An environment that an operator's document names. It is another document of the operator, which need not be in the
@@ -175,7 +179,7 @@ fn canonical_entity(catalog: CatalogView<'_>, name: &str) -> Resolution {
 /// The path from the root that a reference to a file or folder names; `None` if it leaves the root. The reference is
 /// relative to the file that it is written in, which may be an overlay of the definition.
 pub fn path_of(entry: &Entry, reference: &Reference) -> Option<String> {
-    resolve_path(entry.source.path_at(reference.span.start), &reference.name)
+    resolve_path(entry.source.base_path_at(reference.span.start), &reference.name)
 }
 
 fn file(catalog: CatalogView<'_>, entry: &Entry, reference: &Reference) -> Resolution {

@@ -9,7 +9,7 @@ use crate::definition::action::Action;
 use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
-use crate::definition::schema_validator::{listed, nearest};
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::{Json, Kind, Spec};
 use crate::text::{Code, Finding, Range, Span, codes, escaped};
 
@@ -167,7 +167,7 @@ fn expectations(entry: &Entry, test: &ActionTest, pointer: &str, findings: &mut 
     {
         let help = match nearest(&error.code, ERROR_CODES.into_iter()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("codes are {}", listed(&ERROR_CODES)),
+            None => format!("codes are {}", quoted_list(&ERROR_CODES)),
         };
         let span = entry.value_span(&format!("{pointer}/expectError/code"));
         let message = format!("no call fails with the code `{}`", error.code);

@@ -8,7 +8,7 @@ use crate::definition::auth::AuthMethod;
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::json_schema::JsonSchema;
-use crate::definition::schema_validator::{listed, nearest};
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::text::{Finding, codes};
 
 pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
@@ -60,7 +60,7 @@ fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, 
         let help = match nearest(given, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "remove it; the method takes no credentials".into(),
-            None => format!("it takes {}", listed(&known)),
+            None => format!("it takes {}", quoted_list(&known)),
         };
         let message = format!("the method `{name}` takes no credential `{given}`");
         let span = entry.key_span(&format!("/spec/credentials/{given}"));
@@ -68,7 +68,7 @@ fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, 
     }
     let lacking: Vec<&String> = needed.iter().filter(|needed| !spec.credentials.contains_key(*needed)).collect();
     if !lacking.is_empty() {
-        let message = format!("the method `{name}` needs {}", listed(&lacking));
+        let message = format!("the method `{name}` needs {}", quoted_list(&lacking));
         let at = if spec.credentials.is_empty() { "/spec/connector" } else { "/spec/credentials" };
         let span = if spec.credentials.is_empty() { entry.value_span(at) } else { entry.key_span(at) };
         findings.push(

@@ -8,7 +8,7 @@ use crate::definition::action::{Action, Http, Method};
 use crate::definition::auth::{AuthMethod, Grant, KeyPlace};
 use crate::definition::common::Param;
 use crate::definition::connector::ConnectorSpec;
-use crate::definition::schema_validator::{Format, listed, nearest};
+use crate::definition::schema_validator::{ValueFormat, nearest, quoted_list};
 use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, codes, escaped};
 
@@ -44,7 +44,7 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
 /// Checks all URLs, also in definitions whose other fields have errors.
 fn urls(entry: &Entry, findings: &mut Vec<Finding>) {
     for template in
-        entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.site))
+        entry.facts.templates.iter().filter(|template| ["url", "baseUrl", "absoluteUrl"].contains(&template.location))
     {
         if let Some(text) = entry.node(&template.pointer).and_then(|node| node.as_str()) {
             literal_url(entry, text, &template.pointer, findings);
@@ -101,7 +101,7 @@ fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Find
     let authority = literal.split_once("://").map_or("", |(_, rest)| rest);
     if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
         findings.push(
-            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "the URL holds a user name or password")
+            Finding::new(&codes::BAD_URL, entry.value_span(pointer), "the URL contains a user name or password")
                 .help("remove it; credentials go into `auth`"),
         );
     }
@@ -305,7 +305,7 @@ fn auth(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
         let names: Vec<&String> = auth.methods.keys().collect();
         findings.push(
             Finding::new(&codes::AUTH_DEFAULT, entry.key_span("/spec/auth"), "none of several methods is the default")
-                .help(format!("add `default` with one of {}", listed(&names))),
+                .help(format!("add `default` with one of {}", quoted_list(&names))),
         );
     }
     if auth.allow_switching && auth.methods.len() < 2 {
@@ -357,7 +357,7 @@ fn auth_method(entry: &Entry, method: &AuthMethod, base: &str, findings: &mut Ve
     if let Some(key) = &method.api_key
         && key.place == KeyPlace::Header
     {
-        let problem = Format::Header.problem(&key.name);
+        let problem = ValueFormat::Header.problem(&key.name);
         let span = entry.value_span(&format!("{base}/apiKey/name"));
         findings.extend(problem.map(|(code, message, help)| Finding::new(code, span, message).help(help)));
     }

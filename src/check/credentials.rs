@@ -2,8 +2,8 @@
 
 use crate::catalog::{CatalogView, Entry};
 use crate::definition::Kind;
-use crate::definition::schema_validator::Format;
-use crate::text::{Finding, Kind as Value, Node, codes, is_known_credential};
+use crate::definition::schema_validator::ValueFormat;
+use crate::text::{Finding, Node, NodeKind as Value, codes, is_known_credential};
 
 /// Ends of names of fields, headers and parameters that hold credentials.
 const NAMES: [&str; 12] = [
@@ -40,12 +40,12 @@ fn is_secret(catalog: CatalogView<'_>, entry: &Entry, pointer: &str) -> bool {
 }
 
 pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
-    for marked in &entry.facts.marked {
+    for marked in &entry.facts.formatted {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         let secret_field = match marked.format {
-            Format::Credential => is_secret(catalog, entry, &marked.pointer),
+            ValueFormat::Credential => is_secret(catalog, entry, &marked.pointer),
             // The default of a password field of a form.
-            Format::NotCredential => {
+            ValueFormat::NotCredential => {
                 let parent = marked.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
                 entry.node(parent).and_then(|field| field.get("type")).and_then(Node::as_str) == Some("Password")
             }

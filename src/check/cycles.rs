@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::catalog::references::{Resolution, resolve};
 use crate::catalog::{AttributedFinding, CatalogView, Entry, graph};
-use crate::definition::schema_validator::RefKind;
+use crate::definition::schema_validator::ReferenceKind;
 use crate::definition::{Id, Kind};
 use crate::text::{Code, Finding, Span, codes};
 
@@ -112,25 +112,25 @@ fn in_cycles<'a>(all: &[&'a Edge]) -> Vec<&'a Edge> {
     all.iter().copied().filter(|edge| !removed.contains(&edge.to) && !removed.contains(&edge.from)).collect()
 }
 
-fn edge(catalog: CatalogView<'_>, entry: &Entry, to: RefKind, name: &str, pointer: &str) -> Option<(Node, Node)> {
+fn edge(catalog: CatalogView<'_>, entry: &Entry, to: ReferenceKind, name: &str, pointer: &str) -> Option<(Node, Node)> {
     let this = || Node::Definition(entry.id.kind, entry.id.name.clone());
     match (entry.id.kind, to) {
         // `onFailure` counts too: a workflow that handles its own failure would start itself endlessly.
-        (Kind::Workflow, RefKind::Definition(Kind::Workflow)) => {
+        (Kind::Workflow, ReferenceKind::Definition(Kind::Workflow)) => {
             Some((this(), Node::Definition(Kind::Workflow, name.into())))
         }
-        (Kind::Role, RefKind::Definition(Kind::Role)) if catalog.find(Kind::Role, name).is_some() => {
+        (Kind::Role, ReferenceKind::Definition(Kind::Role)) if catalog.find(Kind::Role, name).is_some() => {
             Some((this(), Node::Definition(Kind::Role, name.into())))
         }
-        (Kind::Environment, RefKind::Definition(Kind::Environment)) => {
+        (Kind::Environment, ReferenceKind::Definition(Kind::Environment)) => {
             Some((this(), Node::Definition(Kind::Environment, name.into())))
         }
-        (Kind::Connector, RefKind::Action) => {
+        (Kind::Connector, ReferenceKind::Action) => {
             let action = pointer.strip_prefix("/spec/actions/")?.split('/').next()?;
             let (connector, called) = name.split_once('/').unwrap_or((&entry.id.name, name));
             Some((Node::Action(entry.id.name.clone(), action.into()), Node::Action(connector.into(), called.into())))
         }
-        (Kind::Entity, RefKind::CanonicalEntity) => {
+        (Kind::Entity, ReferenceKind::CanonicalEntity) => {
             let target = catalog
                 .of_kind(Kind::Entity)
                 .find(|other| other.node("/spec/canonicalName").and_then(crate::text::Node::as_str) == Some(name))?;

@@ -7,7 +7,7 @@ use crate::definition::action::Operation;
 use crate::definition::connector::{Capabilities, ConnectorSpec};
 use crate::definition::entity::{ConnectorEntity, EntitySpec, Transform};
 use crate::definition::event::Change;
-use crate::definition::schema_validator::{listed, nearest};
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::{Kind, Spec, canonical};
 use crate::text::{Finding, codes, escaped};
 
@@ -101,7 +101,7 @@ fn connector_entity(
             let last = path.rsplit('.').next().unwrap_or(path);
             let help = match nearest(last, names.iter().map(|name| name.as_str())) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("{canonical_name} has {}", listed(&names)),
+                None => format!("{canonical_name} has {}", quoted_list(&names)),
             };
             let message = format!("{canonical_name} has no field `{path}`");
             findings.push(Finding::new(&codes::ENTITY_FIELD, entry.value_span(&pointer), message).help(help));
@@ -111,7 +111,7 @@ fn connector_entity(
         known.iter().filter(|(name, required)| **required && !mapped.contains(*name)).map(|(name, _)| name).collect();
     if !lacking.is_empty() && !entry.partial {
         let verb = if lacking.len() == 1 { "field is" } else { "fields are" };
-        let message = format!("{} of {canonical_name} {verb} not mapped", listed(&lacking));
+        let message = format!("{} of {canonical_name} {verb} not mapped", quoted_list(&lacking));
         findings.push(
             Finding::new(&codes::CANONICAL_MISSING, entry.value_span(&format!("{base}/canonical")), message)
                 .help("map a field to each of them, with a `default` where the application has none"),
@@ -183,7 +183,7 @@ fn operations(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) 
             let names: Vec<&String> = spec.entities.keys().collect();
             findings.push(
                 Finding::new(&codes::CAPABILITY, entry.value_span(&format!("/spec/actions/{name}/operation")), message)
-                    .help(format!("add `entity` with one of {}, or remove `operation`", listed(&names))),
+                    .help(format!("add `entity` with one of {}, or remove `operation`", quoted_list(&names))),
             );
         }
     }

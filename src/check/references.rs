@@ -3,7 +3,7 @@
 use crate::catalog::references::{Resolution, beside, resolve};
 use crate::catalog::{CatalogView, Entry};
 use crate::definition::Kind;
-use crate::definition::schema_validator::{RefKind, listed, nearest};
+use crate::definition::schema_validator::{ReferenceKind, nearest, quoted_list};
 use crate::text::{Finding, Node, codes};
 
 pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
@@ -24,17 +24,17 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
                 );
             }
             Resolution::Missing { what, candidates } => {
-                let file = matches!(reference.to, RefKind::File | RefKind::Folder);
+                let file = matches!(reference.to, ReferenceKind::File | ReferenceKind::Folder);
                 let code = match reference.to {
-                    RefKind::File | RefKind::Folder => &codes::UNKNOWN_FILE,
-                    RefKind::LocalAuthMethod if reference.pointer == "/spec/auth/default" => &codes::AUTH_DEFAULT,
+                    ReferenceKind::File | ReferenceKind::Folder => &codes::UNKNOWN_FILE,
+                    ReferenceKind::LocalAuthMethod if reference.pointer == "/spec/auth/default" => &codes::AUTH_DEFAULT,
                     _ => &codes::UNKNOWN_REFERENCE,
                 };
                 let help = match nearest(&reference.name, candidates.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None if candidates.is_empty() && file => "create it, or correct the path".into(),
                     None if candidates.is_empty() => "there are none; define it".into(),
-                    None if candidates.len() <= 12 => format!("there are {}", listed(&candidates)),
+                    None if candidates.len() <= 12 => format!("there are {}", quoted_list(&candidates)),
                     None => "define it, or correct the name".into(),
                 };
                 findings.push(Finding::new(code, span, format!("there is no {what}")).help(help));
@@ -44,8 +44,15 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
 }
 
 /// Reports references whose target exists and cannot be used here.
-fn fits(catalog: CatalogView<'_>, entry: &Entry, to: RefKind, name: &str, pointer: &str, findings: &mut Vec<Finding>) {
-    if to != RefKind::Definition(Kind::Connection) {
+fn fits(
+    catalog: CatalogView<'_>,
+    entry: &Entry,
+    to: ReferenceKind,
+    name: &str,
+    pointer: &str,
+    findings: &mut Vec<Finding>,
+) {
+    if to != ReferenceKind::Definition(Kind::Connection) {
         return;
     }
     let wanted = beside(entry, pointer, "connector").or_else(|| {

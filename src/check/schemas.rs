@@ -11,14 +11,14 @@ use regex::RegexBuilder;
 use self::keywords::{FORMATS, KEYWORDS, KeywordForm, TYPES};
 use crate::catalog::Entry;
 use crate::definition::json_schema::{self, Growth, PATTERN_BYTES};
-use crate::definition::schema_validator::{Format, listed, nearest};
-use crate::text::{Code, Finding, Kind as Value, Node, Range, codes};
+use crate::definition::schema_validator::{ValueFormat, nearest, quoted_list};
+use crate::text::{Code, Finding, Node, NodeKind as Value, Range, codes};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
-    for marked in &entry.facts.marked {
+    for marked in &entry.facts.formatted {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         match marked.format {
-            Format::JsonSchema => {
+            ValueFormat::JsonSchema => {
                 let mut walk = Walk { entry, root: node, anchors: None, refers: false, findings };
                 walk.schema(node, 0);
                 if walk.refers
@@ -31,7 +31,7 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
                     findings.push(Finding::new(&codes::SCHEMA, span, message).help(help));
                 }
             }
-            Format::Regex => Walk { entry, root: node, anchors: None, refers: false, findings }.pattern(node),
+            ValueFormat::Regex => Walk { entry, root: node, anchors: None, refers: false, findings }.pattern(node),
             _ => {}
         }
     }
@@ -212,7 +212,7 @@ impl Walk<'_> {
                 Some(text) => {
                     let help = match nearest(text, TYPES.into_iter()) {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("types are {}", listed(&TYPES)),
+                        None => format!("types are {}", quoted_list(&TYPES)),
                     };
                     self.report(&codes::SCHEMA, word.span, format!("JSON Schema has no type `{text}`"), help);
                 }
@@ -220,7 +220,9 @@ impl Walk<'_> {
                     let message = "the type `null` needs quotes".to_owned();
                     self.report(&codes::SCHEMA, word.span, message, "write `\"null\"`");
                 }
-                None => self.wrong(word, "type", "a word or a list of words", format!("types are {}", listed(&TYPES))),
+                None => {
+                    self.wrong(word, "type", "a word or a list of words", format!("types are {}", quoted_list(&TYPES)))
+                }
             }
         }
     }
@@ -327,7 +329,7 @@ impl Walk<'_> {
             let help = match nearest(last, candidates.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if candidates.is_empty() => "there is nothing to refer to".into(),
-                None => format!("there are {}", listed(&candidates)),
+                None => format!("there are {}", quoted_list(&candidates)),
             };
             self.report(&codes::SCHEMA_REF, value.span, format!("`{target}` refers to nothing"), help);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::references::path_of;
 use crate::catalog::{CatalogView, Entry};
-use crate::definition::schema_validator::{listed, nearest};
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::workflow::{Step, WorkflowSpec};
 use crate::definition::{Kind, Spec};
 use crate::script::{Script, ScriptCall, ScriptError, camel, read_script, read_script_body};
@@ -176,7 +176,7 @@ fn calls(
             let message = format!("`{action}` is not among the actions of `{name}` that this workflow says it calls");
             findings.push(
                 Finding::new(&codes::SCRIPT_ACTION, place(call.action_at), message)
-                    .also(entry.key_span(&declared), format!("{} only", listed(&used.actions)))
+                    .also(entry.key_span(&declared), format!("{} only", quoted_list(&used.actions)))
                     .help(format!("add `{action}` to `connectors.{}.actions`", call.connector)),
             );
         }
@@ -218,7 +218,7 @@ fn suggestion(name: &str, candidates: &[String]) -> String {
     match nearest(name, candidates.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None if candidates.is_empty() => "there are none; define it".to_owned(),
-        None if candidates.len() <= 12 => format!("there are {}", listed(candidates)),
+        None if candidates.len() <= 12 => format!("there are {}", quoted_list(candidates)),
         None => "define it, or correct the name".to_owned(),
     }
 }

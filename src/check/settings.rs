@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog::dependencies::{DependencyKey, Tracker};
 use crate::catalog::{AttributedFinding, Catalog, CatalogView, Entry};
 use crate::definition::Kind;
-use crate::definition::schema_validator::{RefKind, listed, nearest};
+use crate::definition::schema_validator::{ReferenceKind, nearest, quoted_list};
 use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
@@ -153,7 +153,7 @@ impl TrackedSettings<'_> {
         let environments = self.settings.environments.iter();
         let lacking: Vec<&String> = environments.filter(|environment| !has.contains(*environment)).collect();
         if !lacking.is_empty() {
-            let lacking = listed(&lacking);
+            let lacking = quoted_list(&lacking);
             findings.push(
                 Finding::new(&codes::PARTLY_PROVIDED, span, format!("the {what} `{name}` is missing in {lacking}"))
                     .help("provide it in every environment"),
@@ -172,7 +172,7 @@ pub(super) fn check(
     // An environment that the catalog is not for is a possible target of references, and is validated by itself.
     let counts = !is_environment || catalog.environment().is_none_or(|chosen| chosen == entry.id.name);
     // The secrets of an environment itself, such as a token for its repository, must come from that environment.
-    for reference in entry.facts.references.iter().filter(|reference| counts && reference.to == RefKind::Secret) {
+    for reference in entry.facts.references.iter().filter(|reference| counts && reference.to == ReferenceKind::Secret) {
         let own = is_environment && names(entry, "/spec/secrets").any(|name| name == reference.name);
         if !own {
             settings.secret(&reference.name, entry.span(reference.span), findings);
@@ -239,7 +239,7 @@ pub(super) fn check_catalog(catalog: &Catalog, found: &mut Vec<AttributedFinding
 
 /// Names of the secrets that a definition uses.
 pub(super) fn secrets(entry: &Entry) -> Box<[Box<str>]> {
-    let references = entry.facts.references.iter().filter(|reference| reference.to == RefKind::Secret);
+    let references = entry.facts.references.iter().filter(|reference| reference.to == ReferenceKind::Secret);
     let mut used: BTreeSet<Box<str>> = references.map(|reference| reference.name.as_str().into()).collect();
     for template in &entry.facts.templates {
         let text = entry.node(&template.pointer).and_then(Node::as_str).unwrap_or_default();

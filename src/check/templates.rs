@@ -3,7 +3,7 @@
 use super::settings::TrackedSettings;
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::schema_validator::{Format, TemplateUse, listed, nearest};
+use crate::definition::schema_validator::{TemplateUse, ValueFormat, nearest, quoted_list};
 use crate::template::{Analysis, FieldLocation, Problem, ProblemKind, analyse};
 use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
@@ -11,7 +11,7 @@ pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut
     for template in &entry.facts.templates {
         let Some(node) = entry.node(&template.pointer) else { continue };
         let Some(text) = node.as_str() else { continue };
-        if template.site == "host" {
+        if template.location == "host" {
             host_only(entry, node, text, settings, findings);
             continue;
         }
@@ -29,7 +29,7 @@ pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut
         }
         reads(entry, template, node, &analysis, findings);
     }
-    for marked in entry.facts.marked.iter().filter(|marked| marked.format == Format::NoTemplate) {
+    for marked in entry.facts.formatted.iter().filter(|marked| marked.format == ValueFormat::NoTemplate) {
         literals(entry, &marked.pointer, findings);
     }
 }
@@ -49,7 +49,7 @@ impl TemplateText<'_> {
 
 /// The location of a template by its mark, and whether the template starts with a host.
 fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
-    let site = match template.site {
+    let site = match template.location {
         "baseUrl" | "absoluteUrl" => return (FieldLocation::Url, true),
         "url" | "pathParam" => FieldLocation::Url,
         "authTree" => FieldLocation::Auth,
@@ -122,7 +122,7 @@ fn reads(entry: &Entry, template: &TemplateUse, node: &Node, analysis: &Analysis
         let Some((field, declared, closed, who)) = missing else { continue };
         let help = match nearest(field, declared.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has {}; correct the name, or declare it", listed(&declared)),
+            None => format!("it has {}; correct the name, or declare it", quoted_list(&declared)),
         };
         let text = node.as_str().unwrap_or_default();
         // The field is a part of the path that is read.
@@ -181,7 +181,7 @@ fn properties(schema: &Node) -> Option<Vec<&str>> {
     let open = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "propertyNames"];
     let open = open.iter().any(|keyword| schema.get(keyword).is_some());
     let additional = schema.get("additionalProperties");
-    let additional = additional.is_some_and(|value| !matches!(value.kind, crate::text::Kind::Bool(false)));
+    let additional = additional.is_some_and(|value| !matches!(value.kind, crate::text::NodeKind::Bool(false)));
     let properties = schema.get("properties")?;
     if open || additional {
         return None;

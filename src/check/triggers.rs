@@ -7,22 +7,22 @@ use jiff::{Timestamp, Zoned};
 
 use crate::catalog::{CatalogView, Entry};
 use crate::definition::event::{Condition, Filter, Operators};
-use crate::definition::schema_validator::Format;
+use crate::definition::schema_validator::ValueFormat;
 use crate::definition::trigger::TriggerSpec;
 use crate::definition::{Kind, Spec, cron};
 use crate::text::{Finding, codes, escaped};
 
 pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
-    for marked in &entry.facts.marked {
+    for marked in &entry.facts.formatted {
         let Some(text) = entry.node(&marked.pointer).and_then(|node| node.as_str()) else { continue };
         let span = entry.value_span(&marked.pointer);
         match marked.format {
-            Format::Cron => {
+            ValueFormat::Cron => {
                 findings.extend(
                     cron_problem(text).map(|(code, message, help)| Finding::new(code, span, message).help(help)),
                 );
             }
-            Format::TimeZone if TimeZone::get(text).is_err() => {
+            ValueFormat::TimeZone if TimeZone::get(text).is_err() => {
                 let known = jiff::tz::db().available();
                 let names: Vec<String> = known.map(|name| name.to_string()).collect();
                 let help = match crate::definition::schema_validator::nearest(text, names.iter().map(String::as_str)) {
@@ -32,7 +32,7 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
                 findings
                     .push(Finding::new(&codes::TIMEZONE, span, format!("there is no time zone `{text}`")).help(help));
             }
-            Format::DateTime if Timestamp::from_str(text).is_err() => {
+            ValueFormat::DateTime if Timestamp::from_str(text).is_err() => {
                 let message = format!("`{text}` is not a date and time");
                 let help = "write it like `2026-03-01T09:00:00Z` (RFC 3339), with the offset from UTC";
                 findings.push(Finding::new(&codes::BAD_FORMAT, span, message).help(help));

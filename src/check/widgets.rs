@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::Entry;
 use crate::definition::form::{FieldOptions, Form, FormField, FormFieldType};
-use crate::definition::schema_validator::{Format, nearest};
+use crate::definition::schema_validator::{ValueFormat, nearest};
 use crate::definition::widget::{Visibility, WidgetActionType, WidgetSpec};
 use crate::definition::{Json, Spec};
 use crate::text::{Finding, codes, unescaped};
@@ -273,7 +273,7 @@ fn settings(field: &FormField, base: &str, report: &mut impl FnMut(&str, String,
 
 /// Reports translations for actions that do not exist.
 fn localization(entry: &Entry, spec: &WidgetSpec, findings: &mut Vec<Finding>) {
-    for marked in entry.facts.marked.iter().filter(|marked| marked.format == Format::WidgetAction) {
+    for marked in entry.facts.formatted.iter().filter(|marked| marked.format == ValueFormat::WidgetAction) {
         let name = unescaped(marked.pointer.rsplit('/').next().unwrap_or_default());
         if !spec.actions.iter().any(|action| action.name == name) {
             let help = match nearest(&name, spec.actions.iter().map(|action| action.name.as_str())) {

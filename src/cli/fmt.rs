@@ -35,8 +35,10 @@ impl Fmt {
             if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
         let mut code = ExitCode::SUCCESS;
         let mut changed = 0;
-        for file in
-            snapshot.files.iter().filter(|file| !is_foreign(&file.path) && format::is_ours(&file.path, &file.bytes))
+        for file in snapshot
+            .files
+            .iter()
+            .filter(|file| !is_foreign(&file.path) && format::is_evenkeel_file(&file.path, &file.bytes))
         {
             let path = root.join(&*file.path);
             let shown = path.strip_prefix(".").unwrap_or(&path).display();

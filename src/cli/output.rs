@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use crate::reconcile::validate::Validated;
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 
 /// Data, as it is. A reader that goes away (`| head`) is no error.
 pub(super) fn data(text: &str) {
@@ -64,15 +64,15 @@ pub(super) fn width() -> usize {
 }
 
 /// Prints a report and tells the exit code: 0 clean, 1 with errors.
-pub(super) fn report(examined: &Validated, output: Output) -> ExitCode {
+pub(super) fn report(examined: &Validated, output: OutputFormat) -> ExitCode {
     let report = report_of(examined);
-    data(&render(&report, output, colored() && output == Output::Human, width()));
+    data(&render(&report, output, colored() && output == OutputFormat::Human, width()));
     if report.errors() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Prints findings to stderr: those that keep a command from its work.
 pub(super) fn findings(examined: &Validated) {
-    note(render(&report_of(examined), Output::Human, colored_stderr(), width()).trim_end());
+    note(render(&report_of(examined), OutputFormat::Human, colored_stderr(), width()).trim_end());
 }
 
 /// Colours where they are wanted.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::output;
-use crate::definition::schema_validator::{listed, nearest};
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::{Kind, crd, schema};
 use crate::text::to_yaml;
 
@@ -55,7 +55,7 @@ impl SchemaCommand {
                     let names = Kind::ALL.map(Kind::as_str);
                     match nearest(&name, names.into_iter()) {
                         Some(near) => anyhow::bail!("there is no kind {name}; did you mean {near}?"),
-                        None => anyhow::bail!("there is no kind {name}; the kinds are {}", listed(&names)),
+                        None => anyhow::bail!("there is no kind {name}; the kinds are {}", quoted_list(&names)),
                     }
                 }
             }

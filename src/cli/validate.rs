@@ -9,7 +9,7 @@ use clap::Args;
 use super::output;
 use crate::reconcile::validate;
 use crate::text::Severity;
-use crate::text::render::Output;
+use crate::text::render::OutputFormat;
 
 /// Check definitions: every mistake at once, with its place and what to do.
 ///
@@ -21,7 +21,7 @@ pub(super) struct Validate {
     path: PathBuf,
     /// How to report: human, json, sarif, junit, github.
     #[arg(short, long, default_value = "human", value_name = "FORM")]
-    output: Output,
+    output: OutputFormat,
     /// Count warnings as errors.
     #[arg(long)]
     strict: bool,

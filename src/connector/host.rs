@@ -198,7 +198,7 @@ pub(super) struct CallHost {
     pub(super) now: i64,
 }
 
-impl template::Host for CallHost {
+impl template::TemplateHost for CallHost {
     fn secret(&self, name: &str) -> Result<String, String> {
         self.secrets.get(name)
     }

@@ -1,4 +1,4 @@
-//! What can be done with a connector: an action, its transport, its transforms and its tests.
+//! Actions of a connector: transport, transformation and tests.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,9 @@ use super::Json;
 use super::action_test::ActionTest;
 use super::common::{Code, Credential, Duration, Param, Retry, SchemaValue};
 
-/// One action: exactly one of `http`, `grpc`, `sql`, `function`, `steps`.
+pub use super::common::Method;
+
+/// An operation of a connector. Set exactly one of `http`, `grpc`, `sql`, `function`, `steps`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -17,75 +19,77 @@ use super::common::{Code, Credential, Duration, Param, Retry, SchemaValue};
     {"required": ["steps"]}
 ]))]
 pub struct Action {
-    /// Title shown to people; the action's name where left out.
+    /// Display title. Default: the name of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub title: Option<String>,
-    /// What it does, for people and for tools that choose actions.
+    /// Description of the action, for people and for tools that select actions.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// The entity that it reads or writes.
+    /// Entity of the connector that the action reads or writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalEntity"))]
     pub entity: Option<String>,
-    /// What it does with the entity; `Other` unless set.
+    /// Operation on the entity. Default: `Other`.
     #[serde(default)]
     pub operation: Operation,
-    /// JSON Schema of the input. Without one every input is accepted.
+    /// JSON Schema of the input. If omitted, every input is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<SchemaValue>,
-    /// JSON Schema of the output, after the response transform. Without one every output is passed on.
+    /// JSON Schema of the output, after the response transformation. If omitted, every output is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<SchemaValue>,
-    /// An HTTP request.
+    /// HTTP request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// A unary gRPC call.
+    /// Unary gRPC call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<Grpc>,
-    /// A query of a database.
+    /// Database query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Sql>,
-    /// A function in JavaScript or TypeScript.
+    /// JavaScript or TypeScript function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<Code>,
-    /// Several calls in order; the last one's result is the action's.
+    /// Calls in order. The result of the last call is the result of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
     pub steps: Option<Vec<CompositeStep>>,
-    /// How the answer becomes the output, on every status. The answer's body where left out.
+    /// Transformation of the response into the output, for every status. Default: the body of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// How to get the next page of a `List`.
+    /// Retrieval of further pages, for actions with the operation `List`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pagination: Option<Pagination>,
-    /// Longest wait for the whole answer; the connector's default where left out.
+    /// Maximum duration of a call, from `100ms` to `5m`, such as `30s`. Default: `defaults.timeout` of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "100ms", "x-evenkeel-max" = "5m"))]
     pub timeout: Option<Duration>,
-    /// When to try again; the connector's default where left out.
+    /// Retries after transient failures. Default: `defaults.retry` of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// The only methods of the connector's `auth` that this action may use.
+    /// Authentication methods of the connector that this action may use. If omitted, all methods are allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "LocalAuthMethod"))]
     pub auth: Vec<String>,
-    /// May signed-in users only call it? `false` unless set.
+    /// Restricts the action to signed-in users. Default: `false`.
     #[serde(default)]
     pub requires_user: bool,
-    /// Deprecated: still works, shown as such, with what to use instead.
+    /// Deprecation notice that names the replacement, such as `use list-contacts`. The action keeps working and is
+    /// displayed as deprecated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<String>,
-    /// Sample calls with their outcome. `evenkeel test` runs them without a network; `dev --mock` answers with them.
+    /// Sample calls with the expected result. `evenkeel test` runs them without network access; `evenkeel dev --mock`
+    /// answers calls with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub tests: Vec<ActionTest>,
 }
 
-/// What an action does with its entity.
+/// The operation of an action on its entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Operation {
     Create,
     Read,
@@ -96,9 +100,9 @@ pub enum Operation {
     Other,
 }
 
-/// The transport of an action, whichever is set.
+/// The transport of an action.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "described at the fields of Action")]
+#[allow(missing_docs, reason = "documented at the fields of Action")]
 pub enum Transport<'a> {
     Http(&'a Http),
     Grpc(&'a Grpc),
@@ -108,7 +112,7 @@ pub enum Transport<'a> {
 }
 
 impl Action {
-    /// The transport; `None` for an action that names none, which no checked definition does.
+    /// The transport of the action. `None` is impossible for a validated definition.
     pub fn transport(&self) -> Option<Transport<'_>> {
         None.or(self.http.as_ref().map(Transport::Http))
             .or(self.grpc.as_ref().map(Transport::Grpc))
@@ -118,27 +122,30 @@ impl Action {
     }
 }
 
-/// An HTTP request. Its body is at most one of `body`, `form`, `text`; with none of them, nothing is sent.
+/// An HTTP request. Set either `path` or `url`, and at most one of `body`, `form`, `text`. If none of these is set, the
+/// request has no body.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["path"]}, {"required": ["url"]}], "x-evenkeel-atMostOne" = ["body", "form", "text"]))]
 pub struct Http {
-    /// The method; callers cannot choose another. `GET` unless set.
+    /// HTTP method. Callers cannot override it. Default: `GET`.
     #[serde(default)]
     pub method: Method,
-    /// Path after the connector's `baseUrl`, starting with `/`; may hold a query.
+    /// Path that is appended to the connector's `baseUrl`, starting with `/`. May contain a query. Example:
+    /// `/contacts/{{ pathParams.id }}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^[/?]"), extend("x-evenkeel-template" = "url"))]
     pub path: Option<String>,
-    /// A whole URL, instead of `path`.
+    /// Absolute URL, instead of `path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), extend("x-evenkeel-template" = "absoluteUrl"))]
     pub url: Option<String>,
-    /// Values of `{{ pathParams.x }}` that the caller gives, by name. They are percent-encoded and cannot leave their segment.
+    /// Path parameters by name, used as `{{ pathParams.name }}`. The caller supplies the values, which are
+    /// percent-encoded and cannot leave their path segment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
     pub path_params: BTreeMap<String, PathParam>,
-    /// Query parameters, percent-encoded when sent.
+    /// Query parameters. Values are percent-encoded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "query"))]
     pub query: BTreeMap<String, Param>,
@@ -146,75 +153,47 @@ pub struct Http {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header", "x-evenkeel-template" = "header"))]
     pub headers: BTreeMap<String, Param>,
-    /// A JSON body: a tree whose string leaves are templates. A leaf that is one expression keeps its type.
+    /// JSON body: a tree whose strings are templates. A string that is a single expression, such as
+    /// `"{{ input.count }}"`, keeps the type of its value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
     pub body: Option<Json>,
-    /// A form (`application/x-www-form-urlencoded`); values are templates. Maps and lists are written as `a[b]`.
+    /// Form body (`application/x-www-form-urlencoded`). Values are templates; nested maps and lists are encoded as
+    /// `a[b]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
     pub form: Option<BTreeMap<String, serde_json::Value>>,
-    /// A body as text: one template. Set `Content-Type` in `headers`.
+    /// Text body: a template. Set `Content-Type` in `headers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
     pub text: Option<String>,
-    /// Leave members of `body` and `form` out whose template renders to null or nothing. `false` unless set.
+    /// Omits members of `body` and `form` that render to null or to an empty string. Default: `false`.
     #[serde(default)]
     pub omit_empty: bool,
 }
 
-/// An HTTP method (RFC 9110, RFC 5789).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs, reason = "the names are the RFC's")]
-pub enum Method {
-    #[default]
-    Get,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Head,
-    Options,
-}
-
-impl Method {
-    /// As on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-            Method::Head => "HEAD",
-            Method::Options => "OPTIONS",
-        }
-    }
-}
-
-/// A path parameter that the caller gives.
+/// A path parameter.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PathParam {
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Value where the caller gives none: a template. Without it the parameter is required.
+    /// Default value: a template. If omitted, the caller must supply the parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "pathParam"))]
     pub default: Option<String>,
 }
 
-/// A unary gRPC call.
+/// Unary gRPC call.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Grpc {
-    /// `https://host:port`; the connector's `baseUrl` where left out.
+    /// Address of the server, `https://host:port`. Default: `baseUrl` of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "absoluteUrl"))]
     pub endpoint: Option<String>,
-    /// The `.proto` file, beside the definition.
+    /// Path of the `.proto` file, relative to the definition.
     #[schemars(extend("x-evenkeel-ref" = "File"))]
     pub proto: String,
     /// Full name of the service, such as `orbit.v1.Contacts`.
@@ -223,49 +202,50 @@ pub struct Grpc {
     /// Name of the method, such as `Create`.
     #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub method: String,
-    /// Metadata (headers).
+    /// Metadata of the call (headers).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header", "x-evenkeel-template" = "header"))]
     pub metadata: BTreeMap<String, Param>,
-    /// The message: a tree whose string leaves are templates; the input where left out.
+    /// Message: a tree whose strings are templates. Default: the input of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
     pub message: Option<serde_json::Value>,
 }
 
-/// A query of a database.
+/// Database query.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sql {
-    /// The database's dialect.
+    /// SQL dialect of the database.
     pub engine: SqlEngine,
-    /// Host; a template of variables.
+    /// Host name: a template that may use variables only.
     #[schemars(extend("x-evenkeel-template" = "host"))]
     pub host: String,
-    /// Port; the engine's own where left out.
+    /// Port. Default: the standard port of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
     /// Name of the database.
     #[schemars(extend("x-evenkeel-template" = "auth"))]
     pub database: String,
-    /// User name; the connection's `username` where left out.
+    /// User name. Default: the connection's `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Credential>,
-    /// Password; the connection's `password` where left out.
+    /// Password. Default: the connection's `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Credential>,
-    /// Is TLS used? `Require` unless set.
+    /// Use of TLS. Default: `Require`.
     #[serde(default)]
     pub tls: SqlTls,
-    /// One statement with placeholders `$1`, `$2` …; never a template, so that no input becomes SQL.
+    /// A single statement with the placeholders `$1`, `$2`, … It is not a template, so that input cannot become SQL.
     #[schemars(length(min = 1, max = 65536), extend("x-evenkeel-type" = "noTemplate"))]
     pub query: String,
-    /// Values of the placeholders, in order: templates that keep their type.
+    /// Values of the placeholders, in order: templates. A template that is a single expression keeps the type of its
+    /// value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
     pub params: Vec<serde_json::Value>,
-    /// Most rows of a result, 1000 unless set.
+    /// Maximum number of rows in the result. Default: `1000`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_rows: Option<u32>,
@@ -273,156 +253,158 @@ pub struct Sql {
 
 /// A dialect of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum SqlEngine {
     PostgreSQL,
     Redshift,
     MySQL,
 }
 
-/// Whether TLS is used.
+/// The use of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SqlTls {
-    /// With a verified certificate.
+    /// TLS with a verified certificate.
     #[default]
     Require,
-    /// Without; for private networks.
+    /// No TLS; for private networks only.
     Disable,
 }
 
-/// One call of several: exactly one of `http`, `action`.
+/// A call within an action. Set exactly one of `http`, `action`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["http"]}, {"required": ["action"]}]))]
 pub struct CompositeStep {
-    /// Name of the step; later ones read its result as `steps.name.body`, `.status_code` and `.headers`.
+    /// Name of the step. Later steps read its result as `steps.NAME.body`, `steps.NAME.status_code` and
+    /// `steps.NAME.headers`.
     #[schemars(length(min = 1, max = 63), extend("x-evenkeel-type" = "stepName"))]
     pub name: String,
-    /// Run it only where this renders to something true.
+    /// Condition: a template. The step runs only if it renders to a truthy value.
     #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "condition"))]
     pub condition: Option<String>,
-    /// A request of its own.
+    /// HTTP request of this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// Another action: `name` of this connector, or `connector/name`.
+    /// Action to call: `ACTION` of this connector, or `CONNECTOR/ACTION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: Option<String>,
-    /// Input of `action`: a tree of templates.
+    /// Input of `action`: a tree whose strings are templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub input: Option<serde_json::Value>,
-    /// How the answer becomes `steps.name.body`.
+    /// Transformation of the response into `steps.NAME.body`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Authentication of this step, where not the connector's.
+    /// Authentication method of this step. Default: the method of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalAuthMethod"))]
     pub auth: Option<String>,
-    /// What a failure does; `Halt` unless set.
+    /// Reaction to a failure of the step. Default: `Halt`.
     #[serde(default)]
     pub on_error: OnError,
 }
 
-/// What a failing step does.
+/// The reaction to a failing step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnError {
-    /// The whole fails.
+    /// The whole action or workflow fails.
     #[default]
     Halt,
-    /// The next step runs.
+    /// Execution continues with the next step.
     Continue,
 }
 
-/// How an answer becomes the output: at most one of `body`, `text`.
+/// The transformation of a response into the output. Set at most one of `body`, `text`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["body", "text"]))]
 pub struct Response {
-    /// A tree whose string leaves are templates; a single template that is one expression keeps its type.
+    /// Output: a tree whose strings are templates. A string that is a single expression keeps the type of its value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]
     pub body: Option<Json>,
-    /// Text: one template. Where its output is to be JSON it is parsed as such.
+    /// Output as text: a template. The text is parsed as JSON if the content type is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]
     pub text: Option<String>,
-    /// `Content-Type` of the output; `application/json` for `body`, the answer's own otherwise.
+    /// `Content-Type` of the output. Default: `application/json` for `body`, otherwise that of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255), extend("x-evenkeel-type" = "noTemplate"))]
     pub content_type: Option<String>,
-    /// Statuses that are success; 200 to 299 unless set.
+    /// HTTP statuses that count as success. Default: 200 to 299.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(range(min = 100, max = 599)))]
     pub success: Vec<u16>,
-    /// What else a success needs, for applications that answer 200 to everything: a template that renders to true.
+    /// Additional condition of success: a template that renders to `true`. For applications that report errors with
+    /// status 200. Example: `{{ response.json.ok }}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]
     pub success_when: Option<String>,
 }
 
-/// How to get the next page: exactly one of `cursor`, `offset`, `page`, `link`.
+/// The retrieval of further pages. Set exactly one of `cursor`, `offset`, `page`, `link`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
     {"required": ["cursor"]}, {"required": ["offset"]}, {"required": ["page"]}, {"required": ["link"]}
 ]))]
 pub struct Pagination {
-    /// Where the records are in the output.
+    /// Records of a page: a template that renders to a list, such as `{{ output.items }}`.
     #[schemars(extend("x-evenkeel-template" = "pollOutput"))]
     pub records: String,
-    /// The answer names the next page.
+    /// Pages that are requested by a cursor in the previous response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<CursorPages>,
-    /// Pages are counted in records.
+    /// Pages that are requested by the number of preceding records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<OffsetPages>,
-    /// Pages are counted in pages.
+    /// Pages that are requested by page number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<OffsetPages>,
-    /// The `Link` header names the next page (RFC 8288).
+    /// Pages that are requested by the `Link` header of the previous response (RFC 8288).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkPages>,
-    /// Most pages of one call, 100 unless set.
+    /// Maximum number of pages per call. Default: `100`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_pages: Option<u32>,
 }
 
-/// The answer names the next page.
+/// Pages that are requested by a cursor in the previous response.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CursorPages {
-    /// The input that takes the cursor.
+    /// Name of the input field that takes the cursor.
     pub input: String,
-    /// Where the next cursor is in the output; nothing there means that this was the last page.
+    /// Cursor of the next page: a template. An empty result marks the last page.
     #[schemars(extend("x-evenkeel-template" = "pollOutput"))]
     pub next: String,
 }
 
-/// Pages are counted.
+/// Pages that are requested by a number.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OffsetPages {
-    /// The input that takes the count.
+    /// Name of the input field that takes the offset or page number.
     pub input: String,
-    /// The input that takes the page's size.
+    /// Name of the input field that takes the page size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_input: Option<String>,
-    /// Records of a page.
+    /// Number of records per page.
     #[schemars(range(min = 1, max = 10_000))]
     pub limit: u32,
-    /// The first page's count; 0 unless set.
+    /// Offset or number of the first page. Default: `0`.
     #[serde(default)]
     pub start: u32,
 }
 
-/// The `Link` header names the next page.
+/// Pages that are requested by the `Link` header.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LinkPages {
-    /// The relation; `next` unless set.
+    /// Relation type of the next page. Default: `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rel: Option<String>,
 }

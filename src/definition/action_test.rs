@@ -1,4 +1,4 @@
-//! Tests beside actions: sample calls with their outcome.
+//! Tests of actions: sample calls with the expected result.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Json;
-use super::action::Method;
+use super::common::Method;
 
-/// A sample call with its outcome: what is sent, what comes back, and what becomes of it.
+/// A sample call: its input, the expected request, the simulated response and the expected result. Set at most one of
+/// `expectOutput`, `expectError`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["expectOutput", "expectError"]))]
@@ -16,7 +17,7 @@ pub struct ActionTest {
     /// Name of the test, unique within the action.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
-    /// The input; an empty object where left out.
+    /// Input of the action. Default: an empty object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
     /// Path parameters.
@@ -28,47 +29,47 @@ pub struct ActionTest {
     /// Query parameters that the caller overrides.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
-    /// Variables of this test; the only or first Environment's where left out.
+    /// Variables by name. Default: the variables of the only or first Environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// The authentication method; the connector's default where left out.
+    /// Authentication method. Default: the default method of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalAuthMethod"))]
     pub auth: Option<String>,
     /// Settings of the connection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, Json>,
-    /// The user who calls; nobody where left out.
+    /// User who calls the action. If omitted, the caller is not signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<TestUser>,
-    /// The tenant; `test` where left out.
+    /// Tenant of the call. Default: `test`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// What `now()` answers: a date and time (RFC 3339). 2026-01-01T00:00:00Z where left out.
+    /// Result of `now()`: a date and time (RFC 3339). Default: `2026-01-01T00:00:00Z`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "dateTime"))]
     pub now: Option<String>,
-    /// The request that must be sent. Secrets show as `[secret NAME]`. What is left out is not compared.
+    /// Expected request. Secrets appear as `[secret NAME]`. Omitted fields are not compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_request: Option<ExpectedRequest>,
-    /// The requests of an action with several steps, in order.
+    /// Expected requests of an action with several steps, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect_requests: Vec<ExpectedRequest>,
-    /// What the application answers; 200 without a body where left out.
+    /// Simulated response of the application. Default: status 200 without a body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respond: Option<MockResponse>,
-    /// Answers to the requests of an action with several steps, in order.
+    /// Simulated responses to the requests of an action with several steps, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responds: Vec<MockResponse>,
-    /// The output that must result.
+    /// Expected output.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expect_output: Option<Json>,
-    /// The error that must result.
+    /// Expected error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_error: Option<ExpectedError>,
 }
 
-/// Keeps `expectOutput: null` apart from no `expectOutput`.
+/// Distinguishes `expectOutput: null` from an omitted `expectOutput`.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
@@ -76,7 +77,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
 /// The user of a test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub struct TestUser {
     #[serde(default)]
     pub id: String,
@@ -90,20 +91,20 @@ pub struct TestUser {
     pub last_name: String,
 }
 
-/// The request that a test expects; what is left out is not compared.
+/// The request that a test expects. Omitted fields are not compared.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectedRequest {
-    /// Method.
+    /// HTTP method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// Whole URL; with its query, unless `query` is given.
+    /// Absolute URL. It includes the query unless `query` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Query parameters: these and no others.
+    /// Query parameters. The request must contain exactly these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<BTreeMap<String, Json>>,
-    /// Headers that must be there; others may be.
+    /// Headers that the request must contain. Additional headers are allowed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// JSON body.
@@ -112,17 +113,17 @@ pub struct ExpectedRequest {
     /// Form fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<BTreeMap<String, String>>,
-    /// Body as text.
+    /// Text body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
 
-/// What an application answers.
+/// A simulated response of an application. Set at most one of `body`, `text`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["body", "text"]))]
 pub struct MockResponse {
-    /// Status, 200 unless set.
+    /// HTTP status. Default: `200`.
     #[serde(default = "ok")]
     #[schemars(range(min = 100, max = 599))]
     pub status: u16,
@@ -132,7 +133,7 @@ pub struct MockResponse {
     /// JSON body.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub body: Option<Json>,
-    /// Body as text.
+    /// Text body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
@@ -151,17 +152,17 @@ impl Default for MockResponse {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectedError {
-    /// The error's code, such as `INVALID_INPUT`.
+    /// Error code, such as `INVALID_INPUT`.
     pub code: String,
-    /// Text that its detail holds.
+    /// Text that the detail of the error contains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What the application answered, after the response transform.
+    /// Response of the application, after the response transformation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Json>,
 }
 
-/// The codes that calls fail with.
+/// The error codes of calls.
 pub const ERROR_CODES: [&str; 25] = [
     "INVALID_INPUT",
     "MISSING_PATH_PARAMETERS",

@@ -1,53 +1,54 @@
-//! `Alert`: tells when something runs badly.
+//! `Alert`: a notification about a measured value that crosses a threshold.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::Duration;
 
-/// Tells when a measured value passes its threshold.
+/// A notification that is sent when a measured value crosses a threshold.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AlertSpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// What is measured.
+    /// Measured value.
     pub condition: AlertCondition,
-    /// Is it bad above or below the threshold? `Above` unless set.
+    /// Side of the threshold on which the alert fires. Default: `Above`.
     #[serde(default)]
     pub direction: Direction,
-    /// Per cent for `ErrorRate`, milliseconds for latencies, executions a minute for `Throughput`, executions for `FailureCount`.
+    /// Threshold: per cent for `ErrorRate`, milliseconds for latencies, executions per minute for `Throughput`,
+    /// executions for `FailureCount`.
     #[schemars(range(min = 0.0))]
     pub threshold: f64,
-    /// Time over which it is measured, `5m` unless set.
+    /// Measurement window, from `1m` to `7d`. Default: `5m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1m", "x-evenkeel-max" = "7d"))]
     pub window: Option<Duration>,
-    /// How long it must stay so, `0s` unless set.
+    /// Duration for which the condition must hold before the alert fires, from `0s` to `7d`. Default: `0s`.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "0s", "x-evenkeel-max" = "7d"))]
     pub lasting: Option<Duration>,
-    /// The workflows it watches; all where neither workflows nor connectors are given.
+    /// Workflows to measure. If neither `workflows` nor `connectors` is set, all are measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflows: Vec<String>,
-    /// The connectors it watches.
+    /// Connectors to measure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Connector"))]
     pub connectors: Vec<String>,
-    /// Who is told.
+    /// Recipients of the notification.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub notify: Vec<Notify>,
-    /// Not watching. `false` unless set.
+    /// Disables the alert. Default: `false`.
     #[serde(default)]
     pub muted: bool,
 }
 
-/// What is measured.
+/// Measured value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum AlertCondition {
     ErrorRate,
     LatencyP99,
@@ -57,29 +58,29 @@ pub enum AlertCondition {
     FailureCount,
 }
 
-/// Bad above or below.
+/// The side of the threshold on which an alert fires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Direction {
     #[default]
     Above,
     Below,
 }
 
-/// Who is told: exactly one of `email`, `workflow`, `action`.
+/// A recipient of a notification. Set exactly one of `email`, `workflow`, `action`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["email"]}, {"required": ["workflow"]}, {"required": ["action"]}]))]
 pub struct Notify {
-    /// An e-mail address.
+    /// E-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "email"))]
     pub email: Option<String>,
-    /// A workflow, with the alert as its input.
+    /// Workflow to start with the alert as input.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: Option<String>,
-    /// A connector's action, as `connector/action`, with the alert as its input.
+    /// Action to call with the alert as input, as `CONNECTOR/ACTION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: Option<String>,

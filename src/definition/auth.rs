@@ -1,4 +1,4 @@
-//! How a connector's calls are authenticated.
+//! Authentication of a connector's calls.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{Credential, Duration};
 
-/// The methods that a connection may use.
+/// The authentication methods of a connector.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Auth {
-    /// The method a new connection starts with; may be left out where there is only one.
+    /// Method of new connections. Optional if there is only one method.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalAuthMethod"))]
     pub default: Option<String>,
-    /// May the user choose another method? `false` unless set.
+    /// Allows users to choose another method. Default: `false`.
     #[serde(default)]
     pub allow_switching: bool,
-    /// The methods by name.
+    /// Authentication methods by name.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16, "x-evenkeel-keys" = "name"))]
     pub methods: BTreeMap<String, Box<AuthMethod>>,
 }
 
-/// One method: exactly one of `none`, `basic`, `bearerToken`, `apiKey`, `oauth2`, `jwt`, `custom`.
+/// An authentication method. Set exactly one of `none`, `basic`, `bearerToken`, `apiKey`, `oauth2`, `jwt`, `custom`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -31,45 +31,45 @@ pub struct Auth {
     {"required": ["oauth2"]}, {"required": ["jwt"]}, {"required": ["custom"]}
 ]))]
 pub struct AuthMethod {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// No credentials.
+    /// No authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub none: Option<NoAuth>,
-    /// User name and password (RFC 7617); from the connection's `username` and `password` where left out.
+    /// HTTP Basic authentication (RFC 7617). Default: the connection's `username` and `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic: Option<Basic>,
-    /// `Authorization: Bearer …` (RFC 6750); from the connection's `token` where left out.
+    /// Bearer token in the header `Authorization` (RFC 6750). Default: the connection's `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer_token: Option<BearerToken>,
-    /// A key in a header or query parameter; from the connection's `apiKey` where left out.
+    /// Key in a header or query parameter. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
     /// OAuth 2.0 (RFC 6749).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
-    /// A JWT signed anew for every call (RFC 7519), sent as bearer token.
+    /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
-    /// Fields of your own and the headers and query parameters made from them.
+    /// Custom credential fields, with the headers and query parameters that are made from them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomAuth>,
 }
 
-/// No settings.
+/// An object without settings: `{}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoAuth {}
 
-/// User name and password.
+/// HTTP Basic authentication.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Basic {
-    /// User name; the connection's `username` where left out.
+    /// User name. Default: the connection's `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Credential>,
-    /// Password; the connection's `password` where left out.
+    /// Password. Default: the connection's `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Credential>,
 }
@@ -78,7 +78,7 @@ pub struct Basic {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BearerToken {
-    /// The token; the connection's `token` where left out.
+    /// Token. Default: the connection's `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Credential>,
 }
@@ -87,90 +87,90 @@ pub struct BearerToken {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKey {
-    /// Where the key is sent; `Header` unless set.
+    /// Location of the key in the request. Default: `Header`.
     #[serde(default, rename = "in")]
     pub place: KeyPlace,
     /// Name of the header or query parameter.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
-    /// Text before the key, such as `Token `.
+    /// Text before the key, such as `Token `. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// The key; the connection's `apiKey` where left out.
+    /// Key. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Credential>,
 }
 
-/// Where a key is sent.
+/// The location of a key in the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum KeyPlace {
     #[default]
     Header,
     Query,
 }
 
-/// OAuth 2.0.
+/// OAuth 2.0 settings.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OAuth2 {
-    /// How tokens are got; `AuthorizationCode` unless set.
+    /// Grant type. Default: `AuthorizationCode`.
     #[serde(default)]
     pub grant: Grant,
-    /// Where the user consents; for `AuthorizationCode` only.
+    /// Authorization endpoint, where the user consents. Required for `AuthorizationCode`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "absoluteUrl"))]
     pub authorization_url: Option<String>,
-    /// Where tokens are issued.
+    /// Token endpoint.
     #[schemars(extend("x-evenkeel-template" = "absoluteUrl"))]
     pub token_url: String,
-    /// Where refresh tokens are exchanged, where not `tokenUrl`.
+    /// Endpoint that exchanges refresh tokens. Default: `tokenUrl`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "absoluteUrl"))]
     pub refresh_url: Option<String>,
-    /// Where tokens are revoked on disconnect (RFC 7009).
+    /// Endpoint that revokes tokens when a connection is removed (RFC 7009).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "absoluteUrl"))]
     pub revocation_url: Option<String>,
-    /// Scopes that are asked for.
+    /// Requested scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// Text between scopes; a space unless set.
+    /// Separator of scopes. Default: a space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_separator: Option<String>,
-    /// Client id; the connection's `clientId` where left out.
+    /// Client id. Default: the connection's `clientId`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Credential>,
-    /// Client secret; the connection's `clientSecret` where left out.
+    /// Client secret. Default: the connection's `clientSecret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Credential>,
-    /// How the client authenticates at `tokenUrl`; `Body` unless set.
+    /// Client authentication at the token endpoint. Default: `Body`.
     #[serde(default)]
     pub client_auth: ClientAuth,
-    /// Proof key for code exchange (RFC 7636); `true` unless set.
+    /// Uses a proof key for code exchange (PKCE, RFC 7636). Default: `true`.
     #[serde(default = "super::common::yes")]
     pub pkce: bool,
-    /// Further parameters of the authorization request, such as `access_type: offline`.
+    /// Additional parameters of the authorization request, such as `access_type: offline`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub authorization_params: BTreeMap<String, String>,
-    /// Further parameters of the token request, such as `audience`.
+    /// Additional parameters of the token request, such as `audience`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "auth"))]
     pub token_params: BTreeMap<String, String>,
-    /// Does a refresh give a new refresh token? `false` unless set.
+    /// States that each refresh returns a new refresh token. Default: `false`.
     #[serde(default)]
     pub rotates_refresh_token: bool,
-    /// How long a refresh token lives, where the application does not tell.
+    /// Lifetime of a refresh token, if the application does not report it. Example: `90d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token_lifetime: Option<Duration>,
-    /// The header that carries the access token; `Authorization` unless set.
+    /// Header that carries the access token. Default: `Authorization`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "header"))]
     pub header: Option<String>,
-    /// Text before the access token; `Bearer ` for `Authorization`, nothing for another header.
+    /// Text before the access token. Default: `Bearer ` for the header `Authorization`, otherwise none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// The assertion of the `JwtBearer` grant (RFC 7523).
+    /// Assertion of the grant `JwtBearer` (RFC 7523).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assertion: Option<Jwt>,
 }
@@ -178,22 +178,22 @@ pub struct OAuth2 {
 /// An OAuth 2.0 grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Grant {
-    /// RFC 6749, 4.1.
+    /// Authorization code grant (RFC 6749, section 4.1).
     #[default]
     AuthorizationCode,
-    /// RFC 6749, 4.4.
+    /// Client credentials grant (RFC 6749, section 4.4).
     ClientCredentials,
-    /// RFC 7523.
+    /// JWT bearer grant (RFC 7523).
     JwtBearer,
 }
 
-/// How a client authenticates.
+/// The authentication of the client at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ClientAuth {
-    /// `client_id` and `client_secret` in the form.
+    /// `client_id` and `client_secret` in the form body.
     #[default]
     Body,
-    /// HTTP Basic.
+    /// HTTP Basic authentication.
     Basic,
 }
 
@@ -201,28 +201,28 @@ pub enum ClientAuth {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Jwt {
-    /// Signature algorithm (RFC 7518); `RS256` unless set.
+    /// Signature algorithm (RFC 7518). Default: `RS256`.
     #[serde(default)]
     pub algorithm: Algorithm,
-    /// The private key as PEM, or the shared secret; the connection's `privateKey` where left out.
+    /// Private key in PEM format, or shared secret. Default: the connection's `privateKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Credential>,
-    /// Further header fields, such as `kid`.
+    /// Additional header fields, such as `kid`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "authTree"))]
     pub headers: BTreeMap<String, serde_json::Value>,
-    /// Claims; `exp`, `iat` and `nbf` are cast to integers.
+    /// Claims. `exp`, `iat` and `nbf` are converted to integers.
     #[schemars(extend("x-evenkeel-template" = "authTree"))]
     pub claims: BTreeMap<String, serde_json::Value>,
-    /// How long it is valid; sets `iat` and `exp` where the claims do not. `5m` unless set.
+    /// Lifetime of the token, from `1s` to `1h`. Sets `iat` and `exp` unless the claims contain them. Default: `5m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "1h"))]
     pub lifetime: Option<Duration>,
 }
 
-/// A signature algorithm (RFC 7518, 3.1; RFC 8037).
+/// A signature algorithm (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names are the RFC's")]
+#[allow(missing_docs, reason = "the names are those of the RFC")]
 pub enum Algorithm {
     HS256,
     HS384,
@@ -239,57 +239,57 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// Fields of your own.
+/// Custom authentication.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomAuth {
-    /// What the user fills in, by name; templates read it as `credentials.name`.
+    /// Credential fields that the user fills in, by name. Templates read them as `credentials.NAME`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64, "x-evenkeel-keys" = "identifier"))]
     pub fields: BTreeMap<String, CredentialField>,
-    /// Headers made from the fields.
+    /// Headers that are made from the fields: templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header", "x-evenkeel-template" = "auth"))]
     pub headers: BTreeMap<String, String>,
-    /// Query parameters made from the fields.
+    /// Query parameters that are made from the fields: templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "auth"))]
     pub query: BTreeMap<String, String>,
-    /// How long the credentials live; the user is asked again after that.
+    /// Lifetime of the credentials, after which the user must enter them again. Example: `30d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Duration>,
 }
 
-/// One field of custom credentials.
+/// A field of custom credentials.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialField {
-    /// What the user reads beside the field.
+    /// Label of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// A sentence below it.
+    /// Help text below the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// How it is entered; `Text` unless set. A `Password` is masked and never shown again.
+    /// Input type. A `Password` is masked and never displayed again. Default: `Text`.
     #[serde(default, rename = "type")]
     pub field_type: CredentialFieldType,
-    /// Must it be filled in? `false` unless set.
+    /// Requires a value. Default: `false`.
     #[serde(default)]
     pub required: bool,
-    /// What it starts with.
+    /// Initial value. Must not be a credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "notCredential"))]
     pub default: Option<serde_json::Value>,
-    /// Not shown.
+    /// Hides the field. Default: `false`.
     #[serde(default)]
     pub hidden: bool,
-    /// Shown and fixed.
+    /// Makes the field read-only. Default: `false`.
     #[serde(default)]
     pub disabled: bool,
 }
 
-/// How a credential is entered.
+/// The input type of a credential field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum CredentialFieldType {
     #[default]
     Text,

@@ -1,17 +1,17 @@
-//! The canonical data model: six entities that workflows are written against, whatever the connector.
+//! The canonical data model: six entities that make workflows independent of the connector.
 //!
 //! Money is a string, never a float. Source: the platform's own table of its canonical entities.
 
 use super::entity::FieldType;
 
-/// A canonical entity or one of the shapes inside it.
+/// A canonical entity, or an object type that entities contain.
 #[derive(Debug)]
 pub struct CanonicalEntity {
     /// UpperCamelCase name.
     pub name: &'static str,
-    /// Can connectors map an entity to it, or is it only a part of others?
+    /// True if connectors can map an entity to it; false for a type that only occurs within others.
     pub mappable: bool,
-    /// Its fields.
+    /// Fields of the entity.
     pub fields: &'static [Field],
 }
 
@@ -20,19 +20,19 @@ pub struct CanonicalEntity {
 pub struct Field {
     /// lowerCamelCase name.
     pub name: &'static str,
-    /// Its type.
+    /// Type of the field.
     pub field_type: FieldType,
-    /// Is it always there?
+    /// True if the field is present in every record.
     pub required: bool,
-    /// The shape of an object, or of an array's items.
+    /// Type of an object or of the items of an array.
     pub entity: Option<&'static str>,
-    /// Words that it may hold; all words where empty.
+    /// Allowed values; empty if any value is allowed.
     pub values: &'static [&'static str],
 }
 
 impl CanonicalEntity {
-    /// The field of a dotted path such as `totals.total`, through nested shapes. Objects without a shape of their own
-    /// (`customFields`) accept every path.
+    /// Finds the field at a dotted path such as `totals.total`, through nested types. Objects without a type of their
+    /// own (`customFields`) accept every path.
     pub fn field(&self, path: &str) -> Option<&'static Field> {
         let (first, rest) = match path.split_once('.') {
             Some((first, rest)) => (first, Some(rest)),
@@ -49,7 +49,7 @@ impl CanonicalEntity {
     }
 }
 
-/// The entity of a name.
+/// Finds an entity by its name.
 pub fn find(name: &str) -> Option<&'static CanonicalEntity> {
     ALL.iter().find(|entity| entity.name == name)
 }
@@ -76,7 +76,7 @@ const fn required(field: Field) -> Field {
 
 use FieldType::{Array, DateTime, Money, Number, Object};
 
-/// The six entities, and the shapes inside them.
+/// The six canonical entities and the types that they contain.
 pub static ALL: &[CanonicalEntity] = &[
     CanonicalEntity {
         name: "Contact",
@@ -207,7 +207,7 @@ pub static ALL: &[CanonicalEntity] = &[
         mappable: false,
         fields: &[field("available", Number), field("onHand", Number)],
     },
-    // The source names these three and gives them no fields; these are what its connectors map.
+    // The source defines no fields for these three types; the fields are those that its connectors map.
     CanonicalEntity {
         name: "Variant",
         mappable: false,

@@ -1,4 +1,4 @@
-//! Values that several kinds share.
+//! Types that several kinds share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Json;
 
-/// Text by locale, such as `{ en: Contacts, de: Kontakte }`; keys are BCP 47 language tags.
+/// Texts by locale, such as `{ en: Contacts, de: Kontakte }`. Keys are BCP 47 language tags.
 pub type ByLocale = BTreeMap<String, String>;
 
-/// A length of time: `15s`, `5m`, `2h30m`, `7d`, `250ms`.
+/// A duration such as `15s`, `5m`, `2h30m`, `7d` or `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(pub std::time::Duration);
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Duration {
-    /// A number of seconds.
+    /// Creates a duration from seconds.
     pub const fn seconds(seconds: u64) -> Duration {
         Duration(std::time::Duration::from_secs(seconds))
     }
@@ -44,7 +44,7 @@ impl FromStr for Duration {
             let unit = &rest[..letters];
             rest = &rest[letters..];
             let (_, milliseconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-            // Units go from large to small, each once: `30m2h` is more likely a slip than meant.
+            // Units must descend, each at most once: `30m2h` is most likely a mistake.
             if milliseconds >= smallest {
                 return Err(wrong());
             }
@@ -94,7 +94,7 @@ impl JsonSchema for Duration {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A length of time: `15s`, `5m`, `2h30m`, `7d`, `250ms`.",
+            "description": "A duration such as `15s`, `5m`, `2h30m`, `7d` or `250ms`.",
             "type": "string",
             "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
             "minLength": 2,
@@ -103,8 +103,8 @@ impl JsonSchema for Duration {
     }
 }
 
-/// A JSON Schema (2020-12), written in place. References stay within it (`#/$defs/x`) or name an entity of the
-/// connector (`#/entities/contact`); nothing is ever fetched.
+/// An inline JSON Schema (2020-12). References point into the schema (`#/$defs/x`) or to an entity of the connector
+/// (`#/entities/contact`); nothing is fetched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SchemaValue(pub Json);
@@ -116,7 +116,7 @@ impl JsonSchema for SchemaValue {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A JSON Schema (2020-12). References stay within it (`#/$defs/x`) or name an entity of the connector (`#/entities/x`).",
+            "description": "A JSON Schema (2020-12). References point into the schema (`#/$defs/x`) or to an entity of the connector (`#/entities/x`).",
             "type": ["object", "boolean"],
             "x-kubernetes-preserve-unknown-fields": true,
             "x-evenkeel-type": "jsonSchema"
@@ -124,40 +124,40 @@ impl JsonSchema for SchemaValue {
     }
 }
 
-/// A credential's value: a template that names its secret, or a reference to it. Never the value itself.
+/// A credential: a reference to a secret, or a template that reads one. Never the secret value itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Credential {
-    /// The name of a secret.
+    /// Reference to a secret.
     Reference(SecretRef),
-    /// A template such as `{{ get_secret('token') }}`, or text that is not secret.
+    /// Template such as `{{ get_secret('token') }}`, or text that is not secret.
     Template(#[schemars(extend("x-evenkeel-template" = "auth", "x-evenkeel-type" = "credential"))] String),
 }
 
-/// The name of a secret that the environment provides.
+/// A reference to a secret of the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretRef {
-    /// Name of the secret in the Environment's `secrets`.
+    /// Name of the secret in `secrets` of the Environment.
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
     pub secret_ref: String,
 }
 
-/// An image for one of the themes.
+/// An image for a theme.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Image {
     /// Absolute `https://` URL.
     #[schemars(extend("x-evenkeel-type" = "httpsUrl"))]
     pub url: String,
-    /// The theme it is for; `Default` serves every theme that has no image of its own.
+    /// Theme of the image. `Default` is used for every theme without an image of its own. Default: `Default`.
     #[serde(default)]
     pub theme: Theme,
 }
 
-/// A theme of the hub.
+/// A theme of the integration hub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Theme {
     #[default]
     Default,
@@ -165,22 +165,22 @@ pub enum Theme {
     Dark,
 }
 
-/// When to try again after a failure that may pass: network errors, 429 and 5xx.
+/// Retries after transient failures: network errors and the HTTP statuses 429 and 5xx.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// Attempts, the first one included: 1 to 20, 3 unless set.
+    /// Maximum number of attempts, including the first, from 1 to 20. Default: `3`.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 20))]
     pub max_attempts: u32,
-    /// Wait before the second attempt, `5s` unless set.
+    /// Delay before the second attempt. Default: `5s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_interval: Option<Duration>,
-    /// Factor from one wait to the next: 1 to 10, 2 unless set.
+    /// Factor by which the delay grows after each attempt, from 1 to 10. Default: `2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1.0, max = 10.0))]
     pub backoff_coefficient: Option<f64>,
-    /// Longest wait, `60s` unless set.
+    /// Maximum delay between attempts. Default: `60s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_interval: Option<Duration>,
 }
@@ -189,13 +189,13 @@ fn three() -> u32 {
     3
 }
 
-/// A header or query parameter: its value, or an object with the value and how it may change.
+/// A header or query parameter: its value, or an object with the value and settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Param {
     /// A template.
     Text(String),
-    /// A number, sent as it is written.
+    /// A number, sent as written.
     Number(serde_json::Number),
     /// `true` or `false`.
     Bool(bool),
@@ -203,22 +203,22 @@ pub enum Param {
     Detailed(DetailedParam),
 }
 
-/// A parameter with settings.
+/// A header or query parameter with settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DetailedParam {
     /// A template.
     pub value: String,
-    /// May the caller send another value? `false` unless set.
+    /// Allows the caller to override the value. Default: `false`.
     #[serde(default)]
     pub overridable: bool,
-    /// Leave the parameter out where the value renders to nothing. `false` unless set.
+    /// Omits the parameter if the value renders to an empty string. Default: `false`.
     #[serde(default)]
     pub omit_empty: bool,
 }
 
 impl Param {
-    /// The template.
+    /// The template of the value.
     pub fn value(&self) -> std::borrow::Cow<'_, str> {
         match self {
             Param::Text(text) => text.as_str().into(),
@@ -228,33 +228,63 @@ impl Param {
         }
     }
 
-    /// May the caller send another value?
+    /// True if the caller may override the value.
     pub fn overridable(&self) -> bool {
         matches!(self, Param::Detailed(DetailedParam { overridable: true, .. }))
     }
 
-    /// Left out where the value renders to nothing?
+    /// True if the parameter is omitted when its value is empty.
     pub fn omit_empty(&self) -> bool {
         matches!(self, Param::Detailed(DetailedParam { omit_empty: true, .. }))
     }
 }
 
-/// JavaScript or TypeScript: exactly one of `file`, `inline`.
+/// An HTTP method (RFC 9110, RFC 5789).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "the names are those of the RFC")]
+pub enum Method {
+    #[default]
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Head,
+    Options,
+}
+
+impl Method {
+    /// The name of the method in requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
+        }
+    }
+}
+
+/// JavaScript or TypeScript code. Set exactly one of `file`, `inline`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["file"]}, {"required": ["inline"]}]))]
 pub struct Code {
-    /// A `.js` or `.ts` file beside the definition.
+    /// Path of a `.js` or `.ts` file, relative to the definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "File"))]
     pub file: Option<String>,
-    /// The source itself.
+    /// Source code.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262_144))]
     pub inline: Option<String>,
 }
 
-/// What serde takes for a flag that is on unless it is set.
+/// The default of flags that are enabled unless set to `false`.
 pub(super) fn yes() -> bool {
     true
 }

@@ -1,4 +1,4 @@
-//! `Connector`: an application that actions call, with its authentication, entities and events.
+//! `Connector`: an application with its authentication, actions, entities and events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,116 +12,118 @@ use super::common::{ByLocale, Duration, Image, Param, Retry, SchemaValue};
 use super::entity::ConnectorEntity;
 use super::event::Event;
 
-/// A connector: one application, its actions, entities and events.
+/// An application with its actions, entities and events.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorSpec {
-    /// Name shown to people.
+    /// Display name.
     #[schemars(length(min = 1, max = 255))]
     pub display_name: String,
-    /// One or two sentences.
+    /// Description of one or two sentences.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// Images by theme, at most one each.
+    /// Images, at most one per theme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub images: Vec<Image>,
-    /// Where the application's API is documented.
+    /// URL of the application's API documentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "httpsUrl"))]
     pub documentation_url: Option<String>,
-    /// The application's domain, such as `github.com`.
+    /// Domain of the application, such as `github.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub domain: Option<String>,
-    /// Is the application outside or part of one's own systems? `External` unless set.
+    /// States if the application is external or one of your own systems. Default: `External`.
     #[serde(default)]
     pub resource_type: ResourceType,
-    /// Who may use the connector; `Workspace` unless set.
+    /// Audience of the connector. Default: `Workspace`.
     #[serde(default)]
     pub scope: Scope,
-    /// Is it listed for everybody? `Private` unless set.
+    /// Listing of the connector in public catalogs. Default: `Private`.
     #[serde(default)]
     pub visibility: ConnectorVisibility,
-    /// Is it offered to end users for activation? `true` unless set.
+    /// Offers the connector to end users for activation. Default: `true`.
     #[serde(default = "super::common::yes")]
     pub activation: bool,
-    /// The URL that action paths are appended to; its host is literal text and variables.
+    /// Base URL to which the paths of actions are appended: a template. Its host may contain literal text and variables
+    /// only. Example: `https://api.example.com/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), extend("x-evenkeel-template" = "baseUrl"))]
     pub base_url: Option<String>,
-    /// How calls are authenticated. None where left out.
+    /// Authentication of calls. If omitted, calls are not authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// JSON Schema of `connection.settings`: what a connection must tell besides its credentials.
+    /// JSON Schema of `connection.settings`, the settings that a connection must provide besides its credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<SchemaValue>,
-    /// What every action has unless it sets its own.
+    /// Defaults for all actions.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,
-    /// Calls that the application allows; more than that waits.
+    /// Rate limit of the application. Calls that exceed it wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
-    /// What can be done, by name.
+    /// Actions by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
     pub actions: BTreeMap<String, Arc<Action>>,
-    /// The application's records and how their fields map to the canonical entities, by name.
+    /// Records of the application and their mapping to canonical entities, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
     pub entities: BTreeMap<String, Box<ConnectorEntity>>,
-    /// What the application tells about, by webhook or by polling, by name.
+    /// Events of the application, received by webhook or found by polling, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "name"))]
     pub events: BTreeMap<String, Box<Event>>,
-    /// What the connector claims to support. Derived from actions and events where left out, compared with them where set.
+    /// Declared capabilities. If omitted, they are derived from actions and events; if set, they are validated against
+    /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
-    /// Names and descriptions in other languages.
+    /// Names and descriptions in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub localization: BTreeMap<String, Box<ConnectorTexts>>,
 }
 
-/// Outside or one's own.
+/// The operator of an application: a third party or yourself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum ResourceType {
     #[default]
     External,
     Internal,
 }
 
-/// Who may use a connector.
+/// The audience of a connector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Scope {
-    /// Everybody.
+    /// Everyone.
     Community,
     /// All members of the organization.
     Organization,
-    /// This workspace only.
+    /// Members of this workspace only.
     #[default]
     Workspace,
 }
 
-/// Listed or not.
+/// The listing of a connector in public catalogs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum ConnectorVisibility {
     Public,
     #[default]
     Private,
 }
 
-/// What every action of a connector has unless it sets its own.
+/// Defaults for all actions of a connector.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Defaults {
-    /// Longest wait for the whole answer, `15s` unless set, at most `5m`.
+    /// Maximum duration of a call, from `100ms` to `5m`. Default: `15s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "100ms", "x-evenkeel-max" = "5m"))]
     pub timeout: Option<Duration>,
-    /// When to try again.
+    /// Retries after transient failures. Default: no retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Headers of every call.
@@ -132,11 +134,11 @@ pub struct Defaults {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-template" = "query"))]
     pub query: BTreeMap<String, Param>,
-    /// Largest answer in bytes, 8 MiB unless set, at most 64 MiB.
+    /// Maximum size of a response in bytes, at most 64 MiB. Default: `8388608` (8 MiB).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub max_response_bytes: Option<u64>,
-    /// Redirects that are followed, 5 unless set.
+    /// Maximum number of redirects to follow. Default: `5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]
     pub max_redirects: Option<u8>,
@@ -148,45 +150,45 @@ impl Defaults {
     }
 }
 
-/// Calls that are allowed in a length of time.
+/// A rate limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
-    /// Calls.
+    /// Number of calls allowed per period.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests: u32,
-    /// Length of time.
+    /// Length of the period, such as `1m`.
     pub per: Duration,
-    /// Calls at the same moment.
+    /// Maximum number of concurrent calls. Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub concurrency: Option<u32>,
 }
 
-/// What a connector claims to support.
+/// The declared capabilities of a connector.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capabilities {
-    /// Entities.
+    /// Supported entities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "LocalEntity"))]
     pub entities: Vec<String>,
-    /// Operations by entity.
+    /// Supported operations by entity.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Vec<super::action::Operation>>,
-    /// Changes by entity that events tell about.
+    /// Changes that events report, by entity.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events: BTreeMap<String, Vec<super::event::Change>>,
 }
 
-/// Texts of a connector in one language.
+/// The texts of a connector in one language.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorTexts {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// One or two sentences.
+    /// Description of one or two sentences.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Titles of actions, by action name.

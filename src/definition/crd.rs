@@ -1,7 +1,8 @@
-//! CustomResourceDefinitions, made from the same types as the JSON Schemas: one document is valid as a file and as a resource.
+//! CustomResourceDefinitions, generated from the same types as the JSON Schemas: a document is valid as a file and as a
+//! resource.
 //!
-//! The API server takes *structural* schemas only, so each schema is rewritten ([`structural`]). Unknown fields are kept, not
-//! pruned: a misspelt field reaches our own checks, which say what was meant, instead of vanishing.
+//! The API server accepts *structural* schemas only, so each schema is converted ([`structural`]). Unknown fields are
+//! preserved, not pruned: a misspelt field reaches Evenkeel's own validation, which suggests the correct name.
 
 mod status;
 mod structural;
@@ -10,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::{API_GROUP, Kind, schema};
 
-/// The finalizer that an Environment has while it runs.
+/// The finalizer of a reconciled Environment.
 pub const FINALIZER: &str = "finalizers.evenkeel.dev/environment";
-/// The annotation whose every new value asks for a look at once.
+/// The annotation that requests an immediate reconciliation when its value changes.
 pub const REQUESTED_AT: &str = "reconcile.evenkeel.dev/requestedAt";
-/// The version of the API in `apiVersion`.
+/// The version in `apiVersion`.
 pub const VERSION: &str = "v1alpha1";
 
-/// The CustomResourceDefinition of a kind (`apiextensions.k8s.io/v1`).
+/// Generates the CustomResourceDefinition of a kind (`apiextensions.k8s.io/v1`).
 pub fn of_kind(kind: Kind) -> Value {
     let names = json!({
         "kind": kind.as_str(),
@@ -50,7 +51,7 @@ pub fn of_kind(kind: Kind) -> Value {
     })
 }
 
-/// Every CustomResourceDefinition with the name of its file, in the order of the kinds.
+/// Generates all CustomResourceDefinitions with their file names, in the order of the kinds.
 pub fn all() -> Vec<(String, Value)> {
     Kind::ALL.into_iter().map(|kind| (format!("{}.yaml", kind.plural()), of_kind(kind))).collect()
 }
@@ -59,7 +60,7 @@ fn document(kind: Kind) -> Value {
     let schema = schema::of_kind(kind);
     let spec = structural::of(&schema["properties"]["spec"], &schema["$defs"]);
     let describe = spec["description"].as_str().unwrap_or_default().to_owned();
-    // Names of resources may have dots elsewhere in Kubernetes; ours are DNS labels, as in files.
+    // Kubernetes allows dots in names; the names of definitions are DNS labels.
     let name = json!({"type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"});
     json!({
         "description": describe,
@@ -79,7 +80,7 @@ fn document(kind: Kind) -> Value {
 mod tests {
     use super::*;
 
-    /// What the API server refuses: <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema>.
+    /// Collects the parts of a schema that the API server rejects: <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema>.
     fn structural(schema: &Value, path: &str, wrong: &mut Vec<String>) {
         let open = schema["x-kubernetes-preserve-unknown-fields"] == true;
         if schema["type"].is_null() && !open && schema["x-kubernetes-int-or-string"] != true {
@@ -117,7 +118,7 @@ mod tests {
             }
         }
         if !schema["properties"].is_null() && !schema["additionalProperties"].is_null() {
-            wrong.push(format!("{path}: properties beside additionalProperties"));
+            wrong.push(format!("{path}: properties and additionalProperties"));
         }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             structural(property, &format!("{path}.{name}"), wrong);
@@ -136,13 +137,13 @@ mod tests {
             let mut wrong = Vec::new();
             structural(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], kind.as_str(), &mut wrong);
             assert!(wrong.is_empty(), "{wrong:#?}");
-            // etcd takes 1.5 MiB, and clients read all of them.
+            // etcd accepts 1.5 MiB, and clients read all of them.
             assert!(crd.to_string().len() < 256 << 10, "{kind}: {} bytes", crd.to_string().len());
         }
     }
 
     #[test]
-    fn choices_are_rules() {
+    fn exclusive_fields_become_validation_rules() {
         let crd = of_kind(Kind::Trigger);
         let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let rule = &spec["x-kubernetes-validations"][0];

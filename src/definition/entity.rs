@@ -1,4 +1,4 @@
-//! Records: a connector's own and `Entity`, which extends or adds to the canonical data model.
+//! Record types of connectors, and `Entity`, which extends the canonical data model.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::common::SchemaValue;
 
-/// A record of a connector and how its fields map to a canonical entity. `#/entities/name` refers to it in schemas.
+/// A record type of a connector and the mapping of its fields to a canonical entity. Schemas refer to it as
+/// `#/entities/NAME`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorEntity {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The canonical entity: one of the six, or an `Entity`.
+    /// Canonical entity that the record maps to: a built-in one or the name of an `Entity`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "CanonicalEntity"))]
     pub canonical: Option<String>,
-    /// The field that identifies a record; `id` unless set.
+    /// Field that identifies a record. Default: `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Fields by their name in the application.
@@ -29,54 +30,54 @@ pub struct ConnectorEntity {
     pub fields: BTreeMap<String, Box<ConnectorField>>,
 }
 
-/// A field of a connector's record.
+/// A field of a record type.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorField {
-    /// Its type.
+    /// Type of the field.
     #[serde(rename = "type")]
     pub field_type: FieldType,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Is it always there? `false` unless set.
+    /// True if the field is present in every record. Default: `false`.
     #[serde(default)]
     pub required: bool,
-    /// May it be null? `false` unless set.
+    /// True if the value may be null. Default: `false`.
     #[serde(default)]
     pub nullable: bool,
-    /// Words that it may hold.
+    /// Allowed values. Default: any.
     #[serde(default, rename = "enum", skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
-    /// Schema of an `object` or of an `array`'s items.
+    /// JSON Schema of an `object`, or of the items of an `array`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaValue>,
-    /// The canonical field, dotted where it is inside another: `totals.total`.
+    /// Canonical field that the value maps to. A nested field is a dotted path, such as `totals.total`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "CanonicalField"))]
     pub canonical: Option<String>,
-    /// Where the value is in the native record, dotted with `[n]`; the field's name where left out.
+    /// Path of the value in the native record, such as `properties.emails[0]`. Default: the name of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Changes of the value, in order.
+    /// Transformations of the value, applied in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub transforms: Vec<Transform>,
-    /// Conversion to the canonical field's type.
+    /// Conversion of the value to the type of the canonical field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coerce: Option<Coercion>,
-    /// Canonical words by native ones; a word that is not listed is an error at run time.
+    /// Canonical values by native value. A native value that is not listed is an error at run time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values_map: BTreeMap<String, String>,
-    /// Value where the record has none.
+    /// Default value, if the record has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<super::Json>,
 }
 
-/// The type of a field, in the words of JSON Schema and its formats.
+/// The type of a field, named after the types and formats of JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names are JSON Schema's")]
+#[allow(missing_docs, reason = "the names are those of JSON Schema")]
 pub enum FieldType {
     String,
     Integer,
@@ -86,12 +87,12 @@ pub enum FieldType {
     Array,
     Date,
     DateTime,
-    /// Money: a string, never a float.
+    /// An amount of money, as a string and never as a float.
     Money,
 }
 
 impl FieldType {
-    /// The word in the `type` field.
+    /// The name of the type in definitions.
     pub fn as_str(self) -> &'static str {
         match self {
             FieldType::String => "string",
@@ -107,7 +108,7 @@ impl FieldType {
     }
 }
 
-/// A change of a value: exactly one.
+/// A transformation of a value. Set exactly one field.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -115,55 +116,55 @@ impl FieldType {
     {"required": ["round"]}, {"required": ["multiply"]}, {"required": ["add"]}, {"required": ["coalesce"]}
 ]))]
 pub struct Transform {
-    /// Upper case.
+    /// Converts to upper case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upper: Option<NoSettings>,
-    /// Lower case.
+    /// Converts to lower case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower: Option<NoSettings>,
-    /// Without white space at both ends.
+    /// Removes white space at both ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trim: Option<NoSettings>,
-    /// Joined with other fields.
+    /// Joins the value with other fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concat: Option<Concat>,
-    /// Rounded to a number of decimal places.
+    /// Rounds to a number of decimal places.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
     pub round: Option<u8>,
-    /// Multiplied.
+    /// Multiplies by a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiply: Option<f64>,
-    /// Added.
+    /// Adds a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add: Option<f64>,
-    /// The first of these fields that is neither null nor empty.
+    /// Takes the first of these fields that is neither null nor empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub coalesce: Option<Vec<String>>,
 }
 
-/// No settings: `{}`.
+/// An object without settings: `{}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoSettings {}
 
-/// Joined with other fields.
+/// Joins the value with other fields.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Concat {
-    /// The other fields, in order.
+    /// Names of the other fields, in order.
     #[schemars(length(min = 1, max = 16))]
     pub fields: Vec<String>,
-    /// Text between them; a space unless set.
+    /// Separator. Default: a space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
 }
 
-/// How a native value is read.
+/// The conversion of a native value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Coercion {
-    /// By its type and form.
+    /// Detects the conversion from the type and the format of the value.
     Auto,
     /// A date: unix seconds (10 digits) or milliseconds (13), or ISO 8601.
     Date,
@@ -183,26 +184,26 @@ pub enum Coercion {
     String,
 }
 
-/// `Entity`: extends a canonical entity, or adds one of your own.
+/// An extension of a canonical entity, or a new canonical entity. Set exactly one of `extends`, `canonicalName`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["extends"]}, {"required": ["canonicalName"]}]))]
 pub struct EntitySpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The canonical entity that gets further fields.
+    /// Canonical entity to extend.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "CanonicalEntity"))]
     pub extends: Option<String>,
-    /// The UpperCamelCase name of a new canonical entity.
+    /// Name of a new canonical entity, in UpperCamelCase. Example: `Subscription`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[A-Z][A-Za-z0-9]{0,62}$"))]
     pub canonical_name: Option<String>,
-    /// Further fields by name.
+    /// Additional fields by name.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1000, "x-evenkeel-keys" = "identifier"))]
     pub fields: BTreeMap<String, CanonicalField>,
 }
@@ -211,19 +212,19 @@ pub struct EntitySpec {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CanonicalField {
-    /// Its type.
+    /// Type of the field.
     #[serde(rename = "type")]
     pub field_type: FieldType,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Is it always there? `false` unless set.
+    /// True if the field is present in every record. Default: `false`.
     #[serde(default)]
     pub required: bool,
-    /// Words that it may hold.
+    /// Allowed values. Default: any.
     #[serde(default, rename = "enum", skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
-    /// The canonical entity that an `object`, or an `array`'s items, is one of.
+    /// Canonical entity of an `object`, or of the items of an `array`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "CanonicalEntity"))]
     pub entity: Option<String>,

@@ -1,4 +1,4 @@
-//! What every document has around its spec, and the closed list of kinds.
+//! The envelope of every document, and the list of kinds.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +20,9 @@ pub const API_GROUP: &str = "evenkeel.dev";
 /// The `apiVersion` that this version of Evenkeel reads and writes.
 pub const API_VERSION: &str = "evenkeel.dev/v1alpha1";
 
-/// The ten kinds.
+/// The kinds of definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "each kind is described at its spec")]
+#[allow(missing_docs, reason = "each kind is documented at its spec")]
 pub enum Kind {
     Connector,
     Widget,
@@ -37,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order in which they are documented.
+    /// All kinds, in the order of the documentation.
     pub const ALL: [Kind; 10] = [
         Kind::Connector,
         Kind::Widget,
@@ -51,7 +51,7 @@ impl Kind {
         Kind::Alert,
     ];
 
-    /// The word in the `kind` field.
+    /// The value of the field `kind`.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Connector => "Connector",
@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// The name of its resources on Kubernetes, as in `kubectl get connectors`.
+    /// The plural resource name on Kubernetes, as in `kubectl get connectors`.
     pub fn plural(self) -> &'static str {
         match self {
             Kind::Connector => "connectors",
@@ -83,12 +83,12 @@ impl Kind {
         }
     }
 
-    /// The name of one of them.
+    /// The singular resource name on Kubernetes.
     pub fn singular(self) -> String {
         self.as_str().to_ascii_lowercase()
     }
 
-    /// The short name for `kubectl`, clear of those that Kubernetes itself has (a `role` is RBAC's there).
+    /// The short resource name for `kubectl`. It avoids names of Kubernetes itself, such as `role`.
     pub fn short_name(self) -> &'static str {
         match self {
             Kind::Connector => "conn",
@@ -119,7 +119,7 @@ impl FromStr for Kind {
     }
 }
 
-/// Identity of a definition: its kind and its name.
+/// The identity of a definition: its kind and its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     /// The kind.
@@ -151,23 +151,23 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Id, String> {
         let parts = text.split_once('/').and_then(|(kind, name)| Some((kind.parse().ok()?, name)));
-        let wrong = || format!("`{}` is no `Kind/name`", text.chars().take(80).collect::<String>());
+        let wrong = || format!("`{}` is not of the form `Kind/name`", text.chars().take(80).collect::<String>());
         let (kind, name) = parts.filter(|(_, name)| is_name(name)).ok_or_else(wrong)?;
         Ok(Id { kind, name: name.to_owned() })
     }
 }
 
-/// A whole document of one kind, as it stands in a file.
+/// A complete document of one kind.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Envelope<S> {
-    /// The version of the language: `evenkeel.dev/v1alpha1`.
+    /// API version of the document: `evenkeel.dev/v1alpha1`.
     pub api_version: String,
-    /// The kind of this document.
+    /// Kind of the document.
     pub kind: Kind,
-    /// Its identity and labels.
+    /// Identity and labels.
     pub metadata: Metadata,
-    /// What it declares.
+    /// Content of the definition.
     pub spec: S,
 }
 
@@ -175,25 +175,26 @@ pub struct Envelope<S> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
-    /// Identity, together with the kind: a DNS label (RFC 1123), 1 to 63 of `a-z`, `0-9` and `-`.
+    /// Name of the definition, unique within its kind: a DNS label (RFC 1123) of 1 to 63 characters from `a-z`, `0-9`
+    /// and `-`.
     #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub name: String,
-    /// Namespace, used on Kubernetes only.
+    /// Namespace, on Kubernetes only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub namespace: Option<String>,
-    /// Keys and values to select definitions by.
+    /// Labels, by which definitions can be selected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Keys and values for tools and people; they change nothing.
+    /// Annotations for tools and people. They have no effect on the definition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a definition declares, by kind. What calls need is shared with what is compiled for them.
+/// The content of a definition, by kind. Specs that calls need are shared with the compiled generation.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "each kind is described at its spec")]
+#[allow(missing_docs, reason = "each kind is documented at its spec")]
 pub enum Spec {
     Connector(Arc<ConnectorSpec>),
     Widget(Box<WidgetSpec>),
@@ -208,7 +209,7 @@ pub enum Spec {
 }
 
 impl Spec {
-    /// Its kind.
+    /// The kind of the definition.
     pub fn kind(&self) -> Kind {
         match self {
             Spec::Connector(_) => Kind::Connector,
@@ -225,29 +226,29 @@ impl Spec {
     }
 }
 
-/// One typed definition.
+/// A typed definition.
 #[derive(Clone, Debug)]
 pub struct Definition {
     /// Identity and labels.
     pub metadata: Metadata,
-    /// What it declares.
+    /// Content of the definition.
     pub spec: Spec,
 }
 
 impl Definition {
-    /// Its identity.
+    /// The identity of the definition.
     pub fn id(&self) -> Id {
         Id { kind: self.spec.kind(), name: self.metadata.name.clone() }
     }
 }
 
-/// Is it a DNS label (RFC 1123, section 2.1), the form of every definition's and action's name?
+/// True if a text is a DNS label (RFC 1123, section 2.1), the format of the names of definitions and actions.
 pub fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !text.is_empty() && text.len() <= 63 && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Is it an identifier, the form of names that templates write without quotes?
+/// True if a text is an identifier, the format of names that templates use without quotes.
 pub fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')

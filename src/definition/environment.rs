@@ -1,4 +1,4 @@
-//! `Environment`: a named place where definitions run, where they come from, and what they are given.
+//! `Environment`: where definitions run, the sources they come from, and their variables and secrets.
 
 mod notification;
 mod secrets;
@@ -20,95 +20,96 @@ pub use source::{
 };
 pub use sync::{ApplyMode, Budget, History, Prune, Sync, SyncMode};
 
-/// A named place where definitions run.
+/// A named environment in which definitions run. Set at most one of `source`, `sources`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["source", "sources"]))]
 pub struct EnvironmentSpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where definitions come from; this folder where left out.
+    /// Source of the definitions. Default: the folder of this document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Several sources instead of one, whose definitions are taken together.
+    /// Several sources whose definitions are combined, instead of `source`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub sources: Vec<NamedSource>,
-    /// How often the source is looked at, `1m` unless set.
+    /// Interval of reconciliation, from `5s` to `24h`. Default: `1m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "5s", "x-evenkeel-max" = "24h"))]
     pub interval: Option<Duration>,
-    /// How changes are applied.
+    /// Application of changes.
     #[serde(default)]
     pub sync: Sync,
-    /// Folders whose documents are merged over those of the same kind and name, in order.
+    /// Overlay folders, in order. Their documents are merged into the definitions of the same kind and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Folder"))]
     pub overlays: Vec<String>,
-    /// Only definitions with these labels; all where left out.
+    /// Labels that a definition must have to be used. If omitted, all definitions are used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub selector: BTreeMap<String, String>,
-    /// Values for `get_variable`, by name.
+    /// Variables for `get_variable`, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "variable", "x-evenkeel-type" = "variables"))]
     pub variables: BTreeMap<String, String>,
-    /// Where secrets come from, by name.
+    /// Secrets by name, with their sources.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10_000, "x-evenkeel-keys" = "secret"))]
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Nothing is applied until this is removed. `false` unless set.
+    /// Suspends reconciliation: no change is applied. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
-    /// How long earlier generations are kept.
+    /// Retention of earlier generations.
     #[serde(default)]
     pub history: History,
-    /// Who is told when something goes live, breaks or drifts.
+    /// Recipients of notifications about activations, failures and drift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub notifications: Vec<Notification>,
-    /// The environment whose active generation may be promoted to this one.
+    /// Environment whose active generation may be promoted to this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Environment"))]
     pub promote_from: Option<String>,
-    /// What connectors may reach.
+    /// Network destinations that connectors may reach.
     #[serde(default)]
     pub egress: Egress,
-    /// On Kubernetes: what happens to what is stored of it when its resource is deleted; `Delete` unless set.
+    /// On Kubernetes: handling of the stored state when the resource is deleted. Default: `Delete`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// On Kubernetes: the service account of its namespace in whose name definitions and Secrets are read; the operator's own
-    /// rights count where left out.
+    /// On Kubernetes: service account in the Environment's namespace with whose permissions definitions and Secrets are
+    /// read. Default: the permissions of the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
-    /// Limits of each tenant, unless the tenant sets its own.
+    /// Quotas of each tenant, unless the tenant sets its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<super::tenant::Quotas>,
 }
 
-/// What happens to what is stored of an environment when its resource is deleted.
+/// The handling of an environment's stored state when its resource is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Its generations and their history are removed; a finalizer sees to it.
+    /// Removes the generations and their history. A finalizer delays the deletion until this is done.
     #[default]
     Delete,
-    /// All of it stays, and is taken up again when the resource comes back. Nothing holds up the deletion.
+    /// Keeps the state, which is used again if the resource is recreated. The deletion is not delayed.
     Orphan,
 }
 
-/// What connectors may reach. Private, loopback and metadata addresses are refused unless they are allowed here.
+/// The network destinations that connectors may reach. Private, loopback and metadata addresses are blocked unless
+/// allowed here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Egress {
-    /// Hosts that may be reached, such as `api.example.com` or `*.example.com`; every public one where left out.
+    /// Allowed hosts, such as `api.example.com` or `*.example.com`. Default: every public host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "hostPattern"))]
     pub hosts: Vec<String>,
-    /// Private networks that may be reached, such as `10.1.0.0/16`.
+    /// Allowed private networks, such as `10.1.0.0/16`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "cidr"))]
     pub private_networks: Vec<String>,

@@ -1,4 +1,4 @@
-//! What an application tells about: by webhook, or found by polling.
+//! Events of an application, received by webhook or found by polling.
 
 use std::collections::BTreeMap;
 
@@ -8,207 +8,209 @@ use serde::{Deserialize, Serialize};
 use super::action::Http;
 use super::common::{Duration, SchemaValue};
 
-/// An event of a connector: exactly one of `webhook`, `poll`.
+/// An event of a connector. Set exactly one of `webhook`, `poll`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["webhook"]}, {"required": ["poll"]}]))]
 pub struct Event {
-    /// Title shown to people.
+    /// Display title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The entity that changes.
+    /// Entity of the connector that changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalEntity"))]
     pub entity: Option<String>,
-    /// The changes it tells about; all where left out.
+    /// Changes that the event reports. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// JSON Schema of the event's data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<SchemaValue>,
-    /// The application calls us.
+    /// Webhook that the application calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<EventWebhook>,
-    /// We ask the application.
+    /// Polling of the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
 }
 
-/// What happened to a record.
+/// A change of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Change {
     Created,
     Updated,
     Deleted,
 }
 
-/// The application calls us.
+/// Webhook that the application calls.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventWebhook {
-    /// How a call proves that it comes from the application.
+    /// Verification that a call comes from the application.
     pub verify: Verify,
-    /// Calls that are this event, where the application sends several kinds to one address: a template that renders to true.
+    /// Condition that identifies calls of this event, if the application sends several events to one address: a
+    /// template that renders to `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub when: Option<String>,
-    /// What happened; a template that renders to `Created`, `Updated` or `Deleted`.
+    /// Type of the change: a template that renders to `Created`, `Updated` or `Deleted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub change: Option<String>,
-    /// The event's data: a tree of templates; the call's body where left out.
+    /// Data of the event: a tree whose strings are templates. Default: the body of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub data: Option<super::Json>,
-    /// What makes two calls the same event: a template.
+    /// Deduplication key: a template. Calls with the same key are the same event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub deduplicate: Option<String>,
-    /// The request that subscribes; by hand where left out.
+    /// Request that creates the subscription. If omitted, an administrator creates it in the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<EventCall>,
-    /// The request that ends the subscription.
+    /// Request that removes the subscription.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsubscribe: Option<EventCall>,
 }
 
-/// A request that starts or ends a subscription; it may use `subscription.url` and `subscription.id`.
+/// A request that creates or removes a subscription. Its templates may use `subscription.url` and `subscription.id`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventCall {
-    /// The request.
+    /// HTTP request.
     #[schemars(extend("x-evenkeel-template" = "subscription"))]
     pub http: Http,
-    /// Where the answer holds the subscription's id: a template.
+    /// Id of the subscription: a template that reads it from the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "response"))]
     pub id: Option<String>,
 }
 
-/// We ask the application.
+/// Polling of the application.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Poll {
-    /// The action that lists records.
+    /// Action of this connector that lists records.
     #[schemars(extend("x-evenkeel-ref" = "LocalAction"))]
     pub action: String,
-    /// Its input: a tree of templates; `{}` where left out.
+    /// Input of the action: a tree whose strings are templates. Default: `{}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "pollInput"))]
     pub input: Option<super::Json>,
-    /// Time between two calls.
+    /// Interval between two calls, from `10s` to `7d`.
     #[schemars(extend("x-evenkeel-min" = "10s", "x-evenkeel-max" = "7d"))]
     pub interval: Duration,
-    /// Shortest and longest time, where it adapts to how much changes.
+    /// Bounds of an interval that adapts to the frequency of changes. If omitted, the interval is constant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<Adaptive>,
-    /// Where the records are in the output: a template that renders to a list.
+    /// Records in the output: a template that renders to a list.
     #[schemars(extend("x-evenkeel-template" = "pollOutput"))]
     pub records: String,
-    /// What identifies a record: a template.
+    /// Identity of a record: a template.
     #[schemars(extend("x-evenkeel-template" = "pollRecord"))]
     pub id: String,
-    /// What tells that a record changed: a template; the hash (SHA-256) of the whole record where left out.
+    /// Version of a record: a template. A changed version means a changed record. Default: the SHA-256 digest of the
+    /// record.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "pollRecord"))]
     pub version: Option<String>,
-    /// The next call's `cursor`: a template.
+    /// Cursor of the next call: a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "pollOutput"))]
     pub cursor: Option<String>,
-    /// Does a call list every record, so that one which is missing was deleted? `false` unless set.
+    /// States that each call lists every record, so that a missing record was deleted. Default: `false`.
     #[serde(default)]
     pub complete: bool,
-    /// How long records are remembered, `7d` unless set.
+    /// Retention of known records, from `1h` to `90d`. Default: `7d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1h", "x-evenkeel-max" = "90d"))]
     pub remember: Option<Duration>,
 }
 
-/// Bounds of an interval that adapts.
+/// The bounds of an adaptive interval.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Adaptive {
-    /// Shortest.
+    /// Minimum interval.
     pub min: Duration,
-    /// Longest.
+    /// Maximum interval.
     pub max: Duration,
 }
 
-/// How a call proves where it comes from: exactly one of `hmacSha256`, `preset`, `apiKey`, `none`.
+/// The verification of incoming calls. Set exactly one of `hmacSha256`, `preset`, `apiKey`, `none`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
     {"required": ["hmacSha256"]}, {"required": ["preset"]}, {"required": ["apiKey"]}, {"required": ["none"]}
 ]))]
 pub struct Verify {
-    /// HMAC-SHA256 of the body in a header.
+    /// HMAC-SHA256 signature of the body in a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hmac_sha256: Option<HmacSha256>,
-    /// A known service's own scheme.
+    /// Signature scheme of a known service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<VerifyPreset>,
-    /// A key in a header.
+    /// Key in a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<VerifyKey>,
-    /// Everybody may call.
+    /// No verification: every call is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub none: Option<super::auth::NoAuth>,
 }
 
-/// HMAC-SHA256 of the body in a header.
+/// HMAC-SHA256 signature of the body in a header.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HmacSha256 {
-    /// The header that holds the signature.
+    /// Header that contains the signature.
     #[schemars(extend("x-evenkeel-type" = "header"))]
     pub header: String,
-    /// Name of the secret with the key.
+    /// Name of the secret that contains the key.
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
     pub secret_ref: String,
-    /// Text before the signature, such as `sha256=`.
+    /// Text before the signature, such as `sha256=`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// How the signature is written; `Hex` unless set.
+    /// Encoding of the signature. Default: `Hex`.
     #[serde(default)]
     pub encoding: SignatureEncoding,
-    /// The header with the time of the call (unix seconds), which is signed as `time.body`.
+    /// Header that contains the time of the call (Unix seconds). If set, `TIME.BODY` is signed instead of the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "header"))]
     pub timestamp_header: Option<String>,
-    /// Oldest call that is accepted, `5m` unless set.
+    /// Maximum age of a call, from `1s` to `1h`. Default: `5m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "1h"))]
     pub tolerance: Option<Duration>,
 }
 
-/// How a signature is written.
+/// The encoding of a signature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum SignatureEncoding {
     #[default]
     Hex,
     Base64,
 }
 
-/// A known service's own scheme.
+/// Signature scheme of a known service.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VerifyPreset {
-    /// The service.
+    /// Service that sends the calls.
     pub service: WebhookService,
-    /// Name of the secret with the key.
+    /// Name of the secret that contains the key.
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
     pub secret_ref: String,
 }
 
 /// A service that signs its webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum WebhookService {
     GitHub,
     Stripe,
@@ -219,84 +221,84 @@ pub enum WebhookService {
     StandardWebhooks,
 }
 
-/// A key in a header.
+/// Key in a header.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VerifyKey {
-    /// The header; `x-evenkeel-key` unless set.
+    /// Header that contains the key. Default: `x-evenkeel-key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "header"))]
     pub header: Option<String>,
-    /// Name of the secret with the key.
+    /// Name of the secret that contains the key.
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
     pub secret_ref: String,
 }
 
-/// Conditions on the fields of an event, by dotted path; all must hold. See [`Condition`] for what a condition is.
+/// Conditions on the fields of an event, by dotted path. All must hold, see [`Condition`].
 pub type Filter = BTreeMap<String, Condition>;
 
-/// A value that the field must equal, or a map of operators that must all hold.
+/// A condition: a value that the field must equal, or a map of operators that must all hold. Example: `{ gt: 100 }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(extend("x-evenkeel-code" = "EK0606"))]
 pub enum Condition {
-    /// Operators.
+    /// Operators that must all hold.
     Operators(Box<Operators>),
-    /// The field equals this value.
+    /// Value that the field must equal.
     Equals(Scalar),
 }
 
-/// A value without parts.
+/// A scalar value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Scalar {
     Text(String),
     Number(serde_json::Number),
     Bool(bool),
 }
 
-/// Operators of a condition; all must hold.
+/// The operators of a condition. All must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub struct Operators {
-    /// Equal.
+    /// Equal to this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eq: Option<Scalar>,
-    /// Not equal.
+    /// Not equal to this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neq: Option<Scalar>,
-    /// Greater than.
+    /// Greater than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gt: Option<serde_json::Number>,
-    /// Greater than or equal.
+    /// Greater than or equal to this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gte: Option<serde_json::Number>,
-    /// Less than.
+    /// Less than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lt: Option<serde_json::Number>,
-    /// Less than or equal.
+    /// Less than or equal to this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lte: Option<serde_json::Number>,
-    /// One of these.
+    /// Equal to one of these values.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub one_of: Option<Vec<Scalar>>,
-    /// None of these.
+    /// Equal to none of these values.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub not_in: Option<Vec<Scalar>>,
-    /// A list that holds this, or a text that has it in it.
+    /// A list that contains this value, or a string that contains this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<Scalar>,
-    /// A text that starts with this.
+    /// A string that starts with this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts_with: Option<String>,
-    /// A text that ends with this.
+    /// A string that ends with this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends_with: Option<String>,
-    /// There and not null, or not.
+    /// `true`: the field exists and is not null; `false`: it is missing or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exists: Option<bool>,
 }

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Form {
-    /// Title above the form.
+    /// Title of the form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// A sentence below it.
+    /// Description below the title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Fields, in order.
+    /// Fields, in display order.
     #[schemars(length(min = 1, max = 200))]
     pub fields: Vec<FormField>,
-    /// The workflow that runs when the form is saved.
+    /// Workflow to start when the form is saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub on_save: Option<String>,
@@ -28,53 +28,53 @@ pub struct Form {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FormField {
-    /// Name of the value, unique within the form.
+    /// Name of the field, unique within the form.
     #[schemars(extend("x-evenkeel-type" = "identifier"))]
     pub name: String,
-    /// What the user reads beside it.
+    /// Label of the field.
     #[schemars(length(min = 1, max = 255))]
     pub label: String,
-    /// A sentence below it.
+    /// Description below the title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// How it is entered.
+    /// Input type.
     #[serde(rename = "type")]
     pub field_type: FormFieldType,
-    /// Must it be filled in? `false` unless set.
+    /// Requires a value. Default: `false`.
     #[serde(default)]
     pub required: bool,
-    /// What it starts with.
+    /// Initial value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<super::Json>,
-    /// Text in an empty field.
+    /// Placeholder text of an empty field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<String>,
-    /// Not shown. `false` unless set.
+    /// Hides the field. Default: `false`.
     #[serde(default)]
     pub hidden: bool,
-    /// Shown and fixed. `false` unless set.
+    /// Makes the field read-only. Default: `false`.
     #[serde(default)]
     pub disabled: bool,
-    /// Shown only where all of these hold, by the name of another field.
+    /// Conditions on other fields, by field name. The field is displayed only if all hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub visible_when: super::event::Filter,
-    /// What may be chosen: for Select, MultiSelect and Mapping.
+    /// Options of the field, for the types `Select`, `MultiSelect` and `Mapping`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<FieldOptions>,
-    /// The file picker: for Files.
+    /// File picker, for the type `Files`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picker: Option<Picker>,
-    /// The two sides: for Mapping.
+    /// Fields to map, for the type `Mapping`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mapping: Option<Mapping>,
-    /// Rules for the value.
+    /// Validation of the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
 }
 
-/// How a field is entered.
+/// The input type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum FormFieldType {
     Text,
     TextArea,
@@ -92,49 +92,49 @@ pub enum FormFieldType {
     Mapping,
 }
 
-/// What may be chosen: a list, or an object that tells where the list comes from.
+/// The options of a field: a list, or an object that describes the source of the list.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum FieldOptions {
-    /// A list.
+    /// Fixed list.
     Static(#[schemars(length(min = 1, max = 1000))] Vec<StaticOption>),
-    /// From an action.
+    /// Output of an action.
     Dynamic(DynamicOptions),
 }
 
-/// A value and its label.
+/// An option with its label.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticOption {
-    /// The value.
+    /// Value of the option.
     pub value: super::event::Scalar,
-    /// What the user reads.
+    /// Displayed label.
     pub label: String,
 }
 
-/// Options from an action's output.
+/// Options from the output of an action.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DynamicOptions {
-    /// The action, as `connector/action`.
+    /// Action to call, as `CONNECTOR/ACTION`.
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: String,
-    /// Its input: a tree of templates that may use `form.field`.
+    /// Input of the action: a tree whose strings are templates. They may use `form.FIELD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "form"))]
     pub input: Option<super::Json>,
-    /// Where the list is in the output, dotted; the output itself where left out.
+    /// Dotted path of the list in the output. Default: the output itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<String>,
-    /// The member of an item that is the value.
+    /// Name of the item's member that contains the value.
     pub value: String,
-    /// The member of an item that the user reads.
+    /// Name of the item's member that contains the label.
     pub label: String,
-    /// Items of a page.
+    /// Number of items per page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
-    /// The input that takes what the user types, for long lists.
+    /// Name of the input field that takes the user's search text, for long lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
 }
@@ -143,62 +143,62 @@ pub struct DynamicOptions {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Picker {
-    /// Whose files.
+    /// Provider of the files.
     pub provider: PickerProvider,
-    /// MIME types that may be chosen; all where left out.
+    /// Selectable MIME types. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file_types: Vec<String>,
-    /// Several files? `false` unless set.
+    /// Allows several files. Default: `false`.
     #[serde(default)]
     pub multiple: bool,
 }
 
-/// Whose files.
+/// Provider of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum PickerProvider {
     GoogleDrive,
     Dropbox,
     OneDrive,
 }
 
-/// Which field of one side goes to which of the other.
+/// A mapping between two sets of fields.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mapping {
-    /// The fields to map from.
+    /// Source fields.
     pub source: FieldOptions,
-    /// The fields to map to.
+    /// Target fields.
     pub target: FieldOptions,
-    /// May the user rename keys? `false` unless set.
+    /// Allows the user to rename keys. Default: `false`.
     #[serde(default)]
     pub keys_editable: bool,
-    /// May the user add fields? `false` unless set.
+    /// Allows the user to add fields. Default: `false`.
     #[serde(default)]
     pub add_fields: bool,
 }
 
-/// Rules for a value.
+/// The validation of a value.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validation {
-    /// Shortest text.
+    /// Minimum length of the text, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_length: Option<u32>,
-    /// Longest text.
+    /// Maximum length of the text, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u32>,
-    /// Smallest number.
+    /// Minimum value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<f64>,
-    /// Largest number.
+    /// Maximum value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum: Option<f64>,
-    /// A regular expression that matches in linear time.
+    /// Regular expression that the text must match. Look-around and back references are not supported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "regex"))]
     pub pattern: Option<String>,
-    /// What the user reads where the value does not fit.
+    /// Message for the user if the value is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

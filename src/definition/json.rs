@@ -1,4 +1,4 @@
-//! JSON of any shape, held as text: as a tree it takes about ten times the memory, and most of it is read once or never.
+//! Arbitrary JSON, stored as text: a tree takes about ten times the memory, and most values are read once or never.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,14 +9,14 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// A JSON value of any shape. Cheap to clone; reading it costs a parse.
+/// An arbitrary JSON value, stored as text. Cheap to clone; reading it requires a parse.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Arc<str>);
 
 impl Json {
-    /// The value.
+    /// Parses the value.
     pub fn value(&self) -> Value {
-        // It was written by this module, so it can be read.
+        // The text was written by this module, so it is valid.
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Debug for Json {
     }
 }
 
-/// Compact JSON, in the order in which it was written.
+/// Formats the value as compact JSON, in its original order.
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -49,7 +49,7 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         let mut text = Vec::new();
-        Writer(&mut text).deserialize(deserializer)?;
+        TextWriter(&mut text).deserialize(deserializer)?;
         let text = String::from_utf8(text).map_err(D::Error::custom)?;
         Ok(Json(text.into()))
     }
@@ -69,16 +69,16 @@ impl JsonSchema for Json {
     }
 }
 
-/// Writes what is read as JSON text, without a tree between.
-struct Writer<'a>(&'a mut Vec<u8>);
+/// A deserializer that writes JSON text directly, without an intermediate tree.
+struct TextWriter<'a>(&'a mut Vec<u8>);
 
-impl Writer<'_> {
+impl TextWriter<'_> {
     fn scalar<T: Serialize + ?Sized, E: serde::de::Error>(self, value: &T) -> Result<(), E> {
         serde_json::to_writer(self.0, value).map_err(E::custom)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Writer<'_> {
+impl<'de> DeserializeSeed<'de> for TextWriter<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -86,7 +86,7 @@ impl<'de> DeserializeSeed<'de> for Writer<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Writer<'_> {
+impl<'de> Visitor<'de> for TextWriter<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
             if end > start {
                 self.0.push(b',');
             }
-            if items.next_element_seed(Writer(self.0))?.is_none() {
+            if items.next_element_seed(TextWriter(self.0))?.is_none() {
                 self.0.truncate(end);
                 self.0.push(b']');
                 return Ok(());
@@ -149,13 +149,13 @@ impl<'de> Visitor<'de> for Writer<'_> {
             if end > start {
                 self.0.push(b',');
             }
-            if entries.next_key_seed(Writer(self.0))?.is_none() {
+            if entries.next_key_seed(TextWriter(self.0))?.is_none() {
                 self.0.truncate(end);
                 self.0.push(b'}');
                 return Ok(());
             }
             self.0.push(b':');
-            entries.next_value_seed(Writer(self.0))?;
+            entries.next_value_seed(TextWriter(self.0))?;
         }
     }
 }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_as_it_was() {
+    fn a_value_survives_a_round_trip() {
         let text = r#"{"z":[1,-2,0.1,1e300,18446744073709551615,-9223372036854775808],"a":{"k\"\n\u0001":null,"":[]},"b":[{},true,"ü"],"c":-0.0}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         let json: Json = serde_json::from_value(value.clone()).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_is_json_too() {
+    fn accepts_scalars() {
         for text in ["null", "true", "\"a\"", "7", "[]", "{}"] {
             assert_eq!(serde_json::from_str::<Json>(text).unwrap().to_string(), text);
         }

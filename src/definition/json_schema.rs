@@ -1,7 +1,7 @@
-//! JSON Schema as a validator: the only place that names the crate.
+//! JSON Schema validation of inputs and outputs. The validator's crate is named only here.
 //!
-//! References are followed within the schema and to the connector's entities; nothing is fetched. Patterns run in time
-//! linear in the input, so no input can stall a call.
+//! References are resolved within the schema and to the connector's entities; nothing is fetched. Patterns match in
+//! linear time, so that no input can stall a call.
 
 mod growth;
 
@@ -16,31 +16,31 @@ pub use growth::Growth;
 use super::entity::{ConnectorEntity, FieldType};
 use crate::text::escaped;
 
-/// Bytes that one compiled pattern may take.
+/// Maximum memory of a compiled pattern, in bytes.
 pub const PATTERN_BYTES: usize = 1 << 20;
 
 /// A compiled schema.
 #[derive(Clone, Debug)]
 pub struct JsonSchema {
     validator: std::sync::Arc<Validator>,
-    /// How deep values may be nested, where the schema's work grows with each level.
-    deepest: Option<usize>,
+    /// Maximum nesting of values, if the cost of the schema grows with each level.
+    max_levels: Option<usize>,
 }
 
-/// One place of a value that does not fit its schema.
+/// A violation of a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where in the value (RFC 6901).
+    /// JSON pointer of the invalid value (RFC 6901).
     pub pointer: String,
-    /// What is wrong.
+    /// Description of the violation.
     pub message: String,
 }
 
 impl JsonSchema {
-    /// Compiles a schema; `#/entities/x` refers to `entities` as made by [`entity_schemas`].
+    /// Compiles a schema. `#/entities/x` refers to `entities`, the result of [`entity_schemas`].
     ///
     /// # Errors
-    /// What is wrong with the schema.
+    /// The first problem of the schema.
     pub fn compile(schema: &Value, entities: &Map<String, Value>) -> Result<JsonSchema, String> {
         let mut schema = schema.clone();
         if let Value::Object(map) = &mut schema
@@ -48,7 +48,7 @@ impl JsonSchema {
         {
             map.insert("entities".into(), Value::Object(entities.clone()));
         }
-        let deepest = match growth(&schema) {
+        let max_levels = match growth(&schema) {
             Growth::Bounded => None,
             Growth::Deepest(levels) => Some(levels),
             Growth::Endless(problem) => return Err(problem.into()),
@@ -59,20 +59,20 @@ impl JsonSchema {
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
             .build(&schema)
-            .map(|validator| JsonSchema { validator: validator.into(), deepest })
+            .map(|validator| JsonSchema { validator: validator.into(), max_levels })
             .map_err(|error| error.to_string())
     }
 
-    /// Where a value does not fit, at most `most` places.
-    pub fn violations(&self, value: &Value, most: usize) -> Vec<Violation> {
-        if let Some(levels) = self.deepest.filter(|levels| is_deeper(value, *levels)) {
+    /// Lists the violations of a value, at most `max`.
+    pub fn violations(&self, value: &Value, max: usize) -> Vec<Violation> {
+        if let Some(levels) = self.max_levels.filter(|levels| is_deeper(value, *levels)) {
             let message =
-                format!("this is nested more than {levels} levels deep, and the schema's work grows with each");
+                format!("the value nests more than {levels} levels, and the cost of the schema grows with each level");
             return vec![Violation { pointer: String::new(), message }];
         }
         let violation = |error: jsonschema::ValidationError| Violation {
             pointer: match error.kind() {
-                // What is missing has no place of its own; the name of it is what a form or a person looks for.
+                // A missing property has no position of its own, so the pointer names the property.
                 ValidationErrorKind::Required { property } => {
                     format!("{}/{}", error.instance_path(), escaped(property.as_str().unwrap_or_default()))
                 }
@@ -80,16 +80,16 @@ impl JsonSchema {
             },
             message: shortened(error.to_string()),
         };
-        self.validator.iter_errors(value).take(most).map(violation).collect()
+        self.validator.iter_errors(value).take(max).map(violation).collect()
     }
 
-    /// Does a value fit?
+    /// True if a value is valid.
     pub fn accepts(&self, value: &Value) -> bool {
-        !self.deepest.is_some_and(|levels| is_deeper(value, levels)) && self.validator.is_valid(value)
+        !self.max_levels.is_some_and(|levels| is_deeper(value, levels)) && self.validator.is_valid(value)
     }
 }
 
-/// Is a value nested deeper than a number of levels?
+/// True if a value is nested deeper than a number of levels.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     let below = |value| levels == 0 || is_deeper(value, levels - 1);
     match value {
@@ -99,7 +99,8 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// How the work of a schema grows with a value; only references can make it grow with more than its size.
+/// Determines the growth of a schema's cost with the size of a value. Only references can make it grow faster than the
+/// size.
 pub fn growth(schema: &Value) -> Growth {
     fn refers(schema: &Value) -> bool {
         match schema {
@@ -111,18 +112,18 @@ pub fn growth(schema: &Value) -> Growth {
     if refers(schema) { growth::of(schema) } else { Growth::Bounded }
 }
 
-/// Messages quote the value, which may be a whole document.
+/// Shortens a message, which may quote a whole document.
 fn shortened(message: String) -> String {
-    const MOST: usize = 300;
-    if message.chars().count() <= MOST {
+    const MAX_CHARACTERS: usize = 300;
+    if message.chars().count() <= MAX_CHARACTERS {
         return message;
     }
-    let start: String = message.chars().take(MOST / 2).collect();
-    let end: Vec<char> = message.chars().rev().take(MOST / 2).collect();
+    let start: String = message.chars().take(MAX_CHARACTERS / 2).collect();
+    let end: Vec<char> = message.chars().rev().take(MAX_CHARACTERS / 2).collect();
     format!("{start} … {}", end.into_iter().rev().collect::<String>())
 }
 
-/// The schemas of a connector's entities, by name, for `#/entities/x`.
+/// Builds the schemas of a connector's entities by name, for references to `#/entities/x`.
 pub fn entity_schemas(entities: &BTreeMap<String, Box<ConnectorEntity>>) -> Map<String, Value> {
     entities.iter().map(|(name, entity)| (name.clone(), entity_schema(entity))).collect()
 }

@@ -1,38 +1,38 @@
-//! `Role`: what people and keys may do.
+//! `Role`: permissions of people and keys.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A set of permissions, by what they are about. Six roles are always there: `owner`, `admin`, `developer`, `operator`,
-/// `viewer` and `end-user`.
+/// A set of permissions by resource. Six roles are built in: `owner`, `admin`, `developer`, `operator`, `viewer` and
+/// `end-user`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleSpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A role whose permissions it has too.
+    /// Role whose permissions are included.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub extends: Option<String>,
-    /// What may be done.
+    /// Granted permissions by resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub permissions: BTreeMap<Resource, Vec<Permission>>,
-    /// The environments it is for; all where left out.
+    /// Environments to which the role applies. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Environment"))]
     pub environments: Vec<String>,
 }
 
-/// What a permission is about.
+/// A resource that permissions apply to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Resource {
     Connectors,
     Connections,
@@ -48,9 +48,9 @@ pub enum Resource {
     Tools,
 }
 
-/// What may be done.
+/// Granted permissions by resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Permission {
     Create,
     Read,
@@ -62,5 +62,5 @@ pub enum Permission {
     DeployProduction,
 }
 
-/// The roles that are always there.
+/// The built-in roles.
 pub const SYSTEM_ROLES: [&str; 6] = ["owner", "admin", "developer", "operator", "viewer", "end-user"];

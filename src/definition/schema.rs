@@ -1,4 +1,4 @@
-//! JSON Schemas (2020-12) made from the types: one per kind, and one for any document.
+//! JSON Schemas (2020-12) that are generated from the types: one per kind, and one for any document.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -13,7 +13,7 @@ use super::{
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The schema of documents of one kind.
+/// Generates the schema of one kind.
 pub fn of_kind(kind: Kind) -> Value {
     let mut generator = generator();
     let mut schema = envelope(&mut generator, kind);
@@ -23,7 +23,7 @@ pub fn of_kind(kind: Kind) -> Value {
     ordered(schema)
 }
 
-/// The schema of a document of any kind: for `yaml-language-server`, which takes one schema for a file.
+/// Generates the schema of a document of any kind, for `yaml-language-server`, which uses one schema per file.
 pub fn of_any() -> Value {
     let mut generator = generator();
     let mut cases = Vec::new();
@@ -51,7 +51,7 @@ pub fn of_any() -> Value {
     })
 }
 
-/// Every generated schema with its file name, in the order of the kinds.
+/// Generates all schemas with their file names, in the order of the kinds.
 pub fn all() -> Vec<(String, Value)> {
     let kinds = Kind::ALL.into_iter().map(|kind| (format!("{}.json", file_stem(kind)), of_kind(kind)));
     kinds.chain([("definition.json".to_owned(), of_any())]).collect()
@@ -88,8 +88,8 @@ fn envelope(generator: &mut SchemaGenerator, kind: Kind) -> Value {
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "additionalProperties": false,
         "properties": {
-            "apiVersion": {"const": API_VERSION, "description": "The version of the language."},
-            "kind": {"const": kind.as_str(), "description": "The kind of this document."},
+            "apiVersion": {"const": API_VERSION, "description": "API version of the document."},
+            "kind": {"const": kind.as_str(), "description": "Kind of the document."},
             "metadata": reference::<Metadata>(generator),
             "spec": spec
         }
@@ -100,7 +100,7 @@ fn reference<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()
 }
 
-/// Puts `$schema` and `$id` first, where people look for them.
+/// Moves `$schema`, `$id` and `title` to the front.
 fn ordered(schema: Value) -> Value {
     let Value::Object(mut map) = schema else { return schema };
     let mut ordered = Map::new();

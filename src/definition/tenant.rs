@@ -5,42 +5,42 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A customer of the embedding product, isolated from every other.
+/// A customer of the embedding product, isolated from all others.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantSpec {
-    /// Name shown to people.
+    /// Display name.
     #[schemars(length(min = 1, max = 255))]
     pub display_name: String,
-    /// The customer's id in the embedding product, where it is not the definition's name.
+    /// Id of the customer in the embedding product. Default: the name of the definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub external_id: Option<String>,
-    /// May it use anything? `Active` unless set.
+    /// Status of the tenant. Default: `Active`.
     #[serde(default)]
     pub status: TenantStatus,
-    /// Where its data is kept.
+    /// Region in which the tenant's data is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// The customer's plan.
+    /// Subscription plan of the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// E-mail address of the customer's administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "email"))]
     pub admin: Option<String>,
-    /// Limits, where not the environment's.
+    /// Quotas of the tenant. Default: the quotas of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<Quotas>,
-    /// Values for `get_variable`, over the environment's.
+    /// Variables for `get_variable`. They take precedence over those of the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "variable", "x-evenkeel-type" = "variables"))]
     pub variables: BTreeMap<String, String>,
 }
 
-/// May a tenant use anything?
+/// The status of a tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum TenantStatus {
     #[default]
     Active,
@@ -48,34 +48,34 @@ pub enum TenantStatus {
     Suspended,
 }
 
-/// Where data is kept.
+/// A storage region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Region {
     US,
     EU,
     APAC,
 }
 
-/// Limits of a tenant.
+/// The quotas of a tenant. An omitted quota is unlimited.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quotas {
-    /// Connections.
+    /// Maximum number of connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub connections: Option<u32>,
-    /// Executions a day.
+    /// Maximum number of executions per day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executions_per_day: Option<u64>,
-    /// Executions at the same time.
+    /// Maximum number of concurrent executions.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub concurrent_executions: Option<u32>,
-    /// Calls of actions a minute.
+    /// Maximum number of action calls per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_minute: Option<u32>,
-    /// Bytes of stored state.
+    /// Maximum size of stored state, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_bytes: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! `Trigger`: what starts workflows.
+//! `Trigger`: starts workflows by calls, schedules and events.
 
 use std::collections::BTreeMap;
 
@@ -9,93 +9,93 @@ use super::common::Duration;
 use super::event::{Filter, Verify};
 use super::workflow::Priority;
 
-/// What starts workflows: exactly one of `webhook`, `schedule`, `appEvent`.
+/// An origin of workflow executions. Set exactly one of `webhook`, `schedule`, `appEvent`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["webhook"]}, {"required": ["schedule"]}, {"required": ["appEvent"]}]))]
 pub struct TriggerSpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Does it start anything? `true` unless set.
+    /// Enables the trigger. Default: `true`.
     #[serde(default = "super::common::yes")]
     pub active: bool,
-    /// A call from outside.
+    /// Incoming HTTP call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookTrigger>,
-    /// The time.
+    /// Schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleTrigger>,
-    /// An event of a connector.
+    /// Event of a connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_event: Option<AppEventTrigger>,
 }
 
-/// A call from outside, to `/hooks/{trigger}`.
+/// An incoming HTTP call to `/hooks/{trigger}`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookTrigger {
-    /// How a call proves where it comes from.
+    /// Verification of the call's origin.
     pub verify: Verify,
-    /// A secret part of the address (a UUID), for callers that can sign nothing.
+    /// Secret part of the address (a UUID), for callers that cannot sign their calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "uuid"))]
     pub webhook_id: Option<String>,
-    /// What makes two calls the same event: a template.
+    /// Deduplication key: a template. Calls with the same key are the same event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub deduplicate: Option<String>,
-    /// How long a call is remembered for that, `24h` unless set.
+    /// Period in which duplicates are recognised, from `1m` to `30d`. Default: `24h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1m", "x-evenkeel-max" = "30d"))]
     pub deduplication_window: Option<Duration>,
-    /// Are calls worked on side by side or one after the other? `Parallel` unless set.
+    /// Processing of concurrent calls. Default: `Parallel`.
     #[serde(default)]
     pub execution_mode: ExecutionMode,
-    /// Calls with the same key are worked on one after the other, in the order they came, and others beside them: a
-    /// template.
+    /// Ordering key: a template. Calls with the same key are processed one after another, in the order of arrival;
+    /// calls with different keys are processed in parallel.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub order_by: Option<String>,
-    /// What happens to events that cannot be worked on.
+    /// Handling of events that cannot be processed.
     #[serde(default)]
     pub dead_letters: DeadLetters,
-    /// Which workflows it starts.
+    /// Workflows to start.
     #[schemars(length(min = 1, max = 100))]
     pub routes: Vec<Route>,
 }
 
-/// Side by side or one after the other.
+/// The processing of concurrent calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum ExecutionMode {
     #[default]
     Parallel,
     Sequential,
 }
 
-/// What happens to events that cannot be worked on.
+/// Handling of events that cannot be processed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeadLetters {
-    /// Are they kept for a replay? `true` unless set.
+    /// Keeps events that cannot be processed as dead letters, for a later replay. Default: `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Events that no route matches: kept or dropped? `Drop` unless set.
+    /// Handling of events that match no route. Default: `Drop`.
     #[serde(default)]
     pub unmatched: Unmatched,
-    /// How long they are kept, `30d` unless set.
+    /// Retention of dead letters, from `1h` to `365d`. Default: `30d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1h", "x-evenkeel-max" = "365d"))]
     pub retention: Option<Duration>,
 }
 
-/// Events that no route matches.
+/// The handling of events that match no route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Unmatched {
     #[default]
     Drop,
@@ -106,39 +106,41 @@ pub enum Unmatched {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
-    /// Name of the Workflow.
+    /// Name of the Workflow to start.
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: String,
-    /// Conditions on the event, by dotted path; all must hold. Every event where left out.
+    /// Conditions on the event, by dotted path. All must hold. If omitted, every event matches. Example:
+    /// `{ body.amount: { gt: 100 } }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "filter"))]
     pub when: Filter,
-    /// Groups of conditions of which one must hold, beside all of `when`.
+    /// Groups of conditions. At least one group must hold, in addition to `when`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub when_any: Vec<Filter>,
-    /// Headers that the workflow gets in `ctx.headers`.
+    /// Headers that the workflow reads as `ctx.headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header", "x-evenkeel-template" = "route"))]
     pub headers: BTreeMap<String, String>,
-    /// The workflow's input: a tree of templates; the event where left out.
+    /// Input of the workflow: a tree whose strings are templates. Default: the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "route"))]
     pub input: Option<super::Json>,
-    /// The tenant it runs for: a template.
+    /// Tenant of the execution: a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "route"))]
     pub tenant: Option<String>,
-    /// Which executions go first; the workflow's where left out.
+    /// Priority of the executions. Default: the priority of the workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// Collect events for this long and start one execution with all of them.
+    /// Period in which events are collected, from `1s` to `1h`. One execution is started with all of them. If omitted,
+    /// each event starts an execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "1h"))]
     pub batch_window: Option<Duration>,
 }
 
-/// The time: exactly one of `interval`, `daily`, `weekly`, `monthly`, `cron`.
+/// A schedule. Set exactly one of `interval`, `daily`, `weekly`, `monthly`, `cron`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -146,7 +148,7 @@ pub struct Route {
     {"required": ["cron"]}
 ]))]
 pub struct ScheduleTrigger {
-    /// Every so often, at least `1s`.
+    /// Fixed interval, from `1s` to `365d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "365d"))]
     pub interval: Option<Duration>,
@@ -159,41 +161,41 @@ pub struct ScheduleTrigger {
     /// On days of the month.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monthly: Option<Monthly>,
-    /// A cron expression: minute, hour, day of month, month, day of week.
+    /// Cron expression with five fields: minute, hour, day of month, month, day of week. Example: `0 6 * * 1-5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "cron"))]
     pub cron: Option<String>,
-    /// IANA time zone of all times, `UTC` unless set. A time that a clock change skips is run at the change; one that
-    /// comes twice is run once.
+    /// IANA time zone of all times, such as `Europe/Berlin`. A time that a clock change skips runs at the change; a
+    /// time that occurs twice runs once. Default: `UTC`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "timeZone"))]
     pub time_zone: Option<String>,
-    /// Nothing before this date and time (RFC 3339).
+    /// Start of the schedule: a date and time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "dateTime"))]
     pub starts_at: Option<String>,
-    /// Nothing after this date and time (RFC 3339).
+    /// End of the schedule: a date and time (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "dateTime"))]
     pub ends_at: Option<String>,
-    /// Random delay up to this, so that many schedules do not start together.
+    /// Maximum random delay, from `0s` to `1h`, which prevents many schedules from starting at once. Default: `0s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "0s", "x-evenkeel-max" = "1h"))]
     pub jitter: Option<Duration>,
-    /// Runs that were missed while nothing was running; `One` unless set.
+    /// Handling of runs that were missed while no process was running. Default: `One`.
     #[serde(default)]
     pub catch_up: CatchUp,
-    /// A run that is due while the last one is still running; `Skip` unless set.
+    /// Handling of a run that is due while the previous one is still running. Default: `Skip`.
     #[serde(default)]
     pub overlap: Overlap,
-    /// Not running until this is removed. `false` unless set.
+    /// Pauses the schedule. Default: `false`.
     #[serde(default)]
     pub paused: bool,
-    /// The workflows' input.
+    /// Input of the workflows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "noTemplate"))]
     pub payload: Option<super::Json>,
-    /// Which workflows it starts.
+    /// Workflows to start.
     #[schemars(length(min = 1, max = 100))]
     pub routes: Vec<ScheduleRoute>,
 }
@@ -202,22 +204,22 @@ pub struct ScheduleTrigger {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScheduleRoute {
-    /// Name of the Workflow.
+    /// Name of the Workflow to start.
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: String,
-    /// Headers that the workflow gets in `ctx.headers`.
+    /// Headers that the workflow reads as `ctx.headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "header"))]
     pub headers: BTreeMap<String, String>,
-    /// Its input; the schedule's `payload` where left out.
+    /// Input of the workflow. Default: `payload` of the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "noTemplate"))]
     pub payload: Option<super::Json>,
-    /// The tenants it runs for, one execution each; once without a tenant where left out.
+    /// Tenants, with one execution for each. If omitted, one execution without a tenant is started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Tenant"))]
     pub tenants: Vec<String>,
-    /// Which executions go first; `P3` unless set.
+    /// Priority of the executions. Default: `P3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
 }
@@ -226,7 +228,7 @@ pub struct ScheduleRoute {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Daily {
-    /// Time of day, `HH:MM`.
+    /// Time of day, as `HH:MM`.
     #[schemars(extend("x-evenkeel-type" = "timeOfDay"))]
     pub at: String,
 }
@@ -235,17 +237,17 @@ pub struct Daily {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Weekly {
-    /// The days.
+    /// Days of the week.
     #[schemars(length(min = 1, max = 7))]
     pub days: Vec<Weekday>,
-    /// Time of day, `HH:MM`.
+    /// Time of day, as `HH:MM`.
     #[schemars(extend("x-evenkeel-type" = "timeOfDay"))]
     pub at: String,
 }
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Weekday {
     Monday,
     Tuesday,
@@ -260,56 +262,56 @@ pub enum Weekday {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Monthly {
-    /// The days, 1 to 31; a month without that day runs on its last one.
+    /// Days of the month, from 1 to 31. In a shorter month the last day is used.
     #[schemars(length(min = 1, max = 31), inner(range(min = 1, max = 31)))]
     pub days: Vec<u8>,
-    /// Time of day, `HH:MM`.
+    /// Time of day, as `HH:MM`.
     #[schemars(extend("x-evenkeel-type" = "timeOfDay"))]
     pub at: String,
 }
 
-/// Runs that were missed.
+/// The handling of missed runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CatchUp {
-    /// None of them is run.
+    /// Skips all missed runs.
     Skip,
-    /// One run for all of them.
+    /// Starts one run for all missed runs.
     #[default]
     One,
-    /// Each of them, the oldest first, at most 100.
+    /// Starts every missed run, oldest first, at most 100.
     All,
 }
 
-/// A run that is due while the last one is still running.
+/// The handling of a run that is due while the previous one is still running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Overlap {
-    /// It is not run.
+    /// Skips the run.
     #[default]
     Skip,
-    /// It waits; at most one.
+    /// Queues the run; at most one run waits.
     Queue,
-    /// It is run beside the other.
+    /// Starts the run in parallel.
     Allow,
 }
 
-/// An event of a connector.
+/// Event of a connector.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppEventTrigger {
     /// Name of the Connector.
     #[schemars(extend("x-evenkeel-ref" = "Connector"))]
     pub connector: String,
-    /// The connector's event.
+    /// Name of the connector's event.
     #[schemars(extend("x-evenkeel-ref" = "Event"))]
     pub event: String,
-    /// The connection that is listened to; every active connection of the connector where left out.
+    /// Connection whose events are received. Default: every active connection of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Connection"))]
     pub connection: Option<String>,
-    /// What happens to events that cannot be worked on.
+    /// Handling of events that cannot be processed.
     #[serde(default)]
     pub dead_letters: DeadLetters,
-    /// Which workflows it starts.
+    /// Workflows to start.
     #[schemars(length(min = 1, max = 100))]
     pub routes: Vec<Route>,
 }

@@ -1,4 +1,4 @@
-//! `Widget`: what an end user sees of an integration: a card with its connectors, actions and forms.
+//! `Widget`: an integration as end users see it: a card with connectors, actions and forms.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::common::Image;
 use super::form::Form;
 
-/// A card in the hub.
+/// A card of the integration hub.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WidgetSpec {
@@ -19,18 +19,18 @@ pub struct WidgetSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// Images by theme, at most one each; the primary connector's where left out.
+    /// Images, at most one per theme. Default: the images of the primary connector.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub images: Vec<Image>,
-    /// The connectors that the user must authenticate with; none for a widget of workflows only.
+    /// Connectors that the user must authenticate with. Empty for a widget that only runs workflows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub connectors: Vec<WidgetConnector>,
-    /// Who sees it and what it shows.
+    /// Audience and display settings.
     #[serde(default)]
     pub settings: WidgetSettings,
-    /// Buttons, in order.
+    /// Buttons, in display order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub actions: Vec<WidgetAction>,
@@ -38,7 +38,7 @@ pub struct WidgetSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "name"))]
     pub forms: BTreeMap<String, Box<Form>>,
-    /// Numbers on the card.
+    /// Metrics on the card.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     pub metrics: Vec<Metric>,
@@ -54,16 +54,17 @@ pub struct WidgetConnector {
     /// Name of the Connector.
     #[schemars(extend("x-evenkeel-ref" = "Connector"))]
     pub connector: String,
-    /// Does it decide the first prompt? Needed on exactly one of several.
+    /// Marks the connector that determines the first prompt. With several connectors, exactly one must be primary.
+    /// Default: `false`.
     #[serde(default)]
     pub primary: bool,
-    /// Name shown here, where not the connector's.
+    /// Display name in this widget. Default: the name of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// What it is needed for.
+    /// Purpose of the connector in this widget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Image shown here, where not the connector's.
+    /// Image in this widget. Default: the image of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "httpsUrl"))]
     pub image_url: Option<String>,
@@ -72,103 +73,103 @@ pub struct WidgetConnector {
     pub auth: Option<WidgetAuth>,
 }
 
-/// Changes of a connector's authentication, merged over it.
+/// Changes that are merged into the authentication of a connector.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WidgetAuth {
-    /// The method a new connection starts with: one of the connector's.
+    /// Method of new connections: one of the connector's methods. Default: the connector's default method.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "AuthMethod"))]
     pub default: Option<String>,
-    /// May the user choose another method? The connector's setting where left out.
+    /// Allows users to choose another method. Default: the setting of the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_switching: Option<bool>,
-    /// Attributes merged over those of the default method, such as `scopes` of `oauth2`.
+    /// Attributes that are merged into those of the default method, such as `scopes` of `oauth2`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "authAttributes"))]
     pub attributes: BTreeMap<String, serde_json::Value>,
 }
 
-/// Who sees a widget and what it shows.
+/// The audience and the display settings of a widget.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WidgetSettings {
-    /// The tenants that see it; all where left out.
+    /// Tenants that see the widget. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<TenantSelection>,
-    /// Show the log of past actions and events? `false` unless set.
+    /// Shows the history of actions and events. Default: `false`.
     #[serde(default)]
     pub history_logs: bool,
-    /// Hidden from end users, its configuration kept. `false` unless set.
+    /// Hides the widget from end users and keeps its configuration. Default: `false`.
     #[serde(default)]
     pub disabled: bool,
-    /// The category of a disabled widget's data flow.
+    /// Category of the data flow of a disabled widget.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub data_flow_label: Option<String>,
-    /// May a tenant have several connections? `false` unless set.
+    /// Allows several connections per tenant. Default: `false`.
     #[serde(default)]
     pub multi_connection: bool,
 }
 
-/// Tenants by name: at most one of `only`, `except`.
+/// A selection of tenants by name. Set at most one of `only`, `except`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["only", "except"]))]
 pub struct TenantSelection {
-    /// These and no others.
+    /// Only these tenants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Tenant"))]
     pub only: Vec<String>,
-    /// All but these.
+    /// All tenants except these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Tenant"))]
     pub except: Vec<String>,
 }
 
-/// A button of a widget.
+/// A button of a widget. Set at most one of `workflow`, `action`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["workflow", "action"]))]
 pub struct WidgetAction {
-    /// The button's label, unique within the widget.
+    /// Label of the button, unique within the widget.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
-    /// The workflow that it runs.
+    /// Workflow to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: Option<String>,
-    /// A connector's action that it runs, as `connector/action`, instead of a workflow.
+    /// Action to call instead of a workflow, as `CONNECTOR/ACTION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: Option<String>,
-    /// The form that a Configuration action opens.
+    /// Form to open, for the type `Configuration`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalForm"))]
     pub form: Option<String>,
-    /// When it is shown; `Always` unless set.
+    /// State of the widget in which the button is displayed. Default: `Always`.
     #[serde(default)]
     pub visibility: Visibility,
-    /// What it does to the widget's state; `None` unless set.
+    /// Effect on the state of the widget. Default: `None`.
     #[serde(default, rename = "type")]
     pub action_type: WidgetActionType,
-    /// Forwarded to the workflow as it is.
+    /// Payload that is passed to the workflow unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "noTemplate"))]
     pub payload: Option<serde_json::Value>,
-    /// The connectors that a MultiConnector action works on; all of the widget's where left out.
+    /// Connectors that an action of the type `MultiConnector` uses. Default: all connectors of the widget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "WidgetConnector"))]
     pub connectors: Vec<String>,
-    /// What the user reads afterwards.
+    /// Messages for the user after the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<UserMessages>,
 }
 
-/// When an action is shown, by whether the user is authenticated and has configured the widget.
+/// The state of a widget in which a button is displayed: authenticated or not, configured or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Visibility {
-    /// Always.
+    /// In every state.
     #[default]
     Always,
     /// Not authenticated.
@@ -186,7 +187,7 @@ pub enum Visibility {
 }
 
 impl Visibility {
-    /// Is an action of this visibility shown in a state?
+    /// True if a button is displayed in a state.
     pub fn shown(self, authenticated: bool, configured: bool) -> bool {
         match self {
             Visibility::Always => true,
@@ -200,85 +201,85 @@ impl Visibility {
     }
 }
 
-/// What an action does to the widget's state.
+/// The effect of a button on the state of the widget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WidgetActionType {
-    /// The widget becomes active, its connector connected.
+    /// Connects the connector and activates the widget.
     Activation,
-    /// Opens a form; saving it makes the widget configured.
+    /// Opens a form. The widget is configured when the form is saved.
     Configuration,
-    /// The widget becomes inactive, session data is cleared.
+    /// Deactivates the widget and clears session data.
     Deactivation,
-    /// One workflow over several of the widget's connectors.
+    /// Runs one workflow with several connectors of the widget.
     MultiConnector,
-    /// Runs the workflow only.
+    /// Runs the workflow without a change of state.
     #[default]
     None,
 }
 
-/// What a user reads after an action.
+/// The messages after an action.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserMessages {
-    /// After success.
+    /// Message after success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success: Option<UserMessage>,
-    /// After a failure.
+    /// Message after a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<UserMessage>,
 }
 
-/// A message and its header.
+/// A message with a header.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserMessage {
-    /// Header.
+    /// Header of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Text.
+    /// Text of the message.
     pub message: String,
 }
 
-/// A number on the card.
+/// A metric on the card.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metric {
-    /// Name, unique within the widget.
+    /// Name of the metric, unique within the widget.
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub name: String,
-    /// What the user reads beside the number.
+    /// Label of the metric.
     #[schemars(length(min = 1, max = 255))]
     pub label: String,
-    /// What is counted.
+    /// Measured value.
     pub measure: Measure,
-    /// The workflow whose executions are counted; all of the widget's where left out.
+    /// Workflow whose executions are counted. Default: all workflows of the widget.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: Option<String>,
-    /// Over what time, `30d` unless set.
+    /// Measurement period, from `1m` to `365d`. Default: `30d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1m", "x-evenkeel-max" = "365d"))]
     pub window: Option<super::common::Duration>,
 }
 
-/// What a metric counts.
+/// The value that a metric measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Measure {
-    /// Executions.
+    /// Number of executions.
     Executions,
-    /// Executions that failed.
+    /// Number of failed executions.
     Failures,
-    /// Share of executions that succeeded.
+    /// Share of successful executions.
     SuccessRate,
-    /// When the last execution ended.
+    /// Time at which the last execution ended.
     LastRun,
-    /// Records that executions reported.
+    /// Number of records that executions reported.
     Records,
-    /// Connections of the tenant.
+    /// Number of connections of the tenant.
     Connections,
 }
 
-/// Texts of a widget in one language.
+/// The texts of a widget in one language.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WidgetTexts {

@@ -1,4 +1,4 @@
-//! `Workflow`: code or steps that run when something happens.
+//! `Workflow`: code or steps that triggers, callers and schedules start.
 
 use std::collections::BTreeMap;
 
@@ -9,81 +9,81 @@ use super::Json;
 use super::action::OnError;
 use super::common::{Code, Duration, Retry, SchemaValue};
 
-/// Code or steps: exactly one of `source`, `steps`.
+/// A workflow, written as code or as steps. Set exactly one of `source`, `steps`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["source"]}, {"required": ["steps"]}]))]
 pub struct WorkflowSpec {
-    /// Name shown to people.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// How long it may run and whether the caller waits.
+    /// Tier, which determines the allowed timeouts and if the caller waits for the output.
     pub tier: Tier,
-    /// Longest run; `1m` for Instant, `15m` for Standard, `6h` for Long unless set.
+    /// Maximum duration of an execution. Default: `1m` for `Instant`, `15m` for `Standard`, `6h` for `Long`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// When a failed execution is tried again; never where left out.
+    /// Retries of failed executions. Default: no retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// May it run? `true` unless set.
+    /// Enables the workflow. Default: `true`.
     #[serde(default = "super::common::yes")]
     pub active: bool,
-    /// Which executions go first; `P2` unless set.
+    /// Priority of the executions. Default: `P2`.
     #[serde(default)]
     pub priority: Priority,
-    /// How many executions run at the same time.
+    /// The limit of concurrent executions of a workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
-    /// Must every execution belong to a tenant? `false` unless set.
+    /// Requires a tenant for every execution. Default: `false`.
     #[serde(default)]
     pub requires_tenant: bool,
-    /// JSON Schema of the input.
+    /// JSON Schema of the input. If omitted, every input is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<SchemaValue>,
-    /// JSON Schema of the output.
+    /// JSON Schema of the output. If omitted, every output is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<SchemaValue>,
-    /// The connectors that the code calls, so that they can be checked: by the name used in code.
+    /// Connectors that the code calls, by their name in the code. Declared connectors are validated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
     pub connectors: BTreeMap<String, Box<UsedConnector>>,
-    /// Secrets that the code reads.
+    /// Names of secrets that the code reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Secret"))]
     pub secrets: Vec<String>,
-    /// Values that the code reads as `ctx.config.name`.
+    /// Configuration values that the code reads as `ctx.config.NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier", "x-evenkeel-type" = "noTemplate"))]
     pub config: BTreeMap<String, Json>,
-    /// TypeScript or JavaScript.
+    /// TypeScript or JavaScript code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Code>,
-    /// Steps, run in order.
+    /// Steps, executed in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub steps: Option<Vec<Step>>,
-    /// The workflow that runs when an execution failed for good; it gets the error as its input.
+    /// Workflow to start after the last attempt of an execution failed. Its input is the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub on_failure: Option<String>,
-    /// Sample runs with their outcome.
+    /// Sample executions with the expected result. `evenkeel test` runs them without network access.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub tests: Vec<WorkflowTest>,
 }
 
-/// How long a workflow may run and whether the caller waits.
+/// The tier of a workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Tier {
-    /// The caller waits for the output: 1s to 2m.
+    /// The caller waits for the output. Timeout: `1s` to `2m`.
     Instant,
-    /// The caller gets 202 and the execution's id: 5s to 15m.
+    /// The caller receives the status 202 and the id of the execution. Timeout: `5s` to `15m`.
     #[default]
     Standard,
-    /// The same, 30s to 6h.
+    /// The caller receives the status 202 and the id of the execution. Timeout: `30s` to `6h`.
     Long,
 }
 
@@ -102,7 +102,7 @@ impl Tier {
         [Tier::Instant, Tier::Standard, Tier::Long].into_iter().find(|tier| tier.as_str() == name)
     }
 
-    /// Shortest and longest timeout.
+    /// The minimum and maximum timeout.
     pub fn range(self) -> (Duration, Duration) {
         match self {
             Tier::Instant => (Duration::seconds(1), Duration::seconds(120)),
@@ -112,12 +112,12 @@ impl Tier {
     }
 }
 
-/// Which executions go first.
+/// The priority of an execution. `P1` is the highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Priority {
-    /// A user waits for it.
+    /// A user waits for the result.
     P1,
-    /// An event started it.
+    /// Started by an event.
     #[default]
     P2,
     /// Schedules and batches.
@@ -126,14 +126,14 @@ pub enum Priority {
     P4,
 }
 
-/// How many executions run at the same time.
+/// The limit of concurrent executions of a workflow.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Concurrency {
-    /// Executions.
+    /// Maximum number of concurrent executions.
     #[schemars(range(min = 1, max = 1000))]
     pub limit: u32,
-    /// Counted for each tenant by itself? `false` unless set.
+    /// Applies the limit to each tenant separately. Default: `false`.
     #[serde(default)]
     pub per_tenant: bool,
 }
@@ -145,17 +145,18 @@ pub struct UsedConnector {
     /// Name of the Connector.
     #[schemars(extend("x-evenkeel-ref" = "Connector"))]
     pub connector: String,
-    /// A fixed connection; the tenant's own where left out.
+    /// Connection to use. Default: the connection of the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Connection"))]
     pub connection: Option<String>,
-    /// The actions that it calls; all where left out.
+    /// Actions that the code may call. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "UsedAction"))]
     pub actions: Vec<String>,
 }
 
-/// One step: exactly one of `action`, `workflow`, `set`, `wait`, `approval`, `notify`, `gate`, `loop`, `parallel`, `switch`, `code`.
+/// A step of a workflow. Set exactly one of `action`, `workflow`, `set`, `wait`, `approval`, `notify`, `gate`, `loop`,
+/// `parallel`, `switch`, `code`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -164,102 +165,102 @@ pub struct UsedConnector {
     {"required": ["parallel"]}, {"required": ["switch"]}, {"required": ["code"]}
 ]))]
 pub struct Step {
-    /// Name of the step; later ones read its result as `steps.name.output`.
+    /// Name of the step. Later steps read its result as `steps.NAME.output`.
     #[schemars(length(min = 1, max = 63), extend("x-evenkeel-type" = "stepName"))]
     pub name: String,
-    /// A sentence about it.
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Run it only where this renders to something true.
+    /// Condition: a template. The step runs only if it renders to a truthy value.
     #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "condition"))]
     pub condition: Option<String>,
-    /// Calls a connector's action, as `connector/action`.
+    /// Action to call, as `CONNECTOR/ACTION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: Option<String>,
-    /// A fixed connection for `action`; the tenant's own where left out.
+    /// Connection for `action`. Default: the connection of the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Connection"))]
     pub connection: Option<String>,
-    /// Runs another workflow and waits for it.
+    /// Workflow to run. The step waits for its output.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: Option<String>,
-    /// Input of `action` or `workflow`: a tree of templates.
+    /// Input of `action` or `workflow`: a tree whose strings are templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub input: Option<Json>,
-    /// Makes a value: a tree of templates.
+    /// Value of the step: a tree whose strings are templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub set: Option<Json>,
-    /// Waits.
+    /// Waiting time, from `1s` to `6h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "6h"))]
     pub wait: Option<Duration>,
-    /// Waits for a person.
+    /// Approval by a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// Tells somebody.
+    /// Notification to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notification>,
-    /// Ends the run, as a success, where this renders to something false.
+    /// Condition to continue: a template. If it renders to a falsy value, the execution ends successfully.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "condition"))]
     pub gate: Option<String>,
     /// Steps for each item of a list.
     #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
     pub each: Option<Loop>,
-    /// Branches that run side by side, by name.
+    /// Branches that run in parallel, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
     pub parallel: Option<BTreeMap<String, Vec<Step>>>,
-    /// The first case whose condition holds.
+    /// Cases, of which the first one whose condition holds is executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
     pub switch: Option<Vec<Case>>,
-    /// JavaScript: the body of a function of `ctx`.
+    /// JavaScript code: the body of a function with the parameter `ctx`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65_536))]
     pub code: Option<String>,
-    /// Longest run of the step.
+    /// Maximum duration of the step, from `1s` to `6h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "6h"))]
     pub timeout: Option<Duration>,
-    /// When it is tried again.
+    /// Retries of the step. Default: no retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// What a failure does; `Halt` unless set.
+    /// Reaction to a failure of the step. Default: `Halt`.
     #[serde(default)]
     pub on_error: OnError,
 }
 
-/// Waits for a person.
+/// Approval by a person.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Approval {
-    /// What is asked: a template.
+    /// Question to the approver: a template.
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub message: String,
-    /// Who may answer.
+    /// Roles that may approve. Default: any role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub roles: Vec<String>,
-    /// Longest wait; the run fails after it.
+    /// Maximum waiting time, from `1s` to `6h`. The execution fails afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "6h"))]
     pub timeout: Option<Duration>,
 }
 
-/// Tells somebody.
+/// Notification to send.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Notification {
-    /// The action that sends it, as `connector/action`.
+    /// Action that sends the notification, as `CONNECTOR/ACTION`.
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
     pub action: String,
-    /// Its input: a tree of templates.
+    /// Input of the action: a tree whose strings are templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub input: Option<Json>,
@@ -269,100 +270,101 @@ pub struct Notification {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Loop {
-    /// The list: a template that keeps its type. Steps read `item` and `index`.
+    /// List: a template that renders to a list. Steps read `item` and `index`.
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub over: String,
-    /// Most items, 1000 unless set.
+    /// Maximum number of items. Default: `1000`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_items: Option<u32>,
-    /// Items at the same time, 1 unless set.
+    /// Number of items that are processed concurrently. Default: `1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub concurrency: Option<u32>,
-    /// The steps.
+    /// Steps to execute.
     #[schemars(length(min = 1, max = 50))]
     pub steps: Vec<Step>,
 }
 
-/// A case of a switch.
+/// A case of a `switch` step.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Case {
-    /// Condition: a template. Always where left out.
+    /// Condition: a template. If omitted, the case always matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "condition"))]
     pub when: Option<String>,
-    /// The steps.
+    /// Steps to execute.
     #[schemars(length(min = 1, max = 50))]
     pub steps: Vec<Step>,
 }
 
-/// A sample run with its outcome.
+/// A sample execution with the expected result.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkflowTest {
     /// Name of the test, unique within the workflow.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
-    /// The input.
+    /// Input of the workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
-    /// The event that starts it instead, by way of `trigger`: its routes decide what the input is.
+    /// Event that is sent to `trigger` instead of an input. The routes of the trigger determine the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Json>,
-    /// The trigger that `event` comes to.
+    /// Trigger that receives `event`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Trigger"))]
     pub trigger: Option<String>,
-    /// The headers.
+    /// Headers that the workflow reads as `ctx.headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The tenant it runs for.
+    /// Tenant of the execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// What the clock says when it starts (RFC 3339), `2026-01-01T00:00:00Z` unless set. It jumps to whatever is waited for.
+    /// Time at the start (RFC 3339). The clock advances to the end of each wait immediately. Default:
+    /// `2026-01-01T00:00:00Z`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "dateTime"))]
     pub now: Option<String>,
-    /// Values that `ctx.state` holds when it starts.
+    /// Initial content of `ctx.state`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, Json>,
-    /// Values of secrets that the code reads; placeholders where left out.
+    /// Values of secrets that the code reads. Default: placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
-    /// What `ctx.waitForEvent` gets, by name and in order; a wait for others is over at once, as if its time were.
+    /// Events that `ctx.waitForEvent` receives, by name and in order. A wait for any other event times out immediately.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events: BTreeMap<String, Vec<Json>>,
-    /// Answers to approvals, by the step's name.
+    /// Answers to approvals, by step name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub approvals: BTreeMap<String, bool>,
-    /// What actions answer, by `connector/action` and call by call; the last one stands for all that follow.
-    /// `{ $error: { message, status, body } }` is a failure.
+    /// Simulated outputs of actions, by `CONNECTOR/ACTION` and in the order of calls. The last output is repeated.
+    /// `{ $error: { message, status, body } }` simulates a failure.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Vec<Json>>,
-    /// The output that must result.
+    /// Expected output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_output: Option<Json>,
-    /// Text that the error must hold.
+    /// Text that the error must contain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_error: Option<String>,
-    /// The calls of actions that it must make, in order and no others.
+    /// Expected calls of actions, in order. Further calls fail the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub expect_calls: Option<Vec<ExpectedCall>>,
-    /// Values that `ctx.state` must hold when it ended; null for one that must not be there.
+    /// Expected content of `ctx.state` at the end. `null` means that the key must not exist.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_state: BTreeMap<String, Json>,
 }
 
-/// A call of an action that a workflow must make.
+/// A call of an action that a test expects.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectedCall {
-    /// The action, as `connector/action`.
+    /// Action, as `CONNECTOR/ACTION`.
     pub action: String,
-    /// Its input; any where left out.
+    /// Expected input. If omitted, any input is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
 }

@@ -17,7 +17,7 @@ use crate::definition::Id;
 use crate::plan::{self, Inventory, Plan, PlanOptions};
 use crate::store::manifest::Manifest;
 use crate::store::{Audit, Generation, Micros, StoreError};
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 use crate::text::{Digest, Finding, Severity};
 
 /// What is asked, of one environment.
@@ -248,7 +248,7 @@ pub(super) fn with_findings(examined: &super::validate::Validated) -> CommandErr
         examined.findings.iter().filter(|finding| finding.severity == Severity::Error).take(100).cloned().collect();
     let report =
         Report { findings: &errors, sources: &examined.catalog.sources, definitions: examined.catalog.entries.len() };
-    let rendered: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default();
+    let rendered: Value = serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default();
     let first = errors.first().map_or("", |first| first.message.as_str());
     let mut denied =
         CommandError::new(422, "InvalidDefinitions", format!("with it the environment has errors: {first}"));

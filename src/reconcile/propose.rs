@@ -326,7 +326,7 @@ fn refused(examined: &Validated, joined: &MergedSources) -> ReconcileError {
     let revision = joined.revisions().into_values().collect::<Vec<_>>().join(", ");
     let message = match errors.first() {
         Some(first) => {
-            let place = first.span().map(|span| examined.catalog.sources.place(span)).unwrap_or_default();
+            let place = first.span().map(|span| examined.catalog.sources.display_position(span)).unwrap_or_default();
             let more = match errors.len() {
                 1 => String::new(),
                 many => format!(" (and {} more)", many - 1),

@@ -17,7 +17,7 @@ use crate::plan::{Plan, Verb};
 use crate::store::StoreError;
 use crate::store::manifest::Owner;
 use crate::text::Severity;
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 
 impl Reconciler {
     /// Everything that is declared serves here; ready when it serves everywhere.
@@ -95,7 +95,7 @@ impl Reconciler {
             sources: &examined.catalog.sources,
             definitions: examined.catalog.entries.len(),
         };
-        let rendered: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default();
+        let rendered: Value = serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default();
         status.findings = rendered["findings"].as_array().cloned().unwrap_or_default();
         let metrics = &self.context.metrics;
         metrics.findings(&self.given.key, Severity::Error, status.errors);

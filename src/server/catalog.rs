@@ -11,7 +11,7 @@ use crate::connector::{Action, Connector, is_example_host};
 use crate::definition::Json;
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::entity_schemas;
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 
 /// `GET /v1/connectors`
 pub(super) async fn connectors(State(server): State<Server>, headers: HeaderMap) -> Response {
@@ -106,7 +106,8 @@ pub(super) async fn findings(State(server): State<Server>, headers: HeaderMap) -
         definitions: examined.catalog.entries.len(),
     };
     // The same form as `validate -o json`, so that both are read alike.
-    let mut value: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_else(|_| json!({}));
+    let mut value: Value =
+        serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_else(|_| json!({}));
     value["generation"] = json!(active.runtime.generation);
     value["current"] = json!(active.current);
     response::json(200, &value)

@@ -19,7 +19,7 @@ use crate::reconcile::environments::{Environments, Handle};
 use crate::reconcile::validate::Validator;
 use crate::store::manifest::Item;
 use crate::text::Digest;
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 
 /// Most lines of a history or record in one answer.
 const MAX_LINES: u32 = 1000;
@@ -120,7 +120,7 @@ pub(super) async fn findings(State(server): State<Server>, Path(name): Path<Stri
             sources: &examined.catalog.sources,
             definitions: examined.catalog.entries.len(),
         };
-        Ok(serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default())
+        Ok(serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default())
     })())
 }
 

@@ -1,54 +1,44 @@
-//! Everything there is to know about a template without running it.
+//! Static analysis of templates.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{FieldLocation, Problem, check, host_rule, shape};
+use super::check::NameUse;
+use super::{FieldLocation, Problem, check, host_rule, parser};
 
-/// A secret or variable that a template uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Use {
-    /// The name of the secret or variable.
-    pub name: String,
-    /// The bytes of the call.
-    pub range: Range<usize>,
-    /// Whether a `default` filter stands directly behind the call.
-    pub has_default: bool,
-}
-
-/// What [`analyse`] finds.
+/// The result of [`analyse`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Analysis {
-    /// What stands wrong, in the order of the source.
+    /// Problems in the order of the source.
     pub problems: Vec<Problem>,
-    /// The secrets used.
-    pub secrets: Vec<Use>,
-    /// The variables used.
-    pub variables: Vec<Use>,
-    /// The dotted paths read from the context, for example `input.email`, each with the place where it is first read.
+    /// Secrets that the template uses.
+    pub secrets: Vec<NameUse>,
+    /// Variables that the template uses.
+    pub variables: Vec<NameUse>,
+    /// Dotted paths that the template reads from the context, for example `input.email`, with the byte range of the first read.
     pub reads: BTreeMap<String, Range<usize>>,
-    /// Whether there is no Jinja in the source at all.
+    /// True if the source contains no Jinja.
     pub plain: bool,
-    /// Whether the template is exactly one `{{ expression }}`.
+    /// True if the template is exactly one `{{ expression }}`.
     pub single_expression: bool,
 }
 
 /// Analyses a template.
 ///
 /// All problems are collected, except that a syntax error hides the others.
-/// `host` says that the template is an absolute URL whose scheme and authority
-/// must not depend on data; a source that starts with `http` is taken as one
-/// in any case at [`FieldLocation::Url`].
-pub fn analyse(source: &str, site: FieldLocation, host: bool) -> Analysis {
-    let plain = shape::is_plain(source);
-    let template = match shape::parse(source) {
+/// `absolute_url` states that the template is an absolute URL whose scheme and
+/// authority must not depend on data.  At [`FieldLocation::Url`] this also holds
+/// for every source that starts with `http`.
+pub fn analyse(source: &str, location: FieldLocation, absolute_url: bool) -> Analysis {
+    let plain = parser::is_plain(source);
+    let template = match parser::parse(source) {
         Ok(template) => template,
         Err(problem) => {
             return Analysis { problems: vec![problem], plain, ..Analysis::default() };
         }
     };
-    let mut found = check::check(&template, Some(site));
-    if host || (site == FieldLocation::Url && source.starts_with("http")) {
+    let mut found = check::check(&template, Some(location));
+    if absolute_url || (location == FieldLocation::Url && source.starts_with("http")) {
         host_rule::check(source, &template, &mut found.problems);
     }
     found.problems.sort_by_key(|problem| (problem.range.start, problem.range.end));
@@ -58,6 +48,6 @@ pub fn analyse(source: &str, site: FieldLocation, host: bool) -> Analysis {
         variables: found.variables,
         reads: found.reads,
         plain,
-        single_expression: shape::single_expression(&template).is_some(),
+        single_expression: parser::single_expression(&template).is_some(),
     }
 }

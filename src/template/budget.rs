@@ -1,10 +1,10 @@
 //! The budget of a render.
 //!
-//! Filters, operators and objects reach the budget of the render they run in
-//! through a thread local: a render is synchronous and stays on its thread,
-//! and objects are also reached from places where minijinja hands out no
-//! state.  A guard installs the budget and puts back what was there before, so
-//! that a [`Host`] may itself render something.
+//! Filters, operators and objects reach the budget of the current render
+//! through a thread local: a render is synchronous and stays on its thread, and
+//! minijinja calls objects also where it passes no state.  A guard installs the
+//! budget and restores the previous one, so that a [`TemplateHost`] may itself
+//! render a template.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,152 +12,151 @@ use std::sync::Arc;
 
 use minijinja::{Error, ErrorKind};
 
-use super::containers::{Dict, List};
-use super::{Host, Limits, RenderErrorKind};
+use super::host::TemplateHost;
+use super::{Limits, RenderErrorKind};
 
-/// What every charge costs at least, so that no loop over the budget is free.
+/// Minimum cost of a charge, in bytes, so that no loop is free.
 pub(super) const UNIT: usize = 16;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Budget>>> = const { RefCell::new(None) };
 }
 
-/// A container made by the running template.
-pub(super) enum Made {
-    List(Arc<List>),
-    Dict(Arc<Dict>),
+/// A container created by the running template, which the budget owns until the
+/// end of the render.
+pub(super) trait RenderOwned: Send + Sync {
+    /// Drops the content, so that cycles of containers are freed.
+    fn clear(&self);
 }
 
-/// The remaining budget of a render and what else belongs to it.
+/// The remaining budget of a render, with its host and its containers.
 pub(super) struct Budget {
     work: Cell<usize>,
-    held: Cell<usize>,
+    memory: Cell<usize>,
     output: Cell<usize>,
     failure: RefCell<Option<(RenderErrorKind, String)>>,
-    made: RefCell<Vec<Made>>,
-    host: Arc<dyn Host>,
+    containers: RefCell<Vec<Arc<dyn RenderOwned>>>,
+    host: Arc<dyn TemplateHost>,
 }
 
 impl Budget {
-    /// The meter of the render that runs on this thread.
+    /// The budget of the render that runs on this thread.
     pub fn current() -> Result<Rc<Budget>, Error> {
         CURRENT
             .with(|current| current.borrow().clone())
             .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no render is running"))
     }
 
-    /// Charges for looking at `bytes`.
-    pub fn work(&self, bytes: usize) -> Result<(), Error> {
+    /// Charges for reading `bytes`.
+    pub fn charge_work(&self, bytes: usize) -> Result<(), Error> {
         if let Some(left) = self.work.get().checked_sub(bytes.saturating_add(UNIT)) {
             self.work.set(left);
             Ok(())
         } else {
-            // What comes after a failed charge must not succeed either.
+            // No later charge may succeed after a failed one.
             self.work.set(0);
-            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template does more work than a render may do"))
+            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template exceeds the work limit of a render"))
         }
     }
 
-    /// Charges for allocating `bytes`; call it before the allocation.
-    pub fn hold(&self, bytes: usize) -> Result<(), Error> {
-        if let Some(left) = self.held.get().checked_sub(bytes) {
-            self.held.set(left);
-            self.work(bytes)
+    /// Charges for allocating `bytes`.  Must be called before the allocation.
+    pub fn charge_memory(&self, bytes: usize) -> Result<(), Error> {
+        if let Some(left) = self.memory.get().checked_sub(bytes) {
+            self.memory.set(left);
+            self.charge_work(bytes)
         } else {
-            self.held.set(0);
-            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template needs more memory than a render may use"))
+            self.memory.set(0);
+            Err(self.fail(RenderErrorKind::WorkTooLarge, "the template exceeds the memory limit of a render"))
         }
     }
 
     /// Charges for `bytes` of output.
-    pub fn output(&self, bytes: usize) -> Result<(), Error> {
+    pub fn charge_output(&self, bytes: usize) -> Result<(), Error> {
         if let Some(left) = self.output.get().checked_sub(bytes) {
             self.output.set(left);
-            self.work(bytes)
+            self.charge_work(bytes)
         } else {
             self.output.set(0);
             Err(self.fail(RenderErrorKind::OutputTooLarge, "the rendered text is too large"))
         }
     }
 
-    /// Makes an error of our own: it keeps its kind and message on the way out
-    /// through minijinja.  The message must not hold a value.
+    /// Records a failure and returns the error to propagate through minijinja,
+    /// which would lose the kind and the message.  The message must not contain
+    /// a value.
     pub fn fail(&self, kind: RenderErrorKind, message: impl Into<String>) -> Error {
         let message = message.into();
-        // The first failure is the cause, later ones are consequences.
+        // The first failure is the cause; later ones are consequences.
         self.failure.borrow_mut().get_or_insert_with(|| (kind, message));
         Error::from(ErrorKind::InvalidOperation)
     }
 
-    /// Takes what [`fail`](Self::fail) noted.
+    /// Takes the failure that [`fail`](Self::fail) recorded.
     pub fn take_failure(&self) -> Option<(RenderErrorKind, String)> {
         self.failure.borrow_mut().take()
     }
 
-    /// The host the render may ask for secrets and variables.
-    pub fn host(&self) -> &dyn Host {
+    /// The host of the render, for secrets and variables.
+    pub fn host(&self) -> &dyn TemplateHost {
         &*self.host
     }
 
-    /// Keeps a container until the end of the render, see [`Guard`].
-    pub fn keep(&self, made: Made) {
-        self.made.borrow_mut().push(made);
+    /// Owns a container until the end of the render, see [`BudgetGuard`].
+    pub fn own(&self, container: Arc<dyn RenderOwned>) {
+        self.containers.borrow_mut().push(container);
     }
 }
 
-/// Notes a failure with the running render's meter.
+/// Records a failure in the budget of the current render.
 pub(super) fn fail(kind: RenderErrorKind, message: impl Into<String>) -> Error {
     match Budget::current() {
-        Ok(meter) => meter.fail(kind, message),
+        Ok(budget) => budget.fail(kind, message),
         Err(error) => error,
     }
 }
 
-/// A failure of kind [`RenderErrorKind::BadArgument`].
-pub(super) fn bad(message: impl Into<String>) -> Error {
+/// Records a failure of kind [`RenderErrorKind::BadArgument`].
+pub(super) fn bad_argument(message: impl Into<String>) -> Error {
     fail(RenderErrorKind::BadArgument, message)
 }
 
-/// A meter installed for the time of a render.
-pub(super) struct Guard {
-    meter: Rc<Budget>,
+/// A budget that is installed for the duration of a render.
+pub(super) struct BudgetGuard {
+    budget: Rc<Budget>,
     previous: Option<Rc<Budget>>,
 }
 
-impl Guard {
-    /// Installs a new meter on this thread.
-    pub fn install(limits: &Limits, host: Arc<dyn Host>) -> Guard {
-        let meter = Rc::new(Budget {
+impl BudgetGuard {
+    /// Installs a new budget on this thread.
+    pub fn install(limits: &Limits, host: Arc<dyn TemplateHost>) -> BudgetGuard {
+        let budget = Rc::new(Budget {
             work: Cell::new(limits.work_bytes),
-            held: Cell::new(limits.held_bytes),
+            memory: Cell::new(limits.memory_bytes),
             output: Cell::new(limits.output_bytes),
             failure: RefCell::new(None),
-            made: RefCell::new(Vec::new()),
+            containers: RefCell::new(Vec::new()),
             host,
         });
-        let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(&meter))));
-        Guard { meter, previous }
+        let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(&budget))));
+        BudgetGuard { budget, previous }
     }
 
-    /// The installed meter.
-    pub fn meter(&self) -> &Budget {
-        &self.meter
+    /// The installed budget.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 }
 
-impl Drop for Guard {
+impl Drop for BudgetGuard {
     fn drop(&mut self) {
         CURRENT.with(|current| current.replace(self.previous.take()));
         // A template can build cycles (`a.append(a)`) and chains of any depth.
-        // Reference counting would leak the former and drop the latter
-        // recursively.  The meter holds every container, so emptying them one
-        // by one frees them all, and no drop goes deeper than one container.
-        let made = self.meter.made.take();
-        for container in &made {
-            match container {
-                Made::List(list) => list.clear(),
-                Made::Dict(dict) => dict.clear(),
-            }
+        // Reference counting would leak cycles and drop chains recursively.  The
+        // budget owns every container, so clearing them one by one frees them
+        // all, and no drop recurses deeper than one container.
+        let containers = self.budget.containers.take();
+        for container in &containers {
+            container.clear();
         }
     }
 }

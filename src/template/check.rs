@@ -1,35 +1,42 @@
-//! The walk over a template's tree that finds what is wrong in it.
+//! The checker: finds problems in a template and lists the names that it uses.
 
 mod calls;
-mod chain;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use minijinja::machinery::ast::{self, Expr, Stmt};
-use minijinja::value::{Value, ValueKind};
 
-use super::analyse::Use;
 use super::location::{attributes, is_root, nearest};
-use super::shape::range_of;
+use super::name_path::{NamePath, name_path};
+use super::parser::range_of;
 use super::{FieldLocation, Problem, ProblemKind, functions, predicates};
 
-pub(super) use chain::{Chain, chain};
+/// A secret or variable that a template uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameUse {
+    /// The name of the secret or variable.
+    pub name: String,
+    /// The byte range of the call.
+    pub range: Range<usize>,
+    /// True if a `default` filter follows the call directly.
+    pub has_default: bool,
+}
 
-/// What the walk finds.
+/// The result of a check.
 #[derive(Default)]
-pub(super) struct Findings {
+pub(super) struct CheckResult {
     pub problems: Vec<Problem>,
-    pub secrets: Vec<Use>,
-    pub variables: Vec<Use>,
+    pub secrets: Vec<NameUse>,
+    pub variables: Vec<NameUse>,
     pub reads: BTreeMap<String, Range<usize>>,
 }
 
-/// Walks through a template.  Without a site, names are not looked at.
-pub(super) fn check(template: &Stmt<'_>, site: Option<FieldLocation>) -> Findings {
+/// Checks a template.  Without a location, names are not checked.
+pub(super) fn check(template: &Stmt<'_>, location: Option<FieldLocation>) -> CheckResult {
     let mut checker = Checker {
-        site,
-        found: Findings::default(),
+        location,
+        found: CheckResult::default(),
         scopes: vec![HashSet::new()],
         set_anywhere: HashSet::new(),
         in_macro: 0,
@@ -41,11 +48,11 @@ pub(super) fn check(template: &Stmt<'_>, site: Option<FieldLocation>) -> Finding
 }
 
 struct Checker<'s> {
-    site: Option<FieldLocation>,
-    found: Findings,
+    location: Option<FieldLocation>,
+    found: CheckResult,
     scopes: Vec<HashSet<&'s str>>,
-    /// All names the template sets somewhere: a macro may read those that are
-    /// set after it.
+    /// All names that the template sets: a macro may read names that are set
+    /// after it.
     set_anywhere: HashSet<&'s str>,
     in_macro: usize,
     in_loop: usize,
@@ -161,14 +168,14 @@ impl<'s> Checker<'s> {
             }
             Stmt::Macro(stmt) => {
                 self.set_name(stmt.name);
-                self.body_of(stmt);
+                self.macro_body(stmt);
             }
             Stmt::CallBlock(stmt) => {
-                if self.site == Some(FieldLocation::Url) {
+                if self.location == Some(FieldLocation::Url) {
                     self.forbid("a call block cannot be used in a URL", range_of(stmt.span()));
                 }
                 self.call(&stmt.call);
-                self.body_of(&stmt.macro_decl);
+                self.macro_body(&stmt.macro_decl);
             }
             Stmt::Do(stmt) => self.call(&stmt.call),
             Stmt::AutoEscape(stmt) => {
@@ -192,7 +199,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn body_of(&mut self, declared: &ast::Macro<'s>) {
+    fn macro_body(&mut self, declared: &ast::Macro<'s>) {
         for default in &declared.defaults {
             self.expr(default);
         }
@@ -208,7 +215,7 @@ impl<'s> Checker<'s> {
         self.in_loop = in_loop;
     }
 
-    /// Something that is assigned to.  Only `set` may assign to attributes.
+    /// Checks the target of an assignment.  Only `set` may assign to attributes.
     fn target(&mut self, target: &Expr<'s>, attributes: bool) {
         match target {
             Expr::Var(var) => self.set_name(var.id),
@@ -278,10 +285,10 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// A name, attribute or item that is read.
+    /// Checks a name, attribute or item that is read.
     fn read(&mut self, expr: &Expr<'s>) {
-        if let Some(Chain { root, names, range }) = chain(expr) {
-            return self.read_chain(root, &names, range);
+        if let Some(NamePath { root, names, range }) = name_path(expr) {
+            return self.read_path(root, &names, range);
         }
         match expr {
             Expr::GetAttr(attr) => self.expr(&attr.expr),
@@ -293,7 +300,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn read_chain(&mut self, root: &'s str, names: &[&str], range: Range<usize>) {
+    fn read_path(&mut self, root: &'s str, names: &[&str], range: Range<usize>) {
         match root {
             "loop" if names.is_empty() => {
                 return self.forbid("`loop` cannot be used as a value", range);
@@ -308,17 +315,17 @@ impl<'s> Checker<'s> {
         if self.is_local(root) {
             return;
         }
-        let Some(site) = self.site else { return };
+        let Some(location) = self.location else { return };
         let at_root = range.start..range.start + root.len();
-        if !site.roots().contains(&root) {
-            let here = Some(format!("available here: {}", site.roots().join(", ")));
+        if !location.roots().contains(&root) {
+            let here = Some(format!("available here: {}", location.roots().join(", ")));
             if is_root(root) {
                 return self.problem(ProblemKind::NotHere, format!("`{root}` is not available here"), at_root, here);
             }
             let help = if functions::find(root).is_some() {
                 Some(format!("`{root}` is a function: write `{root}(…)`"))
             } else {
-                let known = site.roots().iter().copied().chain(self.scopes.iter().flatten().copied());
+                let known = location.roots().iter().copied().chain(self.scopes.iter().flatten().copied());
                 suggestion(nearest(root, known)).or(here)
             };
             return self.problem(ProblemKind::UnknownName, format!("there is no `{root}`"), at_root, help);
@@ -339,7 +346,7 @@ impl<'s> Checker<'s> {
     }
 }
 
-/// All names an assignment sets.
+/// All names that an assignment sets.
 fn target_names<'s>(target: &Expr<'s>) -> Vec<&'s str> {
     match target {
         Expr::Var(var) => vec![var.id],
@@ -350,13 +357,4 @@ fn target_names<'s>(target: &Expr<'s>) -> Vec<&'s str> {
 
 fn suggestion(word: Option<&str>) -> Option<String> {
     word.map(|word| format!("did you mean `{word}`?"))
-}
-
-/// Whether a value is a text without a template having made it.
-pub(super) fn is_text_literal(expr: &Expr<'_>) -> bool {
-    matches!(expr, Expr::Const(literal) if is_text(&literal.value))
-}
-
-fn is_text(value: &Value) -> bool {
-    value.kind() == ValueKind::String
 }

@@ -1,4 +1,4 @@
-//! Templates ready to be rendered.
+//! Compiled templates.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,33 +9,34 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error};
 use self_cell::self_cell;
 
-use super::budget::{Budget, Guard};
-use super::{Context, Limits, Problem, RenderError, check, convert, diagnose, environment, rewrite, shape};
+use super::budget::{Budget, BudgetGuard};
+use super::{Context, Limits, Problem, RenderError, check, convert, diagnose, environment, parser, rewrite};
 
 /// A compiled template.
 ///
-/// A template holds its source, and its code only if the source is long:
-/// minijinja reserves about 11 KiB for the code of even the shortest template,
-/// which takes less than a microsecond to generate.  So a catalogue of tens of
-/// thousands of templates stays small.
+/// A template keeps its source, and its generated code only if the source is
+/// long: minijinja reserves about 11 KiB for the code of even the shortest
+/// template, which takes less than a microsecond to generate.  A catalog of tens
+/// of thousands of templates therefore stays small.
 pub struct Template {
     source: Box<str>,
-    form: Form,
+    form: TemplateForm,
     code: OnceLock<Option<Box<Code>>>,
 }
 
-/// From this many bytes of source on, the generated code is kept.
-const KEPT_FROM: usize = 1024;
+/// Minimum size of a source, in bytes, for which the generated code is kept.
+const MIN_KEPT_SOURCE: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// No Jinja at all.
+enum TemplateForm {
+    /// Text without Jinja.
     Plain,
     /// Exactly one `{{ expression }}`.
     Expression {
-        /// An `if` without its `else`, which prints nothing.
+        /// True for an `if` without `else`, which may print nothing.
         lenient: bool,
     },
+    /// Any other template.
     Text,
     /// A URL, whose expressions are percent-encoded.
     Url,
@@ -49,64 +50,63 @@ self_cell! {
     }
 }
 
-/// minijinja's code, which borrows from the source.
+/// Code of minijinja, which borrows from the source.
 struct Generated<'s> {
     instructions: Instructions<'s>,
     blocks: BTreeMap<&'s str, Instructions<'s>>,
 }
 
 impl Template {
-    /// Compiles a template.  Names are not looked at: which ones there are is
-    /// for [`analyse`](super::analyse) to say.
+    /// Compiles a template.  Names are not checked; [`analyse`](super::analyse)
+    /// does that.
     pub fn compile(source: &str) -> Result<Template, Problem> {
-        let form = if shape::is_plain(source) {
-            // The parser is not asked, so its limit is not applied either: a
-            // plain text costs what it weighs.
-            Form::Plain
+        let form = if parser::is_plain(source) {
+            // Plain text is not parsed, so the parser's limits do not apply.
+            TemplateForm::Plain
         } else {
-            let template = shape::parse(source)?;
+            let template = parser::parse(source)?;
             let found = check::check(&template, None);
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem);
             }
-            match shape::single_expression(&template) {
-                Some(expr) => Form::Expression { lenient: matches!(expr, ast::Expr::IfExpr(_)) },
-                None => Form::Text,
+            match parser::single_expression(&template) {
+                Some(expr) => TemplateForm::Expression { lenient: matches!(expr, ast::Expr::IfExpr(_)) },
+                None => TemplateForm::Text,
             }
         };
         Ok(Template { source: source.into(), form, code: OnceLock::new() })
     }
 
-    /// Compiles a template of a URL: what an expression prints is percent-encoded and stays within its segment of the
-    /// path, so that no value decides about host, path or query. `get_variable(…)` and what was encoded with
-    /// `urlencode` are taken as they are.
+    /// Compiles the template of a URL. The values of expressions are percent-encoded and stay within their path segment,
+    /// so that no value determines the host, the path or the query. `get_variable(…)` and text encoded with `urlencode`
+    /// are inserted unchanged.
     ///
     /// # Errors
-    /// As [`Template::compile`].
+    /// Those of [`Template::compile`].
     pub fn compile_url(source: &str) -> Result<Template, Problem> {
         let template = Template::compile(source)?;
-        let form = if template.form == Form::Plain { Form::Plain } else { Form::Url };
+        let form = if template.form == TemplateForm::Plain { TemplateForm::Plain } else { TemplateForm::Url };
         Ok(Template { form, ..template })
     }
 
-    /// Whether the template is text without any Jinja.
+    /// True if the template is text without Jinja.
     pub fn is_plain(&self) -> bool {
-        self.form == Form::Plain
+        self.form == TemplateForm::Plain
     }
 
-    /// The source the template was compiled from.
+    /// The source of the template.
     pub fn source(&self) -> &str {
         &self.source
     }
 
     /// Renders to text.
     pub fn render_text(&self, ctx: &Context, limits: &Limits) -> Result<String, RenderError> {
-        self.run(ctx, limits, |meter, outcome| match outcome {
-            Outcome::Text(text) => Ok(text),
-            Outcome::Value(value) if value.is_undefined() && self.is_lenient() => Ok(String::new()),
-            Outcome::Value(value) => {
-                let text = convert::text(meter, &value)?;
-                meter.output(text.len())?;
+        self.run(ctx, limits, |budget, outcome| match outcome {
+            Rendered::Text(text) => Ok(text),
+            Rendered::Value(value) if value.is_undefined() && self.is_lenient() => Ok(String::new()),
+            Rendered::Value(value) => {
+                let text = convert::text(budget, &value)?;
+                budget.charge_output(text.len())?;
                 Ok(text.into_owned())
             }
         })
@@ -115,60 +115,60 @@ impl Template {
     /// Renders to a value: a template that is exactly one `{{ expression }}`
     /// keeps its type, all others become strings.
     pub fn render_value(&self, ctx: &Context, limits: &Limits) -> Result<serde_json::Value, RenderError> {
-        self.run(ctx, limits, |meter, outcome| match outcome {
-            Outcome::Text(text) => Ok(serde_json::Value::String(text)),
-            Outcome::Value(value) => {
-                // The size on the wire is about the size in memory.
-                let json = convert::to_json(meter, &value)?;
-                meter.output(super::cost::deep(meter, &value)?)?;
+        self.run(ctx, limits, |budget, outcome| match outcome {
+            Rendered::Text(text) => Ok(serde_json::Value::String(text)),
+            Rendered::Value(value) => {
+                // The serialised size is about the size in memory.
+                let json = convert::to_json(budget, &value)?;
+                budget.charge_output(super::cost::charge_deep(budget, &value)?)?;
                 Ok(json)
             }
         })
     }
 
     fn is_lenient(&self) -> bool {
-        matches!(self.form, Form::Expression { lenient: true })
+        matches!(self.form, TemplateForm::Expression { lenient: true })
     }
 
     fn run<R>(
         &self,
         ctx: &Context,
         limits: &Limits,
-        finish: impl FnOnce(&Budget, Outcome) -> Result<R, Error>,
+        finish: impl FnOnce(&Budget, Rendered) -> Result<R, Error>,
     ) -> Result<R, RenderError> {
-        let guard = Guard::install(limits, ctx.host().clone());
-        let meter = guard.meter();
+        let guard = BudgetGuard::install(limits, ctx.host().clone());
+        let budget = guard.budget();
         let outcome = if self.is_plain() {
-            meter.output(self.source.len()).map(|()| Outcome::Text(self.source.to_string()))
+            budget.charge_output(self.source.len()).map(|()| Rendered::Text(self.source.to_string()))
         } else {
-            self.evaluate(ctx, limits, meter)
+            self.evaluate(ctx, limits, budget)
         };
         outcome
-            .and_then(|outcome| finish(meter, outcome))
-            .map_err(|error| diagnose::explain(&self.source, ctx, meter, &error))
+            .and_then(|outcome| finish(budget, outcome))
+            .map_err(|error| diagnose::to_render_error(&self.source, ctx, budget, &error))
     }
 
-    fn evaluate(&self, ctx: &Context, limits: &Limits, meter: &Budget) -> Result<Outcome, Error> {
+    fn evaluate(&self, ctx: &Context, limits: &Limits, budget: &Budget) -> Result<Rendered, Error> {
         let shared = environment::shared();
         let own;
         let env: &Environment<'_> = if shared.fuel() == Some(limits.fuel) {
             shared
         } else {
             let mut changed = shared.clone();
-            // The engine counts in signed numbers.
+            // minijinja counts fuel in signed numbers.
             changed.set_fuel(Some(limits.fuel.min(i64::MAX.unsigned_abs())));
             own = changed;
             &own
         };
         let fresh;
-        let code = if self.source.len() < KEPT_FROM {
+        let code = if self.source.len() < MIN_KEPT_SOURCE {
             fresh = self.generate();
             &fresh
         } else {
             self.code.get_or_init(|| self.generate())
         };
         let Some(code) = code else {
-            // `compile` has seen this source parse.
+            // Unreachable: `compile` has parsed this source.
             return Err(super::budget::fail(super::RenderErrorKind::Other, "the template cannot be compiled"));
         };
         code.with_dependent(|_, code| {
@@ -182,18 +182,18 @@ impl Template {
                 AutoEscape::None,
             );
             let (value, state) = evaluated?;
-            // All containers are still in the meter's hands: dropping what the
-            // state holds does not recurse.
+            // The budget still owns all containers, so dropping the state does not
+            // recurse.
             drop(state);
-            Ok(if let Form::Expression { .. } = self.form {
-                Outcome::Value(value.unwrap_or_default())
+            Ok(if let TemplateForm::Expression { .. } = self.form {
+                Rendered::Value(value.unwrap_or_default())
             } else {
-                // The formatter does not see literal text that is printed
-                // once only.
+                // The formatter does not see literal text that is printed only
+                // once.
                 if text.len() > limits.output_bytes {
-                    return Err(meter.fail(super::RenderErrorKind::OutputTooLarge, "the rendered text is too large"));
+                    return Err(budget.fail(super::RenderErrorKind::OutputTooLarge, "the rendered text is too large"));
                 }
-                Outcome::Text(text)
+                Rendered::Text(text)
             })
         })
     }
@@ -201,17 +201,17 @@ impl Template {
     fn generate(&self) -> Option<Box<Code>> {
         let owner: Box<str> = self.source.clone();
         let code = Code::try_new(owner, |source| {
-            let template = shape::parse(source)?;
+            let template = parser::parse(source)?;
             let mut generator = CodeGenerator::new("template", source);
-            match (self.form, shape::single_expression(&template)) {
-                (Form::Expression { .. }, Some(expr)) => {
+            match (self.form, parser::single_expression(&template)) {
+                (TemplateForm::Expression { .. }, Some(expr)) => {
                     let expr = rewrite::expression(expr);
-                    // The span of the expression stands for what has none.
+                    // The span of the expression is used for nodes without one.
                     generator.push_span(expr.span());
                     generator.compile_expr(&expr);
                     generator.pop_span();
                 }
-                (Form::Url, _) => generator.compile_stmt(&rewrite::url(&template)),
+                (TemplateForm::Url, _) => generator.compile_stmt(&rewrite::url(&template)),
                 _ => generator.compile_stmt(&rewrite::template(&template)),
             }
             let (instructions, blocks) = generator.finish();
@@ -230,7 +230,7 @@ impl fmt::Debug for Template {
     }
 }
 
-enum Outcome {
+enum Rendered {
     Text(String),
     Value(Value),
 }

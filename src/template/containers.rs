@@ -1,9 +1,8 @@
-//! Lists and maps as templates see them.
+//! Lists and maps in templates.
 //!
-//! One pair of types serves both what comes from outside (frozen, no lock) and
-//! what a template makes itself (live, mutable).  Iteration goes by index and
-//! takes the lock per item only: a container may be reached again from inside
-//! itself.
+//! The same types represent values from outside (frozen, without a lock) and
+//! values created by a template (mutable).  Iteration is by index and takes the
+//! lock for one item at a time, as a container may contain itself.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,70 +11,73 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::Error;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
-use super::budget::{Budget, Made, bad};
+use super::budget::{Budget, RenderOwned, bad_argument};
 
-/// The bytes an item of a list is charged with.
+/// Bytes charged for an item of a list.
 pub(super) const ITEM_BYTES: usize = 32;
-/// The bytes an entry of a map is charged with.
+/// Bytes charged for an entry of a map.
 pub(super) const ENTRY_BYTES: usize = 96;
-/// The bytes an empty container is charged with.
+/// Bytes charged for an empty container.
 const CONTAINER_BYTES: usize = 96;
-/// Up to this many entries a map is searched from the front.
-const LINEAR: usize = 8;
+/// Maximum number of entries of a map that is searched linearly.
+const MAX_LINEAR_ENTRIES: usize = 8;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code of ours panics while it holds the lock; and the data would
-    // still be well formed.
+    // No code panics while it holds the lock, and the data would still be
+    // consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-enum Store<T> {
+enum Storage<T> {
     Frozen(T),
-    Live(Mutex<T>),
+    Mutable(Mutex<T>),
 }
 
-impl<T> Store<T> {
+impl<T> Storage<T> {
     fn read<R>(&self, f: impl FnOnce(&T) -> R) -> R {
         match self {
-            Store::Frozen(inner) => f(inner),
-            Store::Live(inner) => f(&lock(inner)),
+            Storage::Frozen(inner) => f(inner),
+            Storage::Mutable(inner) => f(&lock(inner)),
         }
     }
 
     fn write<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         match self {
-            Store::Frozen(_) => Err(bad("values from outside cannot be changed, copy them with `|list` or `dict(…)`")),
-            Store::Live(inner) => Ok(f(&mut lock(inner))),
+            Storage::Frozen(_) => {
+                Err(bad_argument("values from outside cannot be changed, copy them with `|list` or `dict(…)`"))
+            }
+            Storage::Mutable(inner) => Ok(f(&mut lock(inner))),
         }
     }
 }
 
 /// A list or a tuple.
 pub(super) struct List {
-    items: Store<Vec<Value>>,
+    items: Storage<Vec<Value>>,
     tuple: bool,
 }
 
 impl List {
-    /// A list that no template can change.
+    /// Creates a list that templates cannot change.
     pub fn frozen(items: Vec<Value>) -> Value {
-        Value::from_object(List { items: Store::Frozen(items), tuple: false })
+        Value::from_object(List { items: Storage::Frozen(items), tuple: false })
     }
 
-    /// A list made by the running template; charges for its items.
-    pub fn live(meter: &Budget, items: Vec<Value>) -> Result<Value, Error> {
-        List::made(meter, items, false)
+    /// Creates a mutable list of the running template; charges for its items.
+    pub fn mutable(budget: &Budget, items: Vec<Value>) -> Result<Value, Error> {
+        List::new_charged(budget, items, false)
     }
 
-    /// A tuple made by the running template.
-    pub fn tuple(meter: &Budget, items: Vec<Value>) -> Result<Value, Error> {
-        List::made(meter, items, true)
+    /// Creates a tuple of the running template; charges for its items.
+    pub fn tuple(budget: &Budget, items: Vec<Value>) -> Result<Value, Error> {
+        List::new_charged(budget, items, true)
     }
 
-    fn made(meter: &Budget, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
-        meter.hold(CONTAINER_BYTES.saturating_add(items.len().saturating_mul(ITEM_BYTES)))?;
-        let list = Arc::new(List { items: Store::Live(Mutex::new(items)), tuple });
-        meter.keep(Made::List(Arc::clone(&list)));
+    fn new_charged(budget: &Budget, items: Vec<Value>, tuple: bool) -> Result<Value, Error> {
+        budget.charge_memory(CONTAINER_BYTES.saturating_add(items.len().saturating_mul(ITEM_BYTES)))?;
+        let list = Arc::new(List { items: Storage::Mutable(Mutex::new(items)), tuple });
+        let owned: Arc<dyn RenderOwned> = list.clone();
+        budget.own(owned);
         Ok(Value::from_dyn_object(list))
     }
 
@@ -91,7 +93,7 @@ impl List {
         self.items.read(|items| items.get(index).cloned())
     }
 
-    /// Copies the items, for which the caller has been charged.
+    /// Copies the items; the caller must have charged for them.
     pub fn items(&self) -> Vec<Value> {
         self.items.read(Vec::clone)
     }
@@ -99,16 +101,17 @@ impl List {
     /// Changes the items in place.
     pub fn change<R>(&self, f: impl FnOnce(&mut Vec<Value>) -> R) -> Result<R, Error> {
         if self.tuple {
-            return Err(bad("a tuple cannot be changed"));
+            return Err(bad_argument("a tuple cannot be changed"));
         }
         self.items.write(f)
     }
+}
 
-    /// Empties the list at the end of the render.
-    pub fn clear(&self) {
-        if let Store::Live(items) = &self.items {
-            // The lock is released before the items drop: a drop may come back
-            // to this list.
+impl RenderOwned for List {
+    fn clear(&self) {
+        if let Storage::Mutable(items) = &self.items {
+            // The lock is released before the items are dropped, as a drop may
+            // access this list.
             let items = std::mem::take(&mut *lock(items));
             drop(items);
         }
@@ -117,7 +120,7 @@ impl List {
 
 impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values may be secret, and deep.
+        // Values may be secret, and deeply nested.
         f.write_str("[list]")
     }
 }
@@ -178,7 +181,8 @@ impl Entries {
         }
     }
 
-    /// Sets `key`, which must be a scalar; an existing key keeps its place.
+    /// Sets an entry and returns the previous value.  The key must be a scalar; an
+    /// existing key keeps its position.
     pub fn insert(&mut self, key: Value, value: Value) -> Option<Value> {
         if let Some(at) = self.position(&key) {
             return Some(std::mem::replace(&mut self.pairs[at].1, value));
@@ -187,13 +191,13 @@ impl Entries {
             index.insert(key.clone(), self.pairs.len());
         }
         self.pairs.push((key, value));
-        if self.index.is_none() && self.pairs.len() > LINEAR {
+        if self.index.is_none() && self.pairs.len() > MAX_LINEAR_ENTRIES {
             self.reindex();
         }
         None
     }
 
-    /// Removes `key`; this is linear in the number of entries.
+    /// Removes an entry, in time linear in the number of entries.
     pub fn remove(&mut self, key: &Value) -> Option<Value> {
         let at = self.position(key)?;
         let (_, value) = self.pairs.remove(at);
@@ -210,30 +214,31 @@ impl Entries {
 
 /// A map or a namespace.
 pub(super) struct Dict {
-    entries: Store<Entries>,
+    entries: Storage<Entries>,
     namespace: bool,
 }
 
 impl Dict {
-    /// A map that no template can change.
+    /// Creates a map that templates cannot change.
     pub fn frozen(entries: Entries) -> Value {
-        Value::from_object(Dict { entries: Store::Frozen(entries), namespace: false })
+        Value::from_object(Dict { entries: Storage::Frozen(entries), namespace: false })
     }
 
-    /// A map made by the running template; charges for its entries.
-    pub fn live(meter: &Budget, entries: Entries) -> Result<Value, Error> {
-        Dict::made(meter, entries, false)
+    /// Creates a mutable map of the running template; charges for its entries.
+    pub fn mutable(budget: &Budget, entries: Entries) -> Result<Value, Error> {
+        Dict::new_charged(budget, entries, false)
     }
 
-    /// A namespace made by the running template.
-    pub fn namespace(meter: &Budget, entries: Entries) -> Result<Value, Error> {
-        Dict::made(meter, entries, true)
+    /// Creates a namespace of the running template; charges for its entries.
+    pub fn namespace(budget: &Budget, entries: Entries) -> Result<Value, Error> {
+        Dict::new_charged(budget, entries, true)
     }
 
-    fn made(meter: &Budget, entries: Entries, namespace: bool) -> Result<Value, Error> {
-        meter.hold(CONTAINER_BYTES.saturating_add(entries.len().saturating_mul(ENTRY_BYTES)))?;
-        let dict = Arc::new(Dict { entries: Store::Live(Mutex::new(entries)), namespace });
-        meter.keep(Made::Dict(Arc::clone(&dict)));
+    fn new_charged(budget: &Budget, entries: Entries, namespace: bool) -> Result<Value, Error> {
+        budget.charge_memory(CONTAINER_BYTES.saturating_add(entries.len().saturating_mul(ENTRY_BYTES)))?;
+        let dict = Arc::new(Dict { entries: Storage::Mutable(Mutex::new(entries)), namespace });
+        let owned: Arc<dyn RenderOwned> = dict.clone();
+        budget.own(owned);
         Ok(Value::from_dyn_object(dict))
     }
 
@@ -254,7 +259,7 @@ impl Dict {
         self.entries.read(|entries| entries.pairs().get(index).cloned())
     }
 
-    /// Copies the entries, for which the caller has been charged.
+    /// Copies the entries; the caller must have charged for them.
     pub fn pairs(&self) -> Vec<(Value, Value)> {
         self.entries.read(|entries| entries.pairs().to_vec())
     }
@@ -263,10 +268,11 @@ impl Dict {
     pub fn change<R>(&self, f: impl FnOnce(&mut Entries) -> R) -> Result<R, Error> {
         self.entries.write(f)
     }
+}
 
-    /// Empties the map at the end of the render.
-    pub fn clear(&self) {
-        if let Store::Live(entries) = &self.entries {
+impl RenderOwned for Dict {
+    fn clear(&self) {
+        if let Storage::Mutable(entries) = &self.entries {
             let entries = std::mem::take(&mut *lock(entries));
             drop(entries);
         }
@@ -304,7 +310,7 @@ impl Object for Dict {
     }
 }
 
-/// Whether a value may be the key of a map: scalars only, so that hashing and
+/// True if a value may be the key of a map.  Only scalars may, so that hashing and
 /// comparing keys never recurses.
 pub(super) fn is_key(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::None)
@@ -312,5 +318,5 @@ pub(super) fn is_key(value: &Value) -> bool {
 
 /// Checks that a value may be the key of a map.
 pub(super) fn check_key(value: &Value) -> Result<(), Error> {
-    if is_key(value) { Ok(()) } else { Err(bad(format!("a {} cannot be the key of a map", value.kind()))) }
+    if is_key(value) { Ok(()) } else { Err(bad_argument(format!("a {} cannot be the key of a map", value.kind()))) }
 }

@@ -1,4 +1,4 @@
-//! The values a template sees.
+//! The values that a template can read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,28 +11,14 @@ use minijinja::{Error, ErrorKind};
 use super::budget::Budget;
 use super::containers::{Dict, Entries};
 use super::convert;
+use super::host::TemplateHost;
 
-/// What a template may ask the outside for.  The methods are called while a
-/// render runs, on its thread.
-pub trait Host: Send + Sync {
-    /// The value of a secret, or why there is none (without any part of it).
-    fn secret(&self, name: &str) -> Result<String, String>;
-    /// Whether secrets are placeholders in brackets, as in a preview.
-    fn masked(&self) -> bool {
-        false
-    }
-    /// The value of a variable, if it is set.
-    fn variable(&self, name: &str) -> Option<String>;
-    /// The time, in seconds since 1970.
-    fn now(&self) -> i64;
-}
-
-/// A value prepared for templates: JSON is converted once, clones are cheap.
+/// A value prepared for templates.  JSON is converted once; clones are cheap.
 #[derive(Clone)]
 pub struct ContextValue(Value);
 
 impl ContextValue {
-    /// A sequence of bytes; templates can encode it or print it as text.
+    /// Creates a value from bytes, which templates can encode or print as text.
     pub fn bytes(bytes: &[u8]) -> ContextValue {
         ContextValue(Value::from_bytes(bytes.to_vec()))
     }
@@ -80,21 +66,21 @@ impl From<bool> for ContextValue {
     }
 }
 
-/// The values a template sees plus the host its functions ask.  A clone costs
-/// one reference count per value.
+/// The values that a template can read, and the host of its functions.  A clone
+/// costs one reference count per value.
 #[derive(Clone)]
 pub struct Context {
-    host: Arc<dyn Host>,
+    host: Arc<dyn TemplateHost>,
     roots: Vec<(&'static str, Value)>,
 }
 
 impl Context {
-    /// A context without any values.
-    pub fn new(host: Arc<dyn Host>) -> Context {
+    /// Creates a context without values.
+    pub fn new(host: Arc<dyn TemplateHost>) -> Context {
         Context { host, roots: Vec::new() }
     }
 
-    /// Sets what templates see under `name`.
+    /// Sets the value of a name.
     pub fn set(&mut self, name: &'static str, value: impl Into<ContextValue>) {
         let ContextValue(value) = value.into();
         self.set_value(name, value);
@@ -105,9 +91,8 @@ impl Context {
         self.set_value(name, Value::from_bytes(Vec::from(bytes)));
     }
 
-    /// Sets `response`: its `status_code`, its `headers` (with lower-case
-    /// names), its `body` (none if it is not UTF-8) and its `json`, which is
-    /// parsed when a template first asks for it.
+    /// Sets `response` with its `status_code`, `headers` (with lower-case names),
+    /// `body` (none unless it is UTF-8) and `json`, which is parsed on first use.
     pub fn set_response(&mut self, status: u16, headers: BTreeMap<String, String>, body: Bytes) {
         let mut entries = Entries::default();
         for (name, value) in headers {
@@ -130,11 +115,11 @@ impl Context {
         self.roots.iter().find(|(root, _)| *root == name).map(|(_, value)| value)
     }
 
-    pub(super) fn host(&self) -> &Arc<dyn Host> {
+    pub(super) fn host(&self) -> &Arc<dyn TemplateHost> {
         &self.host
     }
 
-    /// The value the virtual machine looks names up in.
+    /// The object in which the virtual machine looks up names.
     pub(super) fn root(&self) -> Value {
         Value::from_object(Root(self.roots.clone()))
     }
@@ -149,7 +134,7 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names only: the values are users' data and may be secret.
+        // Names only: values are user data and may be secret.
         f.debug_list().entries(self.roots.iter().map(|(name, _)| name)).finish()
     }
 }
@@ -172,7 +157,7 @@ impl Object for Root {
     }
 }
 
-/// `response`, with JSON parsed on demand and at most once.
+/// The value of `response`.  Its JSON is parsed on demand and at most once.
 struct Response {
     status: Value,
     headers: Value,
@@ -186,24 +171,24 @@ impl Response {
         if let Some(parsed) = self.json.get() {
             return parsed.clone().unwrap_or_else(|| Value::from(not_json()));
         }
-        let meter = match Budget::current() {
-            Ok(meter) => meter,
+        let budget = match Budget::current() {
+            Ok(budget) => budget,
             Err(error) => return Value::from(error),
         };
         if let Ok(value) =
-            convert::parse_json(&meter, self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body), false)
+            convert::parse_json(&budget, self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body), false)
         {
             self.json.get_or_init(|| Some(value)).clone().unwrap_or_default()
         } else {
-            // `parse_json` noted the failure; its own words fit a filter,
-            // but a body that is too large must stay that.
-            let failure = meter.take_failure();
+            // `parse_json` recorded a failure.  Its message is meant for a filter and
+            // is replaced, unless the body exceeds a limit.
+            let failure = budget.take_failure();
             match failure {
                 Some((super::RenderErrorKind::BadArgument, _)) | None => {
                     self.json.get_or_init(|| None);
                     Value::from(not_json())
                 }
-                Some((kind, message)) => Value::from(meter.fail(kind, message)),
+                Some((kind, message)) => Value::from(budget.fail(kind, message)),
             }
         }
     }
@@ -211,7 +196,7 @@ impl Response {
 
 fn not_json() -> Error {
     match Budget::current() {
-        Ok(_) => super::budget::bad("the response body is not JSON"),
+        Ok(_) => super::budget::bad_argument("the response body is not JSON"),
         Err(_) => Error::new(ErrorKind::InvalidOperation, "the response body is not JSON"),
     }
 }

@@ -1,4 +1,4 @@
-//! Between JSON, text and template values.
+//! Conversion between JSON, text and template values.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -8,14 +8,14 @@ use minijinja::value::{Value, ValueKind};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::RenderErrorKind;
-use super::budget::{Budget, UNIT, bad, fail};
+use super::budget::{Budget, UNIT, bad_argument, fail};
 use super::containers::{Dict, ENTRY_BYTES, Entries, ITEM_BYTES, List};
 use super::cost::{self, MAX_DEPTH, defined, too_deep};
 
-/// Deeper JSON than this does not come in from outside.
+/// Maximum nesting of JSON from outside.
 const MAX_FROZEN_DEPTH: usize = 128;
 
-/// Makes a value from JSON that comes from outside.
+/// Converts JSON from outside to a frozen value.
 pub(super) fn frozen(json: &serde_json::Value) -> Value {
     frozen_at(json, 0)
 }
@@ -52,31 +52,33 @@ fn from_number(number: &serde_json::Number) -> Value {
     }
 }
 
-/// Parses JSON straight into template values, charging while it grows.
+/// Parses JSON directly into template values and charges while they grow.
 ///
-/// `live` values belong to the running render and can be changed by the
-/// template; others may outlive it.
-pub(super) fn parse_json(meter: &Budget, text: &[u8], live: bool) -> Result<Value, Error> {
-    meter.work(text.len())?;
+/// `mutable` values belong to the running render, and the template can change
+/// them; frozen values may outlive the render.
+pub(super) fn parse_json(budget: &Budget, text: &[u8], mutable: bool) -> Result<Value, Error> {
+    budget.charge_work(text.len())?;
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let parsed = Seed { meter, live }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
-    // serde_json's message says where, but it may quote the input.
-    parsed.map_err(|error| bad(format!("the text is not JSON (line {}, column {})", error.line(), error.column())))
+    let parsed = JsonSeed { budget, mutable }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
+    // serde_json's message may quote the input, so only the position is used.
+    parsed.map_err(|error| {
+        bad_argument(format!("the text is not JSON (line {}, column {})", error.line(), error.column()))
+    })
 }
 
-struct Seed<'a> {
-    meter: &'a Budget,
-    live: bool,
+struct JsonSeed<'a> {
+    budget: &'a Budget,
+    mutable: bool,
 }
 
-impl Seed<'_> {
+impl JsonSeed<'_> {
     fn hold<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
-        // The meter remembers the failure, so its kind is not lost.
-        self.meter.hold(bytes).map_err(E::custom)
+        // The budget records the failure, so its kind is not lost.
+        self.budget.charge_memory(bytes).map_err(E::custom)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for JsonSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, parser: D) -> Result<Value, D::Error> {
@@ -84,7 +86,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for JsonSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,13 +120,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Seed { ..self })? {
-            // A growing vector doubles: half of it may be unused.
+        while let Some(item) = seq.next_element_seed(JsonSeed { ..self })? {
+            // A growing vector doubles, so up to half of it is unused.
             self.hold(ITEM_BYTES)?;
             items.push(item);
         }
-        if self.live {
-            List::live(self.meter, items).map_err(serde::de::Error::custom)
+        if self.mutable {
+            List::mutable(self.budget, items).map_err(serde::de::Error::custom)
         } else {
             Ok(List::frozen(items))
         }
@@ -133,55 +135,55 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Entries::default();
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Seed { ..self })?;
+            let value = map.next_value_seed(JsonSeed { ..self })?;
             self.hold(key.len().saturating_add(ENTRY_BYTES))?;
             entries.insert(Value::from(key), value);
         }
-        if self.live {
-            Dict::live(self.meter, entries).map_err(serde::de::Error::custom)
+        if self.mutable {
+            Dict::mutable(self.budget, entries).map_err(serde::de::Error::custom)
         } else {
             Ok(Dict::frozen(entries))
         }
     }
 }
 
-/// Makes JSON of a value, charging for it.
-pub(super) fn to_json(meter: &Budget, value: &Value) -> Result<serde_json::Value, Error> {
-    to_json_at(meter, value, 0)
+/// Converts a value to JSON and charges for it.
+pub(super) fn to_json(budget: &Budget, value: &Value) -> Result<serde_json::Value, Error> {
+    to_json_at(budget, value, 0)
 }
 
-fn to_json_at(meter: &Budget, value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
+fn to_json_at(budget: &Budget, value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
     use serde_json::Value as Json;
     if depth > MAX_DEPTH {
         return Err(too_deep());
     }
-    meter.hold(UNIT * 2)?;
+    budget.charge_memory(UNIT * 2)?;
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(cost::undefined()),
         ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),
         ValueKind::Number => Json::Number(to_number(value)?),
         ValueKind::String | ValueKind::Bytes => {
-            let text = text(meter, value)?;
-            meter.hold(text.len())?;
+            let text = text(budget, value)?;
+            budget.charge_memory(text.len())?;
             Json::String(text.into_owned())
         }
         ValueKind::Map => {
             let mut map = serde_json::Map::new();
-            for (key, item) in pairs(meter, value)? {
-                let key = key_text(meter, &key)?;
-                meter.hold(key.len().saturating_add(ENTRY_BYTES))?;
-                map.insert(key, to_json_at(meter, &item, depth + 1)?);
+            for (key, item) in pairs(budget, value)? {
+                let key = key_text(budget, &key)?;
+                budget.charge_memory(key.len().saturating_add(ENTRY_BYTES))?;
+                map.insert(key, to_json_at(budget, &item, depth + 1)?);
             }
             Json::Object(map)
         }
         ValueKind::Seq | ValueKind::Iterable => Json::Array(
-            cost::items(meter, value)?
+            cost::collect_items(budget, value)?
                 .iter()
-                .map(|item| to_json_at(meter, item, depth + 1))
+                .map(|item| to_json_at(budget, item, depth + 1))
                 .collect::<Result<_, _>>()?,
         ),
-        kind => return Err(bad(format!("a {kind} cannot become JSON"))),
+        kind => return Err(bad_argument(format!("a {kind} cannot become JSON"))),
     })
 }
 
@@ -193,7 +195,7 @@ fn to_number(value: &Value) -> Result<serde_json::Number, Error> {
         if let Ok(number) = u64::try_from(value.clone()) {
             return Ok(number.into());
         }
-        return Err(bad("the number does not fit into 64 bits"));
+        return Err(bad_argument("the number does not fit into 64 bits"));
     }
     f64::try_from(value.clone())
         .ok()
@@ -201,27 +203,27 @@ fn to_number(value: &Value) -> Result<serde_json::Number, Error> {
         .ok_or_else(|| fail(RenderErrorKind::NotFinite, "the number is not finite"))
 }
 
-/// The entries of a map, charged for.
-pub(super) fn pairs(meter: &Budget, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+/// Copies the entries of a map and charges for them.
+pub(super) fn pairs(budget: &Budget, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     defined(value)?;
-    let count = cost::once_through(meter, value)?;
-    meter.hold(count.saturating_mul(2 * size_of::<Value>()))?;
+    let count = cost::charge_iteration(budget, value)?;
+    budget.charge_memory(count.saturating_mul(2 * size_of::<Value>()))?;
     if let Some(dict) = value.downcast_object_ref::<Dict>() {
         return Ok(dict.pairs());
     }
     let kind = value.kind();
     match value.as_object() {
         Some(object) if kind == ValueKind::Map => Ok(object.try_iter_pairs().into_iter().flatten().collect()),
-        _ => Err(bad(format!("a {kind} is not a map"))),
+        _ => Err(bad_argument(format!("a {kind} is not a map"))),
     }
 }
 
-fn key_text(meter: &Budget, key: &Value) -> Result<String, Error> {
-    Ok(text(meter, key)?.into_owned())
+fn key_text(budget: &Budget, key: &Value) -> Result<String, Error> {
+    Ok(text(budget, key)?.into_owned())
 }
 
-/// The text of a value, as it is printed.  Strings are not charged for.
-pub(super) fn text<'v>(meter: &Budget, value: &'v Value) -> Result<Cow<'v, str>, Error> {
+/// The printed text of a value.  Strings are not charged.
+pub(super) fn text<'v>(budget: &Budget, value: &'v Value) -> Result<Cow<'v, str>, Error> {
     if let Some(text) = value.as_str() {
         return Ok(Cow::Borrowed(text));
     }
@@ -233,29 +235,29 @@ pub(super) fn text<'v>(meter: &Budget, value: &'v Value) -> Result<Cow<'v, str>,
         ValueKind::Bytes => {
             let bytes = value.as_bytes().unwrap_or_default();
             // Each invalid byte becomes a replacement character of three.
-            meter.hold(bytes.len().saturating_mul(3))?;
+            budget.charge_memory(bytes.len().saturating_mul(3))?;
             String::from_utf8_lossy(bytes)
         }
-        _ => Cow::Owned(json_text(meter, value, None)?),
+        _ => Cow::Owned(json_text(budget, value, None)?),
     })
 }
 
-/// The value as JSON text, compact or with an indent.
-pub(super) fn json_text(meter: &Budget, value: &Value, indent: Option<usize>) -> Result<String, Error> {
-    let mut writer = Writer { meter, out: String::new(), indent };
+/// Formats a value as JSON text, compact or with an indentation.
+pub(super) fn json_text(budget: &Budget, value: &Value, indent: Option<usize>) -> Result<String, Error> {
+    let mut writer = JsonWriter { budget, out: String::new(), indent };
     writer.value(value, 0)?;
     Ok(writer.out)
 }
 
-struct Writer<'a> {
-    meter: &'a Budget,
+struct JsonWriter<'a> {
+    budget: &'a Budget,
     out: String,
     indent: Option<usize>,
 }
 
-impl Writer<'_> {
+impl JsonWriter<'_> {
     fn raw(&mut self, text: &str) -> Result<(), Error> {
-        self.meter.hold(text.len())?;
+        self.budget.charge_memory(text.len())?;
         self.out.push_str(text);
         Ok(())
     }
@@ -273,15 +275,15 @@ impl Writer<'_> {
                 self.raw(&number.to_string())
             }
             ValueKind::String | ValueKind::Bytes => {
-                let text = text(self.meter, value)?;
+                let text = text(self.budget, value)?;
                 self.string(&text)
             }
             ValueKind::Map => {
-                let pairs = pairs(self.meter, value)?;
+                let pairs = pairs(self.budget, value)?;
                 self.raw("{")?;
                 for (at, (key, item)) in pairs.iter().enumerate() {
                     self.separate(at > 0, depth + 1)?;
-                    let key = text(self.meter, key)?;
+                    let key = text(self.budget, key)?;
                     self.string(&key)?;
                     self.raw(if self.indent.is_some() { ": " } else { ":" })?;
                     self.value(item, depth + 1)?;
@@ -289,7 +291,7 @@ impl Writer<'_> {
                 self.close(!pairs.is_empty(), depth, "}")
             }
             ValueKind::Seq | ValueKind::Iterable => {
-                let items = cost::items(self.meter, value)?;
+                let items = cost::collect_items(self.budget, value)?;
                 self.raw("[")?;
                 for (at, item) in items.iter().enumerate() {
                     self.separate(at > 0, depth + 1)?;
@@ -297,7 +299,7 @@ impl Writer<'_> {
                 }
                 self.close(!items.is_empty(), depth, "]")
             }
-            kind => Err(bad(format!("a {kind} cannot be printed"))),
+            kind => Err(bad_argument(format!("a {kind} cannot be printed"))),
         }
     }
 
@@ -320,21 +322,21 @@ impl Writer<'_> {
             return Ok(());
         };
         let width = indent.saturating_mul(depth);
-        self.meter.hold(width.saturating_add(1))?;
+        self.budget.charge_memory(width.saturating_add(1))?;
         self.out.push('\n');
         self.out.extend(std::iter::repeat_n(' ', width));
         Ok(())
     }
 
     fn string(&mut self, text: &str) -> Result<(), Error> {
-        self.meter.hold(text.len().saturating_add(2))?;
+        self.budget.charge_memory(text.len().saturating_add(2))?;
         self.out.push('"');
         let mut rest = text;
         while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
             self.out.push_str(&rest[..at]);
-            // The characters looked for are all of one byte.
+            // All of these characters have one byte.
             let byte = rest.as_bytes()[at];
-            self.meter.hold(6)?;
+            self.budget.charge_memory(6)?;
             match byte {
                 b'"' => self.out.push_str("\\\""),
                 b'\\' => self.out.push_str("\\\\"),

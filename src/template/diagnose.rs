@@ -1,9 +1,9 @@
-//! What a failed render has to say.
+//! Error messages of failed renders.
 //!
-//! minijinja's own words may quote values, so they are not repeated.  For an
-//! undefined value the path is found again in the source: the place of the
-//! error leads to the expression, and the context says which part of it does
-//! not exist.
+//! minijinja's messages may quote values and are therefore not repeated.  For an
+//! undefined value, the path is determined from the source: the position of the
+//! error identifies the expression, and the context shows which part of it is
+//! missing.
 
 use std::ops::Range;
 
@@ -12,20 +12,20 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::budget::Budget;
-use super::check::{Chain, chain};
 use super::containers::Dict;
 use super::location::nearest;
-use super::shape::{self, range_of};
+use super::name_path::{NamePath, name_path};
+use super::parser::{self, range_of};
 use super::{Context, RenderError, RenderErrorKind};
 
-/// How many keys of a map are considered for a suggestion.
+/// Maximum number of keys of a map that are considered for a suggestion.
 const MAX_KEYS: usize = 200;
 
-/// How many characters of an expression are repeated.
-const MAX_WRITTEN: usize = 80;
+/// Maximum number of characters of an expression in a message.
+const MAX_EXCERPT: usize = 80;
 
-/// Turns the error of a render into one of ours.
-pub(super) fn explain(source: &str, ctx: &Context, meter: &Budget, error: &Error) -> RenderError {
+/// Converts an error of minijinja to a [`RenderError`].
+pub(super) fn to_render_error(source: &str, ctx: &Context, budget: &Budget, error: &Error) -> RenderError {
     let range =
         error.range().filter(|range| source.is_char_boundary(range.start) && source.is_char_boundary(range.end));
     let mut explained = RenderError {
@@ -35,20 +35,20 @@ pub(super) fn explain(source: &str, ctx: &Context, meter: &Budget, error: &Error
         range,
         pointer: None,
     };
-    if let Some((kind, message)) = meter.take_failure() {
+    if let Some((kind, message)) = budget.take_failure() {
         explained.kind = kind;
         explained.message = message;
         return explained;
     }
     match error.kind() {
-        ErrorKind::UndefinedError => undefined(source, ctx, meter, &mut explained),
+        ErrorKind::UndefinedError => undefined(source, ctx, budget, &mut explained),
         ErrorKind::OutOfFuel => {
             explained.kind = RenderErrorKind::OutOfFuel;
             explained.message = "the template takes too many steps".to_owned();
         }
         kind => {
             explained.kind = RenderErrorKind::BadArgument;
-            explained.message = words(kind, error);
+            explained.message = message(kind, error);
             if error.detail() == Some("recursion limit exceeded") {
                 explained.kind = RenderErrorKind::OutOfFuel;
                 explained.message = "the template nests its calls or loops too deeply".to_owned();
@@ -58,10 +58,10 @@ pub(super) fn explain(source: &str, ctx: &Context, meter: &Budget, error: &Error
     explained
 }
 
-/// Words of our own for what minijinja found.
-fn words(kind: ErrorKind, error: &Error) -> String {
+/// The message for an error of minijinja.
+fn message(kind: ErrorKind, error: &Error) -> String {
     match kind {
-        // The names in these are the template's.
+        // The names in these messages come from the template.
         ErrorKind::UnknownMethod | ErrorKind::UnknownFunction => match error.detail() {
             Some(detail) => detail.to_owned(),
             None => kind.to_string(),
@@ -69,17 +69,17 @@ fn words(kind: ErrorKind, error: &Error) -> String {
         ErrorKind::TooManyArguments => "too many arguments are given".to_owned(),
         ErrorKind::MissingArgument => "an argument is missing".to_owned(),
         ErrorKind::CannotUnpack => "the value cannot be unpacked".to_owned(),
-        _ => "the operation cannot be done with these values".to_owned(),
+        _ => "the operation is not possible with these values".to_owned(),
     }
 }
 
-fn undefined(source: &str, ctx: &Context, meter: &Budget, explained: &mut RenderError) {
+fn undefined(source: &str, ctx: &Context, budget: &Budget, explained: &mut RenderError) {
     explained.kind = RenderErrorKind::Undefined;
-    explained.message = "something that does not exist is used".to_owned();
-    let Ok(template) = shape::parse(source) else {
+    explained.message = "an undefined value is used".to_owned();
+    let Ok(template) = parser::parse(source) else {
         return;
     };
-    let mut search = Search { source, ctx, meter, wanted: explained.range.clone(), local: None, found: None };
+    let mut search = UndefinedSearch { source, ctx, budget, wanted: explained.range.clone(), local: None, found: None };
     search.stmt(&template);
     let Some(found) = search.found.or(search.local) else {
         return;
@@ -90,24 +90,25 @@ fn undefined(source: &str, ctx: &Context, meter: &Budget, explained: &mut Render
     explained.range = Some(found.range);
 }
 
-struct Found {
+/// An undefined value in a template.
+struct UndefinedValue {
     kind: RenderErrorKind,
     message: String,
     range: Range<usize>,
 }
 
-/// Looks for what does not exist, within the bytes of the error.
-struct Search<'c> {
+/// The search for the undefined value within the byte range of the error.
+struct UndefinedSearch<'c> {
     source: &'c str,
     ctx: &'c Context,
-    meter: &'c Budget,
+    budget: &'c Budget,
     wanted: Option<Range<usize>>,
-    /// A name of the template's own: whether it is to blame is not known.
-    local: Option<Found>,
-    found: Option<Found>,
+    /// A local name of the template, which may or may not be the cause.
+    local: Option<UndefinedValue>,
+    found: Option<UndefinedValue>,
 }
 
-impl Search<'_> {
+impl UndefinedSearch<'_> {
     fn stmt(&mut self, stmt: &Stmt<'_>) {
         match stmt {
             Stmt::Template(stmt) => self.stmts(&stmt.children),
@@ -167,12 +168,12 @@ impl Search<'_> {
             return;
         }
         let within = within || self.is_wanted(&range_of(expr.span()));
-        if let Some(chain) = chain(expr) {
-            // The error may be at any link of the chain.
+        if let Some(path) = name_path(expr) {
+            // The error may be at any part of the path.
             let within = within
-                || self.wanted.as_ref().is_some_and(|at| chain.range.start <= at.start && at.end <= chain.range.end);
+                || self.wanted.as_ref().is_some_and(|at| path.range.start <= at.start && at.end <= path.range.end);
             if within {
-                self.chain(chain);
+                self.resolve(path);
             }
             return;
         }
@@ -204,13 +205,13 @@ impl Search<'_> {
             }
             Expr::Filter(filter) => {
                 if let Some(value) = &filter.expr {
-                    // `default` takes care of what it is applied to, except
-                    // for the way there.
-                    let excused = matches!(filter.name, "default" | "d");
-                    match (excused, chain(value)) {
+                    // `default` handles its operand if only the last part
+                    // of the path is missing.
+                    let has_default = matches!(filter.name, "default" | "d");
+                    match (has_default, name_path(value)) {
                         (true, Some(whole)) => {
                             if within || self.is_wanted(&range_of(value.span())) {
-                                self.way_to(whole);
+                                self.resolve_parent(whole);
                             }
                         }
                         (true, None) if matches!(value, Expr::Call(_)) => {}
@@ -237,9 +238,9 @@ impl Search<'_> {
             Expr::Call(call) => {
                 if let Some(name) = variable_name(expr)
                     && within
-                    && self.meter.host().variable(name).is_none()
+                    && self.budget.host().variable(name).is_none()
                 {
-                    self.found = Some(Found {
+                    self.found = Some(UndefinedValue {
                         kind: RenderErrorKind::Variable,
                         message: format!("the variable `{name}` is not set"),
                         range: range_of(expr.span()),
@@ -270,20 +271,20 @@ impl Search<'_> {
         }
     }
 
-    /// A part of something that is there, such as an item past the end of a list.
+    /// Reports a missing part of an existing value, such as an item past the end of a list.
     fn missing(&mut self, expr: &Expr<'_>, whole: &Expr<'_>, within: bool) {
-        let is = |expr| self.value(expr).map(|value| !value.is_undefined());
-        if self.found.is_none() && within && is(whole) == Some(true) && is(expr) == Some(false) {
-            // The span of a postfix expression does not hold what it is applied to.
+        let exists = |expr| self.value(expr).map(|value| !value.is_undefined());
+        if self.found.is_none() && within && exists(whole) == Some(true) && exists(expr) == Some(false) {
+            // The span of a postfix expression excludes its operand.
             let range = start_of(expr)..range_of(expr.span()).end;
-            let written = self.source.get(range.clone()).unwrap_or_default();
-            let written: String = written.chars().take(MAX_WRITTEN).collect();
-            let message = format!("`{written}` does not exist");
-            self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range });
+            let excerpt = self.source.get(range.clone()).unwrap_or_default();
+            let excerpt: String = excerpt.chars().take(MAX_EXCERPT).collect();
+            let message = format!("`{excerpt}` does not exist");
+            self.found = Some(UndefinedValue { kind: RenderErrorKind::Undefined, message, range });
         }
     }
 
-    /// What an expression reads from the context; `None` where that would have to be computed.
+    /// The value that an expression reads from the context; `None` if it would have to be computed.
     fn value(&self, expr: &Expr<'_>) -> Option<Value> {
         match expr {
             Expr::Var(var) => self.ctx.get(var.id).cloned(),
@@ -297,30 +298,35 @@ impl Search<'_> {
         }
     }
 
-    /// A chain whose last link may be missing.
-    fn way_to(&mut self, mut chain: Chain<'_, '_>) {
-        if chain.names.pop().is_some() {
-            self.chain(chain);
+    /// Resolves a path whose last name may be missing.
+    fn resolve_parent(&mut self, mut path: NamePath<'_, '_>) {
+        if path.names.pop().is_some() {
+            self.resolve(path);
         }
     }
 
-    fn chain(&mut self, chain: Chain<'_, '_>) {
+    /// Finds the first missing name of a path.
+    fn resolve(&mut self, name_path: NamePath<'_, '_>) {
         if self.found.is_some() {
             return;
         }
-        let Some(root) = self.ctx.get(chain.root) else {
-            let mut path = chain.root.to_owned();
-            for name in &chain.names {
+        let Some(root) = self.ctx.get(name_path.root) else {
+            let mut path = name_path.root.to_owned();
+            for name in &name_path.names {
                 path.push('.');
                 path.push_str(name);
             }
             let message = format!("`{path}` does not exist");
-            self.local.get_or_insert(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });
+            self.local.get_or_insert(UndefinedValue {
+                kind: RenderErrorKind::Undefined,
+                message,
+                range: name_path.range,
+            });
             return;
         };
         let mut value = root.clone();
-        let mut path = chain.root.to_owned();
-        for name in chain.names {
+        let mut path = name_path.root.to_owned();
+        for name in name_path.names {
             let parent = value;
             value = parent.get_attr(name).unwrap_or_default();
             let exists = !value.is_undefined();
@@ -339,13 +345,13 @@ impl Search<'_> {
                 ValueKind::None => format!("`{path}.{name}` does not exist: `{path}` is null"),
                 kind => format!("`{path}.{name}` does not exist: `{path}` is a {kind}"),
             };
-            self.found = Some(Found { kind: RenderErrorKind::Undefined, message, range: chain.range });
+            self.found = Some(UndefinedValue { kind: RenderErrorKind::Undefined, message, range: name_path.range });
             return;
         }
     }
 }
 
-/// Where an expression starts that is read from the context.
+/// Offset of the start of an expression, including its operand.
 fn start_of(expr: &Expr<'_>) -> usize {
     match expr {
         Expr::GetAttr(attr) => start_of(&attr.expr),

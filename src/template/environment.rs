@@ -1,4 +1,4 @@
-//! The one environment all templates run in.
+//! The shared minijinja environment of all templates.
 
 use std::sync::LazyLock;
 
@@ -7,15 +7,15 @@ use minijinja::{Environment, Output, State, UndefinedBehavior, Value};
 use super::budget::Budget;
 use super::{convert, filters, functions, methods, predicates};
 
-/// How deeply loops, `with` blocks and (at four times the price) macro calls
-/// may be nested; each macro call takes a good piece of the native stack.
+/// Maximum nesting of loops, `with` blocks and macro calls.  A macro call counts
+/// four times, as it uses more of the native stack.
 const RECURSION_LIMIT: usize = 120;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_recursion_limit(RECURSION_LIMIT);
-    // Debug information would carry values out of the render.
+    // Debug information would expose values.
     env.set_debug(false);
     env.set_fuel(Some(super::Limits::default().fuel));
     env.set_formatter(print);
@@ -26,26 +26,26 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     env
 });
 
-/// The environment, with the default fuel.
+/// The environment with the default fuel.
 pub(super) fn shared() -> &'static Environment<'static> {
     &ENVIRONMENT
 }
 
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
     let _ = state;
-    let meter = Budget::current()?;
-    // What is undefined and still gets here is an `if` without its `else`,
-    // which prints nothing; minijinja refuses everything else.
+    let budget = Budget::current()?;
+    // The only undefined value that reaches this function is that of an `if`
+    // without `else`, which prints nothing; minijinja rejects all others.
     if value.is_undefined() {
         return Ok(());
     }
     if value.is_safe() {
-        // The mark of text in a capture, which has been charged for.
+        // Captured text, which is already charged.
         out.write_str(value.as_str().unwrap_or_default())?;
         return Ok(());
     }
-    let text = convert::text(&meter, value)?;
-    meter.output(text.len())?;
+    let text = convert::text(&budget, value)?;
+    budget.charge_output(text.len())?;
     out.write_str(&text)?;
     Ok(())
 }

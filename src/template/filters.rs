@@ -1,35 +1,31 @@
 //! The filters templates can use.
 //!
-//! Most are written here, against the render's budget.  Those that only
-//! select, order or count are minijinja's, called after the budget has been
-//! charged for everything they can look at; what they return becomes a list of
-//! our own.
+//! Most filters are implemented here and charge the render's budget.  Filters
+//! that only select, order or count are minijinja's, called after the budget
+//! has been charged for everything they can read; the sequences they return
+//! are converted to [`List`]s.
 
 mod format;
 mod lists;
 mod texts;
 
-use std::rc::Rc;
-
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 
-use super::budget::{Budget, bad};
+use super::arguments::Args;
+use super::budget::{Budget, bad_argument};
 use super::containers::List;
 use super::cost::{self, defined};
 use super::operators::OPERATORS;
 
-pub(super) use format::{braces, percent};
+pub(super) use format::braces;
 pub(super) use lists::split_on;
-pub(super) use texts::{capitalized, percent_encode, replaced};
-
-/// A filter of our own.
-pub(super) type Native = fn(&mut State<'_, '_>, &Args<'_>) -> Result<Value, Error>;
+pub(super) use texts::{capitalized, replaced};
 
 /// Adds all filters to an environment.
 pub(super) fn add_to(env: &mut Environment<'static>) {
-    let own = OPERATORS.iter().chain(texts::FILTERS).chain(lists::FILTERS);
-    for &(name, filter) in own {
+    let native = OPERATORS.iter().chain(texts::FILTERS).chain(lists::FILTERS);
+    for &(name, filter) in native {
         env.add_filter(name, move |state: &mut State<'_, '_>, pos: &[Value], kw: Kwargs| {
             filter(state, &Args::new(name, pos, kw)?)
         });
@@ -41,7 +37,7 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
     }
 }
 
-/// Whether a template may use a filter of this name.
+/// True if a template may use a filter of this name.
 pub(super) fn exists(name: &str) -> bool {
     names().any(|known| known == name)
 }
@@ -51,124 +47,11 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     texts::FILTERS.iter().chain(lists::FILTERS).map(|(name, _)| *name).chain(DELEGATED.iter().copied())
 }
 
-/// The arguments of a filter, function or method.  For a filter the first one
-/// is the value it is applied to.
-pub(super) struct Args<'a> {
-    pub meter: Rc<Budget>,
-    pub pos: &'a [Value],
-    name: &'a str,
-    kw: Kwargs,
-}
+/// Size in bytes above which attribute paths and other arguments of a
+/// delegated filter are charged as if each item held a copy.
+const MAX_FREE_SETTINGS: usize = 512;
 
-impl<'a> Args<'a> {
-    pub fn new(name: &'a str, pos: &'a [Value], kw: Kwargs) -> Result<Args<'a>, Error> {
-        let meter = Budget::current()?;
-        meter.work(0)?;
-        Ok(Args { meter, pos, name, kw })
-    }
-
-    /// The value a filter is applied to.
-    pub fn value(&self) -> Result<&'a Value, Error> {
-        match self.pos.first() {
-            Some(value) => defined(value),
-            None => Err(self.missing("value")),
-        }
-    }
-
-    /// Exactly two arguments.
-    pub fn both(&self) -> Result<[&'a Value; 2], Error> {
-        match self.pos {
-            [left, right] => Ok([defined(left)?, defined(right)?]),
-            _ => Err(bad(format!("`{}` takes two values", self.name))),
-        }
-    }
-
-    /// The argument at a position or with a name.
-    pub fn get(&self, at: usize, name: &str) -> Result<Option<Value>, Error> {
-        let keyword: Option<&Value> = if self.kw.has(name) {
-            // `get` also marks it as used, for `end`.
-            Some(self.kw.get(name)?)
-        } else {
-            None
-        };
-        match (self.pos.get(at), keyword) {
-            (Some(_), Some(_)) => Err(bad(format!("`{}` got its argument `{name}` twice", self.name))),
-            (Some(value), None) => defined(value).cloned().map(Some),
-            (None, Some(value)) => defined(value).cloned().map(Some),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// A text argument.
-    pub fn text(&self, at: usize, name: &str) -> Result<Option<String>, Error> {
-        match self.get(at, name)? {
-            Some(value) if !value.is_none() => {
-                let text = super::convert::text(&self.meter, &value)?;
-                self.meter.hold(text.len())?;
-                Ok(Some(text.into_owned()))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// A text argument that must be there.
-    pub fn need_text(&self, at: usize, name: &str) -> Result<String, Error> {
-        self.text(at, name)?.ok_or_else(|| self.missing(name))
-    }
-
-    /// A whole number.
-    pub fn int(&self, at: usize, name: &str) -> Result<Option<i64>, Error> {
-        match self.get(at, name)? {
-            Some(value) if !value.is_none() => value.as_i64().map(Some).ok_or_else(|| {
-                bad(format!("`{}`: the argument `{name}` must be a whole number, not a {}", self.name, value.kind()))
-            }),
-            _ => Ok(None),
-        }
-    }
-
-    /// A whole number that is not negative.
-    pub fn size(&self, at: usize, name: &str) -> Result<Option<usize>, Error> {
-        match self.int(at, name)? {
-            None => Ok(None),
-            Some(number) => usize::try_from(number)
-                .map(Some)
-                .map_err(|_| bad(format!("`{}`: the argument `{name}` cannot be negative", self.name))),
-        }
-    }
-
-    /// A truth value.
-    pub fn flag(&self, at: usize, name: &str) -> Result<bool, Error> {
-        Ok(self.get(at, name)?.is_some_and(|value| value.is_true()))
-    }
-
-    /// Refuses positional arguments beyond the first `most` and keyword
-    /// arguments that nobody asked for.
-    pub fn end(&self, most: usize) -> Result<(), Error> {
-        if self.pos.len() > most {
-            return Err(bad(format!("`{}` takes fewer arguments", self.name)));
-        }
-        if self.kw.assert_all_used().is_err() {
-            return Err(bad(format!("`{}` does not know one of its keyword arguments", self.name)));
-        }
-        Ok(())
-    }
-
-    /// The keyword arguments, all of them.
-    pub fn keywords(&self) -> Result<Vec<(String, Value)>, Error> {
-        self.kw.args().map(|name| Ok((name.to_owned(), self.kw.get::<Value>(name)?))).collect()
-    }
-
-    /// The error for an argument that is not there.
-    pub fn missing(&self, name: &str) -> Error {
-        bad(format!("`{}` needs the argument `{name}`", self.name))
-    }
-}
-
-/// Attribute paths and other arguments of a delegated filter that are larger
-/// than this are paid for as if there were a copy for each item.
-const MAX_SETTINGS: usize = 512;
-
-/// Filters of minijinja's own.
+/// Filters that minijinja implements.
 const DELEGATED: &[&str] = &[
     "abs",
     "dictsort",
@@ -208,42 +91,42 @@ fn delegates() -> Vec<(&'static str, Value)> {
 }
 
 fn delegate(state: &mut State<'_, '_>, name: &'static str, filter: &Value, args: Vec<Value>) -> Result<Value, Error> {
-    let meter = Budget::current()?;
+    let budget = Budget::current()?;
     let Some(value) = args.first() else {
-        return Err(bad(format!("`{name}` needs a value")));
+        return Err(bad_argument(format!("`{name}` needs a value")));
     };
     defined(value)?;
-    let size = cost::deep(&meter, value)?;
+    let size = cost::charge_deep(&budget, value)?;
     let mut settings = 0_usize;
     for arg in args.iter().skip(1) {
-        settings = settings.saturating_add(cost::deep(&meter, arg)?);
+        settings = settings.saturating_add(cost::charge_deep(&budget, arg)?);
     }
-    // Sorting and grouping look at an item as often as its number has digits,
-    // and make a new text each time to fold its case.
+    // Sorting and grouping read each item about log2(n) times, and allocate a
+    // text each time to fold its case.
     let count = value.len().unwrap_or(1).max(1);
     let rounds = usize::try_from(count.ilog2()).unwrap_or(64) + 4;
-    meter.hold(size)?;
-    meter.work(size.saturating_mul(rounds))?;
-    // The path of an attribute is taken apart for each item; a list of such
-    // paths makes a key of as many parts.
-    meter.work(count.saturating_mul(settings))?;
-    if settings > MAX_SETTINGS {
-        meter.hold(count.saturating_mul(settings))?;
+    budget.charge_memory(size)?;
+    budget.charge_work(size.saturating_mul(rounds))?;
+    // The path of an attribute is parsed for each item; a list of paths makes a
+    // key with as many parts.
+    budget.charge_work(count.saturating_mul(settings))?;
+    if settings > MAX_FREE_SETTINGS {
+        budget.charge_memory(count.saturating_mul(settings))?;
     }
     let result = match filter.call(state, &args) {
         Ok(result) => result,
-        // Undefined values are reported by their path, our own failures are
-        // on record already; minijinja's other words may quote values.
+        // Undefined values are reported by their path, and failures of this module
+        // are already recorded; minijinja's other messages may quote values.
         Err(error) if error.kind() == ErrorKind::UndefinedError => return Err(error),
-        Err(error) => return Err(explain(name, &args, &error)),
+        Err(error) => return Err(describe(name, &args, &error)),
     };
-    own(&meter, result)
+    to_list(&budget, result)
 }
 
-/// Says what went wrong without repeating any value.
-fn explain(name: &str, args: &[Value], error: &Error) -> Error {
+/// Describes an error of minijinja without quoting any value.
+fn describe(name: &str, args: &[Value], error: &Error) -> Error {
     let kind = args.first().map_or(ValueKind::Undefined, Value::kind);
-    bad(match error.kind() {
+    bad_argument(match error.kind() {
         ErrorKind::UnknownFilter => {
             format!("`{name}` got the name of a filter that does not exist")
         }
@@ -255,13 +138,13 @@ fn explain(name: &str, args: &[Value], error: &Error) -> Error {
     })
 }
 
-/// Turns a sequence of minijinja's into a list of our own.
-fn own(meter: &Budget, value: Value) -> Result<Value, Error> {
+/// Converts a sequence of minijinja to a [`List`].
+fn to_list(budget: &Budget, value: Value) -> Result<Value, Error> {
     let foreign =
         matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) && value.downcast_object_ref::<List>().is_none();
     if !foreign {
         return Ok(value);
     }
-    let items = cost::items(meter, &value)?;
-    List::live(meter, items)
+    let items = cost::collect_items(budget, &value)?;
+    List::mutable(budget, items)
 }

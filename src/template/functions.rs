@@ -4,26 +4,26 @@ use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, State};
 
 use super::RenderErrorKind;
-use super::budget::{bad, fail};
+use super::arguments::{Args, NativeFilter};
+use super::budget::{bad_argument, fail};
 use super::containers::{Dict, Entries, List, check_key};
 use super::convert::{pairs, to_json};
 use super::cost;
-use super::filters::{Args, Native};
 use super::jwt::sign_jwt;
 
-/// A function and what may be passed to it.
+/// A function and its parameters.
 pub(super) struct Function {
     pub name: &'static str,
     /// The names of the parameters, in order.
     pub parameters: &'static [&'static str],
-    /// How many of them must be given.
+    /// Number of required parameters; these come first.
     pub required: usize,
-    /// Whether any other keyword argument is fine as well.
+    /// True if further keyword arguments are accepted.
     pub open: bool,
-    call: Native,
+    call: NativeFilter,
 }
 
-/// The longest list `range` makes.
+/// Maximum length of a list made by `range`.
 const MAX_RANGE: i128 = 100_000;
 
 /// All functions.
@@ -43,7 +43,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "namespace", parameters: &["map"], required: 0, open: true, call: namespace },
 ];
 
-/// The function of that name.
+/// Finds a function by its name.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
@@ -60,9 +60,9 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
 fn get_secret(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let name = args.need_text(0, "name")?;
     args.end(1)?;
-    match args.meter.host().secret(&name) {
+    match args.budget.host().secret(&name) {
         Ok(secret) => {
-            args.meter.hold(secret.len())?;
+            args.budget.charge_memory(secret.len())?;
             Ok(Value::from(secret))
         }
         Err(reason) => Err(fail(RenderErrorKind::Secret, format!("the secret `{name}` cannot be used: {reason}"))),
@@ -73,10 +73,10 @@ fn get_variable(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> 
     let name = args.need_text(0, "name")?;
     args.end(1)?;
     // A variable that is not set is undefined, so that `default` works; the
-    // diagnosis of an undefined value knows about variables.
-    Ok(match args.meter.host().variable(&name) {
+    // error for an undefined value names the variable.
+    Ok(match args.budget.host().variable(&name) {
         Some(value) => {
-            args.meter.hold(value.len())?;
+            args.budget.charge_memory(value.len())?;
             Value::from(value)
         }
         None => Value::UNDEFINED,
@@ -89,23 +89,28 @@ fn jwt_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let algorithm = args.need_text(2, "algorithm")?;
     let headers = args.get(3, "headers")?.filter(|value| !value.is_none());
     args.end(4)?;
-    let payload = to_json(&args.meter, &payload)?;
-    let headers = headers.map(|headers| to_json(&args.meter, &headers)).transpose()?;
-    // An RSA signature takes about a millisecond: price it accordingly.
-    args.meter.work(1 << 20)?;
-    // A placeholder is no key; what it would have signed is a placeholder too.
-    if args.meter.host().masked() && key.starts_with('[') {
+    let payload = to_json(&args.budget, &payload)?;
+    let headers = headers.map(|headers| to_json(&args.budget, &headers)).transpose()?;
+    // An RSA signature takes about a millisecond and is charged accordingly.
+    args.budget.charge_work(1 << 20)?;
+    // A placeholder is not a key, so the token is a placeholder as well.
+    if args.budget.host().masked() && key.starts_with('[') {
         return Ok(Value::from(format!("[jwt signed with {}]", key.trim_matches(['[', ']']))));
     }
-    let token = sign_jwt(&payload, &key, &algorithm, headers.as_ref()).map_err(bad)?;
-    args.meter.hold(token.len())?;
+    let token = sign_jwt(&payload, &key, &algorithm, headers.as_ref()).map_err(bad_argument)?;
+    args.budget.charge_memory(token.len())?;
     Ok(Value::from(token))
 }
 
 fn now(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let offset = args.int(0, "offset")?.unwrap_or(0);
     args.end(1)?;
-    args.meter.host().now().checked_add(offset).map(Value::from).ok_or_else(|| bad("`now`: the offset is too large"))
+    args.budget
+        .host()
+        .now()
+        .checked_add(offset)
+        .map(Value::from)
+        .ok_or_else(|| bad_argument("`now`: the offset is too large"))
 }
 
 fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -118,7 +123,7 @@ fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         None => (0, i128::from(first)),
     };
     if step == 0 {
-        return Err(bad("`range`: the step cannot be 0"));
+        return Err(bad_argument("`range`: the step cannot be 0"));
     }
     let span = if step > 0 { stop - start } else { start - stop };
     let count = if span <= 0 { 0 } else { (span - 1) / step.abs() + 1 };
@@ -126,25 +131,25 @@ fn range(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         return Err(fail(RenderErrorKind::WorkTooLarge, format!("`range` makes at most {MAX_RANGE} numbers")));
     }
     let count = usize::try_from(count).unwrap_or(0);
-    args.meter.hold(count.saturating_mul(size_of::<Value>()))?;
+    args.budget.charge_memory(count.saturating_mul(size_of::<Value>()))?;
     let mut numbers = Vec::with_capacity(count);
     let mut number = start;
     for _ in 0..count {
         numbers.push(i64::try_from(number).map_or_else(|_| Value::from(number), Value::from));
         number += step;
     }
-    List::live(&args.meter, numbers)
+    List::mutable(&args.budget, numbers)
 }
 
 fn dict(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    Dict::live(&args.meter, entries(args)?)
+    Dict::mutable(&args.budget, entries(args)?)
 }
 
 fn namespace(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    Dict::namespace(&args.meter, entries(args)?)
+    Dict::namespace(&args.budget, entries(args)?)
 }
 
-/// The entries `dict(map, key=value, …)` asks for.
+/// The entries of `dict(map, key=value, …)`.
 fn entries(args: &Args<'_>) -> Result<Entries, Error> {
     if args.pos.len() > 1 {
         args.end(1)?;
@@ -165,21 +170,21 @@ fn entries(args: &Args<'_>) -> Result<Entries, Error> {
 /// The entries of a map or of a list of pairs.
 pub(super) fn entries_of(args: &Args<'_>, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     match value.kind() {
-        ValueKind::Map => pairs(&args.meter, value),
-        ValueKind::Seq | ValueKind::Iterable => cost::items(&args.meter, value)?
+        ValueKind::Map => pairs(&args.budget, value),
+        ValueKind::Seq | ValueKind::Iterable => cost::collect_items(&args.budget, value)?
             .iter()
             .map(|pair| {
-                let pair = cost::items(&args.meter, pair)?;
+                let pair = cost::collect_items(&args.budget, pair)?;
                 match <[Value; 2]>::try_from(pair) {
                     Ok([key, value]) => {
                         check_key(&key)?;
-                        cost::shallow(&args.meter, &key)?;
+                        cost::charge_shallow(&args.budget, &key)?;
                         Ok((key, value))
                     }
-                    Err(_) => Err(bad("a map is made of pairs")),
+                    Err(_) => Err(bad_argument("a map is made of pairs")),
                 }
             })
             .collect(),
-        kind => Err(bad(format!("a {kind} is not a map"))),
+        kind => Err(bad_argument(format!("a {kind} is not a map"))),
     }
 }

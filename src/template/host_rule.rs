@@ -1,13 +1,12 @@
-//! Nothing but the author of a definition and its variables may decide which
-//! host a request goes to.
+//! The rule that only the author of a definition and the variables of the
+//! environment determine the host of a request.
 
 use std::ops::Range;
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{CallArg, Expr, Filter, Stmt};
 
-use super::check::is_text_literal;
-use super::shape::range_of;
+use super::parser::{is_text_literal, range_of};
 use super::{Problem, ProblemKind};
 
 const SCHEMES: [&str; 2] = ["https://", "http://"];
@@ -28,7 +27,7 @@ pub(super) fn check(source: &str, template: &Stmt<'_>, problems: &mut Vec<Proble
                 Some(_) => authority(source, parts, problems),
             }
         }
-        // The whole origin comes from a variable; then the path must follow.
+        // If the whole origin comes from a variable, the path must follow.
         Some(Stmt::EmitExpr(emit)) if is_variable(&emit.expr) => match parts.next() {
             None => {}
             Some(Stmt::EmitRaw(raw)) if raw.raw.starts_with(['/', '?', '#']) => {}
@@ -49,13 +48,13 @@ fn authority<'t, 's: 't>(source: &str, parts: impl Iterator<Item = &'t Stmt<'s>>
     }
 }
 
-/// Browsers and many clients also end the authority at a backslash, but the
-/// URL parser used here treats it as a slash, too: literal text is fine anyway.
+/// True if a text ends the authority.  A backslash does as well, as in browsers
+/// and in the URL parser of the client.
 fn ends_authority(text: &str) -> bool {
     text.contains(['/', '?', '#', '\\'])
 }
 
-/// `get_variable('…')`, maybe with a literal default.
+/// True for `get_variable('…')`, optionally with a literal default.
 fn is_variable(expr: &Expr<'_>) -> bool {
     match expr {
         Expr::Call(call) => {
@@ -104,7 +103,7 @@ fn not_variable(source: &str, part: &Stmt<'_>) -> Problem {
         Stmt::Macro(stmt) => stmt.span(),
         Stmt::CallBlock(stmt) => stmt.span(),
         Stmt::Do(stmt) => stmt.span(),
-        // Forbidden everywhere, and reported as that.
+        // Forbidden statements are reported elsewhere.
         _ => Span::default(),
     };
     Problem::new(
@@ -112,10 +111,10 @@ fn not_variable(source: &str, part: &Stmt<'_>) -> Problem {
         "only literal text and variables may decide the host",
         whole_tag(source, range_of(span)),
     )
-    .with_help(Some("in the host use `{{ get_variable('name') }}`, with a literal `default` if need be"))
+    .with_help(Some("in the host use `{{ get_variable('name') }}`, with a literal `default` if needed"))
 }
 
-/// minijinja's spans leave out some of a tag's delimiters.
+/// Extends a range to the delimiters of its tag, which minijinja's spans omit.
 fn whole_tag(source: &str, range: Range<usize>) -> Range<usize> {
     let before = source.get(..range.start).unwrap_or_default();
     let opening = before.trim_end_matches(['-', '+', ' ']);

@@ -1,16 +1,16 @@
-//! `jwt_encode`.
+//! Signing of JSON Web Tokens, for `jwt_encode`.
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header, encode};
 use serde_json::Value;
 
-/// The claims that are points in time, which templates often hold as text.
+/// Claims that are points in time, which templates often contain as text.
 const TIMES: [&str; 3] = ["exp", "iat", "nbf"];
 
 /// Signs a JSON Web Token.
 ///
 /// `key` is the shared secret of an `HS…` algorithm, otherwise a private key
 /// in PEM.  The claims `exp`, `iat` and `nbf` become numbers if they are
-/// strings of digits.  The error holds nothing of the key.
+/// strings of digits.  The error contains no part of the key.
 pub fn sign_jwt(payload: &Value, key: &str, algorithm: &str, headers: Option<&Value>) -> Result<String, String> {
     let algorithm: Algorithm = algorithm.parse().map_err(|_| {
         "the algorithm is not one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, \
@@ -53,8 +53,8 @@ fn encoding_key(algorithm: Algorithm, key: &str) -> Result<EncodingKey, String> 
         AlgorithmFamily::Ec => EncodingKey::from_ec_pem(pem),
         AlgorithmFamily::Ed => EncodingKey::from_ed_pem(pem),
     };
-    // The library's words could quote the key.
-    parsed.map_err(|_| format!("the key is not a private key in PEM that fits {algorithm:?}"))
+    // The library's message could quote the key.
+    parsed.map_err(|_| format!("the key is not a private key in PEM for {algorithm:?}"))
 }
 
 fn header(algorithm: Algorithm, extra: Option<&Value>) -> Result<Header, String> {
@@ -68,7 +68,7 @@ fn header(algorithm: Algorithm, extra: Option<&Value>) -> Result<Header, String>
     if !header.contains_key("typ") {
         header.insert("typ".to_owned(), Value::from("JWT"));
     }
-    // Whatever the template says, the token names the algorithm it is made with.
+    // The token always names the algorithm that signed it.
     header.insert("alg".to_owned(), Value::from(format!("{algorithm:?}")));
     serde_json::from_value(Value::Object(header)).map_err(|_| "the headers of a token cannot be used".to_owned())
 }

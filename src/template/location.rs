@@ -1,9 +1,9 @@
-//! Where templates stand and what they may use there.
+//! Locations of templates, with the names and functions that are available in each.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a template stands; decides which names and functions it may use.
+/// The location of a template in a definition.  It determines the names and functions that the template may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FieldLocation {
     /// The URL of a request.
@@ -16,21 +16,21 @@ pub enum FieldLocation {
     Auth,
     /// The body of a request.
     Body,
-    /// What is made of a response.
+    /// The transformation of a response.
     Response,
     /// The condition of a workflow step.
     Condition,
     /// The input of a workflow step.
     Step,
-    /// What is made of an incoming webhook.
+    /// The mapping of an incoming webhook.
     Event,
     /// The registration of a webhook with a service.
     Subscription,
     /// The input of a poll.
     PollInput,
-    /// What is made of the output of a poll.
+    /// The extraction of records from the output of a poll.
     PollOutput,
-    /// What is made of a record found by a poll.
+    /// The evaluation of a record of a poll.
     PollRecord,
     /// The routing of an incoming webhook.
     Route,
@@ -38,22 +38,22 @@ pub enum FieldLocation {
     Form,
 }
 
-/// The name of a site that does not exist.
+/// The error for an unknown location name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no template site `{0}`")]
+#[error("unknown template location `{0}`")]
 pub struct UnknownLocation(String);
 
-struct Row {
-    site: FieldLocation,
+struct LocationRules {
+    location: FieldLocation,
     name: &'static str,
     roots: &'static [&'static str],
     functions: &'static [&'static str],
 }
 
-macro_rules! row {
-    ($site:ident, $name:literal, [$($root:literal)*], [$($function:literal)*]) => {
-        Row {
-            site: FieldLocation::$site,
+macro_rules! rules {
+    ($location:ident, $name:literal, [$($root:literal)*], [$($function:literal)*]) => {
+        LocationRules {
+            location: FieldLocation::$location,
             name: $name,
             roots: &[$($root),*],
             functions: &[$($function),*],
@@ -61,96 +61,96 @@ macro_rules! row {
     };
 }
 
-/// One row per site, in the order of [`FieldLocation`].
+/// The rules of every location, in the order of [`FieldLocation`].
 #[rustfmt::skip]
-const SITES: &[Row] = &[
-    row!(Url, "url",
+const LOCATIONS: &[LocationRules] = &[
+    rules!(Url, "url",
         ["input" "pathParams" "request" "user" "tenant" "tenant_id" "connection" "steps"],
         ["get_variable" "now" "jwt_encode"]),
-    row!(Header, "header",
+    rules!(Header, "header",
         ["input" "pathParams" "body_text" "body_raw" "request" "user" "tenant" "tenant_id"
          "connection" "steps"],
         ["get_secret" "get_variable" "now" "jwt_encode"]),
-    row!(Query, "query",
+    rules!(Query, "query",
         ["input" "pathParams" "body_text" "body_raw" "request" "user" "tenant" "tenant_id"
          "connection" "steps"],
         ["get_secret" "get_variable" "now" "jwt_encode"]),
-    row!(Auth, "auth",
+    rules!(Auth, "auth",
         ["input" "pathParams" "body_text" "body_raw" "request" "user" "tenant" "tenant_id"
          "connection" "steps" "credentials" "method"],
         ["get_secret" "get_variable" "now" "jwt_encode"]),
-    row!(Body, "body",
+    rules!(Body, "body",
         ["input" "pathParams" "body_text" "body_raw" "request" "user" "tenant" "tenant_id"
          "connection" "steps"],
         ["get_variable" "now" "jwt_encode"]),
-    row!(Response, "response",
+    rules!(Response, "response",
         ["input" "pathParams" "request" "user" "tenant" "tenant_id" "connection" "steps"
          "response"],
         ["get_variable" "now"]),
-    row!(Condition, "condition",
+    rules!(Condition, "condition",
         ["input" "headers" "steps" "item" "index" "user" "tenant" "tenant_id" "request"],
         ["get_variable" "now"]),
-    row!(Step, "step",
+    rules!(Step, "step",
         ["input" "headers" "steps" "item" "index" "user" "tenant" "tenant_id" "request"],
         ["get_variable" "now"]),
-    row!(Event, "event",
+    rules!(Event, "event",
         ["headers" "query" "body" "body_text" "payload" "tenant" "tenant_id"],
         ["now"]),
-    row!(Subscription, "subscription",
+    rules!(Subscription, "subscription",
         ["subscription" "input" "pathParams" "body_text" "body_raw" "request" "user" "tenant"
          "tenant_id" "connection" "steps" "credentials"],
         ["get_variable" "get_secret" "now"]),
-    row!(PollInput, "pollInput",
+    rules!(PollInput, "pollInput",
         ["cursor" "since" "state" "tenant" "tenant_id" "connection"],
         ["get_variable" "now"]),
-    row!(PollOutput, "pollOutput", ["output"], []),
-    row!(PollRecord, "pollRecord", ["record" "output"], []),
-    row!(Route, "route",
+    rules!(PollOutput, "pollOutput", ["output"], []),
+    rules!(PollRecord, "pollRecord", ["record" "output"], []),
+    rules!(Route, "route",
         ["headers" "query" "body" "payload" "event" "tenant" "tenant_id"],
         ["now" "get_variable"]),
-    row!(Form, "form",
+    rules!(Form, "form",
         ["form" "input" "tenant" "tenant_id" "user" "connection"],
         ["get_variable"]),
 ];
 
-/// The functions that every site may use.
+/// Functions that are available in every location.
 const EVERYWHERE: &[&str] = &["range", "dict", "namespace"];
 
-/// Roots whose attributes are known.
+/// Root names with a fixed set of attributes.
 const ATTRIBUTES: &[(&str, &[&str])] = &[
     ("response", &["body", "json", "status_code", "headers"]),
     ("request", &["id", "method", "headers", "query_parameters", "body_text", "body_raw"]),
 ];
 
 impl FieldLocation {
-    /// All sites.
+    /// All locations.
     pub fn all() -> impl Iterator<Item = FieldLocation> {
-        SITES.iter().map(|row| row.site)
+        LOCATIONS.iter().map(|rules| rules.location)
     }
 
-    /// The site's name, in lower camel case.
+    /// The name of the location, in lower camel case.
     pub fn as_str(self) -> &'static str {
-        self.row().name
+        self.rules().name
     }
 
-    /// The names a template may read here.
+    /// The root names that a template may read in this location.
     pub fn roots(self) -> &'static [&'static str] {
-        self.row().roots
+        self.rules().roots
     }
 
-    /// The functions a template may call here, apart from those that may be
-    /// called everywhere.
+    /// The functions that a template may call in this location, besides those that
+    /// are available everywhere.
     pub fn functions(self) -> &'static [&'static str] {
-        self.row().functions
+        self.rules().functions
     }
 
     pub(super) fn may_call(self, function: &str) -> bool {
         self.functions().contains(&function) || EVERYWHERE.contains(&function)
     }
 
-    fn row(self) -> &'static Row {
-        // A test sees to it that the table is in the order of the enumeration.
-        &SITES[self as usize]
+    fn rules(self) -> &'static LocationRules {
+        // A test verifies that the table is in the order of the enumeration.
+        &LOCATIONS[self as usize]
     }
 }
 
@@ -164,21 +164,25 @@ impl FromStr for FieldLocation {
     type Err = UnknownLocation;
 
     fn from_str(name: &str) -> Result<FieldLocation, UnknownLocation> {
-        SITES.iter().find(|row| row.name == name).map(|row| row.site).ok_or_else(|| UnknownLocation(name.to_owned()))
+        LOCATIONS
+            .iter()
+            .find(|rules| rules.name == name)
+            .map(|rules| rules.location)
+            .ok_or_else(|| UnknownLocation(name.to_owned()))
     }
 }
 
-/// Whether any site knows a root of this name.
+/// True if a root of this name exists in any location.
 pub(super) fn is_root(name: &str) -> bool {
-    SITES.iter().any(|row| row.roots.contains(&name))
+    LOCATIONS.iter().any(|rules| rules.roots.contains(&name))
 }
 
-/// The attributes of a root, where they are known.
+/// The attributes of a root, if they are fixed.
 pub(super) fn attributes(root: &str) -> Option<&'static [&'static str]> {
     ATTRIBUTES.iter().find(|(name, _)| *name == root).map(|(_, attributes)| *attributes)
 }
 
-/// The candidate that a misspelt word probably means.
+/// The candidate that is most similar to a misspelt word.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let tolerated = 1 + word.chars().count() / 4;
     candidates

@@ -1,18 +1,18 @@
-//! The methods of Python's strings, lists and dicts that templates use.
+//! Methods of Python's strings, lists and dicts that templates may call.
 
 mod texts;
 
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::budget::bad;
+use super::arguments::{Args, unknown_method};
+use super::budget::bad_argument;
 use super::containers::{Dict, ENTRY_BYTES, Entries, ITEM_BYTES, List, check_key};
 use super::convert::pairs;
 use super::cost::{self, defined};
-use super::filters::Args;
 use super::functions::entries_of;
 
-/// Calls a method; minijinja asks here for every method it does not know.
+/// Calls a method.  minijinja calls this for every method it does not know.
 pub(super) fn call(_: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     defined(value)?;
     let (pos, kw): (&[Value], Kwargs) = from_args(args)?;
@@ -23,21 +23,15 @@ pub(super) fn call(_: &mut State<'_, '_>, value: &Value, name: &str, args: &[Val
     match value.kind() {
         ValueKind::Map => on_map(value, name, &args),
         ValueKind::Seq | ValueKind::Iterable => on_list(value, name, &args),
-        _ => Err(unknown()),
+        _ => Err(unknown_method()),
     }
-}
-
-/// minijinja then looks for a callable value of that name, and otherwise
-/// reports the method as unknown.
-fn unknown() -> Error {
-    Error::from(ErrorKind::UnknownMethod)
 }
 
 fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
     let key = |at: usize| -> Result<Value, Error> {
         let key = args.get(at, "key")?.ok_or_else(|| args.missing("key"))?;
         check_key(&key)?;
-        cost::shallow(&args.meter, &key)?;
+        cost::charge_shallow(&args.budget, &key)?;
         Ok(key)
     };
     match name {
@@ -53,35 +47,35 @@ fn on_map(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
         }
         "items" => {
             args.end(0)?;
-            let items = pairs(&args.meter, value)?
+            let items = pairs(&args.budget, value)?
                 .into_iter()
-                .map(|(key, value)| List::tuple(&args.meter, vec![key, value]))
+                .map(|(key, value)| List::tuple(&args.budget, vec![key, value]))
                 .collect::<Result<_, _>>()?;
-            List::live(&args.meter, items)
+            List::mutable(&args.budget, items)
         }
         "keys" => {
             args.end(0)?;
-            let pairs = pairs(&args.meter, value)?;
-            List::live(&args.meter, pairs.into_iter().map(|(key, _)| key).collect())
+            let pairs = pairs(&args.budget, value)?;
+            List::mutable(&args.budget, pairs.into_iter().map(|(key, _)| key).collect())
         }
         "values" => {
             args.end(0)?;
-            let pairs = pairs(&args.meter, value)?;
-            List::live(&args.meter, pairs.into_iter().map(|(_, value)| value).collect())
+            let pairs = pairs(&args.budget, value)?;
+            List::mutable(&args.budget, pairs.into_iter().map(|(_, value)| value).collect())
         }
         "copy" => {
             args.end(0)?;
             let mut entries = Entries::default();
-            for (key, value) in pairs(&args.meter, value)? {
+            for (key, value) in pairs(&args.budget, value)? {
                 entries.insert(key, value);
             }
-            Dict::live(&args.meter, entries)
+            Dict::mutable(&args.budget, entries)
         }
         "update" | "pop" | "setdefault" => match value.downcast_object_ref::<Dict>() {
             Some(dict) => change_map(dict, name, args, key),
-            None => Err(unknown()),
+            None => Err(unknown_method()),
         },
-        _ => Err(unknown()),
+        _ => Err(unknown_method()),
     }
 }
 
@@ -98,13 +92,13 @@ fn change_map(
                 None => Vec::new(),
             };
             if args.pos.len() > 1 {
-                return Err(bad("`update` takes one map"));
+                return Err(bad_argument("`update` takes one map"));
             }
             for (name, value) in args.keywords()? {
                 new.push((Value::from(name), value));
             }
-            args.meter.hold(new.len().saturating_mul(ENTRY_BYTES))?;
-            // What is replaced is dropped after the lock is released.
+            args.budget.charge_memory(new.len().saturating_mul(ENTRY_BYTES))?;
+            // Replaced values are dropped after the lock is released.
             let old: Vec<_> =
                 dict.change(|entries| new.into_iter().filter_map(|(key, value)| entries.insert(key, value)).collect())?;
             drop(old);
@@ -114,10 +108,10 @@ fn change_map(
             let key = key(0)?;
             let default = args.get(1, "default")?;
             args.end(2)?;
-            args.meter.work(dict.len().saturating_mul(ENTRY_BYTES))?;
+            args.budget.charge_work(dict.len().saturating_mul(ENTRY_BYTES))?;
             dict.change(|entries| entries.remove(&key))?
                 .or(default)
-                .ok_or_else(|| bad("`pop`: the map has no such key"))
+                .ok_or_else(|| bad_argument("`pop`: the map has no such key"))
         }
         _ => {
             let key = key(0)?;
@@ -126,7 +120,7 @@ fn change_map(
             if let Some(found) = dict.get(&key) {
                 return Ok(found);
             }
-            args.meter.hold(ENTRY_BYTES)?;
+            args.budget.charge_memory(ENTRY_BYTES)?;
             let old = dict.change(|entries| entries.insert(key, default.clone()))?;
             drop(old);
             Ok(default)
@@ -139,10 +133,10 @@ fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
         "index" | "count" => {
             let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
             args.end(1)?;
-            cost::deep(&args.meter, &wanted)?;
+            cost::charge_deep(&args.budget, &wanted)?;
             let mut count = 0_usize;
-            for (at, item) in cost::items(&args.meter, value)?.iter().enumerate() {
-                cost::deep(&args.meter, item)?;
+            for (at, item) in cost::collect_items(&args.budget, value)?.iter().enumerate() {
+                cost::charge_deep(&args.budget, item)?;
                 if *item == wanted {
                     if name == "index" {
                         return Ok(Value::from(at));
@@ -151,19 +145,19 @@ fn on_list(value: &Value, name: &str, args: &Args<'_>) -> Result<Value, Error> {
                 }
             }
             if name == "index" {
-                return Err(bad("`index`: the list has no such item"));
+                return Err(bad_argument("`index`: the list has no such item"));
             }
             Ok(Value::from(count))
         }
         "copy" => {
             args.end(0)?;
-            List::live(&args.meter, cost::items(&args.meter, value)?)
+            List::mutable(&args.budget, cost::collect_items(&args.budget, value)?)
         }
         "append" | "extend" | "insert" | "pop" | "remove" | "reverse" => match value.downcast_object_ref::<List>() {
             Some(list) => change_list(list, name, args),
-            None => Err(unknown()),
+            None => Err(unknown_method()),
         },
-        _ => Err(unknown()),
+        _ => Err(unknown_method()),
     }
 }
 
@@ -179,54 +173,54 @@ fn change_list(list: &List, name: &str, args: &Args<'_>) -> Result<Value, Error>
         "append" => {
             let item = args.get(0, "object")?.ok_or_else(|| args.missing("object"))?;
             args.end(1)?;
-            args.meter.hold(ITEM_BYTES)?;
+            args.budget.charge_memory(ITEM_BYTES)?;
             list.change(|items| items.push(item))?;
         }
         "extend" => {
             let other = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
-            let more = cost::items(&args.meter, &other)?;
-            args.meter.hold(more.len().saturating_mul(ITEM_BYTES))?;
+            let more = cost::collect_items(&args.budget, &other)?;
+            args.budget.charge_memory(more.len().saturating_mul(ITEM_BYTES))?;
             list.change(|items| items.extend(more))?;
         }
         "insert" => {
             let index = args.int(0, "index")?.ok_or_else(|| args.missing("index"))?;
             let item = args.get(1, "object")?.ok_or_else(|| args.missing("object"))?;
             args.end(2)?;
-            args.meter.hold(ITEM_BYTES)?;
-            args.meter.work(list.len())?;
+            args.budget.charge_memory(ITEM_BYTES)?;
+            args.budget.charge_work(list.len())?;
             let at = place(index).unwrap_or(0).min(list.len());
             list.change(|items| items.insert(at, item))?;
         }
         "pop" => {
             let index = args.int(0, "index")?.unwrap_or(-1);
             args.end(1)?;
-            args.meter.work(list.len())?;
+            args.budget.charge_work(list.len())?;
             let at = place(index).filter(|&at| at < list.len());
-            let at = at.ok_or_else(|| bad("`pop`: the list has no such item"))?;
+            let at = at.ok_or_else(|| bad_argument("`pop`: the list has no such item"))?;
             return list.change(|items| items.remove(at));
         }
         "remove" => {
             let wanted = args.get(0, "value")?.ok_or_else(|| args.missing("value"))?;
             args.end(1)?;
-            cost::deep(&args.meter, &wanted)?;
+            cost::charge_deep(&args.budget, &wanted)?;
             let mut at = 0;
             while let Some(item) = list.get(at) {
-                cost::deep(&args.meter, &item)?;
+                cost::charge_deep(&args.budget, &item)?;
                 if item == wanted {
                     break;
                 }
                 at += 1;
             }
             if at >= list.len() {
-                return Err(bad("`remove`: the list has no such item"));
+                return Err(bad_argument("`remove`: the list has no such item"));
             }
             let removed = list.change(|items| items.remove(at))?;
             drop(removed);
         }
         _ => {
             args.end(0)?;
-            args.meter.work(list.len())?;
+            args.budget.charge_work(list.len())?;
             list.change(|items| items.reverse())?;
         }
     }

@@ -1,17 +1,17 @@
-//! The tests (`is …`) templates can use: minijinja's own, after the budget has
-//! been charged for what they look at.
+//! The tests (`is …`) that templates may use.  They charge the budget for the
+//! values that they read.
 
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, State, tests};
 
-use super::budget::bad;
+use super::arguments::Args;
+use super::budget::bad_argument;
 use super::cost;
-use super::filters::Args;
-use super::operators::is_in;
+use super::lookup::is_in;
 
 type Test = fn(&Args<'_>) -> Result<bool, Error>;
 
-/// All tests; those with operators for names are for `select` and the like.
+/// All tests; those named by an operator are for `select` and similar filters.
 const TESTS: &[(&str, Test)] = &[
     ("!=", |args| Ok(!equal(args)?)),
     ("<", |args| ordered(args, |a, b| a < b)),
@@ -19,15 +19,15 @@ const TESTS: &[(&str, Test)] = &[
     ("==", equal),
     (">", |args| ordered(args, |a, b| a > b)),
     (">=", |args| ordered(args, |a, b| a >= b)),
-    ("boolean", |args| one(args, tests::is_boolean)),
+    ("boolean", |args| unary(args, tests::is_boolean)),
     ("defined", |args| Ok(!value(args)?.is_undefined())),
     ("divisibleby", divisible_by),
     ("endingwith", |args| affix(args, |text, part| text.ends_with(part))),
     ("eq", equal),
     ("equalto", equal),
     ("even", |args| Ok(remainder(args, 2)? == 0)),
-    ("false", |args| one(args, tests::is_false)),
-    ("float", |args| one(args, tests::is_float)),
+    ("false", |args| unary(args, tests::is_false)),
+    ("float", |args| unary(args, tests::is_float)),
     ("ge", |args| ordered(args, |a, b| a >= b)),
     ("greaterthan", |args| ordered(args, |a, b| a > b)),
     ("gt", |args| ordered(args, |a, b| a > b)),
@@ -35,23 +35,23 @@ const TESTS: &[(&str, Test)] = &[
         let [needle, hay] = args.both()?;
         is_in(args, needle, hay)
     }),
-    ("int", |args| one(args, tests::is_integer)),
-    ("integer", |args| one(args, tests::is_integer)),
-    ("iterable", |args| one(args, tests::is_iterable)),
+    ("int", |args| unary(args, tests::is_integer)),
+    ("integer", |args| unary(args, tests::is_integer)),
+    ("iterable", |args| unary(args, tests::is_iterable)),
     ("le", |args| ordered(args, |a, b| a <= b)),
     ("lessthan", |args| ordered(args, |a, b| a < b)),
     ("lower", |args| cased(args, char::is_uppercase)),
     ("lt", |args| ordered(args, |a, b| a < b)),
-    ("mapping", |args| one(args, tests::is_mapping)),
+    ("mapping", |args| unary(args, tests::is_mapping)),
     ("ne", |args| Ok(!equal(args)?)),
-    ("none", |args| one(args, tests::is_none)),
-    ("number", |args| one(args, tests::is_number)),
+    ("none", |args| unary(args, tests::is_none)),
+    ("number", |args| unary(args, tests::is_number)),
     ("odd", |args| Ok(remainder(args, 2)? != 0)),
     ("sameas", equal),
-    ("sequence", |args| one(args, tests::is_sequence)),
+    ("sequence", |args| unary(args, tests::is_sequence)),
     ("startingwith", |args| affix(args, |text, part| text.starts_with(part))),
-    ("string", |args| one(args, tests::is_string)),
-    ("true", |args| one(args, tests::is_true)),
+    ("string", |args| unary(args, tests::is_string)),
+    ("true", |args| unary(args, tests::is_true)),
     ("undefined", |args| Ok(value(args)?.is_undefined())),
     ("upper", |args| cased(args, char::is_lowercase)),
 ];
@@ -76,7 +76,7 @@ fn value<'a>(args: &Args<'a>) -> Result<&'a Value, Error> {
     args.pos.first().ok_or_else(|| args.missing("value"))
 }
 
-fn one(args: &Args<'_>, test: fn(&Value) -> bool) -> Result<bool, Error> {
+fn unary(args: &Args<'_>, test: fn(&Value) -> bool) -> Result<bool, Error> {
     args.end(1)?;
     Ok(test(args.value()?))
 }
@@ -87,8 +87,8 @@ fn equal(args: &Args<'_>) -> Result<bool, Error> {
 
 fn ordered(args: &Args<'_>, test: fn(&Value, &Value) -> bool) -> Result<bool, Error> {
     let [left, right] = args.both()?;
-    cost::deep(&args.meter, left)?;
-    cost::deep(&args.meter, right)?;
+    cost::charge_deep(&args.budget, left)?;
+    cost::charge_deep(&args.budget, right)?;
     Ok(test(left, right))
 }
 
@@ -101,7 +101,7 @@ fn rest(value: &Value, by: i128) -> Result<i128, Error> {
     i128::try_from(value.clone())
         .ok()
         .and_then(|number| number.checked_rem(by))
-        .ok_or_else(|| bad(format!("the test wants whole numbers, not a {}", value.kind())))
+        .ok_or_else(|| bad_argument(format!("the test takes integers, not a {}", value.kind())))
 }
 
 fn divisible_by(args: &Args<'_>) -> Result<bool, Error> {
@@ -109,7 +109,7 @@ fn divisible_by(args: &Args<'_>) -> Result<bool, Error> {
     let by = i128::try_from(by.clone())
         .ok()
         .filter(|by| *by != 0)
-        .ok_or_else(|| bad("`divisibleby` wants a whole number other than 0"))?;
+        .ok_or_else(|| bad_argument("`divisibleby` takes an integer other than 0"))?;
     Ok(rest(value, by)? == 0)
 }
 
@@ -117,13 +117,13 @@ fn affix(args: &Args<'_>, test: fn(&str, &str) -> bool) -> Result<bool, Error> {
     let [value, part] = args.both()?;
     match (value.as_str(), part.as_str()) {
         (Some(text), Some(part)) => Ok(test(text, part)),
-        _ => Err(bad("the test wants texts")),
+        _ => Err(bad_argument("the test takes texts")),
     }
 }
 
 fn cased(args: &Args<'_>, wrong: fn(char) -> bool) -> Result<bool, Error> {
     args.end(1)?;
     let value = args.value()?;
-    cost::shallow(&args.meter, value)?;
+    cost::charge_shallow(&args.budget, value)?;
     Ok(value.as_str().is_some_and(|text| !text.chars().any(wrong)))
 }

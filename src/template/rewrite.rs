@@ -1,9 +1,8 @@
-//! Rebuilds a template's tree so that everything that allocates goes through
-//! [`operators`](super::operators).
+//! Rewrites a template's tree so that every operation that allocates calls one of
+//! the [`operators`](super::operators).
 //!
-//! The tree must have passed [`check`](super::check): what is refused there
-//! (foreign statements, unpacked arguments, nested targets) becomes nothing
-//! here.
+//! The tree must have passed [`check`](super::check).  Constructs that the check
+//! rejects (other statements, unpacked arguments, nested targets) are dropped.
 
 mod expressions;
 
@@ -11,25 +10,25 @@ use minijinja::machinery::ast::{CallArg, Expr, Spanned, Stmt};
 use minijinja::machinery::{Span, ast};
 use minijinja::value::{Value, ValueKind};
 
-use super::operators as ops;
+use super::operators::names as ops;
 
-/// A name that no template can spell, for values that nobody reads.
-const NOWHERE: &str = "@nowhere";
+/// The variable for discarded values, with a name that no template can write.
+const DISCARDED: &str = "@discarded";
 
-/// Rebuilds a whole template.
+/// Rewrites a whole template.
 pub(super) fn template<'s>(template: &Stmt<'s>) -> Stmt<'s> {
     let mut rewriter = Rewriter::default();
-    rewritten(&mut rewriter, template)
+    rewrite_root(&mut rewriter, template)
 }
 
-/// Rebuilds a template that makes a URL: what its expressions print is percent-encoded, except for the operator's own
-/// settings and what is encoded already.
+/// Rewrites the template of a URL: the values of expressions are percent-encoded, except for variables of the
+/// environment and values that are already encoded.
 pub(super) fn url<'s>(template: &Stmt<'s>) -> Stmt<'s> {
-    let mut rewriter = Rewriter { url: Some(Part::Start), ..Rewriter::default() };
-    rewritten(&mut rewriter, template)
+    let mut rewriter = Rewriter { url: Some(UrlPart::Start), ..Rewriter::default() };
+    rewrite_root(&mut rewriter, template)
 }
 
-fn rewritten<'s>(rewriter: &mut Rewriter, template: &Stmt<'s>) -> Stmt<'s> {
+fn rewrite_root<'s>(rewriter: &mut Rewriter, template: &Stmt<'s>) -> Stmt<'s> {
     match template {
         Stmt::Template(inner) => {
             Stmt::Template(Spanned::new(ast::Template { children: rewriter.stmts(&inner.children) }, inner.span()))
@@ -38,47 +37,49 @@ fn rewritten<'s>(rewriter: &mut Rewriter, template: &Stmt<'s>) -> Stmt<'s> {
     }
 }
 
-/// Rebuilds an expression that stands alone.
+/// Rewrites a single expression.
 pub(super) fn expression<'s>(expr: &Expr<'s>) -> Expr<'s> {
     Rewriter::default().expr(expr)
 }
 
-/// Which part of a URL a template is writing.
+/// A part of a URL.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum UrlPart {
     Start,
     Authority,
     Path,
     Query,
 }
 
-impl Part {
-    /// The part after more literal text.
-    fn after(self, raw: &str) -> Part {
+impl UrlPart {
+    /// The part after literal text.
+    fn after(self, raw: &str) -> UrlPart {
         match self {
-            Part::Start if raw.is_empty() => Part::Start,
-            // A path may hold another URL, which is none of ours.
-            Part::Start if raw.starts_with(['/', '?']) => Part::Path.after(raw),
-            Part::Start => match raw.split_once("://") {
-                Some((_, rest)) => Part::Authority.after(rest),
-                None => Part::Path.after(raw),
+            UrlPart::Start if raw.is_empty() => UrlPart::Start,
+            // A path may contain another URL, which is not analysed.
+            UrlPart::Start if raw.starts_with(['/', '?']) => UrlPart::Path.after(raw),
+            UrlPart::Start => match raw.split_once("://") {
+                Some((_, rest)) => UrlPart::Authority.after(rest),
+                None => UrlPart::Path.after(raw),
             },
-            Part::Authority if !raw.contains(['/', '?', '#']) => Part::Authority,
-            Part::Authority | Part::Path if raw.contains('?') => Part::Query,
-            Part::Authority | Part::Path => Part::Path,
-            Part::Query => Part::Query,
+            UrlPart::Authority if !raw.contains(['/', '?', '#']) => UrlPart::Authority,
+            UrlPart::Authority | UrlPart::Path if raw.contains('?') => UrlPart::Query,
+            UrlPart::Authority | UrlPart::Path => UrlPart::Path,
+            UrlPart::Query => UrlPart::Query,
         }
     }
 }
 
-/// Text of the definition itself, or that an operator set (`get_variable`).
-fn is_url_text(expr: &Expr<'_>) -> bool {
+/// True for text of the definition itself and for variables of the environment (`get_variable`).
+fn is_trusted_text(expr: &Expr<'_>) -> bool {
     let literal = |arg: &CallArg<'_>| matches!(arg, CallArg::Pos(Expr::Const(_)) | CallArg::Kwarg(_, Expr::Const(_)));
     match expr {
         Expr::Const(_) => true,
-        Expr::IfExpr(choice) => is_url_text(&choice.true_expr) && choice.false_expr.as_ref().is_none_or(is_url_text),
+        Expr::IfExpr(choice) => {
+            is_trusted_text(&choice.true_expr) && choice.false_expr.as_ref().is_none_or(is_trusted_text)
+        }
         Expr::Filter(filter) if filter.name == "default" || filter.name == "d" => {
-            filter.expr.as_ref().is_some_and(is_url_text) && filter.args.iter().all(literal)
+            filter.expr.as_ref().is_some_and(is_trusted_text) && filter.args.iter().all(literal)
         }
         Expr::Call(call) => matches!(&call.expr, Expr::Var(var) if var.id == "get_variable"),
         _ => false,
@@ -87,16 +88,16 @@ fn is_url_text(expr: &Expr<'_>) -> bool {
 
 #[derive(Default)]
 struct Rewriter {
-    /// Whether what is captured is printed by a filter block.
+    /// True if captured text is printed by a filter block.
     in_filter: bool,
-    /// In a URL: which part of it is being written.
-    url: Option<Part>,
-    /// Whether what is printed goes into a variable (or a filter, or the value
-    /// of a macro) instead of the output.
+    /// The current part of a URL; `None` for other templates.
+    url: Option<UrlPart>,
+    /// True if text goes to a variable, a filter or the value of a macro instead
+    /// of the output.
     captured: bool,
-    /// Whether statements may run more than once.
+    /// True if statements may run more than once.
     repeated: bool,
-    /// For each open loop: into how many names an item is unpacked.
+    /// For each open loop, the number of names that an item is unpacked into.
     arities: Vec<usize>,
 }
 
@@ -108,7 +109,7 @@ fn constant<'s>(value: Value, span: Span) -> Expr<'s> {
     Expr::Const(Spanned::new(ast::Const { value }, span))
 }
 
-/// A call of an operation.
+/// A call of an operator.
 fn call<'s>(name: &'static str, first: Expr<'s>, more: Vec<Expr<'s>>, span: Span) -> Expr<'s> {
     Expr::Filter(Spanned::new(
         ast::Filter { name, expr: Some(first), args: more.into_iter().map(CallArg::Pos).collect() },
@@ -116,12 +117,12 @@ fn call<'s>(name: &'static str, first: Expr<'s>, more: Vec<Expr<'s>>, span: Span
     ))
 }
 
-/// A call of an operation that makes something of a list of values.
+/// A call of an operator that creates a container from a list of values.
 fn literal<'s>(name: &'static str, items: Vec<Expr<'s>>, span: Span) -> Expr<'s> {
     call(name, constant(Value::from(()), span), items, span)
 }
 
-/// How many names a target unpacks into, or 0 if it does not unpack.
+/// The number of names that a target unpacks into; 0 for a single name.
 fn arity(target: &Expr<'_>) -> usize {
     match target {
         Expr::List(list) => list.items.len(),
@@ -129,7 +130,7 @@ fn arity(target: &Expr<'_>) -> usize {
     }
 }
 
-/// Whether comparing with this value takes constant time.
+/// True if a comparison with this value takes constant time.
 fn is_cheap(expr: &Expr<'_>) -> bool {
     matches!(expr, Expr::Const(constant) if constant.value.kind() != ValueKind::Invalid)
 }
@@ -143,7 +144,7 @@ impl Rewriter {
         out
     }
 
-    /// Rebuilds statements of which the first runs again after the last.
+    /// Rewrites statements that may run repeatedly.
     fn body<'s>(&mut self, stmts: &[Stmt<'s>]) -> Vec<Stmt<'s>> {
         let outer = std::mem::replace(&mut self.repeated, true);
         let body = self.stmts(stmts);
@@ -205,14 +206,14 @@ impl Rewriter {
                 let body = self.capture(&stmt.body);
                 let filter = stmt.filter.as_ref().map(|filter| self.expr(filter));
                 let direct = matches!(stmt.target, Expr::Var(_));
-                let target = if direct { Self::target(&stmt.target) } else { variable(NOWHERE, span) };
+                let target = if direct { Self::target(&stmt.target) } else { variable(DISCARDED, span) };
                 out.push(Stmt::SetBlock(Spanned::new(ast::SetBlock { target, filter, body }, span)));
                 if !direct {
-                    out.push(self.set(&stmt.target, variable(NOWHERE, span), span));
+                    out.push(self.set(&stmt.target, variable(DISCARDED, span), span));
                 }
             }
             Stmt::FilterBlock(stmt) => {
-                // What a filter block prints is printed again as it is, so in a URL it is encoded within.
+                // The output of a filter block is printed unchanged, so in a URL it is encoded within the block.
                 let outer = std::mem::replace(&mut self.in_filter, true);
                 let body = self.capture(&stmt.body);
                 self.in_filter = outer;
@@ -223,7 +224,7 @@ impl Rewriter {
                 let rebuilt = self.declared(stmt);
                 out.push(Stmt::Macro(Spanned::new(rebuilt, stmt.span())));
             }
-            // What its macro prints could not be told apart from text; `analyse` reports it.
+            // The text of its macro could not be distinguished from literal text; `analyse` reports it.
             Stmt::CallBlock(_) if self.url.is_some() => {}
             Stmt::CallBlock(stmt) => {
                 let declared = self.declared(&stmt.macro_decl);
@@ -248,8 +249,8 @@ impl Rewriter {
         }
     }
 
-    /// Literal text.  Where it can be printed once only it cannot amount to
-    /// more than the source; otherwise the formatter has to see it.
+    /// Rewrites literal text.  Text that is printed only once cannot exceed the
+    /// source; any other text must be charged by the formatter.
     fn raw<'s>(&mut self, raw: &'s str, span: Span) -> Stmt<'s> {
         self.url = self.url.map(|part| part.after(raw));
         if self.repeated {
@@ -261,14 +262,14 @@ impl Rewriter {
     }
 
     fn emit<'s>(&mut self, expr: &Expr<'s>, span: Span) -> Stmt<'s> {
-        // `loop(…)` prints by itself.
+        // `loop(…)` prints its own output.
         let recursion = matches!(expr, Expr::Call(call)
             if matches!(&call.expr, Expr::Var(var) if var.id == "loop"));
         let rebuilt = self.expr(expr);
         if recursion {
             return Stmt::EmitExpr(Spanned::new(ast::EmitExpr { expr: rebuilt }, span));
         }
-        // In print, an `if` without its `else` is empty text.
+        // Printed, an `if` without `else` is empty text.
         let rebuilt = match rebuilt {
             Expr::IfExpr(choice) if choice.false_expr.is_none() && (self.captured || self.url.is_some()) => {
                 call("default", Expr::IfExpr(choice), Vec::new(), expr.span())
@@ -277,17 +278,17 @@ impl Rewriter {
         };
         let encoded = matches!(expr, Expr::Filter(filter) if filter.name == "urlencode");
         let operation = match self.url.filter(|_| !self.captured || self.in_filter) {
-            // A variable may be the whole origin, or part of the host, which it must not end.
-            Some(Part::Authority) => Some(ops::HOST),
-            Some(_) if is_url_text(expr) => None,
-            Some(Part::Query) if encoded => None,
-            Some(Part::Query) => Some(ops::QUERY),
-            Some(Part::Start | Part::Path) if encoded => Some(ops::ENCODED),
-            Some(Part::Start | Part::Path) => Some(ops::SEGMENT),
+            // A variable may be the whole origin or a part of the host, which it must not end.
+            Some(UrlPart::Authority) => Some(ops::HOST),
+            Some(_) if is_trusted_text(expr) => None,
+            Some(UrlPart::Query) if encoded => None,
+            Some(UrlPart::Query) => Some(ops::QUERY),
+            Some(UrlPart::Start | UrlPart::Path) if encoded => Some(ops::ENCODED),
+            Some(UrlPart::Start | UrlPart::Path) => Some(ops::SEGMENT),
             None => None,
         };
-        if self.url == Some(Part::Start) {
-            self.url = Some(Part::Path);
+        if self.url == Some(UrlPart::Start) {
+            self.url = Some(UrlPart::Path);
         }
         let rebuilt = match operation {
             Some(operation) => call(operation, rebuilt, Vec::new(), expr.span()),
@@ -307,7 +308,7 @@ impl Rewriter {
     }
 
     fn declared<'s>(&mut self, declared: &ast::Macro<'s>) -> ast::Macro<'s> {
-        // The body may be called from anywhere, by any loop.
+        // The body may be called from any loop.
         let arities = std::mem::take(&mut self.arities);
         let rebuilt = ast::Macro {
             name: declared.name,
@@ -338,7 +339,7 @@ impl Rewriter {
                 ast::List { items: list.items.iter().map(|item| Self::target(item)).collect() },
                 list.span(),
             )),
-            other => variable(NOWHERE, other.span()),
+            other => variable(DISCARDED, other.span()),
         }
     }
 
@@ -362,5 +363,5 @@ fn variable(id: &str, span: Span) -> Expr<'_> {
 }
 
 fn store(value: Expr<'_>, span: Span) -> Stmt<'_> {
-    Stmt::Set(Spanned::new(ast::Set { target: variable(NOWHERE, span), expr: value }, span))
+    Stmt::Set(Spanned::new(ast::Set { target: variable(DISCARDED, span), expr: value }, span))
 }

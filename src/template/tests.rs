@@ -1,4 +1,4 @@
-//! Tests.
+//! Tests of templates.
 
 mod analysis;
 mod bombs;
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Context, Host, Limits, RenderError, RenderErrorKind, Template};
+use super::{Context, Limits, RenderError, RenderErrorKind, Template, TemplateHost};
 
 struct TestHost;
 
-impl Host for TestHost {
+impl TemplateHost for TestHost {
     fn secret(&self, name: &str) -> Result<String, String> {
         match name {
             "token" => Ok("s3cr3t-value".to_owned()),
@@ -76,7 +76,7 @@ fn value(source: &str) -> Result<Value, RenderError> {
     Template::compile(source).unwrap().render_value(&context(), &Limits::default())
 }
 
-/// Checks a table of templates and what they render to.
+/// Checks a table of templates with the expected text.
 #[track_caller]
 fn check(table: &[(&str, &str)]) {
     let wrong: Vec<String> = table
@@ -89,7 +89,7 @@ fn check(table: &[(&str, &str)]) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Checks a table of templates, what kind of error they end with, and a part
+/// Checks a table of templates with the kind of the expected error and a part
 /// of its message.
 #[track_caller]
 fn fails(table: &[(&str, RenderErrorKind, &str)]) {

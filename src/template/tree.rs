@@ -2,16 +2,16 @@
 
 use super::{Context, Limits, Problem, RenderError, RenderErrorKind, Template};
 
-/// How deeply a tree may be nested; what `serde_json` parses is not deeper.
+/// Maximum nesting of a tree, equal to the limit of `serde_json`.
 const MAX_DEPTH: usize = 128;
 
 /// A JSON tree whose string leaves are templates.  The keys of maps are
 /// literal.
 #[derive(Debug)]
 pub enum Tree {
-    /// A leaf (or a whole branch) without any template in it.
+    /// A leaf or a branch without templates.
     Literal(serde_json::Value),
-    /// A string with Jinja in it.
+    /// A string that contains Jinja.
     Leaf(Template),
     /// An array.
     Array(Vec<Tree>),
@@ -20,8 +20,10 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// Compiles all strings of a value.  The error names the leaf with a JSON
-    /// pointer.
+    /// Compiles all strings of a value.
+    ///
+    /// # Errors
+    /// The JSON pointer of the first invalid leaf, and its problem.
     pub fn compile(value: &serde_json::Value) -> Result<Tree, (String, Problem)> {
         Tree::compile_at(value, 0).map_err(|(mut path, problem)| {
             path.reverse();
@@ -29,8 +31,8 @@ impl Tree {
         })
     }
 
-    /// Renders all leaves.  The limits are those of the whole tree, except for
-    /// the fuel, which each leaf gets anew.
+    /// Renders all leaves.  The output limit applies to the whole tree, all other
+    /// limits to each leaf.
     pub fn render(&self, ctx: &Context, limits: &Limits) -> Result<serde_json::Value, RenderError> {
         let mut left = *limits;
         self.render_at(ctx, &mut left).map_err(|(mut path, error)| {
@@ -87,7 +89,7 @@ impl Tree {
             Tree::Literal(value) => Ok(value.clone()),
             Tree::Leaf(template) => {
                 let value = template.render_value(ctx, left).map_err(|error| (Vec::new(), error))?;
-                // A thousand leaves must not make a thousand times the output.
+                // The output limit is shared, so that many leaves cannot multiply it.
                 left.output_bytes =
                     left.output_bytes.checked_sub(size_of_json(&value)).ok_or_else(|| (Vec::new(), too_large()))?;
                 Ok(value)
@@ -109,7 +111,7 @@ impl Tree {
     }
 }
 
-/// Adds a step to the path of an error, innermost first.
+/// Adds a step to the path of an error; the innermost step comes first.
 fn inside<E>((mut path, error): (Vec<String>, E), step: String) -> (Vec<String>, E) {
     path.push(step);
     (path, error)

@@ -1,19 +1,19 @@
-//! Every code a finding can have, with the text of `evenkeel explain`.
+//! All codes of findings, with the texts of `evenkeel explain`.
 //!
-//! A code is never reused for something else; one that is retired stays here, marked so.
+//! A code is never reused with another meaning. A retired code stays in the table and is marked as retired.
 
-use super::Severity;
+use super::severity::Severity;
 
 /// A kind of finding.
 #[derive(Debug)]
 pub struct Code {
     /// `EK` and four digits; the first two name the family.
     pub id: &'static str,
-    /// Severity unless a case says otherwise.
+    /// Default severity; a finding may override it.
     pub severity: Severity,
     /// A short title.
     pub title: &'static str,
-    /// Why it matters and how to fix it, for `evenkeel explain`. Markdown.
+    /// Reason and remedy, for `evenkeel explain`. Markdown.
     pub explanation: &'static str,
 }
 
@@ -23,7 +23,7 @@ impl PartialEq for Code {
     }
 }
 
-/// The code of an id such as `EK0101`, in any case.
+/// Finds a code by its id, such as `EK0101`; letter case is ignored.
 pub fn find(id: &str) -> Option<&'static Code> {
     ALL.iter().copied().find(|code| code.id.eq_ignore_ascii_case(id))
 }
@@ -50,20 +50,20 @@ codes! {
         "Files, documents, nesting, values and strings are limited so that one file cannot exhaust the machine that reads it: 4 MiB a file, 64 levels, 250,000 values with aliases expanded. Split the file, or generate less into one document."
     EK0004 SYNTAX Error "a file is not valid YAML or JSON"
         "The text could not be understood. Frequent causes: a tab used for indentation, a missing space after `:`, a value that starts with `{`, `[`, `*`, `&`, `!`, `%` or `@` and needs quotes, and text that contains `: ` without quotes. Templates must be quoted: `url: \"{{ input.url }}\"`."
-    EK0005 DUPLICATE_KEY Error "a key is there twice in one map"
+    EK0005 DUPLICATE_KEY Error "a key occurs twice in one map"
         "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one."
     EK0006 AMBIGUOUS_NUMBER Error "a number that readers disagree on"
         "`0123` is 123 to one YAML reader, 83 (octal) to another, and text to a third. Quote it if it is text (`\"0123\"`); drop the zero if it is a number."
-    EK0007 UNKNOWN_TAG Error "a YAML tag that means nothing here"
+    EK0007 UNKNOWN_TAG Error "a YAML tag that is not supported"
         "Tags such as `!!python/object` or `!Ref` ask a reader to build something other than plain data. Evenkeel reads plain data only. Remove the tag."
-    EK0008 NOT_FINITE Error "a number that JSON cannot hold"
+    EK0008 NOT_FINITE Error "a number that JSON cannot represent"
         "`.inf`, `.nan` and numbers beyond a 64-bit float cannot be sent as JSON. Quote the value if it is text."
     EK0009 SYMLINK Error "a symbolic link is not followed"
         "A link may lead out of the folder, and what it points to differs between machines and is not in the commit. Copy the file, or name its real path."
     EK0010 LFS_POINTER Error "a Git LFS pointer instead of the file"
-        "The file holds only a reference to large-file storage. Definitions are small: store them in Git itself (`git lfs untrack`)."
+        "The file contains only a reference to large-file storage. Definitions are small: store them in Git itself (`git lfs untrack`)."
     EK0011 EMPTY Warning "no definitions here"
-        "The folder or file holds no document with `apiVersion: evenkeel.dev/…`. Check the path."
+        "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
     EK0012 MERGE_KEY Error "a merge key that cannot be merged"
         "`<<` takes an alias to a map, or a list of such aliases. Anything else has no meaning."
     EK0013 OUTSIDE Error "a path leaves the folder"
@@ -78,7 +78,7 @@ codes! {
     EK0101 UNKNOWN_FIELD Error "a field that does not exist"
         "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. See `evenkeel schema KIND` for all fields; an editor with the YAML language server completes them."
     EK0102 MISSING_FIELD Error "a required field is missing"
-        "The document cannot mean anything without this field. `evenkeel schema KIND` tells what it holds."
+        "The document cannot mean anything without this field. `evenkeel schema KIND` describes it."
     EK0103 WRONG_TYPE Error "a value of the wrong type"
         "The field takes another type of value. A frequent cause is a missing pair of quotes, or a list written where one value is taken."
     EK0104 NOT_ALLOWED Error "a value that is not one of those allowed"
@@ -95,9 +95,9 @@ codes! {
         "The kinds are Connector, Widget, Trigger, Workflow, Environment, Tenant, Connection, Entity, Role and Alert."
     EK0110 BAD_NAME Error "a name that is not a DNS label"
         "Names of definitions are identities: 1 to 63 characters, lower-case letters, digits and `-`, starting and ending with a letter or digit (RFC 1123). Show people another text with `displayName` or `title`."
-    EK0111 NOT_A_DEFINITION Error "a document that is no definition"
+    EK0111 NOT_A_DEFINITION Error "a document that is not a definition"
         "Every document of a definitions folder is a map with `apiVersion`, `kind`, `metadata` and `spec`. Files for other tools belong in another folder, or in one whose name starts with a dot."
-    EK0112 BAD_FORMAT Error "a value that is not written as its field asks"
+    EK0112 BAD_FORMAT Error "a value in the wrong format"
         "The field takes text of a certain form: a duration (`15s`, `5m`, `2h30m`, `7d`), a date and time (RFC 3339), a URL, an e-mail address, a time of day, a pattern."
     EK0113 BAD_URL Error "not a usable URL"
         "Upstream and image URLs are absolute `https://` URLs without user name or password. Credentials go into `auth`."
@@ -132,8 +132,8 @@ codes! {
     EK0303 TEMPLATE_FUNCTION Error "a filter, test or function that does not exist"
         "Templates have Jinja's built-in filters and tests, `from_json`, `json_encode`, `tojson`, `base64_encode`, `base64_decode`, and the functions `get_secret`, `get_variable`, `jwt_encode`, `now`, `range`, `dict` and `namespace`."
     EK0304 TEMPLATE_NOT_HERE Error "a name that this field may not use"
-        "What a template may use depends on where it stands: `response` exists only after the call, bodies of the request only before it."
-    EK0305 SECRET_NOT_ALLOWED Error "a secret where none may be"
+        "What a template may use depends on its location: `response` exists only after the call, bodies of the request only before it."
+    EK0305 SECRET_NOT_ALLOWED Error "a secret that is not allowed here"
         "Secrets may be used in headers, query parameters and auth only. A URL ends up in logs, a body in recordings, a response in the caller's hands."
     EK0306 HOST_NOT_VARIABLE Error "a host built from something other than a variable"
         "If a caller could choose the host, credentials could be sent anywhere. The host is literal text and `get_variable('name')`, with an optional `default('literal')`. Tenants and connections can set variables of their own."
@@ -144,8 +144,8 @@ codes! {
     EK0309 TEMPLATE_ARGUMENTS Error "wrong arguments in a template"
         "The function takes other arguments. Names of secrets and variables must be literal strings so that they can be checked before anything runs."
     EK0310 TEMPLATE_INPUT Warning "a template reads something that its schema does not have"
-        "The schema beside the template has no such field, so the value would always be missing. Correct the name, or add the field to the schema."
-    EK0311 TEMPLATE_IN_LITERAL Warning "a template where none is rendered"
+        "The schema next to the template has no such field, so the value would always be missing. Correct the name, or add the field to the schema."
+    EK0311 TEMPLATE_IN_LITERAL Warning "a template that is never rendered"
         "The field is taken as it is; `{{` would be sent as text."
 
     // EK04: connectors
@@ -160,7 +160,7 @@ codes! {
     EK0405 BODY_NOT_SENT Error "a body on a method that sends none"
         "GET and HEAD requests carry no body; its meaning is undefined (RFC 9110, 9.3.1). Use query parameters, or another method."
     EK0406 OVERRIDABLE_IDENTITY Error "identity that a caller could override"
-        "A header or query parameter that holds the user, the tenant or a secret must not be `overridable`: the caller could claim to be someone else."
+        "A header or query parameter that contains the user, the tenant or a secret must not be `overridable`: the caller could claim to be someone else."
     EK0407 AUTH_DEFAULT Error "the default authentication method does not exist"
         "`auth.default` names one of `auth.methods`."
     EK0408 AUTH_SETTING Error "authentication settings that do not fit"
@@ -177,7 +177,7 @@ codes! {
     EK0501 PRIMARY Error "not exactly one primary connector"
         "With several connectors exactly one is `primary`: it decides the first prompt."
     EK0502 UNREACHABLE Warning "an action that no user can ever see"
-        "Its visibility asks for a state that the widget's other actions cannot reach, such as configured without any Configuration action."
+        "Its visibility requires a state that the widget's other actions cannot reach, such as configured without any Configuration action."
     EK0503 CONFIGURATION_FORM Error "a Configuration action without a form"
         "A Configuration action opens a form. Name one of the widget's `forms`."
     EK0504 FORM_FIELD Error "a form field that does not fit"
@@ -205,19 +205,19 @@ codes! {
     EK0608 INACTIVE Warning "a route to a workflow that is not active"
         "Events will be recorded and not run."
     EK0609 OPEN_WEBHOOK Warning "a webhook that anyone can call"
-        "Whoever learns the address can start workflows with any data. Sign calls, ask for a key, or give the webhook a secret `webhookId`."
+        "Everyone who learns the address can start workflows with any data. Sign calls, ask for a key, or give the webhook a secret `webhookId`."
     EK0610 SCRIPT_SYNTAX Error "code that cannot be read"
         "The code is not valid JavaScript or TypeScript. Types are blanked, so that lines and columns stay; TypeScript that is more than types (`enum`, `namespace`, parameter properties, `import x = …`) has nothing that could run in its place: write it as JavaScript, such as `const Colour = { Red: 'red' } as const`."
     EK0611 SCRIPT_EXPORT Error "code without `export default`"
         "A workflow runs the function that its code exports: `export default async function (ctx) { … }`. What it returns is the workflow's output."
     EK0612 SCRIPT_IMPORT Error "an import in code"
-        "A script is one file without modules: nothing is installed beside it, and the same code must mean the same everywhere. `import type` is fine, as types are blanked. Bundle what you need into the file, or call another workflow (`ctx.workflows`) or an action (`ctx.connectors`)."
+        "A script is one file without modules: no packages are installed, and the same code must mean the same everywhere. `import type` is fine, as types are blanked. Bundle what you need into the file, or call another workflow (`ctx.workflows`) or an action (`ctx.connectors`)."
     EK0613 SCRIPT_ACTION Error "a call of an action that the workflow does not declare"
-        "`connectors.NAME.actions` of the workflow lists the actions that its code may call, so that whoever reviews it sees them. Add the action to the list, or leave the list out to allow all."
+        "`connectors.NAME.actions` of the workflow lists the actions that its code may call, so that reviewers see them. Add the action to the list, or leave the list out to allow all."
 
     // EK07: JSON Schema and tests
     EK0701 SCHEMA Error "not a valid JSON Schema"
-        "Schemas follow JSON Schema 2020-12. A frequent mistake is `required: true` inside a property: `required` is a list beside `properties`."
+        "Schemas follow JSON Schema 2020-12. A frequent mistake is `required: true` inside a property: `required` is a list next to `properties`."
     EK0702 SCHEMA_REF Error "a $ref that leaves the document"
         "References resolve within the schema (`#/$defs/x`), or to an entity of the connector (`#/entities/x`). Nothing is ever fetched."
     EK0703 SCHEMA_PATTERN Error "a pattern that cannot be matched in linear time"
@@ -235,7 +235,7 @@ codes! {
 
     // EK08: secrets and environments
     EK0801 LITERAL_CREDENTIAL Error "a literal that looks like a credential"
-        "What is committed is known to everyone who can read the repository, for ever. Name a secret instead (`secretRef`, `get_secret('name')`) and change the credential that was exposed."
+        "A committed value is known to everyone who can read the repository, for ever. Name a secret instead (`secretRef`, `get_secret('name')`) and change the credential that was exposed."
     EK0802 SECRET_SOURCE Error "a secret without exactly one source"
         "A secret comes from one provider: env, file, kubernetes, age, sops or vault."
     EK0803 NAME_CLASH Error "a secret and a variable of the same name"
@@ -243,7 +243,7 @@ codes! {
     EK0804 PROMOTION Error "environments that promote in a circle"
         "`promoteFrom` must lead from one environment to another without coming back."
     EK0805 OVERLAYS Warning "overlays that are not applied (retired)"
-        "Nothing says this any more: overlays are applied."
-    EK0806 OVERLAY_TARGET Error "an overlay patches what is not there"
-        "A document in an overlay folder changes the definition of the same kind and name outside of it. There is none: correct the name, or move the document out of the overlay folder so that it is a definition of its own."
+        "This code is no longer reported: overlays are applied."
+    EK0806 OVERLAY_TARGET Error "an overlay patches a definition that does not exist"
+        "A document in an overlay folder changes the definition of the same kind and name outside of it. No such definition exists: correct the name, or move the document out of the overlay folder so that it is a definition of its own."
 }

@@ -1,12 +1,12 @@
-//! Credentials by their looks: to find them, and to print none of them again.
+//! Recognition of credentials by their format, to report them and to redact them in output.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Prefixes and forms that services give their keys, so that scanners can find them.
+/// Key formats of known services.
 static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
-    let forms = [
+    let patterns = [
         r"\b[sr]k_(live|test)_[A-Za-z0-9]{16,}",
         r"\bwhsec_[A-Za-z0-9+/=]{16,}",
         r"\bgh[pousr]_[A-Za-z0-9]{30,}",
@@ -25,24 +25,24 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)^(bearer|basic)\s+[A-Za-z0-9+/_=.-]{16,}$",
         r"://[^/\s:@]+:[^/\s:@{}]+@",
     ];
-    Regex::new(&forms.map(|form| format!("(?:{form})")).join("|")).expect("our own patterns")
+    Regex::new(&patterns.map(|pattern| format!("(?:{pattern})")).join("|")).expect("our own patterns")
 });
 
-/// Does a text hold something that looks like a credential of a known service?
+/// True if a text contains a string in the format of a known service's credential.
 pub fn is_known_credential(text: &str) -> bool {
     KNOWN.is_match(text)
 }
 
-/// The text with such credentials made unreadable. Every byte keeps its place.
+/// Masks the credentials in a text. The length and all other bytes stay the same.
 pub(super) fn redacted(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for found in KNOWN.find_iter(text) {
-        hide(&mut bytes, found.range());
+    for credential in KNOWN.find_iter(text) {
+        hide(&mut bytes, credential.range());
     }
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Hides all but the first characters, which tell which one it is; quotes and white space keep the look of the file.
+/// Masks a range except for its first 5 bytes, which identify the credential. Quotes and white space are kept.
 pub(super) fn hide(text: &mut [u8], range: std::ops::Range<usize>) {
     let end = range.end.min(text.len());
     for byte in text.get_mut((range.start + 5).min(end)..end).unwrap_or_default() {

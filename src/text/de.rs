@@ -1,4 +1,4 @@
-//! Typed values from [`Node`]s, with the place where one does not fit.
+//! Deserialisation of [`Node`]s into typed values, with the position of errors.
 
 use std::fmt;
 
@@ -9,15 +9,16 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Entry, Kind, Node, Range};
+use super::node::{Entry, Node, NodeKind};
+use super::span::Range;
 
-/// Reads a value of type `T`.
+/// Deserialises a value of type `T`.
 ///
-/// Enums are written as in serde's external form: a string for a variant without content, a map with one key for
-/// one with. `null` is `None` for an option.
+/// Enums have serde's external form: a string for a variant without content, a map with one key for a variant with
+/// content. For an option, `null` means `None`.
 ///
 /// # Errors
-/// The innermost value that does not fit, and why. For an unknown field that is its key.
+/// The position of the innermost invalid value (for an unknown field, of its key) and the reason.
 pub fn from_node<T: DeserializeOwned>(node: &Node) -> Result<T, (Range, String)> {
     T::deserialize(Reader(node)).map_err(|error| (error.range.unwrap_or(node.span), error.message))
 }
@@ -27,7 +28,7 @@ struct Reader<'a>(&'a Node);
 
 #[derive(Debug)]
 struct Error {
-    /// The innermost value that the error passed on its way out.
+    /// Position of the innermost value that the error propagated through.
     range: Option<Range>,
     message: String,
 }
@@ -58,17 +59,17 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let value = match &self.0.kind {
-            Kind::Null => visitor.visit_unit(),
-            Kind::Bool(value) => visitor.visit_bool(*value),
-            Kind::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            NodeKind::Null => visitor.visit_unit(),
+            NodeKind::Bool(value) => visitor.visit_bool(*value),
+            NodeKind::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(value), _, _) => visitor.visit_u64(value),
                 (_, Some(value), _) => visitor.visit_i64(value),
                 (_, _, Some(value)) => visitor.visit_f64(value),
                 _ => Err(de::Error::custom("a number that is not finite")),
             },
-            Kind::Text(text) => visitor.visit_str(&text.value),
-            Kind::List(items) => list(items, visitor),
-            Kind::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
+            NodeKind::Text(text) => visitor.visit_str(&text.value),
+            NodeKind::List(items) => list(items, visitor),
+            NodeKind::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
         };
         value.map_err(|error| error.at(self.0.span))
     }
@@ -89,8 +90,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let value = match &self.0.kind {
-            Kind::Text(text) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(&*text.value)),
-            Kind::Map(entries) => {
+            NodeKind::Text(text) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(&*text.value)),
+            NodeKind::Map(entries) => {
                 if let [entry] = &**entries {
                     visitor.visit_enum(Variant(entry))
                 } else {
@@ -127,7 +128,7 @@ fn list<'de, V: Visitor<'de>>(items: &[Node], visitor: V) -> Result<V::Value, Er
     let mut rest = Items(items.iter());
     let value = visitor.visit_seq(&mut rest)?;
     match rest.0.next() {
-        // A tuple took fewer than there are.
+        // A tuple consumed fewer items than the list has.
         Some(item) => {
             let taken = items.len() - rest.0.len() - 1;
             Err(Error::at(de::Error::custom(format!("expected a list of {taken}, found {}", items.len())), item.span))
@@ -166,7 +167,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let Some(value) = self.value.take() else {
-            return Err(de::Error::custom("a value was asked for before its key"));
+            return Err(de::Error::custom("a value was requested before its key"));
         };
         seed.deserialize(Reader(value)).map_err(|error| error.at(value.span))
     }
@@ -176,7 +177,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 }
 
-/// A key. Maps of Rust may have keys of other types than strings, which then are written as their text.
+/// A key. Rust maps may have keys of other types than strings, which are parsed from the key's text.
 struct MapKey<'a>(&'a Entry);
 
 macro_rules! parsed_keys {
@@ -226,7 +227,7 @@ impl<'de> Deserializer<'de> for MapKey<'_> {
     }
 }
 
-/// A variant with content: its name is the map's only key.
+/// A variant with content; its name is the only key of the map.
 struct Variant<'a>(&'a Entry);
 
 impl<'a, 'de> EnumAccess<'de> for Variant<'a> {
@@ -249,7 +250,7 @@ impl<'de> VariantAccess<'de> for VariantContent<'_> {
         if self.0.is_null() {
             return Ok(());
         }
-        let message = format!("this word takes nothing, found {}", self.0.kind_name());
+        let message = format!("this variant takes no value, found {}", self.0.kind_name());
         Err(Error::at(de::Error::custom(message), self.0.span))
     }
 
@@ -259,7 +260,7 @@ impl<'de> VariantAccess<'de> for VariantContent<'_> {
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         let value = match &self.0.kind {
-            Kind::List(items) => list(items, visitor),
+            NodeKind::List(items) => list(items, visitor),
             _ => Err(de::Error::invalid_type(Unexpected::Other(self.0.kind_name()), &visitor)),
         };
         value.map_err(|error| error.at(self.0.span))
@@ -267,7 +268,7 @@ impl<'de> VariantAccess<'de> for VariantContent<'_> {
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         let value = match &self.0.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let map = MapAccessDeserializer::new(Entries { entries: entries.iter(), value: None });
                 map.deserialize_map(visitor)
             }

@@ -1,4 +1,4 @@
-//! What content is called by: SHA-256 (FIPS 180-4); and what is signed with a shared key: HMAC (RFC 2104).
+//! SHA-256 and SHA-512 digests (FIPS 180-4), HMAC (RFC 2104), and comparison in constant time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,13 @@ use subtle::ConstantTimeEq as _;
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of some bytes.
+    /// Computes the digest of bytes.
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// The digest of a list of parts: no two different lists have the same, wherever their parts are cut.
+    /// Computes the digest of a list of parts. Each part is prefixed with its length, so lists that differ only in how
+    /// the bytes are divided have different digests.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
         let mut hash = Sha256::new();
         for part in parts {
@@ -28,30 +29,30 @@ impl Digest {
         Digest(hash.finalize().into())
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes of the digest.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The digest whose bytes these are; `None` unless there are 32.
+    /// Creates a digest from its bytes; `None` unless there are exactly 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Digest> {
         bytes.try_into().ok().map(Digest)
     }
 
-    /// 64 hexadecimal digits.
+    /// The digest as 64 hexadecimal digits.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// `sha256:` and 16 digits: enough for people to tell generations apart.
+    /// `sha256:` and the first 16 digits, for display.
     pub fn short(&self) -> String {
         format!("sha256:{}", &self.hex()[..16])
     }
 }
 
-/// HMAC-SHA256 of a list of parts, one after the other as they are.
+/// Computes the HMAC-SHA256 of concatenated parts.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length; the type asks all the same.
+    // HMAC accepts keys of any length, so this never fails.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {
         mac.update(part);
@@ -59,12 +60,12 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// SHA-512 of some bytes (FIPS 180-4): for formats of others that ask for it.
+/// Computes the SHA-512 of bytes, for external formats that require it.
 pub fn sha512(bytes: &[u8]) -> [u8; 64] {
     Sha512::digest(bytes).into()
 }
 
-/// Are two values equal? Takes as long whatever they are, so that nobody can guess one byte by byte.
+/// Compares two values in constant time, so that an attacker cannot guess a value byte by byte.
 pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
@@ -85,15 +86,15 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Digest, String> {
-        let wrong = || format!("`{}` is no digest such as `sha256:…`", text.chars().take(80).collect::<String>());
-        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64).ok_or_else(wrong)?;
+        let invalid = || format!("`{}` is not a digest such as `sha256:…`", text.chars().take(80).collect::<String>());
+        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64).ok_or_else(invalid)?;
         let mut bytes = [0; 32];
         for (at, byte) in bytes.iter_mut().enumerate() {
-            let pair = digits.get(2 * at..2 * at + 2).ok_or_else(wrong)?;
+            let pair = digits.get(2 * at..2 * at + 2).ok_or_else(invalid)?;
             if !pair.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-                return Err(wrong());
+                return Err(invalid());
             }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| invalid())?;
         }
         Ok(Digest(bytes))
     }
@@ -116,14 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_of_nothing_is_the_published_one() {
-        let nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Digest::of(b"").to_string(), nothing);
-        assert_eq!(nothing.parse::<Digest>().unwrap(), Digest::of(b""));
+    fn the_digest_of_empty_input_matches_fips_180_4() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").to_string(), empty);
+        assert_eq!(empty.parse::<Digest>().unwrap(), Digest::of(b""));
     }
 
     #[test]
-    fn macs_are_those_of_rfc_4231() {
+    fn hmac_matches_rfc_4231() {
         let mac = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
@@ -132,20 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn sha512_of_abc_is_the_published_one() {
+    fn sha512_of_abc_matches_fips_180_4() {
         let hex: String = sha512(b"abc").iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "ddaf35a193617aba");
     }
 
     #[test]
-    fn parts_are_told_apart() {
-        let of = |parts: &[&str]| Digest::of_parts(parts.iter().map(|part| part.as_bytes()));
-        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
-        assert_ne!(of(&["", "a"]), of(&["a", ""]));
+    fn different_divisions_into_parts_have_different_digests() {
+        let digest = |parts: &[&str]| Digest::of_parts(parts.iter().map(|part| part.as_bytes()));
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_ne!(digest(&["", "a"]), digest(&["a", ""]));
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn rejects_malformed_digests() {
         for text in ["", "sha256:", "sha256:zz", &format!("sha256:{}", "+1".repeat(32)), &"é".repeat(40)] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }

@@ -1,16 +1,19 @@
-//! Bytes to text: UTF-8 is taken, UTF-16 with a byte order mark converted, everything else refused.
+//! Decoding of bytes: UTF-8 is accepted, UTF-16 with a byte order mark is converted, everything else is rejected.
 //!
-//! A guess would change what the author wrote in silence, so there is none. A file that is refused gives empty text:
-//! its one finding says why, and nothing else is reported about it.
+//! The encoding is never guessed, as a wrong guess would silently change the text. A rejected file yields empty text
+//! and exactly one finding.
 
-use super::{Code, Finding, Range, ReadLimits, SourceId, codes};
+use super::codes::{self, Code};
+use super::finding::Finding;
+use super::limits::ReadLimits;
+use super::span::{Range, SourceId};
 
-/// What a file of Git's large-file storage starts with when only its pointer is checked out.
+/// Start of a pointer file of Git LFS, which is in the working tree if the content was not fetched.
 const LFS_HEADER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// The text of a file without its byte order mark; empty text and a finding where it cannot be taken.
+/// Decodes the text of a file, without its byte order mark. Rejected text is empty and reported.
 pub(super) fn decode(bytes: &[u8], limits: &ReadLimits, findings: &mut Vec<Finding>) -> String {
-    match text_of(bytes, limits).and_then(|text| fits(text.len(), limits).map(|()| text)) {
+    match decode_text(bytes, limits).and_then(|text| check_size(text.len(), limits).map(|()| text)) {
         Ok(text) => text,
         Err(finding) => {
             findings.push(finding);
@@ -19,24 +22,24 @@ pub(super) fn decode(bytes: &[u8], limits: &ReadLimits, findings: &mut Vec<Findi
     }
 }
 
-/// Refuses more bytes than a file may have, and more than a [`Range`] can count.
-pub(super) fn fits(length: usize, limits: &ReadLimits) -> Result<(), Finding> {
-    let most = limits.file_bytes.min(u32::MAX as usize - 1);
-    if length <= most {
+/// Rejects a file that exceeds the size limit or the offsets that a [`Range`] can express.
+pub(super) fn check_size(length: usize, limits: &ReadLimits) -> Result<(), Finding> {
+    let max = limits.file_bytes.min(u32::MAX as usize - 1);
+    if length <= max {
         return Ok(());
     }
-    let message = format!("the file has {length} bytes, at most {most} are read");
+    let message = format!("the file has {length} bytes, the limit is {max}");
     Err(at_start(&codes::LIMIT, message).help("split it into several files; the order of files does not matter"))
 }
 
-fn text_of(bytes: &[u8], limits: &ReadLimits) -> Result<String, Finding> {
-    fits(bytes.len(), limits)?;
+fn decode_text(bytes: &[u8], limits: &ReadLimits) -> Result<String, Finding> {
+    check_size(bytes.len(), limits)?;
     if bytes.starts_with(LFS_HEADER) {
         let finding = at_start(&codes::LFS_POINTER, "the file is a Git LFS pointer, its content is not here");
         return Err(finding.help("run `git lfs pull`, or store definitions in Git itself (`git lfs untrack`)"));
     }
     match bytes {
-        // UTF-32 first: its little-endian mark starts like that of UTF-16.
+        // UTF-32 is tested first: its little-endian mark starts like that of UTF-16.
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Err(encoding("the file is UTF-32")),
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
@@ -45,7 +48,7 @@ fn text_of(bytes: &[u8], limits: &ReadLimits) -> Result<String, Finding> {
     }
 }
 
-/// `skipped` is the length of the byte order mark, so that offsets told to people count from the file's start.
+/// Decodes UTF-8. `skipped` is the length of the byte order mark, so that reported offsets count from the file's start.
 fn utf8(bytes: &[u8], skipped: usize) -> Result<String, Finding> {
     if let Some(at) = control_character(bytes) {
         return Err(control(bytes, at, skipped));
@@ -65,7 +68,7 @@ fn utf8(bytes: &[u8], skipped: usize) -> Result<String, Finding> {
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Finding> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(encoding("the file is UTF-16 with an odd number of bytes, so a part of it is missing"));
+        return Err(encoding("the file is UTF-16 with an odd number of bytes, so it is truncated"));
     }
     let mut text = String::with_capacity(bytes.len());
     for unit in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
@@ -88,7 +91,7 @@ fn control(bytes: &[u8], at: usize, skipped: usize) -> Finding {
     let byte = bytes.get(at).copied().unwrap_or_default();
     let (line, offset) = (line_of(bytes, at), at + skipped);
     let name = if byte == 0 { "a NUL byte".to_owned() } else { format!("the control character 0x{byte:02X}") };
-    let finding = encoding(format!("the file holds {name} at offset {offset}, line {line}"));
+    let finding = encoding(format!("the file contains {name} at offset {offset}, line {line}"));
     if byte == 0 && at < 2 {
         return finding.help("this looks like UTF-16 without a byte order mark; save the file as UTF-8");
     }
@@ -97,12 +100,12 @@ fn control(bytes: &[u8], at: usize, skipped: usize) -> Finding {
 
 /// Offset of the first control character other than tab, line feed and carriage return.
 fn control_character(bytes: &[u8]) -> Option<usize> {
-    let refused = |byte: u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7F;
-    // A fold without an early exit within a block becomes vector instructions; `position` alone does not.
+    let rejected = |byte: u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7F;
+    // A fold without an early exit compiles to vector instructions; `position` alone does not.
     let mut start = 0;
     for block in bytes.chunks(256) {
-        if block.iter().fold(false, |any, byte| any | refused(*byte)) {
-            return block.iter().position(|byte| refused(*byte)).map(|at| start + at);
+        if block.iter().fold(false, |any, byte| any | rejected(*byte)) {
+            return block.iter().position(|byte| rejected(*byte)).map(|at| start + at);
         }
         start += block.len();
     }

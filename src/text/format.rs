@@ -1,16 +1,19 @@
-//! One way to write a file: only what carries no meaning is changed, and that is verified by reading it again.
+//! The formatter. It changes only insignificant text and verifies that by reading the result again.
 
-use super::node::{Document, Kind, Node, TextStyle};
-use super::source::Source;
-use super::{Finding, Format, ReadLimits, Severity, decode, parse};
+use super::finding::Finding;
+use super::limits::ReadLimits;
+use super::node::{Document, Node, NodeKind, TextStyle};
+use super::read::{decode, parse};
+use super::severity::Severity;
+use super::source::{Format, Source};
 
-/// The order of a document's own fields.
+/// The order of a document's top-level fields.
 const ENVELOPE: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// The file as it should be written.
+/// Formats a file.
 ///
 /// # Errors
-/// Where the file cannot be read without mistakes, so that nothing about it is safe to change.
+/// If the file has errors, as no change is safe then.
 pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
     let limits = ReadLimits::default();
     let (source, mut findings) = decode(path, bytes, &limits);
@@ -20,7 +23,7 @@ pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
         return Err(describe(finding, &source));
     }
     let candidates = match source.format() {
-        // Reordering may move an alias before its anchor; then only what is between the lines is changed.
+        // Reordering may move an alias before its anchor; then only white space is changed.
         Format::Yaml => vec![yaml(source.text(), &documents, true), yaml(source.text(), &documents, false)],
         Format::Json => {
             vec![documents.first().map_or_else(String::new, |document| json(&document.root, source.text()))]
@@ -34,17 +37,17 @@ pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
     Ok(candidates.into_iter().find(same).unwrap_or_else(|| source.text().to_owned()))
 }
 
-/// Does a file hold one of our documents? Files of other tools are theirs to write.
-pub fn is_ours(path: &str, bytes: &[u8]) -> bool {
+/// True if a file contains an Evenkeel document. Files of other tools are not formatted.
+pub fn is_evenkeel_file(path: &str, bytes: &[u8]) -> bool {
     let limits = ReadLimits::default();
     let (source, _) = decode(path, bytes, &limits);
     let (documents, _) = parse(&source, &limits);
-    let ours = |document: &Document| {
+    let is_definition = |document: &Document| {
         let version = document.root.get("apiVersion").and_then(Node::as_str);
         version.is_some_and(|version| version.starts_with("evenkeel"))
     };
-    // A file that cannot be read at all says so by its text.
-    documents.iter().any(ours) || documents.is_empty() && source.text().contains("evenkeel.dev/")
+    // An unreadable file is recognised by its text.
+    documents.iter().any(is_definition) || documents.is_empty() && source.text().contains("evenkeel.dev/")
 }
 
 fn describe(finding: &Finding, source: &Source) -> String {
@@ -54,11 +57,11 @@ fn describe(finding: &Finding, source: &Source) -> String {
     }
 }
 
-/// A line, and whether every character of it may be part of a value.
+/// A line, and a flag that is true if all of its characters may belong to a value.
 type Line = (String, bool);
 
 fn yaml(text: &str, documents: &[Document], reorder: bool) -> String {
-    // Spans are of the text with its own line ends; lines are the same in both.
+    // Spans refer to the original line ends; line numbers are the same in both texts.
     let fixed = fixed_lines(text, documents);
     let text = text.replace("\r\n", "\n");
     let mut lines: Vec<Line> = Vec::new();
@@ -90,21 +93,21 @@ fn yaml(text: &str, documents: &[Document], reorder: bool) -> String {
     out
 }
 
-/// Lines inside strings that span several: every space in them may be part of the value.
+/// Marks the lines within multi-line strings, in which every space may belong to the value.
 fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
     let mut fixed = vec![false; text.split('\n').count()];
     let source = Source::new("", text);
     let mut stack: Vec<&Node> = documents.iter().map(|document| &document.root).collect();
     while let Some(node) = stack.pop() {
-        if let Kind::Text(value) = &node.kind {
+        if let NodeKind::Text(value) = &node.kind {
             let (first, last) =
                 (source.position(node.span.start).line as usize, source.position(node.span.end).line as usize);
             let block = matches!(value.style, TextStyle::Literal | TextStyle::Folded);
             if last > first || block {
-                // From the line after the one that opens it; the header of a block has nothing to keep.
+                // From the line after the opening one; the header of a block has no significant spaces.
                 let end = last.min(fixed.len());
                 fixed[first.min(end)..end].fill(true);
-                // With `|+` the blank lines after the text are part of it.
+                // With `|+` the trailing blank lines belong to the value.
                 let header =
                     text.get(node.span.start as usize..).and_then(|rest| rest.lines().next()).unwrap_or_default();
                 if block && header.contains('+') {
@@ -120,7 +123,7 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
     fixed
 }
 
-/// Moves the envelope's fields into their order, each with the comments above it.
+/// Reorders the envelope's fields, each with the comments above it.
 fn ordered(lines: &[Line], reorder: bool) -> String {
     let joined = |lines: &[Line]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
     let field = |(line, keep): &(String, bool)| {
@@ -142,7 +145,7 @@ fn ordered(lines: &[Line], reorder: bool) -> String {
         }
     }
     let names: Vec<&String> = blocks.iter().filter_map(|(name, _)| name.as_ref()).collect();
-    // Only a document that is plainly an envelope is reordered.
+    // Only a document whose top-level fields are all envelope fields is reordered.
     let is_envelope = names.len() >= 2 && names.iter().all(|name| ENVELOPE.contains(&name.as_str()));
     if !is_envelope || !reorder {
         return joined(lines);
@@ -155,9 +158,9 @@ fn ordered(lines: &[Line], reorder: bool) -> String {
     if in_order {
         return joined(lines);
     }
-    // Comments above the first field are about the whole document and stay on top.
+    // Comments above the first field belong to the whole document and stay on top.
     if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
-        // Up to the last blank line they are about the document, after it about the field below.
+        // Up to the last blank line they belong to the document, after it to the field below.
         let comments = first.iter().take_while(|(line, _)| line.is_empty() || line.starts_with('#')).count();
         let blank = first.iter().take(comments).rposition(|(line, _)| line.is_empty());
         head.extend(first.drain(..blank.map_or(comments, |at| at + 1)));
@@ -168,7 +171,7 @@ fn ordered(lines: &[Line], reorder: bool) -> String {
     out
 }
 
-/// JSON indented by two; numbers stay as they were written.
+/// Formats JSON with an indentation of two spaces; numbers keep their notation.
 fn json(root: &Node, text: &str) -> String {
     let mut out = String::new();
     write(root, text, 0, &mut out);
@@ -180,7 +183,7 @@ fn write(node: &Node, text: &str, depth: usize, out: &mut String) {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let indent = |depth: usize| "  ".repeat(depth);
     match &node.kind {
-        Kind::List(items) if !items.is_empty() => {
+        NodeKind::List(items) if !items.is_empty() => {
             out.push_str("[\n");
             for (at, item) in items.iter().enumerate() {
                 out.push_str(&indent(depth + 1));
@@ -190,7 +193,7 @@ fn write(node: &Node, text: &str, depth: usize, out: &mut String) {
             out.push_str(&indent(depth));
             out.push(']');
         }
-        Kind::Map(entries) if !entries.is_empty() => {
+        NodeKind::Map(entries) if !entries.is_empty() => {
             out.push_str("{\n");
             for (at, entry) in entries.iter().enumerate() {
                 out.push_str(&indent(depth + 1));
@@ -202,14 +205,14 @@ fn write(node: &Node, text: &str, depth: usize, out: &mut String) {
             out.push_str(&indent(depth));
             out.push('}');
         }
-        Kind::Number(number) => {
+        NodeKind::Number(number) => {
             let written = text.get(node.span.start as usize..node.span.end as usize);
             out.push_str(&written.map_or_else(|| number.to_string(), str::to_owned));
         }
-        Kind::Text(value) => out.push_str(&quoted(&value.value)),
-        Kind::List(_) => out.push_str("[]"),
-        Kind::Map(_) => out.push_str("{}"),
-        Kind::Null => out.push_str("null"),
-        Kind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        NodeKind::Text(value) => out.push_str(&quoted(&value.value)),
+        NodeKind::List(_) => out.push_str("[]"),
+        NodeKind::Map(_) => out.push_str("{}"),
+        NodeKind::Null => out.push_str("null"),
+        NodeKind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
     }
 }

@@ -1,16 +1,21 @@
-//! JSON (RFC 8259) to a [`Document`], by hand: strict, exact about places, and without recursion, so that nesting
-//! costs heap that is limited and never the stack.
+//! The JSON (RFC 8259) parser: strict, with exact positions, and without recursion, so that nesting uses limited heap
+//! and never the stack.
 
+use super::codes;
+use super::finding::Finding;
+use super::limits::ReadLimits;
+use super::node::{Document, Key, Node, NodeKind, Text, TextStyle};
 use super::scalar::{self, Plain};
-use super::tree::{Budget, MAX_FINDINGS, MapBuilder, excerpt, finding, range, slice, too_deep, too_many};
-use super::{Document, Finding, Key, Kind, Node, Range, ReadLimits, SourceId, Text, TextStyle, codes};
+use super::span::SourceId;
+use super::tree::{MAX_FINDINGS, MapBuilder, ReadBudget, excerpt, finding, range, slice, too_deep, too_many};
 
 mod lexer;
 
-/// Reads the one document of `text`; none where the text is blank or has a syntax error.
+/// Parses the document of a file. Returns nothing if the text is blank or has a syntax error.
 pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>) -> Vec<Document> {
-    let most = findings.len() + MAX_FINDINGS;
-    let mut reader = Reader { text, limits, budget: Budget::new(limits), findings, most, at: 0, stack: Vec::new() };
+    let max_findings = findings.len() + MAX_FINDINGS;
+    let mut reader =
+        Reader { text, limits, budget: ReadBudget::new(limits), findings, max_findings, at: 0, stack: Vec::new() };
     match reader.document() {
         Ok(root) => root.into_iter().map(|root| Document { source: SourceId::UNKNOWN, root }).collect(),
         Err(finding) => {
@@ -23,16 +28,16 @@ pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>
 struct Reader<'a> {
     text: &'a str,
     limits: &'a ReadLimits,
-    budget: Budget,
+    budget: ReadBudget,
     findings: &'a mut Vec<Finding>,
-    /// Findings after which the file is given up.
-    most: usize,
+    /// Number of findings at which reading stops.
+    max_findings: usize,
     at: usize,
-    stack: Vec<Open>,
+    stack: Vec<OpenCollection>,
 }
 
 /// A list or map that is still open.
-struct Open {
+struct OpenCollection {
     start: usize,
     content: Content,
 }
@@ -50,7 +55,7 @@ impl Reader<'_> {
         }
         loop {
             let Some(mut node) = self.value()? else { continue };
-            // The value may be the last of its list or map, which then is the last of the next one out.
+            // The value may complete its list or map, which in turn may complete the enclosing one.
             loop {
                 let Some(open) = self.stack.pop() else { return self.end().map(|()| Some(node)) };
                 match self.attach(open, node)? {
@@ -61,37 +66,37 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a scalar or an empty list or map; `None` where a list or map was opened.
+    /// Reads a scalar or an empty list or map. Returns `None` if a list or map was opened.
     fn value(&mut self) -> Result<Option<Node>, Finding> {
         let start = self.at;
         let kind = match self.peek() {
             Some(b'[') => {
-                self.opens(start)?;
+                self.open_bracket(start)?;
                 if self.peek() != Some(b']') {
-                    self.stack.push(Open { start, content: Content::List(Vec::new()) });
+                    self.stack.push(OpenCollection { start, content: Content::List(Vec::new()) });
                     return Ok(None);
                 }
                 self.at += 1;
-                Kind::List(Vec::new())
+                NodeKind::List(Vec::new())
             }
             Some(b'{') => {
-                self.opens(start)?;
+                self.open_bracket(start)?;
                 if self.peek() != Some(b'}') {
                     let key = self.key()?;
-                    self.stack.push(Open { start, content: Content::Map(MapBuilder::default(), key) });
+                    self.stack.push(OpenCollection { start, content: Content::Map(MapBuilder::default(), key) });
                     return Ok(None);
                 }
                 self.at += 1;
-                Kind::Map(Vec::new())
+                NodeKind::Map(Vec::new())
             }
             Some(b'"') => {
                 let value = self.string()?;
                 self.budget.charge(1, value.len(), self.limits, range(start, self.at))?;
-                Kind::Text(Text { value: value.into(), style: TextStyle::Quoted })
+                NodeKind::Text(Text { value: value.into(), style: TextStyle::Quoted })
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.budget.charge(1, 0, self.limits, range(start, self.at))?;
-                Kind::Number(self.number()?)
+                NodeKind::Number(self.number()?)
             }
             _ => {
                 self.budget.charge(1, 0, self.limits, range(start, self.at))?;
@@ -101,11 +106,11 @@ impl Reader<'_> {
         Ok(Some(Node { kind, span: range(start, self.at) }))
     }
 
-    /// Puts a value into the list or map that is open. Gives that back where it ends here; where it goes on, it
-    /// stays open and the next value is due.
-    fn attach(&mut self, mut open: Open, node: Node) -> Result<Option<Node>, Finding> {
+    /// Adds a value to the open list or map. Returns the list or map if it is complete; otherwise it stays open and the
+    /// next value follows.
+    fn attach(&mut self, mut open: OpenCollection, node: Node) -> Result<Option<Node>, Finding> {
         self.skip_blank();
-        if self.findings.len() >= self.most {
+        if self.findings.len() >= self.max_findings {
             return Err(too_many(range(self.at, self.at)));
         }
         let next = self.peek();
@@ -113,10 +118,10 @@ impl Reader<'_> {
             Content::List(mut items) => {
                 items.push(node);
                 match next {
-                    Some(b']') => Kind::List(items),
+                    Some(b']') => NodeKind::List(items),
                     Some(b',') => {
                         self.comma(b']')?;
-                        self.stack.push(Open { start: open.start, content: Content::List(items) });
+                        self.stack.push(OpenCollection { start: open.start, content: Content::List(items) });
                         return Ok(None);
                     }
                     _ => return Err(self.separator(open.start, "`,` or `]`")),
@@ -125,7 +130,7 @@ impl Reader<'_> {
             Content::Map(mut map, key) => {
                 map.insert_or_report(key, node, self.text, self.findings);
                 match next {
-                    Some(b'}') => Kind::Map(map.finish()),
+                    Some(b'}') => NodeKind::Map(map.finish()),
                     Some(b',') => {
                         self.comma(b'}')?;
                         open.content = Content::Map(map, self.key()?);
@@ -140,8 +145,8 @@ impl Reader<'_> {
         Ok(Some(Node { kind, span: range(open.start, self.at) }))
     }
 
-    /// Steps over an opening bracket.
-    fn opens(&mut self, start: usize) -> Result<(), Finding> {
+    /// Consumes an opening bracket.
+    fn open_bracket(&mut self, start: usize) -> Result<(), Finding> {
         let here = range(start, start + 1);
         if self.stack.len() >= self.limits.depth {
             return Err(too_deep(self.limits, here));
@@ -152,7 +157,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Steps over a comma, which must not be the last thing before a closing bracket.
+    /// Consumes a comma. A trailing comma before a closing bracket is an error.
     fn comma(&mut self, close: u8) -> Result<(), Finding> {
         let comma = self.at;
         self.at += 1;
@@ -160,12 +165,12 @@ impl Reader<'_> {
         if self.peek() == Some(close) {
             let message = format!("a comma before `{}`", char::from(close));
             return Err(finding(&codes::SYNTAX, range(comma, comma + 1), message)
-                .help("remove the comma; JSON has no trailing ones"));
+                .help("remove the comma; JSON has no trailing commas"));
         }
         Ok(())
     }
 
-    /// Reads a key and its colon, up to the value.
+    /// Reads a key, its colon and the blanks before the value.
     fn key(&mut self) -> Result<Key, Finding> {
         let start = self.at;
         match self.peek() {
@@ -197,14 +202,14 @@ impl Reader<'_> {
             Some(b'/' | b'#') => Err(self.unexpected("the end of the file")),
             Some(_) => {
                 let here = self.character();
-                let message = "something follows the value, and a JSON file holds one value";
+                let message = "text follows the value; a JSON file contains one value";
                 Err(finding(&codes::SYNTAX, here, message)
                     .help("put it into a file of its own, or write YAML with `---` between documents"))
             }
         }
     }
 
-    /// Neither a comma nor the closing bracket follows a value.
+    /// The finding for a value that is followed by neither a comma nor the closing bracket.
     fn separator(&self, open: usize, expected: &str) -> Finding {
         let finding = self.unexpected(expected);
         finding.also(range(open, open + 1).within(SourceId::UNKNOWN), "opened here")

@@ -1,48 +1,32 @@
-//! The tree that every file is read into: JSON's data model, each value with its place.
+//! The document tree: JSON's data model, each value with its position in the file.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{SourceId, Span};
-
-/// A range of bytes within one file, end exclusive. Half the size of a [`Span`]; the document knows the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Range {
-    /// First byte.
-    pub start: u32,
-    /// One past the last byte.
-    pub end: u32,
-}
-
-impl Range {
-    /// This range in a file.
-    pub fn within(self, source: SourceId) -> Span {
-        Span { source, start: self.start, end: self.end }
-    }
-}
+use super::span::{Range, SourceId};
 
 /// One document of a file.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The file it came from.
+    /// The file that contains it.
     pub source: SourceId,
-    /// Its value.
+    /// The root value.
     pub root: Node,
 }
 
-/// A value with its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What it is.
-    pub kind: Kind,
-    /// Where it stands. For a block scalar (`|`, `>`) from its header to its last line.
+    /// The value.
+    pub kind: NodeKind,
+    /// The position of the value. For a block scalar (`|`, `>`) from its header to its last line.
     pub span: Range,
 }
 
-/// The values of JSON; YAML is read by its 1.2 core schema, so that `no`, `on` and `y` are strings.
+/// A JSON value. YAML is read by the core schema of YAML 1.2, so `no`, `on` and `y` are strings.
 #[derive(Clone, Debug)]
-pub enum Kind {
-    /// `null`, `~` or nothing.
+pub enum NodeKind {
+    /// `null`, `~` or an empty value.
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -52,20 +36,20 @@ pub enum Kind {
     Text(Text),
     /// A list.
     List(Vec<Node>),
-    /// A map in the order of the file. Keys are unique: a duplicate is reported and left out.
+    /// A map in the order of the file. Keys are unique: a duplicate is reported and dropped.
     Map(Vec<Entry>),
 }
 
-/// A string and how it was written, so that a place inside its value can be found in the file.
+/// A string with its notation, which is needed to locate a position within its value in the file.
 #[derive(Clone, Debug)]
 pub struct Text {
     /// The string's value.
     pub value: Arc<str>,
-    /// How it was written.
+    /// The notation.
     pub style: TextStyle,
 }
 
-/// How a string was written.
+/// The notation of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextStyle {
     /// Without quotes.
@@ -87,13 +71,20 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// A key with its place.
+/// A key and its position.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The key's text.
     pub name: Arc<str>,
-    /// Where the key stands, quotes included.
+    /// The position of the key, quotes included.
     pub span: Range,
+}
+
+impl NodeKind {
+    /// A string value.
+    pub(crate) fn text(value: &str, style: TextStyle) -> NodeKind {
+        NodeKind::Text(Text { value: value.into(), style })
+    }
 }
 
 impl Node {
@@ -107,99 +98,101 @@ impl Node {
         self.entries().iter().find(|entry| &*entry.key.name == key)
     }
 
-    /// The entries of a map, none for anything else.
+    /// The entries of a map; empty for any other value.
     pub fn entries(&self) -> &[Entry] {
         match &self.kind {
-            Kind::Map(entries) => entries,
+            NodeKind::Map(entries) => entries,
             _ => &[],
         }
     }
 
-    /// The items of a list, none for anything else.
+    /// The items of a list; empty for any other value.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => &[],
         }
     }
 
-    /// The string, where it is one.
+    /// The string; `None` for any other value.
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Text(text) => Some(&text.value),
+            NodeKind::Text(text) => Some(&text.value),
             _ => None,
         }
     }
 
-    /// Is it `null`?
+    /// True if the value is `null`.
     pub fn is_null(&self) -> bool {
-        matches!(self.kind, Kind::Null)
+        matches!(self.kind, NodeKind::Null)
     }
 
-    /// What a person calls this kind of value.
+    /// The type of the value as messages name it.
     pub fn kind_name(&self) -> &'static str {
         match &self.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a boolean",
-            Kind::Number(_) => "a number",
-            Kind::Text(_) => "a string",
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a map",
+            NodeKind::Null => "null",
+            NodeKind::Bool(_) => "a boolean",
+            NodeKind::Number(_) => "a number",
+            NodeKind::Text(_) => "a string",
+            NodeKind::List(_) => "a list",
+            NodeKind::Map(_) => "a map",
         }
     }
 
-    /// The value at a JSON pointer (RFC 6901), `None` where there is nothing.
+    /// The value at a JSON pointer (RFC 6901).
     pub fn pointer(&self, pointer: &str) -> Option<&Node> {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
             let part = unescaped(part);
             node = match &node.kind {
-                Kind::Map(_) => node.get(&part)?,
-                Kind::List(items) => items.get(part.parse::<usize>().ok()?)?,
+                NodeKind::Map(_) => node.get(&part)?,
+                NodeKind::List(items) => items.get(part.parse::<usize>().ok()?)?,
                 _ => return None,
             };
         }
         Some(node)
     }
 
-    /// The same, to change it.
+    /// The value at a JSON pointer (RFC 6901), mutable.
     pub fn pointer_mut(&mut self, pointer: &str) -> Option<&mut Node> {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
             let part = unescaped(part);
             node = match &mut node.kind {
-                Kind::Map(entries) => &mut entries.iter_mut().find(|entry| *entry.key.name == *part)?.value,
-                Kind::List(items) => items.get_mut(part.parse::<usize>().ok()?)?,
+                NodeKind::Map(entries) => &mut entries.iter_mut().find(|entry| *entry.key.name == *part)?.value,
+                NodeKind::List(items) => items.get_mut(part.parse::<usize>().ok()?)?,
                 _ => return None,
             };
         }
         Some(node)
     }
 
-    /// The entries of a map, to change them.
+    /// The entries of a map, mutable.
     pub fn entries_mut(&mut self) -> Option<&mut Vec<Entry>> {
         match &mut self.kind {
-            Kind::Map(entries) => Some(entries),
+            NodeKind::Map(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// The value without places.
+    /// The value without positions.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.kind {
-            Kind::Null => Value::Null,
-            Kind::Bool(value) => Value::Bool(*value),
-            Kind::Number(value) => Value::Number(value.clone()),
-            Kind::Text(text) => Value::String(text.value.to_string()),
-            Kind::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            Kind::Map(entries) => {
+            NodeKind::Null => Value::Null,
+            NodeKind::Bool(value) => Value::Bool(*value),
+            NodeKind::Number(value) => Value::Number(value.clone()),
+            NodeKind::Text(text) => Value::String(text.value.to_string()),
+            NodeKind::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
+            NodeKind::Map(entries) => {
                 Value::Object(entries.iter().map(|entry| (entry.key.name.to_string(), entry.value.to_json())).collect())
             }
         }
     }
 
-    /// From the first to the last byte of it and of everything in it.
+    /// The range from the first to the last byte of the value, including all nested values.
+    ///
+    /// Wider than `span` if an alias was expanded, as expanded values keep the position of their definition.
     pub fn extent(&self) -> Range {
         let mut extent = self.span;
         let mut widen = |range: Range| {
@@ -214,7 +207,7 @@ impl Node {
         extent
     }
 
-    /// Moves it and everything in it from one offset to another.
+    /// Shifts the value and all nested values from one offset to another.
     pub fn move_by(&mut self, from: u32, to: u32) {
         let moved = |range: Range| Range {
             start: range.start.saturating_sub(from) + to,
@@ -222,8 +215,8 @@ impl Node {
         };
         self.span = moved(self.span);
         match &mut self.kind {
-            Kind::List(items) => items.iter_mut().for_each(|item| item.move_by(from, to)),
-            Kind::Map(entries) => {
+            NodeKind::List(items) => items.iter_mut().for_each(|item| item.move_by(from, to)),
+            NodeKind::Map(entries) => {
                 for entry in entries {
                     entry.key.span = moved(entry.key.span);
                     entry.value.move_by(from, to);
@@ -233,12 +226,12 @@ impl Node {
         }
     }
 
-    /// The bytes of the file that hold `range` of this string's value.
+    /// The bytes of the file that correspond to `range` of this string's value.
     ///
-    /// Exact for strings that stand in the file as they are (plain, quoted without escapes, `|` blocks); the
-    /// whole value for the others, as a place that may be wrong is worse than one that is wide.
+    /// Exact for strings that the file contains verbatim (plain, quoted without escapes, `|` blocks). For all other
+    /// strings the range of the whole value, as a wide position is better than a wrong one.
     pub fn locate(&self, file: &str, range: std::ops::Range<usize>) -> Range {
-        let Kind::Text(text) = &self.kind else { return self.span };
+        let NodeKind::Text(text) = &self.kind else { return self.span };
         let (start, end) = (self.span.start as usize, self.span.end as usize);
         let Some(written) = file.get(start..end) else { return self.span };
         let found = match text.style {
@@ -247,18 +240,18 @@ impl Node {
                 Some(start + 1 + range.start..start + 1 + range.end)
             }
             TextStyle::Literal => {
-                let first = in_literal(written, &text.value, range.start);
-                // The end is found by the last character within: the next one may stand on another line.
+                let first = literal_offset(written, &text.value, range.start);
+                // The end follows from the last character in the range; the character after it may be on another line.
                 let inside = text.value.get(..range.end).and_then(|value| value.char_indices().next_back());
-                let last = inside
-                    .filter(|(at, _)| *at >= range.start)
-                    .map_or(first, |(at, last)| in_literal(written, &text.value, at).map(|at| at + last.len_utf8()));
+                let last = inside.filter(|(at, _)| *at >= range.start).map_or(first, |(at, last)| {
+                    literal_offset(written, &text.value, at).map(|at| at + last.len_utf8())
+                });
                 first.zip(last).map(|(first, last)| start + first..start + last)
             }
             _ => None,
         };
         match found {
-            // A line break at the end of a block is not within its span.
+            // The span of a block excludes its final line break.
             Some(found) => {
                 Range { start: found.start as u32, end: found.end.max(found.start).min(end.max(found.start)) as u32 }
             }
@@ -268,31 +261,32 @@ impl Node {
 }
 
 impl Entry {
-    /// From the key's first byte to the value's last.
+    /// The range from the key's first byte to the value's last.
     pub fn span(&self) -> Range {
         Range { start: self.key.span.start, end: self.value.span.end.max(self.key.span.end) }
     }
 }
 
-/// A key as a part of a JSON pointer (RFC 6901, 3).
+/// Escapes a key as a reference token of a JSON pointer (RFC 6901, section 3).
 pub fn escaped(key: &str) -> Cow<'_, str> {
     if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1").into() } else { key.into() }
 }
 
-/// A part of a JSON pointer as the key that it means.
+/// Decodes a reference token of a JSON pointer to the key.
 pub fn unescaped(part: &str) -> Cow<'_, str> {
     if part.contains('~') { part.replace("~1", "/").replace("~0", "~").into() } else { part.into() }
 }
 
-/// Offset in a `|` block as written of an offset in its value: same line, moved by the block's indentation.
-fn in_literal(written: &str, value: &str, offset: usize) -> Option<usize> {
+/// Converts an offset in the value of a `|` block to an offset in its source text: the same line, shifted by the
+/// block's indentation.
+fn literal_offset(written: &str, value: &str, offset: usize) -> Option<usize> {
     let before = value.get(..offset.min(value.len()))?;
     let line = before.matches('\n').count();
     let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
     let content = value.lines().nth(line).unwrap_or("");
     let mut at = 0;
     for (number, text) in written.split_inclusive('\n').enumerate() {
-        // The first line of what is written is the header (`|`, `|-`, `|2`).
+        // The first line of the source text is the header (`|`, `|-`, `|2`).
         if number == line + 1 {
             let text = text.trim_end_matches(['\n', '\r']);
             let indentation = text.len().checked_sub(content.len()).filter(|_| text.ends_with(content))?;
@@ -303,8 +297,8 @@ fn in_literal(written: &str, value: &str, offset: usize) -> Option<usize> {
     None
 }
 
-/// The JSON pointer (RFC 6901) of the innermost value of a document that holds a range; of a map's entry where the range
-/// stands in its key. Empty, the whole document, where nothing else holds it.
+/// The JSON pointer (RFC 6901) of the innermost value that contains a range. A range within a key yields the pointer of
+/// the entry. Empty (the whole document) if no nested value contains the range.
 pub fn pointer_at(root: &Node, range: Range) -> String {
     let holds = |from: u32, to: u32| from <= range.start && range.end <= to;
     let mut pointer = String::new();

@@ -1,4 +1,4 @@
-//! What an unquoted scalar means by the core schema of YAML 1.2, and numbers for both formats.
+//! Resolution of unquoted scalars by the core schema of YAML 1.2, and numbers of both formats.
 
 use serde_json::Number;
 
@@ -8,13 +8,13 @@ pub(super) enum Plain {
     Null,
     Bool(bool),
     Number(Number),
-    /// A number that starts with a zero too many, as which readers disagree.
+    /// A number with a leading zero, which YAML readers interpret differently.
     Ambiguous(Number),
     /// Infinity, not-a-number, or a float beyond 64 bits.
     NotFinite,
-    /// An integer beyond 64 bits, and the nearest number.
+    /// An integer beyond 64 bits, with the nearest number.
     TooLarge(Number),
-    /// Everything else, `no`, `on`, `1_000`, `12:30` and dates among it.
+    /// Everything else, including `no`, `on`, `1_000`, `12:30` and dates.
     Text,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn integer(text: &str) -> Plain {
     }
 }
 
-/// A float, where it is finite.
+/// A finite float.
 pub(super) fn float(text: &str) -> Plain {
     text.parse::<f64>().ok().and_then(Number::from_f64).map_or(Plain::NotFinite, Plain::Number)
 }

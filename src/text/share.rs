@@ -1,44 +1,44 @@
-//! The strings of a file's documents, each held once: keys and words repeat endlessly.
+//! Deduplication of strings: most keys and short values repeat many times in a file.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Document, Kind, Node};
+use super::node::{Document, Node, NodeKind};
 
-/// Values up to this many bytes are looked for; longer ones are mostly there once.
-const SHORT: usize = 32;
+/// Maximum size of shared values, in bytes; longer values rarely repeat.
+const MAX_SHARED_BYTES: usize = 32;
 
-/// Shares equal keys and short strings among the documents of a file, and gives spare room in lists and maps back.
-pub(super) fn share(documents: &mut [Document]) {
+/// Shares equal keys and short strings among the documents of a file, and frees unused capacity of lists and maps.
+pub(super) fn share_strings(documents: &mut [Document]) {
     let mut known = HashSet::new();
     for document in documents {
-        of_node(&mut document.root, &mut known);
+        share_in_node(&mut document.root, &mut known);
     }
 }
 
-fn of_node(node: &mut Node, known: &mut HashSet<Arc<str>>) {
+fn share_in_node(node: &mut Node, known: &mut HashSet<Arc<str>>) {
     match &mut node.kind {
-        Kind::Text(text) if text.value.len() <= SHORT => of_text(&mut text.value, known),
-        Kind::List(items) => {
+        NodeKind::Text(text) if text.value.len() <= MAX_SHARED_BYTES => share_text(&mut text.value, known),
+        NodeKind::List(items) => {
             items.shrink_to_fit();
             for item in items.iter_mut() {
-                of_node(item, known);
+                share_in_node(item, known);
             }
         }
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             entries.shrink_to_fit();
             for entry in entries {
-                of_text(&mut entry.key.name, known);
-                of_node(&mut entry.value, known);
+                share_text(&mut entry.key.name, known);
+                share_in_node(&mut entry.value, known);
             }
         }
         _ => {}
     }
 }
 
-fn of_text(text: &mut Arc<str>, known: &mut HashSet<Arc<str>>) {
+fn share_text(text: &mut Arc<str>, known: &mut HashSet<Arc<str>>) {
     match known.get(&**text) {
-        Some(same) => *text = Arc::clone(same),
+        Some(shared) => *text = Arc::clone(shared),
         None => {
             known.insert(Arc::clone(text));
         }

@@ -1,39 +1,10 @@
-//! Files by number, and where a byte stands in them.
+//! Files by number, and positions within them.
 
 use std::sync::{Arc, OnceLock};
 
-use super::Range;
+use super::span::{Position, Range, SourceId, Span};
 
-/// Number of a file in a [`SourceMap`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub u32);
-
-impl SourceId {
-    /// The source of a value or a finding that was not given its file yet.
-    pub const UNKNOWN: SourceId = SourceId(u32::MAX);
-}
-
-/// A range of bytes in one file, end exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    /// The file.
-    pub source: SourceId,
-    /// First byte.
-    pub start: u32,
-    /// One past the last byte.
-    pub end: u32,
-}
-
-/// A place as people count it: both from 1, the column in characters (not bytes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-}
-
-/// How a file is written, told from its extension.
+/// The format of a file, determined by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `.yaml` and `.yml`, in any case.
@@ -43,7 +14,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file name, `None` for a file that holds no definitions.
+    /// The format of a file name, `None` for a file that cannot contain definitions.
     pub fn of(path: &str) -> Option<Format> {
         let (_, extension) = path.rsplit_once('.')?;
         if extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml") {
@@ -56,54 +27,53 @@ impl Format {
     }
 }
 
-/// One file: its path as shown to people, and its text. Or parts of several files that make one document together.
+/// One file with its display path and text, or a document composed of parts of several files.
 #[derive(Clone, Debug)]
 pub struct Source {
     path: Arc<str>,
     text: Arc<str>,
     line_starts: OnceLock<Arc<[u32]>>,
-    /// Where its text was written, in order; nothing for a file, which is where its own text was written.
-    parts: Box<[Part]>,
+    /// The origins of the text, in order. Empty for a file.
+    parts: Box<[SourcePart]>,
 }
 
-/// A part of a file in the text of a document that is composed of several.
+/// A part of a file that is included in a composed document.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct SourcePart {
     /// The file.
     pub source: Arc<Source>,
-    /// Its number.
+    /// The number of the file.
     pub id: SourceId,
-    /// Which of its bytes.
+    /// The included bytes.
     pub range: Range,
-    /// Are paths in it relative to the root of the definitions, instead of to the file?
+    /// True if paths in this part are relative to the root of the definitions instead of the file.
     pub from_root: bool,
-    /// Where it begins in the composed text.
+    /// Offset of this part in the composed text.
     start: u32,
 }
 
-impl Part {
-    /// These bytes of a file, clipped to what it has and to whole characters.
-    pub fn new(source: Arc<Source>, id: SourceId, range: Range, from_root: bool) -> Part {
+impl SourcePart {
+    /// Creates a part from a range of a file, clipped to the file's text and to whole characters.
+    pub fn new(source: Arc<Source>, id: SourceId, range: Range, from_root: bool) -> SourcePart {
         let start = floor_char_boundary(&source.text, range.start as usize) as u32;
         let end = floor_char_boundary(&source.text, range.end.max(range.start) as usize) as u32;
-        Part { source, id, range: Range { start, end }, from_root, start: 0 }
+        SourcePart { source, id, range: Range { start, end }, from_root, start: 0 }
     }
 
-    /// The bytes.
+    /// The included text.
     pub fn text(&self) -> &str {
         self.source.text.get(self.range.start as usize..self.range.end as usize).unwrap_or_default()
     }
 }
 
 impl Source {
-    /// `path` is shown as it is: relative to the folder that was read, with `/` between its parts.
+    /// Creates a file. `path` is displayed unchanged: relative to the folder that was read, with `/` between its parts.
     pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Source {
         Source { path: path.into(), text: text.into(), line_starts: OnceLock::new(), parts: Box::default() }
     }
 
-    /// The text of parts of files, one after the other, under the path of the first. Each part begins at the offset
-    /// that is given back for it.
-    pub fn composed(mut parts: Vec<Part>) -> (Source, Vec<u32>) {
+    /// Concatenates parts of files under the path of the first part. Returns the offset of each part as well.
+    pub fn composed(mut parts: Vec<SourcePart>) -> (Source, Vec<u32>) {
         let mut text = String::with_capacity(parts.iter().map(|part| part.text().len()).sum());
         let mut starts = Vec::with_capacity(parts.len());
         for part in &mut parts {
@@ -116,26 +86,26 @@ impl Source {
         (source, starts)
     }
 
-    /// The parts that it is composed of; none for a file.
-    pub fn parts(&self) -> &[Part] {
+    /// The parts of a composed document; empty for a file.
+    pub fn parts(&self) -> &[SourcePart] {
         &self.parts
     }
 
-    /// The part that an offset lies in; `None` in a file.
-    pub fn part(&self, offset: u32) -> Option<&Part> {
+    /// The part that contains an offset; `None` for a file.
+    pub fn part(&self, offset: u32) -> Option<&SourcePart> {
         let after = self.parts.partition_point(|part| part.start <= offset);
         self.parts.get(after.saturating_sub(1))
     }
 
-    /// Where a range was really written; `own` is the number of this source where it is a file. A range that begins in
-    /// one part and ends in another ends with the first.
-    pub fn written(&self, own: SourceId, range: Range) -> Span {
+    /// The original location of a range. `own` is this source's number, used if it is a file. A range that begins in
+    /// one part and ends in another is cut at the end of the first.
+    pub fn original_span(&self, own: SourceId, range: Range) -> Span {
         let Some(part) = self.part(range.start) else { return range.within(own) };
         let moved = |offset: u32| (offset - part.start.min(offset) + part.range.start).min(part.range.end);
         Range { start: moved(range.start), end: moved(range.end.max(range.start)) }.within(part.id)
     }
 
-    /// The file that an offset was really written in, and the line there.
+    /// The path of the file that contains an offset originally, and the line there.
     pub fn line_of(&self, offset: u32) -> (&str, u32) {
         match self.part(offset) {
             None => (&self.path, self.position(offset).line),
@@ -146,8 +116,8 @@ impl Source {
         }
     }
 
-    /// The path that paths written at an offset are relative to; empty for the root.
-    pub fn path_at(&self, offset: u32) -> &str {
+    /// The base of relative paths written at an offset; empty for the root.
+    pub fn base_path_at(&self, offset: u32) -> &str {
         match self.part(offset) {
             None => &self.path,
             Some(part) if part.from_root => "",
@@ -155,12 +125,12 @@ impl Source {
         }
     }
 
-    /// Path as shown to people, shared.
+    /// The display path, shared.
     pub fn shared_path(&self) -> Arc<str> {
         Arc::clone(&self.path)
     }
 
-    /// Path as shown to people.
+    /// The display path.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -170,12 +140,12 @@ impl Source {
         &self.text
     }
 
-    /// The format by the path's extension; YAML where it tells nothing.
+    /// The format by the path's extension; YAML if the extension is unknown.
     pub fn format(&self) -> Format {
         Format::of(&self.path).unwrap_or(Format::Yaml)
     }
 
-    /// Line and column of a byte offset; an offset past the end gives the end.
+    /// Line and column of a byte offset. An offset past the end is the end.
     pub fn position(&self, offset: u32) -> Position {
         let offset = floor_char_boundary(&self.text, offset as usize);
         let starts = self.line_starts();
@@ -200,19 +170,19 @@ impl Source {
     }
 }
 
-/// All files that were read, by number. Cheap to clone.
+/// All loaded files by number. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
-    /// Numbers of files that are gone stay empty until they are given out again.
+    /// The slot of a removed file is empty until its number is reused.
     sources: Arc<Vec<Option<Arc<Source>>>>,
     prefix: Arc<str>,
 }
 
 impl SourceMap {
-    /// Shows every path after `prefix`, such as the folder that was named on the command line: paths that people and
-    /// tools are shown can then be opened from where they are. Paths in definitions stay relative to the source.
+    /// Sets the prefix of display paths, such as the folder given on the command line, so that displayed paths can be
+    /// opened from the working directory. Paths in definitions stay relative to the source.
     #[must_use]
-    pub fn shown_under(mut self, prefix: &str) -> SourceMap {
+    pub fn with_path_prefix(mut self, prefix: &str) -> SourceMap {
         self.prefix = match prefix.trim_end_matches('/') {
             "" | "." if !prefix.starts_with('/') => "".into(),
             prefix => format!("{}/", prefix.strip_prefix("./").unwrap_or(prefix)).into(),
@@ -220,19 +190,19 @@ impl SourceMap {
         self
     }
 
-    /// The path of a file as shown to people; empty where it is unknown.
-    pub fn shown(&self, id: SourceId) -> String {
+    /// The display path of a file, with the prefix; empty for an unknown file.
+    pub fn display_path(&self, id: SourceId) -> String {
         self.find(id).map_or_else(String::new, |source| format!("{}{}", self.prefix, source.path()))
     }
 
-    /// Adds a file and gives it its number.
+    /// Adds a file and returns its number.
     pub fn add(&mut self, source: impl Into<Arc<Source>>) -> SourceId {
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX - 1));
         Arc::make_mut(&mut self.sources).push(Some(source.into()));
         id
     }
 
-    /// Takes files with their numbers instead of those it had.
+    /// Replaces all files.
     pub fn set(&mut self, sources: impl IntoIterator<Item = (SourceId, Arc<Source>)>) {
         let mut all = Vec::new();
         for (id, source) in sources {
@@ -247,25 +217,25 @@ impl SourceMap {
         self.sources = Arc::new(all);
     }
 
-    /// The file of a number that this map gave out.
+    /// The file with a number that this map assigned.
     ///
     /// # Panics
-    /// For a number from another map, which is a fault in the program.
+    /// If the number comes from another map, which is a bug.
     pub fn get(&self, id: SourceId) -> &Arc<Source> {
         self.find(id).expect("a number of this map")
     }
 
-    /// The file of a number, `None` for [`SourceId::UNKNOWN`].
+    /// The file with a number; `None` for [`SourceId::UNKNOWN`].
     pub fn find(&self, id: SourceId) -> Option<&Arc<Source>> {
         self.sources.get(id.0 as usize)?.as_ref()
     }
 
-    /// `path:line:column` of a span's start.
-    pub fn place(&self, span: Span) -> String {
+    /// `path:line:column` of the start of a span; empty for an unknown file.
+    pub fn display_position(&self, span: Span) -> String {
         match self.find(span.source) {
             Some(source) => {
                 let at = source.position(span.start);
-                format!("{}:{}:{}", self.shown(span.source), at.line, at.column)
+                format!("{}:{}:{}", self.display_path(span.source), at.line, at.column)
             }
             None => String::new(),
         }

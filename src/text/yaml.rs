@@ -1,27 +1,32 @@
-//! YAML 1.2 to [`Document`]s: the event parser is driven here, one document at a time.
+//! The YAML 1.2 reader. It drives the event parser, one document at a time.
 //!
 //! ```text
 //! text ──granit-parser──► events ──builder──► Node     scalars by the core schema, aliases and merges expanded
 //!                            │
-//!                            └─ error ──mistake──► Finding, then on with the next `---`
+//!                            └─ error ──syntax_error──► Finding, then continue at the next `---`
 //! ```
 //!
-//! Aliases are expanded into the tree. Everything in an expanded value keeps the place of its definition, the value
-//! itself included: that is where an author edits it.
+//! Aliases are expanded into the tree. An expanded value and everything in it keep the position of the definition, as
+//! that is where an author edits it.
 
 mod builder;
-mod mistake;
+mod lines;
+mod syntax_error;
 
 use granit_parser::{ErrorKind, Event, Parser};
 
-use self::builder::Builder;
+use self::builder::{Builder, CollectionKind};
+use super::codes;
+use super::finding::Finding;
+use super::limits::ReadLimits;
+use super::node::Document;
+use super::span::SourceId;
 use super::tree::{MAX_FINDINGS, finding, range, too_deep, too_many};
-use super::{Document, Finding, ReadLimits, SourceId, codes};
 
-/// Reads every document of `text`. A document with a syntax error is left out, and reading goes on at the next line
-/// that starts with `---`; a limit passed ends the file.
+/// Reads every document of a file. A document with a syntax error is omitted, and reading continues at the next line
+/// that starts with `---`. An exceeded limit ends the file.
 pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>) -> Vec<Document> {
-    let mut file = File { text, limits, most: findings.len() + MAX_FINDINGS, documents: Vec::new() };
+    let mut file = File { text, limits, max_findings: findings.len() + MAX_FINDINGS, documents: Vec::new() };
     let mut builder = Builder::new(text, limits, findings);
     let mut start = Some(0);
     while let Some(from) = start {
@@ -39,16 +44,17 @@ pub(super) fn parse(text: &str, limits: &ReadLimits, findings: &mut Vec<Finding>
 struct File<'a> {
     text: &'a str,
     limits: &'a ReadLimits,
-    /// Findings after which the file is given up.
-    most: usize,
+    /// Number of findings at which reading stops.
+    max_findings: usize,
     documents: Vec<Document>,
 }
 
 impl File<'_> {
-    /// Reads from an offset to the end of the text or to the first syntax error; then gives the offset to go on at.
+    /// Reads from an offset to the end of the text or to the first syntax error. After an error, returns the offset at
+    /// which reading continues.
     ///
     /// # Errors
-    /// The finding for a limit that was passed: the rest of the file is not read.
+    /// The finding for an exceeded limit; the rest of the file is not read.
     fn read_from(&mut self, base: usize, builder: &mut Builder<'_>) -> Result<Option<usize>, Finding> {
         let rest = self.text.get(base..).unwrap_or_default();
         let options = granit_parser::options! {
@@ -58,7 +64,7 @@ impl File<'_> {
             block_nesting_limit: self.limits.depth,
         };
         builder.start_at(base);
-        // Where the search for the next document begins after an error; past a `---` that started this one.
+        // Start of the search for the next document after an error: behind the `---` that started this one.
         let mut current = if rest.starts_with("---") { base + 3 } else { base };
         for event in Parser::new_from_str_with_options(rest, options) {
             let (event, span) = match event {
@@ -68,7 +74,7 @@ impl File<'_> {
                     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
                         return Err(too_deep(self.limits, range(at, at)));
                     }
-                    builder.mistake(error.kind(), at);
+                    builder.report_syntax_error(error.kind(), at);
                     return Ok(next_document(self.text, current));
                 }
             };
@@ -98,17 +104,17 @@ impl File<'_> {
                     builder.scalar(&value, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::SequenceStart(style, anchor, kind) => {
-                    builder.open(builder::Shape::List, style, anchor, kind.as_deref().zip(tag), start, end)?;
+                    builder.open(CollectionKind::List, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::MappingStart(style, anchor, kind) => {
-                    builder.open(builder::Shape::Map, style, anchor, kind.as_deref().zip(tag), start, end)?;
+                    builder.open(CollectionKind::Map, style, anchor, kind.as_deref().zip(tag), start, end)?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => builder.close(end)?,
                 Event::Alias(anchor) => builder.alias(anchor, start, end)?,
                 Event::UnresolvedAlias(name) => builder.unknown_alias(&name, start, end),
                 _ => {}
             }
-            if builder.findings() >= self.most {
+            if builder.finding_count() >= self.max_findings {
                 return Err(too_many(range(start, end)));
             }
         }
@@ -116,8 +122,8 @@ impl File<'_> {
     }
 }
 
-/// Offset of the next line that starts a document. A `---` at the start of a line is that and nothing else, within
-/// quotes and block scalars too, so whatever is wrong before it does not matter.
+/// Offset of the next line that starts a document. A `---` at the start of a line always starts a document, even within
+/// quotes and block scalars, so an earlier error does not affect the search.
 fn next_document(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let rest = text.get(from..)?;

@@ -74,7 +74,7 @@ struct EventHost {
     now: i64,
 }
 
-impl template::Host for EventHost {
+impl template::TemplateHost for EventHost {
     fn secret(&self, name: &str) -> Result<String, String> {
         Err(format!("secret `{name}` is not available in templates of triggers"))
     }

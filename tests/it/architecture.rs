@@ -39,14 +39,11 @@ const FIRST_IMPURE: &str = "store";
 /// shrink.
 const KNOWN_CYCLES: &[(&str, usize)] = &[
     ("cli", 15),
-    ("definition", 4),
     ("operator", 2),
     ("reconcile", 3),
     ("server", 12),
     ("source", 16),
     ("store", 10),
-    ("template", 15),
-    ("text", 19),
     ("trigger", 4),
     ("workflow", 2),
 ];

@@ -1,5 +1,5 @@
-//! Inputs that are wrong on purpose: the rows of the fault list about reading, schemas and templates, one test or more
-//! for each, named after its row.
+//! Malicious and malformed inputs: the rows of the fault table about reading, schemas and templates. Each row has at least
+//! one test, named after it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bombs;
@@ -30,7 +30,7 @@ use evenkeel::text::{self, Finding, Node, ReadLimits, SourceMap};
 
 /// `EK0004 a.yaml:2:1` of each finding.
 fn places<'a>(findings: impl IntoIterator<Item = &'a Finding>, sources: &SourceMap) -> Vec<String> {
-    let place = |finding: &Finding| finding.span().map_or_else(String::new, |span| sources.place(span));
+    let place = |finding: &Finding| finding.span().map_or_else(String::new, |span| sources.display_position(span));
     findings.into_iter().map(|finding| format!("{} {}", finding.code.id, place(finding))).collect()
 }
 
@@ -42,13 +42,13 @@ fn read(path: &str, bytes: &[u8]) -> (Vec<serde_json::Value>, Vec<String>) {
     (values, places(&findings, &sources))
 }
 
-/// A table of cases: all that are wrong are told at once.
+/// Fails if a table of cases has failures, and lists all of them.
 #[track_caller]
-fn none_wrong(wrong: Vec<String>) {
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+fn assert_no_failures(failures: Vec<String>) {
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// Writes files into a folder and examines it.
+/// Writes files to a folder and validates it.
 fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Validated {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -56,23 +56,23 @@ fn folder<N: AsRef<str>, T: AsRef<[u8]>>(files: &[(N, T)]) -> Validated {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    examined(folder.path())
+    validated(folder.path())
 }
 
-/// As `validate::folder`, with paths from the folder.
-fn examined(folder: &Path) -> Validated {
+/// Validates a folder like `validate::folder`, with paths relative to the folder.
+fn validated(folder: &Path) -> Validated {
     let (mut snapshot, unreadable) = directory::read(folder).unwrap();
     snapshot.shown_under.clear();
     validate::with(&snapshot, unreadable)
 }
 
-/// The errors of a folder as `EK0004 a.yaml:2:1`; warnings are left out.
-fn errors(examined: &Validated) -> Vec<String> {
+/// The errors of a folder as `EK0004 a.yaml:2:1`, without warnings.
+fn errors(validated: &Validated) -> Vec<String> {
     let error = |finding: &&Finding| finding.severity == text::Severity::Error;
-    places(examined.findings.iter().filter(error), &examined.catalog.sources)
+    places(validated.findings.iter().filter(error), &validated.catalog.sources)
 }
 
-/// The whole text of a connector `probe` with these actions (two spaces of indentation are added).
+/// The text of a connector `probe` with the given actions, which are indented by four spaces.
 fn probe(actions: &str) -> String {
     let actions: String = actions.lines().map(|line| format!("    {line}\n")).collect();
     format!(
@@ -81,10 +81,10 @@ fn probe(actions: &str) -> String {
     )
 }
 
-/// The lines of [`probe`] before its first action.
+/// Number of lines of [`probe`] before its first action.
 const PROBE_LINES: usize = 8;
 
-/// Compiles definitions that must be free of errors.
+/// Compiles definitions that must be valid.
 fn runtime(text: &str) -> Runtime {
     let snapshot = Snapshot::of([("probe.yaml", text.as_bytes())]);
     let (catalog, findings) = catalog::load(&snapshot);
@@ -92,7 +92,7 @@ fn runtime(text: &str) -> Runtime {
     Runtime::compile(&catalog, None, String::new(), None).unwrap()
 }
 
-/// The request of an action of `probe`.
+/// Prepares the request of an action of `probe`.
 fn prepare(runtime: &Runtime, action: &str, call: &Call) -> Result<PreparedRequest, CallError> {
     connector::prepare(runtime, Arc::new(MaskedSecrets), "probe", action, call)
 }
@@ -103,47 +103,47 @@ fn input(input: serde_json::Value) -> Call {
 
 type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
 
-/// An application that always answers the same.
-struct Answers {
+/// An application with a fixed response.
+struct FixedResponse {
     status: u16,
     headers: BTreeMap<String, String>,
     body: bytes::Bytes,
 }
 
-impl Answers {
-    fn new(status: u16, body: impl Into<Vec<u8>>) -> Answers {
+impl FixedResponse {
+    fn new(status: u16, body: impl Into<Vec<u8>>) -> FixedResponse {
         let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
-        Answers { status, headers, body: body.into().into() }
+        FixedResponse { status, headers, body: body.into().into() }
     }
 }
 
-impl Upstream for Answers {
+impl Upstream for FixedResponse {
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, _request: &'a PreparedRequest) -> ResponseFuture<'a> {
-        let answer = UpstreamResponse {
+        let response = UpstreamResponse {
             status: self.status,
             headers: self.headers.clone(),
             body: self.body.clone(),
             mock: None,
         };
-        Box::pin(async move { Ok(answer) })
+        Box::pin(async move { Ok(response) })
     }
 }
 
-/// Calls an action of `probe` on an application that answers so.
-fn call(runtime: &Runtime, answers: &Answers, action: &str, call: Call) -> CallOutcome {
+/// Calls an action of `probe` against an application with a fixed response.
+fn call(runtime: &Runtime, response: &FixedResponse, action: &str, call: Call) -> CallOutcome {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    executor.block_on(connector::call(runtime, answers, Arc::new(MaskedSecrets), "probe", action, call))
+    executor.block_on(connector::call(runtime, response, Arc::new(MaskedSecrets), "probe", action, call))
 }
 
-/// Runs an ignored test of this executable in a process of its own, through a line of shell that ends by running
-/// `"$0" "$@"`, and gives what it printed; an error where it ends badly, or has not ended after a time that is far
-/// above what it takes: a process that hangs must not hang the tests.
-fn child(shell: &str, test: &str, variables: &[(&str, &str)], most: Duration) -> Result<String, String> {
+/// Runs an ignored test of this executable in a separate process, through a shell command that ends with `"$0" "$@"`, and
+/// returns its output. A failure or a timeout is an error; the timeout is far above the expected duration and only
+/// prevents a hanging process from blocking the tests.
+fn child(shell: &str, test: &str, variables: &[(&str, &str)], timeout: Duration) -> Result<String, String> {
     fn drain(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
-            let mut told = Vec::new();
-            pipe.read_to_end(&mut told).unwrap();
-            String::from_utf8_lossy(&told).into_owned()
+            let mut output = Vec::new();
+            pipe.read_to_end(&mut output).unwrap();
+            String::from_utf8_lossy(&output).into_owned()
         })
     }
     let mut command = Command::new("sh");
@@ -152,7 +152,7 @@ fn child(shell: &str, test: &str, variables: &[(&str, &str)], most: Duration) ->
     command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let (out, err) = (drain(process.stdout.take().unwrap()), drain(process.stderr.take().unwrap()));
-    let end = Instant::now() + most;
+    let end = Instant::now() + timeout;
     let ended = loop {
         match process.try_wait().unwrap() {
             Some(status) => break status.success().then_some(()).ok_or_else(|| format!("ended with {status}")),
@@ -168,8 +168,8 @@ fn child(shell: &str, test: &str, variables: &[(&str, &str)], most: Duration) ->
     ended.map_err(|error| format!("{test} {variables:?} {error}\n{out}\n{err}")).map(|()| out)
 }
 
-/// Prints from a worker: the test harness does not hold it back.
-fn say(text: &str) {
+/// Prints from a worker process, bypassing the capture of the test harness.
+fn print_line(text: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).unwrap();
     out.flush().unwrap();

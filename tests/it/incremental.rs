@@ -7,7 +7,7 @@ use evenkeel::catalog::{Catalog, EnvironmentSelection, File, Input, PinnedDefini
 use evenkeel::definition::{Id, Kind};
 use evenkeel::reconcile::validate::{Validated, Validator};
 use evenkeel::text::Format;
-use evenkeel::text::render::{Output, Report, render};
+use evenkeel::text::render::{OutputFormat, Report, render};
 use proptest::prelude::*;
 
 /// Possible paths of definitions, overlays of two environments, and code.
@@ -248,7 +248,9 @@ fn visible(catalog: &Catalog) -> String {
             .facts
             .references
             .iter()
-            .map(|reference| format!("{} {}", reference.name, catalog.sources.place(entry.span(reference.span))))
+            .map(|reference| {
+                format!("{} {}", reference.name, catalog.sources.display_position(entry.span(reference.span)))
+            })
             .collect();
         let definition = entry.definition.is_some();
         text += &format!(
@@ -265,8 +267,8 @@ fn visible(catalog: &Catalog) -> String {
 fn everything(validated: &Validated) -> String {
     let definitions = validated.catalog.entries.len();
     let report = Report { findings: &validated.findings, sources: &validated.catalog.sources, definitions };
-    let mut text = render(&report, Output::Human, false, 200);
-    text += &render(&report, Output::Json, false, 0);
+    let mut text = render(&report, OutputFormat::Human, false, 200);
+    text += &render(&report, OutputFormat::Json, false, 0);
     text += &format!("{:?} {}\n", validated.broken(), validated.unattributed());
     for environment in [None, Some("draft"), Some("live"), Some("spare")] {
         text += &visible(validated.catalog_of(environment));
@@ -368,7 +370,7 @@ fn every_finding_of_a_definition_names_it() {
     let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     assert!(validated.findings.len() > 1);
     for finding in &validated.findings {
-        let path = validated.catalog.sources.place(finding.span().unwrap()).to_string();
+        let path = validated.catalog.sources.display_position(finding.span().unwrap()).to_string();
         let tenant: Id = "Tenant/acme".parse().unwrap();
         assert_eq!(finding.subject.as_ref().is_some_and(|subject| tenant == *subject), path.starts_with("a.yaml"));
     }

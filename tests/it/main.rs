@@ -31,5 +31,6 @@ mod sealed;
 mod serve;
 mod store;
 mod support;
+mod template_engine;
 mod upstream;
 mod work;

@@ -70,7 +70,7 @@ fn validate(more: &[(&str, &str)], environment: Option<&str>) -> Validated {
 /// `CODE path:line:column message` of each finding.
 fn lines(validated: &Validated) -> Vec<String> {
     let sources = &validated.catalog.sources;
-    let place = |finding: &evenkeel::text::Finding| sources.place(finding.span().unwrap());
+    let place = |finding: &evenkeel::text::Finding| sources.display_position(finding.span().unwrap());
     validated
         .findings
         .iter()

@@ -1,16 +1,16 @@
-//! The committed schemas are those of the types, and they accept what the checker accepts.
+//! The committed schemas match the types, and accept the same documents as the validator.
 
 use evenkeel::definition::schema;
 
 use crate::support::{golden, root};
 
 #[test]
-fn the_committed_schemas_are_fresh() {
+fn the_committed_schemas_are_up_to_date() {
     for (name, schema) in schema::all() {
         golden(&format!("schemas/{name}"), &format!("{schema:#}\n"));
     }
     let committed = std::fs::read_dir(root().join("schemas")).unwrap().count();
-    assert_eq!(committed, schema::all().len(), "schemas/ holds a file that no kind makes");
+    assert_eq!(committed, schema::all().len(), "schemas/ contains a file that no kind generates");
 }
 
 #[test]
@@ -18,8 +18,8 @@ fn the_schemas_are_valid_and_accept_the_examples() {
     let any = jsonschema::validator_for(&schema::of_any()).unwrap();
     let mut seen = 0;
     for folder in ["examples/quickstart", "examples/connectors"] {
-        let examined = evenkeel::reconcile::validate::folder(&root().join(folder)).unwrap();
-        for entry in &examined.catalog.entries {
+        let validated = evenkeel::reconcile::validate::folder(&root().join(folder)).unwrap();
+        for entry in &validated.catalog.entries {
             let value = entry.document.root.to_json();
             let errors: Vec<String> =
                 any.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -33,7 +33,7 @@ fn the_schemas_are_valid_and_accept_the_examples() {
 }
 
 #[test]
-fn a_schema_refuses_what_the_checker_refuses() {
+fn the_schemas_reject_invalid_documents() {
     let any = jsonschema::validator_for(&schema::of_any()).unwrap();
     let tenant = |spec: serde_json::Value| serde_json::json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "acme"}, "spec": spec});
     assert!(any.is_valid(&tenant(serde_json::json!({"displayName": "Acme"}))));
@@ -47,16 +47,16 @@ fn a_schema_refuses_what_the_checker_refuses() {
 }
 
 #[test]
-fn the_committed_custom_resource_definitions_are_fresh() {
+fn the_committed_custom_resource_definitions_are_up_to_date() {
     for (name, crd) in evenkeel::definition::crd::all() {
         golden(&format!("charts/evenkeel/files/crds/{name}"), &evenkeel::text::to_yaml(&crd).unwrap());
     }
 }
 
-/// What the schemas of resources took once they take for ever, as long as the version is the same: stored objects are not
-/// asked whether they like a new one. `tests/crds.released.json` has the shapes of the last release.
+/// The schemas of resources stay backward compatible within a version, as stored objects are not validated again.
+/// `tests/crds.released.json` contains the schemas of the last release.
 #[test]
-fn custom_resource_definitions_take_what_they_took() {
+fn custom_resource_definitions_stay_backward_compatible() {
     use serde_json::{Value, json};
 
     fn narrower(path: &str, before: &Value, after: &Value, wrong: &mut Vec<String>) {
@@ -67,16 +67,16 @@ fn custom_resource_definitions_take_what_they_took() {
             wrong.push(format!("{path}: type {} became {}", before["type"], after["type"]));
         }
         if before["nullable"] == true && after["nullable"] != true {
-            wrong.push(format!("{path}: null is taken no more"));
+            wrong.push(format!("{path}: null is no longer accepted"));
         }
         for name in after["required"].as_array().into_iter().flatten() {
             if !before["required"].as_array().is_some_and(|before| before.contains(name)) {
-                wrong.push(format!("{path}: {name} is required now"));
+                wrong.push(format!("{path}: {name} is now required"));
             }
         }
         for word in before["enum"].as_array().into_iter().flatten() {
             if after["enum"].as_array().is_some_and(|after| !after.contains(word)) {
-                wrong.push(format!("{path}: {word} is taken no more"));
+                wrong.push(format!("{path}: {word} is no longer accepted"));
             }
         }
         let number = |schema: &Value, key: &str| schema[key].as_f64();
@@ -96,12 +96,12 @@ fn custom_resource_definitions_take_what_they_took() {
             }
         }
         if before["pattern"] != after["pattern"] && !after["pattern"].is_null() {
-            wrong.push(format!("{path}: another pattern"));
+            wrong.push(format!("{path}: the pattern changed"));
         }
         for (name, before) in before["properties"].as_object().into_iter().flatten() {
             match after["properties"].get(name) {
                 Some(after) => narrower(&format!("{path}.{name}"), before, after, wrong),
-                None => wrong.push(format!("{path}.{name}: is gone")),
+                None => wrong.push(format!("{path}.{name}: removed")),
             }
         }
         for below in ["items", "additionalProperties"] {
@@ -115,7 +115,7 @@ fn custom_resource_definitions_take_what_they_took() {
     let now: serde_json::Map<String, Value> =
         evenkeel::definition::crd::all().iter().map(|(name, crd)| (name.clone(), schema(crd))).collect();
     let path = root().join("tests/crds.released.json");
-    // RawDocument once for each release, from `evenkeel schema crds`.
+    // Written once for each release, from `evenkeel schema crds`.
     let released = std::fs::read_to_string(&path).expect("the schemas of the last release");
     let released: Value = serde_json::from_str(&released).unwrap();
     let mut wrong = Vec::new();
@@ -123,7 +123,7 @@ fn custom_resource_definitions_take_what_they_took() {
         narrower(name, before, &now[name], &mut wrong);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // The comparison sees what it should.
+    // The comparison detects incompatible changes.
     let mut seen = Vec::new();
     narrower("x", &json!({"type": "string", "maxLength": 9}), &json!({"type": "string", "maxLength": 8}), &mut seen);
     narrower(

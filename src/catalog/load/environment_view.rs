@@ -301,7 +301,7 @@ fn finish(view: &mut LoadedCatalog, pending: Vec<PendingEntry<'_>>) {
     catalog.index = index;
     for (at, first) in duplicates {
         let (entry, first) = (&catalog.entries[at], &catalog.entries[first]);
-        let place = catalog.sources.place(first.span(first.name_span));
+        let place = catalog.sources.display_position(first.span(first.name_span));
         let finding = Finding::new(
             &codes::DUPLICATE_DEFINITION,
             entry.span(entry.name_span),

@@ -1,12 +1,12 @@
-//! What the operator writes into `status`, and what `kubectl get` shows of it.
+//! The `status` of resources, and the columns of `kubectl get`.
 
 use serde_json::{Value, json};
 
 use crate::definition::Kind;
 
-/// The columns of `kubectl get`; those with a priority are shown by `-o wide` only.
+/// The columns of `kubectl get`. Columns with a priority are displayed with `-o wide` only.
 pub(super) fn columns(kind: Kind) -> Value {
-    let condition = |of: &str| format!(".status.conditions[?(@.type==\"Ready\")].{of}");
+    let condition = |field: &str| format!(".status.conditions[?(@.type==\"Ready\")].{field}");
     let column = |name: &str, kind: &str, path: &str, priority: u8| {
         let mut column = json!({"name": name, "type": kind, "jsonPath": path});
         if priority > 0 {
@@ -31,15 +31,15 @@ pub(super) fn columns(kind: Kind) -> Value {
     Value::Array(columns)
 }
 
-/// The schema of a kind's `status`.
+/// The schema of the `status` of a kind.
 pub(super) fn schema(kind: Kind) -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     let number = |description: &str| json!({"type": "integer", "description": description});
     let mut properties = json!({
-        "observedGeneration": number("The `metadata.generation` that this status speaks of."),
+        "observedGeneration": number("The `metadata.generation` that the status refers to."),
         "conditions": {
             "type": "array",
-            "description": "Ready, Reconciling and Stalled, as kstatus reads them; the last two only while they hold.",
+            "description": "Conditions `Ready`, `Reconciling` and `Stalled`, as defined by kstatus. The last two are present only while they hold.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": {
@@ -57,51 +57,51 @@ pub(super) fn schema(kind: Kind) -> Value {
         },
         "findings": {
             "type": "array",
-            "description": "What is wrong with this definition, the first of it: as `evenkeel validate` says it.",
+            "description": "The first findings about the definition, as reported by `evenkeel validate`.",
             "items": {
                 "type": "object",
                 "properties": {
-                    "code": text("The stable code; `evenkeel explain CODE` tells more."),
-                    "severity": text("`error` or `warning`."),
-                    "message": text("What is wrong."),
-                    "pointer": text("Where in the resource (RFC 6901)."),
-                    "file": text("Where, if it is not in a resource: the file with its line and column."),
-                    "help": text("What to do.")
+                    "code": text("Stable code. `evenkeel explain CODE` describes it."),
+                    "severity": text("Severity: `error` or `warning`."),
+                    "message": text("Description of the problem."),
+                    "pointer": text("JSON pointer of the position in the resource (RFC 6901)."),
+                    "file": text("Position in a file, as `FILE:LINE:COLUMN`, if the finding is not in a resource."),
+                    "help": text("Remedy.")
                 }
             }
         }
     });
     let more = match kind {
         Kind::Environment => json!({
-            "lastAppliedRevision": text("The revision of the source that is live."),
-            "lastAttemptedRevision": text("The revision of the source that was looked at last."),
-            "lastHandledReconcileAt": text("The value of the annotation `reconcile.evenkeel.dev/requestedAt` that was acted on last."),
-            "generation": number("The number of the active generation."),
-            "digest": text("Its digest."),
-            "definitions": number("Definitions in it."),
-            "errors": number("Errors in the revision looked at last."),
-            "warnings": number("Warnings in it."),
-            "drifted": number("Definitions that serve although they are not declared so."),
+            "lastAppliedRevision": text("Active revision of the source."),
+            "lastAttemptedRevision": text("Revision of the source that was validated last."),
+            "lastHandledReconcileAt": text("Last processed value of the annotation `reconcile.evenkeel.dev/requestedAt`."),
+            "generation": number("Number of the active generation."),
+            "digest": text("Digest of the active generation."),
+            "definitions": number("Number of definitions in the active generation."),
+            "errors": number("Number of errors in the revision that was validated last."),
+            "warnings": number("Number of warnings in the revision that was validated last."),
+            "drifted": number("Number of active definitions that differ from the declared ones."),
             "inventory": {
                 "type": "array",
-                "description": "What is live and where it comes from, the first 1000 definitions.",
+                "description": "Active definitions with their origins, at most 1000.",
                 "items": {
                     "type": "object",
                     "properties": {
-                        "id": text("`Kind/name`."),
-                        "source": text("The source that it comes from, and its revision there."),
-                        "place": text("File and line, or the resource.")
+                        "id": text("Identity, as `Kind/name`."),
+                        "source": text("Source of the definition, with its revision."),
+                        "place": text("Position: file and line, or the resource.")
                     }
                 }
             }
         }),
         _ => json!({
-            "revision": text("The digest of this definition that is live, or `-`."),
-            "environments": text("The Environments that it is live in.")
+            "revision": text("Digest of the active version of this definition, or `-`."),
+            "environments": text("Environments in which the definition is active.")
         }),
     };
     if let (Value::Object(all), Value::Object(more)) = (&mut properties, more) {
         all.extend(more);
     }
-    json!({"type": "object", "description": "What became of it.", "properties": properties})
+    json!({"type": "object", "description": "Observed state of the resource.", "properties": properties})
 }

@@ -1,30 +1,30 @@
-//! JSON Schema, as schemars writes it of our types, to the structural schemas of CustomResourceDefinitions.
+//! Conversion of generated JSON Schemas to the structural schemas of CustomResourceDefinitions.
 //!
-//! References are written out; where a type holds itself (steps hold steps) the inner one is left open. A value of several
-//! types is left open too: our own checks know it, and admission runs them.
+//! References are expanded. The inner occurrence of a recursive type (steps contain steps) accepts any value, and so does
+//! a value of several types; Evenkeel's own validation, which admission runs, covers both.
 
 use serde_json::{Map, Value, json};
 
-/// The structural schema of one schema; `defs` are the definitions that it refers to.
+/// Converts a schema to a structural schema. `defs` are the definitions that it refers to.
 pub(super) fn of(schema: &Value, defs: &Value) -> Value {
-    Value::Object(Writer { defs, within: Vec::new(), collections: 0 }.schema(schema))
+    Value::Object(Converter { defs, within: Vec::new(), collections: 0 }.schema(schema))
 }
 
-struct Writer<'a> {
+struct Converter<'a> {
     defs: &'a Value,
-    /// Names of the definitions around this place.
+    /// Names of the enclosing definitions.
     within: Vec<&'a str>,
-    /// Lists and maps around this place.
+    /// Number of enclosing lists and maps.
     collections: usize,
 }
 
-/// Lists and maps around a rule, from which on the API server's estimate of its cost is beyond what it takes.
-const TOO_COSTLY: usize = 3;
+/// Number of lists and maps around a rule at which the API server's cost estimate exceeds its limit.
+const MAX_RULE_COLLECTIONS: usize = 3;
 
-impl<'a> Writer<'a> {
+impl<'a> Converter<'a> {
     fn schema(&mut self, schema: &'a Value) -> Map<String, Value> {
-        let mut written = self.of_type(schema);
-        // What is said at the place of use says more than what is said of the type.
+        let mut written = self.convert_type(schema);
+        // The description of a field is more specific than that of its type.
         for key in ["description", "default"] {
             if let Some(value) = schema.get(key) {
                 written.insert(key.into(), value.clone());
@@ -33,14 +33,14 @@ impl<'a> Writer<'a> {
         written
     }
 
-    fn of_type(&mut self, schema: &'a Value) -> Map<String, Value> {
+    fn convert_type(&mut self, schema: &'a Value) -> Map<String, Value> {
         if let Some(target) = schema["$ref"].as_str() {
             return self.reference(target.rsplit('/').next().unwrap_or(target));
         }
         if schema["x-kubernetes-int-or-string"] == true {
             return Map::from_iter([("x-kubernetes-int-or-string".to_owned(), json!(true))]);
         }
-        // `oneOf` beside a type lists fields that exclude each other, not alternatives.
+        // `oneOf` next to a type lists fields that exclude each other, not alternatives.
         let cases =
             schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array().filter(|_| schema["type"].is_null()));
         if let Some(cases) = cases {
@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
         let rest: Vec<&'a Value> = cases.iter().filter(|case| !is_null(case)).collect();
         let mut written = match &rest[..] {
             [one] => self.schema(one),
-            several => words(several).unwrap_or_else(open),
+            several => enumeration(several).unwrap_or_else(open),
         };
         if nullable {
             written.insert("nullable".into(), json!(true));
@@ -135,7 +135,7 @@ impl<'a> Writer<'a> {
                 object.insert("additionalProperties".into(), Value::Object(values));
             }
             (None, Value::Bool(false)) => {
-                // An object without settings, such as `none: {}`: what stands in it is ours to refuse.
+                // An object without settings, such as `none: {}`: Evenkeel's own validation rejects its content.
                 object.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
             }
             (None, _) => {
@@ -143,7 +143,7 @@ impl<'a> Writer<'a> {
             }
         }
         let rules = rules(schema, object.get("properties").unwrap_or(&Value::Null));
-        if !rules.is_empty() && self.collections < TOO_COSTLY {
+        if !rules.is_empty() && self.collections < MAX_RULE_COLLECTIONS {
             object.insert("x-kubernetes-validations".into(), Value::Array(rules));
         }
         object
@@ -166,8 +166,8 @@ fn copy(from: &Value, to: &mut Map<String, Value>, keys: &[&str]) {
     }
 }
 
-/// A choice among words, with what each means.
-fn words(cases: &[&Value]) -> Option<Map<String, Value>> {
+/// Merges alternatives that are all constants into one enumeration.
+fn enumeration(cases: &[&Value]) -> Option<Map<String, Value>> {
     let mut all = Vec::new();
     for case in cases {
         match (case.get("const"), case["enum"].as_array()) {
@@ -181,10 +181,11 @@ fn words(cases: &[&Value]) -> Option<Map<String, Value>> {
     Some(written)
 }
 
-/// Fields that exclude each other, as CEL. A field that is left open is unknown to CEL: such a choice is checked by us alone.
+/// CEL rules for fields that exclude each other. CEL does not know a field without a type, so such a choice is only
+/// validated by Evenkeel.
 ///
-/// Sums of conditions, because the API server refuses rules in maps and lists whose estimated cost is high, and lists and
-/// macros are what costs.
+/// The rules are sums of conditions, because the API server rejects rules in maps and lists with a high estimated cost,
+/// and lists and macros are expensive.
 fn rules(schema: &Value, fields: &Value) -> Vec<Value> {
     let mut rules = Vec::new();
     let is_known = |names: &[&str]| names.len() > 1 && names.iter().all(|name| fields[*name]["type"].is_string());
@@ -193,7 +194,7 @@ fn rules(schema: &Value, fields: &Value) -> Vec<Value> {
     if is_known(&names) {
         rules.push(json!({
             "rule": format!("{} == 1", count(&names)),
-            "message": format!("exactly one of {} is needed", listed(&names))
+            "message": format!("exactly one of {} is needed", quoted_list(&names))
         }));
     }
     let names: Vec<&str> =
@@ -201,7 +202,7 @@ fn rules(schema: &Value, fields: &Value) -> Vec<Value> {
     if is_known(&names) {
         rules.push(json!({
             "rule": format!("{} <= 1", count(&names)),
-            "message": format!("at most one of {} may be given", listed(&names))
+            "message": format!("at most one of {} may be given", quoted_list(&names))
         }));
     }
     rules
@@ -212,13 +213,13 @@ fn count(names: &[&str]) -> String {
     each.collect::<Vec<_>>().join(" + ")
 }
 
-fn listed(names: &[&str]) -> String {
+fn quoted_list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Names that CEL keeps for itself are written with underscores around them (Kubernetes' rule).
+/// Escapes a reserved word of CEL with underscores, as Kubernetes requires.
 fn escaped(name: &str) -> String {
-    const KEPT: [&str; 21] = [
+    const RESERVED: [&str; 21] = [
         "true",
         "false",
         "null",
@@ -241,5 +242,5 @@ fn escaped(name: &str) -> String {
         "void",
         "while",
     ];
-    if KEPT.contains(&name) { format!("__{name}__") } else { name.to_owned() }
+    if RESERVED.contains(&name) { format!("__{name}__") } else { name.to_owned() }
 }

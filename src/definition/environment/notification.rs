@@ -1,61 +1,62 @@
-//! Who is told of what happens in an environment.
+//! Notifications about events of an environment.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::common::SecretRef;
 
-/// Someone who is told: exactly one of `webhook`, `slack`.
+/// A recipient of notifications. Set exactly one of `webhook`, `slack`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["webhook"]}, {"required": ["slack"]}]))]
 pub struct Notification {
-    /// Its name.
+    /// Name of the recipient.
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub name: String,
-    /// What is told; everything where left out.
+    /// Events to send. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<NotificationEvent>,
-    /// JSON by POST, signed as Standard Webhooks says: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    /// Sends JSON by POST, signed as defined by Standard Webhooks in the headers `webhook-id`, `webhook-timestamp` and
+    /// `webhook-signature`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookTarget>,
-    /// A message in Slack's format.
+    /// Sends a message to Slack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slack: Option<SlackTarget>,
 }
 
-/// What is told.
+/// An event of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum NotificationEvent {
-    /// A generation went live.
+    /// A generation was activated.
     Applied,
-    /// A revision was refused, or cannot be had.
+    /// A revision was rejected or could not be fetched.
     Failed,
-    /// It works again.
+    /// Reconciliation succeeded after a failure.
     Recovered,
-    /// What serves is not what is declared.
+    /// The active definitions differ from the declared ones.
     Drifted,
-    /// A removal waits for approval.
+    /// A removal of definitions requires approval.
     PruneBlocked,
-    /// A plan waits for `evenkeel apply`, as everything does in `Manual`.
+    /// A plan requires `evenkeel apply`, as every plan does in the mode `Manual`.
     AwaitingApproval,
 }
 
-/// Where a signed webhook goes.
+/// The target of a signed webhook.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookTarget {
-    /// Absolute URL.
+    /// Absolute URL of the receiver.
     #[schemars(length(min = 8, max = 2048))]
     pub url: String,
-    /// The secret that signs it.
+    /// Secret that signs the webhook.
     pub secret: SecretRef,
 }
 
-/// Where a Slack message goes.
+/// The target of a Slack message.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SlackTarget {
-    /// The incoming webhook's URL, which is a secret.
+    /// URL of the incoming webhook, which is a secret.
     pub url: SecretRef,
 }

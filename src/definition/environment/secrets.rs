@@ -1,9 +1,9 @@
-//! Where an environment's secrets come from.
+//! Sources of an environment's secrets.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a secret comes from: exactly one of `env`, `file`, `kubernetes`, `age`, `sops`, `vault`.
+/// The source of a secret. Set exactly one of `env`, `file`, `kubernetes`, `age`, `sops`, `vault`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -15,32 +15,32 @@ pub struct SecretSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub env: Option<String>,
-    /// Path of a file that holds the value.
+    /// Path of a file that contains the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub file: Option<String>,
-    /// A key of a Kubernetes Secret.
+    /// Key of a Kubernetes Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesSecret>,
-    /// A file encrypted with age, beside the definition.
+    /// File encrypted with age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<EncryptedFile>,
-    /// A file encrypted with SOPS, beside the definition.
+    /// File encrypted with SOPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sops: Option<EncryptedFile>,
-    /// A key of a Vault or OpenBao secret.
+    /// Key of a Vault or OpenBao secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultSecret>,
 }
 
-/// A key of a Kubernetes Secret.
+/// Key of a Kubernetes Secret.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KubernetesSecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in it.
+    /// Key within the secret.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
@@ -49,10 +49,10 @@ pub struct KubernetesSecret {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EncryptedFile {
-    /// The file, beside the definition.
+    /// Path of the file, relative to the definition.
     #[schemars(extend("x-evenkeel-ref" = "File"))]
     pub file: String,
-    /// Dotted path of the value in it; the whole file where left out.
+    /// Dotted path of the value, such as `orbit.token`. Default: the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -61,13 +61,13 @@ pub struct EncryptedFile {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VaultSecret {
-    /// Mount of the secrets engine; `secret` unless set.
+    /// Mount path of the secrets engine. Default: `secret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount: Option<String>,
-    /// Path of the secret.
+    /// Path of the secret within the mount.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// Key in it.
+    /// Key within the secret.
     #[schemars(length(min = 1, max = 255))]
     pub key: String,
 }

@@ -1,4 +1,4 @@
-//! Where an environment's definitions come from.
+//! Sources of an environment's definitions.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::common::SecretRef;
 
-/// Where definitions come from: exactly one of `git`, `directory`, `cluster`.
+/// A source of definitions. Set exactly one of `git`, `directory`, `cluster`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["directory"]}, {"required": ["cluster"]}]))]
 pub struct Source {
-    /// A Git repository.
+    /// Git repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
-    /// A folder of this machine.
+    /// Local folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<DirectorySource>,
     /// Custom resources of a Kubernetes cluster.
@@ -23,125 +23,126 @@ pub struct Source {
     pub cluster: Option<ClusterSource>,
 }
 
-/// A Git repository, at most one of `branch`, `tag`, `semver`, `commit`; the default branch where none is given.
+/// A Git repository. Set at most one of `branch`, `tag`, `semver`, `commit`. Default: the default branch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-evenkeel-atMostOne" = ["branch", "tag", "semver", "commit"]))]
 pub struct GitSource {
-    /// `https://`, `ssh://` or `user@host:path`.
+    /// URL of the repository: `https://…`, `ssh://…` or `user@host:path`.
     #[schemars(length(min = 1, max = 2048), extend("x-evenkeel-type" = "gitUrl"))]
     pub url: String,
-    /// A branch.
+    /// Branch to follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "gitRef"))]
     pub branch: Option<String>,
-    /// A tag.
+    /// Tag to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "gitRef"))]
     pub tag: Option<String>,
-    /// The highest tag in a range of versions, such as `>=1.2.0 <2.0.0`.
+    /// Version range. The highest matching tag is used. Example: `>=1.2.0 <2.0.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub semver: Option<String>,
-    /// One commit, 40 hexadecimal digits.
+    /// Commit to use: 40 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
     pub commit: Option<String>,
-    /// The folder in the repository; its root where left out.
+    /// Folder within the repository. Default: the root.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "relativePath"))]
     pub path: Option<String>,
-    /// Credentials for the repository.
+    /// Credentials of the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<GitAuth>,
-    /// Only commits that are signed by one of these keys.
+    /// Public keys of trusted signers. If set, unsigned commits and tags are rejected, see `verify`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_keys: Vec<String>,
-    /// What must be signed where keys are given: `Head` unless set.
+    /// Objects that must be signed by one of the `trustedKeys`. Default: `Head`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
-    /// The forge tells of pushes, so that they go live at once: `POST /v1/environments/{environment}/webhook`.
+    /// Webhook of the Git host that triggers an immediate reconciliation after a push:
+    /// `POST /v1/environments/{environment}/webhook`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<GitWebhook>,
-    /// The forge is told which commits went live.
+    /// Reports the commits that were activated to the Git host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_status: Option<CommitStatus>,
 }
 
-/// What must be signed.
+/// The objects that must be signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Verify {
-    /// The commit that is taken.
+    /// The commit.
     #[default]
     Head,
-    /// The tag that names it, which must be an annotated one.
+    /// The tag, which must be annotated.
     Tag,
-    /// Both.
+    /// The tag and the commit.
     TagAndHead,
 }
 
-/// A webhook of the forge. What it says is only a hint to look.
+/// A webhook of the Git host. Its content is not trusted: it only triggers a reconciliation.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitWebhook {
-    /// Who sends it, and so how it is signed.
+    /// Sender of the webhook, which determines the signature scheme.
     pub provider: WebhookProvider,
-    /// The secret it is signed with.
+    /// Secret that verifies the signature.
     pub secret: SecretRef,
 }
 
-/// How a webhook is signed: each over the raw body, with HMAC-SHA256 unless said otherwise.
+/// The signature scheme of a webhook: HMAC-SHA256 of the raw body, unless noted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WebhookProvider {
-    /// `X-Hub-Signature-256: sha256=…`.
+    /// Header `X-Hub-Signature-256: sha256=…`.
     GitHub,
-    /// `X-Gitlab-Token`, the secret itself.
+    /// Header `X-Gitlab-Token`, which contains the secret itself.
     GitLab,
-    /// `X-Gitea-Signature` (Gitea and Forgejo).
+    /// Header `X-Gitea-Signature` (Gitea and Forgejo).
     Gitea,
-    /// `X-Hub-Signature: sha256=…`.
+    /// Header `X-Hub-Signature: sha256=…`.
     Bitbucket,
-    /// `X-Evenkeel-Signature: sha256=…`.
+    /// Header `X-Evenkeel-Signature: sha256=…`.
     Generic,
 }
 
-/// Where commit statuses are written.
+/// The destination of commit statuses.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CommitStatus {
-    /// The forge's kind.
+    /// Type of the Git host.
     pub provider: Provider,
-    /// The repository there, such as `acme/integrations`.
+    /// Repository on the Git host, such as `acme/integrations`.
     #[schemars(length(min = 3, max = 255), regex(pattern = "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$"))]
     pub repository: String,
-    /// The forge's API, such as `https://git.example/api/v1`; the public one of the provider where left out.
+    /// Base URL of the Git host's API, such as `https://git.example/api/v1`. Default: the public API of the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 2048))]
     pub api_url: Option<String>,
-    /// A token that may write statuses.
+    /// Token with permission to write commit statuses.
     pub token: SecretRef,
 }
 
-/// A forge whose commit statuses can be written.
+/// A Git host that accepts commit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Provider {
     GitHub,
     GitLab,
     Gitea,
 }
 
-/// One of several sources.
+/// One of several sources. Set exactly one of `git`, `directory`, `cluster`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["directory"]}, {"required": ["cluster"]}]))]
 pub struct NamedSource {
-    /// Its name: the folder that its files are shown in.
+    /// Name of the source. It is displayed as the folder of its files.
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub name: String,
-    /// A Git repository.
+    /// Git repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
-    /// A folder of this machine.
+    /// Local folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<DirectorySource>,
     /// Custom resources of a Kubernetes cluster.
@@ -149,18 +150,18 @@ pub struct NamedSource {
     pub cluster: Option<ClusterSource>,
 }
 
-/// Credentials for a repository: exactly one of `token`, `basic`, `ssh`.
+/// Credentials of a repository. Set exactly one of `token`, `basic`, `ssh`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["token"]}, {"required": ["basic"]}, {"required": ["ssh"]}]))]
 pub struct GitAuth {
-    /// An access token.
+    /// Access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
     /// User name and password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic: Option<GitBasic>,
-    /// A private key.
+    /// SSH private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<GitSsh>,
 }
@@ -175,22 +176,22 @@ pub struct GitBasic {
     pub password: SecretRef,
 }
 
-/// A private key.
+/// SSH private key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitSsh {
-    /// The private key.
+    /// Private key.
     pub private_key: SecretRef,
-    /// Host keys that are accepted, as in a `known_hosts` file.
+    /// Accepted host keys, in the format of a `known_hosts` file.
     #[schemars(length(min = 1))]
     pub known_hosts: Vec<String>,
 }
 
-/// A folder of this machine.
+/// Local folder.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DirectorySource {
-    /// Its path.
+    /// Path of the folder.
     #[schemars(length(min = 1, max = 4096))]
     pub path: String,
 }
@@ -199,11 +200,11 @@ pub struct DirectorySource {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSource {
-    /// Namespaces; the Environment's own where left out.
+    /// Namespaces to read. Default: the namespace of the Environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "name"))]
     pub namespaces: Vec<String>,
-    /// Only resources with these labels.
+    /// Labels that a resource must have. Default: all resources.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub selector: BTreeMap<String, String>,
 }

@@ -1,4 +1,4 @@
-//! How an environment follows its sources.
+//! Synchronisation of an environment with its sources.
 
 use std::str::FromStr;
 
@@ -7,80 +7,80 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::definition::common::Duration;
 
-/// How changes are applied.
+/// The application of changes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sync {
-    /// What happens when the environment differs from its definitions; `Heal` unless set.
+    /// Reaction to a difference between the environment and its definitions. Default: `Heal`.
     #[serde(default)]
     pub mode: SyncMode,
-    /// Does one broken definition hold back the others? `Atomic` unless set.
+    /// Handling of revisions that contain invalid definitions. Default: `Atomic`.
     #[serde(default)]
     pub apply: ApplyMode,
-    /// What happens to definitions that are gone from the source.
+    /// Handling of definitions that were removed from the source.
     #[serde(default)]
     pub prune: Prune,
 }
 
-/// What happens on a difference.
+/// The reaction to a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SyncMode {
-    /// It is corrected.
+    /// Corrects the difference.
     #[default]
     Heal,
-    /// It is reported.
+    /// Reports the difference without correcting it.
     Report,
-    /// It waits for `evenkeel apply`.
+    /// Waits for `evenkeel apply`.
     Manual,
 }
 
-/// Does one broken definition hold back the others?
+/// The handling of revisions that contain invalid definitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApplyMode {
-    /// All or nothing.
+    /// Rejects the whole revision.
     #[default]
     Atomic,
-    /// Broken ones keep their last good version, the others go live.
+    /// Applies valid definitions; invalid ones keep their last valid version.
     Isolate,
 }
 
-/// What happens to definitions that are gone from the source.
+/// Handling of definitions that were removed from the source.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prune {
-    /// Are they removed? `true` unless set.
+    /// Removes definitions that are no longer in the source. Default: `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Most that one apply removes: a number, or a share such as `10%`; more waits for approval. 20% unless set, and
-    /// never less than 3.
+    /// Maximum number of removals per application: a number, or a share such as `10%`. More removals require approval.
+    /// Default: `20%`, at least 3 definitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// How long a removed definition is kept, so that it can come back as what it was; `7d` unless set.
+    /// Period in which a removed definition can be restored, from `0s` to `90d`. Default: `7d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "0s", "x-evenkeel-max" = "90d"))]
     pub undo_window: Option<Duration>,
 }
 
-/// How long earlier generations are kept: the newest `keep`, and all that are younger than `maxAge`.
+/// The retention of earlier generations: the newest `keep` generations, and all that are younger than `maxAge`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct History {
-    /// Generations that are kept whatever their age; 20 unless set.
+    /// Number of generations that are kept regardless of their age. Default: `20`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub keep: Option<u32>,
-    /// Generations younger than this are kept too; `30d` unless set.
+    /// Age up to which all generations are kept, from `0s` to `365d`. Default: `30d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "0s", "x-evenkeel-max" = "365d"))]
     pub max_age: Option<Duration>,
 }
 
-/// A number of definitions or a share of them.
+/// A number of definitions, or a share of all definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// A number.
+    /// A number of definitions.
     Count(u32),
-    /// Per cent.
+    /// A share in per cent.
     Percent(u8),
 }
 
@@ -92,7 +92,7 @@ impl FromStr for Budget {
             text.strip_suffix('%').and_then(|digits| digits.parse::<u8>().ok()).filter(|percent| *percent <= 100);
         percent
             .map(Budget::Percent)
-            .ok_or_else(|| format!("`{text}` is no budget; write a number, or a share such as `10%`"))
+            .ok_or_else(|| format!("`{text}` is not a budget; write a number, or a share such as `10%`"))
     }
 }
 

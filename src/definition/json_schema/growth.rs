@@ -1,43 +1,43 @@
-//! Schemas whose work grows without bound: a few lines can ask for more evaluations than there are atoms.
+//! Detection of schemas whose cost grows without bound: a few lines can require more evaluations than there are atoms.
 //!
-//! A validator applies, at each place of a value, all schemas that reach it. Two ways lead to too many: definitions that
-//! double each other at one place (`allOf: [next, next]`, forty deep), and recursion that reaches one place of the value
-//! by two ways, so that each level of the value doubles the work. Both are found by counting, for every place that a value
-//! can have, how often each schema is applied there.
+//! At each position of a value, a validator applies all schemas that reach it. There are two ways to too many
+//! applications: definitions that double each other at one position (`allOf: [next, next]`, 40 levels deep), and
+//! recursion that reaches one position of the value by two paths, so that each level of the value doubles the cost.
+//! Both are found by counting, for every possible position of a value, the applications of each schema.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-/// Applications of schemas at one place of a value.
+/// Maximum number of applications of schemas at one position of a value.
 const MAX_APPLICATIONS: u64 = 10_000;
-/// Schemas that are looked at, over all places: more than that is taken for growth.
+/// Maximum number of schemas that are analysed over all positions; more counts as growth.
 const MAX_WORK: u64 = 500_000;
-/// Values that are nested less than this are all that nobody would miss.
-const SHALLOW: usize = 4;
+/// Minimum nesting that a schema must support; a lower bound makes the schema invalid.
+const MIN_LEVELS: usize = 4;
 
-/// How the work of a schema grows with a value.
+/// The growth of a schema's cost with the size of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// With its size only.
+    /// Linear in the size of the value.
     Bounded,
-    /// With each level too: values may be nested this deep.
+    /// Multiplied by each level. The number is the supported nesting of values.
     Deepest(usize),
-    /// Without bound, and why.
+    /// Unbounded, with the reason.
     Endless(&'static str),
 }
 
-/// How the work of a schema grows.
+/// Determines the growth of a schema's cost.
 pub(super) fn of(root: &Value) -> Growth {
     if leads_outside(root) {
-        return Growth::Endless("it refers to something outside of itself");
+        return Growth::Endless("the schema refers to another document");
     }
     let mut graph = Graph { root, nodes: Vec::new(), known: HashMap::new(), anchors: None };
     let start = graph.id(root);
     let mut places: Vec<Vec<(usize, u64)>> = vec![vec![(start, 1)]];
     let mut seen: BTreeSet<Vec<(usize, u64)>> = BTreeSet::new();
     let mut work: u64 = 0;
-    // Level by level of the value, so that growth is told from a schema that is merely large.
+    // The analysis proceeds by levels of the value, to distinguish growth from a schema that is merely large.
     for depth in 0_usize.. {
         let mut next = Vec::new();
         for place in std::mem::take(&mut places) {
@@ -51,8 +51,8 @@ pub(super) fn of(root: &Value) -> Growth {
             let here = applied.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
             work = work.saturating_add(applied.len() as u64);
             if here > MAX_APPLICATIONS || work > MAX_WORK {
-                let grows = "it applies schemas more and more often to one value";
-                return if depth > SHALLOW { Growth::Deepest(depth - 1) } else { Growth::Endless(grows) };
+                let grows = "the schema applies subschemas to one value exponentially often";
+                return if depth > MIN_LEVELS { Growth::Deepest(depth - 1) } else { Growth::Endless(grows) };
             }
             next.extend(graph.below(&applied));
         }
@@ -64,7 +64,7 @@ pub(super) fn of(root: &Value) -> Growth {
     Growth::Bounded
 }
 
-/// Is there a reference that is not to a part of the schema itself?
+/// True if a reference points outside of the schema.
 fn leads_outside(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => map.iter().any(|(key, value)| {
@@ -81,7 +81,7 @@ struct Graph<'a> {
     root: &'a Value,
     nodes: Vec<&'a Value>,
     known: HashMap<*const Value, usize>,
-    /// Named parts, found when the first of them is referred to.
+    /// Schemas by anchor name, collected on first use.
     anchors: Option<HashMap<&'a str, &'a Value>>,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// Schemas applied at the same place as this one.
+    /// The schemas that apply at the same position as this one.
     fn beside(&mut self, node: usize) -> Vec<&'a Value> {
         let Value::Object(map) = self.nodes[node] else { return Vec::new() };
         let mut found = Vec::new();
@@ -133,9 +133,9 @@ impl<'a> Graph<'a> {
         anchors.get(fragment).copied()
     }
 
-    /// How often each schema is applied at a place, with those that others bring along.
+    /// Counts the applications of each schema at a position, including those caused by other schemas.
     fn applied(&mut self, place: &[(usize, u64)]) -> Result<BTreeMap<usize, u64>, &'static str> {
-        // Each schema comes after all that bring it along, so that its count is known when it is passed on.
+        // Topological order: each schema follows all schemas that apply it, so that its count is complete when it is passed on.
         let mut order = Vec::new();
         let mut state: HashMap<usize, bool> = HashMap::new();
         let mut stack: Vec<(usize, bool)> = place.iter().map(|(node, _)| (*node, false)).collect();
@@ -147,7 +147,7 @@ impl<'a> Graph<'a> {
             }
             match state.get(&node) {
                 Some(true) => continue,
-                Some(false) => return Err("it refers to itself without end"),
+                Some(false) => return Err("the schema refers to itself without end"),
                 None => {}
             }
             state.insert(node, false);
@@ -156,7 +156,7 @@ impl<'a> Graph<'a> {
                 let next = self.id(schema);
                 match state.get(&next) {
                     Some(true) => {}
-                    Some(false) => return Err("it refers to itself without end"),
+                    Some(false) => return Err("the schema refers to itself without end"),
                     None => stack.push((next, false)),
                 }
             }
@@ -177,7 +177,7 @@ impl<'a> Graph<'a> {
         Ok(counts)
     }
 
-    /// The places below one: each property by name, any other property, and items.
+    /// The positions below a position: each named property, any other property, and items.
     fn below(&mut self, applied: &BTreeMap<usize, u64>) -> Vec<Vec<(usize, u64)>> {
         let mut named: BTreeMap<&'a str, BTreeMap<usize, u64>> = BTreeMap::new();
         let (mut any, mut other, mut items) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn work_without_end_is_found() {
+    fn detects_unbounded_growth() {
         let each_other =
             json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"});
         for (name, schema) in [
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_recursion_is_fine() {
+    fn accepts_ordinary_recursion() {
         let node = json!({"properties": {"children": {"items": {"$ref": "#/$defs/node"}}}});
         for schema in [
             json!(true),
@@ -269,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn growth_with_each_level_bounds_the_levels() {
+    fn limits_the_levels_if_the_cost_grows_with_each() {
         let twice = |part: Value| json!({"$dynamicAnchor": "n", "allOf": [part, part]});
         for part in [json!({"properties": {"a": {"$ref": "#"}}}), json!({"properties": {"a": {"$dynamicRef": "#n"}}})] {
             let growth = of(&twice(part));
             assert!(matches!(growth, Growth::Deepest(5..=20)), "{growth:?}");
         }
-        // Blocks of a rich text, as several applications have them.
+        // Blocks of rich text, as several applications define them.
         let children = json!({"items": {"$ref": "#/$defs/node"}});
         let block = |kind: &str| json!({"properties": {"type": {"const": kind}, "children": children}});
         let node = json!({"oneOf": [block("paragraph"), block("list"), block("quote")]});

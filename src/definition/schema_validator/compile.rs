@@ -1,29 +1,32 @@
-//! JSON Schema, as schemars writes it, to shapes.
+//! The compiler of the generated schemas.
 //!
-//! Only what our own types produce is understood. Anything else is a fault in this program, found by the first test
-//! that touches [`super::SHAPES`].
+//! It supports only the constructs that schemars generates for the definition types. Anything else is a bug, and panics
+//! in the first test that validates a document.
 
 use std::collections::HashMap;
 
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Fields, Format, RefKind, Shape, Shapes, What};
+use super::facts::ReferenceKind;
+use super::format::ValueFormat;
+use super::model::{CompiledSchema, CompiledSchemas, ObjectFields, ValueType};
 use crate::definition::common::Duration;
 use crate::definition::{Kind, schema};
 use crate::text::codes;
 
-pub(super) fn all() -> Shapes {
-    // Shapes live as long as the program, so their words may too.
+/// Compiles the schemas of all kinds.
+pub(super) fn compile_all() -> CompiledSchemas {
+    // The schemas live as long as the process, so their source may as well.
     let document: &'static Value = Box::leak(Box::new(schema::of_any()));
-    let mut compiler = Compiler { defs: &document["$defs"], shapes: Vec::new(), known: HashMap::new() };
+    let mut compiler = Compiler { defs: &document["$defs"], schemas: Vec::new(), known: HashMap::new() };
     let roots = Kind::ALL.into_iter().map(|kind| (kind, compiler.definition(kind.as_str()))).collect();
-    Shapes { shapes: compiler.shapes, roots }
+    CompiledSchemas { schemas: compiler.schemas, roots }
 }
 
 struct Compiler {
     defs: &'static Value,
-    shapes: Vec<Shape>,
+    schemas: Vec<CompiledSchema>,
     known: HashMap<&'static str, usize>,
 }
 
@@ -32,52 +35,52 @@ impl Compiler {
         if let Some(&index) = self.known.get(name) {
             return index;
         }
-        let index = self.shapes.len();
-        self.shapes.push(Shape::default());
-        // Known before it is compiled, as steps hold steps.
+        let index = self.schemas.len();
+        self.schemas.push(CompiledSchema::default());
+        // Registered before it is compiled, as steps contain steps.
         self.known.insert(name, index);
         let schema = &self.defs[name];
         assert!(!schema.is_null(), "schema refers to {name}, which it does not define");
-        self.shapes[index] = self.shape(schema);
+        self.schemas[index] = self.compile(schema);
         index
     }
 
     fn add(&mut self, schema: &'static Value) -> usize {
-        let shape = self.shape(schema);
-        self.shapes.push(shape);
-        self.shapes.len() - 1
+        let compiled = self.compile(schema);
+        self.schemas.push(compiled);
+        self.schemas.len() - 1
     }
 
-    fn shape(&mut self, schema: &'static Value) -> Shape {
+    fn compile(&mut self, schema: &'static Value) -> CompiledSchema {
         let text = |key: &str| schema[key].as_str();
         let duration = |key: &str| text(key).map(milliseconds);
         let mut nullable = false;
-        let what = self.what(schema, &mut nullable);
-        Shape {
-            what,
+        let value_type = self.value_type(schema, &mut nullable);
+        CompiledSchema {
+            value_type,
             nullable,
             reference: text("x-evenkeel-ref").map(reference),
-            site: text("x-evenkeel-template"),
-            format: text("x-evenkeel-type").map(Format::of_mark),
+            template: text("x-evenkeel-template"),
+            format: text("x-evenkeel-type").map(ValueFormat::of_mark),
             code: text("x-evenkeel-code").map(|id| codes::find(id).expect("a known code")),
             duration: (duration("x-evenkeel-min"), duration("x-evenkeel-max")),
         }
     }
 
-    fn what(&mut self, schema: &'static Value, nullable: &mut bool) -> What {
+    fn value_type(&mut self, schema: &'static Value, nullable: &mut bool) -> ValueType {
         if let Some(target) = schema["$ref"].as_str() {
             let name = target.strip_prefix("#/$defs/").expect("schemars refers to $defs");
-            return What::Same(self.definition(name));
+            return ValueType::Alias(self.definition(name));
         }
         if let Some(word) = schema["const"].as_str() {
-            return What::Words(vec![word.to_owned()]);
+            return ValueType::Enum(vec![word.to_owned()]);
         }
         if let Some(words) = schema["enum"].as_array() {
-            return What::Words(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+            return ValueType::Enum(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
         }
         let alternatives = schema["anyOf"].as_array().or_else(|| {
             let cases = schema["oneOf"].as_array()?;
-            // `oneOf` beside a type lists fields that exclude each other, not alternatives.
+            // `oneOf` next to a type lists fields that exclude each other, not alternatives.
             schema["type"].is_null().then_some(cases)
         });
         if let Some(alternatives) = alternatives {
@@ -86,30 +89,30 @@ impl Compiler {
         let types: Vec<&str> = match &schema["type"] {
             Value::String(one) => vec![one],
             Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-            _ => return What::Any,
+            _ => return ValueType::Any,
         };
         *nullable = types.contains(&"null");
         match types.iter().find(|name| **name != "null").copied() {
-            Some("boolean") => What::Bool,
-            Some("integer") => What::Integer { min: whole(schema, "minimum"), max: whole(schema, "maximum") },
-            Some("number") => What::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() },
-            Some("string") => What::Text {
+            Some("boolean") => ValueType::Bool,
+            Some("integer") => ValueType::Integer { min: whole(schema, "minimum"), max: whole(schema, "maximum") },
+            Some("number") => ValueType::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() },
+            Some("string") => ValueType::Text {
                 min: length(schema, "minLength", 0),
                 max: length(schema, "maxLength", usize::MAX),
                 pattern: schema["pattern"].as_str().map(|pattern| Regex::new(pattern).expect("our own patterns")),
             },
-            Some("array") => What::List {
+            Some("array") => ValueType::List {
                 items: self.add(&schema["items"]),
                 min: length(schema, "minItems", 0),
                 max: length(schema, "maxItems", usize::MAX),
             },
-            Some("object") if types.len() > 1 && types.contains(&"boolean") => What::Any,
+            Some("object") if types.len() > 1 && types.contains(&"boolean") => ValueType::Any,
             Some("object") => self.object(schema),
-            other => unreachable!("a type that schemars does not write: {other:?}"),
+            other => unreachable!("a type that schemars does not generate: {other:?}"),
         }
     }
 
-    fn union(&mut self, alternatives: &'static [Value], nullable: &mut bool) -> What {
+    fn union(&mut self, alternatives: &'static [Value], nullable: &mut bool) -> ValueType {
         let is_null = |schema: &Value| schema["type"] == "null";
         *nullable = alternatives.iter().any(is_null);
         let rest: Vec<&'static Value> = alternatives.iter().filter(|schema| !is_null(schema)).collect();
@@ -119,23 +122,23 @@ impl Compiler {
             (None, None) => None,
         };
         if let Some(all) = rest.iter().map(words).collect::<Option<Vec<_>>>() {
-            return What::Words(all.concat());
+            return ValueType::Enum(all.concat());
         }
         match rest.as_slice() {
-            [one] => What::Same(self.add(one)),
-            several => What::Union(several.iter().map(|schema| self.add(schema)).collect()),
+            [one] => ValueType::Alias(self.add(one)),
+            several => ValueType::Union(several.iter().map(|schema| self.add(schema)).collect()),
         }
     }
 
-    fn object(&mut self, schema: &'static Value) -> What {
+    fn object(&mut self, schema: &'static Value) -> ValueType {
         let properties = schema["properties"].as_object();
         if let (None, values) = (properties, &schema["additionalProperties"])
             && *values != Value::Bool(false)
         {
-            return What::Map {
+            return ValueType::Map {
                 values: self.add(values),
-                keys: schema["x-evenkeel-keys"].as_str().map(Format::of_mark),
-                words: self.key_words(schema),
+                keys: schema["x-evenkeel-keys"].as_str().map(ValueFormat::of_mark),
+                key_values: self.key_values(schema),
                 min: length(schema, "minProperties", 0),
                 max: length(schema, "maxProperties", usize::MAX),
             };
@@ -149,18 +152,18 @@ impl Compiler {
         };
         let cases = schema["oneOf"].as_array().into_iter().flatten();
         let one: Vec<String> = cases.flat_map(|case| names(&case["required"])).collect();
-        What::Object(Fields {
+        ValueType::Object(ObjectFields {
             by_name: fields,
             required: names(&schema["required"]),
             exactly_one: Vec::from_iter((!one.is_empty()).then_some(one)),
-            one_code: schema["x-evenkeel-oneOfCode"].as_str().map(|id| codes::find(id).expect("a known code")),
+            exactly_one_code: schema["x-evenkeel-oneOfCode"].as_str().map(|id| codes::find(id).expect("a known code")),
             at_most_one: Vec::from_iter(Some(names(&schema["x-evenkeel-atMostOne"])).filter(|names| !names.is_empty())),
             not_empty: length(schema, "minProperties", 0) > 0,
         })
     }
 
-    /// Keys of a map that are words of an enumeration.
-    fn key_words(&self, schema: &Value) -> Vec<String> {
+    /// The allowed keys of a map, if they are an enumeration.
+    fn key_values(&self, schema: &Value) -> Vec<String> {
         let names = &schema["propertyNames"];
         let target = names["$ref"].as_str().and_then(|target| target.strip_prefix("#/$defs/"));
         let names = target.map_or(names, |name| &self.defs[name]);
@@ -168,23 +171,23 @@ impl Compiler {
     }
 }
 
-fn reference(mark: &str) -> RefKind {
+fn reference(mark: &str) -> ReferenceKind {
     match mark {
-        "Action" => RefKind::Action,
-        "LocalAction" => RefKind::LocalAction,
-        "LocalEntity" => RefKind::LocalEntity,
-        "LocalAuthMethod" => RefKind::LocalAuthMethod,
-        "LocalForm" => RefKind::LocalForm,
-        "WidgetConnector" => RefKind::WidgetConnector,
-        "AuthMethod" => RefKind::AuthMethod,
-        "Event" => RefKind::Event,
-        "UsedAction" => RefKind::UsedAction,
-        "CanonicalEntity" => RefKind::CanonicalEntity,
-        "CanonicalField" => RefKind::CanonicalField,
-        "Secret" => RefKind::Secret,
-        "File" => RefKind::File,
-        "Folder" => RefKind::Folder,
-        kind => RefKind::Definition(kind.parse().unwrap_or_else(|()| panic!("unknown mark {kind}"))),
+        "Action" => ReferenceKind::Action,
+        "LocalAction" => ReferenceKind::LocalAction,
+        "LocalEntity" => ReferenceKind::LocalEntity,
+        "LocalAuthMethod" => ReferenceKind::LocalAuthMethod,
+        "LocalForm" => ReferenceKind::LocalForm,
+        "WidgetConnector" => ReferenceKind::WidgetConnector,
+        "AuthMethod" => ReferenceKind::AuthMethod,
+        "Event" => ReferenceKind::Event,
+        "UsedAction" => ReferenceKind::UsedAction,
+        "CanonicalEntity" => ReferenceKind::CanonicalEntity,
+        "CanonicalField" => ReferenceKind::CanonicalField,
+        "Secret" => ReferenceKind::Secret,
+        "File" => ReferenceKind::File,
+        "Folder" => ReferenceKind::Folder,
+        kind => ReferenceKind::Definition(kind.parse().unwrap_or_else(|()| panic!("unknown mark {kind}"))),
     }
 }
 

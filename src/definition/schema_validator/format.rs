@@ -1,4 +1,4 @@
-//! Values with a form of their own: which of them are checked here, from their text alone.
+//! Formats of values. Those that depend on the text alone are validated here.
 
 use std::net::IpAddr;
 
@@ -7,14 +7,14 @@ use url::Url;
 use crate::definition::{is_identifier, is_name};
 use crate::text::{Code, codes};
 
-/// The form of a value or a key, from the mark `x-evenkeel-type` or `x-evenkeel-keys`.
+/// The format of a value or a key, from the mark `x-evenkeel-type` or `x-evenkeel-keys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it; the checks are below")]
-pub enum Format {
+#[allow(missing_docs, reason = "the names are self-explanatory; the checks are below")]
+pub enum ValueFormat {
     Duration,
     Name,
     Identifier,
-    /// A variable's or secret's name: an identifier that may hold `-`.
+    /// The name of a variable or secret: an identifier that may contain `-`.
     Setting,
     StepName,
     Header,
@@ -27,7 +27,7 @@ pub enum Format {
     TimeOfDay,
     HostPattern,
     Cidr,
-    // From here on checked by later stages.
+    // The following formats are validated by later stages.
     Cron,
     TimeZone,
     DateTime,
@@ -42,98 +42,98 @@ pub enum Format {
     WidgetAction,
 }
 
-impl Format {
-    pub(super) fn of_mark(mark: &str) -> Format {
+impl ValueFormat {
+    pub(super) fn of_mark(mark: &str) -> ValueFormat {
         match mark {
-            "duration" => Format::Duration,
-            "name" => Format::Name,
-            "identifier" => Format::Identifier,
-            "variable" | "secret" => Format::Setting,
-            "stepName" => Format::StepName,
-            "header" => Format::Header,
-            "httpsUrl" => Format::HttpsUrl,
-            "gitUrl" => Format::GitUrl,
-            "gitRef" => Format::GitRef,
-            "relativePath" => Format::RelativePath,
-            "email" => Format::Email,
-            "uuid" => Format::Uuid,
-            "timeOfDay" => Format::TimeOfDay,
-            "hostPattern" => Format::HostPattern,
-            "cidr" => Format::Cidr,
-            "cron" => Format::Cron,
-            "timeZone" => Format::TimeZone,
-            "dateTime" => Format::DateTime,
-            "regex" => Format::Regex,
-            "jsonSchema" => Format::JsonSchema,
-            "filter" => Format::Filter,
-            "credential" => Format::Credential,
-            "notCredential" => Format::NotCredential,
-            "noTemplate" => Format::NoTemplate,
-            "authAttributes" => Format::AuthAttributes,
-            "variables" => Format::Variables,
-            "widgetAction" => Format::WidgetAction,
+            "duration" => ValueFormat::Duration,
+            "name" => ValueFormat::Name,
+            "identifier" => ValueFormat::Identifier,
+            "variable" | "secret" => ValueFormat::Setting,
+            "stepName" => ValueFormat::StepName,
+            "header" => ValueFormat::Header,
+            "httpsUrl" => ValueFormat::HttpsUrl,
+            "gitUrl" => ValueFormat::GitUrl,
+            "gitRef" => ValueFormat::GitRef,
+            "relativePath" => ValueFormat::RelativePath,
+            "email" => ValueFormat::Email,
+            "uuid" => ValueFormat::Uuid,
+            "timeOfDay" => ValueFormat::TimeOfDay,
+            "hostPattern" => ValueFormat::HostPattern,
+            "cidr" => ValueFormat::Cidr,
+            "cron" => ValueFormat::Cron,
+            "timeZone" => ValueFormat::TimeZone,
+            "dateTime" => ValueFormat::DateTime,
+            "regex" => ValueFormat::Regex,
+            "jsonSchema" => ValueFormat::JsonSchema,
+            "filter" => ValueFormat::Filter,
+            "credential" => ValueFormat::Credential,
+            "notCredential" => ValueFormat::NotCredential,
+            "noTemplate" => ValueFormat::NoTemplate,
+            "authAttributes" => ValueFormat::AuthAttributes,
+            "variables" => ValueFormat::Variables,
+            "widgetAction" => ValueFormat::WidgetAction,
             other => panic!("unknown mark {other}"),
         }
     }
 
-    /// Is it left to a later stage?
-    pub(super) fn is_fact(self) -> bool {
-        self as u8 >= Format::Cron as u8
+    /// True if a later stage validates the format.
+    pub(super) fn is_validated_later(self) -> bool {
+        self as u8 >= ValueFormat::Cron as u8
     }
 
-    /// What is wrong with a text of this form: a code, a message and help.
+    /// Validates a text. Returns the code, the message and the help of a problem.
     pub(crate) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
         let wrong =
             |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
         match self {
-            Format::Name if !is_name(text) => wrong(
+            ValueFormat::Name if !is_name(text) => wrong(
                 &codes::BAD_NAME,
                 "a name",
                 "use 1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit",
             ),
-            Format::Identifier if !is_identifier(text) => wrong(
+            ValueFormat::Identifier if !is_identifier(text) => wrong(
                 &codes::BAD_NAME,
                 "an identifier",
                 "use letters, digits and `_`, not starting with a digit, at most 63",
             ),
-            Format::Setting if !is_identifier(&text.replace('-', "_")) => wrong(
+            ValueFormat::Setting if !is_identifier(&text.replace('-', "_")) => wrong(
                 &codes::BAD_NAME,
                 "a name of a secret or variable",
                 "use letters, digits, `_` and `-`, starting with a letter or `_`, at most 63",
             ),
-            Format::StepName if !is_name(text) && !is_identifier(text) => wrong(
+            ValueFormat::StepName if !is_name(text) && !is_identifier(text) => wrong(
                 &codes::BAD_NAME,
                 "a step's name",
                 "use letters, digits, `-` and `_`, at most 63; names with `-` are read as `steps['a-b']`",
             ),
-            Format::Header => header(text),
-            Format::HttpsUrl => https(text),
-            Format::GitUrl if !is_git_url(text) => wrong(
+            ValueFormat::Header => header(text),
+            ValueFormat::HttpsUrl => https(text),
+            ValueFormat::GitUrl if !is_git_url(text) => wrong(
                 &codes::BAD_URL,
                 "the URL of a Git repository",
                 "use `https://host/path.git`, `ssh://git@host/path.git` or `git@host:path.git`, without a password",
             ),
-            Format::GitRef if !is_git_ref(text) => {
+            ValueFormat::GitRef if !is_git_ref(text) => {
                 wrong(&codes::BAD_FORMAT, "a branch or tag", "see `git check-ref-format`")
             }
-            Format::RelativePath if !is_relative(text) => {
+            ValueFormat::RelativePath if !is_relative(text) => {
                 wrong(&codes::OUTSIDE, "a path inside the folder", "use a relative path without `..`")
             }
-            Format::Email if !is_email(text) => {
+            ValueFormat::Email if !is_email(text) => {
                 wrong(&codes::BAD_FORMAT, "an e-mail address", "write it like `name@example.com`")
             }
-            Format::Uuid if !is_uuid(text) => {
+            ValueFormat::Uuid if !is_uuid(text) => {
                 wrong(&codes::BAD_FORMAT, "a UUID", "write it like `0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b`")
             }
-            Format::TimeOfDay if !is_time_of_day(text) => {
+            ValueFormat::TimeOfDay if !is_time_of_day(text) => {
                 wrong(&codes::BAD_FORMAT, "a time of day", "write it like `06:30`, from `00:00` to `23:59`")
             }
-            Format::HostPattern if !is_host_pattern(text) => wrong(
+            ValueFormat::HostPattern if !is_host_pattern(text) => wrong(
                 &codes::BAD_FORMAT,
                 "a host",
                 "write it like `api.example.com` or `*.example.com`, without a scheme or path",
             ),
-            Format::Cidr if !is_cidr(text) => {
+            ValueFormat::Cidr if !is_cidr(text) => {
                 wrong(&codes::BAD_FORMAT, "a network", "write it like `10.1.0.0/16` or `fd00:1::/32`")
             }
             _ => None,
@@ -141,7 +141,7 @@ impl Format {
     }
 }
 
-/// Headers that belong to the connection itself (RFC 9110, 7.6.1) or are made from other fields.
+/// Headers that belong to the connection itself (RFC 9110, section 7.6.1) or are derived from other fields.
 const OWN_HEADERS: [&str; 12] = [
     "connection",
     "content-length",
@@ -182,7 +182,7 @@ fn https(text: &str) -> Option<(&'static Code, String, &'static str)> {
         Ok(url) if url.scheme() != "https" => wrong("is not an `https://` URL", "use `https://`"),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Some((
             &codes::BAD_URL,
-            "the URL holds a user name or password".into(),
+            "the URL contains a user name or password".into(),
             "remove them; credentials go into `auth`",
         )),
         Ok(_) => None,
@@ -261,11 +261,11 @@ fn is_host_pattern(text: &str) -> bool {
 
 fn is_cidr(text: &str) -> bool {
     text.split_once('/').is_some_and(|(address, bits)| {
-        let most = match address.parse() {
+        let max = match address.parse() {
             Ok(IpAddr::V4(_)) => 32,
             Ok(IpAddr::V6(_)) => 128,
             Err(_) => return false,
         };
-        bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+        bits.parse::<u8>().is_ok_and(|bits| bits <= max)
     })
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::tree::{self, Plain};
 use super::{Identities, SealedFormat, fits, open_age};
-use crate::text::{self, Kind, Node};
+use crate::text::{self, Node, NodeKind};
 
 /// SOPS takes nonces of 32 bytes, not the usual 12.
 type Cipher = AesGcm<Aes256, U32>;
@@ -111,8 +111,8 @@ impl Metadata {
             return Err("it is encrypted for other keys than age's; add an age recipient".to_owned());
         }
         let only_encrypted = match get("mac_only_encrypted").map(|node| &node.kind) {
-            Some(Kind::Bool(value)) => *value,
-            Some(Kind::Text(value)) => &*value.value == "true",
+            Some(NodeKind::Bool(value)) => *value,
+            Some(NodeKind::Text(value)) => &*value.value == "true",
             _ => false,
         };
         let rule = Rule::of(text)?;
@@ -194,19 +194,19 @@ impl<'a> Walk<'a> {
 
     fn value(&mut self, node: &'a Node) -> Result<Option<Plain>, String> {
         match &node.kind {
-            Kind::Null => Ok(Some(Plain::Null)),
-            Kind::List(items) => {
+            NodeKind::Null => Ok(Some(Plain::Null)),
+            NodeKind::List(items) => {
                 let items: Result<Vec<_>, _> = items.iter().filter_map(|item| self.value(item).transpose()).collect();
                 Ok(Some(Plain::List(items?)))
             }
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let mut values = Vec::with_capacity(entries.len());
                 for entry in entries {
                     values.extend(self.entry(&entry.key.name, &entry.value)?);
                 }
                 Ok(Some(Plain::Map(values)))
             }
-            Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => {
+            NodeKind::Bool(_) | NodeKind::Number(_) | NodeKind::Text(_) => {
                 let encrypted = self.metadata.rule.encrypts(&self.path);
                 let opened = match (encrypted, node.as_str()) {
                     (true, Some(text)) => self.open(text)?,
@@ -287,14 +287,14 @@ impl<'a> Walk<'a> {
 /// A value in the clear as the MAC covers it: numbers without exponents, booleans in title case.
 fn as_sops_writes(node: &Node) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(match &node.kind {
-        Kind::Bool(value) => boolean(*value).to_vec(),
-        Kind::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+        NodeKind::Bool(value) => boolean(*value).to_vec(),
+        NodeKind::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
             Some(float) => float.to_string().into_bytes(),
             None => number.to_string().into_bytes(),
         },
         // A point in time is written as it is covered: SOPS writes `2024-02-29` as `2024-02-29T00:00:00Z`.
-        Kind::Text(text) => text.value.as_bytes().to_vec(),
-        Kind::Null | Kind::List(_) | Kind::Map(_) => Vec::new(),
+        NodeKind::Text(text) => text.value.as_bytes().to_vec(),
+        NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => Vec::new(),
     })
 }
 

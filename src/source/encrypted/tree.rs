@@ -4,7 +4,7 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use super::{SealedFormat, limits};
-use crate::text::{self, Entry, Key, Kind, Node, Range, Severity, Text, TextStyle};
+use crate::text::{self, Entry, Key, Node, NodeKind, Range, Severity, Text, TextStyle};
 
 /// A value in the clear. Has no `Debug`; overwritten when dropped.
 pub(super) enum Plain {
@@ -22,12 +22,12 @@ impl Plain {
     /// A value that was never encrypted by itself.
     pub(super) fn of(node: &Node) -> Plain {
         match &node.kind {
-            Kind::Null => Plain::Null,
-            Kind::Bool(value) => Plain::Bool(*value),
-            Kind::Number(value) => Plain::Number(Zeroizing::new(value.to_string())),
-            Kind::Text(text) => Plain::Text(Zeroizing::new(text.value.to_string())),
-            Kind::List(items) => Plain::List(items.iter().map(Plain::of).collect()),
-            Kind::Map(entries) => {
+            NodeKind::Null => Plain::Null,
+            NodeKind::Bool(value) => Plain::Bool(*value),
+            NodeKind::Number(value) => Plain::Number(Zeroizing::new(value.to_string())),
+            NodeKind::Text(text) => Plain::Text(Zeroizing::new(text.value.to_string())),
+            NodeKind::List(items) => Plain::List(items.iter().map(Plain::of).collect()),
+            NodeKind::Map(entries) => {
                 Plain::Map(entries.iter().map(|entry| (entry.key.name.to_string(), Plain::of(&entry.value))).collect())
             }
         }
@@ -130,7 +130,7 @@ pub(super) fn read(bytes: &[u8], format: SealedFormat) -> Result<Node, String> {
     }
     let mut documents = documents.into_iter();
     match (documents.next(), documents.next()) {
-        (Some(document), None) if matches!(document.root.kind, Kind::Map(_)) => Ok(document.root),
+        (Some(document), None) if matches!(document.root.kind, NodeKind::Map(_)) => Ok(document.root),
         (Some(_), None) => Err("it holds no map of names and values; write one".to_owned()),
         (None, _) => Err("it is empty".to_owned()),
         (Some(_), Some(_)) => Err("it holds more than one document; write one only".to_owned()),
@@ -151,13 +151,13 @@ fn dotenv(bytes: &[u8]) -> Result<Node, String> {
             return Err(wrong("is one too many, as it may hold 10000 values"));
         }
         let value = Text { value: value.replace("\\n", "\n").into(), style: TextStyle::Quoted };
-        let value = Node { kind: Kind::Text(value), span: Range::default() };
+        let value = Node { kind: NodeKind::Text(value), span: Range::default() };
         entries.push(Entry { key: Key { name: name.into(), span: Range::default() }, value });
     }
     let mut names: Vec<&str> = entries.iter().map(|entry| &*entry.key.name).collect();
     names.sort_unstable();
     match names.windows(2).any(|pair| pair[0] == pair[1]) {
         true => Err("a name in it is given twice; remove one".to_owned()),
-        false => Ok(Node { kind: Kind::Map(entries), span: Range::default() }),
+        false => Ok(Node { kind: NodeKind::Map(entries), span: Range::default() }),
     }
 }

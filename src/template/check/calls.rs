@@ -1,13 +1,12 @@
-//! Filters and calls: whether they exist, may be used and get what they need.
+//! Checks of filters and calls: existence, availability and arguments.
 
 use minijinja::machinery::ast::{self, Expr};
 use minijinja::value::ValueKind;
 
-use super::super::analyse::Use;
 use super::super::location::nearest;
-use super::super::shape::range_of;
+use super::super::parser::range_of;
 use super::super::{ProblemKind, filters, functions};
-use super::{Checker, suggestion};
+use super::{Checker, NameUse, suggestion};
 
 impl<'s> Checker<'s> {
     pub(super) fn filter(&mut self, filter: &ast::Spanned<ast::Filter<'s>>) {
@@ -16,7 +15,7 @@ impl<'s> Checker<'s> {
             self.expr(expr);
             let direct = matches!(expr, Expr::Call(_)) && matches!(filter.name, "default" | "d");
             if direct {
-                // The call itself is noted last, after its arguments.
+                // The call itself is recorded last, after its arguments.
                 if let Some(last) = self.found.secrets.get_mut(secrets..).and_then(<[_]>::last_mut) {
                     last.has_default = true;
                 }
@@ -101,8 +100,8 @@ impl<'s> Checker<'s> {
             };
             return self.problem(ProblemKind::UnknownFunction, format!("there is no function `{name}`"), range, help);
         };
-        if let Some(site) = self.site
-            && !site.may_call(name)
+        if let Some(location) = self.location
+            && !location.may_call(name)
         {
             if name == "get_secret" {
                 self.problem(
@@ -112,7 +111,7 @@ impl<'s> Checker<'s> {
                     Some("secrets may be used in headers, query and auth only".to_owned()),
                 );
             } else {
-                let mut here: Vec<_> = site.functions().to_vec();
+                let mut here: Vec<_> = location.functions().to_vec();
                 here.extend(["range", "dict", "namespace"]);
                 self.problem(
                     ProblemKind::NotHere,
@@ -151,7 +150,7 @@ impl<'s> Checker<'s> {
                     }
                     _ => {}
                 },
-                // Reported already.
+                // Already reported.
                 ast::CallArg::PosSplat(_) | ast::CallArg::KwargSplat(_) => return,
             }
         }
@@ -176,21 +175,21 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// A call that must name a secret or a variable literally: what a template
-    /// depends on has to be known before it runs.
+    /// Records the secret or variable of a call.  The name must be a literal, as
+    /// the dependencies of a template must be known before it runs.
     fn named(&mut self, function: &str, call: &ast::Spanned<ast::Call<'s>>) {
         let Some(ast::CallArg::Pos(name) | ast::CallArg::Kwarg(_, name)) = call.args.first() else { return };
         match name {
             Expr::Const(literal) if literal.value.kind() == ValueKind::String => {
-                let noted = Use {
+                let name_use = NameUse {
                     name: literal.value.as_str().unwrap_or_default().to_owned(),
                     range: range_of(call.span()),
                     has_default: false,
                 };
                 if function == "get_secret" {
-                    self.found.secrets.push(noted);
+                    self.found.secrets.push(name_use);
                 } else {
-                    self.found.variables.push(noted);
+                    self.found.variables.push(name_use);
                 }
             }
             other => self.problem(

@@ -1,18 +1,18 @@
-//! Python's two ways to format text: `"%s" | format(…)` and `"{}".format(…)`.
+//! Text formatting as in Python: `"%s" | format(…)` and `"{}".format(…)`.
 
 use minijinja::Error;
 use minijinja::value::Value;
 
-use super::super::budget::{Budget, bad};
+use super::super::budget::{Budget, bad_argument};
 use super::super::convert::text;
 use super::super::cost::defined;
 
-/// The widest field (and the most digits) there may be.
+/// Maximum width and precision of a field.
 const MAX_WIDTH: usize = 1024;
 
 /// `%`-formatting: `%s %d %i %f %x %X %o %e %%` with flags, width, precision.
-pub(in super::super) fn percent(meter: &Budget, pattern: &str, values: &[Value]) -> Result<String, Error> {
-    meter.hold(pattern.len())?;
+pub(in super::super) fn percent(budget: &Budget, pattern: &str, values: &[Value]) -> Result<String, Error> {
+    budget.charge_memory(pattern.len())?;
     let mut out = String::with_capacity(pattern.len());
     let mut values = values.iter();
     let mut rest = pattern;
@@ -24,13 +24,13 @@ pub(in super::super) fn percent(meter: &Budget, pattern: &str, values: &[Value])
             out.push('%');
             continue;
         }
-        let value = values.next().ok_or_else(|| bad("the format has more fields than there are values"))?;
-        let field = spec.field(meter, defined(value)?)?;
-        meter.hold(field.len())?;
+        let value = values.next().ok_or_else(|| bad_argument("the format has more fields than there are values"))?;
+        let field = spec.field(budget, defined(value)?)?;
+        budget.charge_memory(field.len())?;
         out.push_str(&field);
     }
     if values.next().is_some() {
-        return Err(bad("there are more values than the format has fields"));
+        return Err(bad_argument("there are more values than the format has fields"));
     }
     out.push_str(rest);
     Ok(out)
@@ -38,12 +38,12 @@ pub(in super::super) fn percent(meter: &Budget, pattern: &str, values: &[Value])
 
 /// `{}`-formatting: `{}`, `{0}` and `{name}`, without format specifications.
 pub(in super::super) fn braces(
-    meter: &Budget,
+    budget: &Budget,
     pattern: &str,
     values: &[Value],
     names: &[(String, Value)],
 ) -> Result<String, Error> {
-    meter.hold(pattern.len())?;
+    budget.charge_memory(pattern.len())?;
     let mut out = String::with_capacity(pattern.len());
     let mut next = 0_usize;
     let mut rest = pattern;
@@ -57,7 +57,7 @@ pub(in super::super) fn braces(
         }
         let field = brace.strip_prefix('{').and_then(|field| field.split_once('}'));
         let Some((field, after)) = field else {
-            return Err(bad("the format has a single brace"));
+            return Err(bad_argument("the format has a single brace"));
         };
         rest = after;
         let value = if field.is_empty() {
@@ -68,10 +68,11 @@ pub(in super::super) fn braces(
         } else {
             names.iter().find(|(name, _)| name == field).map(|(_, value)| value)
         };
-        let value = value
-            .ok_or_else(|| bad("the format has a field without a value (only `{}`, `{0}` and `{name}` are known)"))?;
-        let part = text(meter, value)?;
-        meter.hold(part.len())?;
+        let value = value.ok_or_else(|| {
+            bad_argument("the format has a field without a value (only `{}`, `{0}` and `{name}` are known)")
+        })?;
+        let part = text(budget, value)?;
+        budget.charge_memory(part.len())?;
         out.push_str(&part);
     }
     out.push_str(rest);
@@ -109,17 +110,17 @@ impl Spec {
             rest = after;
         }
         let mut chars = rest.chars();
-        spec.conversion = chars.next().ok_or_else(|| bad("the format ends inside of a field"))?;
+        spec.conversion = chars.next().ok_or_else(|| bad_argument("the format ends inside of a field"))?;
         Ok((spec, chars.as_str()))
     }
 
-    fn field(&self, meter: &Budget, value: &Value) -> Result<String, Error> {
+    fn field(&self, budget: &Budget, value: &Value) -> Result<String, Error> {
         let body = match self.conversion {
             's' => {
-                let text = text(meter, value)?;
-                meter.hold(text.len())?;
+                let text = text(budget, value)?;
+                budget.charge_memory(text.len())?;
                 match self.precision {
-                    Some(most) => text.chars().take(most).collect(),
+                    Some(max) => text.chars().take(max).collect(),
                     None => text.into_owned(),
                 }
             }
@@ -130,9 +131,9 @@ impl Spec {
             'f' | 'F' => format!("{:.*}", self.precision.unwrap_or(6), float(value)?),
             'e' => scientific(float(value)?, self.precision.unwrap_or(6)),
             other if other.is_ascii_alphabetic() => {
-                return Err(bad(format!("`%{other}` is not supported")));
+                return Err(bad_argument(format!("`%{other}` is not supported")));
             }
-            _ => return Err(bad("the format has a `%` without a conversion")),
+            _ => return Err(bad_argument("the format has a `%` without a conversion")),
         };
         Ok(self.pad(body))
     }
@@ -165,7 +166,7 @@ fn number(source: &str) -> Result<(Option<usize>, &str), Error> {
     }
     match digits.parse() {
         Ok(number) if number <= MAX_WIDTH => Ok((Some(number), rest)),
-        _ => Err(bad("a field of the format is too wide")),
+        _ => Err(bad_argument("a field of the format is too wide")),
     }
 }
 
@@ -176,12 +177,12 @@ fn integer(value: &Value) -> Result<i128, Error> {
     match f64::try_from(value.clone()) {
         // `as` saturates; Python truncates as well.
         Ok(number) if number.is_finite() => Ok(number as i128),
-        _ => Err(bad(format!("the format wants a number, not a {}", value.kind()))),
+        _ => Err(bad_argument(format!("the format takes a number, not a {}", value.kind()))),
     }
 }
 
 fn float(value: &Value) -> Result<f64, Error> {
-    f64::try_from(value.clone()).map_err(|_| bad(format!("the format wants a number, not a {}", value.kind())))
+    f64::try_from(value.clone()).map_err(|_| bad_argument(format!("the format takes a number, not a {}", value.kind())))
 }
 
 fn signed(number: i128, digits: impl FnOnce(u128) -> String) -> String {

@@ -3,14 +3,15 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
-use super::super::budget::bad;
+use super::super::arguments::{Args, NativeFilter};
+use super::super::budget::bad_argument;
 use super::super::containers::List;
 use super::super::convert::{pairs, text};
 use super::super::cost::{self, defined, undefined};
-use super::super::operators::{ADD, get_item, get_path};
-use super::{Args, Native};
+use super::super::lookup::{get_item, get_path};
+use super::super::operators::names::ADD;
 
-pub(super) const FILTERS: &[(&str, Native)] = &[
+pub(super) const FILTERS: &[(&str, NativeFilter)] = &[
     ("attr", attr),
     ("batch", batch),
     ("bool", bool),
@@ -57,8 +58,8 @@ fn bool(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 fn length(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
-    cost::shallow(&args.meter, value)?;
-    cost::count(value).map(Value::from).ok_or_else(|| bad(format!("a {} has no length", value.kind())))
+    cost::charge_shallow(&args.budget, value)?;
+    cost::item_count(value).map(Value::from).ok_or_else(|| bad_argument(format!("a {} has no length", value.kind())))
 }
 
 fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -70,7 +71,7 @@ fn first(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return Ok(list.get(0).unwrap_or_default());
     }
-    Ok(cost::items(&args.meter, value)?.into_iter().next().unwrap_or_default())
+    Ok(cost::collect_items(&args.budget, value)?.into_iter().next().unwrap_or_default())
 }
 
 fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -82,24 +83,24 @@ fn last(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if let Some(list) = value.downcast_object_ref::<List>() {
         return Ok(list.len().checked_sub(1).and_then(|at| list.get(at)).unwrap_or_default());
     }
-    Ok(cost::items(&args.meter, value)?.pop().unwrap_or_default())
+    Ok(cost::collect_items(&args.budget, value)?.pop().unwrap_or_default())
 }
 
 fn list(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    List::live(&args.meter, cost::items(&args.meter, args.value()?)?)
+    List::mutable(&args.budget, cost::collect_items(&args.budget, args.value()?)?)
 }
 
 fn reverse(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     if let Some(text) = value.as_str() {
-        args.meter.hold(text.len())?;
+        args.budget.charge_memory(text.len())?;
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
-    let mut items = cost::items(&args.meter, value)?;
+    let mut items = cost::collect_items(&args.budget, value)?;
     items.reverse();
-    List::live(&args.meter, items)
+    List::mutable(&args.budget, items)
 }
 
 fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -107,14 +108,14 @@ fn join(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let attribute = args.get(2, "attribute")?;
     args.end(3)?;
     let mut out = String::new();
-    for (at, item) in cost::items(&args.meter, args.value()?)?.iter().enumerate() {
+    for (at, item) in cost::collect_items(&args.budget, args.value()?)?.iter().enumerate() {
         let picked = match &attribute {
             Some(key) if !key.is_none() => Some(get_path(args, item, key)?),
             _ => None,
         };
-        let part = text(&args.meter, picked.as_ref().unwrap_or(item))?;
+        let part = text(&args.budget, picked.as_ref().unwrap_or(item))?;
         let separator = if at == 0 { "" } else { separator.as_str() };
-        args.meter.hold(part.len().saturating_add(separator.len()))?;
+        args.budget.charge_memory(part.len().saturating_add(separator.len()))?;
         out.push_str(separator);
         out.push_str(&part);
     }
@@ -125,12 +126,12 @@ fn sum(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let attribute = args.get(1, "attribute")?.filter(|name| !name.is_none());
     let mut total = args.get(2, "start")?.unwrap_or_else(|| Value::from(0));
     args.end(3)?;
-    for item in cost::items(&args.meter, args.value()?)? {
+    for item in cost::collect_items(&args.budget, args.value()?)? {
         let item = match &attribute {
             Some(key) => get_path(args, &item, key)?,
             None => item,
         };
-        // `+` charges for what it does, whatever there is to add up.
+        // `+` charges its own cost for operands of any type.
         total = state.apply_filter(ADD, &[total, item])?;
     }
     Ok(total)
@@ -138,39 +139,39 @@ fn sum(state: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 
 fn split(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let separator = args.text(1, "sep")?;
-    let most = args.int(2, "maxsplit")?;
+    let max = args.int(2, "maxsplit")?;
     args.end(3)?;
-    let text = text(&args.meter, args.value()?)?;
-    split_on(args, &text, separator.as_deref(), most)
+    let text = text(&args.budget, args.value()?)?;
+    split_on(args, &text, separator.as_deref(), max)
 }
 
-/// Splits a text as Python does; without a separator at white space.
+/// Splits a text as Python does; without a separator, at white space.
 pub(in super::super) fn split_on(
     args: &Args<'_>,
     text: &str,
     separator: Option<&str>,
-    most: Option<i64>,
+    max: Option<i64>,
 ) -> Result<Value, Error> {
-    args.meter.work(text.len())?;
+    args.budget.charge_work(text.len())?;
     // A negative number means no limit, as in Python.
-    let most = most.and_then(|most| usize::try_from(most).ok());
-    let most = most.unwrap_or(usize::MAX - 1);
+    let max = max.and_then(|max| usize::try_from(max).ok());
+    let max = max.unwrap_or(usize::MAX - 1);
     let mut parts: Vec<Value> = Vec::new();
     let mut push = |part: &str| -> Result<(), Error> {
-        args.meter.hold(part.len().saturating_add(2 * size_of::<Value>()))?;
+        args.budget.charge_memory(part.len().saturating_add(2 * size_of::<Value>()))?;
         parts.push(Value::from(part));
         Ok(())
     };
     match separator {
-        Some("") => return Err(bad("a text cannot be split at an empty text")),
+        Some("") => return Err(bad_argument("a text cannot be split at an empty text")),
         Some(separator) => {
-            for part in text.splitn(most + 1, separator) {
+            for part in text.splitn(max + 1, separator) {
                 push(part)?;
             }
         }
         None => {
             let mut rest = text.trim_start();
-            let mut left = most;
+            let mut left = max;
             while !rest.is_empty() {
                 let end = match left {
                     0 => None,
@@ -186,65 +187,65 @@ pub(in super::super) fn split_on(
             }
         }
     }
-    List::live(&args.meter, parts)
+    List::mutable(&args.budget, parts)
 }
 
 fn lines(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.work(text.len())?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_work(text.len())?;
     let count = text.lines().count();
-    args.meter.hold(text.len().saturating_add(count.saturating_mul(64)))?;
-    List::live(&args.meter, text.lines().map(Value::from).collect())
+    args.budget.charge_memory(text.len().saturating_add(count.saturating_mul(64)))?;
+    List::mutable(&args.budget, text.lines().map(Value::from).collect())
 }
 
 fn items(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     if value.kind() != ValueKind::Map {
-        return Err(bad(format!("a {} has no items", value.kind())));
+        return Err(bad_argument(format!("a {} has no items", value.kind())));
     }
-    let items = pairs(&args.meter, value)?
+    let items = pairs(&args.budget, value)?
         .into_iter()
-        .map(|(key, value)| List::tuple(&args.meter, vec![key, value]))
+        .map(|(key, value)| List::tuple(&args.budget, vec![key, value]))
         .collect::<Result<_, _>>()?;
-    List::live(&args.meter, items)
+    List::mutable(&args.budget, items)
 }
 
-/// The argument that says how many.
-fn how_many(args: &Args<'_>, name: &str) -> Result<usize, Error> {
+/// A required, positive number.
+fn positive_count(args: &Args<'_>, name: &str) -> Result<usize, Error> {
     match args.size(1, name)? {
         None => Err(args.missing(name)),
-        Some(0) => Err(bad("0 is too few")),
+        Some(0) => Err(bad_argument("the number must be at least 1")),
         Some(count) => Ok(count),
     }
 }
 
 fn batch(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let size = how_many(args, "linecount")?;
+    let size = positive_count(args, "linecount")?;
     let fill = args.get(2, "fill_with")?;
     args.end(3)?;
-    let items = cost::items(&args.meter, args.value()?)?;
+    let items = cost::collect_items(&args.budget, args.value()?)?;
     let mut batches = Vec::new();
     for chunk in items.chunks(size) {
         let mut batch = chunk.to_vec();
         if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none()) {
-            args.meter.hold((size - chunk.len()).saturating_mul(size_of::<Value>()))?;
+            args.budget.charge_memory((size - chunk.len()).saturating_mul(size_of::<Value>()))?;
             batch.resize(size, fill.clone());
         }
-        batches.push(List::live(&args.meter, batch)?);
+        batches.push(List::mutable(&args.budget, batch)?);
     }
-    List::live(&args.meter, batches)
+    List::mutable(&args.budget, batches)
 }
 
 fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
-    let count = how_many(args, "slices")?;
+    let count = positive_count(args, "slices")?;
     let fill = args.get(2, "fill_with")?;
     args.end(3)?;
-    let items = cost::items(&args.meter, args.value()?)?;
+    let items = cost::collect_items(&args.budget, args.value()?)?;
     let (each, longer) = (items.len() / count, items.len() % count);
-    // There are as many slices as were asked for, whatever there is to slice.
-    args.meter.hold(count.saturating_mul(size_of::<Value>()))?;
+    // The number of slices is that of the argument, even if there are fewer items.
+    args.budget.charge_memory(count.saturating_mul(size_of::<Value>()))?;
     let mut slices = Vec::new();
     let mut rest = items.as_slice();
     for at in 0..count {
@@ -257,33 +258,33 @@ fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         {
             now.push(fill.clone());
         }
-        slices.push(List::live(&args.meter, now)?);
+        slices.push(List::mutable(&args.budget, now)?);
     }
-    List::live(&args.meter, slices)
+    List::mutable(&args.budget, slices)
 }
 
 fn chain(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(usize::MAX)?;
     let mut all = Vec::new();
     for part in args.pos {
-        all.extend(cost::items(&args.meter, part)?);
+        all.extend(cost::collect_items(&args.budget, part)?);
     }
-    List::live(&args.meter, all)
+    List::mutable(&args.budget, all)
 }
 
 fn zip(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(usize::MAX)?;
     let mut columns = Vec::new();
     for column in args.pos {
-        columns.push(cost::items(&args.meter, defined(column)?)?);
+        columns.push(cost::collect_items(&args.budget, defined(column)?)?);
     }
     let length = columns.iter().map(Vec::len).min().unwrap_or(0);
     let rows = (0..length)
         .map(|at| {
             let row =
                 columns.iter().map(|column| column.get(at).cloned().ok_or_else(undefined)).collect::<Result<_, _>>()?;
-            List::tuple(&args.meter, row)
+            List::tuple(&args.budget, row)
         })
         .collect::<Result<_, _>>()?;
-    List::live(&args.meter, rows)
+    List::mutable(&args.budget, rows)
 }

@@ -1,16 +1,18 @@
-//! Filters that make text.
+//! Filters that return text.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
-use super::super::budget::bad;
+use super::super::budget::bad_argument;
 use super::super::convert::{json_text, pairs, parse_json, text};
 use super::super::cost;
-use super::{Args, Native, percent};
+use super::format::percent;
+use crate::template::arguments::{Args, NativeFilter};
+use crate::template::url_encoding::percent_encode;
 
-pub(super) const FILTERS: &[(&str, Native)] = &[
+pub(super) const FILTERS: &[(&str, NativeFilter)] = &[
     ("base64_decode", base64_decode),
     ("base64_encode", base64_encode),
     ("capitalize", capitalize),
@@ -35,12 +37,12 @@ pub(super) const FILTERS: &[(&str, Native)] = &[
     ("wordcount", wordcount),
 ];
 
-/// Makes a text of the filtered text.  `growth` is the most bytes that a byte
-/// can become.
+/// Applies a function to the filtered text.  `growth` is the maximum number of
+/// bytes that one byte can become.
 fn mapped(args: &Args<'_>, growth: usize, make: impl FnOnce(&str) -> String) -> Result<Value, Error> {
     args.end(1)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.hold(text.len().saturating_mul(growth))?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_memory(text.len().saturating_mul(growth))?;
     Ok(Value::from(make(&text)))
 }
 
@@ -58,14 +60,14 @@ fn string(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     if value.as_str().is_some() {
         return Ok(value.clone());
     }
-    Ok(Value::from(text(&args.meter, value)?.into_owned()))
+    Ok(Value::from(text(&args.budget, value)?.into_owned()))
 }
 
 fn capitalize(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     mapped(args, 3, capitalized)
 }
 
-/// The first letter in upper case, all others in lower case.
+/// Converts the first letter to upper case and all others to lower case.
 pub(in super::super) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
@@ -78,7 +80,7 @@ fn title(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     mapped(args, 3, titled)
 }
 
-/// Each word with its first letter in upper case.
+/// Converts the first letter of each word to upper case.
 fn titled(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut start = true;
@@ -116,10 +118,10 @@ fn escape(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 fn trim(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let chars = args.text(1, "chars")?;
     args.end(2)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.hold(text.len())?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_memory(text.len())?;
     let per_char = chars.as_ref().map_or(1, String::len);
-    args.meter.work(text.len().saturating_mul(per_char))?;
+    args.budget.charge_work(text.len().saturating_mul(per_char))?;
     Ok(Value::from(match chars {
         None => text.trim(),
         Some(chars) => text.trim_matches(|c| chars.contains(c)),
@@ -131,11 +133,11 @@ fn replace(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let to = args.need_text(2, "new")?;
     let most = args.size(3, "count")?;
     args.end(4)?;
-    let text = text(&args.meter, args.value()?)?;
+    let text = text(&args.budget, args.value()?)?;
     replaced(args, &text, &from, &to, most).map(Value::from)
 }
 
-/// Replaces, after charging for exactly what it will take.
+/// Replaces text, after charging the exact cost.
 pub(in super::super) fn replaced(
     args: &Args<'_>,
     text: &str,
@@ -143,10 +145,10 @@ pub(in super::super) fn replaced(
     to: &str,
     most: Option<usize>,
 ) -> Result<String, Error> {
-    args.meter.work(text.len().saturating_mul(2))?;
+    args.budget.charge_work(text.len().saturating_mul(2))?;
     let most = most.unwrap_or(usize::MAX);
     let found = text.matches(from).take(most).count();
-    args.meter.hold(text.len().saturating_add(found.saturating_mul(to.len())))?;
+    args.budget.charge_memory(text.len().saturating_add(found.saturating_mul(to.len())))?;
     Ok(text.replacen(from, to, found))
 }
 
@@ -155,10 +157,10 @@ fn indent(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let first = args.flag(2, "first")?;
     let blank = args.flag(3, "blank")?;
     args.end(4)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.work(text.len())?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_work(text.len())?;
     let lines = text.matches('\n').count().saturating_add(1);
-    args.meter.hold(text.len().saturating_add(lines.saturating_mul(width)))?;
+    args.budget.charge_memory(text.len().saturating_add(lines.saturating_mul(width)))?;
     let pad = " ".repeat(width);
     let mut out = String::with_capacity(text.len());
     for (at, line) in text.split('\n').enumerate() {
@@ -176,8 +178,8 @@ fn indent(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 fn center(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let width = args.size(1, "width")?.unwrap_or(80);
     args.end(2)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.hold(text.len().saturating_add(width))?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_memory(text.len().saturating_add(width))?;
     let missing = width.saturating_sub(text.chars().count());
     let left = missing / 2;
     let (left, right) = (" ".repeat(left), " ".repeat(missing - left));
@@ -190,8 +192,8 @@ fn truncate(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let end = args.text(3, "end")?.unwrap_or_else(|| "...".to_owned());
     let leeway = args.size(4, "leeway")?.unwrap_or(5);
     args.end(5)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.hold(text.len().saturating_add(end.len()))?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_memory(text.len().saturating_add(end.len()))?;
     if text.chars().count() <= length.saturating_add(leeway) {
         return Ok(Value::from(&*text));
     }
@@ -206,27 +208,27 @@ fn truncate(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
 
 fn wordcount(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    let text = text(&args.meter, args.value()?)?;
-    args.meter.work(text.len())?;
+    let text = text(&args.budget, args.value()?)?;
+    args.budget.charge_work(text.len())?;
     Ok(Value::from(text.split_whitespace().count()))
 }
 
 fn format(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(usize::MAX)?;
-    let pattern = text(&args.meter, args.value()?)?;
+    let pattern = text(&args.budget, args.value()?)?;
     let rest = args.pos.get(1..).unwrap_or_default();
-    percent(&args.meter, &pattern, rest).map(Value::from)
+    percent(&args.budget, &pattern, rest).map(Value::from)
 }
 
 fn from_json(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     if let Some(text) = value.as_str() {
-        parse_json(&args.meter, text.as_bytes(), true)
+        parse_json(&args.budget, text.as_bytes(), true)
     } else if let Some(bytes) = value.as_bytes() {
-        parse_json(&args.meter, bytes, true)
+        parse_json(&args.budget, bytes, true)
     } else {
-        Err(bad(format!("`from_json` takes a text, not a {}", value.kind())))
+        Err(bad_argument(format!("`from_json` takes a text, not a {}", value.kind())))
     }
 }
 
@@ -239,32 +241,32 @@ fn to_json(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         None => None,
     };
     args.end(2)?;
-    json_text(&args.meter, args.value()?, indent).map(Value::from)
+    json_text(&args.budget, args.value()?, indent).map(Value::from)
 }
 
 fn pprint(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    json_text(&args.meter, args.value()?, Some(2)).map(Value::from)
+    json_text(&args.budget, args.value()?, Some(2)).map(Value::from)
 }
 
 fn base64_encode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
     let value = args.value()?;
     let encode = |bytes: &[u8]| -> Result<Value, Error> {
-        args.meter.hold((bytes.len() / 3 + 1).saturating_mul(4))?;
+        args.budget.charge_memory((bytes.len() / 3 + 1).saturating_mul(4))?;
         Ok(Value::from(STANDARD.encode(bytes)))
     };
     match value.as_bytes() {
         Some(bytes) => encode(bytes),
-        None => encode(text(&args.meter, value)?.as_bytes()),
+        None => encode(text(&args.budget, value)?.as_bytes()),
     }
 }
 
 fn base64_decode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     args.end(1)?;
-    let text = text(&args.meter, args.value()?)?;
+    let text = text(&args.budget, args.value()?)?;
     let text = text.trim();
-    args.meter.hold(text.len().saturating_mul(2))?;
+    args.budget.charge_memory(text.len().saturating_mul(2))?;
     // Both alphabets occur in practice, with and without padding.
     let engines = [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD];
     for engine in engines {
@@ -275,7 +277,7 @@ fn base64_decode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error>
             });
         }
     }
-    Err(bad("the text is not base64"))
+    Err(bad_argument("the text is not base64"))
 }
 
 fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
@@ -283,12 +285,12 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let value = args.value()?;
     let mut out = String::new();
     let list = match value.kind() {
-        ValueKind::Map => pairs(&args.meter, value)?,
-        ValueKind::Seq | ValueKind::Iterable => cost::items(&args.meter, value)?
+        ValueKind::Map => pairs(&args.budget, value)?,
+        ValueKind::Seq | ValueKind::Iterable => cost::collect_items(&args.budget, value)?
             .iter()
-            .map(|pair| match cost::items(&args.meter, pair)?.as_slice() {
+            .map(|pair| match cost::collect_items(&args.budget, pair)?.as_slice() {
                 [key, value] => Ok((key.clone(), value.clone())),
-                _ => Err(bad("`urlencode` takes a text, a map or a list of pairs")),
+                _ => Err(bad_argument("`urlencode` takes a text, a map or a list of pairs")),
             })
             .collect::<Result<_, _>>()?,
         _ => {
@@ -297,7 +299,7 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         }
     };
     for (key, item) in &list {
-        // As Python's urlencode does after Jinja dropped what is not there.
+        // As in Python's urlencode after Jinja removed missing values.
         if item.is_none() || item.is_undefined() {
             continue;
         }
@@ -309,22 +311,4 @@ fn urlencode(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
         percent_encode(args, &mut out, item, false)?;
     }
     Ok(Value::from(out))
-}
-
-pub fn percent_encode(args: &Args<'_>, out: &mut String, value: &Value, keep_slash: bool) -> Result<(), Error> {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let text = text(&args.meter, value)?;
-    args.meter.hold(text.len().saturating_mul(3))?;
-    for byte in text.bytes() {
-        let plain =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || (keep_slash && byte == b'/');
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    Ok(())
 }

@@ -1,26 +1,26 @@
-//! The methods of texts.
+//! Methods of strings.
 
 use minijinja::Error;
 use minijinja::value::Value;
 
-use super::super::budget::bad;
+use super::super::arguments::{Args, unknown_method};
+use super::super::budget::bad_argument;
 use super::super::containers::List;
 use super::super::convert::text;
 use super::super::cost;
-use super::super::filters::{Args, braces, capitalized, replaced, split_on};
-use super::unknown;
+use super::super::filters::{braces, capitalized, replaced, split_on};
 
-/// Calls a method of a text.
+/// Calls a method of a string.
 #[allow(clippy::too_many_lines, reason = "one arm per method")]
 pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Error> {
-    // All methods are linear in the text; its result is at most three times
-    // as large unless stated otherwise below.
-    args.meter.work(value.len())?;
+    // All methods are linear in the text; the result is at most three times as
+    // large unless stated otherwise below.
+    args.budget.charge_work(value.len())?;
     let changed = |new: String| -> Result<Value, Error> {
         args.end(0)?;
         Ok(Value::from(new))
     };
-    let tripled = || args.meter.hold(value.len().saturating_mul(3));
+    let tripled = || args.budget.charge_memory(value.len().saturating_mul(3));
     let every = |test: fn(char) -> bool| -> Result<Value, Error> {
         args.end(0)?;
         Ok(Value::from(!value.is_empty() && value.chars().all(test)))
@@ -56,7 +56,7 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             let chars = args.text(0, "chars")?;
             args.end(1)?;
             let per_char = chars.as_ref().map_or(1, String::len);
-            args.meter.work(value.len().saturating_mul(per_char))?;
+            args.budget.charge_work(value.len().saturating_mul(per_char))?;
             let unwanted = |c: char| match &chars {
                 Some(chars) => chars.contains(c),
                 None => c.is_whitespace(),
@@ -66,13 +66,13 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
                 "lstrip" => value.trim_start_matches(unwanted),
                 _ => value.trim_end_matches(unwanted),
             };
-            args.meter.hold(stripped.len())?;
+            args.budget.charge_memory(stripped.len())?;
             Ok(Value::from(stripped))
         }
         "removeprefix" | "removesuffix" => {
             let part = args.need_text(0, "part")?;
             args.end(1)?;
-            args.meter.hold(value.len())?;
+            args.budget.charge_memory(value.len())?;
             let cut = if name == "removeprefix" {
                 value.strip_prefix(part.as_str())
             } else {
@@ -89,8 +89,8 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
         "splitlines" => {
             args.end(0)?;
             let count = value.lines().count();
-            args.meter.hold(value.len().saturating_add(count.saturating_mul(64)))?;
-            List::live(&args.meter, value.lines().map(Value::from).collect())
+            args.budget.charge_memory(value.len().saturating_add(count.saturating_mul(64)))?;
+            List::mutable(&args.budget, value.lines().map(Value::from).collect())
         }
         "startswith" | "endswith" => {
             let wanted = args.get(0, "prefix")?.ok_or_else(|| args.missing("prefix"))?;
@@ -101,8 +101,8 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             if let Some(part) = wanted.as_str() {
                 return Ok(Value::from(fits(part)));
             }
-            // Python takes a tuple of alternatives as well.
-            let parts = cost::items(&args.meter, &wanted)?;
+            // As in Python, a tuple of alternatives is accepted.
+            let parts = cost::collect_items(&args.budget, &wanted)?;
             Ok(Value::from(parts.iter().any(|part| part.as_str().is_some_and(fits))))
         }
         "find" | "rfind" | "index" => {
@@ -111,7 +111,7 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             let found = if name == "rfind" { value.rfind(&part) } else { value.find(&part) };
             match found {
                 Some(byte) => Ok(Value::from(value[..byte].chars().count())),
-                None if name == "index" => Err(bad("`index`: the text is not there")),
+                None if name == "index" => Err(bad_argument("`index`: the text is not there")),
                 None => Ok(Value::from(-1)),
             }
         }
@@ -132,10 +132,10 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             let parts = args.get(0, "iterable")?.ok_or_else(|| args.missing("iterable"))?;
             args.end(1)?;
             let mut out = String::new();
-            for (at, part) in cost::items(&args.meter, &parts)?.iter().enumerate() {
-                let part = text(&args.meter, part)?;
+            for (at, part) in cost::collect_items(&args.budget, &parts)?.iter().enumerate() {
+                let part = text(&args.budget, part)?;
                 let separator = if at == 0 { "" } else { value };
-                args.meter.hold(part.len().saturating_add(separator.len()))?;
+                args.budget.charge_memory(part.len().saturating_add(separator.len()))?;
                 out.push_str(separator);
                 out.push_str(&part);
             }
@@ -143,12 +143,12 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
         }
         "format" => {
             let names = args.keywords()?;
-            braces(&args.meter, value, args.pos, &names).map(Value::from)
+            braces(&args.budget, value, args.pos, &names).map(Value::from)
         }
         "zfill" => {
             let width = args.size(0, "width")?.ok_or_else(|| args.missing("width"))?;
             args.end(1)?;
-            args.meter.hold(value.len().saturating_add(width))?;
+            args.budget.charge_memory(value.len().saturating_add(width))?;
             let zeros = "0".repeat(width.saturating_sub(value.chars().count()));
             let (sign, digits) = value.split_at(usize::from(value.starts_with(['-', '+'])));
             Ok(Value::from(format!("{sign}{zeros}{digits}")))
@@ -167,6 +167,6 @@ pub(super) fn call(value: &str, name: &str, args: &Args<'_>) -> Result<Value, Er
             };
             Ok(Value::from(cased && !wrong))
         }
-        _ => Err(unknown()),
+        _ => Err(unknown_method()),
     }
 }

@@ -1,12 +1,12 @@
-//! `value[start:stop:step]`
+//! Slices: `value[start:stop:step]`.
 
 use minijinja::value::Value;
 use minijinja::{Error, State};
 
-use super::super::budget::bad;
+use super::super::arguments::Args;
+use super::super::budget::bad_argument;
 use super::super::cost::{self, defined};
-use super::super::filters::Args;
-use super::{is_list, is_tuple, make_list};
+use super::sequences::{is_list, is_tuple, make_list};
 
 pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Error> {
     let value = args.value()?;
@@ -14,59 +14,60 @@ pub(super) fn slice(_: &mut State<'_, '_>, args: &Args<'_>) -> Result<Value, Err
         match args.pos.get(at) {
             None => Ok(None),
             Some(bound) if bound.is_none() => Ok(None),
-            Some(bound) => {
-                defined(bound)?.as_i64().map(Some).ok_or_else(|| bad("the bounds of a slice must be whole numbers"))
-            }
+            Some(bound) => defined(bound)?
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| bad_argument("the bounds of a slice must be whole numbers")),
         }
     };
     let (start, stop, step) = (bound(1)?, bound(2)?, bound(3)?.unwrap_or(1));
     if step == 0 {
-        return Err(bad("the step of a slice cannot be 0"));
+        return Err(bad_argument("the step of a slice cannot be 0"));
     }
     if let Some(text) = value.as_str() {
-        args.meter.work(text.len())?;
-        let range = Steps::new(start, stop, step, text.chars().count());
-        args.meter.hold(range.count.saturating_mul(4))?;
+        args.budget.charge_work(text.len())?;
+        let range = SliceIndices::new(start, stop, step, text.chars().count());
+        args.budget.charge_memory(range.count.saturating_mul(4))?;
         if step == 1 {
             let from = byte_of(text, range.first);
             let rest = &text[from..];
             return Ok(Value::from(&rest[..byte_of(rest, range.count)]));
         }
-        args.meter.hold(text.len().saturating_mul(4))?;
+        args.budget.charge_memory(text.len().saturating_mul(4))?;
         let chars: Vec<char> = text.chars().collect();
         return Ok(Value::from(range.filter_map(|at| chars.get(at)).collect::<String>()));
     }
     if let Some(bytes) = value.as_bytes() {
-        args.meter.hold(bytes.len())?;
-        let range = Steps::new(start, stop, step, bytes.len());
+        args.budget.charge_memory(bytes.len())?;
+        let range = SliceIndices::new(start, stop, step, bytes.len());
         return Ok(Value::from_bytes(range.filter_map(|at| bytes.get(at).copied()).collect()));
     }
     if !is_list(value) {
-        return Err(bad(format!("a {} cannot be sliced", value.kind())));
+        return Err(bad_argument(format!("a {} cannot be sliced", value.kind())));
     }
-    let items = cost::items(&args.meter, value)?;
-    let range = Steps::new(start, stop, step, items.len());
+    let items = cost::collect_items(&args.budget, value)?;
+    let range = SliceIndices::new(start, stop, step, items.len());
     let items = range.filter_map(|at| items.get(at).cloned()).collect();
     make_list(args, items, is_tuple(value))
 }
 
-/// The byte at which the character number `chars` starts.
+/// The byte offset of a character by its index.
 fn byte_of(text: &str, chars: usize) -> usize {
     text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at)
 }
 
-/// The indices a slice picks, as in Python.
-struct Steps {
+/// The indices that a slice selects, as in Python.
+struct SliceIndices {
     first: usize,
     at: i128,
     step: i64,
     count: usize,
 }
 
-impl Steps {
-    fn new(start: Option<i64>, stop: Option<i64>, step: i64, len: usize) -> Steps {
+impl SliceIndices {
+    fn new(start: Option<i64>, stop: Option<i64>, step: i64, len: usize) -> SliceIndices {
         let len = i128::try_from(len).unwrap_or(i128::MAX);
-        // The places that are still valid bounds, given the direction.
+        // The valid range of bounds, which depends on the direction.
         let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
         let place = |bound: Option<i64>, missing: i128| match bound.map(i128::from) {
             None => missing,
@@ -78,11 +79,16 @@ impl Steps {
         let stride = i128::from(step);
         let span = if step > 0 { to - from } else { from - to };
         let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
-        Steps { first: usize::try_from(from).unwrap_or(0), at: from, step, count: usize::try_from(count).unwrap_or(0) }
+        SliceIndices {
+            first: usize::try_from(from).unwrap_or(0),
+            at: from,
+            step,
+            count: usize::try_from(count).unwrap_or(0),
+        }
     }
 }
 
-impl Iterator for Steps {
+impl Iterator for SliceIndices {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {

@@ -1,10 +1,10 @@
-//! Expressions.
+//! Rewriting of expressions.
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, Expr, Spanned};
 use minijinja::value::Value;
 
-use super::super::operators as ops;
+use super::super::operators::names as ops;
 use super::{Rewriter, call, constant, is_cheap, literal, variable};
 
 impl Rewriter {
@@ -39,11 +39,11 @@ impl Rewriter {
             Expr::BinOp(op) => self.bin_op(op, span),
             Expr::Compare(compare) => Expr::Compare(Spanned::new(
                 ast::Compare {
-                    expr: self.weighed(&compare.expr),
+                    expr: self.charged(&compare.expr),
                     ops: compare
                         .ops
                         .iter()
-                        .map(|op| ast::CompareOp { op: op.op, expr: self.weighed(&op.expr) })
+                        .map(|op| ast::CompareOp { op: op.op, expr: self.charged(&op.expr) })
                         .collect(),
                 },
                 span,
@@ -107,9 +107,9 @@ impl Rewriter {
                     other,
                     BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte
                 );
-                // Comparing with a literal looks at one level only.
+                // A comparison with a literal reads one level only.
                 let (left, right) = if compares && !is_cheap(&op.left) && !is_cheap(&op.right) {
-                    (self.weighed(&op.left), self.weighed(&op.right))
+                    (self.charged(&op.left), self.charged(&op.right))
                 } else {
                     (self.expr(&op.left), self.expr(&op.right))
                 };
@@ -121,7 +121,7 @@ impl Rewriter {
         call(operation, left, vec![right], span)
     }
 
-    /// The parts of `a ~ b ~ c`: joining them in one go is linear.
+    /// Collects the parts of `a ~ b ~ c`, as joining them in one step is linear.
     fn concatenated<'s>(&mut self, op: &ast::BinOp<'s>, parts: &mut Vec<Expr<'s>>) {
         match &op.left {
             Expr::BinOp(left) if matches!(left.op, BinOpKind::Concat) => {
@@ -132,11 +132,11 @@ impl Rewriter {
         parts.push(self.expr(&op.right));
     }
 
-    fn weighed<'s>(&mut self, expr: &Expr<'s>) -> Expr<'s> {
+    fn charged<'s>(&mut self, expr: &Expr<'s>) -> Expr<'s> {
         if is_cheap(expr) {
             return self.expr(expr);
         }
-        call(ops::WEIGH, self.expr(expr), Vec::new(), expr.span())
+        call(ops::CHARGED, self.expr(expr), Vec::new(), expr.span())
     }
 
     fn args<'s>(&mut self, args: &[CallArg<'s>]) -> Vec<CallArg<'s>> {
@@ -152,7 +152,7 @@ impl Rewriter {
     pub(super) fn call<'s>(&mut self, inner: &Spanned<ast::Call<'s>>) -> Spanned<ast::Call<'s>> {
         let on_loop = |expr: &Expr<'_>| matches!(expr, Expr::Var(var) if var.id == "loop");
         let args = match (&inner.expr, inner.args.as_slice()) {
-            // The next round of a recursive loop iterates over the argument.
+            // A recursive loop iterates over the argument next.
             (callee, [CallArg::Pos(arg)]) if on_loop(callee) => {
                 let names = self.arities.last().copied().unwrap_or(0);
                 vec![CallArg::Pos(self.iterated(arg, names))]
@@ -161,7 +161,7 @@ impl Rewriter {
             (Expr::GetAttr(attr), args) if on_loop(&attr.expr) => args
                 .iter()
                 .filter_map(|arg| match arg {
-                    CallArg::Pos(expr) => Some(CallArg::Pos(self.weighed(expr))),
+                    CallArg::Pos(expr) => Some(CallArg::Pos(self.charged(expr))),
                     _ => None,
                 })
                 .collect(),

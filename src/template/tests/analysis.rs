@@ -1,8 +1,8 @@
 use super::super::{FieldLocation, ProblemKind as Kind, Template, analyse};
 
-/// The kinds of the problems of a template, with the source they point at.
-fn problems(source: &str, site: FieldLocation, host: bool) -> Vec<(Kind, String)> {
-    analyse(source, site, host)
+/// The kinds of a template's problems, with the source text at their positions.
+fn problems(source: &str, location: FieldLocation, absolute_url: bool) -> Vec<(Kind, String)> {
+    analyse(source, location, absolute_url)
         .problems
         .into_iter()
         .map(|problem| (problem.kind, source[problem.range].to_owned()))
@@ -13,18 +13,18 @@ fn problems(source: &str, site: FieldLocation, host: bool) -> Vec<(Kind, String)
 #[allow(clippy::type_complexity)]
 fn table(rows: &[(&str, FieldLocation, &[(Kind, &str)])]) {
     let mut wrong = Vec::new();
-    for (source, site, wanted) in rows {
-        let got = problems(source, *site, false);
+    for (source, location, wanted) in rows {
+        let got = problems(source, *location, false);
         let wanted: Vec<_> = wanted.iter().map(|(kind, at)| (*kind, (*at).to_owned())).collect();
         if got != wanted {
-            wrong.push(format!("{source} at {site}\n  wanted {wanted:?}\n  got    {got:?}"));
+            wrong.push(format!("{source} at {location}\n  wanted {wanted:?}\n  got    {got:?}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn names() {
+fn checks_names_by_location() {
     table(&[
         ("{{ input.x }}", FieldLocation::Body, &[]),
         ("{{ inptu.x }}", FieldLocation::Body, &[(Kind::UnknownName, "inptu")]),
@@ -62,7 +62,7 @@ fn names() {
 }
 
 #[test]
-fn functions_filters_and_tests() {
+fn checks_functions_filters_and_tests() {
     table(&[
         ("{{ 'a' | upcase }}", FieldLocation::Body, &[(Kind::UnknownFilter, "upcase")]),
         ("{{ 1 is evn }}", FieldLocation::Body, &[(Kind::UnknownTest, "evn")]),
@@ -91,7 +91,7 @@ fn functions_filters_and_tests() {
 }
 
 #[test]
-fn what_is_used() {
+fn lists_secrets_variables_and_reads() {
     let analysis = analyse(
         "{{ get_secret('a') | default('x') }}{{ get_secret('b') }}{{ get_variable('v') | d('') }}\
          {{ input.user['email'].x.upper() }}{{ steps.find.body[0].id }}\
@@ -112,7 +112,7 @@ fn what_is_used() {
 }
 
 #[test]
-fn hosts() {
+fn checks_the_host_of_urls() {
     let fine = [
         "https://example.com/{{ input.x }}",
         "http://localhost:1234?x={{ input.x }}",
@@ -144,16 +144,16 @@ fn hosts() {
         let got = problems(source, FieldLocation::Url, true);
         assert!(got.contains(&(Kind::HostNotVariable, at.to_owned())), "{source}: {got:?}");
     }
-    // Relative URLs have no host; absolute ones are found without being told.
+    // Relative URLs have no host; absolute URLs are recognised by their prefix.
     assert_eq!(problems("/x/{{ input.x }}", FieldLocation::Url, false), []);
     assert_eq!(problems("https://{{ input.x }}/", FieldLocation::Url, false).len(), 1);
 }
 
 #[test]
-fn sites() {
-    for site in FieldLocation::all() {
-        assert_eq!(site.as_str().parse::<FieldLocation>().unwrap(), site);
-        assert_eq!(FieldLocation::all().filter(|other| *other == site).count(), 1);
+fn the_location_table_matches_the_enumeration() {
+    for location in FieldLocation::all() {
+        assert_eq!(location.as_str().parse::<FieldLocation>().unwrap(), location);
+        assert_eq!(FieldLocation::all().filter(|other| *other == location).count(), 1);
     }
     assert_eq!(FieldLocation::all().count(), 15);
     assert_eq!("pollInput".parse::<FieldLocation>().unwrap(), FieldLocation::PollInput);
@@ -161,7 +161,7 @@ fn sites() {
 }
 
 #[test]
-fn compiling_refuses_what_cannot_run() {
+fn compilation_rejects_constructs_outside_the_dialect() {
     for (source, kind) in [
         ("{{ x | nope }}", Kind::UnknownFilter),
         ("{{ x is nope }}", Kind::UnknownTest),

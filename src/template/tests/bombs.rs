@@ -1,10 +1,10 @@
-//! The other side of tests/it/hostile/bombs.rs: what is large or deep and harmless still renders.
+//! The counterpart of tests/it/hostile/bombs.rs: large and deep templates within the limits still render.
 
 use super::super::{Limits, Template};
 use super::context;
 
 #[test]
-fn harmless_templates_are_not_bombs() {
+fn renders_large_and_deep_templates_within_limits() {
     let sources = [
         "{% for x in range(5000) %}{{ x }}: {{ input.name | upper }}, {% endfor %}",
         "{% set l = [] %}{% for x in range(5000) %}{% do l.append({'i': x}) %}{% endfor %}{{ l | tojson }}",
@@ -12,8 +12,8 @@ fn harmless_templates_are_not_bombs() {
         "{% set ns = namespace(s='') %}{% for x in range(2000) %}{% set ns.s = ns.s ~ 'ab' %}{% endfor %}{{ ns.s }}",
         "{% for a in input.people %}{% for b in input.people %}{% if a == b %}x{% endif %}{% endfor %}{% endfor %}",
     ];
-    // The longest chain and the deepest nesting that are still allowed have to
-    // fit on the stack of a thread, without optimisation as well.
+    // The longest chain and the deepest nesting within the limits must fit on the
+    // stack of a thread, even without optimisation.
     let chain = format!("{{{{ 1{} }}}}", " + 1".repeat(480));
     let brackets = format!("{{{{ {}1{} }}}}", "[".repeat(38), "]".repeat(38));
     let blocks = "{% if 1 %}".repeat(38) + &"{% endif %}".repeat(38);

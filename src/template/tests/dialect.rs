@@ -1,7 +1,7 @@
 use super::check;
 
 #[test]
-fn prints_as_json_does() {
+fn prints_values_as_json() {
     check(&[
         ("plain {text}", "plain {text}"),
         ("a\n", "a\n"),
@@ -19,7 +19,7 @@ fn prints_as_json_does() {
 }
 
 #[test]
-fn operators() {
+fn evaluates_operators() {
     check(&[
         ("{{ 1 + 2 * 3 - 4 }}", "3"),
         ("{{ 2 ** 10 }} {{ 7 % 3 }} {{ -7 // 2 }}", "1024 1 -4"),
@@ -42,7 +42,7 @@ fn operators() {
 }
 
 #[test]
-fn statements() {
+fn runs_statements() {
     check(&[
         ("{% for x in input.tags %}{{ loop.index }}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}", "1b,2a,3c"),
         ("{% for k, v in input.map.items() %}{{ k }}={{ v }};{% endfor %}", "z=1;a=2;"),

@@ -1,7 +1,7 @@
 use super::check;
 
 #[test]
-fn filters() {
+fn applies_filters() {
     check(&[
         ("{{ input.none_such | default('x') }} {{ '' | default('y', true) }} {{ input.n | d('z') }}", "x y 3"),
         ("{{ input.no | default('x') }} {{ input.no | default('x', boolean=true) }}", "null x"),
@@ -60,7 +60,7 @@ fn filters() {
 }
 
 #[test]
-fn methods() {
+fn calls_methods() {
     check(&[
         (
             "{{ 'a-b'.split('-') }} {{ ' a b '.split() }} {{ 'a,b,c'.split(',', 1) }}",
@@ -88,7 +88,7 @@ fn methods() {
 }
 
 #[test]
-fn tests() {
+fn evaluates_tests() {
     check(&[
         ("{{ input.q is defined }} {{ input.n is defined }} {{ input.q is undefined }}", "false true true"),
         (
@@ -102,7 +102,7 @@ fn tests() {
 }
 
 #[test]
-fn functions() {
+fn calls_functions() {
     check(&[
         ("{{ range(3) | list }} {{ range(1, 7, 2) }} {{ range(3, 0, -1) }}", "[0,1,2] [1,3,5] [3,2,1]"),
         (
@@ -117,7 +117,7 @@ fn functions() {
 }
 
 #[test]
-fn responses() {
+fn reads_responses() {
     check(&[
         ("{{ response.status_code }} {{ response.headers['content-type'] }}", "200 application/json"),
         ("{{ response.json }}", r#"{"z":1,"a":[1,2.0,-0.0],"items":[{"id":7}]}"#),

@@ -8,7 +8,7 @@ use super::super::{Context, Limits, RenderErrorKind as Kind, Template, Tree, sig
 use super::{TestHost, context, fails, render, value};
 
 #[test]
-fn one_expression_keeps_its_type() {
+fn a_single_expression_keeps_its_type() {
     let table = [
         ("{{ input.n }}", json!(3)),
         ("{{ input.no }}", json!(null)),
@@ -32,7 +32,7 @@ fn one_expression_keeps_its_type() {
 }
 
 #[test]
-fn undefined_values_are_named() {
+fn errors_name_undefined_values() {
     fails(&[
         ("{{ input.emial }}", Kind::Undefined, "`input.emial` does not exist, did you mean `input.email`?"),
         ("{{ input.qqq.x }}", Kind::Undefined, "`input.qqq` does not exist"),
@@ -58,7 +58,7 @@ fn undefined_values_are_named() {
 }
 
 #[test]
-fn wrong_values_are_refused() {
+fn rejects_values_of_the_wrong_type() {
     fails(&[
         ("{{ 'x' | from_json }}", Kind::BadArgument, "not JSON (line 1, column 1)"),
         ("{{ none | from_json }}", Kind::BadArgument, "`from_json` takes a text"),
@@ -85,7 +85,7 @@ fn wrong_values_are_refused() {
 }
 
 #[test]
-fn json_of_the_response_is_parsed_once_and_only_on_demand() {
+fn parses_response_json_once_and_on_demand() {
     let mut ctx = Context::new(Arc::new(TestHost));
     ctx.set_response(500, BTreeMap::new(), Bytes::from_static(b"<html>\xff"));
     let run = |source: &str| Template::compile(source).unwrap().render_text(&ctx, &Limits::default());
@@ -101,7 +101,7 @@ fn json_of_the_response_is_parsed_once_and_only_on_demand() {
 }
 
 #[test]
-fn secrets_stay_out_of_errors() {
+fn errors_never_contain_secrets() {
     let sources = [
         "{{ get_secret('token').nope() }}",
         "{{ get_secret('token') + 1 }}",
@@ -136,7 +136,7 @@ fn secrets_stay_out_of_errors() {
 }
 
 #[test]
-fn trees() {
+fn renders_trees() {
     let tree = Tree::compile(&json!({
         "{{ key }}": "{{ input.n }}",
         "list": [1, "{{ input.tags[0] }}-", {"deep": "{{ input.map }}"}],
@@ -163,7 +163,7 @@ fn trees() {
 }
 
 #[test]
-fn limits_apply() {
+fn enforces_limits() {
     let run = |source: &str, limits: Limits| {
         Template::compile(source).unwrap().render_text(&context(), &limits).map_err(|error| error.kind)
     };
@@ -180,7 +180,7 @@ fn limits_apply() {
 }
 
 #[test]
-fn users_data_is_never_compiled() {
+fn never_compiles_user_data() {
     let mut ctx = context();
     ctx.set("input", json!({"x": "{{ get_secret('token') }}"}));
     let text = Template::compile("{{ input.x }}!").unwrap().render_text(&ctx, &Limits::default());
@@ -188,7 +188,7 @@ fn users_data_is_never_compiled() {
 }
 
 #[test]
-fn tokens_are_signed() {
+fn signs_tokens() {
     let token = sign_jwt(
         &json!({"iat": "1700000000", "exp": 1, "nbf": "x"}),
         "key",
@@ -217,7 +217,7 @@ fn decode(part: &str) -> serde_json::Value {
 }
 
 #[test]
-fn templates_can_be_shared() {
+fn templates_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Template>();
     shared::<Tree>();

@@ -1,7 +1,7 @@
 use super::super::{FieldLocation, Limits, RenderErrorKind, Template, analyse};
 use super::context;
 
-/// Words templates are made of.
+/// Tokens of random templates.
 const WORDS: &[&str] = &[
     "{{",
     "}}",
@@ -135,21 +135,21 @@ impl Random {
 }
 
 #[test]
-fn no_soup_of_tokens_panics() {
+fn never_panics_on_random_tokens() {
     let ctx = context();
-    let limits = Limits { fuel: 20_000, output_bytes: 1 << 16, work_bytes: 1 << 20, held_bytes: 1 << 20 };
+    let limits = Limits { fuel: 20_000, output_bytes: 1 << 16, work_bytes: 1 << 20, memory_bytes: 1 << 20 };
     let sites: Vec<FieldLocation> = FieldLocation::all().collect();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut compiled, mut rendered) = (0, 0);
     for round in 0..30_000 {
         let length = 1 + random.below(14);
         let mut source: String = (0..length).map(|_| WORDS[random.below(WORDS.len())]).collect();
-        // Half of the soups are expressions, which get further.
+        // Half of the token sequences are expressions, which pass more checks.
         if round % 2 == 0 {
             source = format!("{{{{ {source} }}}}");
         }
-        let site = sites[random.below(sites.len())];
-        let analysis = analyse(&source, site, round % 7 == 0);
+        let location = sites[random.below(sites.len())];
+        let analysis = analyse(&source, location, round % 7 == 0);
         for problem in &analysis.problems {
             assert!(source.get(problem.range.clone()).is_some(), "{source:?}: {problem:?}");
         }

@@ -41,7 +41,7 @@ enum Shape {
 }
 
 #[test]
-fn reads_every_shape() {
+fn deserialises_every_type() {
     let text = "name: a\nretries: ~\nratio: 2\nkind: [Plain, Number: -1, Point: [1, 2], {Named: {x: true}}, Plain: ]\n\
                 codes: {'200': ok}\npair: [-9223372036854775808, 18446744073709551615]\n";
     let expected = Action {
@@ -56,7 +56,7 @@ fn reads_every_shape() {
 }
 
 #[test]
-fn gives_a_json_value_as_it_is() {
+fn deserialises_arbitrary_json() {
     let node = node("a: [1, -2, 1.5, -0.0, 18446744073709551615, null, true, {b: c}]\n");
     let expected = json!({"a": [1, -2, 1.5, -0.0, u64::MAX, null, true, {"b": "c"}]});
     assert_eq!(from_node::<Value>(&node).unwrap(), expected);
@@ -64,7 +64,7 @@ fn gives_a_json_value_as_it_is() {
 }
 
 #[test]
-fn errors_stand_where_the_value_is() {
+fn errors_carry_the_position_of_the_value() {
     let cases = [
         ("name: 1\n", "1", "invalid type: integer `1`, expected a string"),
         ("name: a\nretries: 300\n", "300", "invalid value: integer `300`, expected u8"),

@@ -11,7 +11,7 @@ fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn takes_utf8_and_utf16() {
+fn accepts_utf8_and_utf16() {
     let text = "a: ü 🎉\r\n";
     for bytes in [
         text.as_bytes().to_vec(),
@@ -25,18 +25,18 @@ fn takes_utf8_and_utf16() {
 }
 
 #[test]
-fn refuses_the_rest_with_one_finding_and_no_text() {
+fn rejects_other_encodings_with_one_finding_and_no_text() {
     let long = [b'a'; 201];
     let cases: &[(&[u8], &str, &str)] = &[
         (b"a: 1\nb: \xFF\n", "EK0002", "the file is not UTF-8: byte 0xFF at offset 8, line 2"),
         (b"\xEF\xBB\xBFa: \xC3", "EK0002", "the file is not UTF-8: byte 0xC3 at offset 6, line 1"),
         (b"\xFF\xFE\0\0a\0\0\0", "EK0002", "the file is UTF-32"),
         (b"\0\0\xFE\xFF\0\0\0a", "EK0002", "the file is UTF-32"),
-        (b"\xFF\xFEa\0b", "EK0002", "the file is UTF-16 with an odd number of bytes, so a part of it is missing"),
+        (b"\xFF\xFEa\0b", "EK0002", "the file is UTF-16 with an odd number of bytes, so it is truncated"),
         (b"\xFE\xFF\0\n\xD8\0", "EK0002", "the file is not UTF-16: lone surrogate 0xD800, line 2"),
-        (b"a\0:\0", "EK0002", "the file holds a NUL byte at offset 1, line 1"),
-        (b"a: 1\nb: \x1B[31m", "EK0002", "the file holds the control character 0x1B at offset 8, line 2"),
-        (b"a: \x7F", "EK0002", "the file holds the control character 0x7F at offset 3, line 1"),
+        (b"a\0:\0", "EK0002", "the file contains a NUL byte at offset 1, line 1"),
+        (b"a: 1\nb: \x1B[31m", "EK0002", "the file contains the control character 0x1B at offset 8, line 2"),
+        (b"a: \x7F", "EK0002", "the file contains the control character 0x7F at offset 3, line 1"),
         (&long, "EK0003", "the file has 201 bytes, at most 200 are read"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",

@@ -1,8 +1,13 @@
-//! The words of JSON: strings, numbers, `true`, and what people write in their place.
+//! The lexer: strings, numbers, literals, and messages for common mistakes.
 
 use std::borrow::Cow;
 
-use super::{Finding, Kind, Range, Reader, codes, excerpt, finding, range, slice};
+use super::Reader;
+use crate::text::codes;
+use crate::text::finding::Finding;
+use crate::text::node::NodeKind;
+use crate::text::span::Range;
+use crate::text::tree::{excerpt, finding, range, slice};
 
 impl<'a> Reader<'a> {
     pub(super) fn peek(&self) -> Option<u8> {
@@ -15,7 +20,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a string with its quotes.
+    /// Reads a string, including its quotes.
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Finding> {
         let start = self.at;
         self.at += 1;
@@ -52,7 +57,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over a number; is it a float?
+    /// Consumes a number. Returns true for a float.
     pub(super) fn number_end(&mut self) -> Result<bool, Finding> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
@@ -79,13 +84,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `true`, `false` or `null`.
-    pub(super) fn word(&mut self) -> Result<Kind, Finding> {
+    pub(super) fn word(&mut self) -> Result<NodeKind, Finding> {
         let here = self.bare_word();
         let word = slice(self.text, here);
         let kind = match word {
-            "true" => Kind::Bool(true),
-            "false" => Kind::Bool(false),
-            "null" => Kind::Null,
+            "true" => NodeKind::Bool(true),
+            "false" => NodeKind::Bool(false),
+            "null" => NodeKind::Null,
             "" => return Err(self.unexpected("a value")),
             _ => {
                 let help = match word {
@@ -103,7 +108,7 @@ impl<'a> Reader<'a> {
         Ok(kind)
     }
 
-    /// The letters and digits from here on.
+    /// The range of letters and digits at the current position.
     pub(super) fn bare_word(&self) -> Range {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length =
@@ -111,20 +116,20 @@ impl<'a> Reader<'a> {
         range(self.at, self.at + length)
     }
 
-    /// The character here, nothing at the end.
+    /// The range of the character at the current position; empty at the end.
     pub(super) fn character(&self) -> Range {
         let next = self.text.get(self.at..).and_then(|rest| rest.chars().next());
         range(self.at, self.at + next.map_or(0, char::len_utf8))
     }
 
-    /// The finding for something else than what has to stand here.
+    /// The finding for an unexpected character at the current position.
     pub(super) fn unexpected(&self, expected: &str) -> Finding {
         let here = self.character();
         let rest = self.text.get(self.at..).unwrap_or_default();
         let (message, help) = match rest.chars().next() {
             None => (
-                format!("the file ends where {expected} was expected"),
-                "close what is open; is a part of the file missing?",
+                format!("the file ends, but {expected} was expected"),
+                "close the open string, list or map; the file may be truncated",
             ),
             Some('/' | '#') => ("JSON has no comments".to_owned(), "remove it, or write YAML"),
             Some('\'') => (format!("{expected} was expected, not `'`"), "put strings in double quotes"),
@@ -151,7 +156,7 @@ impl<'a> Reader<'a> {
         if self.at == from { Err(self.unexpected(expected)) } else { Ok(()) }
     }
 
-    /// Reads an escape with its backslash.
+    /// Reads an escape sequence, including its backslash.
     fn escape(&mut self) -> Result<char, Finding> {
         let start = self.at;
         let escaped = self.text.as_bytes().get(start + 1).copied();
@@ -175,7 +180,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The character of `\uXXXX`, or of a pair of them for characters beyond 16 bits.
+    /// Decodes `\uXXXX`, or a surrogate pair for a character beyond 16 bits.
     fn unicode(&mut self, start: usize) -> Result<char, Finding> {
         let first = self.hex(start)?;
         let paired =

@@ -40,7 +40,7 @@ fn agrees_with_serde_json() {
 }
 
 #[test]
-fn syntax_errors_stand_where_they_are() {
+fn reports_syntax_errors_at_their_position() {
     let cases = [
         ("[1,]", ",", "a comma before `]`"),
         ("{\"a\": 1,}", ",", "a comma before `}`"),
@@ -50,20 +50,20 @@ fn syntax_errors_stand_where_they_are() {
         ("{1: 1}", "1", "a key in double quotes was expected, not `1`"),
         ("[1 2]", "2", "`,` or `]` was expected, not `2`"),
         ("[1}", "}", "`,` or `]` was expected, not `}`"),
-        ("[1", "", "the file ends where `,` or `]` was expected"),
-        ("{\"a\":", "", "the file ends where a value was expected"),
+        ("[1", "", "the file ends, but `,` or `]` was expected"),
+        ("{\"a\":", "", "the file ends, but a value was expected"),
         ("[,1]", ",", "a value was expected, not `,`"),
         ("// x\n1", "/", "JSON has no comments"),
         ("[1, # x\n2]", "#", "JSON has no comments"),
         ("1 /* x */", "/", "JSON has no comments"),
-        ("1 2", "2", "something follows the value, and a JSON file holds one value"),
-        ("{}\n---\n{}", "-", "something follows the value, and a JSON file holds one value"),
+        ("1 2", "2", "text follows the value; a JSON file contains one value"),
+        ("{}\n---\n{}", "-", "text follows the value; a JSON file contains one value"),
         ("01", "01", "the number `01` starts with a zero"),
         ("-012", "-012", "the number `-012` starts with a zero"),
-        ("1.", "", "the file ends where a digit after the decimal point was expected"),
+        ("1.", "", "the file ends, but a digit after the decimal point was expected"),
         ("[.5]", ".", "a value was expected, not `.`"),
         ("+1", "+", "a value was expected, not `+`"),
-        ("1e", "", "the file ends where a digit of the exponent was expected"),
+        ("1e", "", "the file ends, but a digit of the exponent was expected"),
         ("NaN", "NaN", "`NaN` is not a JSON value"),
         ("-Infinity", "I", "a digit was expected, not `I`"),
         ("[True]", "True", "`True` is not a JSON value"),
@@ -90,20 +90,20 @@ fn syntax_errors_stand_where_they_are() {
 }
 
 #[test]
-fn mistakes_that_can_be_stepped_over() {
+fn keeps_the_document_after_recoverable_errors() {
     let text = r#"{"a": 1, "b": 1e400, "a": 2, "c": 18446744073709551616}"#;
     let (root, findings) = read(text, &ReadLimits::default());
     assert_eq!(root.unwrap().to_json(), serde_json::json!({"a": 1, "b": 0, "c": 18446744073709551616.0}));
     let expected = [
         ("EK0008 `1e400` is beyond a 64-bit float", "1e400"),
-        ("EK0005 the key `a` is there twice in one map", "\"a\""),
+        ("EK0005 the key `a` occurs twice in one map", "\"a\""),
         ("EK0105 the integer `18446744073709551616` does not fit into 64 bits", "18446744073709551616"),
     ];
     assert_eq!(findings, expected.map(|(message, place)| (message.to_owned(), place.to_owned())));
 }
 
 #[test]
-fn limits() {
+fn enforces_limits() {
     let few = ReadLimits { nodes: 3, string_bytes: 5, depth: 2, ..ReadLimits::default() };
     let cases = [
         ("[1, 2, 3]", "EK0003 more than 3 values in one file"),
@@ -118,7 +118,7 @@ fn limits() {
 }
 
 #[test]
-fn many_mistakes_end_the_file() {
+fn stops_after_too_many_errors() {
     let text = format!("[{}1]", "1e999,".repeat(5000));
     let (root, findings) = read(&text, &ReadLimits::default());
     assert!(root.is_none());
@@ -142,7 +142,7 @@ fn deep_nesting_needs_no_stack() {
 }
 
 #[test]
-fn places_are_exact() {
+fn positions_are_exact() {
     let text = "{\"ü\": [ 1, \"é\" ], \"b\": { } }";
     let root = read(text, &ReadLimits::default()).0.unwrap();
     let at = |node: &Node| text[node.span.start as usize..node.span.end as usize].to_owned();

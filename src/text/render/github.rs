@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Location, Report, level};
+use super::location::{Location, level};
+use super::report::Report;
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let mut out = String::new();
@@ -22,7 +23,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     out
 }
 
-/// A command ends with its line and starts with `::`, so a line break is all that could smuggle in another.
+/// Escapes the data of a command. A command ends with its line, so only a line break could inject another one.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

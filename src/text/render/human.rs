@@ -1,4 +1,4 @@
-//! For a terminal, in the looks of rustc.
+//! Text for a terminal, in the style of rustc.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -6,22 +6,27 @@ use std::fmt::Write;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
-use super::{Report, Severity, is_unsafe};
+use super::location::is_unsafe;
+use super::report::Report;
+use crate::text::codes;
 use crate::text::credentials::{hide, is_known_credential, redacted};
-use crate::text::{Finding, Label, Source, SourceId, codes};
+use crate::text::finding::{Finding, Label};
+use crate::text::severity::Severity;
+use crate::text::source::Source;
+use crate::text::span::SourceId;
 
-/// Characters shown of a line; of a longer one, a part around what is marked.
-const LINE: usize = 400;
+/// Maximum number of characters shown of a line; of a longer line, the part around the mark is shown.
+const MAX_LINE: usize = 400;
 
-/// Characters shown before what is marked in a long line.
+/// Number of characters shown before the mark in a long line.
 const LEAD: usize = 60;
 
-/// Lines between two marks that are shown as one piece; the renderer folds those without a mark.
-const GAP: u32 = 40;
+/// Maximum number of lines between two marks in one snippet; the renderer folds the lines without a mark.
+const MAX_GAP: u32 = 40;
 
 pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width.clamp(40, LINE));
+    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width.clamp(40, MAX_LINE));
     let masked = masked(report);
     let mut out = String::new();
     for finding in report.findings {
@@ -32,7 +37,7 @@ pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
         let mut group = level
             .primary_title(neutral(&finding.message))
             .id(finding.code.id)
-            .elements(places(finding, report, &masked));
+            .elements(snippets(finding, report, &masked));
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(neutral(help)));
         }
@@ -44,17 +49,22 @@ pub(super) fn render(report: &Report<'_>, color: bool, width: usize) -> String {
 }
 
 fn summary(report: &Report<'_>, out: &mut String) {
-    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let counts: Vec<String> = [(report.errors(), "error"), (report.warnings(), "warning")]
         .into_iter()
         .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| count(number, what))
+        .map(|(number, noun)| count(number, noun))
         .collect();
     let definitions = count(report.definitions, "definition");
     let errors = report.findings.iter().find(|finding| finding.severity == Severity::Error);
     let _ = match errors.or(report.findings.first()) {
         Some(first) => {
-            writeln!(out, "{} in {definitions}\nevenkeel explain {} tells more", counts.join(", "), first.code.id)
+            writeln!(
+                out,
+                "{} in {definitions}\nrun `evenkeel explain {}` for details",
+                counts.join(", "),
+                first.code.id
+            )
         }
         None => writeln!(out, "{definitions}, no findings"),
     };
@@ -62,7 +72,7 @@ fn summary(report: &Report<'_>, out: &mut String) {
 
 type Masked = HashMap<SourceId, Source>;
 
-/// Files that hold credentials, with those made unreadable: what is printed ends up in logs. Every byte keeps its place.
+/// The files that contain credentials, with the credentials masked, as output ends up in logs. Offsets stay the same.
 fn masked(report: &Report<'_>) -> Masked {
     let mut texts: HashMap<SourceId, Vec<u8>> = HashMap::new();
     for finding in report.findings {
@@ -81,8 +91,8 @@ fn masked(report: &Report<'_>) -> Masked {
     texts.into_iter().map(source).collect()
 }
 
-/// The places of a finding, file by file; that of the finding itself first.
-fn places(finding: &Finding, report: &Report<'_>, masked: &Masked) -> Vec<Element<'static>> {
+/// The snippets of a finding, file by file; the primary position first.
+fn snippets(finding: &Finding, report: &Report<'_>, masked: &Masked) -> Vec<Element<'static>> {
     let mut files: Vec<(SourceId, Vec<(usize, &Label)>)> = Vec::new();
     for (number, label) in finding.labels.iter().enumerate() {
         match files.iter_mut().find(|(file, _)| *file == label.span.source) {
@@ -98,10 +108,10 @@ fn places(finding: &Finding, report: &Report<'_>, masked: &Masked) -> Vec<Elemen
         let mut marks: Vec<Mark<'_>> =
             labels.into_iter().map(|(number, label)| Mark::new(source, number, label)).collect();
         marks.sort_by_key(|mark| (mark.line, mark.start));
-        for piece in marks.chunk_by(|one, next| next.line - one.line <= GAP) {
-            let path = neutral(&report.sources.shown(file));
+        for piece in marks.chunk_by(|one, next| next.line - one.line <= MAX_GAP) {
+            let path = neutral(&report.sources.display_path(file));
             let (snippet, cut) = snippet(source, piece);
-            // The renderer counts columns in what it is given; where a line's start is cut off, they are given to it.
+            // The renderer counts columns in the snippet; if the start of a line is cut off, the column is given explicitly.
             match piece.iter().find(|mark| mark.primary).or(piece.first()).filter(|_| cut) {
                 Some(mark) => {
                     elements.push(Origin::path(path).line(mark.line as usize).char_column(mark.column as usize).into());
@@ -114,13 +124,13 @@ fn places(finding: &Finding, report: &Report<'_>, masked: &Masked) -> Vec<Elemen
     elements
 }
 
-/// A label within one line: of a longer range its first line is marked, as that is where it can be recognised.
+/// A label within one line. Of a range of several lines, the first one is marked.
 struct Mark<'a> {
     label: &'a Label,
     primary: bool,
     line: u32,
     column: u32,
-    /// Bytes within the line.
+    /// Byte offsets within the line.
     start: usize,
     end: usize,
 }
@@ -135,7 +145,7 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The lines of several marks and those between. Also tells whether the start of a line is cut off.
+/// The lines of several marks and the lines between them. The flag is true if the start of a line is cut off.
 fn snippet(source: &Source, marks: &[Mark<'_>]) -> (Snippet<'static, Annotation<'static>>, bool) {
     let first = marks.first().map_or(1, |mark| mark.line);
     let last = marks.last().map_or(first, |mark| mark.line);
@@ -147,8 +157,8 @@ fn snippet(source: &Source, marks: &[Mark<'_>]) -> (Snippet<'static, Annotation<
         let (_, line) = source.line(number);
         let window = Window::around(line, on_line.first().map_or(0, |mark| mark.start));
         for mark in on_line {
-            // A second mark of a long line may lie outside of what is shown.
-            let Some(range) = window.place(mark.start, mark.end) else { continue };
+            // A second mark in a long line may be outside of the window.
+            let Some(range) = window.locate(mark.start, mark.end) else { continue };
             let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
             let label = (!mark.label.text.is_empty()).then(|| neutral(&mark.label.text));
             annotations.push(kind.span(text.len() + range.start..text.len() + range.end).label(label));
@@ -160,7 +170,7 @@ fn snippet(source: &Source, marks: &[Mark<'_>]) -> (Snippet<'static, Annotation<
     (Snippet::source(text).line_start(first as usize).annotations(annotations), cut)
 }
 
-/// The part of a line that is shown, made harmless.
+/// The displayed part of a line, with unsafe characters replaced.
 struct Window<'a> {
     line: &'a str,
     start: usize,
@@ -170,12 +180,12 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     fn around(line: &'a str, mark: usize) -> Window<'a> {
-        // Four bytes are the most that a character has, so nothing is walked that could not be shown.
-        let short = line.len() <= LINE;
+        // Long lines are cut at a character boundary, without a walk over the whole line.
+        let short = line.len() <= MAX_LINE;
         let start = if short { 0 } else { floor(line, mark.saturating_sub(LEAD)) };
         let rest = line.get(start..).unwrap_or_default();
         let end =
-            start + if short { rest.len() } else { rest.char_indices().nth(LINE).map_or(rest.len(), |(at, _)| at) };
+            start + if short { rest.len() } else { rest.char_indices().nth(MAX_LINE).map_or(rest.len(), |(at, _)| at) };
         let mut text = neutral(line.get(start..end).unwrap_or_default());
         if start > 0 {
             text.insert(0, '…');
@@ -186,8 +196,8 @@ impl<'a> Window<'a> {
         Window { line, start, end, text }
     }
 
-    /// A range of the line within what is shown, `None` where that is elsewhere.
-    fn place(&self, start: usize, end: usize) -> Option<std::ops::Range<usize>> {
+    /// Converts a range of the line to a range of the window; `None` if it is outside.
+    fn locate(&self, start: usize, end: usize) -> Option<std::ops::Range<usize>> {
         if start < self.start || start > self.end {
             return None;
         }
@@ -198,7 +208,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Text that cannot command the terminal: a replacement character in place of what could.
+/// Replaces characters that could control the terminal.
 fn neutral(text: &str) -> String {
     let replace = |character| match character {
         '\t' => '\t',

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Location, Report, Severity};
+use super::location::Location;
+use super::report::Report;
+use crate::text::severity::Severity;
 
 #[derive(Serialize)]
 struct Root<'a> {
@@ -48,7 +50,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     });
     let summary = Summary { definitions: report.definitions, errors: report.errors(), warnings: report.warnings() };
     let root = Root { findings: findings.collect(), summary };
-    // Strings and numbers only: serialising them cannot fail.
+    // Serialisation of strings and numbers cannot fail.
     let mut out = serde_json::to_string_pretty(&root).unwrap_or_default();
     out.push('\n');
     out

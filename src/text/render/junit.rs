@@ -1,8 +1,10 @@
-//! JUnit XML: no standard, so what Jenkins, GitLab and the others agree on.
+//! JUnit XML. There is no standard; this is the subset that Jenkins, GitLab and other CI systems support.
 
 use std::fmt::Write;
 
-use super::{Location, Report, Severity};
+use super::location::Location;
+use super::report::Report;
+use crate::text::severity::Severity;
 
 const SUITE: &str = "evenkeel validate";
 
@@ -34,7 +36,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     out
 }
 
-/// Escapes for text and for attributes. Control characters cannot be in XML 1.0 at all, not even as references.
+/// Escapes text for XML content and attributes. Control characters are replaced, as XML 1.0 does not allow them even as
+/// references.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

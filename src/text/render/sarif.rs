@@ -3,11 +3,14 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Location, Report, level};
-use crate::text::{Code, Finding, Label, SourceMap};
+use super::location::{Location, level};
+use super::report::Report;
+use crate::text::codes::Code;
+use crate::text::finding::{Finding, Label};
+use crate::text::source::SourceMap;
 
-/// What a path keeps unescaped: RFC 3986's unreserved characters and the separator. Also escapes `:`, as a first
-/// part such as `a:b` would be taken for a scheme.
+/// Characters that are escaped in a path: all except the unreserved ones of RFC 3986 and the separator. `:` is escaped
+/// because a first segment such as `a:b` would be read as a scheme.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 pub(super) fn render(report: &Report<'_>) -> String {

@@ -1,14 +1,15 @@
+use super::location::is_unsafe;
 use super::*;
-use crate::text::{Finding, ReadLimits, codes, read, sort};
+use crate::text::{Finding, ReadLimits, Severity, SourceMap, codes, read, sort};
 
-/// Two files with mistakes of several kinds.
-fn report(output: Output) -> String {
+/// A report about two files with several kinds of errors.
+fn report(output: OutputFormat) -> String {
     let (mut sources, mut findings) = (SourceMap::default(), Vec::new());
     let limits = ReadLimits::default();
     read(&mut sources, "a b/ü.yaml", b"k: 1\nurl: {{ x }}\nk: 0123\n", &limits, &mut findings);
     read(&mut sources, "c.yaml", "t: ü !x # \u{202E}\n\u{9b}31m: !y 1\n".as_bytes(), &limits, &mut findings);
     let span = findings[0].span().unwrap();
-    findings.push(Finding::new(&codes::UNUSED, span, "nothing <uses> it,\nnot: 100%").severity(Severity::Warning));
+    findings.push(Finding::new(&codes::UNUSED, span, "empty_report <uses> it,\nnot: 100%").severity(Severity::Warning));
     findings.push(Finding {
         labels: Vec::new(),
         ..Finding::new(&codes::EMPTY, span, "no definitions here").help("check the path")
@@ -17,21 +18,21 @@ fn report(output: Output) -> String {
     render(&Report { findings: &findings, sources: &sources, definitions: 2 }, output, false, 100)
 }
 
-fn nothing(output: Output) -> String {
+fn empty_report(output: OutputFormat) -> String {
     render(&Report { findings: &[], sources: &SourceMap::default(), definitions: 12 }, output, false, 100)
 }
 
 #[test]
-fn names() {
-    for output in Output::ALL {
+fn formats_are_found_by_name() {
+    for output in OutputFormat::ALL {
         assert_eq!(output.name().parse(), Ok(output));
     }
-    assert_eq!("JSON".parse::<Output>(), Err("expected one of human, json, sarif, junit, github".to_owned()));
+    assert_eq!("JSON".parse::<OutputFormat>(), Err("expected one of human, json, sarif, junit, github".to_owned()));
 }
 
 #[test]
-fn human() {
-    insta::assert_snapshot!(report(Output::Human), @r#"
+fn renders_text_for_a_terminal() {
+    insta::assert_snapshot!(report(OutputFormat::Human), @r#"
     warning[EK0011]: no definitions here
      |
      = help: check the path
@@ -44,13 +45,13 @@ fn human() {
       |
       = help: write `"{{ x }}"`
 
-    warning[EK0209]: nothing <uses> it, not: 100%
+    warning[EK0209]: empty_report <uses> it, not: 100%
      --> a b/ü.yaml:2:6
       |
     2 | url: {{ x }}
       |      ^^^^^^^
 
-    error[EK0005]: the key `k` is there twice in one map
+    error[EK0005]: the key `k` occurs twice in one map
      --> a b/ü.yaml:3:1
       |
     1 | k: 1
@@ -61,15 +62,15 @@ fn human() {
       |
       = help: remove one of the two
 
-    error[EK0006]: `0123` is a different number to different readers
+    error[EK0006]: `0123` is read as different numbers by different YAML readers
      --> a b/ü.yaml:3:4
       |
     3 | k: 0123
       |    ^^^^
       |
-      = help: quote it if it is text: `"0123"`; drop the zero in front if it is a number
+      = help: quote it if it is text: `"0123"`; drop the leading zero if it is a number
 
-    error[EK0004]: the control character U+009B cannot be here
+    error[EK0004]: the control character U+009B is not allowed here
      --> c.yaml:2:1
       |
     2 | �31m: !y 1
@@ -78,14 +79,14 @@ fn human() {
       = help: put the whole value in quotes
 
     4 errors, 2 warnings in 2 definitions
-    evenkeel explain EK0004 tells more
+    run `evenkeel explain EK0004` for details
     "#);
-    insta::assert_snapshot!(nothing(Output::Human), @"12 definitions, no findings");
+    insta::assert_snapshot!(empty_report(OutputFormat::Human), @"12 definitions, no findings");
 }
 
 #[test]
-fn json() {
-    insta::assert_snapshot!(report(Output::Json), @r#"
+fn renders_json() {
+    insta::assert_snapshot!(report(OutputFormat::Json), @r#"
     {
       "findings": [
         {
@@ -113,7 +114,7 @@ fn json() {
         {
           "code": "EK0209",
           "severity": "warning",
-          "message": "nothing <uses> it,\nnot: 100%",
+          "message": "empty_report <uses> it,\nnot: 100%",
           "file": "a b/ü.yaml",
           "line": 2,
           "column": 6,
@@ -124,7 +125,7 @@ fn json() {
         {
           "code": "EK0005",
           "severity": "error",
-          "message": "the key `k` is there twice in one map",
+          "message": "the key `k` occurs twice in one map",
           "file": "a b/ü.yaml",
           "line": 3,
           "column": 1,
@@ -135,18 +136,18 @@ fn json() {
         {
           "code": "EK0006",
           "severity": "error",
-          "message": "`0123` is a different number to different readers",
+          "message": "`0123` is read as different numbers by different YAML readers",
           "file": "a b/ü.yaml",
           "line": 3,
           "column": 4,
-          "help": "quote it if it is text: `\"0123\"`; drop the zero in front if it is a number",
+          "help": "quote it if it is text: `\"0123\"`; drop the leading zero if it is a number",
           "endLine": 3,
           "endColumn": 8
         },
         {
           "code": "EK0004",
           "severity": "error",
-          "message": "the control character U+009B cannot be here",
+          "message": "the control character U+009B is not allowed here",
           "file": "c.yaml",
           "line": 2,
           "column": 1,
@@ -162,7 +163,7 @@ fn json() {
       }
     }
     "#);
-    insta::assert_snapshot!(nothing(Output::Json), @r#"
+    insta::assert_snapshot!(empty_report(OutputFormat::Json), @r#"
     {
       "findings": [],
       "summary": {
@@ -176,9 +177,9 @@ fn json() {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "one long snapshot")]
-fn sarif() {
+fn renders_sarif() {
     let version = format!("\"semanticVersion\": \"{}\"", env!("CARGO_PKG_VERSION"));
-    let sarif = report(Output::Sarif).replace(&version, "\"semanticVersion\": \"VERSION\"");
+    let sarif = report(OutputFormat::Sarif).replace(&version, "\"semanticVersion\": \"VERSION\"");
     insta::assert_snapshot!(sarif, @r#"
     {
       "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
@@ -209,7 +210,7 @@ fn sarif() {
                 {
                   "id": "EK0005",
                   "shortDescription": {
-                    "text": "a key is there twice in one map"
+                    "text": "a key occurs twice in one map"
                   },
                   "fullDescription": {
                     "text": "YAML and JSON readers disagree on which of two equal keys wins, so this is refused. Remove one."
@@ -257,7 +258,7 @@ fn sarif() {
                 {
                   "id": "EK0209",
                   "shortDescription": {
-                    "text": "something declared that nothing uses"
+                    "text": "something declared that empty_report uses"
                   },
                   "fullDescription": {
                     "text": "Nothing refers to it. Remove it, or use it."
@@ -313,7 +314,7 @@ fn sarif() {
               "ruleIndex": 4,
               "level": "warning",
               "message": {
-                "text": "nothing <uses> it,\nnot: 100%."
+                "text": "empty_report <uses> it,\nnot: 100%."
               },
               "locations": [
                 {
@@ -337,7 +338,7 @@ fn sarif() {
               "ruleIndex": 1,
               "level": "error",
               "message": {
-                "text": "the key `k` is there twice in one map. Help: remove one of the two."
+                "text": "the key `k` occurs twice in one map. Help: remove one of the two."
               },
               "locations": [
                 {
@@ -380,7 +381,7 @@ fn sarif() {
               "ruleIndex": 2,
               "level": "error",
               "message": {
-                "text": "`0123` is a different number to different readers. Help: quote it if it is text: `\"0123\"`; drop the zero in front if it is a number."
+                "text": "`0123` is read as different numbers by different YAML readers. Help: quote it if it is text: `\"0123\"`; drop the leading zero if it is a number."
               },
               "locations": [
                 {
@@ -404,7 +405,7 @@ fn sarif() {
               "ruleIndex": 0,
               "level": "error",
               "message": {
-                "text": "the control character U+009B cannot be here. Help: put the whole value in quotes."
+                "text": "the control character U+009B is not allowed here. Help: put the whole value in quotes."
               },
               "locations": [
                 {
@@ -431,8 +432,8 @@ fn sarif() {
 }
 
 #[test]
-fn junit() {
-    insta::assert_snapshot!(report(Output::Junit), @r#"
+fn renders_junit() {
+    insta::assert_snapshot!(report(OutputFormat::Junit), @r#"
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="evenkeel validate" tests="6" failures="4" errors="0">
       <testsuite name="evenkeel validate" tests="6" failures="4" errors="0" skipped="0">
@@ -445,24 +446,24 @@ fn junit() {
     help: write `&quot;{{ x }}&quot;`</failure>
         </testcase>
         <testcase classname="a b/ü.yaml" name="EK0209 a b/ü.yaml:2:6">
-          <system-out>warning[EK0209]: a b/ü.yaml:2:6: nothing &lt;uses&gt; it,&#10;not: 100%</system-out>
+          <system-out>warning[EK0209]: a b/ü.yaml:2:6: empty_report &lt;uses&gt; it,&#10;not: 100%</system-out>
         </testcase>
         <testcase classname="a b/ü.yaml" name="EK0005 a b/ü.yaml:3:1">
-          <failure type="EK0005" message="the key `k` is there twice in one map">a b/ü.yaml:3:1: the key `k` is there twice in one map
+          <failure type="EK0005" message="the key `k` occurs twice in one map">a b/ü.yaml:3:1: the key `k` occurs twice in one map
     help: remove one of the two</failure>
         </testcase>
         <testcase classname="a b/ü.yaml" name="EK0006 a b/ü.yaml:3:4">
-          <failure type="EK0006" message="`0123` is a different number to different readers">a b/ü.yaml:3:4: `0123` is a different number to different readers
-    help: quote it if it is text: `&quot;0123&quot;`; drop the zero in front if it is a number</failure>
+          <failure type="EK0006" message="`0123` is read as different numbers by different YAML readers">a b/ü.yaml:3:4: `0123` is read as different numbers by different YAML readers
+    help: quote it if it is text: `&quot;0123&quot;`; drop the leading zero if it is a number</failure>
         </testcase>
         <testcase classname="c.yaml" name="EK0004 c.yaml:2:1">
-          <failure type="EK0004" message="the control character U+009B cannot be here">c.yaml:2:1: the control character U+009B cannot be here
+          <failure type="EK0004" message="the control character U+009B is not allowed here">c.yaml:2:1: the control character U+009B is not allowed here
     help: put the whole value in quotes</failure>
         </testcase>
       </testsuite>
     </testsuites>
     "#);
-    insta::assert_snapshot!(nothing(Output::Junit), @r#"
+    insta::assert_snapshot!(empty_report(OutputFormat::Junit), @r#"
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="evenkeel validate" tests="1" failures="0" errors="0">
       <testsuite name="evenkeel validate" tests="1" failures="0" errors="0" skipped="0">
@@ -473,20 +474,20 @@ fn junit() {
 }
 
 #[test]
-fn github() {
-    insta::assert_snapshot!(report(Output::Github), @r#"
+fn renders_github_commands() {
+    insta::assert_snapshot!(report(OutputFormat::Github), @r#"
     ::warning title=EK0011::no definitions here%0Acheck the path
     ::error file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0004::a value that starts with a template needs quotes around it%0Awrite `"{{ x }}"`
-    ::warning file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0209::nothing <uses> it,%0Anot: 100%25
-    ::error file=a b/ü.yaml,line=3,col=1,endLine=3,endColumn=2,title=EK0005::the key `k` is there twice in one map%0Aremove one of the two
-    ::error file=a b/ü.yaml,line=3,col=4,endLine=3,endColumn=8,title=EK0006::`0123` is a different number to different readers%0Aquote it if it is text: `"0123"`; drop the zero in front if it is a number
-    ::error file=c.yaml,line=2,col=1,endLine=2,endColumn=2,title=EK0004::the control character U+009B cannot be here%0Aput the whole value in quotes
+    ::warning file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0209::empty_report <uses> it,%0Anot: 100%25
+    ::error file=a b/ü.yaml,line=3,col=1,endLine=3,endColumn=2,title=EK0005::the key `k` occurs twice in one map%0Aremove one of the two
+    ::error file=a b/ü.yaml,line=3,col=4,endLine=3,endColumn=8,title=EK0006::`0123` is read as different numbers by different YAML readers%0Aquote it if it is text: `"0123"`; drop the leading zero if it is a number
+    ::error file=c.yaml,line=2,col=1,endLine=2,endColumn=2,title=EK0004::the control character U+009B is not allowed here%0Aput the whole value in quotes
     "#);
-    insta::assert_snapshot!(nothing(Output::Github), @"");
+    insta::assert_snapshot!(empty_report(OutputFormat::Github), @"");
 }
 
 #[test]
-fn labels_in_several_files_and_lines_of_any_length() {
+fn renders_labels_in_several_files_and_long_lines() {
     let (mut sources, mut findings) = (SourceMap::default(), Vec::new());
     let limits = ReadLimits::default();
     let long = format!("a: {}\n", "ä".repeat(5000));
@@ -498,7 +499,8 @@ fn labels_in_several_files_and_lines_of_any_length() {
         .label("starts here")
         .also(two.root.get("b").unwrap().span.within(two.source), "goes on here")
         .also(two.root.get("e").unwrap().span.within(two.source), "and here");
-    let out = render(&Report { findings: &[finding], sources: &sources, definitions: 1 }, Output::Human, false, 100);
+    let out =
+        render(&Report { findings: &[finding], sources: &sources, definitions: 1 }, OutputFormat::Human, false, 100);
     assert!(out.lines().all(|line| line.chars().count() <= LINE_AND_MARGIN), "{out}");
     insta::assert_snapshot!(out, @r#"
     error[EK0206]: a circle
@@ -517,21 +519,23 @@ fn labels_in_several_files_and_lines_of_any_length() {
       |    - and here
 
     1 error in 1 definition
-    evenkeel explain EK0206 tells more
+    run `evenkeel explain EK0206` for details
     "#);
 }
 
 const LINE_AND_MARGIN: usize = 420;
 
 #[test]
-fn colors_are_the_only_escapes() {
+fn emits_no_escapes_except_colours() {
     let (mut sources, mut findings) = (SourceMap::default(), Vec::new());
     let text = "\u{9b}31m: !y \"\u{202E}\u{2066}\u{200F}\"\n".as_bytes();
     read(&mut sources, "x\u{1b}[31m.yaml", text, &ReadLimits::default(), &mut findings);
     assert!(!findings.is_empty());
     let report = Report { findings: &findings, sources: &sources, definitions: 1 };
     assert!(
-        !render(&report, Output::Human, false, 80).chars().any(|character| character != '\n' && is_unsafe(character))
+        !render(&report, OutputFormat::Human, false, 80)
+            .chars()
+            .any(|character| character != '\n' && is_unsafe(character))
     );
-    assert!(render(&report, Output::Human, true, 80).contains("\u{1b}[1m"));
+    assert!(render(&report, OutputFormat::Human, true, 80).contains("\u{1b}[1m"));
 }

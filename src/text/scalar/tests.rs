@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn core_schema() {
+fn resolves_scalars_by_the_core_schema() {
     let number = |value: &str| Plain::Number(value.parse().unwrap());
     let cases = [
         ("", Plain::Null),

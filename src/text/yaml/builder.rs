@@ -1,22 +1,27 @@
-//! Trees from events.
+//! Builds document trees from parser events.
 
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, ScalarStyle, StructureStyle, Tag};
 
-use super::super::scalar::{self, Plain};
-use super::super::tree::{Budget, MapBuilder, duplicate, excerpt, finding, range, slice, too_deep};
-use super::super::{Entry, Finding, Key, Kind, Node, Range, ReadLimits, Text, TextStyle, codes};
-use super::mistake::{self, Place};
+use super::lines::line_start;
+use super::syntax_error::{self, ErrorContext};
+use crate::text::codes;
+use crate::text::finding::Finding;
+use crate::text::limits::ReadLimits;
+use crate::text::node::{Entry, Node, NodeKind};
+use crate::text::span::Range;
+use crate::text::tree::{MapBuilder, ReadBudget, duplicate, excerpt, finding, range, slice, too_deep};
 
+mod keys;
 mod layout;
 mod value;
 
-pub(super) use layout::{line_start, tab_indentation};
+use keys::{MapState, classify_key, merged_maps, plain_key};
 
-/// What kind of collection opens.
+/// The type of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum CollectionKind {
     List,
     Map,
 }
@@ -26,65 +31,56 @@ pub(super) struct Builder<'a> {
     text: &'a str,
     limits: &'a ReadLimits,
     findings: &'a mut Vec<Finding>,
-    budget: Budget,
-    /// Values held for aliases are copies; they have a budget of their own, of the same size.
-    held: Budget,
-    anchors: HashMap<usize, Held>,
-    stack: Vec<Open>,
+    budget: ReadBudget,
+    /// Budget of the copies of anchored values, of the same size.
+    anchor_budget: ReadBudget,
+    anchors: HashMap<usize, AnchoredValue>,
+    stack: Vec<OpenCollection>,
     root: Option<Node>,
-    /// End of the last thing read, without trailing blanks.
+    /// End of the last token, without trailing blanks.
     cursor: usize,
     /// Start of the document's content.
     start: usize,
-    /// An unquoted template being stepped over: its start, and the maps open within.
+    /// The start of an unquoted template that is being skipped, and the number of maps that are open within it.
     template: Option<(usize, usize)>,
 }
 
 /// A list or map that is still open.
-struct Open {
+struct OpenCollection {
     start: usize,
-    /// Within brackets, where indentation means nothing.
+    /// True within brackets, where indentation has no meaning.
     flow: bool,
-    /// Has brackets of its own; the map in `[a: b]` has none.
+    /// True if the collection has brackets of its own; the map in `[a: b]` has none.
     bracket: bool,
     anchor: usize,
-    /// The budget before it, to know its size.
-    before: Budget,
-    /// Levels of lists and maps within, itself included.
+    /// The budget before this collection, from which its size follows.
+    before: ReadBudget,
+    /// Nesting of lists and maps, this one included.
     height: usize,
     content: Content,
 }
 
 enum Content {
     List(Vec<Node>),
-    Map { map: MapBuilder, key: Slot, merge: Option<Merge> },
-}
-
-/// What a map waits for.
-enum Slot {
-    Key,
-    Value(Key),
-    /// The value of `<<`.
-    Merged(Range),
-    /// The value of a key that cannot be used.
-    Ignored,
+    Map { map: MapBuilder, state: MapState, merge: Option<Merge> },
 }
 
 struct Merge {
     key: Range,
-    /// Index of the entry before which the merged entries belong.
-    place: usize,
+    /// Index at which the merged entries are inserted.
+    position: usize,
     maps: Vec<Vec<Entry>>,
 }
 
-/// An anchored value, for its aliases.
-struct Held {
+/// A copy of an anchored value, for its aliases.
+struct AnchoredValue {
     node: Node,
     nodes: usize,
     bytes: usize,
     height: usize,
 }
 
+/// A tag and its position.
 type Tagged<'t> = Option<(&'t Tag, Range)>;
 
 impl<'a> Builder<'a> {
@@ -93,8 +89,8 @@ impl<'a> Builder<'a> {
             text,
             limits,
             findings,
-            budget: Budget::new(limits),
-            held: Budget::new(limits),
+            budget: ReadBudget::new(limits),
+            anchor_budget: ReadBudget::new(limits),
             anchors: HashMap::new(),
             stack: Vec::new(),
             root: None,
@@ -104,7 +100,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Forgets a document that was given up and goes on at an offset.
+    /// Discards an incomplete document and continues at an offset.
     pub(super) fn start_at(&mut self, offset: usize) {
         self.stack.clear();
         self.root = None;
@@ -118,7 +114,7 @@ impl<'a> Builder<'a> {
         self.start = offset;
     }
 
-    /// The document's value, `None` where there is nothing in it.
+    /// The value of the document; `None` if it is empty.
     pub(super) fn finish_document(&mut self, end: usize) -> Option<Node> {
         self.cursor = self.cursor.max(end);
         self.root.take().filter(|root| !(root.is_null() && root.span.start == root.span.end))
@@ -128,26 +124,28 @@ impl<'a> Builder<'a> {
         self.findings.push(finding);
     }
 
-    pub(super) fn findings(&self) -> usize {
+    /// Number of findings so far.
+    pub(super) fn finding_count(&self) -> usize {
         self.findings.len()
     }
 
     /// Reports a syntax error at an offset.
-    pub(super) fn mistake(&mut self, kind: &ErrorKind, at: usize) {
+    pub(super) fn report_syntax_error(&mut self, kind: &ErrorKind, at: usize) {
         let bracket = self.stack.iter().rev().find(|open| open.bracket).map(|open| open.start);
-        let place = Place { text: self.text, at, before: self.cursor.min(at), start: self.start, bracket };
-        let finding = mistake::explain(kind, &place);
-        // An unquoted template is told where it starts, and its consequences are not told again.
+        let context = ErrorContext { text: self.text, at, before: self.cursor.min(at), start: self.start, bracket };
+        let finding = syntax_error::describe(kind, &context);
+        // An unquoted template is reported at its start; errors that result from it are not reported.
         let line = line_start(self.text, at);
-        let told = self.findings.last().is_some_and(|last| {
-            last.message == mistake::UNQUOTED_TEMPLATE && last.span().is_some_and(|span| span.start as usize >= line)
+        let reported = self.findings.last().is_some_and(|last| {
+            last.message == syntax_error::UNQUOTED_TEMPLATE
+                && last.span().is_some_and(|span| span.start as usize >= line)
         });
-        if !told {
+        if !reported {
             self.findings.push(finding);
         }
     }
 
-    /// Reports directives between the last document and `start`; `%YAML 1.2` alone is one that changes nothing.
+    /// Reports directives between the last document and `start`. Only `%YAML 1.2` is accepted.
     pub(super) fn check_directives(&mut self, start: usize, version: Option<(u32, u32)>) {
         let from = self.cursor;
         let Some(between) = self.text.get(from..start).filter(|between| between.contains('%')) else { return };
@@ -159,7 +157,7 @@ impl<'a> Builder<'a> {
                     let message = format!("the directive `{}` is not supported", excerpt(line));
                     self.report(finding(&codes::SYNTAX, here, message).help("remove the line"));
                 } else if version != Some((1, 2)) {
-                    let message = "only YAML 1.2 is read; other versions give other meanings to the same text";
+                    let message = "only YAML 1.2 is supported; other versions interpret the same text differently";
                     self.report(finding(&codes::SYNTAX, here, message).help("write `%YAML 1.2`, or remove the line"));
                 }
             }
@@ -179,21 +177,21 @@ impl<'a> Builder<'a> {
         if self.template.is_some() {
             return Ok(());
         }
-        let span = self.place(style, tag, start, end);
+        let span = self.scalar_range(style, tag, start, end);
         let before = self.budget;
         self.budget.charge(1, value.len(), self.limits, span)?;
-        // The parser gives `~` for a value that is not there.
+        // The parser reports `~` for an empty value.
         let value = if start == end && style == ScalarStyle::Plain { "" } else { value };
         let is_key = self.expects_key();
         if is_key {
             self.check_indentation(span);
         }
         let node = if is_key && tag.is_none() && style == ScalarStyle::Plain {
-            value::plain_key(value, span)
+            plain_key(value, span)
         } else {
             self.value(value, style, tag, span)
         };
-        self.hold(anchor, &node, &before, 0)?;
+        self.remember_anchor(anchor, &node, &before, 0)?;
         self.cursor = self.cursor.max(span.end as usize);
         self.attach(node, 0, span);
         Ok(())
@@ -201,7 +199,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn open(
         &mut self,
-        shape: Shape,
+        kind: CollectionKind,
         style: StructureStyle,
         anchor: usize,
         tag: Tagged<'_>,
@@ -214,7 +212,7 @@ impl<'a> Builder<'a> {
             *depth += 1;
             return Ok(());
         }
-        if bracket && mistake::is_template(self.text, start) {
+        if bracket && syntax_error::is_template(self.text, start) {
             self.template = Some((start, 1));
             return Ok(());
         }
@@ -224,12 +222,12 @@ impl<'a> Builder<'a> {
         }
         let before = self.budget;
         self.budget.charge(1, 0, self.limits, here)?;
-        self.check_collection_tag(shape, tag);
-        let content = match shape {
-            Shape::List => Content::List(Vec::new()),
-            Shape::Map => Content::Map { map: MapBuilder::default(), key: Slot::Key, merge: None },
+        self.check_collection_tag(kind, tag);
+        let content = match kind {
+            CollectionKind::List => Content::List(Vec::new()),
+            CollectionKind::Map => Content::Map { map: MapBuilder::default(), state: MapState::Key, merge: None },
         };
-        self.stack.push(Open { start, flow, bracket, anchor, before, height: 1, content });
+        self.stack.push(OpenCollection { start, flow, bracket, anchor, before, height: 1, content });
         self.cursor = self.cursor.max(here.end as usize);
         Ok(())
     }
@@ -248,16 +246,16 @@ impl<'a> Builder<'a> {
         }
         let span = range(open.start, self.cursor);
         let kind = match open.content {
-            Content::List(items) => Kind::List(items),
+            Content::List(items) => NodeKind::List(items),
             Content::Map { mut map, merge, .. } => {
                 if let Some(merge) = merge {
-                    map.merge(merge.place, merge.maps.into_iter().flatten());
+                    map.merge(merge.position, merge.maps.into_iter().flatten());
                 }
-                Kind::Map(map.finish())
+                NodeKind::Map(map.finish())
             }
         };
         let node = Node { kind, span };
-        self.hold(open.anchor, &node, &open.before, open.height)?;
+        self.remember_anchor(open.anchor, &node, &open.before, open.height)?;
         self.attach(node, open.height, span);
         Ok(())
     }
@@ -268,17 +266,17 @@ impl<'a> Builder<'a> {
         }
         let here = range(start, end);
         self.cursor = self.cursor.max(end);
-        let Some(held) = self.anchors.get(&anchor) else {
-            let message = format!("`{}` stands within the value that it refers to", excerpt(slice(self.text, here)));
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            let message = format!("`{}` is within the value that it refers to", excerpt(slice(self.text, here)));
             self.report(finding(&codes::SYNTAX, here, message).help("a value cannot contain itself; write it out"));
-            self.attach_nothing(here);
+            self.attach_null(here);
             return Ok(());
         };
-        if self.stack.len() + held.height > self.limits.depth {
+        if self.stack.len() + anchored.height > self.limits.depth {
             return Err(too_deep(self.limits, here));
         }
-        self.budget.charge(held.nodes, held.bytes, self.limits, here)?;
-        let (node, height) = (held.node.clone(), held.height);
+        self.budget.charge(anchored.nodes, anchored.bytes, self.limits, here)?;
+        let (node, height) = (anchored.node.clone(), anchored.height);
         self.attach(node, height, here);
         Ok(())
     }
@@ -292,41 +290,47 @@ impl<'a> Builder<'a> {
         let help = "define it with `&name` earlier in this document; if it is text, quote it";
         self.report(finding(&codes::SYNTAX, here, message).help(help));
         self.cursor = self.cursor.max(end);
-        self.attach_nothing(here);
+        self.attach_null(here);
     }
 
-    /// Is the next value a key?
+    /// True if the next value is a key.
     fn expects_key(&self) -> bool {
-        matches!(self.stack.last(), Some(Open { content: Content::Map { key: Slot::Key, .. }, .. }))
+        matches!(self.stack.last(), Some(OpenCollection { content: Content::Map { state: MapState::Key, .. }, .. }))
     }
 
-    /// Keeps a copy of an anchored value.
-    fn hold(&mut self, anchor: usize, node: &Node, before: &Budget, height: usize) -> Result<(), Finding> {
+    /// Stores a copy of an anchored value.
+    fn remember_anchor(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        before: &ReadBudget,
+        height: usize,
+    ) -> Result<(), Finding> {
         if anchor == 0 {
             return Ok(());
         }
         let (nodes, bytes) = self.budget.since(before);
-        self.held.charge(nodes, bytes, self.limits, node.span)?;
-        self.anchors.insert(anchor, Held { node: node.clone(), nodes, bytes, height });
+        self.anchor_budget.charge(nodes, bytes, self.limits, node.span)?;
+        self.anchors.insert(anchor, AnchoredValue { node: node.clone(), nodes, bytes, height });
         Ok(())
     }
 
-    /// Puts `null` in place of an alias that was reported, so that nothing else is reported for it.
-    fn attach_nothing(&mut self, at: Range) {
-        if let Some(Open { content: Content::Map { key, .. }, .. }) = self.stack.last_mut() {
-            match key {
-                Slot::Key => {
-                    *key = Slot::Ignored;
+    /// Replaces an alias that was reported by `null`, so that no further finding results from it.
+    fn attach_null(&mut self, at: Range) {
+        if let Some(OpenCollection { content: Content::Map { state, .. }, .. }) = self.stack.last_mut() {
+            match state {
+                MapState::Key => {
+                    *state = MapState::Ignored;
                     return;
                 }
-                Slot::Merged(_) => *key = Slot::Ignored,
-                Slot::Value(_) | Slot::Ignored => {}
+                MapState::Merge(_) => *state = MapState::Ignored,
+                MapState::Value(_) | MapState::Ignored => {}
             }
         }
-        self.attach(Node { kind: Kind::Null, span: at }, 0, at);
+        self.attach(Node { kind: NodeKind::Null, span: at }, 0, at);
     }
 
-    /// Puts a finished value where it belongs; `at` is where it stands, which differs from its span for an alias.
+    /// Adds a complete value to its parent. `at` is the position of the value, which differs from its span for an alias.
     fn attach(&mut self, node: Node, height: usize, at: Range) {
         let Some(parent) = self.stack.last_mut() else {
             self.root = Some(node);
@@ -335,17 +339,17 @@ impl<'a> Builder<'a> {
         parent.height = parent.height.max(height + 1);
         match &mut parent.content {
             Content::List(items) => items.push(node),
-            Content::Map { map, key, merge } => match std::mem::replace(key, Slot::Key) {
-                Slot::Key => {
-                    let (slot, found) = key_of(node, at, self.text);
-                    *key = slot;
+            Content::Map { map, state, merge } => match std::mem::replace(state, MapState::Key) {
+                MapState::Key => {
+                    let (next, found) = classify_key(node, at, self.text);
+                    *state = next;
                     self.findings.extend(found);
                 }
-                Slot::Ignored => {}
-                Slot::Value(name) => map.insert_or_report(name, node, self.text, self.findings),
-                Slot::Merged(name) => match (merge, maps_of(node)) {
+                MapState::Ignored => {}
+                MapState::Value(name) => map.insert_or_report(name, node, self.text, self.findings),
+                MapState::Merge(name) => match (merge, merged_maps(node)) {
                     (Some(first), _) => self.findings.push(duplicate(self.text, name, first.key)),
-                    (merge @ None, Ok(maps)) => *merge = Some(Merge { key: name, place: map.len(), maps }),
+                    (merge @ None, Ok(maps)) => *merge = Some(Merge { key: name, position: map.len(), maps }),
                     (None, Err(kind)) => {
                         let message = format!("`<<` merges maps, and this is {kind}");
                         let help =
@@ -355,45 +359,5 @@ impl<'a> Builder<'a> {
                 },
             },
         }
-    }
-}
-
-/// The key that a value makes, and what is wrong with it.
-fn key_of(node: Node, at: Range, text: &str) -> (Slot, Option<Finding>) {
-    match node.kind {
-        Kind::Text(name) if name.style == TextStyle::Plain && &*name.value == "<<" => (Slot::Merged(at), None),
-        Kind::Text(name) => (Slot::Value(Key { name: name.value, span: at }), None),
-        Kind::List(_) | Kind::Map(_) => {
-            let message =
-                format!("{} cannot be a key", if matches!(node.kind, Kind::List(_)) { "a list" } else { "a map" });
-            let help = "keys are strings; quote the text if it is meant as one";
-            (Slot::Ignored, Some(finding(&codes::KEY_TYPE, at, message).help(help)))
-        }
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) => {
-            let name = slice(text, at);
-            if name.is_empty() {
-                let finding = finding(&codes::KEY_TYPE, at, "a key is missing before `:`").help("write the key's name");
-                return (Slot::Ignored, Some(finding));
-            }
-            let message = format!("the key `{}` is {}, and keys are strings", excerpt(name), node.kind_name());
-            let finding = finding(&codes::KEY_TYPE, at, message).help(format!("quote it: `\"{}\"`", excerpt(name)));
-            (Slot::Value(Key { name: name.into(), span: at }), Some(finding))
-        }
-    }
-}
-
-/// The maps that `<<` is given, or what it is given instead.
-fn maps_of(node: Node) -> Result<Vec<Vec<Entry>>, &'static str> {
-    let kind = node.kind_name();
-    match node.kind {
-        Kind::Map(entries) => Ok(vec![entries]),
-        Kind::List(items) => items
-            .into_iter()
-            .map(|item| match item.kind {
-                Kind::Map(entries) => Ok(entries),
-                _ => Err("a list with something else in it"),
-            })
-            .collect(),
-        _ => Err(kind),
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::text::{Node, Source, parse as parse_source};
 
 mod hostile;
-mod places;
+mod positions;
 
 fn read_with(text: &str, limits: &ReadLimits) -> (Vec<Node>, Vec<Finding>) {
     let (documents, findings) = parse_source(&Source::new("a.yaml", text), limits);
@@ -16,24 +16,24 @@ fn read(text: &str) -> (Vec<Node>, Vec<Finding>) {
 }
 
 /// `EK0004 line:column message` of each finding.
-fn told(text: &str, findings: &[Finding]) -> Vec<String> {
+fn messages(text: &str, findings: &[Finding]) -> Vec<String> {
     let source = Source::new("a.yaml", text);
-    let told = findings.iter().map(|finding| {
+    let messages = findings.iter().map(|finding| {
         let at = source.position(finding.span().unwrap().start);
         format!("{} {}:{} {}", finding.code.id, at.line, at.column, finding.message)
     });
-    told.collect()
+    messages.collect()
 }
 
 #[track_caller]
 fn values(text: &str) -> Vec<serde_json::Value> {
     let (roots, findings) = read(text);
-    assert_eq!(told(text, &findings), [""; 0], "{text}");
+    assert_eq!(messages(text, &findings), [""; 0], "{text}");
     roots.iter().map(Node::to_json).collect()
 }
 
 #[test]
-fn values_of_every_kind() {
+fn reads_values_of_every_type() {
     let cases = [
         ("a: 1\nb: [x, {y: z}, ]\nc:\n- 1\n-\n", json!({"a": 1, "b": ["x", {"y": "z"}], "c": [1, null]})),
         (
@@ -74,7 +74,7 @@ fn values_of_every_kind() {
 }
 
 #[test]
-fn merge_keys() {
+fn expands_merge_keys() {
     let cases = [
         ("a: &a {x: 1, y: 2}\nb: {y: 3, <<: *a, z: 4}\n", json!({"y": 3, "x": 1, "z": 4}), "[\"y\",\"x\",\"z\"]"),
         ("a: &a {x: 1}\nc: &c {x: 2, w: 5}\nb: {<<: [*a, *c]}\n", json!({"x": 1, "w": 5}), "[\"x\",\"w\"]"),
@@ -82,7 +82,7 @@ fn merge_keys() {
     ];
     for (text, expected, order) in cases {
         let (roots, findings) = read(text);
-        assert_eq!(told(text, &findings), [""; 0]);
+        assert_eq!(messages(text, &findings), [""; 0]);
         let merged = roots[0].get("b").unwrap();
         assert_eq!(merged.to_json(), expected, "{text}");
         let keys: Vec<&str> = merged.entries().iter().map(|entry| &*entry.key.name).collect();
@@ -90,15 +90,15 @@ fn merge_keys() {
     }
     for (text, message) in [
         ("<<: 1\n", "EK0012 1:5 `<<` merges maps, and this is a number"),
-        ("<<: [{a: 1}, 2]\n", "EK0012 1:5 `<<` merges maps, and this is a list with something else in it"),
-        ("<<: {a: 1}\n<<: {b: 1}\n", "EK0005 2:1 the key `<<` is there twice in one map"),
+        ("<<: [{a: 1}, 2]\n", "EK0012 1:5 `<<` merges maps, and this is a list that contains another type"),
+        ("<<: {a: 1}\n<<: {b: 1}\n", "EK0005 2:1 the key `<<` occurs twice in one map"),
     ] {
-        assert_eq!(told(text, &read(text).1), [message]);
+        assert_eq!(messages(text, &read(text).1), [message]);
     }
 }
 
 #[test]
-fn documents() {
+fn reads_several_documents() {
     let cases: &[(&str, &[serde_json::Value])] = &[
         ("", &[]),
         ("# only\n", &[]),
@@ -111,27 +111,27 @@ fn documents() {
     }
 }
 
-/// Mistakes after which the document is still there.
+/// Errors after which the document is still returned.
 #[test]
-fn mistakes_that_can_be_stepped_over() {
+fn keeps_the_document_after_recoverable_errors() {
     let cases = [
-        ("a: 1\nb: 2\na: 3\n", json!({"a": 1, "b": 2}), "EK0005 3:1 the key `a` is there twice in one map"),
-        ("a: 0123\n", json!({"a": 123}), "EK0006 1:4 `0123` is a different number to different readers"),
-        ("a: -012\n", json!({"a": -12}), "EK0006 1:4 `-012` is a different number to different readers"),
-        ("a: .inf\n", json!({"a": 0}), "EK0008 1:4 `.inf` is a number that JSON cannot hold"),
-        ("a: 1e400\n", json!({"a": 0}), "EK0008 1:4 `1e400` is a number that JSON cannot hold"),
+        ("a: 1\nb: 2\na: 3\n", json!({"a": 1, "b": 2}), "EK0005 3:1 the key `a` occurs twice in one map"),
+        ("a: 0123\n", json!({"a": 123}), "EK0006 1:4 `0123` is read as different numbers by different YAML readers"),
+        ("a: -012\n", json!({"a": -12}), "EK0006 1:4 `-012` is read as different numbers by different YAML readers"),
+        ("a: .inf\n", json!({"a": 0}), "EK0008 1:4 `.inf` is a number that JSON cannot represent"),
+        ("a: 1e400\n", json!({"a": 0}), "EK0008 1:4 `1e400` is a number that JSON cannot represent"),
         (
             "a: 18446744073709551616\n",
             json!({"a": 18446744073709551616.0}),
             "EK0105 1:4 the integer `18446744073709551616` does not fit into 64 bits",
         ),
-        ("a: !foo 1\n", json!({"a": 1}), "EK0007 1:4 the tag `!foo` means nothing here"),
+        ("a: !foo 1\n", json!({"a": 1}), "EK0007 1:4 the tag `!foo` is not supported"),
         (
             "a: !!python/object:os.system {b: 1}\n",
             json!({"a": {"b": 1}}),
-            "EK0007 1:4 the tag `!!python/object:os.system` means nothing here",
+            "EK0007 1:4 the tag `!!python/object:os.system` is not supported",
         ),
-        ("a: !!int x\n", json!({"a": "x"}), "EK0103 1:10 `x` is not what its tag says"),
+        ("a: !!int x\n", json!({"a": "x"}), "EK0103 1:10 `x` does not match its tag"),
         ("a: !!seq {b: 1}\n", json!({"a": {"b": 1}}), "EK0103 1:4 the tag `!!seq` is on a map"),
         ("200: x\n", json!({"200": "x"}), "EK0014 1:1 the key `200` is a number, and keys are strings"),
         ("true: x\n", json!({"true": "x"}), "EK0014 1:1 the key `true` is a boolean, and keys are strings"),
@@ -142,7 +142,7 @@ fn mistakes_that_can_be_stepped_over() {
         ("a: *nope\n", json!({"a": null}), "EK0004 1:4 the alias `*nope` has no anchor before it"),
         ("<<: *nope\n", json!({}), "EK0004 1:5 the alias `*nope` has no anchor before it"),
         ("*nope : 1\n", json!({}), "EK0004 1:1 the alias `*nope` has no anchor before it"),
-        ("a: &x [*x]\n", json!({"a": [null]}), "EK0004 1:8 `*x` stands within the value that it refers to"),
+        ("a: &x [*x]\n", json!({"a": [null]}), "EK0004 1:8 `*x` is within the value that it refers to"),
         (
             "url: {{ x }}\n",
             json!({"url": "{{ x }}"}),
@@ -157,20 +157,20 @@ fn mistakes_that_can_be_stepped_over() {
         (
             "%YAML 1.1\n---\na: 1\n",
             json!({"a": 1}),
-            "EK0004 1:1 only YAML 1.2 is read; other versions give other meanings to the same text",
+            "EK0004 1:1 only YAML 1.2 is supported; other versions interpret the same text differently",
         ),
         ("%FOO bar\n---\na: 1\n", json!({"a": 1}), "EK0004 1:1 the directive `%FOO bar` is not supported"),
     ];
     for (text, expected, message) in cases {
         let (roots, findings) = read(text);
-        assert_eq!(told(text, &findings), [message], "{text}");
+        assert_eq!(messages(text, &findings), [message], "{text}");
         assert_eq!(roots.iter().map(Node::to_json).collect::<Vec<_>>(), [expected], "{text}");
         assert!(findings[0].help.is_some(), "{text}");
     }
 }
 
 #[test]
-fn a_duplicate_shows_both_places() {
+fn reports_both_positions_of_a_duplicate_key() {
     for count in [1, 20] {
         let text: String = (0..count).map(|number| format!("k{number}: 1\n")).collect::<String>() + "k0: 2\n";
         let (_, findings) = read(&text);
@@ -179,9 +179,9 @@ fn a_duplicate_shows_both_places() {
     }
 }
 
-/// Mistakes for which the document is given up: one finding, where it was made.
+/// Errors that discard the document, with one finding at the cause.
 #[test]
-fn syntax_errors() {
+fn reports_syntax_errors_at_the_cause() {
     let template = "a value that starts with a template needs quotes around it";
     let tab = "a tab is used for indentation; use spaces";
     let cases = [
@@ -194,37 +194,37 @@ fn syntax_errors() {
         ("a:b\nc: 1\n", "1:2 a space is missing after `:`".into()),
         ("a: 1\nb:c\n", "2:2 a space is missing after `:`".into()),
         ("a: 1\nb\n", "2:1 expected `key: value`".into()),
-        ("a: b: c\n", "1:5 `: ` within text that has no quotes".into()),
+        ("a: b: c\n", "1:5 `: ` within unquoted text".into()),
         ("a: \"x\nb: 1\n", "1:4 a quoted string is not closed on its line".into()),
         ("a: 'x\n", "1:4 a quoted string is not closed on its line".into()),
         ("a: 'it's'\n", "1:8 text follows the closing quote".into()),
         ("a: \"x\" y\n", "1:8 text follows the closing quote".into()),
-        ("a: \"b \\q\"\n", "1:7 an escape in double quotes that does not exist or is not complete".into()),
+        ("a: \"b \\q\"\n", "1:7 an unknown or incomplete escape in double quotes".into()),
         ("a: @x\n", "1:4 a value without quotes cannot start with `@`".into()),
         ("a: `x`\n", "1:4 a value without quotes cannot start with a backquote".into()),
         ("a: %x\n", "1:4 a value without quotes cannot start with `%`".into()),
         ("a: *\n", "1:4 `*` and `&` start an alias or an anchor, and a name must follow them".into()),
-        ("a:\n   b: 1\n  c: 2\n", "3:3 the indentation fits no line above".into()),
-        ("a: 1\n b: 2\n", "2:2 this line is indented more than the line above, which has a value already".into()),
-        ("a:\n  - b\n - c\n", "3:2 a list item stands among the keys of a map".into()),
-        ("- a\nb: c\n", "2:1 a key stands among the items of a list".into()),
+        ("a:\n   b: 1\n  c: 2\n", "3:3 the indentation matches no line above".into()),
+        ("a: 1\n b: 2\n", "2:2 this line is indented more than the line above, which already has a value".into()),
+        ("a:\n  - b\n - c\n", "3:2 a list item is among the keys of a map".into()),
+        ("- a\nb: c\n", "2:1 a key is among the items of a list".into()),
         ("a: - b\n", "1:4 a list item cannot start here".into()),
         ("a: [1, 2\nb: 1\n", "1:4 a list or map in brackets is not closed".into()),
         ("a: {b: 1\n", "1:4 a list or map in brackets is not closed".into()),
-        ("a: ]\n", "1:4 a closing bracket that does not fit the opening one".into()),
-        ("foo\nbar: x\n", "1:1 this line has no `:` and is taken as the start of the key below".into()),
-        ("ü: é: x\n", "1:5 `: ` within text that has no quotes".into()),
+        ("a: ]\n", "1:4 a closing bracket that does not match the opening one".into()),
+        ("foo\nbar: x\n", "1:1 this line has no `:` and is read as the start of the key below".into()),
+        ("ü: é: x\n", "1:5 `: ` within unquoted text".into()),
     ];
     for (text, message) in cases {
         let (roots, findings) = read(text);
-        assert_eq!(told(text, &findings), [format!("EK0004 {message}")], "{text}");
+        assert_eq!(messages(text, &findings), [format!("EK0004 {message}")], "{text}");
         assert!(roots.is_empty(), "{text}");
         assert!(findings[0].help.is_some(), "{text}");
     }
 }
 
 #[test]
-fn templates_are_quoted_by_the_help() {
+fn suggests_quotes_around_a_template() {
     for (text, help) in
         [("url: {{ x }}/foo # why\n", "write `\"{{ x }}/foo\"`"), ("url: {{ x(\"y\") }}\n", "write `'{{ x(\"y\") }}'`")]
     {
@@ -233,7 +233,7 @@ fn templates_are_quoted_by_the_help() {
 }
 
 #[test]
-fn goes_on_after_a_document_with_a_syntax_error() {
+fn continues_after_a_document_with_a_syntax_error() {
     let text = "a: [\n---\nb: 0123\n---\n- @\n--- # c\nc: ü\n---\nd: \"\n---\ne: 01\n";
     let (roots, findings) = read(text);
     assert_eq!(
@@ -241,13 +241,13 @@ fn goes_on_after_a_document_with_a_syntax_error() {
         [json!({"b": 123}), json!({"c": "ü"}), json!({"e": 1})]
     );
     assert_eq!(
-        told(text, &findings),
+        messages(text, &findings),
         [
             "EK0004 1:4 a list or map in brackets is not closed",
-            "EK0006 3:4 `0123` is a different number to different readers",
+            "EK0006 3:4 `0123` is read as different numbers by different YAML readers",
             "EK0004 5:3 a value without quotes cannot start with `@`",
             "EK0004 9:4 a quoted string is not closed on its line",
-            "EK0006 11:4 `01` is a different number to different readers",
+            "EK0006 11:4 `01` is read as different numbers by different YAML readers",
         ]
     );
 }

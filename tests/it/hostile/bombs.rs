@@ -1,4 +1,4 @@
-//! Row 31: templates that would take all memory or all time, in a process that has little memory.
+//! Row 31: templates that try to exhaust memory or time, in a process with little memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use evenkeel::template::{Context, Limits, Template};
 use serde_json::json;
 
-use super::{child, say, templates::Fixed};
+use super::{child, print_line, templates::Fixed};
 
 const BOMBS: &str = include_str!("../bombs.txt");
 
-/// `§repeat 3000 (§` stands for that many brackets: the file stays readable.
+/// Expands `§repeat 3000 (§` to 3000 brackets, which keeps the file readable.
 fn expand(bomb: &str) -> String {
     let mut out = String::new();
     for (at, part) in bomb.split('§').enumerate() {
@@ -35,7 +35,7 @@ fn row_31_template_bombs_in_512_mebibytes() {
 }
 
 #[test]
-#[ignore = "a process of its own runs it"]
+#[ignore = "run by another test in a separate process"]
 fn worker_31() {
     let mut context = Context::new(Arc::new(Fixed::default()));
     let people = json!([{"name": "Zoe", "age": 30}, {"name": "bob", "age": 25}, {"name": "Amy", "age": 35}]);
@@ -53,8 +53,8 @@ fn worker_31() {
     let mut ended = 0;
     for bomb in BOMBS.split("\n----\n").map(expand) {
         let name: String = bomb.chars().take(120).collect();
-        // Says which one it was, should the process not survive it.
-        say(&format!("\n{name}\n"));
+        // Identifies the template if the process is killed.
+        print_line(&format!("\n{name}\n"));
         if let Ok(template) = Template::compile(&bomb) {
             let text = template.render_text(&context, &Limits::default()).map(|text| text.len());
             assert!(text.is_err(), "{name}: rendered {text:?} bytes");
@@ -63,5 +63,5 @@ fn worker_31() {
         }
         ended += 1;
     }
-    say(&format!("\n{ended} bombs ended with an error\n"));
+    print_line(&format!("\n{ended} bombs ended with an error\n"));
 }

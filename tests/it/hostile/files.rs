@@ -1,4 +1,4 @@
-//! Rows 24 to 30 but 27: names of files, and definitions that are wrong, twice there, from the future or very large.
+//! Rows 24 to 26 and 28 to 30: file names, and definitions that are invalid, duplicate, of a newer version or very large.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use evenkeel::connector::{self, Call, ErrorCode, ProvidedSecrets, Runtime};
 use evenkeel::text::{Finding, SourceMap};
 use serde_json::json;
 
-use super::{PROBE_LINES, errors, examined, folder, none_wrong, places, probe};
+use super::{PROBE_LINES, assert_no_failures, errors, folder, places, probe, validated};
 
 fn tenant(name: &str) -> String {
     format!("apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata:\n  name: {name}\nspec:\n  displayName: T\n")
@@ -19,13 +19,13 @@ fn tenant_json(name: &str) -> String {
     .to_string()
 }
 
-/// Every label of a finding as `b.yaml:4:9 again here`.
+/// All labels of a finding, such as `b.yaml:4:9 again here`.
 fn labels(finding: &Finding, sources: &SourceMap) -> Vec<String> {
-    finding.labels.iter().map(|label| format!("{} {}", sources.place(label.span), label.text)).collect()
+    finding.labels.iter().map(|label| format!("{} {}", sources.display_position(label.span), label.text)).collect()
 }
 
-/// Read are `.yaml`, `.yml` and `.json` in any case, in folders too; never what starts with a dot, `node_modules`,
-/// other extensions, and files that other tools keep beside definitions.
+/// Reads `.yaml`, `.yml` and `.json` in any letter case, also in folders. Ignores names that start with a dot,
+/// `node_modules`, other extensions, and files that other tools keep next to definitions.
 #[test]
 fn row_24_file_names() {
     let read = ["a.yaml", "b.YAML", "c.yml", "d.YmL", "deep/er/g.yaml", "ünïcode 🎉.yaml", "READ.ME.yaml", "-.yml"];
@@ -56,17 +56,17 @@ fn row_24_file_names() {
     for (at, name) in not_read.iter().enumerate() {
         files.push((*name, tenant(&format!("no-{at}"))));
     }
-    let examined = folder(&files);
-    assert_eq!(errors(&examined), [""; 0]);
-    let mut found: Vec<&str> = examined.catalog.entries.iter().map(|entry| entry.source.path()).collect();
+    let validated = folder(&files);
+    assert_eq!(errors(&validated), [""; 0]);
+    let mut found: Vec<&str> = validated.catalog.entries.iter().map(|entry| entry.source.path()).collect();
     found.sort_unstable();
     let mut expected = [&read[..], &read_json[..]].concat();
     expected.sort_unstable();
     assert_eq!(found, expected);
-    // A README that ends in an extension of ours is a definition file like any other.
-    let examined = folder(&[("README.yaml", "# Definitions\n\nHow they are written.\n")]);
-    assert_eq!(errors(&examined), ["EK0111 README.yaml:3:1"]);
-    // A name decides the format: YAML is no JSON.
+    // A README with the extension of a definition file is read like any other.
+    let validated = folder(&[("README.yaml", "# Definitions\n\nHow they are written.\n")]);
+    assert_eq!(errors(&validated), ["EK0111 README.yaml:3:1"]);
+    // The name determines the format: YAML is not JSON.
     assert_eq!(errors(&folder(&[("a.JSON", tenant("a"))])), ["EK0004 a.JSON:1:1"]);
     assert_eq!(errors(&folder(&[("a.YML", tenant_json("a"))])), [""; 0], "JSON is YAML");
 }
@@ -82,9 +82,9 @@ fn row_24_links_are_not_followed() {
     symlink("..", at("up")).unwrap();
     symlink("self.yml", at("self.yml")).unwrap();
     symlink("a.yaml", at("notes.txt")).unwrap();
-    let examined = examined(folder.path());
-    assert_eq!(errors(&examined), ["EK0009 passwd.yaml:1:1", "EK0009 self.yml:1:1", "EK0009 up:1:1"]);
-    assert!(!format!("{:?}", examined.findings).contains("root:"), "what a link points to is not shown");
+    let validated = validated(folder.path());
+    assert_eq!(errors(&validated), ["EK0009 passwd.yaml:1:1", "EK0009 self.yml:1:1", "EK0009 up:1:1"]);
+    assert!(!format!("{:?}", validated.findings).contains("root:"), "the target of a link is not displayed");
 }
 
 #[test]
@@ -92,11 +92,11 @@ fn row_25_the_same_definition_in_two_files() {
     let second = format!("# other\n{}", tenant("acme"));
     let third = format!("{}---\n{}", tenant("other"), tenant("acme"));
     let json = tenant_json("other");
-    let examined = folder(&[("a.yaml", &tenant("acme")), ("b/b.yml", &second), ("c.yaml", &third), ("d.json", &json)]);
-    let sources = &examined.catalog.sources;
+    let validated = folder(&[("a.yaml", &tenant("acme")), ("b/b.yml", &second), ("c.yaml", &third), ("d.json", &json)]);
+    let sources = &validated.catalog.sources;
     let column = json.find("\"other\"").unwrap() + 1;
-    assert!(!examined.is_valid(), "neither goes live");
-    let told: Vec<Vec<String>> = examined
+    assert!(!validated.is_valid(), "neither goes live");
+    let reported: Vec<Vec<String>> = validated
         .findings
         .iter()
         .filter(|finding| finding.code.id == "EK0201")
@@ -104,14 +104,14 @@ fn row_25_the_same_definition_in_two_files() {
         .collect();
     let both = |again: &str, first: &str| vec![format!("{again} again here"), format!("{first} first here")];
     assert_eq!(
-        told,
+        reported,
         [
             both("b/b.yml:5:9", "a.yaml:4:9"),
             both("c.yaml:11:9", "a.yaml:4:9"),
             both(&format!("d.json:1:{column}"), "c.yaml:4:9"),
         ]
     );
-    assert_eq!(examined.findings[0].message, "Tenant `acme` is defined twice; the other is at a.yaml:4:9");
+    assert_eq!(validated.findings[0].message, "Tenant `acme` is defined twice; the other is at a.yaml:4:9");
     // Kind and name together are the identity.
     let role = tenant("acme").replace("Tenant", "Role").replace("displayName", "permissions: { tools: [Read] } #");
     assert_eq!(errors(&folder(&[("a.yaml", &tenant("acme")), ("b.yaml", &role)])), [""; 0]);
@@ -140,16 +140,16 @@ fn row_26_unknown_and_misspelt_fields() {
         ),
     ];
     let wrong = cases.into_iter().filter_map(|(text, expected, help)| {
-        let examined = folder(&[("a.yaml", &text)]);
+        let validated = folder(&[("a.yaml", &text)]);
         let code = &expected[..6];
-        let found = examined.findings.iter().find(|finding| finding.code.id == code);
-        let place = places(found, &examined.catalog.sources);
+        let found = validated.findings.iter().find(|finding| finding.code.id == code);
+        let place = places(found, &validated.catalog.sources);
         let given = found.and_then(|finding| finding.help.as_deref());
         let helped = help.is_none_or(|help| given.is_some_and(|given| given.contains(help)));
         (place != [expected] || !helped || given.is_none())
-            .then(|| format!("{text}\n  {:?} {given:?} instead of {expected} {help:?}", errors(&examined)))
+            .then(|| format!("{text}\n  {:?} {given:?} instead of {expected} {help:?}", errors(&validated)))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
 }
 
 #[test]
@@ -164,22 +164,22 @@ fn row_28_versions_of_the_future() {
         ("evenkel.dev/v1alpha1", "EK0108 b.yaml:1:13"),
         ("Evenkeel.dev/v1alpha1", "EK0108 b.yaml:1:13"),
         ("2", "EK0108 b.yaml:1:13"),
-        // Of another tool, which may lie between definitions.
+        // Another tool's file among definitions.
         ("kustomize.config.k8s.io/v1beta1", ""),
     ];
     let wrong = cases.into_iter().filter_map(|(version, expected)| {
-        // Fields that only that version knows are not complained about: nobody here can tell.
-        let future = format!("{}  whatIsToCome: {{ a: 1 }}\n", tenant("future"));
+        // Unknown fields of a newer version are not reported, as only that version can validate them.
+        let future = format!("{}  fieldOfTheFuture: {{ a: 1 }}\n", tenant("future"));
         let future = if version.trim() == now { tenant("future") } else { future.replace(now, version) };
-        let examined = folder(&[("a.yaml", &tenant("acme")), ("b.yaml", &future)]);
+        let validated = folder(&[("a.yaml", &tenant("acme")), ("b.yaml", &future)]);
         let expected: Vec<&str> = Some(expected).filter(|expected| !expected.is_empty()).into_iter().collect();
-        let other = examined.catalog.entries.iter().any(|entry| entry.id.name == "acme" && entry.definition.is_some());
-        // What is held keeps the whole from going live, so that nothing is deleted.
-        let held = examined.is_valid() == expected.is_empty();
-        (errors(&examined) != expected || !other || !held)
-            .then(|| format!("{version}: {:?} instead of {expected:?}, {other} {held}", errors(&examined)))
+        let other = validated.catalog.entries.iter().any(|entry| entry.id.name == "acme" && entry.definition.is_some());
+        // A held definition prevents the activation of the whole revision, so that nothing is deleted.
+        let held = validated.is_valid() == expected.is_empty();
+        (errors(&validated) != expected || !other || !held)
+            .then(|| format!("{version}: {:?} instead of {expected:?}, {other} {held}", errors(&validated)))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
 }
 
 const READS_A_SECRET: &str = "read:\n  http:\n    path: /x\n    headers: { X-Key: \"{{ get_secret('key') }}\" }\n";
@@ -202,13 +202,13 @@ fn row_29_a_missing_secret_concerns_its_definition_only() {
         ("{ key: { env: K, file: /k } }", READS_A_SECRET, vec!["EK0802 e.yaml:5:29".to_owned()]),
     ];
     let wrong = cases.into_iter().filter_map(|(secrets, actions, expected)| {
-        let examined =
+        let validated =
             folder(&[("e.yaml", &environment(secrets)), ("good.yaml", &good), ("probe.yaml", &probe(actions))]);
-        (errors(&examined) != expected).then(|| format!("{secrets}: {:?} instead of {expected:?}", errors(&examined)))
+        (errors(&validated) != expected).then(|| format!("{secrets}: {:?} instead of {expected:?}", errors(&validated)))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
 
-    // Declared and not there when it is needed: the other connector is called as if nothing were wrong.
+    // A declared secret that is missing at run time does not affect other connectors.
     let sources = [
         ("{ key: { env: EVENKEEL_TEST_NOT_SET } }", "EVENKEEL_TEST_NOT_SET is not set"),
         ("{ key: { file: /nonexistent/key } }", "/nonexistent/key cannot be read"),
@@ -216,10 +216,10 @@ fn row_29_a_missing_secret_concerns_its_definition_only() {
         ("{ key: { vault: { path: a, key: b } } }", "not from `vault`"),
     ];
     for (secrets, reason) in sources {
-        let examined =
+        let validated =
             folder(&[("e.yaml", &environment(secrets)), ("good.yaml", &good), ("probe.yaml", &probe(READS_A_SECRET))]);
-        assert_eq!(errors(&examined), [""; 0], "{secrets}");
-        let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
+        assert_eq!(errors(&validated), [""; 0], "{secrets}");
+        let runtime = Runtime::compile(&validated.catalog, None, String::new(), None).unwrap();
         let secrets = Arc::new(ProvidedSecrets::new(runtime.secrets.clone(), Arc::default()));
         let prepare = |name: &str| connector::prepare(&runtime, secrets.clone(), name, "read", &Call::default());
         assert_eq!(prepare("good").unwrap().url.as_str(), "https://api.orbit.example/v1/x");
@@ -242,14 +242,14 @@ fn row_30_one_mebibyte_is_read_and_five_are_refused() {
     };
     let one = large(420);
     assert!(one.len() > 1 << 20);
-    let examined = folder(&[("a.yaml", &one)]);
-    assert_eq!(errors(&examined), [""; 0]);
-    let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
+    let validated = folder(&[("a.yaml", &one)]);
+    assert_eq!(errors(&validated), [""; 0]);
+    let runtime = Runtime::compile(&validated.catalog, None, String::new(), None).unwrap();
     assert_eq!(runtime.connectors["probe"].actions.len(), 420);
 
     let five = large(1).replace("word", &"word".repeat((5 << 20) / 1900));
     assert!(five.len() > 5 << 20);
-    let examined = folder(&[("a.yaml", &five), ("b.yaml", &tenant("acme"))]);
-    assert_eq!(errors(&examined), ["EK0003 a.yaml:1:1"]);
-    assert_eq!(examined.catalog.entries.len(), 1, "the other one is read");
+    let validated = folder(&[("a.yaml", &five), ("b.yaml", &tenant("acme"))]);
+    assert_eq!(errors(&validated), ["EK0003 a.yaml:1:1"]);
+    assert_eq!(validated.catalog.entries.len(), 1, "the other file is read");
 }

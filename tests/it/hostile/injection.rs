@@ -1,4 +1,4 @@
-//! Row 35: whatever a value holds, it stays where the template put it. Properties over arbitrary text.
+//! Row 35: values cannot break out of their position in a request. Property tests over arbitrary text.
 
 use std::sync::LazyLock;
 
@@ -53,7 +53,7 @@ fn send(action: &str, call: &Call) -> Result<PreparedRequest, evenkeel::connecto
     prepare(&RUNTIME, action, call)
 }
 
-/// Any text: often of the characters that mean something to somebody.
+/// Arbitrary text, often with characters that have a special meaning in some format.
 fn text() -> impl Strategy<Value = String> {
     let special = "\r\n\t \0./\\%?#&=+;:@,'\"<>{}[]()|^`~$*!-_\u{7f}\u{85}\u{a0}\u{2028}\u{feff}\u{ff0e}\u{ff0f}éa0";
     let special: Vec<char> = special.chars().collect();
@@ -89,7 +89,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON value; floats are finite, as JSON has no others.
+/// An arbitrary JSON value; floats are finite, as JSON requires.
 fn value() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         any::<i64>().prop_map(|number| json!(number)),
@@ -135,7 +135,7 @@ proptest! {
                     prop_assert!(http::HeaderName::from_bytes(name.as_bytes()).is_ok());
                     prop_assert!(http::HeaderValue::from_bytes(value.as_bytes()).is_ok());
                 }
-                // X-Input, X-Joined, X-Given, Accept, User-Agent, and X-Empty where it is not.
+                // X-Input, X-Joined, X-Given, Accept, User-Agent, and X-Empty unless it is empty.
                 prop_assert_eq!(request.headers.len(), 5 + usize::from(!v.is_empty()));
             }
             Err(error) => {
@@ -151,7 +151,7 @@ proptest! {
         let given = json!({"v": v});
         let request = send("body", &input(given.clone())).unwrap();
         let body: Value = serde_json::from_slice(&request.body).unwrap();
-        // By text: it tells -0.0 from 0.0, and 1 from 1.0.
+        // Compared as text, which distinguishes -0.0 from 0.0 and 1 from 1.0.
         prop_assert_eq!(body["same"].to_string(), v.to_string());
         prop_assert_eq!(body["list"][0].to_string(), v.to_string());
         prop_assert_eq!(body["list"][1]["deep"].to_string(), given.to_string());
@@ -220,7 +220,7 @@ proptest! {
     }
 }
 
-/// The same for what is known to have worked elsewhere, each with its outcome.
+/// Known attacks on other systems, each with the expected result.
 #[test]
 fn row_35_known_attacks() {
     let refused = ["..", ".", "", "a/../b\r\n", "x\r\nX-Evil: 1", "a\0b", "\u{85}"];

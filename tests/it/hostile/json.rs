@@ -1,10 +1,10 @@
-//! Row 23: JSON that means harm, read on a thread with a stack of 256 KiB.
+//! Row 23: malicious JSON, read on a thread with a stack of 256 KiB.
 
 use serde_json::json;
 
-use super::{none_wrong, read};
+use super::{assert_no_failures, read};
 
-/// Runs on a small stack: what recurses over its input does not come back.
+/// Runs a function on a small stack, which overflows if the function recurses over its input.
 fn on_a_small_stack<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap()
 }
@@ -22,25 +22,26 @@ fn row_23_json_depth_on_small_stack() {
             ("brackets that close", "]".repeat(100_000), "EK0004 a.json:1:1"),
         ];
         let wrong = texts.into_iter().filter_map(|(name, text, expected)| {
-            let (values, told) = read("a.json", text.as_bytes());
-            (told != [expected] || !values.is_empty()).then(|| format!("{name}: {told:?} instead of {expected}"))
+            let (values, reported) = read("a.json", text.as_bytes());
+            (reported != [expected] || !values.is_empty())
+                .then(|| format!("{name}: {reported:?} instead of {expected}"))
         });
         wrong.collect::<Vec<_>>()
     });
-    none_wrong(wrong);
+    assert_no_failures(wrong);
     let deepest = "[".repeat(64) + &"]".repeat(64);
     assert_eq!(on_a_small_stack(move || read("a.json", deepest.as_bytes()).1), [""; 0], "64 levels are read");
 }
 
 #[test]
 fn row_23_json_numbers_and_duplicates() {
-    let told = on_a_small_stack(|| {
+    let reported = on_a_small_stack(|| {
         read("a.json", b"{\"a\": 1,\n \"b\": 1e400,\n \"a\": 2,\n \"\\u0061\": 3,\n \"c\": 18446744073709551616}")
     });
-    assert_eq!(told.0, [json!({"a": 1, "b": 0, "c": 18_446_744_073_709_551_616.0})]);
-    assert_eq!(told.1, ["EK0008 a.json:2:7", "EK0005 a.json:3:2", "EK0005 a.json:4:2", "EK0105 a.json:5:7"]);
-    let (values, told) = read("a.json", b"[-0.0, 9007199254740993, -9223372036854775808, 1E5, 0.1]");
-    assert_eq!(told, [""; 0]);
+    assert_eq!(reported.0, [json!({"a": 1, "b": 0, "c": 18_446_744_073_709_551_616.0})]);
+    assert_eq!(reported.1, ["EK0008 a.json:2:7", "EK0005 a.json:3:2", "EK0005 a.json:4:2", "EK0105 a.json:5:7"]);
+    let (values, reported) = read("a.json", b"[-0.0, 9007199254740993, -9223372036854775808, 1E5, 0.1]");
+    assert_eq!(reported, [""; 0]);
     assert_eq!(values[0].to_string(), "[-0.0,9007199254740993,-9223372036854775808,100000.0,0.1]");
 }
 
@@ -65,10 +66,10 @@ fn row_23_json_strictness() {
         (b"&a [*a]", "EK0004 a.json:1:1"),
     ];
     let wrong = cases.iter().filter_map(|(bytes, expected)| {
-        let (values, told) = read("a.json", bytes);
+        let (values, reported) = read("a.json", bytes);
         let text = String::from_utf8_lossy(bytes);
-        (told != [*expected] || !values.is_empty()).then(|| format!("{text}: {told:?} instead of {expected}"))
+        (reported != [*expected] || !values.is_empty()).then(|| format!("{text}: {reported:?} instead of {expected}"))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
     assert_eq!(read("a.json", "\u{FEFF}\"\\ud83c\\udf89\"".as_bytes()).0, [json!("🎉")]);
 }

@@ -1,4 +1,4 @@
-//! Row 38: numbers and bytes go through unchanged.
+//! Row 38: numbers and bytes are passed on unchanged.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use evenkeel::connector::{ActionOutput, Call, Runtime};
 use proptest::prelude::*;
 use serde_json::{Number, Value, json};
 
-use super::{Answers, call, input, none_wrong, prepare, probe, runtime};
+use super::{FixedResponse, assert_no_failures, call, input, prepare, probe, runtime};
 
 const ACTIONS: &str = r#"
 send: { http: { method: POST, path: /x, body: { n: "{{ input.n }}", l: "{{ [input.n] }}" } } }
@@ -29,21 +29,21 @@ steps:
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| runtime(&probe(ACTIONS)));
 
-/// How a number leaves as `body.n`, and within a list.
+/// The sent form of a number as `body.n` and within a list.
 fn sent(number: &Number) -> String {
     let request = prepare(&RUNTIME, "send", &input(json!({"n": number}))).unwrap();
     String::from_utf8(request.body.to_vec()).unwrap()
 }
 
 fn output(action: &str, body: &str) -> String {
-    match call(&RUNTIME, &Answers::new(200, body), action, Call::default()).result {
+    match call(&RUNTIME, &FixedResponse::new(200, body), action, Call::default()).result {
         Ok(ActionOutput::Json { value, .. }) => value.to_string(),
         Ok(ActionOutput::Raw { bytes, .. }) => String::from_utf8(bytes.to_vec()).unwrap(),
         Err(error) => format!("{error:?}"),
     }
 }
 
-/// What is wrong with a number's ways, where something is. `text` is the number as serde_json writes it.
+/// The failures of a number on its paths through a call. `text` is the number as serde_json writes it.
 fn ways(number: &Number) -> Vec<String> {
     let text = number.to_string();
     let body = format!("{{\"n\":{text}}}");
@@ -78,7 +78,7 @@ fn row_38_edges() {
         2.225_073_858_507_201e-308,
     ];
     let floats = floats.into_iter().map(|float| Number::from_f64(float).unwrap());
-    none_wrong(integers.into_iter().chain(large).chain(floats).flat_map(|number| ways(&number)).collect());
+    assert_no_failures(integers.into_iter().chain(large).chain(floats).flat_map(|number| ways(&number)).collect());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn row_38_numbers_of_a_definition() {
     );
 }
 
-/// In text a number is what it is in JSON.
+/// A number in text has the same form as in JSON.
 #[test]
 fn row_38_numbers_as_text() {
     for number in [json!(i64::MIN), json!(u64::MAX), json!(-0.0), json!(0.1), json!(1.0), json!(5e-324)] {
@@ -103,7 +103,7 @@ fn row_38_numbers_as_text() {
     }
 }
 
-/// Numbers beyond 64 bits become the nearest float in a transform, and stay what they are without one.
+/// Numbers beyond 64 bits become the nearest float in a transformation, and are unchanged without one.
 #[test]
 fn row_38_numbers_beyond_64_bits() {
     let body = "{\"n\":123456789012345678901234567890}";
@@ -125,15 +125,15 @@ fn row_38_bytes_pass_through() {
         b"\r\n",
     ];
     for body in bodies {
-        let result = call(&RUNTIME, &Answers::new(200, body), "raw", Call::default()).result;
+        let result = call(&RUNTIME, &FixedResponse::new(200, body), "raw", Call::default()).result;
         let Ok(ActionOutput::Raw { bytes, content_type }) = result else { panic!("{result:?}") };
         assert_eq!((&*bytes, &*content_type), (body, "application/json"));
-        let result = call(&RUNTIME, &Answers::new(200, body), "steps", Call::default()).result;
-        // The last step's answer, though the first one's may not be JSON.
+        let result = call(&RUNTIME, &FixedResponse::new(200, body), "steps", Call::default()).result;
+        // The response of the last step, even if the first one is not JSON.
         let Ok(ActionOutput::Raw { bytes, .. }) = result else { panic!("{result:?}") };
         assert_eq!(&*bytes, body);
     }
-    // The order of keys is kept where values are made anew.
+    // Rebuilt values keep the order of keys.
     assert_eq!(output("json", "{\"z\":1,\"a\":{\"y\":2,\"b\":3}}"), "{\"z\":1,\"a\":{\"y\":2,\"b\":3}}");
 }
 
@@ -158,7 +158,7 @@ proptest! {
 
     #[test]
     fn row_38_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let result = call(&RUNTIME, &Answers::new(200, bytes.clone()), "raw", Call::default()).result;
+        let result = call(&RUNTIME, &FixedResponse::new(200, bytes.clone()), "raw", Call::default()).result;
         let Ok(ActionOutput::Raw { bytes: found, .. }) = result else { panic!("{result:?}") };
         prop_assert_eq!(&*found, &*bytes);
     }

@@ -1,14 +1,14 @@
-//! Row 37: answers that are not what an API promises. Each has a documented result, and none a panic.
+//! Row 37: responses that violate the API's contract. Each has a documented result, and none causes a panic.
 //!
-//! Compression, size and time are the network's, which hands over a body that is decoded and within its limit: the
-//! tests beside `net` show that.
+//! Compression, size and time are handled by `net`, which passes on a decoded body within the limit; its own tests
+//! cover that.
 
 use std::sync::LazyLock;
 
 use evenkeel::connector::{ActionOutput, Call, ErrorCode, Runtime};
 use serde_json::{Value, json};
 
-use super::{Answers, call, none_wrong, probe, runtime};
+use super::{FixedResponse, assert_no_failures, call, probe, runtime};
 
 const ACTIONS: &str = r#"
 raw: { http: { path: /x } }
@@ -28,14 +28,14 @@ twice:
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| runtime(&probe(ACTIONS)));
 
-/// What an action makes of an answer: JSON as it is, bytes as `raw: …`, an error by its code.
+/// The result of an action: JSON, bytes as `raw: …`, or the code of an error.
 fn outcome(action: &str, status: u16, body: &[u8]) -> String {
-    let outcome = call(&RUNTIME, &Answers::new(status, body), action, Call::default());
+    let outcome = call(&RUNTIME, &FixedResponse::new(status, body), action, Call::default());
     match outcome.result {
         Ok(ActionOutput::Json { value, .. }) => value.to_string(),
         Ok(ActionOutput::Raw { bytes, .. }) => format!("raw: {}", bytes.escape_ascii()),
         Err(error) => {
-            // What is wrong is told without the answer's own words, which may be anybody's data.
+            // The error does not quote the response, which may contain personal data.
             let repeated = body.len() > 8 && error.detail.as_bytes().windows(body.len()).any(|part| part == body);
             assert!(!repeated, "{}", error.detail);
             error.code.as_str().to_owned()
@@ -43,10 +43,10 @@ fn outcome(action: &str, status: u16, body: &[u8]) -> String {
     }
 }
 
-/// An error's code where a response's transform fails.
+/// The error code of a failed response transformation.
 const BAD: &str = "RESPONSE_TEMPLATE_ERROR";
 
-/// Does it fit the schema of `typed`; what is it as JSON; and what is `a` in it?
+/// Name, body, validity for the schema of `typed`, the body as JSON, and the value of `a` in it.
 type Case = (&'static str, &'static [u8], bool, &'static str, &'static str);
 
 const BODIES: [Case; 18] = [
@@ -62,7 +62,7 @@ const BODIES: [Case; 18] = [
     ("too large a number", b"{\"a\":1e400}", false, BAD, BAD),
     ("not UTF-8", b"\xff\xfe{}", false, BAD, BAD),
     ("not UTF-8 in a string", b"{\"a\":\"\xe9\"}", false, BAD, BAD),
-    ("gzip that nobody announced", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], false, BAD, BAD),
+    ("unannounced gzip", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], false, BAD, BAD),
     ("NUL", br#"{"a":"\u0000"}"#, true, r#"{"a":"\u0000"}"#, r#"{"a":"\u0000"}"#),
     ("lone surrogate", br#"{"a":"\ud800"}"#, false, BAD, BAD),
     ("two values", b"{\"a\":1}{}", false, BAD, BAD),
@@ -82,7 +82,7 @@ fn row_37_bodies() {
             ("typed", if fits { raw } else { "INVALID_OUTPUT".to_owned() }),
             ("json", json.to_owned()),
             ("field", field.to_owned()),
-            // A body that is not text is null to templates.
+            // A body that is not text is null in templates.
             ("text", format!("raw: {}", between.as_bytes().escape_ascii())),
             ("string", json!(text).to_string()),
         ];
@@ -92,7 +92,7 @@ fn row_37_bodies() {
                 wrong.push(format!("{name}, {action}: {outcome} instead of {expected}"));
             }
         }
-        // A failed answer is passed on within the error, whatever it is.
+        // Any failed response is passed on within the error.
         for action in ["raw", "typed", "json", "field", "text", "string", "made", "when"] {
             let outcome = outcome(action, 500, body);
             if outcome != "UPSTREAM_ERROR" {
@@ -100,7 +100,7 @@ fn row_37_bodies() {
             }
         }
     }
-    none_wrong(wrong);
+    assert_no_failures(wrong);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn row_37_text_that_is_to_be_json() {
     assert_eq!(outcome("made", 200, b"{\"a\": "), "RESPONSE_TEMPLATE_ERROR");
     assert_eq!(outcome("made", 200, b""), "RESPONSE_TEMPLATE_ERROR");
     assert_eq!(outcome("made", 200, b"\xff"), "INVALID_OUTPUT");
-    // Where it cannot be told whether it was a success, it was none, and what the application said is kept.
+    // If success cannot be determined, the call failed, and the error contains the response.
     assert_eq!(outcome("when", 200, b"{\"ok\": true}"), "raw: {\\\"ok\\\": true}");
     assert_eq!(outcome("when", 200, b"{\"ok\": false}"), "UPSTREAM_ERROR");
     assert_eq!(outcome("when", 200, b"<html>"), "UPSTREAM_ERROR");
@@ -131,7 +131,7 @@ fn row_37_text_that_is_to_be_json() {
 }
 
 #[test]
-fn row_37_steps_and_errors_carry_what_came() {
+fn row_37_steps_and_errors_carry_the_response() {
     for (body, expected) in [
         (&b""[..], json!(null)),
         (b"{\"a\":1}", json!({"a": 1})),
@@ -141,7 +141,7 @@ fn row_37_steps_and_errors_carry_what_came() {
     ] {
         let step: Value = serde_json::from_str(&outcome("twice", 200, body)).unwrap();
         assert_eq!(step, json!({"one": expected, "two": 200}));
-        let failed = call(&RUNTIME, &Answers::new(418, body), "json", Call::default());
+        let failed = call(&RUNTIME, &FixedResponse::new(418, body), "json", Call::default());
         let error = failed.result.unwrap_err();
         assert_eq!((failed.status, error.code, error.upstream_status), (502, ErrorCode::Upstream, Some(418)));
         assert_eq!(error.upstream.as_deref(), Some(&expected), "{}", body.escape_ascii());
@@ -149,7 +149,7 @@ fn row_37_steps_and_errors_carry_what_came() {
     }
 }
 
-/// A list that is small as text and large as values is an error, not the end of the process.
+/// A list that is small as text and large as values causes an error and does not exhaust the process.
 #[test]
 fn row_37_many_values() {
     let many = format!("[{}1]", "1,".repeat(4_000_000));

@@ -1,4 +1,4 @@
-//! Row 27: schemas that fetch, loop, or take for ever.
+//! Row 27: schemas that fetch, loop or do not terminate.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -9,7 +9,9 @@ use evenkeel::connector::{ErrorCode, Runtime};
 use evenkeel::definition::json_schema::JsonSchema;
 use serde_json::{Map, Value, json};
 
-use super::{Answers, PROBE_LINES, call, child, errors, folder, input, none_wrong, prepare, probe, say};
+use super::{
+    FixedResponse, PROBE_LINES, assert_no_failures, call, child, errors, folder, input, prepare, print_line, probe,
+};
 
 /// A connector whose action `check` has a schema, written as JSON on one line, and a test with an input.
 fn with_schema(schema: &Value, value: &Value) -> String {
@@ -43,7 +45,7 @@ fn row_27_nothing_is_fetched() {
     ];
     let mut wrong = Vec::new();
     for schema in schemas {
-        let told = errors(&folder(&[("p.yaml", with_schema(&schema, &json!({"a": 1})))]));
+        let reported = errors(&folder(&[("p.yaml", with_schema(&schema, &json!({"a": 1})))]));
         let reference = schema.to_string();
         // The value of the reference, in the input and in the output.
         let found = ["\"$ref\":", "\"$dynamicRef\":"].iter().find_map(|key| Some(reference.find(key)? + key.len()));
@@ -52,28 +54,28 @@ fn row_27_nothing_is_fetched() {
             format!("EK0702 p.yaml:{SCHEMA_LINE}:{}", column + "      input: ".len()),
             format!("EK0702 p.yaml:{}:{}", SCHEMA_LINE + 1, column + "      output: ".len()),
         ];
-        if told != expected {
-            wrong.push(format!("{schema}: {told:?} instead of {expected:?}"));
+        if reported != expected {
+            wrong.push(format!("{schema}: {reported:?} instead of {expected:?}"));
         }
         if let Ok(compiled) = JsonSchema::compile(&schema, &Map::new()) {
             wrong.push(format!("{schema} was compiled: {:?}", compiled.violations(&json!({"a": 1}), 1)));
         }
     }
-    // Two that name an address and refer to nothing there.
+    // Two schemas that name an address without a reference to it.
     for schema in [json!({"$schema": format!("{at}/meta")}), json!({"$id": format!("{at}/a.json"), "type": "string"})] {
         let _either = JsonSchema::compile(&schema, &Map::new()).map(|schema| schema.accepts(&json!(1)));
         errors(&folder(&[("p.yaml", with_schema(&schema, &json!("a")))]));
     }
-    none_wrong(wrong);
-    assert_eq!(listener.accept().map(|_| ()).unwrap_err().kind(), ErrorKind::WouldBlock, "there was a connection");
+    assert_no_failures(wrong);
+    assert_eq!(listener.accept().map(|_| ()).unwrap_err().kind(), ErrorKind::WouldBlock, "a connection was opened");
 }
 
-/// A schema that the checks pass is enforced: one that cannot be compiled must be told, or refuse every call; taking
-/// anything in silence is what nobody asked for.
+/// A schema that passes validation is enforced: a schema that cannot be compiled is reported or rejects every call, and
+/// never silently accepts any input.
 #[test]
 fn row_27_a_schema_that_passes_is_enforced() {
     let words = "\\w".repeat(31);
-    // Each refuses the number 5 within a list, whatever else it says.
+    // Each schema rejects the number 5 within a list, apart from its other keywords.
     let schemas = [
         json!({"items": {"type": "string"}}),
         json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"type": "string"}}),
@@ -112,54 +114,58 @@ fn row_27_a_schema_that_passes_is_enforced() {
     let mut wrong = Vec::new();
     for schema in schemas {
         let text = probe(&format!("check:\n  input: {schema}\n  http: {{ path: /x }}\n"));
-        let examined = folder(&[("p.yaml", text)]);
-        if !errors(&examined).is_empty() {
+        let validated = folder(&[("p.yaml", text)]);
+        if !errors(&validated).is_empty() {
             continue;
         }
-        let Ok(runtime) = Runtime::compile(&examined.catalog, None, String::new(), None) else { continue };
+        let Ok(runtime) = Runtime::compile(&validated.catalog, None, String::new(), None) else { continue };
         match prepare(&runtime, "check", &input(json!([5]))) {
             Err(_) => {}
-            Ok(_) => wrong.push(format!("{schema} passes the checks and takes anything")),
+            Ok(_) => wrong.push(format!("{schema} passes validation and accepts anything")),
         }
     }
-    none_wrong(wrong);
+    assert_no_failures(wrong);
 }
 
-/// Patterns and lists that other engines take exponential or quadratic time for.
+/// Patterns and lists that take exponential or quadratic time in other engines.
 #[test]
 fn row_27_patterns_and_long_lists_end() {
     let long = "a".repeat(50_000) + "!";
     let patterns = ["(a+)+$", "(a|aa)+$", "(a|a)*$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*a){20}", "(x+x+)+y"];
     for pattern in patterns {
         let schema = json!({"type": "string", "pattern": pattern, "maxLength": 60_000});
-        let examined = folder(&[("p.yaml", with_schema(&schema, &json!(long)))]);
-        assert!(errors(&examined).iter().all(|told| told.starts_with("EK070")), "{pattern}: {:?}", errors(&examined));
+        let validated = folder(&[("p.yaml", with_schema(&schema, &json!(long)))]);
+        assert!(
+            errors(&validated).iter().all(|reported| reported.starts_with("EK070")),
+            "{pattern}: {:?}",
+            errors(&validated)
+        );
         let compiled = JsonSchema::compile(&schema, &Map::new()).unwrap();
         assert!(compiled.accepts(&json!("a".repeat(40))) || pattern.contains(['!', 'A', 'y']), "{pattern}");
         compiled.violations(&json!(long), 20);
     }
     for pattern in ["(?=a)b", "(a)\\1", "(?<!a)b", "((a{0,100}){0,100}){0,100}", "(", "a{2,1}", "(?P<a>x)(?P<a>y)"] {
         let schema = json!({"type": "string", "pattern": pattern});
-        let told = errors(&folder(&[("p.yaml", with_schema(&schema, &json!("a")))]));
+        let reported = errors(&folder(&[("p.yaml", with_schema(&schema, &json!("a")))]));
         let column = "      input: ".len() + schema.to_string().find(&json!(pattern).to_string()).unwrap() + 1;
-        assert!(told.contains(&format!("EK0703 p.yaml:{SCHEMA_LINE}:{column}")), "{pattern}: {told:?}");
+        assert!(reported.contains(&format!("EK0703 p.yaml:{SCHEMA_LINE}:{column}")), "{pattern}: {reported:?}");
     }
     let words: Vec<String> = (0..100_000).map(|at| format!("w{at}")).collect();
     let schema = json!({"enum": words});
     let text = probe(&format!(
         "check:\n  input: {schema}\n  http: {{ path: /x }}\n  tests: [{{ name: one, input: w99999 }}]\n"
     ));
-    let examined = folder(&[("p.yaml", text)]);
-    assert_eq!(errors(&examined), [""; 0]);
-    let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
+    let validated = folder(&[("p.yaml", text)]);
+    assert_eq!(errors(&validated), [""; 0]);
+    let runtime = Runtime::compile(&validated.catalog, None, String::new(), None).unwrap();
     assert!(prepare(&runtime, "check", &input(json!("w5"))).is_ok());
     let error = prepare(&runtime, "check", &input(json!("no"))).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidInput);
-    assert!(error.detail.len() < 1000, "the list is not repeated");
+    assert!(error.detail.len() < 1000, "the message does not repeat the list");
 }
 
-/// Schemas that lead back to themselves, or double at each step, and lists of names. Each ends; whether as a finding or
-/// as a refusal does not matter here.
+/// Schemas that refer to themselves or double at each level, and long lists of names. The validation of each terminates,
+/// with a finding or with a rejection.
 #[test]
 fn row_27_cycles_end() {
     let ended = |number: usize| {
@@ -171,7 +177,7 @@ fn row_27_cycles_end() {
         let runs: Vec<_> = (0..loops().len()).map(|number| scope.spawn(move || ended(number))).collect();
         runs.into_iter().filter_map(|run| run.join().unwrap().err()).collect()
     });
-    none_wrong(wrong);
+    assert_no_failures(wrong);
 }
 
 fn loops() -> Vec<(&'static str, Value, Value)> {
@@ -210,21 +216,21 @@ fn loops() -> Vec<(&'static str, Value, Value)> {
 }
 
 #[test]
-#[ignore = "processes of their own run it"]
+#[ignore = "run by another test in separate processes"]
 fn worker_27() {
     let number: usize = std::env::var("EVENKEEL_LOOP").unwrap().parse().unwrap();
     let (name, schema, value) = loops().swap_remove(number);
-    say(&format!("\n{name}\n"));
+    print_line(&format!("\n{name}\n"));
     let text = with_schema(&schema, &value);
-    say(&format!("{:.1000}\n", format!("{:?}", errors(&folder(&[("p.yaml", &text)])))));
+    print_line(&format!("{:.1000}\n", format!("{:?}", errors(&folder(&[("p.yaml", &text)])))));
     let (catalog, _) = catalog::load(&Snapshot::of([("p.yaml", text.as_bytes())]));
     if let Ok(runtime) = Runtime::compile(&catalog, None, String::new(), None)
         && runtime.connectors.contains_key("probe")
     {
         let prepared = prepare(&runtime, "check", &input(value.clone())).map(|_| ());
-        say(&format!("{:.300}\n", format!("{prepared:?}")));
-        let outcome = call(&runtime, &Answers::new(200, value.to_string()), "check", input(value));
-        say(&format!("{:.300}\n", format!("{:?}", outcome.result)));
+        print_line(&format!("{:.300}\n", format!("{prepared:?}")));
+        let outcome = call(&runtime, &FixedResponse::new(200, value.to_string()), "check", input(value));
+        print_line(&format!("{:.300}\n", format!("{:?}", outcome.result)));
     }
-    say("\nended\n");
+    print_line("\nended\n");
 }

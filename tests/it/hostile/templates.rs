@@ -1,4 +1,4 @@
-//! Rows 32, 33, 34, 36 and 39: what templates read, and what they never do.
+//! Rows 32, 33, 34, 36 and 39: names in templates, and operations that templates never perform.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use evenkeel::connector::{ActionOutput, Call};
-use evenkeel::template::{Context, Host, Limits, ProblemKind, RenderErrorKind, Template, Tree};
+use evenkeel::template::{Context, Limits, ProblemKind, RenderErrorKind, Template, TemplateHost, Tree};
 use serde_json::{Value, json};
 
-use super::{Answers, PROBE_LINES, call, child, errors, folder, input, none_wrong, prepare, probe, runtime, say};
+use super::{
+    FixedResponse, PROBE_LINES, assert_no_failures, call, child, errors, folder, input, prepare, print_line, probe,
+    runtime,
+};
 
-/// A host with one answer for everything it is asked.
+/// A host with fixed secrets, variables and time.
 #[derive(Default)]
 pub struct Fixed {
     now: AtomicI64,
 }
 
-impl Host for Fixed {
+impl TemplateHost for Fixed {
     fn secret(&self, name: &str) -> Result<String, String> {
         Ok(format!("{name} at {}", self.now.load(Ordering::Relaxed)))
     }
@@ -68,7 +71,7 @@ fn row_32_undefined_is_strict() {
         });
         (!good).then(|| format!("{source:?}: {outcome:?}"))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
     let lenient = [
         ("{{ input.nope | default('x') }}", "x"),
         ("{{ input.null | default('x', true) }}", "x"),
@@ -80,7 +83,7 @@ fn row_32_undefined_is_strict() {
         let text = Template::compile(source).unwrap().render_text(&context, &Limits::default());
         assert_eq!(text.as_deref(), Ok(expected), "{source}");
     }
-    // In a tree the leaf is named too; in a call, the part of the request.
+    // In a tree the error also names the leaf; in a call, the part of the request.
     let tree = Tree::compile(&json!({"a": [1, {"b/c": "{{ input.nope }}"}]})).unwrap();
     let error = tree.render(&context, &Limits::default()).unwrap_err();
     assert_eq!((error.kind, error.pointer.as_deref()), (RenderErrorKind::Undefined, Some("/a/1/b~1c")));
@@ -179,7 +182,7 @@ fn row_34_fields_named_like_functions_shadow_nothing() {
         let text = Template::compile(source).unwrap().render_text(&context, &Limits::default());
         (text.as_deref() != Ok(expected)).then(|| format!("{source}: {text:?} instead of {expected}"))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
     for name in names {
         let source = format!("{{{{ input['{name}'] }}}}");
         let text = Template::compile(&source).unwrap().render_text(&context, &Limits::default());
@@ -188,11 +191,12 @@ fn row_34_fields_named_like_functions_shadow_nothing() {
         let text = Template::compile(&source).unwrap().render_text(&context, &Limits::default());
         assert_eq!(text.as_deref(), Ok("mine"), "{source}");
     }
-    // Of a response as well, and of one whose body is a list or text.
+    // The same for a response, and for a body that is a list or text.
     let text = "read:\n  http: { path: /x }\n  response:\n    body: { a: \"{{ range(2) | list }}\", b: \"{{ input.range }}\", c: \"{{ response.json }}\" }\n";
     let runtime = runtime(&probe(text));
     for answer in [json!({"range": 1, "input": {"range": 2}, "json": 3}), json!([1]), json!("range")] {
-        let outcome = call(&runtime, &Answers::new(200, answer.to_string()), "read", input(json!({"range": "mine"})));
+        let outcome =
+            call(&runtime, &FixedResponse::new(200, answer.to_string()), "read", input(json!({"range": "mine"})));
         let Ok(ActionOutput::Json { value, .. }) = outcome.result else { panic!("{:?}", outcome.result) };
         assert_eq!(value, json!({"a": [0, 1], "b": "mine", "c": answer}));
     }
@@ -219,7 +223,7 @@ text:
 "#;
     let runtime = runtime(&probe(actions));
     let answers = |data: &str| {
-        let mut answers = Answers::new(200, json!(data).to_string());
+        let mut answers = FixedResponse::new(200, json!(data).to_string());
         answers.headers.insert("x-a".into(), data.into());
         answers
     };
@@ -251,7 +255,8 @@ text:
         assert_eq!(form, [("f".to_owned(), data.to_owned())]);
         let request = prepare(&runtime, "text", &given).unwrap();
         assert_eq!(request.body, format!("{data} {} {data}", data.to_uppercase()));
-        let Ok(ActionOutput::Raw { bytes, .. }) = call(&runtime, &Answers::new(200, data), "text", given).result else {
+        let Ok(ActionOutput::Raw { bytes, .. }) = call(&runtime, &FixedResponse::new(200, data), "text", given).result
+        else {
             panic!()
         };
         assert_eq!(bytes, data);
@@ -278,7 +283,7 @@ fn row_36_nothing_is_included() {
     assert_eq!(errors(&folder(&[("p.yaml", probe(actions))])), [format!("EK0307 p.yaml:{}:20", PROBE_LINES + 7)]);
 }
 
-/// Times, numbers and texts that locales write differently.
+/// Times, numbers and texts whose format depends on the locale elsewhere.
 const LOCAL: &str = "{{ now() }} {{ now(86400) }} {{ 1234567.891 }} {{ 0.1 + 0.2 }} {{ 1e21 }} {{ '%.2f' | format(1234.5) }} \
     {{ 1234567 | string }} {{ 'İIıißẞ' | lower }} {{ 'İIıiß' | upper }} {{ 'istanbul' | title }} {{ ['ä', 'z', 'a', 'Z', 'Ä'] | sort }} \
     {{ ['ä', 'z', 'a', 'Z'] | sort(case_sensitive=true) }} {{ {'ö': 1, 'z': 2} | dictsort }} {{ 'ǆ' | capitalize }} \
@@ -309,5 +314,5 @@ fn worker_39() {
     host.now.store(1_700_000_000, Ordering::Relaxed);
     let text =
         Template::compile(LOCAL).unwrap().render_text(&Context::new(Arc::new(host)), &Limits::default()).unwrap();
-    say(&format!("\nrendered: {text}\n"));
+    print_line(&format!("\nrendered: {text}\n"));
 }

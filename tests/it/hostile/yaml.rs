@@ -1,35 +1,35 @@
-//! Row 22: YAML that means harm, or that readers disagree on.
+//! Row 22: malicious YAML, and YAML that readers interpret differently.
 
 use serde_json::{Value, json};
 
-use super::{none_wrong, read};
+use super::{assert_no_failures, read};
 
-/// Files that are given up: where, and why.
+/// Checks files that are rejected, with the code and the position of the finding.
 #[track_caller]
-fn refused(cases: &[(&str, &[u8], &str)]) {
+fn assert_rejected(cases: &[(&str, &[u8], &str)]) {
     let wrong = cases.iter().filter_map(|(name, bytes, expected)| {
-        let (values, told) = read("a.yaml", bytes);
-        (told != [*expected] || !values.is_empty())
-            .then(|| format!("{name}: {told:?} instead of {expected:?}, {} documents", values.len()))
+        let (values, reported) = read("a.yaml", bytes);
+        (reported != [*expected] || !values.is_empty())
+            .then(|| format!("{name}: {reported:?} instead of {expected:?}, {} documents", values.len()))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
 }
 
-/// Files that are read, with at most one finding each.
+/// Checks files that are read, with the expected values and findings.
 #[track_caller]
-fn understood(cases: &[(&str, &[u8], &[Value], &str)]) {
+fn assert_read(cases: &[(&str, &[u8], &[Value], &str)]) {
     let wrong = cases.iter().filter_map(|(name, bytes, expected, finding)| {
-        let (values, told) = read("a.yaml", bytes);
+        let (values, reported) = read("a.yaml", bytes);
         let finding: Vec<&str> = finding.split(", ").filter(|finding| !finding.is_empty()).collect();
         let same =
             values.len() == expected.len() && values.iter().zip(*expected).all(|(value, expected)| *value == *expected);
-        (told != finding || !same)
-            .then(|| format!("{name}: {told:?} instead of {finding:?}\n  {values:?}\n  {expected:?}"))
+        (reported != finding || !same)
+            .then(|| format!("{name}: {reported:?} instead of {finding:?}\n  {values:?}\n  {expected:?}"))
     });
-    none_wrong(wrong.collect());
+    assert_no_failures(wrong.collect());
 }
 
-/// `a0: [x, …]`, `a1: [*a0, …]`, …: each line is `width` times the one before.
+/// Builds `a0: [x, …]`, `a1: [*a0, …]`, …: each line expands to `width` times the previous one.
 fn laughs(levels: usize, width: usize) -> String {
     let mut text = format!("a0: &a0 [{}]\n", vec!["x"; width].join(","));
     for level in 1..levels {
@@ -47,8 +47,8 @@ fn row_22_yaml_billion_laughs() {
     let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(1 << 20), "*a, ".repeat(20));
     let deep = (1..100)
         .fold("a0: &a0 [x]\n".to_owned(), |text, level| text + &format!("a{level}: &a{level} [*a{}]\n", level - 1));
-    refused(&[
-        // Counted before they are made: one alias for 111,111 values fits, the next does not.
+    assert_rejected(&[
+        // Charged before the expansion: one alias for 111,111 values fits, the next one does not.
         ("nine levels", laughs(9, 10).as_bytes(), "EK0003 a.yaml:6:14"),
         ("wide", laughs(3, 600).as_bytes(), "EK0003 a.yaml:2:1666"),
         ("through merges", merges.as_bytes(), "EK0003 a.yaml:11:23"),
@@ -56,7 +56,7 @@ fn row_22_yaml_billion_laughs() {
         ("nested through aliases", deep.as_bytes(), "EK0003 a.yaml:64:12"),
     ]);
     let own = b"a: &x [*x]\nb: &y {c: *y}\n";
-    understood(&[
+    assert_read(&[
         ("itself", own, &[json!({"a": [null], "b": {"c": null}})], "EK0004 a.yaml:1:8, EK0004 a.yaml:2:11"),
         ("no laugh", laughs(4, 5).as_bytes(), &[read("a.yaml", laughs(4, 5).as_bytes()).0.remove(0)], ""),
     ]);
@@ -73,25 +73,25 @@ fn row_22_yaml_ten_thousand_levels() {
         ("keys", "? ".repeat(10_000), "EK0003 a.yaml:1:129"),
         ("blocks", blocks, "EK0003 a.yaml:65:65"),
     ];
-    let run = move || refused(&texts.each_ref().map(|(name, text, place)| (*name, text.as_bytes(), *place)));
+    let run = move || assert_rejected(&texts.each_ref().map(|(name, text, place)| (*name, text.as_bytes(), *place)));
     std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
-    let (values, told) = read("a.yaml", ("[".repeat(64) + &"]".repeat(64)).as_bytes());
-    assert_eq!((values.len(), told.len()), (1, 0), "64 levels are read");
+    let (values, reported) = read("a.yaml", ("[".repeat(64) + &"]".repeat(64)).as_bytes());
+    assert_eq!((values.len(), reported.len()), (1, 0), "64 levels are read");
 }
 
 #[test]
 fn row_22_yaml_hundred_megabytes() {
     let scalar = format!("a: {}\n", "x".repeat(100 << 20));
-    refused(&[("one scalar", scalar.as_bytes(), "EK0003 a.yaml:1:1")]);
+    assert_rejected(&[("one scalar", scalar.as_bytes(), "EK0003 a.yaml:1:1")]);
     let largest = format!("a: {}\n", "x".repeat((4 << 20) - 4));
     assert_eq!(read("a.yaml", largest.as_bytes()).1, [""; 0], "4 MiB are read");
     let more = format!("{largest}\n");
-    refused(&[("one byte more", more.as_bytes(), "EK0003 a.yaml:1:1")]);
+    assert_rejected(&[("one byte more", more.as_bytes(), "EK0003 a.yaml:1:1")]);
 }
 
 #[test]
 fn row_22_yaml_duplicate_keys() {
-    understood(&[
+    assert_read(&[
         ("block", b"a: 1\nb: 2\na: 3\n", &[json!({"a": 1, "b": 2})], "EK0005 a.yaml:3:1"),
         ("flow", b"x: {a: 1, \"a\": 2}\n", &[json!({"x": {"a": 1}})], "EK0005 a.yaml:1:11"),
         ("escaped", b"a: 1\n\"\\x61\": 2\n", &[json!({"a": 1})], "EK0005 a.yaml:2:1"),
@@ -102,12 +102,12 @@ fn row_22_yaml_duplicate_keys() {
 
 #[test]
 fn row_22_yaml_tabs() {
-    refused(&[
+    assert_rejected(&[
         ("indentation", b"a:\n\tb: 1\n", "EK0004 a.yaml:2:1"),
         ("after spaces", b"a:\n  b: 1\n\tc: 1\n", "EK0004 a.yaml:3:1"),
         ("block scalar", b"a: |\n\tx\n", "EK0004 a.yaml:2:1"),
     ]);
-    understood(&[
+    assert_read(&[
         ("first line", b"\ta: 1\n", &[json!({"a": 1})], "EK0004 a.yaml:1:1"),
         ("between", b"a:\t1\t# c\n", &[json!({"a": 1})], ""),
         ("within", b"a: |\n  x\ty\n", &[json!({"a": "x\ty\n"})], ""),
@@ -123,13 +123,13 @@ fn row_22_yaml_byte_order_marks_and_utf_16() {
     let odd = &little[..little.len() - 1];
     let unmarked = &little[2..];
     let lone = [0xFF, 0xFE, 0x61, 0, 0x3A, 0, 0x20, 0, 0x00, 0xD8];
-    understood(&[
+    assert_read(&[
         ("UTF-8", b"\xEF\xBB\xBFa: 1\n", &[json!({"a": 1})], ""),
         ("place after it", b"\xEF\xBB\xBFa: 01\n", &[json!({"a": 1})], "EK0006 a.yaml:1:4"),
         ("UTF-16 LE", &little, &[json!({"a": "é🎉"})], ""),
         ("UTF-16 BE", &big, &[json!({"a": "é🎉"})], ""),
     ]);
-    refused(&[
+    assert_rejected(&[
         ("half a unit", odd, "EK0002 a.yaml:1:1"),
         ("no mark", unmarked, "EK0002 a.yaml:1:1"),
         ("lone surrogate", &lone, "EK0002 a.yaml:1:1"),
@@ -143,7 +143,7 @@ fn row_22_yaml_byte_order_marks_and_utf_16() {
 
 #[test]
 fn row_22_yaml_line_breaks() {
-    understood(&[
+    assert_read(&[
         ("CRLF", b"a: 1\r\nb: |\r\n  x\r\n  y\r\n", &[json!({"a": 1, "b": "x\ny\n"})], ""),
         ("place after CRLF", b"a: 1\r\nb: 01\r\n", &[json!({"a": 1, "b": 1})], "EK0006 a.yaml:2:4"),
         ("NEL is text in 1.2", "a: x\u{85}y\n".as_bytes(), &[json!({"a": "x\u{85}y"})], ""),
@@ -154,7 +154,7 @@ fn row_22_yaml_line_breaks() {
 #[test]
 fn row_22_yaml_tags() {
     let local = [json!({"a": 1})];
-    understood(&[
+    assert_read(&[
         ("object", b"a: !!python/object:os.system {b: 1}\n", &[json!({"a": {"b": 1}})], "EK0007 a.yaml:1:4"),
         ("apply", b"!!python/object/apply:os.system ['id']\n", &[json!(["id"])], "EK0007 a.yaml:1:1"),
         ("local", b"a: !ruby 1\n", &local, "EK0007 a.yaml:1:4"),
@@ -168,7 +168,7 @@ fn row_22_yaml_tags() {
 
 #[test]
 fn row_22_yaml_merge_keys() {
-    understood(&[
+    assert_read(&[
         (
             "own keys win",
             b"a: &a {x: 1, y: 2}\nb: {y: 3, <<: *a}\n",
@@ -184,7 +184,7 @@ fn row_22_yaml_merge_keys() {
 
 #[test]
 fn row_22_yaml_words_and_numbers() {
-    understood(&[
+    assert_read(&[
         (
             "Norway",
             b"[no, NO, off, on, y, Yes, true, ~]\n",
@@ -236,7 +236,7 @@ fn row_22_yaml_words_and_numbers() {
 #[test]
 fn row_22_yaml_documents() {
     let (one, two) = (json!({"a": 1}), json!({"b": 2}));
-    understood(&[
+    assert_read(&[
         ("nothing", b"", &[], ""),
         ("comments", b"# a\n---\n# b\n---\n", &[], ""),
         ("empty ones", b"---\n---\n# c\n---\na: 1\n...\n---\n...\n---\nb: 2\n", &[one.clone(), two.clone()], ""),
@@ -251,6 +251,6 @@ fn row_22_yaml_documents() {
         ("1.1", b"%YAML 1.1\n---\na: 1\n", std::slice::from_ref(&one), "EK0004 a.yaml:1:1"),
     ]);
     let many = "a: 1\n---\n".repeat(10_001);
-    let (values, told) = read("a.yaml", many.as_bytes());
-    assert_eq!((values.len(), told), (10_000, vec!["EK0003 a.yaml:20001:1".to_owned()]));
+    let (values, reported) = read("a.yaml", many.as_bytes());
+    assert_eq!((values.len(), reported), (10_000, vec!["EK0003 a.yaml:20001:1".to_owned()]));
 }

@@ -1,15 +1,13 @@
-//! Where things stand: the parser's ranges made to cover what an author sees as the value.
+//! Positions: extends the parser's ranges to what an author sees as the value.
 
 use granit_parser::ScalarStyle;
 
-use super::{Builder, Finding, Range, Tagged, codes, finding, range};
+use super::super::lines::tab_indentation;
+use super::{Builder, Tagged};
+use crate::text::span::Range;
+use crate::text::tree::range;
 
-/// Offset of the first byte of the line that holds `at`.
-pub(in super::super) fn line_start(text: &str, at: usize) -> usize {
-    text.as_bytes().get(..at).and_then(|before| before.iter().rposition(|byte| *byte == b'\n')).map_or(0, |at| at + 1)
-}
-
-/// Steps over blanks, line breaks and comments.
+/// Skips blanks, line breaks and comments.
 fn skip_blank(bytes: &[u8], mut at: usize, end: usize) -> usize {
     while at < end {
         match bytes.get(at) {
@@ -24,8 +22,8 @@ fn skip_blank(bytes: &[u8], mut at: usize, end: usize) -> usize {
 }
 
 impl Builder<'_> {
-    /// The range of a scalar as written.
-    pub(super) fn place(&self, style: ScalarStyle, tag: Tagged<'_>, start: usize, end: usize) -> Range {
+    /// The range of a scalar in the source text.
+    pub(super) fn scalar_range(&self, style: ScalarStyle, tag: Tagged<'_>, start: usize, end: usize) -> Range {
         let from = tag.map_or(self.cursor, |(_, tag)| (tag.end as usize).max(self.cursor));
         match style {
             ScalarStyle::Literal | ScalarStyle::Folded => {
@@ -36,7 +34,7 @@ impl Builder<'_> {
                 if let Some((_, tag)) = tag {
                     return tag;
                 }
-                // Nothing is written: the place is right after the `:`, `-` or `?` that it would follow.
+                // An empty value: its position is right after the `:`, `-` or `?` that it follows.
                 let bytes = self.text.as_bytes();
                 let at = skip_blank(bytes, from, start);
                 let at = match bytes.get(at) {
@@ -50,8 +48,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Offset of the `|` or `>` of a block scalar, whose range in the parser starts at its content. Between the last
-    /// thing read and the content stand at most a `:` or `-`, an anchor, comments and the header.
+    /// Offset of the `|` or `>` of a block scalar; the parser's range starts at its content. Between the last token and
+    /// the content there are at most a `:` or `-`, an anchor, comments and the header.
     fn block_header(&self, from: usize, content: usize) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let mut at = from;
@@ -76,7 +74,7 @@ impl Builder<'_> {
         }
     }
 
-    /// End of a block scalar: that of its last line with something on it, blanks at its end included.
+    /// End of a block scalar: the end of its last line that is not blank, trailing blanks of that line included.
     fn block_end(&self, header: usize, end: usize) -> usize {
         let Some(written) = self.text.get(header..end) else { return end };
         let content = written.trim_end_matches([' ', '\t', '\n', '\r']).len();
@@ -84,13 +82,13 @@ impl Builder<'_> {
         header + content + rest.find(['\n', '\r']).unwrap_or(rest.len())
     }
 
-    /// Reports a key whose indentation holds a tab, which the parser lets pass at the start of a document.
+    /// Reports a key whose indentation contains a tab, which the parser accepts at the start of a document.
     pub(super) fn check_indentation(&mut self, key: Range) {
         if self.stack.last().is_some_and(|open| open.flow) {
             return;
         }
         let before = self.text.as_bytes().get(..key.start as usize).unwrap_or_default();
-        // Walks over the indentation only: a line may be as long as the file.
+        // Only the indentation is scanned: a line may be as long as the file.
         let width = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'-' | b'?')).count();
         let (before, indentation) = before.split_at(before.len() - width);
         if matches!(before.last(), None | Some(b'\n' | b'\r'))
@@ -99,10 +97,4 @@ impl Builder<'_> {
             self.report(tab_indentation(before.len() + tab));
         }
     }
-}
-
-/// The finding for a tab at an offset.
-pub(in super::super) fn tab_indentation(at: usize) -> Finding {
-    finding(&codes::SYNTAX, range(at, at + 1), "a tab is used for indentation; use spaces")
-        .help("set your editor to insert spaces, two for a level")
 }

@@ -1,15 +1,18 @@
-//! What scalars mean.
+//! Resolution of scalars and tags.
 
 use granit_parser::ScalarStyle;
 
-use super::super::mistake::{self, UNQUOTED_TEMPLATE};
-use super::{
-    Builder, Kind, Node, Plain, Range, Shape, Tagged, Text, TextStyle, codes, excerpt, finding, range, scalar, slice,
-};
+use super::super::syntax_error::{self, UNQUOTED_TEMPLATE};
+use super::{Builder, CollectionKind, Tagged};
+use crate::text::codes;
+use crate::text::node::{Node, NodeKind, TextStyle};
+use crate::text::scalar::{self, Plain};
+use crate::text::span::Range;
+use crate::text::tree::{excerpt, finding, range, slice};
 
 /// The tags of the core schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Core {
+enum CoreTag {
     Str,
     Int,
     Float,
@@ -19,20 +22,8 @@ enum Core {
     Seq,
 }
 
-/// A key without quotes or tag: its text, or the value that it is mistaken for.
-pub(super) fn plain_key(value: &str, span: Range) -> Node {
-    let kind = match scalar::plain(value) {
-        Plain::Text => text(value, TextStyle::Plain),
-        Plain::Null => Kind::Null,
-        Plain::Bool(value) => Kind::Bool(value),
-        Plain::Number(number) | Plain::Ambiguous(number) | Plain::TooLarge(number) => Kind::Number(number),
-        Plain::NotFinite => Kind::Number(0.into()),
-    };
-    Node { kind, span }
-}
-
 impl Builder<'_> {
-    /// A value, by its tag and the core schema.
+    /// Resolves a scalar by its tag and the core schema.
     pub(super) fn value(&mut self, value: &str, style: ScalarStyle, tag: Tagged<'_>, span: Range) -> Node {
         let style = match style {
             ScalarStyle::Plain => TextStyle::Plain,
@@ -40,29 +31,29 @@ impl Builder<'_> {
             ScalarStyle::Literal => TextStyle::Literal,
             ScalarStyle::Folded => TextStyle::Folded,
         };
-        let kind = match self.core(tag) {
-            Some(core) => self.tagged(core, value, style, span),
-            None if style == TextStyle::Plain => self.plain(value, span),
-            None => text(value, style),
+        let kind = match self.core_tag(tag) {
+            Some(core) => self.tagged_scalar(core, value, style, span),
+            None if style == TextStyle::Plain => self.plain_scalar(value, span),
+            None => NodeKind::text(value, style),
         };
         Node { kind, span }
     }
 
-    /// Reports a tag on a list or map that is not its own.
-    pub(super) fn check_collection_tag(&mut self, shape: Shape, tag: Tagged<'_>) {
-        let Some((core, (_, at))) = self.core(tag).zip(tag) else { return };
-        let (own, name) = if shape == Shape::Map { (Core::Map, "a map") } else { (Core::Seq, "a list") };
+    /// Reports a tag of another type on a list or map.
+    pub(super) fn check_collection_tag(&mut self, kind: CollectionKind, tag: Tagged<'_>) {
+        let Some((core, (_, at))) = self.core_tag(tag).zip(tag) else { return };
+        let (own, name) = if kind == CollectionKind::Map { (CoreTag::Map, "a map") } else { (CoreTag::Seq, "a list") };
         if core != own {
             let message = format!("the tag `{}` is on {name}", excerpt(slice(self.text, at)));
             self.report(finding(&codes::WRONG_TYPE, at, message).help("remove the tag"));
         }
     }
 
-    /// Ends an unquoted template: it is taken as the string that was meant, so that nothing else is reported for it.
+    /// Completes an unquoted template: it is read as the string that was meant, so that no further finding results.
     pub(super) fn finish_template(&mut self, start: usize, end: usize) {
         let span = range(start, end);
         let written = slice(self.text, span);
-        // Outside of brackets the value goes on to the end of its line, or to a comment.
+        // Outside of brackets the value extends to the end of its line or to a comment.
         let whole = if self.stack.last().is_some_and(|open| open.flow) {
             written
         } else {
@@ -70,80 +61,77 @@ impl Builder<'_> {
             let value = line.split_once(" #").map_or(line, |(value, _)| value);
             if value.len() < written.len() { written } else { value }
         };
-        self.report(finding(&codes::SYNTAX, span, UNQUOTED_TEMPLATE).help(mistake::quoted(whole)));
-        let node = Node { kind: text(written, TextStyle::Plain), span };
+        self.report(finding(&codes::SYNTAX, span, UNQUOTED_TEMPLATE).help(syntax_error::quoting_help(whole)));
+        let node = Node { kind: NodeKind::text(written, TextStyle::Plain), span };
         self.cursor = self.cursor.max(end);
         self.attach(node, 0, span);
     }
 
-    fn plain(&mut self, value: &str, span: Range) -> Kind {
+    fn plain_scalar(&mut self, value: &str, span: Range) -> NodeKind {
         let quote = || format!("quote it if it is text: `\"{}\"`", excerpt(value));
         match scalar::plain(value) {
-            Plain::Null => Kind::Null,
-            Plain::Bool(value) => Kind::Bool(value),
-            Plain::Number(number) => Kind::Number(number),
-            Plain::Text => text(value, TextStyle::Plain),
+            Plain::Null => NodeKind::Null,
+            Plain::Bool(value) => NodeKind::Bool(value),
+            Plain::Number(number) => NodeKind::Number(number),
+            Plain::Text => NodeKind::text(value, TextStyle::Plain),
             Plain::Ambiguous(number) => {
-                let message = format!("`{}` is a different number to different readers", excerpt(value));
-                let help = format!("{}; drop the zero in front if it is a number", quote());
+                let message = format!("`{}` is read as different numbers by different YAML readers", excerpt(value));
+                let help = format!("{}; drop the leading zero if it is a number", quote());
                 self.report(finding(&codes::AMBIGUOUS_NUMBER, span, message).help(help));
-                Kind::Number(number)
+                NodeKind::Number(number)
             }
             Plain::NotFinite => {
-                let message = format!("`{}` is a number that JSON cannot hold", excerpt(value));
+                let message = format!("`{}` is a number that JSON cannot represent", excerpt(value));
                 self.report(finding(&codes::NOT_FINITE, span, message).help(quote()));
-                Kind::Number(0.into())
+                NodeKind::Number(0.into())
             }
             Plain::TooLarge(number) => {
                 let message = format!("the integer `{}` does not fit into 64 bits", excerpt(value));
                 self.report(finding(&codes::OUT_OF_RANGE, span, message).help(quote()));
-                Kind::Number(number)
+                NodeKind::Number(number)
             }
         }
     }
 
-    fn tagged(&mut self, core: Core, value: &str, style: TextStyle, span: Range) -> Kind {
-        // With a tag, quotes do not matter: `!!int "5"` is 5.
+    fn tagged_scalar(&mut self, core: CoreTag, value: &str, style: TextStyle, span: Range) -> NodeKind {
+        // With a tag, quotes have no meaning: `!!int "5"` is 5.
         match (core, scalar::plain(value)) {
-            (Core::Str, _) => text(value, style),
-            (Core::Int, Plain::Number(number)) if !number.is_f64() => Kind::Number(number),
-            (Core::Float, Plain::Number(number)) => {
-                number.as_f64().and_then(serde_json::Number::from_f64).map_or(Kind::Number(number), Kind::Number)
-            }
-            (Core::Bool, Plain::Bool(value)) => Kind::Bool(value),
-            (Core::Null, Plain::Null) => Kind::Null,
-            (Core::Int | Core::Float, Plain::Ambiguous(_) | Plain::NotFinite | Plain::TooLarge(_)) => {
-                self.plain(value, span)
+            (CoreTag::Str, _) => NodeKind::text(value, style),
+            (CoreTag::Int, Plain::Number(number)) if !number.is_f64() => NodeKind::Number(number),
+            (CoreTag::Float, Plain::Number(number)) => number
+                .as_f64()
+                .and_then(serde_json::Number::from_f64)
+                .map_or(NodeKind::Number(number), NodeKind::Number),
+            (CoreTag::Bool, Plain::Bool(value)) => NodeKind::Bool(value),
+            (CoreTag::Null, Plain::Null) => NodeKind::Null,
+            (CoreTag::Int | CoreTag::Float, Plain::Ambiguous(_) | Plain::NotFinite | Plain::TooLarge(_)) => {
+                self.plain_scalar(value, span)
             }
             _ => {
-                let message = format!("`{}` is not what its tag says", excerpt(value));
+                let message = format!("`{}` does not match its tag", excerpt(value));
                 self.report(finding(&codes::WRONG_TYPE, span, message).help("correct the value, or remove the tag"));
-                text(value, style)
+                NodeKind::text(value, style)
             }
         }
     }
 
-    /// The tag's meaning; a tag that has none is reported.
-    fn core(&mut self, tag: Tagged<'_>) -> Option<Core> {
+    /// The tag of the core schema; any other tag is reported.
+    fn core_tag(&mut self, tag: Tagged<'_>) -> Option<CoreTag> {
         let (tag, at) = tag?;
         match tag.core_suffix() {
-            Some("str") => Some(Core::Str),
-            Some("int") => Some(Core::Int),
-            Some("float") => Some(Core::Float),
-            Some("bool") => Some(Core::Bool),
-            Some("null") => Some(Core::Null),
-            Some("map") => Some(Core::Map),
-            Some("seq") => Some(Core::Seq),
+            Some("str") => Some(CoreTag::Str),
+            Some("int") => Some(CoreTag::Int),
+            Some("float") => Some(CoreTag::Float),
+            Some("bool") => Some(CoreTag::Bool),
+            Some("null") => Some(CoreTag::Null),
+            Some("map") => Some(CoreTag::Map),
+            Some("seq") => Some(CoreTag::Seq),
             _ => {
-                let message = format!("the tag `{}` means nothing here", excerpt(slice(self.text, at)));
+                let message = format!("the tag `{}` is not supported", excerpt(slice(self.text, at)));
                 let help = "remove the tag; if the text starts with `!`, quote it";
                 self.report(finding(&codes::UNKNOWN_TAG, at, message).help(help));
                 None
             }
         }
     }
-}
-
-fn text(value: &str, style: TextStyle) -> Kind {
-    Kind::Text(Text { value: value.into(), style })
 }

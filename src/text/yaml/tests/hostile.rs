@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Reads within a time that only something quadratic or exponential would exceed, in a debug build too.
+/// Reads a text and fails after a time that only quadratic or exponential work exceeds, even in a debug build.
 fn quickly(text: &str) -> (Vec<Node>, Vec<Finding>) {
     let start = Instant::now();
     let read = read(text);
@@ -10,7 +10,7 @@ fn quickly(text: &str) -> (Vec<Node>, Vec<Finding>) {
     read
 }
 
-fn laughs(levels: usize, width: usize) -> String {
+fn nested_aliases(levels: usize, width: usize) -> String {
     let mut text = format!("a0: &a0 [{}]\n", vec!["x"; width].join(","));
     for level in 1..levels {
         let aliases = vec![format!("*a{}", level - 1); width].join(",");
@@ -21,7 +21,7 @@ fn laughs(levels: usize, width: usize) -> String {
 
 #[test]
 fn aliases_are_charged_before_they_are_expanded() {
-    let text = laughs(9, 10);
+    let text = nested_aliases(9, 10);
     let (roots, findings) = quickly(&text);
     assert!(roots.is_empty());
     assert_eq!(findings.len(), 1);
@@ -32,14 +32,14 @@ fn aliases_are_charged_before_they_are_expanded() {
     let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(1 << 20), "*a,".repeat(20));
     assert_eq!(quickly(&long).1[0].message, "more than 16777216 bytes of strings in one file");
 
-    // Depth counts through aliases.
+    // Nesting counts through aliases.
     let mut deep = String::from("a0: &a0 [x]\n");
     (1..100).for_each(|level| deep += &format!("a{level}: &a{level} [*a{}]\n", level - 1));
     assert_eq!(quickly(&deep).1[0].message, "lists and maps are nested more than 64 deep");
 }
 
 #[test]
-fn nesting_is_limited() {
+fn limits_nesting() {
     let blocks: String = (0..2000).map(|level| " ".repeat(level) + "a:\n").collect();
     for text in
         ["[".repeat(10_000), "{a: ".repeat(10_000), "- ".repeat(10_000), "? ".repeat(10_000), blocks, "[{".repeat(40)]
@@ -53,17 +53,17 @@ fn nesting_is_limited() {
 }
 
 #[test]
-fn other_limits() {
+fn limits_documents_and_values() {
     let few = ReadLimits { documents: 2, nodes: 10, ..ReadLimits::default() };
     assert_eq!(read_with("a\n---\nb\n---\nc\n", &few).1[0].message, "more than 2 documents in one file");
     assert_eq!(read_with("a\n---\nb\n---\nc\n", &few).0.len(), 2);
     assert_eq!(read_with(&"- a\n".repeat(10), &few).1[0].message, "more than 10 values in one file");
     let large = "a: ".to_owned() + &"x".repeat(100 << 20);
-    assert_eq!(quickly(&large).1[0].message, format!("the file has {} bytes, at most 4194304 are read", large.len()));
+    assert_eq!(quickly(&large).1[0].message, format!("the file has {} bytes, the limit is 4194304", large.len()));
 }
 
 #[test]
-fn nothing_is_quadratic() {
+fn reads_large_files_in_linear_time() {
     let keys: String = (0..60_000).map(|key| format!("k{key}: 1, ")).collect();
     for text in [
         format!("{{{keys}}}"),
@@ -82,9 +82,9 @@ fn nothing_is_quadratic() {
     }
 }
 
-/// No panic whatever the text, and every place within it.
+/// No text causes a panic, and every position is within the text.
 #[test]
-fn soup() {
+fn never_panics_on_random_text() {
     let parts = [
         "a",
         ": ",
@@ -153,9 +153,9 @@ fn soup() {
     }
 }
 
-/// The same for bytes: half of them from a file that is fine.
+/// Like the test above, for bytes: half of the inputs derive from a valid file.
 #[test]
-fn byte_soup() {
+fn never_panics_on_random_bytes() {
     let fine = "\u{FEFF}a: 'ü'\nb:\n  - |\n    x\n  - [1, {c: d}]\n---\ne: \"\\u00e9\"\n".as_bytes();
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     for _ in 0..5_000 {
@@ -171,7 +171,7 @@ fn byte_soup() {
         for path in ["a.yaml", "a.json"] {
             let (mut sources, mut findings) = (crate::text::SourceMap::default(), Vec::new());
             crate::text::read(&mut sources, path, &bytes, &ReadLimits::default(), &mut findings);
-            for output in crate::text::render::Output::ALL {
+            for output in crate::text::render::OutputFormat::ALL {
                 let report = crate::text::render::Report { findings: &findings, sources: &sources, definitions: 1 };
                 let _no_panic = crate::text::render::render(&report, output, true, 80);
             }

@@ -1,6 +1,7 @@
-//! Words for people: what was most likely meant, and lists of names.
+//! Suggestions in messages: similar names, and lists of names.
 
-/// The candidate that is most likely meant: at most a third of its letters differ, or only case and separators do.
+/// Finds the candidate that is most similar to a text: at most a third of the letters differ, or only case and
+/// separators do.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain =
         |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
@@ -13,8 +14,8 @@ pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>)
     near.map(|(_, _, candidate)| candidate)
 }
 
-/// `a`, `b` and `c`
-pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+/// Formats names as a list: `a`, `b` and `c`.
+pub(crate) fn quoted_list<T: AsRef<str>>(names: &[T]) -> String {
     let mut text = String::new();
     for (at, name) in names.iter().enumerate() {
         let separator = match at {

@@ -1,5 +1,5 @@
-//! Parsing, after a scan that keeps the parser's recursion (and everything
-//! that walks through the tree later, down to its drop) within bounds.
+//! The parser, behind a scan of the tokens that bounds the recursion of the parser
+//! and of everything that walks the tree later, including its drop.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -7,28 +7,29 @@ use std::sync::LazyLock;
 use minijinja::ErrorKind;
 use minijinja::machinery::{Span, Token, ast, parse as parse_template, tokenize};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 
 use super::{Problem, ProblemKind};
 
-/// The largest source there may be.
+/// Maximum size of a template, in bytes.
 const MAX_SOURCE: usize = 64 << 10;
-/// How deeply brackets may be nested.
+/// Maximum nesting of brackets.
 const MAX_BRACKETS: usize = 40;
-/// How long a chain of operators, filters and attributes may be; each of them
-/// makes the tree one deeper.
+/// Maximum length of a chain of operators, filters and attributes; each one
+/// adds a level to the tree.
 const MAX_CHAIN: usize = 500;
-/// How deeply statements may be nested; each `elif` counts as well.
+/// Maximum nesting of statements; each `elif` adds a level.
 const MAX_BLOCKS: usize = 40;
 
 static SYNTAX: LazyLock<SyntaxConfig> = LazyLock::new(|| {
     SyntaxConfig::builder()
         .keep_trailing_newline(true)
         .build()
-        // With the default delimiters there is nothing to be wrong.
+        // The default delimiters are always valid.
         .unwrap_or_default()
 });
 
-/// Whether a source holds no Jinja at all.
+/// True if a source contains no Jinja.
 pub(super) fn is_plain(source: &str) -> bool {
     !(source.contains("{{") || source.contains("{%") || source.contains("{#"))
 }
@@ -39,13 +40,13 @@ pub(super) fn parse(source: &str) -> Result<ast::Stmt<'_>, Problem> {
     parse_template(source, "template", SYNTAX.clone()).map_err(|error| syntax(source, &error))
 }
 
-/// The bytes a span covers.
+/// The byte range of a span.
 pub(super) fn range_of(span: Span) -> Range<usize> {
     let start = span.start_offset as usize;
     start..(span.end_offset as usize).max(start)
 }
 
-/// The only expression of a template that is nothing else.
+/// The expression of a template that consists of exactly one expression.
 pub(super) fn single_expression<'t, 's>(template: &'t ast::Stmt<'s>) -> Option<&'t ast::Expr<'s>> {
     match template {
         ast::Stmt::Template(template) => match template.children.as_slice() {
@@ -54,6 +55,11 @@ pub(super) fn single_expression<'t, 's>(template: &'t ast::Stmt<'s>) -> Option<&
         },
         _ => None,
     }
+}
+
+/// True if an expression is a string literal.
+pub(super) fn is_text_literal(expr: &ast::Expr<'_>) -> bool {
+    matches!(expr, ast::Expr::Const(literal) if literal.value.kind() == ValueKind::String)
 }
 
 fn syntax(source: &str, error: &minijinja::Error) -> Problem {
@@ -66,7 +72,7 @@ fn syntax(source: &str, error: &minijinja::Error) -> Problem {
     Problem::new(ProblemKind::Syntax, message, clip(source, range))
 }
 
-/// A range within the source, on character boundaries.
+/// Clips a range to the source and to character boundaries.
 fn clip(source: &str, range: Range<usize>) -> Range<usize> {
     let start = source.floor_char_boundary(range.start.min(source.len()));
     let end = source.ceil_char_boundary(range.end.min(source.len()));
@@ -81,7 +87,7 @@ fn scan(source: &str) -> Result<(), Problem> {
     if source.len() > MAX_SOURCE {
         return Err(too_large("the template is larger than 64 KiB", 0..source.len()));
     }
-    // The open statements, each with the depth it adds.
+    // The open statements with the depth that each one adds.
     let mut blocks: Vec<usize> = Vec::new();
     let mut tag = Tag::default();
     for token in tokenize(source, false, SYNTAX.clone()) {
@@ -101,21 +107,21 @@ fn scan(source: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One `{{ … }}` or `{% … %}` while it is scanned.
+/// A `{{ … }}` or `{% … %}` during the scan.
 #[derive(Default)]
 struct Tag {
     keyword: Option<Keyword>,
     assigns: bool,
     seen: bool,
-    /// For each open bracket, an upper bound of the depth of the tree so far
-    /// and of its deepest finished element.
-    levels: Vec<Level>,
-    top: Level,
+    /// For each open bracket, upper bounds of the depth of the tree so far and
+    /// of its deepest complete element.
+    levels: Vec<Depth>,
+    top: Depth,
 }
 
 #[derive(Default, Clone, Copy)]
-struct Level {
-    now: usize,
+struct Depth {
+    current: usize,
     deepest: usize,
 }
 
@@ -138,17 +144,17 @@ impl Tag {
         match token {
             Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => {
                 self.levels.push(self.top);
-                self.top = Level::default();
+                self.top = Depth::default();
             }
             Token::ParenClose | Token::BracketClose | Token::BraceClose => {
-                let inside = self.top.now.max(self.top.deepest);
+                let inside = self.top.current.max(self.top.deepest);
                 self.top = self.levels.pop().unwrap_or_default();
-                // The bracket may be the left end of a longer chain.
-                self.top.now = self.top.now.saturating_add(inside).saturating_add(1);
+                // The bracket may be the start of a longer chain.
+                self.top.current = self.top.current.saturating_add(inside).saturating_add(1);
             }
             Token::Comma => {
-                self.top.deepest = self.top.deepest.max(self.top.now);
-                self.top.now = 0;
+                self.top.deepest = self.top.deepest.max(self.top.current);
+                self.top.current = 0;
             }
             Token::Ident("and" | "or" | "not" | "if" | "else" | "is" | "in")
             | Token::Plus
@@ -167,20 +173,24 @@ impl Tag {
             | Token::Gte
             | Token::Lt
             | Token::Lte
-            | Token::Colon => self.top.now += 1,
+            | Token::Colon => self.top.current += 1,
             Token::Assign => {
                 self.assigns |= self.levels.is_empty();
-                self.top.now += 1;
+                self.top.current += 1;
             }
             _ => {}
         }
     }
 
     fn depth(&self) -> usize {
-        self.levels.iter().chain([&self.top]).map(|level| level.now.max(level.deepest)).fold(0, usize::saturating_add)
+        self.levels
+            .iter()
+            .chain([&self.top])
+            .map(|level| level.current.max(level.deepest))
+            .fold(0, usize::saturating_add)
     }
 
-    /// Opens or closes a statement at the end of the tag.
+    /// Opens or closes a statement at the end of a tag.
     fn nest(&self, blocks: &mut Vec<usize>) {
         match self.keyword {
             Some(Keyword::Opens) => blocks.push(1),

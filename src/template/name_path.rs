@@ -1,20 +1,20 @@
-//! Expressions that are no more than a path.
+//! Paths of names: expressions such as `input.customer['email']`.
 
 use std::ops::Range;
 
 use minijinja::machinery::ast::Expr;
 
-use super::super::shape::range_of;
+use super::parser::range_of;
 
-/// The root and the names of `root.name['name']…`, with the bytes it covers.
-pub(in super::super) struct Chain<'t, 's> {
+/// The root and the names of `root.name['name']…`, with its byte range.
+pub(super) struct NamePath<'t, 's> {
     pub root: &'s str,
     pub names: Vec<&'t str>,
     pub range: Range<usize>,
 }
 
-/// Reads an expression as a chain of names.
-pub(in super::super) fn chain<'t, 's>(expr: &'t Expr<'s>) -> Option<Chain<'t, 's>> {
+/// Interprets an expression as a path of names.
+pub(super) fn name_path<'t, 's>(expr: &'t Expr<'s>) -> Option<NamePath<'t, 's>> {
     let mut names = Vec::new();
     let end = range_of(expr.span()).end;
     let mut at = expr;
@@ -23,7 +23,7 @@ pub(in super::super) fn chain<'t, 's>(expr: &'t Expr<'s>) -> Option<Chain<'t, 's
             Expr::Var(var) => {
                 names.reverse();
                 let start = range_of(var.span()).start;
-                return Some(Chain { root: var.id, names, range: start..end.max(start) });
+                return Some(NamePath { root: var.id, names, range: start..end.max(start) });
             }
             Expr::GetAttr(attr) => {
                 names.push(attr.name);

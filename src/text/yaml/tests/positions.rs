@@ -6,7 +6,7 @@ fn at(text: &str, range: Range) -> &str {
 }
 
 #[test]
-fn spans_cover_what_is_written() {
+fn spans_cover_the_source_text() {
     let text = "a: 'x y' # c\nb: |- # c\n  one\n\n  two\n\nc: &anchor >\n  fold\nd:   # nothing\ne: [1, {k: v}, ]\nf:\n  - a\n  -\n  - g: 1\n    \"h\": ü\n# end\n";
     let (roots, findings) = read(text);
     assert_eq!(findings, []);
@@ -34,7 +34,7 @@ fn spans_cover_what_is_written() {
 }
 
 #[test]
-fn a_map_without_brackets_in_a_list_with_them() {
+fn locates_a_map_without_brackets_in_a_flow_list() {
     let text = "[ü: b, c]\n";
     let root = &read(text).0[0];
     assert_eq!(root.to_json(), serde_json::json!([{"ü": "b"}, "c"]));
@@ -42,7 +42,7 @@ fn a_map_without_brackets_in_a_list_with_them() {
 }
 
 #[test]
-fn an_aliased_value_stands_where_it_is_defined() {
+fn an_aliased_value_has_the_position_of_its_definition() {
     let text = "a: &x {k: v}\nb: *x\n";
     let root = &read(text).0[0];
     assert_eq!(at(text, root.get("b").unwrap().span), "{k: v}");
@@ -57,7 +57,7 @@ fn block(text: &str) -> Node {
 }
 
 #[test]
-fn locates_a_place_within_a_string() {
+fn locates_a_range_within_a_string() {
     let cases = [
         ("k: hello é world\n", "é w"),
         ("k: 'hello é'\n", "é"),
@@ -77,7 +77,7 @@ fn locates_a_place_within_a_string() {
         let start = node.as_str().unwrap().find(part).unwrap();
         assert_eq!(at(text, node.locate(text, start..start + part.len())), part, "{text}");
     }
-    // Over the end of a line, and at the very end.
+    // Across a line break, and at the end.
     let text = "k: |\n  one\n  two\n";
     let node = block(text);
     assert_eq!(at(text, node.locate(text, 2..6)), "e\n  tw");
@@ -86,7 +86,7 @@ fn locates_a_place_within_a_string() {
 }
 
 #[test]
-fn does_not_guess_a_place() {
+fn returns_the_whole_value_if_a_range_cannot_be_located() {
     for (text, part) in
         [("k: \"a\\tb c\"\n", "c"), ("k: 'it''s x'\n", "x"), ("k: >\n  a\n  b\n", "b"), ("k: \"\\_ x\"\n", "x")]
     {
@@ -94,7 +94,7 @@ fn does_not_guess_a_place() {
         let start = node.as_str().unwrap().find(part).unwrap();
         assert_eq!(node.locate(text, start..start + 1), node.span, "{text}");
     }
-    // Ranges that are none of this value.
+    // Ranges outside of this value.
     let node = block("k: é\n");
     for range in [0..1, 1..2, 5..9] {
         let _no_panic = node.locate("k: é\n", range);

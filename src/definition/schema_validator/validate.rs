@@ -1,42 +1,49 @@
-//! A document against its shape: every mistake with its place, and the facts.
+//! The validation of a document: every violation with its position, and the facts.
 
-use super::words::{listed, nearest};
-use super::{Facts, Fields, Format, Marked, RefKind, Reference, SHAPES, Shape, Shapes, TemplateUse, What};
+use std::sync::LazyLock;
+
+use super::compile;
+use super::facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};
+use super::format::ValueFormat;
+use super::model::{CompiledSchema, CompiledSchemas, ObjectFields, ValueType};
+use super::suggestions::{nearest, quoted_list};
 use crate::definition::Kind;
 use crate::definition::common::Duration;
-use crate::text::Kind as Value;
+use crate::text::NodeKind as Value;
 use crate::text::{Code, Document, Finding, Key, Node, Range, codes, escaped};
 
-/// Checks a whole document of a kind. Findings and facts are both complete: a mistake in one field does not hide
-/// what the others say.
-pub fn check(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Facts {
-    let shapes: &'static Shapes = &SHAPES;
-    let mut walk = Walk { shapes, document, findings, facts: Facts::default(), pointer: String::new(), code: None };
-    walk.node(&document.root, shapes.roots[&kind], Marks::default(), "the document");
+/// The compiled schemas of all kinds.
+static SCHEMAS: LazyLock<CompiledSchemas> = LazyLock::new(compile::compile_all);
+
+/// Validates a document of a kind. Findings and facts are complete: an error in one field does not hide the others.
+pub fn validate(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Facts {
+    let schemas: &'static CompiledSchemas = &SCHEMAS;
+    let mut walk = Walk { schemas, document, findings, facts: Facts::default(), pointer: String::new(), code: None };
+    walk.node(&document.root, schemas.roots[&kind], Marks::default(), "the document");
     let mut facts = walk.facts;
     facts.references.shrink_to_fit();
     facts.templates.shrink_to_fit();
-    facts.marked.shrink_to_fit();
+    facts.formatted.shrink_to_fit();
     facts
 }
 
-/// Marks of shapes further out, which hold for everything below.
+/// Marks of enclosing schemas, which apply to all nested values.
 #[derive(Clone, Copy, Default)]
 struct Marks {
-    site: Option<&'static str>,
-    format: Option<Format>,
-    reference: Option<RefKind>,
+    template: Option<&'static str>,
+    format: Option<ValueFormat>,
+    reference: Option<ReferenceKind>,
     code: Option<&'static Code>,
     duration: (Option<u64>, Option<u64>),
 }
 
 struct Walk<'a> {
-    shapes: &'static Shapes,
+    schemas: &'static CompiledSchemas,
     document: &'a Document,
     findings: &'a mut Vec<Finding>,
     facts: Facts,
     pointer: String,
-    /// The code that an enclosing value gives to mistakes in it.
+    /// Code of findings that an enclosing value prescribes.
     code: Option<&'static Code>,
 }
 
@@ -61,110 +68,113 @@ impl Walk<'_> {
     }
 
     fn node(&mut self, node: &Node, index: usize, outer: Marks, name: &str) {
-        let shape: &'static Shape = &self.shapes.shapes[index];
-        if node.is_null() && (shape.nullable || matches!(shape.what, What::Any)) {
+        let schema: &'static CompiledSchema = &self.schemas.schemas[index];
+        if node.is_null() && (schema.nullable || matches!(schema.value_type, ValueType::Any)) {
             return;
         }
         let marks = Marks {
-            site: outer.site.or(shape.site),
-            format: outer.format.or(shape.format),
-            reference: outer.reference.or(shape.reference),
-            code: outer.code.or(shape.code),
-            duration: (outer.duration.0.or(shape.duration.0), outer.duration.1.or(shape.duration.1)),
+            template: outer.template.or(schema.template),
+            format: outer.format.or(schema.format),
+            reference: outer.reference.or(schema.reference),
+            code: outer.code.or(schema.code),
+            duration: (outer.duration.0.or(schema.duration.0), outer.duration.1.or(schema.duration.1)),
         };
-        // A fact about a whole value, such as a schema, is told once and not for each of its parts.
-        let below = match shape.format {
-            Some(format) if format.is_fact() && !matches!(shape.what, What::Same(_)) => {
-                self.facts.marked.push(Marked { format, pointer: self.pointer.clone() });
+        // A fact about a whole value, such as a schema, is recorded once and not for each of its parts.
+        let below = match schema.format {
+            Some(format) if format.is_validated_later() && !matches!(schema.value_type, ValueType::Alias(_)) => {
+                self.facts.formatted.push(FormattedValue { format, pointer: self.pointer.clone() });
                 Marks { format: None, ..marks }
             }
             _ => marks,
         };
         let enclosing = self.code;
         self.code = marks.code;
-        self.value(node, shape, marks, below, name);
+        self.value(node, schema, marks, below, name);
         self.code = enclosing;
     }
 
-    fn value(&mut self, node: &Node, shape: &'static Shape, marks: Marks, below: Marks, name: &str) {
-        match &shape.what {
-            What::Same(index) => {
-                let marks = match shape.format {
-                    Some(format) if format.is_fact() => {
-                        self.facts.marked.push(Marked { format, pointer: self.pointer.clone() });
+    fn value(&mut self, node: &Node, schema: &'static CompiledSchema, marks: Marks, below: Marks, name: &str) {
+        match &schema.value_type {
+            ValueType::Alias(index) => {
+                let marks = match schema.format {
+                    Some(format) if format.is_validated_later() => {
+                        self.facts.formatted.push(FormattedValue { format, pointer: self.pointer.clone() });
                         Marks { format: None, ..marks }
                     }
                     _ => marks,
                 };
                 self.node(node, *index, marks, name);
             }
-            What::Union(cases) => self.union(node, cases, below, name),
-            What::Any => self.any(node, below.site),
-            What::Bool => {
+            ValueType::Union(cases) => self.union(node, cases, below, name),
+            ValueType::Any => self.any(node, below.template),
+            ValueType::Bool => {
                 if !matches!(node.kind, Value::Bool(_)) {
                     self.wrong_type(node, "true or false", name);
                 }
             }
-            What::Integer { min, max } => self.integer(node, *min, *max, name),
-            What::Number { min, max } => self.number(node, *min, *max, name),
-            What::Words(words) => self.words(node, words, name),
-            What::Text { min, max, pattern } => {
+            ValueType::Integer { min, max } => self.integer(node, *min, *max, name),
+            ValueType::Number { min, max } => self.number(node, *min, *max, name),
+            ValueType::Enum(values) => self.enumeration(node, values, name),
+            ValueType::Text { min, max, pattern } => {
                 let Some(text) = node.as_str() else {
-                    let expected =
-                        if marks.format == Some(Format::Duration) { "a duration such as `15s`" } else { "a string" };
+                    let expected = if marks.format == Some(ValueFormat::Duration) {
+                        "a duration such as `15s`"
+                    } else {
+                        "a string"
+                    };
                     return self.wrong_type(node, expected, name);
                 };
                 self.text(node, text, (*min, *max), pattern.as_ref(), below, name);
             }
-            What::List { items, min, max } => {
+            ValueType::List { items, min, max } => {
                 let Value::List(list) = &node.kind else { return self.wrong_type(node, "a list", name) };
                 self.count(node, list.len(), (*min, *max), "items", name);
                 for (at, item) in list.iter().enumerate() {
                     self.inside(at, |walk| walk.node(item, *items, below, name));
                 }
             }
-            What::Map { values, keys, words, min, max } => {
+            ValueType::Map { values, keys, key_values, min, max } => {
                 let Value::Map(entries) = &node.kind else { return self.wrong_type(node, "a map", name) };
                 self.count(node, entries.len(), (*min, *max), "entries", name);
                 for entry in entries {
-                    self.key(&entry.key, *keys, words);
+                    self.key(&entry.key, *keys, key_values);
                     self.inside(&entry.key.name, |walk| walk.node(&entry.value, *values, below, &entry.key.name));
                 }
             }
-            What::Object(fields) => self.object(node, fields, below, name),
+            ValueType::Object(fields) => self.object(node, fields, below, name),
         }
     }
 
     fn union(&mut self, node: &Node, cases: &[usize], marks: Marks, name: &str) {
-        let fits = |index: &&usize| takes(self.shapes, **index, node);
+        let fits = |index: &&usize| accepts_type(self.schemas, **index, node);
         if let Some(index) = cases.iter().find(fits) {
             self.node(node, *index, marks, name);
         } else {
-            let expected: Vec<&str> = cases.iter().map(|index| expected(self.shapes, *index)).collect();
+            let expected: Vec<&str> = cases.iter().map(|index| expected(self.schemas, *index)).collect();
             self.wrong_type(node, &expected.join(" or "), name);
         }
     }
 
-    /// A value of any shape; its strings are templates where a mark says so.
-    fn any(&mut self, node: &Node, site: Option<&'static str>) {
-        let Some(site) = site else { return };
+    /// Validates an arbitrary value. Its strings are templates if `location` is set.
+    fn any(&mut self, node: &Node, location: Option<&'static str>) {
+        let Some(location) = location else { return };
         match &node.kind {
-            Value::Text(_) => self.facts.templates.push(TemplateUse { site, pointer: self.pointer.clone() }),
+            Value::Text(_) => self.facts.templates.push(TemplateUse { location, pointer: self.pointer.clone() }),
             Value::List(items) => {
                 for (at, item) in items.iter().enumerate() {
-                    self.inside(at, |walk| walk.any(item, Some(site)));
+                    self.inside(at, |walk| walk.any(item, Some(location)));
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
-                    self.inside(&entry.key.name, |walk| walk.any(&entry.value, Some(site)));
+                    self.inside(&entry.key.name, |walk| walk.any(&entry.value, Some(location)));
                 }
             }
             _ => {}
         }
     }
 
-    fn object(&mut self, node: &Node, fields: &'static Fields, marks: Marks, name: &str) {
+    fn object(&mut self, node: &Node, fields: &'static ObjectFields, marks: Marks, name: &str) {
         let Value::Map(entries) = &node.kind else { return self.wrong_type(node, "a map", name) };
         for entry in entries {
             match fields.by_name.get(&*entry.key.name) {
@@ -175,30 +185,30 @@ impl Walk<'_> {
                 None => self.unknown_field(&entry.key, fields, name),
             }
         }
-        // An explicit null counts as left out, as it does for Kubernetes.
+        // An explicit null counts as omitted, as on Kubernetes.
         let given = |field: &String| entries.iter().any(|entry| *entry.key.name == **field && !entry.value.is_null());
         for field in fields.required.iter().filter(|field| !given(field)) {
             self.report(&codes::MISSING_FIELD, start_of(node), format!("{} lacks `{field}`", quoted(name))).help =
                 Some(format!("add `{field}`"));
         }
         for group in &fields.exactly_one {
-            let there: Vec<&String> = group.iter().filter(|field| given(field)).collect();
-            if there.len() != 1 {
-                let (span, message) = match there.get(1) {
-                    None => (start_of(node), format!("{} needs one of {}", quoted(name), listed(group))),
+            let present: Vec<&String> = group.iter().filter(|field| given(field)).collect();
+            if present.len() != 1 {
+                let (span, message) = match present.get(1) {
+                    None => (start_of(node), format!("{} needs one of {}", quoted(name), quoted_list(group))),
                     Some(second) => (
                         key_span(node, second),
-                        format!("{} has {}, which exclude each other", quoted(name), listed(&there)),
+                        format!("{} has {}, which exclude each other", quoted(name), quoted_list(&present)),
                     ),
                 };
-                self.report(fields.one_code.unwrap_or(&codes::EXACTLY_ONE), span, message).help =
-                    Some(format!("keep exactly one of {}", listed(group)));
+                self.report(fields.exactly_one_code.unwrap_or(&codes::EXACTLY_ONE), span, message).help =
+                    Some(format!("keep exactly one of {}", quoted_list(group)));
             }
         }
         for group in &fields.at_most_one {
-            let there: Vec<&String> = group.iter().filter(|field| given(field)).collect();
-            if let Some(second) = there.get(1) {
-                let message = format!("{} has {}, which exclude each other", quoted(name), listed(&there));
+            let present: Vec<&String> = group.iter().filter(|field| given(field)).collect();
+            if let Some(second) = present.get(1) {
+                let message = format!("{} has {}, which exclude each other", quoted(name), quoted_list(&present));
                 self.report(&codes::AT_MOST_ONE, key_span(node, second), message).help =
                     Some("keep one of them".into());
             }
@@ -209,25 +219,25 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown_field(&mut self, key: &Key, fields: &Fields, name: &str) {
+    fn unknown_field(&mut self, key: &Key, fields: &ObjectFields, name: &str) {
         let message = format!("unknown field `{}` in {}", key.name, quoted(name));
         let mut known: Vec<&str> = fields.by_name.keys().map(String::as_str).collect();
         known.sort_unstable();
         let help = match nearest(&key.name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known fields: {}", listed(&known)),
+            None => format!("known fields: {}", quoted_list(&known)),
         };
         self.report(&codes::UNKNOWN_FIELD, key.span, message).help = Some(help);
     }
 
-    fn key(&mut self, key: &Key, format: Option<Format>, words: &[String]) {
-        if !words.is_empty() && !words.iter().any(|word| **word == *key.name) {
-            self.not_a_word(&key.name, key.span, words);
+    fn key(&mut self, key: &Key, format: Option<ValueFormat>, values: &[String]) {
+        if !values.is_empty() && !values.iter().any(|value| **value == *key.name) {
+            self.not_allowed(&key.name, key.span, values);
         }
         match format {
-            Some(format) if format.is_fact() => {
+            Some(format) if format.is_validated_later() => {
                 let pointer = format!("{}/{}", self.pointer, escaped(&key.name));
-                self.facts.marked.push(Marked { format, pointer });
+                self.facts.formatted.push(FormattedValue { format, pointer });
             }
             Some(format) => {
                 if let Some((code, message, help)) = format.problem(&key.name) {
@@ -238,18 +248,18 @@ impl Walk<'_> {
         }
     }
 
-    fn words(&mut self, node: &Node, words: &[String], name: &str) {
+    fn enumeration(&mut self, node: &Node, values: &[String], name: &str) {
         match node.as_str() {
-            Some(text) if words.iter().any(|word| word == text) => {}
-            Some(text) => self.not_a_word(text, node.span, words),
-            None => self.wrong_type(node, &format!("one of {}", listed(words)), name),
+            Some(text) if values.iter().any(|value| value == text) => {}
+            Some(text) => self.not_allowed(text, node.span, values),
+            None => self.wrong_type(node, &format!("one of {}", quoted_list(values)), name),
         }
     }
 
-    fn not_a_word(&mut self, text: &str, span: Range, words: &[String]) {
-        let help = match nearest(text, words.iter().map(String::as_str)) {
-            Some(near) if words.len() > 1 => format!("did you mean `{near}`? Allowed: {}", listed(words)),
-            _ => format!("allowed: {}", listed(words)),
+    fn not_allowed(&mut self, text: &str, span: Range, values: &[String]) {
+        let help = match nearest(text, values.iter().map(String::as_str)) {
+            Some(near) if values.len() > 1 => format!("did you mean `{near}`? Allowed: {}", quoted_list(values)),
+            _ => format!("allowed: {}", quoted_list(values)),
         };
         self.report(&codes::NOT_ALLOWED, span, format!("`{text}` is not allowed here")).help = Some(help);
     }
@@ -288,10 +298,10 @@ impl Walk<'_> {
         }
     }
 
-    fn count(&mut self, node: &Node, count: usize, (min, max): (usize, usize), what: &str, name: &str) {
+    fn count(&mut self, node: &Node, count: usize, (min, max): (usize, usize), noun: &str, name: &str) {
         if count < min || count > max {
             let bound = if count < min { format!("at least {min}") } else { format!("at most {max}") };
-            let message = format!("{} has {count} {what}", quoted(name));
+            let message = format!("{} has {count} {noun}", quoted(name));
             self.report(&codes::OUT_OF_RANGE, node.span, message).help = Some(format!("it takes {bound}"));
         }
     }
@@ -305,17 +315,17 @@ impl Walk<'_> {
         marks: Marks,
         name: &str,
     ) {
-        if let Some(site) = marks.site {
-            self.facts.templates.push(TemplateUse { site, pointer: self.pointer.clone() });
+        if let Some(location) = marks.template {
+            self.facts.templates.push(TemplateUse { location, pointer: self.pointer.clone() });
         }
         if let Some(to) = marks.reference {
             let pointer = self.pointer.clone();
             self.facts.references.push(Reference { to, name: text.to_owned(), pointer, span: node.span });
         }
         if let Some(format) = marks.format {
-            if format.is_fact() {
-                self.facts.marked.push(Marked { format, pointer: self.pointer.clone() });
-            } else if format == Format::Duration {
+            if format.is_validated_later() {
+                self.facts.formatted.push(FormattedValue { format, pointer: self.pointer.clone() });
+            } else if format == ValueFormat::Duration {
                 return self.duration(node, text, marks.duration, name);
             } else if let Some((code, message, help)) = format.problem(text) {
                 self.report(code, node.span, message).help = Some(help.into());
@@ -332,7 +342,7 @@ impl Walk<'_> {
             self.report(&codes::OUT_OF_RANGE, node.span, format!("{} {problem}", quoted(name))).help =
                 Some(format!("it takes {bound}"));
         } else if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
-            let message = format!("`{text}` is not written as {} asks", quoted(name));
+            let message = format!("`{text}` does not have the format of {}", quoted(name));
             self.report(&codes::BAD_FORMAT, node.span, message).help = Some(pattern_help(pattern.as_str()));
         }
     }
@@ -377,31 +387,31 @@ impl Walk<'_> {
     }
 }
 
-/// Could a node of this type be of this shape?
-fn takes(shapes: &Shapes, index: usize, node: &Node) -> bool {
-    match &shapes.shapes[index].what {
-        What::Any => true,
-        What::Same(index) => takes(shapes, *index, node),
-        What::Union(cases) => cases.iter().any(|index| takes(shapes, *index, node)),
-        What::Bool => matches!(node.kind, Value::Bool(_)),
-        What::Integer { .. } | What::Number { .. } => matches!(node.kind, Value::Number(_)),
-        What::Text { .. } | What::Words(_) => matches!(node.kind, Value::Text(_)),
-        What::List { .. } => matches!(node.kind, Value::List(_)),
-        What::Map { .. } | What::Object(_) => matches!(node.kind, Value::Map(_)),
+/// True if a schema accepts the type of a node.
+fn accepts_type(schemas: &CompiledSchemas, index: usize, node: &Node) -> bool {
+    match &schemas.schemas[index].value_type {
+        ValueType::Any => true,
+        ValueType::Alias(index) => accepts_type(schemas, *index, node),
+        ValueType::Union(cases) => cases.iter().any(|index| accepts_type(schemas, *index, node)),
+        ValueType::Bool => matches!(node.kind, Value::Bool(_)),
+        ValueType::Integer { .. } | ValueType::Number { .. } => matches!(node.kind, Value::Number(_)),
+        ValueType::Text { .. } | ValueType::Enum(_) => matches!(node.kind, Value::Text(_)),
+        ValueType::List { .. } => matches!(node.kind, Value::List(_)),
+        ValueType::Map { .. } | ValueType::Object(_) => matches!(node.kind, Value::Map(_)),
     }
 }
 
-fn expected(shapes: &Shapes, index: usize) -> &'static str {
-    match &shapes.shapes[index].what {
-        What::Any => "anything",
-        What::Same(index) => expected(shapes, *index),
-        What::Union(_) => "one of several",
-        What::Bool => "true or false",
-        What::Integer { .. } => "a whole number",
-        What::Number { .. } => "a number",
-        What::Text { .. } | What::Words(_) => "a string",
-        What::List { .. } => "a list",
-        What::Map { .. } | What::Object(_) => "a map",
+fn expected(schemas: &CompiledSchemas, index: usize) -> &'static str {
+    match &schemas.schemas[index].value_type {
+        ValueType::Any => "anything",
+        ValueType::Alias(index) => expected(schemas, *index),
+        ValueType::Union(_) => "one of several",
+        ValueType::Bool => "true or false",
+        ValueType::Integer { .. } => "a whole number",
+        ValueType::Number { .. } => "a number",
+        ValueType::Text { .. } | ValueType::Enum(_) => "a string",
+        ValueType::List { .. } => "a list",
+        ValueType::Map { .. } | ValueType::Object(_) => "a map",
     }
 }
 
@@ -409,7 +419,7 @@ fn quoted(name: &str) -> String {
     if name.contains(' ') { name.to_owned() } else { format!("`{name}`") }
 }
 
-/// The first key of a map, where a snippet of the whole map would fill the screen.
+/// The position of the first key of a map, as a snippet of the whole map would be too long.
 fn start_of(node: &Node) -> Range {
     node.entries().first().map_or(node.span, |entry| entry.key.span)
 }
