@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::execution::ActiveExecution;
-use crate::template::{Context, Host, Limits, Template, Tree};
+use crate::template::{Context, TemplateHost, Limits, Template, Tree};
 
 /// The scope of the templates of a step.
 #[derive(Clone, Default)]
@@ -66,7 +66,7 @@ struct StepHost {
     now: i64,
 }
 
-impl Host for StepHost {
+impl TemplateHost for StepHost {
     fn secret(&self, name: &str) -> Result<String, String> {
         Err(format!("secret `{name}` is not available in steps; use it in the connector's action"))
     }
