@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{ENVIRONMENT, KEY, Place, eventually, hook, live, workflow};
 use crate::serve::replicas;
-use crate::support::Dev;
+use crate::support::{Dev, request};
 
 /// Number of webhooks of one test.
 const EVENTS: usize = 10_000;
@@ -104,15 +104,15 @@ fn all(server: &Dev, workflow: &str) -> Vec<Value> {
 
 /// The executions of a workflow with their inputs and outputs, read by several threads.
 fn all_with_payloads(server: &Dev, workflow: &str) -> Vec<Value> {
-    let list = all(server, workflow);
+    let (list, address) = (all(server, workflow), server.address.as_str());
+    let read = |entry: &Value| {
+        let path = format!("/v1/executions/{}", entry["id"].as_str().unwrap());
+        request(address, "GET", &path, &[], "").json()
+    };
     std::thread::scope(|scope| {
         let readers: Vec<_> = list
             .chunks(list.len().div_ceil(READERS).max(1))
-            .map(|part| {
-                scope.spawn(move || -> Vec<Value> {
-                    part.iter().map(|entry| super::execution(server, entry["id"].as_str().unwrap())).collect()
-                })
-            })
+            .map(|part| scope.spawn(move || part.iter().map(read).collect::<Vec<Value>>()))
             .collect();
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     })
