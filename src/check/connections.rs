@@ -56,14 +56,14 @@ fn credentials(entry: &Entry, spec: &ConnectionSpec, connector: &ConnectorSpec, 
     // An action that allows one method only uses it, regardless of the connection's method.
     let own = connector.actions.values().filter(|action| action.auth.len() == 1).flat_map(|action| &action.auth);
     known.extend(own.filter_map(|name| auth.methods.get(name)).flat_map(|method| fields(method).0));
-    for given in spec.credentials.keys().filter(|given| !known.contains(given)) {
-        let help = match nearest(given, known.iter().map(String::as_str)) {
+    for credential in spec.credentials.keys().filter(|credential| !known.contains(credential)) {
+        let help = match nearest(credential, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "remove it; the method takes no credentials".into(),
             None => format!("it takes {}", quoted_list(&known)),
         };
-        let message = format!("the method `{name}` takes no credential `{given}`");
-        let span = entry.key_span(&format!("/spec/credentials/{given}"));
+        let message = format!("the method `{name}` takes no credential `{credential}`");
+        let span = entry.key_span(&format!("/spec/credentials/{credential}"));
         findings.push(Finding::new(&codes::AUTH_SETTING, span, message).help(help));
     }
     let lacking: Vec<&String> = needed.iter().filter(|needed| !spec.credentials.contains_key(*needed)).collect();

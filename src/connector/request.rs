@@ -164,8 +164,8 @@ impl Request {
         append_query(&mut url, query.iter().map(|(name, value)| (*name, value.as_str())));
         let mut headers = Vec::new();
         for param in &self.headers {
-            let given = call.headers.get(&param.name.to_ascii_lowercase()).filter(|_| param.overridable);
-            let value = match given {
+            let overridden = call.headers.get(&param.name.to_ascii_lowercase()).filter(|_| param.overridable);
+            let value = match overridden {
                 Some(given) => given.clone(),
                 None => param
                     .render(context, &limits)

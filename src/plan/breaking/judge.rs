@@ -26,24 +26,24 @@ pub(super) fn apply(rule: &Rule, before: &Value, after: &Value, because: &mut Ve
     });
     let stars: Vec<bool> = parent.split('/').map(|part| part == "*").collect();
     for (keys, value) in places {
-        let other = keys.iter().try_fold(after, |value, key| value.get(key));
+        let new = keys.iter().try_fold(after, |value, key| value.get(key));
         // The map around a value may be added or removed with it: `egress`, `auth`. Named maps have a rule of their own.
         let named = stars.contains(&true);
-        let Some(other) = other.or(Some(&Value::Null).filter(|_| !named && key.is_some())) else { continue };
-        let (one, other) = match key {
-            Some(key) => (value.get(key), other.get(key)),
-            None => (Some(value), Some(other)),
+        let Some(new) = new.or(Some(&Value::Null).filter(|_| !named && key.is_some())) else { continue };
+        let (old, new) = match key {
+            Some(key) => (value.get(key), new.get(key)),
+            None => (Some(value), Some(new)),
         };
         let names: Vec<&str> =
             keys.iter().zip(&stars).filter(|(_, star)| **star).map(|(key, _)| key.as_str()).collect();
-        test(rule, &names, one, other, because);
+        test(rule, &names, old, new, because);
     }
     if let Some(key) = key
         && !stars.contains(&true)
         && at(before, parent).is_none()
     {
-        let other = at(after, parent).and_then(|parent| parent.get(key));
-        test(rule, &[], None, other, because);
+        let new = at(after, parent).and_then(|parent| parent.get(key));
+        test(rule, &[], None, new, because);
     }
 }
 
@@ -106,10 +106,10 @@ fn test(rule: &Rule, names: &[&str], before: Option<&Value>, after: Option<&Valu
         }
         Test::Order(order) => order_test(order, &whole, before, after, &mut say),
         Test::Variant(variants) => {
-            let (one, other) = (variant(before, variants), variant(after, variants));
-            if one != other {
+            let (old, new) = (variant(before, variants), variant(after, variants));
+            if old != new {
                 let word = |variant: Option<&str>| variant.map_or_else(|| "nothing".to_owned(), quoted);
-                say(format!("{whole} was {} and becomes {}", word(one), word(other)));
+                say(format!("{whole} was {} and becomes {}", word(old), word(new)));
             }
         }
         Test::Required => {
@@ -139,11 +139,11 @@ fn test(rule: &Rule, names: &[&str], before: Option<&Value>, after: Option<&Valu
             }
         }
         Test::Allowed => {
-            let (one, other) = (items(before), items(after));
-            match (one.is_empty(), other.is_empty()) {
+            let (old, new) = (items(before), items(after));
+            match (old.is_empty(), new.is_empty()) {
                 (_, true) => {}
                 (true, false) => say(format!("no longer every {whole}, only those that are listed")),
-                (false, false) => one.difference(&other).for_each(|name| say(format!("{} is gone", part(name)))),
+                (false, false) => old.difference(&new).for_each(|name| say(format!("{} is gone", part(name)))),
             }
         }
         Test::Input => schema::stricter(before, after, &whole, because),
@@ -153,10 +153,10 @@ fn test(rule: &Rule, names: &[&str], before: Option<&Value>, after: Option<&Valu
 
 fn order_test(order: &[&str], whole: &str, before: Option<&Value>, after: Option<&Value>, say: &mut dyn FnMut(String)) {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (Some(one), Some(other)) = (before.map(word), after.map(word)) else { return };
+    let (Some(old), Some(new)) = (before.map(word), after.map(word)) else { return };
     let place = |word: &str| order.iter().position(|known| *known == word);
-    if place(&one) < place(&other) {
-        say(format!("{whole} becomes {}", quoted(&other)));
+    if place(&old) < place(&new) {
+        say(format!("{whole} becomes {}", quoted(&new)));
     }
 }
 

@@ -116,53 +116,53 @@ impl<'a> Walk<'a> {
             (_, Value::Bool(false)) => return self.say(at, "nothing is taken any longer"),
             _ => {}
         }
-        let one = before.as_object().unwrap_or(&EMPTY);
-        let Some(other) = after.as_object() else { return };
-        if reference(one) != reference(other) && reference(other).is_some() {
+        let old = before.as_object().unwrap_or(&EMPTY);
+        let Some(new) = after.as_object() else { return };
+        if reference(old) != reference(new) && reference(new).is_some() {
             self.say(at, "it refers to another schema");
         }
-        for name in strings(other, "required").difference(&strings(one, "required")) {
+        for name in strings(new, "required").difference(&strings(old, "required")) {
             self.say(at, &format!("{} is required now", quoted(name)));
         }
-        let refused: Vec<&str> = types(one).into_iter().filter(|name| !types(other).contains(name)).collect();
+        let refused: Vec<&str> = types(old).into_iter().filter(|name| !types(new).contains(name)).collect();
         if let Some(types) = list(&refused) {
             self.say(at, &format!("{types} is refused now"));
         }
-        self.values(one, other, at);
-        self.bounds(one, other, at);
+        self.values(old, new, at);
+        self.bounds(old, new, at);
         for key in OPAQUE {
-            if other.get(key).is_some() && one.get(key) != other.get(key) {
+            if new.get(key).is_some() && old.get(key) != new.get(key) {
                 self.say(at, &format!("{} changes", quoted(key)));
             }
         }
-        if other.get("uniqueItems") == Some(&Value::Bool(true)) && one.get("uniqueItems") != other.get("uniqueItems") {
+        if new.get("uniqueItems") == Some(&Value::Bool(true)) && old.get("uniqueItems") != new.get("uniqueItems") {
             self.say(at, "items must be unique now");
         }
-        self.alternatives(one, other, at);
-        self.input_properties(one, other, at, depth);
-        self.items(one, other, at, depth, Walk::input);
+        self.alternatives(old, new, at);
+        self.input_properties(old, new, at, depth);
+        self.items(old, new, at, depth, Walk::input);
     }
 
-    fn input_properties(&mut self, one: &'a Map<String, Value>, other: &'a Map<String, Value>, at: &str, depth: usize) {
+    fn input_properties(&mut self, old: &'a Map<String, Value>, new: &'a Map<String, Value>, at: &str, depth: usize) {
         let closed = |map: &Map<String, Value>| map.get("additionalProperties") == Some(&Value::Bool(false));
-        let (before, after) = (properties(one), properties(other));
+        let (before, after) = (properties(old), properties(new));
         for (name, schema) in before {
             let at = below(at, name);
             match after.get(name) {
                 Some(next) => self.input(schema, next, &at, depth + 1),
-                None if closed(other) => self.say(&at, "it is refused now"),
+                None if closed(new) => self.say(&at, "it is refused now"),
                 None => {
-                    let rest = other.get("additionalProperties").unwrap_or(&ANYTHING);
+                    let rest = new.get("additionalProperties").unwrap_or(&ANYTHING);
                     self.input(schema, rest, &at, depth + 1);
                 }
             }
         }
-        match (one.get("additionalProperties"), other.get("additionalProperties")) {
-            (one, Some(Value::Bool(false))) if one != Some(&Value::Bool(false)) => {
+        match (old.get("additionalProperties"), new.get("additionalProperties")) {
+            (old, Some(Value::Bool(false))) if old != Some(&Value::Bool(false)) => {
                 self.say(at, "other properties are refused now");
             }
-            (one, Some(other @ Value::Object(_))) => {
-                self.input(one.unwrap_or(&ANYTHING), other, &below(at, "*"), depth + 1);
+            (old, Some(new @ Value::Object(_))) => {
+                self.input(old.unwrap_or(&ANYTHING), new, &below(at, "*"), depth + 1);
             }
             _ => {}
         }
@@ -173,64 +173,64 @@ impl<'a> Walk<'a> {
         if !self.enter(before, after, depth) || before == after && !has_reference(before) {
             return;
         }
-        let Some(one) = before.as_object() else { return };
-        let other = after.as_object().unwrap_or(&EMPTY);
-        if reference(one) != reference(other) {
+        let Some(old) = before.as_object() else { return };
+        let new = after.as_object().unwrap_or(&EMPTY);
+        if reference(old) != reference(new) {
             return self.say(at, "it refers to another schema");
         }
-        for name in strings(one, "required").difference(&strings(other, "required")) {
+        for name in strings(old, "required").difference(&strings(new, "required")) {
             self.say(at, &format!("{} may be missing now", quoted(name)));
         }
-        let new: Vec<&str> = types(other).into_iter().filter(|name| !types(one).contains(name)).collect();
-        if let Some(types) = list(&new).filter(|_| one.contains_key("type")) {
+        let added: Vec<&str> = types(new).into_iter().filter(|name| !types(old).contains(name)).collect();
+        if let Some(types) = list(&added).filter(|_| old.contains_key("type")) {
             self.say(at, &format!("it may be {types} now"));
         }
-        match (allowed(one), allowed(other)) {
+        match (allowed(old), allowed(new)) {
             (Some(_), None) => self.say(at, "it may be any value now"),
-            (Some(one), Some(other)) => {
-                for value in other.difference(&one) {
+            (Some(old), Some(new)) => {
+                for value in new.difference(&old) {
                     self.say(at, &format!("it may be {} now", quoted(value)));
                 }
             }
             _ => {}
         }
         for key in ["anyOf", "oneOf"] {
-            if let (Some(before), Some(after)) = (branches(one, key), branches(other, key))
+            if let (Some(before), Some(after)) = (branches(old, key), branches(new, key))
                 && after.iter().any(|branch| !before.contains(branch))
             {
                 self.say(at, &format!("{} has other alternatives", quoted(key)));
             }
         }
-        let (before, after) = (properties(one), properties(other));
+        let (before, after) = (properties(old), properties(new));
         for (name, schema) in before {
             match after.get(name) {
                 Some(next) => self.output(schema, next, &below(at, name), depth + 1),
                 None => self.say(&below(at, name), "it is gone"),
             }
         }
-        self.items(one, other, at, depth, Walk::output);
+        self.items(old, new, at, depth, Walk::output);
     }
 
     fn items(
         &mut self,
-        one: &'a Map<String, Value>,
-        other: &'a Map<String, Value>,
+        old: &'a Map<String, Value>,
+        new: &'a Map<String, Value>,
         at: &str,
         depth: usize,
         compare: fn(&mut Walk<'a>, &'a Value, &'a Value, &str, usize),
     ) {
-        let (before, after) = (one.get("items"), other.get("items"));
+        let (before, after) = (old.get("items"), new.get("items"));
         if before.is_some() || after.is_some() {
             let (before, after) = (before.unwrap_or(&ANYTHING), after.unwrap_or(&ANYTHING));
             compare(self, before, after, &format!("{at}[]"), depth + 1);
         }
     }
 
-    fn values(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
-        match (allowed(one), allowed(other)) {
+    fn values(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
+        match (allowed(old), allowed(new)) {
             (None, Some(_)) => self.say(at, "only certain values are taken now"),
-            (Some(one), Some(other)) => {
-                for value in one.difference(&other) {
+            (Some(old), Some(new)) => {
+                for value in old.difference(&new) {
                     self.say(at, &format!("{} is refused now", quoted(value)));
                 }
             }
@@ -238,17 +238,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn bounds(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
+    fn bounds(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
         for (key, larger_is_stricter) in BOUNDS {
             let number = |map: &Map<String, Value>| map.get(key).and_then(Value::as_f64);
-            let stricter = match (number(one), number(other)) {
+            let stricter = match (number(old), number(new)) {
                 (_, None) => false,
                 (None, Some(_)) => true,
-                (Some(one), Some(other)) => {
+                (Some(old), Some(new)) => {
                     if larger_is_stricter {
-                        other > one
+                        new > old
                     } else {
-                        other < one
+                        new < old
                     }
                 }
             };
@@ -259,18 +259,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Compares alternatives as wholes: a removed one may have been used, an added condition may not be met.
-    fn alternatives(&mut self, one: &Map<String, Value>, other: &Map<String, Value>, at: &str) {
+    fn alternatives(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
         for key in ["anyOf", "oneOf"] {
-            match (branches(one, key), branches(other, key)) {
+            match (branches(old, key), branches(new, key)) {
                 (None, Some(_)) => self.say(at, &format!("{} is new", quoted(key))),
-                (Some(one), Some(other)) if one.iter().any(|branch| !other.contains(branch)) => {
+                (Some(old), Some(new)) if old.iter().any(|branch| !new.contains(branch)) => {
                     self.say(at, &format!("{} has other alternatives", quoted(key)));
                 }
                 _ => {}
             }
         }
-        let before = branches(one, "allOf").unwrap_or_default();
-        if branches(other, "allOf").unwrap_or_default().iter().any(|branch| !before.contains(branch)) {
+        let before = branches(old, "allOf").unwrap_or_default();
+        if branches(new, "allOf").unwrap_or_default().iter().any(|branch| !before.contains(branch)) {
             self.say(at, &format!("{} has further conditions", quoted("allOf")));
         }
     }

@@ -226,8 +226,8 @@ fn inputs_may_accept_more_but_not_less() {
     for (before, after, expected) in cases {
         let because = input(&before, &after);
         assert_eq!(because.is_empty(), expected.is_none(), "{before} → {after}: {because:?}");
-        let said = |expected: &str| because.iter().any(|because| because.contains(expected));
-        assert!(expected.is_none_or(said), "{before} → {after}: {because:?}");
+        let reported = |expected: &str| because.iter().any(|because| because.contains(expected));
+        assert!(expected.is_none_or(reported), "{before} → {after}: {because:?}");
     }
 }
 
@@ -250,8 +250,8 @@ fn outputs_may_guarantee_more_but_not_less() {
     for (before, after, expected) in cases {
         let because = output(&before, &after);
         assert_eq!(because.is_empty(), expected.is_none(), "{before} → {after}: {because:?}");
-        let said = |expected: &str| because.iter().any(|because| because.contains(expected));
-        assert!(expected.is_none_or(said), "{before} → {after}: {because:?}");
+        let reported = |expected: &str| because.iter().any(|because| because.contains(expected));
+        assert!(expected.is_none_or(reported), "{before} → {after}: {because:?}");
     }
     let mut because = Vec::new();
     schema::looser(Some(&json!({})), None, "output", &mut because);
