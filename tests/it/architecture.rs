@@ -44,8 +44,6 @@ const KNOWN_CYCLES: &[(&str, usize)] = &[
     ("server", 12),
     ("source", 16),
     ("store", 10),
-    ("trigger", 4),
-    ("workflow", 2),
 ];
 
 /// Crates that shape the code which uses them, each with the module that hides it.
