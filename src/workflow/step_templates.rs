@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::execution::ActiveExecution;
-use crate::template::{Context, TemplateHost, Limits, Template, Tree};
+use crate::template::{Context, Limits, Template, TemplateHost, Tree};
 
 /// The scope of the templates of a step.
 #[derive(Clone, Default)]

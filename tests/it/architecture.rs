@@ -2,6 +2,7 @@
 //! module, a pure core, and printing in one place.
 
 mod imports;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,14 +38,8 @@ const FIRST_IMPURE: &str = "store";
 
 /// Import cycles that still exist: a module, and the number of its files that may be part of a cycle. The list may only
 /// shrink.
-const KNOWN_CYCLES: &[(&str, usize)] = &[
-    ("cli", 15),
-    ("operator", 2),
-    ("reconcile", 3),
-    ("server", 12),
-    ("source", 16),
-    ("store", 10),
-];
+const KNOWN_CYCLES: &[(&str, usize)] =
+    &[("cli", 15), ("operator", 2), ("reconcile", 3), ("server", 12), ("source", 16), ("store", 10)];
 
 /// Crates that shape the code which uses them, each with the module that hides it.
 const HEAVY: [(&str, &str); 45] = [

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use super::tokens::{Delimiter, Token, tokens};
 
 /// A file of the source tree: its path below the repository and its text.
 pub struct SourceFile {
@@ -80,13 +80,13 @@ pub fn module_path(path: &str) -> Vec<String> {
 }
 
 impl Tree {
-    /// Reads files. Panics if one is not Rust.
+    /// Reads files.
     pub fn read(files: Vec<SourceFile>) -> Tree {
         let mut modules = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
-            let tokens: TokenStream = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
+            let tokens = tokens(&file.text);
             let mut reader = Reader { modules: &mut modules, file: index };
-            reader.module(module_path(&file.path), tokens);
+            reader.module(module_path(&file.path), &tokens);
         }
         Tree { files, modules }
     }
@@ -249,85 +249,83 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn module(&mut self, path: Vec<String>, tokens: TokenStream) {
+    fn module(&mut self, path: Vec<String>, tokens: &[Token]) {
         let mut module = Module { file: self.file, ..Module::default() };
         self.tokens(&path, &mut module, tokens, true);
         self.modules.insert(path, module);
     }
 
-    fn tokens(&mut self, path: &[String], module: &mut Module, tokens: TokenStream, is_module_level: bool) {
-        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    fn tokens(&mut self, path: &[String], module: &mut Module, tokens: &[Token], is_module_level: bool) {
         let mut at = 0;
         while at < tokens.len() {
             let token = &tokens[at];
             let next = tokens.get(at + 1);
             match token {
-                TokenTree::Punct(punct) if punct.as_char() == '#' => {
+                Token::Mark('#', _) => {
                     let after = if next.is_some_and(|next| is_punct(next, '!')) { at + 2 } else { at + 1 };
-                    let Some(TokenTree::Group(group)) = tokens.get(after) else {
+                    let Some(Token::Group(_, inner)) = tokens.get(after) else {
                         at += 1;
                         continue;
                     };
                     at = after + 1;
-                    if is_test_only(&group.stream()) {
-                        at = after_item(&tokens, at);
+                    if is_test_only(inner) {
+                        at = after_item(tokens, at);
                     } else {
-                        attribute(module, group.stream());
+                        attribute(module, inner);
                     }
                     continue;
                 }
-                TokenTree::Ident(ident) if ident == "use" && !next.is_some_and(|next| is_punct(next, '<')) => {
+                Token::Name(name, _) if name == "use" && !next.is_some_and(|next| is_punct(next, '<')) => {
                     let end =
                         tokens[at..].iter().position(|token| is_punct(token, ';')).map_or(tokens.len(), |n| at + n);
                     let is_reexport = at > 0
                         && (is_ident(&tokens[at - 1], "pub")
                             || (at > 1
                                 && is_ident(&tokens[at - 2], "pub")
-                                && matches!(&tokens[at - 1], TokenTree::Group(_))));
+                                && matches!(&tokens[at - 1], Token::Group(..))));
                     use_tree(&[], &tokens[at + 1..end], is_reexport, &mut module.imports);
                     at = end + 1;
                     continue;
                 }
-                TokenTree::Ident(ident) if ident == "mod" && is_module_level => {
-                    if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) = (next, tokens.get(at + 2)) {
-                        self.module(joined(path, &name.to_string()), body.stream());
+                Token::Name(name, _) if name == "mod" && is_module_level => {
+                    if let (Some(Token::Name(name, _)), Some(Token::Group(_, body))) = (next, tokens.get(at + 2)) {
+                        self.module(joined(path, name), body);
                     }
                     at += 3;
                     continue;
                 }
-                TokenTree::Ident(ident) if ident == "pub" => {
+                Token::Name(name, _) if name == "pub" => {
                     // `pub(in crate::x)` names a place, not an item.
-                    let is_restricted =
-                        matches!(next, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+                    let is_restricted = matches!(next, Some(Token::Group(Delimiter::Parenthesis, _)));
                     at += if is_restricted { 2 } else { 1 };
                     continue;
                 }
-                TokenTree::Ident(ident) => {
-                    if is_module_level && ITEM_KEYWORDS.contains(&ident.to_string().as_str()) {
+                Token::Name(first, line) => {
+                    if is_module_level && ITEM_KEYWORDS.contains(&first.as_str()) {
                         let name = tokens[at + 1..].iter().take(2).find_map(|token| match token {
-                            TokenTree::Ident(name) => Some(name.to_string()),
+                            Token::Name(name, _) => Some(name.clone()),
                             _ => None,
                         });
                         if let Some(name) = name.filter(|name| !ITEM_KEYWORDS.contains(&name.as_str())) {
                             module.items.insert(name);
-                            at += if ident == "macro_rules" { 3 } else { 2 };
+                            at += if first == "macro_rules" { 3 } else { 2 };
                             continue;
                         }
                     }
-                    let (segments, end) = code_path(&tokens, at);
+                    let (segments, end) = code_path(tokens, at);
                     let is_member =
                         at > 0 && is_punct(&tokens[at - 1], '.') && !(at > 1 && is_punct(&tokens[at - 2], '.'));
                     if !is_member {
                         if segments.len() > 1 {
-                            module.paths.push(CodePath { segments, line: ident.span().start().line, is_import: false });
-                        } else if is_used(ident, tokens.get(end)) {
-                            module.names.insert(ident.to_string());
+                            module.paths.push(CodePath { segments, line: *line, is_import: false });
+                        } else if is_used(first, tokens.get(end)) {
+                            module.names.insert(first.clone());
                         }
                     }
                     at = end;
                     continue;
                 }
-                TokenTree::Group(group) => self.tokens(path, module, group.stream(), false),
+                Token::Group(_, inner) => self.tokens(path, module, inner, false),
                 _ => {}
             }
             at += 1;
@@ -336,32 +334,32 @@ impl Reader<'_> {
 }
 
 /// True if a lone name is used as an item: a type, a constant or a call, not a local variable or a field.
-fn is_used(ident: &proc_macro2::Ident, next: Option<&TokenTree>) -> bool {
-    let is_call = matches!(next, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
-    is_call || ident.to_string().starts_with(char::is_uppercase)
+fn is_used(name: &str, next: Option<&Token>) -> bool {
+    let is_call = matches!(next, Some(Token::Group(Delimiter::Parenthesis, _)));
+    is_call || name.starts_with(char::is_uppercase)
 }
 
-fn is_punct(token: &TokenTree, wanted: char) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
+fn is_punct(token: &Token, wanted: char) -> bool {
+    matches!(token, Token::Mark(mark, _) if *mark == wanted)
 }
 
-fn is_ident(token: &TokenTree, wanted: &str) -> bool {
-    matches!(token, TokenTree::Ident(ident) if ident == wanted)
+fn is_ident(token: &Token, wanted: &str) -> bool {
+    matches!(token, Token::Name(name, _) if name == wanted)
 }
 
 /// True if a `::` stands at this position.
-fn is_separator(tokens: &[TokenTree], at: usize) -> bool {
-    matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == ':' && punct.spacing() == Spacing::Joint)
+fn is_separator(tokens: &[Token], at: usize) -> bool {
+    tokens.get(at).is_some_and(|token| is_punct(token, ':'))
         && tokens.get(at + 1).is_some_and(|token| is_punct(token, ':'))
 }
 
 /// The path that starts at a position, and the position after it.
-fn code_path(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
+fn code_path(tokens: &[Token], mut at: usize) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
-    while let Some(TokenTree::Ident(ident)) = tokens.get(at) {
-        segments.push(ident.to_string().trim_start_matches("r#").to_owned());
+    while let Some(Token::Name(name, _)) = tokens.get(at) {
+        segments.push(name.clone());
         at += 1;
-        if !(is_separator(tokens, at) && matches!(tokens.get(at + 2), Some(TokenTree::Ident(_)))) {
+        if !(is_separator(tokens, at) && matches!(tokens.get(at + 2), Some(Token::Name(..)))) {
             break;
         }
         at += 2;
@@ -370,18 +368,27 @@ fn code_path(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
 }
 
 /// True for `#[cfg(test)]` and `#[test]`.
-fn is_test_only(attribute: &TokenStream) -> bool {
-    let text = attribute.to_string().replace(' ', "");
-    text == "cfg(test)" || text == "test" || text.starts_with("cfg(all(test,")
+fn is_test_only(attribute: &[Token]) -> bool {
+    match attribute {
+        [only] => is_ident(only, "test"),
+        [cfg, Token::Group(_, condition)] if is_ident(cfg, "cfg") => match condition.as_slice() {
+            [only] => is_ident(only, "test"),
+            [all, Token::Group(_, conditions)] if is_ident(all, "all") => {
+                conditions.first().is_some_and(|first| is_ident(first, "test"))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// The position after the item that starts here: after its `;`, its braces, or the comma of a field.
-fn after_item(tokens: &[TokenTree], mut at: usize) -> usize {
+fn after_item(tokens: &[Token], mut at: usize) -> usize {
     while let Some(token) = tokens.get(at) {
         at += 1;
         match token {
-            TokenTree::Punct(punct) if [';', ','].contains(&punct.as_char()) => break,
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
+            Token::Mark(';' | ',', _) => break,
+            Token::Group(Delimiter::Brace, _) => break,
             _ => {}
         }
     }
@@ -389,62 +396,62 @@ fn after_item(tokens: &[TokenTree], mut at: usize) -> usize {
 }
 
 /// Paths in an attribute: `#[derive(clap::Args)]`, `#[serde(with = "crate::text::bytes")]`.
-fn attribute(module: &mut Module, tokens: TokenStream) {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+fn attribute(module: &mut Module, tokens: &[Token]) {
     if tokens.first().is_some_and(|first| is_ident(first, "doc")) {
         return;
     }
     let mut at = 0;
     while at < tokens.len() {
         match &tokens[at] {
-            TokenTree::Ident(ident) => {
-                let (segments, end) = code_path(&tokens, at);
+            Token::Name(_, line) => {
+                let (segments, end) = code_path(tokens, at);
                 if segments.len() > 1 {
-                    module.paths.push(CodePath { segments, line: ident.span().start().line, is_import: false });
+                    module.paths.push(CodePath { segments, line: *line, is_import: false });
                 }
                 at = end;
                 continue;
             }
-            TokenTree::Literal(literal) => {
-                let text = literal.to_string();
+            Token::Literal(text, line) => {
                 let path = text.trim_matches('"');
                 let is_path =
                     path.contains("::") && path.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
                 if is_path {
                     let segments = path.split("::").map(str::to_owned).collect();
-                    module.paths.push(CodePath { segments, line: literal.span().start().line, is_import: false });
+                    module.paths.push(CodePath { segments, line: *line, is_import: false });
                 }
             }
-            TokenTree::Group(group) => attribute(module, group.stream()),
-            TokenTree::Punct(_) => {}
+            Token::Group(_, inner) => attribute(module, inner),
+            Token::Mark(..) => {}
         }
         at += 1;
     }
 }
 
 /// Reads `a::{b, c::{self, d as e}, f::*}`.
-fn use_tree(prefix: &[String], tokens: &[TokenTree], is_reexport: bool, imports: &mut Vec<Import>) {
+fn use_tree(prefix: &[String], tokens: &[Token], is_reexport: bool, imports: &mut Vec<Import>) {
     let mut segments = prefix.to_vec();
     let mut at = 0;
     let mut line = 0;
     let mut renamed = None;
     while let Some(token) = tokens.get(at) {
         match token {
-            TokenTree::Ident(ident) if ident == "as" => {
-                renamed = tokens.get(at + 1).map(ToString::to_string);
+            Token::Name(name, _) if name == "as" => {
+                renamed = match tokens.get(at + 1) {
+                    Some(Token::Name(name, _)) => Some(name.clone()),
+                    _ => None,
+                };
                 break;
             }
-            TokenTree::Ident(ident) => {
-                line = ident.span().start().line;
-                segments.push(ident.to_string().trim_start_matches("r#").to_owned());
+            Token::Name(name, own) => {
+                line = *own;
+                segments.push(name.clone());
             }
-            TokenTree::Punct(punct) if punct.as_char() == '*' => {
-                let line = punct.span().start().line;
+            Token::Mark('*', line) => {
+                let line = *line;
                 imports.push(Import { name: "*".to_owned(), segments, line, is_reexport });
                 return;
             }
-            TokenTree::Group(group) => {
-                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+            Token::Group(_, inner) => {
                 for part in inner.split(|token| is_punct(token, ',')) {
                     if !part.is_empty() {
                         use_tree(&segments, part, is_reexport, imports);
