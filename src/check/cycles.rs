@@ -82,7 +82,7 @@ pub(super) fn check<'a>(edges: impl Iterator<Item = &'a Edge>) -> Vec<Attributed
         }
         let members: BTreeSet<Id> = cycle.iter().map(Node::definition).collect();
         // The first label of the finding is in the first definition of the cycle.
-        let subject = cycle.first().map(|first| (&first.definition()).into());
+        let subject = cycle.first().map(|first| Box::new((&first.definition()).into()));
         let finding = Finding { subject, ..finding };
         found.push(AttributedFinding { finding, definitions: members.into_iter().collect(), unattributed: false });
     }

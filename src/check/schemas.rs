@@ -221,7 +221,8 @@ impl Walk<'_> {
                     self.report(&codes::SCHEMA, word.span, message, "write `\"null\"`");
                 }
                 None => {
-                    self.wrong(word, "type", "a word or a list of words", format!("types are {}", quoted_list(&TYPES)))
+                    let help = format!("types are {}", quoted_list(&TYPES));
+                    self.wrong(word, "type", "a word or a list of words", help);
                 }
             }
         }

@@ -29,7 +29,7 @@ pub struct Finding {
     /// The remedy, one sentence.
     pub help: Option<String>,
     /// The definition that the finding is about; `None` for a finding about a file or a whole source.
-    pub subject: Option<Subject>,
+    pub subject: Option<Box<Subject>>,
 }
 
 /// A position with an explanation.
@@ -80,7 +80,7 @@ impl Finding {
     /// Sets the definition that the finding is about.
     #[must_use]
     pub fn subject(mut self, subject: Subject) -> Finding {
-        self.subject = Some(subject);
+        self.subject = Some(Box::new(subject));
         self
     }
 

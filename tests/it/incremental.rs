@@ -356,7 +356,7 @@ fn findings_of_two_kinds_with_one_name_have_different_subjects() {
     let files = [("a.yaml", &tenant), ("b.yaml", &role), ("c.yaml", &tenant), ("d.yaml", &role)];
     let snapshot = Snapshot::of(files.map(|(path, text)| (path, text.as_bytes())));
     let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
-    let subjects: Vec<_> = validated.findings.iter().map(|finding| finding.subject.clone().unwrap()).collect();
+    let subjects: Vec<_> = validated.findings.iter().map(|finding| *finding.subject.clone().unwrap()).collect();
     let (tenant, role): (Id, Id) = ("Tenant/acme".parse().unwrap(), "Role/acme".parse().unwrap());
     assert_eq!(subjects.len(), 2, "{:?}", validated.findings);
     assert!(tenant == subjects[0] && tenant != subjects[1], "{subjects:?}");
@@ -372,6 +372,6 @@ fn every_finding_of_a_definition_names_it() {
     for finding in &validated.findings {
         let path = validated.catalog.sources.display_position(finding.span().unwrap()).to_string();
         let tenant: Id = "Tenant/acme".parse().unwrap();
-        assert_eq!(finding.subject.as_ref().is_some_and(|subject| tenant == *subject), path.starts_with("a.yaml"));
+        assert_eq!(finding.subject.as_deref().is_some_and(|subject| tenant == *subject), path.starts_with("a.yaml"));
     }
 }
