@@ -1,24 +1,34 @@
-//! From a source to what runs: read, check, compile, activate; and follow changes.
+//! From sources to what runs: fetch, validate, plan, decide, activate, and follow changes.
 //!
 //! ```text
-//! folder ──examine──► catalog + findings ──compile──► Runtime ──swap──► Active
-//!    ▲                      │ errors: the last good one keeps serving      │
-//!    └────── follow: file events, and a look at the folder now and then ◄──┘
+//! sources ──fetch──► MergedSources ──propose──► Candidate + Plan ──decide──► activate ──► Active
+//!    ▲                    │ errors: the last good generation keeps serving                 │
+//!    └──── interval, push notifications and requests (environment_task) ◄── status ◄───────┘
 //! ```
+//!
+//! [`decide`] is pure; the actor [`reconciler`] performs the IO around it. `evenkeel dev` follows one folder without
+//! generations instead ([`watch`]).
 
 pub mod active;
 mod active_generation;
 pub mod candidate;
+mod candidate_builder;
+mod change_plan;
 pub mod clock;
+mod command_handler;
 pub mod commands;
+mod composition;
 pub mod context;
+mod decide;
 pub mod document;
 mod drift_backoff;
-pub mod engine;
+mod environment_task;
 pub mod environments;
+mod handle;
 pub mod heartbeat;
-mod history;
+mod leadership;
 mod lease_renewal;
+mod live_generation;
 pub mod live_environments;
 mod manual_override;
 pub mod notifications;
@@ -26,10 +36,16 @@ mod notify;
 mod propose;
 pub mod reason;
 mod reconcile_loop;
+mod reconciler;
+mod retention;
 mod rollback;
+mod schedule;
+mod scope;
+mod source_reader;
 pub mod sources;
 pub mod status;
 mod status_writer;
+mod store_inbox;
 #[cfg(test)]
 mod tests;
 pub mod validate;
@@ -48,10 +64,10 @@ use crate::net;
 use crate::source::directory;
 use crate::source::encrypted::{Identities, MAX_SEALED_BYTES};
 
-/// What connectors may reach, as the environment says.
+/// The egress policy of an environment as a policy of the HTTP client.
 ///
 /// # Errors
-/// Where a host or network of the environment cannot be used.
+/// A host or network of the environment is invalid.
 pub fn policy(egress: &Egress, allow_loopback: bool) -> anyhow::Result<net::Policy> {
     let mut policy = net::Policy { allow_loopback, allow_http: false, ..net::Policy::default() };
     for host in &egress.hosts {
@@ -63,18 +79,18 @@ pub fn policy(egress: &Egress, allow_loopback: bool) -> anyhow::Result<net::Poli
     Ok(policy)
 }
 
-/// The encrypted files that secrets are in, read from a folder of definitions (or the folder of one file), and the keys of
-/// this process. A file that cannot be read is left out: the secrets in it say so when they are needed.
+/// The vault of a folder of definitions, or of the folder of one file: its encrypted files and the keys of this process.
+/// A file that cannot be read is absent from the vault; resolving its secrets fails.
 ///
 /// # Errors
-/// Where the keys cannot be read.
+/// The keys cannot be read.
 pub fn vault(path: &Path, secrets: &BTreeMap<String, SecretSource>) -> anyhow::Result<Vault> {
     if Vault::paths(secrets).is_empty() {
         return Ok(Vault::default());
     }
     let identities = Identities::from_environment().map_err(anyhow::Error::msg)?.map(Arc::new);
     let folder = if path.is_file() { path.parent().unwrap_or(Path::new("")) } else { path };
-    // One byte more than may be, so that one that is too large is told from one that just fits.
+    // One byte more than the limit, so that a file over the limit is recognised.
     let read = |file: &str| directory::read_inside(folder, file, MAX_SEALED_BYTES + 1).ok();
     Ok(Vault::load(secrets, identities, read))
 }

@@ -1,4 +1,4 @@
-//! What serves, and what is wrong with what does not: replaced as a whole, never changed.
+//! What serves calls in one environment: replaced as a whole, never modified.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use crate::net;
 use crate::trigger::{self, Triggers};
 use crate::workflow::{self, Programs};
 
-/// What serves now, and what the last look at the source found.
+/// The generation that serves, with the validation of the last revision.
 #[derive(Debug)]
 pub struct Active {
     /// The generation that serves.
     pub runtime: Arc<Runtime>,
-    /// The guarded client, which reaches what this generation's environment allows.
+    /// The guarded client, which reaches what the egress policy of the environment allows.
     pub client: net::Client,
-    /// The last look: of this generation, or of a broken one after it.
+    /// The validation of this generation, or of a later revision with errors.
     pub validated: Arc<Validated>,
-    /// Does `examined` serve? If not, it is broken and the last good one serves.
+    /// True if `validated` serves; false if it has errors and the last good generation serves.
     pub current: bool,
-    /// The generation's number; 0 where generations are not counted.
+    /// Number of the generation; 0 if generations are not counted.
     pub number: u64,
-    /// The revision of each source, by its name.
+    /// Revision of each source, by its name.
     pub revisions: BTreeMap<String, String>,
     /// Workflows and triggers.
     pub work: Work,
 }
 
-/// What starts and runs in a generation.
+/// Compiled workflows and triggers of a generation.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     /// Workflows by name.
@@ -41,10 +41,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// Compiles what a catalog declares; `read` gives files by their path from the source's root.
+    /// Compiles the workflows and triggers of a catalog; `read` returns files by their path from the root of the source.
     ///
     /// # Errors
-    /// Where something cannot be compiled, which no checked catalog gives.
+    /// One of them cannot be compiled, which does not happen to a valid catalog.
     pub fn compile(
         catalog: &Catalog,
         read: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -56,7 +56,7 @@ impl Work {
     }
 }
 
-/// The one pointer that is swapped.
+/// The pointer to the generation that serves; an activation swaps it.
 #[derive(Clone, Debug)]
 pub struct Pointer(Arc<ArcSwapOption<Active>>);
 
@@ -66,18 +66,18 @@ impl Pointer {
         Pointer(Arc::new(ArcSwapOption::from_pointee(active)))
     }
 
-    /// Starts with nothing: calls are told to come back.
+    /// Starts without a generation: calls are refused and may be repeated later.
     pub fn empty() -> Pointer {
         Pointer(Arc::new(ArcSwapOption::empty()))
     }
 
-    /// What is active: a call that holds it finishes on it, whatever becomes active meanwhile.
-    /// `None` where nothing was ever active.
+    /// The generation that serves: a call that holds it finishes on it, even if another one is activated meanwhile.
+    /// `None` before the first activation.
     pub fn load(&self) -> Option<Arc<Active>> {
         self.0.load_full()
     }
 
-    /// Replaces what is active.
+    /// Replaces the generation that serves.
     pub fn store(&self, active: Active) {
         self.0.store(Some(Arc::new(active)));
     }

@@ -1,4 +1,4 @@
-//! What may become a generation: definitions examined, addressed by content, compiled.
+//! Candidates for a generation: validated definitions, addressed by content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,38 +17,38 @@ use crate::text::Digest;
 
 use super::validate::{Validated, Validator};
 
-/// Definitions that were examined and found good, with everything that storing and serving them needs.
+/// Valid definitions, with everything that storing and serving them needs.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The examination.
-    pub examined: Arc<Validated>,
+    /// The validation.
+    pub validated: Arc<Validated>,
     /// Definitions as plans compare them.
     pub inventory: Inventory,
-    /// What it is made of, encoded.
+    /// The encoded manifest.
     pub manifest: Arc<Manifest>,
-    /// Its digest.
+    /// Digest of the manifest.
     pub digest: Digest,
-    /// Objects that the generation before it does not have; none once they are stored.
+    /// Objects that the previous generation does not have; empty once they are stored.
     pub objects: Vec<(Digest, Vec<u8>)>,
     /// Contents of files that definitions name.
     pub assets: BTreeMap<String, Arc<[u8]>>,
 }
 
-/// Where the definitions of a candidate come from.
+/// Origins of the definitions of a candidate.
 #[derive(Debug, Default)]
 pub struct Provenance<'a> {
-    /// Those that are taken as they are: made by hand, held back, or of another generation.
-    pub fixed: BTreeMap<Id, Arc<Item>>,
-    /// The revision of each source, for those that are new.
+    /// Definitions that are taken as they are: made through the API, held, or from another generation.
+    pub pinned: BTreeMap<Id, Arc<Item>>,
+    /// Revision of each source, for new definitions.
     pub revisions: BTreeMap<String, String>,
-    /// Which source a path belongs to, where there are several.
-    pub several: bool,
-    /// Identities of definitions that were removed a while ago.
-    pub buried: BTreeMap<Id, String>,
-    /// What the candidate is made to replace.
+    /// True if paths start with the name of their source.
+    pub multiple_sources: bool,
+    /// Identities of definitions that were removed and can still be restored.
+    pub removed: BTreeMap<Id, String>,
+    /// Manifest of the generation that the candidate is to replace.
     pub before: Option<&'a Manifest>,
     /// The operator's Environment document.
-    pub given: Option<&'a RawDocument>,
+    pub document: Option<&'a RawDocument>,
     /// Contents of files that definitions name.
     pub assets: BTreeMap<String, Arc<[u8]>>,
 }
@@ -58,14 +58,14 @@ type KnownContent = (Arc<[u8]>, Digest);
 /// Contents of files by their digest.
 pub type Contents = HashMap<Digest, Arc<[u8]>>;
 
-/// What is known of definitions that did not change since the last candidate.
+/// Definitions and digests of the last candidate, reused for what has not changed.
 #[derive(Debug, Default)]
-pub struct KnownContents {
+pub struct CandidateCache {
     entries: HashMap<Id, KnownEntry>,
     digests: HashMap<(usize, usize), KnownContent>,
 }
 
-impl KnownContents {
+impl CandidateCache {
     /// Content digests are computed once for each file, however many documents it has.
     fn digest(&mut self, bytes: &Arc<[u8]>) -> Digest {
         let key = (bytes.as_ptr() as usize, bytes.len());
@@ -78,17 +78,17 @@ impl KnownContents {
     }
 }
 
-/// Builds a candidate of what was examined for an environment.
+/// Builds a candidate of definitions that were validated for an environment.
 ///
 /// # Errors
-/// Where it cannot be encoded, which is a fault in the program.
+/// The manifest cannot be encoded, which is a bug.
 pub fn build(
     environment: &str,
-    examined: &Arc<Validated>,
-    from: Provenance<'_>,
-    known: &mut KnownContents,
+    validated: &Arc<Validated>,
+    provenance: Provenance<'_>,
+    cache: &mut CandidateCache,
 ) -> Result<Candidate, StoreError> {
-    let catalog = &examined.catalog;
+    let catalog = &validated.catalog;
     let mut items = BTreeMap::new();
     let mut inventory = Inventory::new();
     let mut next = HashMap::with_capacity(catalog.entries.len());
@@ -97,11 +97,11 @@ pub fn build(
         if entry.id.kind == Kind::Environment && !is_needed(catalog, environment, &entry.id.name) {
             continue;
         }
-        let before = from.before.and_then(|before| before.items.get(&entry.id));
-        let item = item(environment, entry, &from, before, known);
-        let same = known.entries.remove(&entry.id).filter(|(was, known, _)| {
+        let before = provenance.before.and_then(|before| before.items.get(&entry.id));
+        let item = item(environment, entry, &provenance, before, cache);
+        let same = cache.entries.remove(&entry.id).filter(|(was, known, _)| {
             let same = Arc::ptr_eq(was, entry) && (Arc::ptr_eq(known, &item) || known.owner == item.owner);
-            // What it names may have changed beside it.
+            // The files that it names may have changed.
             same && catalog::assets_of(entry).next().is_none()
         });
         let object = if let Some((_, _, object)) = same {
@@ -109,47 +109,47 @@ pub fn build(
         } else {
             let (source, revision) = owner(&item);
             match plan::object(catalog, entry, source, revision) {
-                Some(object) => Arc::new(with_files(object, entry, &from.assets)),
+                Some(object) => Arc::new(with_files(object, entry, &provenance.assets)),
                 None => continue,
             }
         };
-        // The digest of the document is the plan's business; the item repeats it.
+        // The plan compares the digest of the document; the item repeats it.
         let item = match item.digest == object.digest {
             true => item,
             false => Arc::new(Item { digest: object.digest, ..(*item).clone() }),
         };
         if before.is_none_or(|before| !Arc::ptr_eq(before, &item)) {
             for written in std::iter::once(&entry.origin.base).chain(&entry.origin.patches) {
-                contents.insert(known.digest(&written.bytes), Arc::clone(&written.bytes));
+                contents.insert(cache.digest(&written.bytes), Arc::clone(&written.bytes));
             }
         }
         next.insert(entry.id.clone(), (Arc::clone(entry), Arc::clone(&item), Arc::clone(&object)));
         items.insert(entry.id.clone(), item);
         inventory.insert(entry.id.clone(), object);
     }
-    known.entries = next;
-    let given = from.given.map(|given| known.part(given));
-    if let (Some(part), Some(given)) = (&given, from.given) {
-        contents.insert(part.content, Arc::clone(&given.bytes));
+    cache.entries = next;
+    let document = provenance.document.map(|document| cache.part(document));
+    if let (Some(part), Some(document)) = (&document, provenance.document) {
+        contents.insert(part.content, Arc::clone(&document.bytes));
     }
     let mut assets = BTreeMap::new();
-    for (path, bytes) in &from.assets {
-        let digest = known.digest(bytes);
+    for (path, bytes) in &provenance.assets {
+        let digest = cache.digest(bytes);
         contents.insert(digest, Arc::clone(bytes));
         assets.insert(path.clone(), digest);
     }
-    let mut manifest = Manifest::new(given, items, assets);
-    let (digest, mut objects) = manifest.encode(from.before)?;
-    let stored = from.before.map(Manifest::contents).unwrap_or_default();
+    let mut manifest = Manifest::new(document, items, assets);
+    let (digest, mut objects) = manifest.encode(provenance.before)?;
+    let stored = provenance.before.map(Manifest::contents).unwrap_or_default();
     contents.retain(|digest, _| !stored.contains(digest));
     objects.extend(contents.into_iter().map(|(digest, bytes)| (digest, bytes.to_vec())));
     let live: std::collections::BTreeSet<Digest> = manifest.contents();
-    known.digests.retain(|_, (_, digest)| live.contains(digest));
-    let (examined, manifest) = (Arc::clone(examined), Arc::new(manifest));
-    Ok(Candidate { examined, inventory, manifest, digest, objects, assets: from.assets })
+    cache.digests.retain(|_, (_, digest)| live.contains(digest));
+    let (validated, manifest) = (Arc::clone(validated), Arc::new(manifest));
+    Ok(Candidate { validated, inventory, manifest, digest, objects, assets: provenance.assets })
 }
 
-/// A definition with the contents of the files that it names: where they change, it changes.
+/// A definition with the digests of the files that it names, so that it changes when they change.
 pub fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
     let named = catalog::assets_of(entry);
     let files: serde_json::Map<String, Value> = named
@@ -166,7 +166,7 @@ pub fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[
     Object::new(object.id, document, object.place, object.needs)
 }
 
-/// The chosen environment, and the one it is promoted from, which its document names.
+/// True for the chosen environment and the one that its document is promoted from.
 fn is_needed(catalog: &Catalog, chosen: &str, name: &str) -> bool {
     let spec = catalog.find(Kind::Environment, chosen).and_then(|entry| entry.spec());
     let promoted_from = match spec {
@@ -179,16 +179,16 @@ fn is_needed(catalog: &Catalog, chosen: &str, name: &str) -> bool {
 fn item(
     environment: &str,
     entry: &Entry,
-    from: &Provenance<'_>,
+    provenance: &Provenance<'_>,
     before: Option<&Arc<Item>>,
-    known: &mut KnownContents,
+    cache: &mut CandidateCache,
 ) -> Arc<Item> {
-    if let Some(fixed) = from.fixed.get(&entry.id) {
-        return Arc::clone(fixed);
+    if let Some(pinned) = provenance.pinned.get(&entry.id) {
+        return Arc::clone(pinned);
     }
-    let base = known.part(&entry.origin.base);
-    let patches: Vec<Part> = entry.origin.patches.iter().map(|patch| known.part(patch)).collect();
-    let source = match from.several {
+    let base = cache.part(&entry.origin.base);
+    let patches: Vec<Part> = entry.origin.patches.iter().map(|patch| cache.part(patch)).collect();
+    let source = match provenance.multiple_sources {
         true => base.path.split('/').next().unwrap_or_default(),
         false => super::sources::ONLY,
     };
@@ -199,8 +199,8 @@ fn item(
     {
         return Arc::clone(before);
     }
-    let revision = from.revisions.get(source).cloned().unwrap_or_default();
-    let uid = before.map(|before| before.uid.clone()).or_else(|| from.buried.get(&entry.id).cloned());
+    let revision = provenance.revisions.get(source).cloned().unwrap_or_default();
+    let uid = before.map(|before| before.uid.clone()).or_else(|| provenance.removed.get(&entry.id).cloned());
     let uid = uid.unwrap_or_else(|| new_uid(environment, &entry.id, &revision));
     let (_, line) = entry.place();
     let owner = Owner::Source { source: source.to_owned(), revision };
@@ -208,7 +208,8 @@ fn item(
     Arc::new(Item { id: entry.id.clone(), uid, digest, base, patches, line, owner })
 }
 
-/// An identity that is the same whoever computes it: a definition is known by where and when it first came to be.
+/// Identity of a new definition. It depends only on the environment, the definition and the revision that introduced it,
+/// so that every process computes the same one.
 pub fn new_uid(environment: &str, id: &Id, since: &str) -> String {
     let parts = [environment.as_bytes(), id.kind.as_str().as_bytes(), id.name.as_bytes(), since.as_bytes()];
     Digest::of_parts(parts).hex()[..16].to_owned()
@@ -222,33 +223,33 @@ fn owner(item: &Item) -> (&str, &str) {
 }
 
 impl Candidate {
-    /// The same without the objects: what serves need not hold what was stored.
+    /// The candidate without its objects, once these are stored.
     #[must_use]
     pub fn stored(self: Arc<Self>) -> Arc<Candidate> {
         Arc::new(Candidate { objects: Vec::new(), ..Arc::unwrap_or_clone(self) })
     }
 
-    /// Everything that calls need.
+    /// Compiles the runtime that serves calls.
     ///
     /// # Errors
-    /// Where a definition cannot be compiled, which no checked catalog gives.
+    /// A definition cannot be compiled, which does not happen to a valid catalog.
     pub fn compile(
         &self,
         environment: &str,
         identities: Option<&Arc<Identities>>,
         before: Option<&Runtime>,
     ) -> Result<Runtime, String> {
-        let mut runtime = Runtime::compile(&self.examined.catalog, Some(environment), self.digest.short(), before)?;
+        let mut runtime = Runtime::compile(&self.validated.catalog, Some(environment), self.digest.short(), before)?;
         let asset = |path: &str| self.assets.get(path).map(|bytes| bytes.to_vec());
         runtime.vault = Arc::new(Vault::load(&runtime.secrets, identities.cloned(), asset));
         Ok(runtime)
     }
 }
 
-/// A stored generation, read back: its manifest and the contents that it names.
+/// Reads the manifest of a stored generation and the contents that it names.
 ///
 /// # Errors
-/// Where something is missing or damaged.
+/// An object is missing or damaged.
 pub async fn stored(store: &dyn Store, digest: Digest) -> Result<(Manifest, Contents), StoreError> {
     let root = store.objects(&[digest]).await?;
     let root = root.first().ok_or(StoreError::Corrupt { digest, problem: "missing" })?;
@@ -256,17 +257,17 @@ pub async fn stored(store: &dyn Store, digest: Digest) -> Result<(Manifest, Cont
     let manifest = Manifest::decode(digest, root, &children)?;
     let digests: Vec<Digest> = manifest.contents().into_iter().collect();
     let mut contents = Contents::with_capacity(digests.len());
-    for some in digests.chunks(1000) {
-        let bytes = store.objects(some).await?;
-        contents.extend(some.iter().copied().zip(bytes.into_iter().map(Arc::from)));
+    for chunk in digests.chunks(1000) {
+        let bytes = store.objects(chunk).await?;
+        contents.extend(chunk.iter().copied().zip(bytes.into_iter().map(Arc::from)));
     }
     Ok((manifest, contents))
 }
 
-/// What the checker reads for a stored generation.
+/// The input of the validation of a stored generation.
 ///
 /// # Errors
-/// Where a content is missing.
+/// A content is missing.
 pub fn input(
     environment: &str,
     manifest: &Manifest,
@@ -280,24 +281,24 @@ pub fn input(
     };
     let mut input = Input::default();
     for item in manifest.items.values() {
-        // The operator's document stands for itself.
-        if manifest.environment.as_ref().is_some_and(|given| given == &item.base) {
+        // The operator's document is added as such.
+        if manifest.environment.as_ref().is_some_and(|own| own == &item.base) {
             continue;
         }
-        input.pinned.push(piece(item, &written)?);
+        input.pinned.push(pinned(item, &written)?);
     }
-    let given = manifest.environment.as_ref().map(written).transpose()?;
-    input.environment = Some(EnvironmentSelection { name: environment.to_owned(), document: given });
+    let own = manifest.environment.as_ref().map(written).transpose()?;
+    input.environment = Some(EnvironmentSelection { name: environment.to_owned(), document: own });
     input.snapshot.shown_under = shown_under.to_owned();
     input.snapshot.names = Arc::new(manifest.assets.keys().cloned().collect());
     Ok(input)
 }
 
-/// The definition of one item.
+/// The documents of one item.
 ///
 /// # Errors
-/// Where a content is missing.
-pub fn piece(
+/// A content is missing.
+pub fn pinned(
     item: &Item,
     written: &impl Fn(&Part) -> Result<RawDocument, StoreError>,
 ) -> Result<PinnedDefinition, StoreError> {
@@ -305,56 +306,56 @@ pub fn piece(
     Ok(PinnedDefinition { id: item.id.clone(), base: written(&item.base)?, patches: patches? })
 }
 
-/// Examines a stored generation and builds the candidate that it was.
+/// Validates a stored generation and builds the candidate that it was made from.
 ///
 /// # Errors
-/// Where a content is missing.
+/// A content is missing.
 pub fn restore(
     environment: &str,
     manifest: &Manifest,
     contents: &Contents,
     shown_under: &str,
-    examiner: &mut Validator,
-    known: &mut KnownContents,
+    validator: &mut Validator,
+    cache: &mut CandidateCache,
 ) -> Result<Candidate, StoreError> {
     let input = input(environment, manifest, contents, shown_under)?;
-    let examined = Arc::new(examiner.validate(&input, &[]));
-    let given = input.environment.as_ref().and_then(|chosen| chosen.document.as_ref());
+    let validated = Arc::new(validator.validate(&input, &[]));
+    let document = input.environment.as_ref().and_then(|chosen| chosen.document.as_ref());
     let assets =
         manifest.assets.iter().filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone())));
-    let from = Provenance {
-        fixed: manifest.items.clone(),
+    let provenance = Provenance {
+        pinned: manifest.items.clone(),
         before: Some(manifest),
-        given,
+        document,
         assets: assets.collect(),
         ..Provenance::default()
     };
-    let built = build(environment, &examined, from, known)?;
-    // What is stored stands as it is, also where this version would write it otherwise.
+    let built = build(environment, &validated, provenance, cache)?;
+    // The stored manifest counts, even if this version would encode it differently.
     let digest = manifest.digest().unwrap_or(built.digest);
     Ok(Candidate { manifest: Arc::new(manifest.clone()), digest, objects: Vec::new(), ..built })
 }
 
-/// A removed definition, with everything that bringing it back takes.
+/// A removed definition, with everything that restoring it needs.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TombstonePayload {
-    /// What it was.
+    /// The item of the definition.
     pub item: Item,
     /// Contents of the files that it names, by path.
     pub assets: BTreeMap<String, Digest>,
 }
 
 impl TombstonePayload {
-    /// The grave of a definition of a candidate.
+    /// The tombstone of a definition of a candidate.
     pub fn of(item: &Item, candidate: &Candidate) -> TombstonePayload {
-        let entry = candidate.examined.catalog.find(item.id.kind, &item.id.name);
+        let entry = candidate.validated.catalog.find(item.id.kind, &item.id.name);
         let named = entry.into_iter().flat_map(catalog::assets_of);
         let known = named.filter_map(|path| Some((path.clone(), *candidate.manifest.assets.get(&path)?)));
         TombstonePayload { item: item.clone(), assets: known.collect() }
     }
 
-    /// Every content that it needs.
+    /// Digests of all contents that it needs.
     pub fn contents(&self) -> impl Iterator<Item = Digest> {
         self.item.contents().chain(self.assets.values().copied())
     }

@@ -1,9 +1,9 @@
-//! A sign of life of each environment's loop.
+//! Signs of life of the loop of an environment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A sign of life: what `/healthz` looks at.
+/// A sign of life, which `/healthz` reads.
 #[derive(Debug)]
 pub struct Heartbeat {
     start: Instant,
@@ -18,27 +18,28 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// It goes on.
+    /// Records that the loop is alive.
     pub fn tick(&self) {
         self.seconds.store(self.start.elapsed().as_secs(), Ordering::Relaxed);
     }
 
-    /// Time since it last went on.
+    /// Time since the last sign of life.
     pub fn age(&self) -> Duration {
         Duration::from_secs(self.start.elapsed().as_secs().saturating_sub(self.seconds.load(Ordering::Relaxed)))
     }
 
-    /// Work came, unless older work waits.
+    /// Records that a request arrived, unless an older one waits.
     pub(super) fn queued(&self) {
         let now = self.start.elapsed().as_millis() as u64;
         let _ = self.waiting_since.compare_exchange(u64::MAX, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// Records that the loop took the waiting requests.
     pub(super) fn taken(&self) {
         self.waiting_since.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// How long the oldest work waits; zero where none does.
+    /// Age of the oldest request that waits; zero if none does.
     pub fn oldest(&self) -> Duration {
         match self.waiting_since.load(Ordering::Relaxed) {
             u64::MAX => Duration::ZERO,

@@ -1,163 +1,178 @@
-//! Definitions that are written, removed and brought back by hand.
+//! Definitions that are written, removed and restored through the API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::active_generation::ActivationRequest;
 use super::candidate::{self, Contents, TombstonePayload};
 use super::clock::now;
-use super::commands::{CommandError, of_generation};
-use super::engine::{ActivationRequest, Reconciler};
-use super::rollback::{Composed, live_revisions};
-use crate::catalog::{EnvironmentSelection, Input, PinnedDefinition, RawDocument};
-use crate::definition::{Id, Kind};
+use super::commands::CommandError;
+use super::composition::{Composition, without_own_document};
+use super::live_generation::LiveGeneration;
+use super::reconciler::Reconciler;
+use crate::catalog::{Input, PinnedDefinition, RawDocument};
+use crate::definition::Id;
 use crate::store::manifest::{Item, Owner, Part};
 use crate::store::{Cause, Generation, Micros, StoreError};
 use crate::text::{self, Digest, ReadLimits};
 
+/// A definition to write, as an item and its document; `None` to remove it.
+type Change = Option<(Item, PinnedDefinition)>;
+/// Contents of files by path.
+type Assets = BTreeMap<String, Arc<[u8]>>;
+
 impl Reconciler {
+    /// Writes a definition. `over` is the duration of an override of a source's definition.
     pub(super) async fn put(
         &mut self,
         id: &Id,
-        written: RawDocument,
+        document: RawDocument,
         over: Option<Micros>,
         reason: Option<String>,
         actor: &str,
     ) -> Result<Value, CommandError> {
-        one_document(id, &written)?;
+        expect_one_document(id, &document)?;
         let now = now();
-        let generation = self
-            .change(id, actor, |engine, known| {
-                let owned = known.filter(|item| !item.is_api_owned() || item.overrides_until().is_some());
-                let until = match (owned, over) {
-                    (Some(item), None) => return Err(owned_by(item)),
-                    (Some(_), Some(over)) => Some(now.saturating_add(over)),
-                    (None, Some(_)) => {
-                        let message =
-                            format!("no source has {id}: there is nothing to write over; leave `override` out");
-                        return Err(CommandError::new(400, "NothingToOverride", message));
-                    }
-                    (None, None) => None,
-                };
-                let base = Part { path: Arc::clone(&written.path), content: Digest::of(&written.bytes), index: 0 };
-                let uid = known.map_or_else(
-                    || candidate::new_uid(engine.key(), id, &format!("{actor} {now}")),
-                    |known| known.uid.clone(),
-                );
-                let owner = Owner::Api { who: actor.to_owned(), at: now, reason: reason.clone(), until };
-                let item =
-                    Item { id: id.clone(), uid, digest: base.content, base, patches: Vec::new(), line: 1, owner };
-                let piece = PinnedDefinition { id: id.clone(), base: written.clone(), patches: Vec::new() };
-                Ok(Some((item, piece)))
-            })
-            .await?;
-        Ok(of_generation(&generation))
+        let environment = self.scope.key().to_owned();
+        self.change(id, actor, &Assets::new(), |_, known| {
+            let until = expiry(id, known, over, now)?;
+            let base = Part { path: Arc::clone(&document.path), content: Digest::of(&document.bytes), index: 0 };
+            let uid = known.map_or_else(
+                || candidate::new_uid(&environment, id, &format!("{actor} {now}")),
+                |known| known.uid.clone(),
+            );
+            let owner = Owner::Api { who: actor.to_owned(), at: now, reason: reason.clone(), until };
+            let item = Item { id: id.clone(), uid, digest: base.content, base, patches: Vec::new(), line: 1, owner };
+            let pinned = PinnedDefinition { id: id.clone(), base: document.clone(), patches: Vec::new() };
+            Ok(Some((item, pinned)))
+        })
+        .await
+        .map(|generation| response(&generation))
     }
 
+    /// Removes a definition that was written through the API. An override expires now, and the next pass restores the
+    /// source's definition.
     pub(super) async fn delete(&mut self, id: &Id, actor: &str) -> Result<Value, CommandError> {
-        let generation = self
-            .change(id, actor, |engine, known| {
-                let item = known.ok_or_else(|| CommandError::new(404, "NotFound", format!("there is no {id}")))?;
-                match &item.owner {
-                    Owner::Source { .. } => Err(owned_by(item)),
-                    Owner::Api { until: None, .. } => Ok(None),
-                    // It ends now, and the next look takes the source's definition back.
-                    Owner::Api { who, at, reason, .. } => {
-                        let (who, at, reason) = (who.clone(), *at, reason.clone());
-                        let owner = Owner::Api { who, at, reason, until: Some(now()) };
-                        Ok(Some((Item { owner, ..item.clone() }, engine.piece(item)?)))
-                    }
+        self.change(id, actor, &Assets::new(), |live, known| {
+            let item = known.ok_or_else(|| CommandError::new(404, "NotFound", format!("there is no {id}")))?;
+            match &item.owner {
+                Owner::Source { .. } => Err(owned_by(item)),
+                Owner::Api { until: None, .. } => Ok(None),
+                Owner::Api { who, at, reason, .. } => {
+                    let (who, at, reason) = (who.clone(), *at, reason.clone());
+                    let owner = Owner::Api { who, at, reason, until: Some(now()) };
+                    Ok(Some((Item { owner, ..item.clone() }, live.pinned(item)?)))
                 }
-            })
-            .await?;
-        Ok(of_generation(&generation))
+            }
+        })
+        .await
+        .map(|generation| response(&generation))
     }
 
+    /// Restores a removed definition with the files that it named.
     pub(super) async fn restore(&mut self, id: &Id, actor: &str) -> Result<Value, CommandError> {
-        let tombstones = self.store().tombstones(self.key()).await?;
-        let stone = tombstones.into_iter().find(|stone| stone.id == id.to_string());
-        let gone = || CommandError::new(404, "NotFound", format!("{id} was not removed, or too long ago"));
-        let grave: TombstonePayload =
-            stone.and_then(|stone| serde_json::from_value(stone.item).ok()).ok_or_else(gone)?;
-        let digests: Vec<Digest> = grave.contents().collect();
-        let contents = self.store().objects(&digests).await?;
+        let tombstones = self.scope.store().tombstones(self.scope.key()).await?;
+        let tombstone = tombstones.into_iter().find(|tombstone| tombstone.id == id.to_string());
+        let missing = || CommandError::new(404, "NotFound", format!("{id} was not removed, or too long ago"));
+        let payload = tombstone.and_then(|tombstone| serde_json::from_value::<TombstonePayload>(tombstone.item).ok());
+        let payload = payload.ok_or_else(missing)?;
+        let digests: Vec<Digest> = payload.contents().collect();
+        let contents = self.scope.store().objects(&digests).await?;
         let contents: Contents = digests.into_iter().zip(contents.into_iter().map(Arc::from)).collect();
-        let written = |part: &Part| {
+        let document = |part: &Part| {
             let missing = StoreError::Corrupt { digest: part.content, problem: "missing" };
             let bytes = Arc::clone(contents.get(&part.content).ok_or(missing)?);
             Ok(RawDocument { path: Arc::clone(&part.path), bytes, index: part.index })
         };
-        let piece = candidate::piece(&grave.item, &written)?;
-        let named = grave.assets.iter();
-        self.brought = named.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
-        let generation = self
-            .change(id, actor, |_, known| {
-                if let Some(item) = known {
-                    return Err(owned_by(item));
-                }
-                let (who, at) = (actor.to_owned(), now());
-                let owner = Owner::Api { who, at, reason: Some("restored".into()), until: None };
-                Ok(Some((Item { owner, ..grave.item.clone() }, piece.clone())))
-            })
-            .await;
-        self.brought.clear();
-        Ok(of_generation(&generation?))
+        let pinned = candidate::pinned(&payload.item, &document)?;
+        let named = payload.assets.iter();
+        let assets = named.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
+        self.change(id, actor, &assets, |_, known| {
+            if let Some(item) = known {
+                return Err(owned_by(item));
+            }
+            let (who, at) = (actor.to_owned(), now());
+            let owner = Owner::Api { who, at, reason: Some("restored".into()), until: None };
+            Ok(Some((Item { owner, ..payload.item.clone() }, pinned.clone())))
+        })
+        .await
+        .map(|generation| response(&generation))
     }
 
-    /// The active generation with one definition written, or removed, as it is decided for what is there.
+    /// Activates the live generation with one definition written or removed. `decide` gets the present item of the
+    /// definition; `restored` holds files besides those of the live generation.
     async fn change(
         &mut self,
         id: &Id,
         actor: &str,
-        decide: impl Fn(&Reconciler, Option<&Item>) -> Result<Option<(Item, PinnedDefinition)>, CommandError>,
+        restored: &Assets,
+        decide: impl Fn(&LiveGeneration, Option<&Item>) -> Result<Change, CommandError>,
     ) -> Result<Generation, CommandError> {
-        self.try_live(|engine| {
-            let nothing = || CommandError::new(409, "NoGeneration", "nothing was applied yet");
-            let live = engine.live.as_ref().ok_or_else(nothing)?;
+        self.activate_composition(|reconciler| {
+            let scope = &reconciler.scope;
+            let live = reconciler.active.live();
+            let live = live.ok_or_else(|| CommandError::new(409, "NoGeneration", "nothing was applied yet"))?;
+            let change = decide(live, live.item(id).map(|item| &**item))?;
             let manifest = &live.candidate.manifest;
-            let to = decide(engine, manifest.items.get(id).map(|item| &**item))?;
-            let mut fixed = manifest.items.clone();
-            fixed.remove(id);
-            let mut input = Input {
-                environment: Some(EnvironmentSelection {
-                    name: engine.given.name.clone(),
-                    document: Some(engine.given.document.clone()),
-                }),
-                ..Input::default()
-            };
-            for item in fixed.values() {
-                let mut piece = engine.piece(item)?;
-                if engine.as_own(&mut piece, manifest.environment.as_ref()) {
-                    input.pinned.push(piece);
+            let mut pinned = manifest.items.clone();
+            pinned.remove(id);
+            let mut input = Input { environment: Some(scope.selection()), ..Input::default() };
+            for item in pinned.values() {
+                let mut definition = live.pinned(item)?;
+                if without_own_document(scope, &mut definition, manifest.environment.as_ref()) {
+                    input.pinned.push(definition);
                 }
             }
-            fixed.retain(|id, _| id.kind != Kind::Environment || id.name != engine.given.name);
+            pinned.remove(&scope.own_id());
             let mut assets = live.candidate.assets.clone();
-            assets.extend(engine.brought.iter().map(|(path, bytes)| (path.clone(), Arc::clone(bytes))));
+            assets.extend(restored.iter().map(|(path, bytes)| (path.clone(), Arc::clone(bytes))));
             input.snapshot.names = Arc::new(assets.keys().cloned().collect());
             input.snapshot.with_code(assets.iter().map(|(path, bytes)| (path.as_str(), bytes)));
-            input.snapshot.shown_under = engine.shown_under();
-            if let Some((item, piece)) = to {
-                input.pinned.push(piece);
-                fixed.insert(id.clone(), Arc::new(item));
+            input.snapshot.shown_under = reconciler.sources.shown_under();
+            if let Some((item, definition)) = change {
+                input.pinned.push(definition);
+                pinned.insert(id.clone(), Arc::new(item));
             }
-            let revisions = live_revisions(engine);
-            Ok(Composed {
-                wanted: fixed.contains_key(id).then(|| id.clone()),
+            let revisions = reconciler.active.revisions();
+            Ok(Composition {
+                required: pinned.contains_key(id).then(|| id.clone()),
                 input,
-                fixed,
+                pinned,
                 assets,
-                going: ActivationRequest { cause: Cause::Override, actor: actor.to_owned(), revisions },
+                request: ActivationRequest { cause: Cause::Override, actor: actor.to_owned(), revisions },
             })
         })
         .await
     }
 }
 
-/// What is written by hand is one definition, the one that it is called.
-fn one_document(id: &Id, written: &RawDocument) -> Result<(), CommandError> {
+/// A document that was sent to the API, under a path of its own.
+pub(super) fn manual_document(id: &Id, text: &str, json: bool) -> RawDocument {
+    let extension = if json { "json" } else { "yaml" };
+    let path = format!("by-hand/{}-{}.{extension}", id.kind.as_str().to_ascii_lowercase(), id.name);
+    RawDocument { path: path.into(), bytes: text.as_bytes().into(), index: 0 }
+}
+
+/// The expiry of a definition that is written: `None` for one that no source declares.
+fn expiry(id: &Id, known: Option<&Item>, over: Option<Micros>, now: Micros) -> Result<Option<Micros>, CommandError> {
+    let owned = known.filter(|item| !item.is_api_owned() || item.overrides_until().is_some());
+    match (owned, over) {
+        (Some(item), None) => Err(owned_by(item)),
+        (Some(_), Some(over)) => Ok(Some(now.saturating_add(over))),
+        (None, Some(_)) => {
+            let message = format!("no source has {id}: there is nothing to override; omit `override`");
+            Err(CommandError::new(400, "NothingToOverride", message))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Checks that a document holds one definition and that it is `id`.
+fn expect_one_document(id: &Id, document: &RawDocument) -> Result<(), CommandError> {
     let limits = ReadLimits::default();
-    let (source, _) = text::decode(&written.path, &written.bytes, &limits);
+    let (source, _) = text::decode(&document.path, &document.bytes, &limits);
     let (documents, _) = text::parse(&source, &limits);
     let text = |document: &text::Document, pointer| {
         document.root.pointer(pointer).and_then(text::Node::as_str).map(str::to_owned)
@@ -167,26 +182,32 @@ fn one_document(id: &Id, written: &RawDocument) -> Result<(), CommandError> {
         [] => wrong(format!(
             "the body holds no document; write {id} as YAML, or as JSON with `content-type: application/json`"
         )),
-        [one] => {
-            let kind = text(one, "/kind").unwrap_or_default();
-            let name = text(one, "/metadata/name").unwrap_or_default();
+        [only] => {
+            let kind = text(only, "/kind").unwrap_or_default();
+            let name = text(only, "/metadata/name").unwrap_or_default();
             if kind == id.kind.as_str() && name == id.name {
                 return Ok(());
             }
-            wrong(format!("the body is `{kind}/{name}`, and the address says {id}"))
+            wrong(format!("the body is `{kind}/{name}`, but the URL names {id}"))
         }
-        many => wrong(format!("the body holds {} documents; write one definition at a time", many.len())),
+        several => wrong(format!("the body holds {} documents; write one definition at a time", several.len())),
     }
 }
 
 fn owned_by(item: &Item) -> CommandError {
     let message = match &item.owner {
         Owner::Source { source, revision } => format!(
-            "{} belongs to {source} ({revision}, {}:{}): change it there, or write over it for a while with \
+            "{} belongs to {source} ({revision}, {}:{}): change it there, or override it for a while with \
              `?override=2h&reason=…`",
             item.id, item.base.path, item.line
         ),
-        Owner::Api { who, .. } => format!("{} is written over by {who}: end that first, or say for how long", item.id),
+        Owner::Api { who, .. } => {
+            format!("{} is overridden by {who}: end that override first, or give a duration", item.id)
+        }
     };
     CommandError::new(409, "OwnedBySource", message)
+}
+
+fn response(generation: &Generation) -> Value {
+    serde_json::to_value(generation).unwrap_or_default()
 }

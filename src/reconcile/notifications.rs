@@ -162,7 +162,7 @@ impl Notifier {
     }
 
     /// Puts an announcement into the queue, once for each of its targets. Never waits.
-    pub fn tell(&self, announcement: OutgoingNotification) {
+    pub fn send(&self, announcement: OutgoingNotification) {
         let shared = &self.0.shared;
         let OutgoingNotification { targets, .. } = &announcement;
         let targets = targets.clone();

@@ -1,6 +1,7 @@
-//! What an environment says of itself: conditions as kstatus reads them, revisions, findings, drift, what waits.
+//! The status of an environment: conditions as kstatus reads them, revisions, findings, drift and waiting plans.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,74 +11,74 @@ use crate::plan::{BlockedReason, BlockedRemovals};
 use crate::store::Micros;
 use crate::text::Digest;
 
-/// Most findings, drifted definitions or held definitions that a status lists; counts are always whole.
+/// Maximum number of findings, drifted definitions or held definitions in a status; counts are never cut.
 pub const MAX_LISTED: usize = 100;
 
-/// The state of an environment. RawDocument only where it changed, so nothing in it may change by itself: no ages, no
-/// next times.
+/// The state of an environment. It is written only when it changed, so it holds nothing that changes by itself: no ages
+/// and no future times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
-    /// Its name.
+    /// Key of the environment.
     pub environment: String,
     /// Ready, Reconciling, Stalled.
     pub conditions: Vec<Condition>,
-    /// The revision of each source that was looked at last.
+    /// Revision of each source that was fetched last.
     pub last_attempted: BTreeMap<String, String>,
-    /// The revision of each source that is live.
+    /// Revision of each source that is live.
     pub last_applied: BTreeMap<String, String>,
-    /// The revision of each source that does not follow from the one before it, as after a forced push: until the source
+    /// Revision of each source that does not follow from the one before it, as after a forced push; kept until the source
     /// holds one that follows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub history_rewritten: BTreeMap<String, String>,
-    /// The active generation; 0 where there is none.
+    /// Number of the active generation; 0 if there is none.
     pub generation: u64,
-    /// Its digest.
+    /// Digest of the active generation.
     pub digest: Option<Digest>,
-    /// When it was activated.
+    /// Time of its activation.
     pub applied_at: Micros,
-    /// Definitions in it.
+    /// Number of definitions in it.
     pub definitions: usize,
-    /// Errors in the revision looked at last.
+    /// Number of errors in the revision that was fetched last.
     pub errors: usize,
-    /// Warnings in it.
+    /// Number of warnings in it.
     pub warnings: usize,
-    /// The first of them, as `validate -o json` writes them.
+    /// The first findings, as `validate -o json` writes them.
     pub findings: Vec<Value>,
-    /// Definitions that keep their last good version, or are left out, because the new one has errors.
+    /// Definitions that keep their last good version, or are absent, because the new version has errors.
     pub held: Vec<String>,
-    /// How many definitions serve although they are not declared so.
+    /// Number of definitions that serve although they are not declared so.
     pub drifted: usize,
     /// The first of them.
     pub drift: Vec<Drift>,
-    /// Removals that are held back.
+    /// Removals that guards stop.
     pub blocked: Vec<BlockedPrune>,
-    /// A plan that waits for approval.
+    /// The plan that waits for approval.
     pub pending: Option<Pending>,
-    /// Nothing is applied: who asked for that.
+    /// The request that suspended the environment.
     pub suspended: Option<Requester>,
-    /// A revision that is not applied again after a rollback or promotion.
+    /// Revisions that are not applied again after a rollback or promotion.
     pub held_back: Option<HeldRevision>,
 }
 
-/// One condition.
+/// A condition of the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub kind: ConditionKind,
     /// `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
     /// Reason of the status.
     pub reason: Reason,
-    /// One sentence, the same as long as nothing changes.
+    /// One sentence that stays the same as long as nothing changes.
     pub message: String,
-    /// When `status` changed last.
+    /// Time of the last change of `status`.
     pub last_transition_time: Micros,
 }
 
-/// The conditions of kstatus: Reconciling and Stalled are there only while they hold.
+/// The conditions of kstatus; Reconciling and Stalled exist only while they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "kstatus names them")]
 pub enum ConditionKind {
@@ -86,7 +87,7 @@ pub enum ConditionKind {
     Stalled,
 }
 
-/// The three truths of a condition.
+/// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ConditionStatus {
@@ -95,32 +96,67 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+/// The outcome of a pass, from which all three conditions follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Status of Ready.
+    pub ready: ConditionStatus,
+    /// Reason of all conditions.
+    pub reason: Reason,
+    /// Message of all conditions.
+    pub message: String,
+    /// True if only a new revision or an operator can help.
+    pub stalled: bool,
+    /// True while processes have yet to serve the generation.
+    pub reconciling: bool,
+}
+
 /// A definition that serves although it is not declared so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// `Kind/name`.
+    /// The definition as `Kind/name`.
     pub id: String,
-    /// `changed`, `removed` or `added`.
-    pub how: String,
-    /// Who did it, as far as it is known.
+    /// Difference from the declared state.
+    pub how: DriftKind,
+    /// Actor that made the change, as far as it is known.
     pub who: String,
-    /// When.
+    /// Time of the change.
     pub at: Micros,
-    /// Until when it is allowed; `None` where it is not.
+    /// Expiry of an override; `None` for drift that is not permitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Micros>,
 }
 
-/// Removals that are held back for one reason.
+/// Difference of a definition from the declared state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum DriftKind {
+    Changed,
+    Removed,
+    Added,
+}
+
+impl fmt::Display for DriftKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DriftKind::Changed => "changed",
+            DriftKind::Removed => "removed",
+            DriftKind::Added => "added",
+        })
+    }
+}
+
+/// Removals that one guard stops.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockedPrune {
     /// Guard that stops the removals.
     pub reason: BlockedReason,
-    /// The definitions, as `Kind/name`.
+    /// The first definitions, as `Kind/name`.
     pub ids: Vec<String>,
-    /// What to do.
+    /// Remedy.
     pub message: String,
 }
 
@@ -135,62 +171,62 @@ impl From<&BlockedRemovals> for BlockedPrune {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
-    /// Its digest, which an approval names.
+    /// Digest of the plan, which an approval names.
     pub plan: Digest,
     /// Reason why it is not applied.
     pub reason: Reason,
-    /// What it would do, in counts.
+    /// Counts of its actions.
     pub summary: Value,
 }
 
-/// Who asked for something, when and why.
+/// An operator's request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requester {
-    /// Who.
+    /// Name of the operator.
     pub by: String,
-    /// When.
+    /// Time of the request.
     pub at: Micros,
-    /// Why, in their words.
+    /// Reason in the operator's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A revision that is not applied again: somebody went back from it.
+/// Revisions that a rollback or promotion left and that are not applied again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldRevision {
-    /// The revision of each source.
+    /// Revision of each source.
     pub revisions: BTreeMap<String, String>,
-    /// Who went back.
+    /// Name of the operator who requested the rollback or promotion.
     pub by: String,
-    /// When.
+    /// Time of the request.
     pub at: Micros,
 }
 
-/// What was asked for through the API: kept in the store, so that whichever process leads does it.
+/// Requests of operators, kept in the store so that any process that leads carries them out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Controls {
-    /// Nothing is applied.
+    /// Nothing is applied while this is set.
     pub suspended: Option<Requester>,
-    /// The revision that is not applied again.
+    /// Revisions that are not applied again.
     pub held_back: Option<HeldRevision>,
-    /// The digest of the plan that may be applied although it removes much, or the environment is `Manual`.
+    /// The plan that may be applied although it removes much or the environment is `Manual`.
     pub approved: Option<Approved>,
-    /// Counts the times that somebody asked to look now.
+    /// Number of requests to reconcile now.
     pub requested: u64,
 }
 
-/// A plan that somebody read and approved.
+/// An approval of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approved {
-    /// The plan's digest.
+    /// Digest of the plan.
     pub plan: Digest,
-    /// Who.
+    /// Name of the operator.
     pub by: String,
-    /// When.
+    /// Time of the approval.
     pub at: Micros,
 }
 
@@ -200,30 +236,60 @@ impl Status {
         self.conditions.iter().find(|condition| condition.kind == kind)
     }
 
-    /// Is everything that is declared live?
+    /// True if everything that is declared is live.
     pub fn is_ready(&self) -> bool {
         self.condition(ConditionKind::Ready).is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
+    /// Sets all conditions to a verdict.
+    pub fn conclude(&mut self, verdict: &Verdict, now: Micros) {
+        self.set(ConditionKind::Ready, verdict.ready, verdict, now);
+        for (kind, holds) in [(ConditionKind::Reconciling, verdict.reconciling), (ConditionKind::Stalled, verdict.stalled)]
+        {
+            if holds {
+                self.set(kind, ConditionStatus::True, verdict, now);
+            } else {
+                self.conditions.retain(|condition| condition.kind != kind);
+            }
+        }
+    }
+
     /// Sets a condition; the time of its transition changes only with its status.
-    pub fn set(
-        &mut self,
-        kind: ConditionKind,
-        status: ConditionStatus,
-        reason: Reason,
-        message: impl Into<String>,
-        now: Micros,
-    ) {
+    fn set(&mut self, kind: ConditionKind, status: ConditionStatus, verdict: &Verdict, now: Micros) {
         let known = self.condition(kind).filter(|known| known.status == status);
         let last_transition_time = known.map_or(now, |known| known.last_transition_time);
-        self.clear(kind);
-        let message = message.into();
+        self.conditions.retain(|condition| condition.kind != kind);
+        let (reason, message) = (verdict.reason, verdict.message.clone());
         self.conditions.push(Condition { kind, status, reason, message, last_transition_time });
         self.conditions.sort_by_key(|condition| condition.kind as u8);
     }
+}
 
-    /// Removes a condition: Reconciling and Stalled where they do not hold.
-    pub fn clear(&mut self, kind: ConditionKind) {
-        self.conditions.retain(|condition| condition.kind != kind);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(ready: ConditionStatus, reason: Reason, stalled: bool, reconciling: bool) -> Verdict {
+        Verdict { ready, reason, message: reason.to_string(), stalled, reconciling }
+    }
+
+    #[test]
+    fn conditions_keep_their_transition_time_while_their_status_stays() {
+        let mut status = Status::default();
+        let shown = |status: &Status| -> Vec<(ConditionKind, Reason, Micros)> {
+            status.conditions.iter().map(|known| (known.kind, known.reason, known.last_transition_time)).collect()
+        };
+        status.conclude(&verdict(ConditionStatus::False, Reason::Progressing, false, true), 1);
+        assert_eq!(
+            shown(&status),
+            [(ConditionKind::Ready, Reason::Progressing, 1), (ConditionKind::Reconciling, Reason::Progressing, 1)]
+        );
+        status.conclude(&verdict(ConditionStatus::False, Reason::InvalidDefinitions, true, false), 2);
+        assert_eq!(
+            shown(&status),
+            [(ConditionKind::Ready, Reason::InvalidDefinitions, 1), (ConditionKind::Stalled, Reason::InvalidDefinitions, 2)]
+        );
+        status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 3);
+        assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);
     }
 }

@@ -1,159 +1,124 @@
-//! What an environment says of itself: its status, its metrics, and what others are told.
+//! The status of an environment: recorded, measured, published to readers, stored and sent to notification targets.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
+use tokio::sync::watch;
 
-use super::clock::now;
-use super::engine::Reconciler;
+use super::notify;
 use super::reason::Reason;
-use super::reconcile_loop::PassOutcome;
+use super::schedule::PassOutcome;
+use super::scope::Scope;
 use super::sources::MergedSources;
-use super::status::{ConditionKind, ConditionStatus, Drift, MAX_LISTED, Status};
+use super::status::{ConditionKind, Drift, MAX_LISTED, Status};
+use super::validate::{CacheStats, Validated};
+use super::view::EnvironmentView;
+use crate::connector::Vault;
 use crate::definition::environment::NotificationEvent;
-use crate::plan::{Plan, Verb};
+use crate::plan::Plan;
 use crate::store::StoreError;
-use crate::store::manifest::Owner;
+use crate::store::manifest::Manifest;
 use crate::text::Severity;
 use crate::text::render::{OutputFormat, Report, render};
 
-impl Reconciler {
-    /// Everything that is declared serves here; ready when it serves everywhere.
-    pub(super) async fn settled(
-        &self,
+/// The status that was stored last, and what readers are shown besides it.
+#[derive(Debug)]
+pub(super) struct StatusWriter {
+    status: Status,
+    published: watch::Sender<Arc<Status>>,
+    view: Arc<ArcSwap<EnvironmentView>>,
+    /// The validation of the last revision, valid or not.
+    validated: Option<Arc<Validated>>,
+    /// The plan that waits.
+    plan: Option<Arc<Plan>>,
+}
+
+impl StatusWriter {
+    /// Publishes to these readers.
+    pub(super) fn new(published: watch::Sender<Arc<Status>>, view: Arc<ArcSwap<EnvironmentView>>) -> StatusWriter {
+        StatusWriter { status: Status::default(), published, view, validated: None, plan: None }
+    }
+
+    /// The status that was stored last.
+    pub(super) fn current(&self) -> &Status {
+        &self.status
+    }
+
+    /// The whole plan that waits in this process.
+    pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
+    }
+
+    /// Replaces the plan that waits.
+    pub(super) fn set_plan(&mut self, plan: Option<Arc<Plan>>) {
+        self.plan = plan;
+    }
+
+    /// Reads the stored status; the current one if none is stored.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn stored(&self, scope: &Scope) -> Result<Status, StoreError> {
+        let stored = scope.store().state(scope.key(), "status").await?;
+        Ok(stored.and_then(|stored| serde_json::from_value(stored).ok()).unwrap_or_else(|| self.status.clone()))
+    }
+
+    /// Replaces the current status by the stored one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn refresh(&mut self, scope: &Scope) -> Result<&Status, StoreError> {
+        self.status = self.stored(scope).await?;
+        Ok(&self.status)
+    }
+
+    /// Records the findings of a revision in a status, and counts findings and cache hits.
+    pub(super) fn record_validation(
+        &mut self,
+        scope: &Scope,
         status: &mut Status,
-        joined: &MergedSources,
-        held: &[String],
-    ) -> Result<(), StoreError> {
-        self.describe(status);
-        status.last_applied = joined.revisions();
-        status.clear(ConditionKind::Reconciling);
-        status.clear(ConditionKind::Stalled);
-        let revision = joined.revisions().into_values().collect::<Vec<_>>().join(", ");
-        let now = now();
-        if !held.is_empty() || status.errors > 0 {
-            let first = held.first().map_or_else(String::new, |first| format!("; the first is {first}"));
-            let message = format!(
-                "{revision}: {} errors; {} definitions keep their last good version or are left out{first}",
-                status.errors,
-                held.len(),
-            );
-            status.set(ConditionKind::Ready, ConditionStatus::False, Reason::Isolated, message, now);
-            return Ok(());
-        }
-        let replicas = self.store().replicas(self.key()).await?;
-        let behind = replicas.iter().filter(|replica| Some(replica.digest) != status.digest).count();
-        if behind > 0 {
-            let message =
-                format!("{behind} of {} processes do not serve generation {} yet", replicas.len(), status.generation);
-            status.set(ConditionKind::Ready, ConditionStatus::False, Reason::Progressing, message.clone(), now);
-            status.set(ConditionKind::Reconciling, ConditionStatus::True, Reason::Progressing, message, now);
-        } else {
-            status.set(
-                ConditionKind::Ready,
-                ConditionStatus::True,
-                Reason::Applied,
-                format!("{revision} is live"),
-                now,
-            );
-        }
-        Ok(())
-    }
-
-    /// What serves.
-    pub(super) fn describe(&self, status: &mut Status) {
-        status.environment.clone_from(&self.given.key);
-        let Some(live) = &self.live else { return };
-        status.generation = live.generation.number;
-        status.digest = Some(live.generation.digest);
-        status.applied_at = live.generation.at;
-        status.definitions = live.candidate.inventory.len();
-    }
-
-    /// How much of the work was known already.
-    pub(super) fn count_work(&self) {
-        let stats = self.examiner.stats();
-        for (stage, last) in
-            [("parse", stats.parsed.last), ("check", stats.checked.last), ("compile", stats.compiled.last)]
-        {
-            self.context.metrics.cache(stage, last.hits, last.misses);
-        }
-    }
-
-    pub(super) fn count_findings(&self, status: &mut Status) {
-        let Some(examined) = &self.looked else { return };
-        let of = |severity| examined.findings.iter().filter(|finding| finding.severity == severity).count();
-        (status.errors, status.warnings) = (of(Severity::Error), of(Severity::Warning));
-        // What keeps it from being applied comes first.
-        let mut first: Vec<_> = examined.findings.iter().collect();
+        validated: Arc<Validated>,
+        stats: CacheStats,
+    ) {
+        let count = |severity| validated.findings.iter().filter(|finding| finding.severity == severity).count();
+        (status.errors, status.warnings) = (count(Severity::Error), count(Severity::Warning));
+        // Errors come first, as they prevent the activation.
+        let mut first: Vec<_> = validated.findings.iter().collect();
         first.sort_by_key(|finding| finding.severity);
         let first: Vec<_> = first.into_iter().take(MAX_LISTED).cloned().collect();
         let report = Report {
             findings: &first,
-            sources: &examined.catalog.sources,
-            definitions: examined.catalog.entries.len(),
+            sources: &validated.catalog.sources,
+            definitions: validated.catalog.entries.len(),
         };
         let rendered: Value = serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default();
         status.findings = rendered["findings"].as_array().cloned().unwrap_or_default();
-        let metrics = &self.context.metrics;
-        metrics.findings(&self.given.key, Severity::Error, status.errors);
-        metrics.findings(&self.given.key, Severity::Warning, status.warnings);
+        let metrics = scope.metrics();
+        metrics.findings(scope.key(), Severity::Error, status.errors);
+        metrics.findings(scope.key(), Severity::Warning, status.warnings);
+        for (stage, last) in
+            [("parse", stats.parsed.last), ("check", stats.checked.last), ("compile", stats.compiled.last)]
+        {
+            metrics.cache(stage, last.hits, last.misses);
+        }
+        self.validated = Some(validated);
     }
 
-    /// What serves although it is not declared so: overrides, and what a plan would take back without any new revision.
-    pub(super) fn see_drift(&self, status: &mut Status, plan: Option<&Plan>) {
-        let before = status.drifted;
-        status.drift.clear();
-        let Some(live) = &self.live else { return };
-        for item in live.candidate.manifest.items.values() {
-            if let Owner::Api { who, at, until: until @ Some(_), .. } = &item.owner {
-                let (id, how) = (item.id.to_string(), "changed".to_owned());
-                status.drift.push(Drift { id, how, who: who.clone(), at: *at, until: *until });
-            }
-        }
-        let overridden: BTreeSet<String> = status.drift.iter().map(|drift| drift.id.clone()).collect();
-        for action in plan.iter().flat_map(|plan| &plan.actions) {
-            // The plan says what would be done; what was done is its opposite.
-            let how = match action.action {
-                Verb::Create => "removed",
-                Verb::Delete => "added",
-                Verb::Update | Verb::Move => "changed",
-            };
-            let id = action.id.to_string();
-            if overridden.contains(&id) {
-                continue;
-            }
-            let (who, at) = (live.generation.actor.clone(), live.generation.at);
-            status.drift.push(Drift { id, how: how.to_owned(), who, at, until: None });
-        }
-        let metrics = &self.context.metrics;
-        metrics.drift_objects(&self.given.key, status.drift.len());
-        for _ in before..status.drift.len() {
-            metrics.drift_detected(&self.given.key);
-        }
-        status.drifted = status.drift.len();
-        status.drift.truncate(MAX_LISTED);
+    /// Publishes manifest, findings and document to readers.
+    pub(super) fn publish_view(&self, scope: &Scope, manifest: Option<&Arc<Manifest>>, shown_under: String) {
+        self.view.store(Arc::new(EnvironmentView {
+            manifest: manifest.cloned(),
+            validated: self.validated.clone(),
+            shown_under,
+            document: Some(scope.document.document.clone()),
+        }));
     }
 
-    /// Measures and tells that a revision went live.
-    pub(super) fn went_live(&self, joined: &MergedSources, again: bool) {
-        let metrics = &self.context.metrics;
-        for (name, fetched) in &joined.parts {
-            metrics.applied(&self.given.key, name, &fetched.revision.name);
-            if fetched.revision.committed > 0 && !again {
-                let seconds = (now() / 1_000_000).saturating_sub(fetched.revision.committed).max(0);
-                metrics.went_live(&self.given.key, Duration::from_secs(seconds as u64));
-            }
-        }
-    }
-
-    /// Remembers and tells a status where it changed.
-    pub(super) async fn publish(&mut self, status: Status, ended: PassOutcome) {
-        // Before the status, so that whoever sees it finds what it speaks of.
-        self.view.store(Arc::new(self.shown()));
-        // Those who ask here are shown what is stored, whoever stored it.
+    /// Publishes a status; stores it and sends notifications if it changed. A follower publishes only. `vault` resolves
+    /// the secrets of notification targets.
+    pub(super) async fn publish(&mut self, scope: &Scope, vault: &Vault, status: Status, outcome: PassOutcome) {
+        // Readers are shown the stored status, whichever process wrote it.
         if **self.published.borrow() != status {
             self.published.send_replace(Arc::new(status.clone()));
         }
@@ -161,73 +126,113 @@ impl Reconciler {
             return;
         }
         let before = std::mem::replace(&mut self.status, status);
-        if ended == PassOutcome::Following {
+        if outcome == PassOutcome::Following {
             return;
         }
-        for blocked in self.status.blocked.iter().filter(|one| !before.blocked.contains(one)) {
-            self.context.metrics.prune_blocked(&self.given.key, blocked.reason.as_str());
+        for blocked in self.status.blocked.iter().filter(|blocked| !before.blocked.contains(blocked)) {
+            scope.metrics().prune_blocked(scope.key(), blocked.reason.as_str());
         }
-        self.announce(&before);
-        if self.context.shared && before.pending != self.status.pending {
-            let plan = self.pending.as_ref().and_then(|plan| serde_json::to_value(&**plan).ok()).unwrap_or_default();
-            if let Err(error) = self.store().put_state(self.key(), "plan", &plan).await {
-                tracing::warn!(environment = self.given.key, "the plan cannot be shown by others: {error}");
+        if let Some(event) = event(&before, &self.status) {
+            notify::send(scope, vault, event, &self.status);
+        }
+        if scope.context.shared && before.pending != self.status.pending {
+            let plan = self.plan.as_ref().and_then(|plan| serde_json::to_value(&**plan).ok()).unwrap_or_default();
+            if let Err(error) = scope.store().put_state(scope.key(), "plan", &plan).await {
+                tracing::warn!(environment = scope.key(), %error, "storing the plan for other processes failed");
             }
         }
-        let written = serde_json::to_value(&self.status).map_err(|error| StoreError::Refused(error.to_string()));
-        let written = match written {
-            Ok(value) => self.store().put_state(self.key(), "status", &value).await,
-            Err(error) => Err(error),
+        let stored = match serde_json::to_value(&self.status) {
+            Ok(value) => scope.store().put_state(scope.key(), "status", &value).await.map(|_| ()),
+            Err(error) => Err(StoreError::Refused(error.to_string())),
         };
-        if let Err(error) = written {
-            tracing::warn!(environment = self.given.key, "the status cannot be stored: {error}");
-            // The next look tries again; who was told is not told twice.
+        if let Err(error) = stored {
+            tracing::warn!(environment = scope.key(), %error, "storing the status failed");
+            // The next pass tries again; a target is not notified of the same event twice in a row.
             self.status = before;
-        }
-    }
-
-    /// Tells others what changed.
-    fn announce(&self, before: &Status) {
-        if let Some(event) = event(before, &self.status) {
-            self.tell(event, &self.status);
         }
     }
 }
 
-/// What is worth telling of a change from one status to the next.
+/// Records drift in a status, and counts definitions that drifted since.
+pub(super) fn record_drift(scope: &Scope, status: &mut Status, drift: Vec<Drift>) {
+    let (metrics, key) = (scope.metrics(), scope.key());
+    metrics.drift_objects(key, drift.len());
+    for _ in status.drifted..drift.len() {
+        metrics.drift_detected(key);
+    }
+    status.drifted = drift.len();
+    status.drift = drift;
+    status.drift.truncate(MAX_LISTED);
+}
+
+/// Records which sources hold a history that does not follow from the one before it, until they hold one that does.
+pub(super) fn record_rewritten_history(scope: &Scope, status: &mut Status, merged: &MergedSources) {
+    let before = std::mem::take(&mut status.history_rewritten);
+    for (name, fetched) in &merged.parts {
+        let revision = &fetched.revision.name;
+        let is_known = before.get(name) == Some(revision);
+        if fetched.rewritten && !is_known {
+            scope.metrics().history_rewritten(scope.key());
+            tracing::warn!(
+                environment = scope.key(),
+                source = name,
+                revision,
+                "HistoryRewritten: the revision does not follow from the one before it"
+            );
+        }
+        if fetched.rewritten || is_known {
+            status.history_rewritten.insert(name.clone(), revision.clone());
+        }
+    }
+}
+
+/// The event to notify of after a change from one status to the next.
 pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent> {
     let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason);
     let (was, is) = (reason(before), reason(after));
-    // Each revision has a fate of its own, whatever the one before it had.
-    let news = was != is || before.last_attempted != after.last_attempted;
-    let waited =
-        [Reason::Progressing, Reason::AwaitingApproval, Reason::PruneBlocked, Reason::Suspended, Reason::HeldBack];
-    let Some(is) = is else {
-        return (after.drifted > before.drifted).then_some(NotificationEvent::Drifted);
-    };
+    // Each revision has an outcome of its own, whatever the outcome of the one before it.
+    let is_new = was != is || before.last_attempted != after.last_attempted;
+    let drifted = after.drifted > before.drifted;
     match is {
-        Reason::Applied if !before.is_ready() && was.is_some_and(|was| !waited.contains(&was)) => {
+        Some(Reason::Applied) if !before.is_ready() && was.is_some_and(is_failure) => {
             Some(NotificationEvent::Recovered)
         }
-        Reason::Applied
-            if was != Some(is)
-                || before.last_applied != after.last_applied
-                || before.generation != after.generation =>
+        Some(Reason::Applied)
+            if was != is || before.last_applied != after.last_applied || before.generation != after.generation =>
         {
             Some(NotificationEvent::Applied)
         }
-        Reason::PruneBlocked if news => Some(NotificationEvent::PruneBlocked),
-        Reason::AwaitingApproval if news => Some(NotificationEvent::AwaitingApproval),
-        _ if after.drifted > before.drifted => Some(NotificationEvent::Drifted),
-        Reason::Applied
-        | Reason::Progressing
-        | Reason::Suspended
-        | Reason::HeldBack
-        | Reason::Drifted
-        | Reason::ConflictLoop
-        | Reason::PruneBlocked
-        | Reason::AwaitingApproval => None,
-        _ if news => Some(NotificationEvent::Failed),
+        Some(Reason::PruneBlocked) if is_new => Some(NotificationEvent::PruneBlocked),
+        Some(Reason::AwaitingApproval) if is_new => Some(NotificationEvent::AwaitingApproval),
+        _ if drifted => Some(NotificationEvent::Drifted),
+        Some(reason) if is_new && !is_expected(reason) => Some(NotificationEvent::Failed),
         _ => None,
     }
+}
+
+/// True for reasons after which an applied revision is a recovery.
+fn is_failure(reason: Reason) -> bool {
+    let waits = [
+        Reason::Progressing,
+        Reason::AwaitingApproval,
+        Reason::PruneBlocked,
+        Reason::Suspended,
+        Reason::HeldBack,
+    ];
+    !waits.contains(&reason)
+}
+
+/// True for reasons that are no failure of a revision.
+fn is_expected(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Applied
+            | Reason::Progressing
+            | Reason::Suspended
+            | Reason::HeldBack
+            | Reason::Drifted
+            | Reason::ConflictLoop
+            | Reason::PruneBlocked
+            | Reason::AwaitingApproval
+    )
 }

@@ -200,7 +200,7 @@ async fn inventory(server: &Server, name: &str, number: u64) -> Result<Inventory
             &contents,
             "",
             &mut Validator::new(),
-            &mut candidate::KnownContents::default(),
+            &mut candidate::CandidateCache::default(),
         )
     })?;
     Ok(restored.inventory)

@@ -54,7 +54,7 @@ struct Inner {
     drift_detected: LabelledFamily<Counter>,
     drift_objects: LabelledFamily<Gauge>,
     prune_blocked: LabelledFamily<Counter>,
-    fights: LabelledFamily<Counter>,
+    conflict_loops: LabelledFamily<Counter>,
     history_rewritten: LabelledFamily<Counter>,
     cache_hits: LabelledFamily<Counter>,
     cache_misses: LabelledFamily<Counter>,
@@ -129,7 +129,7 @@ impl Metrics {
                 None,
             ),
             prune_blocked: LabelledFamily::new(&mut to, "prune_blocked", "Removals that a guard stopped", None),
-            fights: LabelledFamily::new(&mut to, "fights", "Times that someone else undid what was applied", None),
+            conflict_loops: LabelledFamily::new(&mut to, "fights", "Times that someone else undid what was applied", None),
             history_rewritten: LabelledFamily::new(
                 &mut to,
                 "history_rewritten",
@@ -249,8 +249,8 @@ impl Metrics {
     }
 
     /// Someone else undid what was applied.
-    pub fn fight(&self, environment: &str) {
-        self.count(&self.0.fights, environment, None);
+    pub fn conflict_loop(&self, environment: &str) {
+        self.count(&self.0.conflict_loops, environment, None);
     }
 
     /// How much of a stage (`read`, `parse`, `check`, `compile`, `store`) was known already, and how much was not.
@@ -332,7 +332,7 @@ impl Metrics {
             &inner.reconcile,
             &inner.drift_detected,
             &inner.prune_blocked,
-            &inner.fights,
+            &inner.conflict_loops,
             &inner.history_rewritten,
             &inner.fetch,
             &inner.webhooks,

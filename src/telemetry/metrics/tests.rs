@@ -17,7 +17,7 @@ fn everything(metrics: &Metrics, environment: &str) {
     metrics.drift_detected(environment);
     metrics.drift_objects(environment, 4);
     metrics.prune_blocked(environment, "budget");
-    metrics.fight(environment);
+    metrics.conflict_loop(environment);
     metrics.fetched(environment, "changed", Duration::from_millis(300));
     metrics.webhook(environment, "accepted");
 }
