@@ -89,7 +89,7 @@ impl Dev {
         let ended = Arc::new(AtomicBool::new(false));
         let follower = Arc::clone(&ended);
         let run = move || {
-            watch::follow(&source, &pointer, examiner, generation, |event| {
+            watch::watch_folder(&source, &pointer, examiner, generation, |event| {
                 tell(&event);
                 !follower.load(Ordering::Relaxed)
             });
@@ -159,14 +159,14 @@ pub(super) async fn interrupted() {
 
 fn tell(event: &Event) {
     match event {
-        Event::Activated { examined, generation, took } => {
+        Event::Activated { validated: examined, generation, took } => {
             if !examined.findings.is_empty() {
                 output::findings(examined);
             }
             let milliseconds = took.as_secs_f64() * 1000.0;
             output::note(&format!("live: generation {generation}, {milliseconds:.0} ms after the edit"));
         }
-        Event::Refused { examined } => {
+        Event::Refused { validated: examined } => {
             output::findings(examined);
             output::note("not live: the last good definitions keep serving");
         }

@@ -1,4 +1,4 @@
-//! What serves calls in one environment: replaced as a whole, never modified.
+//! The generation that serves calls in one environment: replaced as a whole, never modified.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -33,14 +33,14 @@ pub(super) struct ActivationRequest {
     pub(super) revisions: BTreeMap<String, String>,
 }
 
-/// What this process serves of an environment.
+/// The generation of an environment that this process serves, and the number of the active one.
 #[derive(Debug)]
 pub(super) struct ActiveGeneration {
     pointer: Pointer,
     /// The generation that serves, for the heartbeat.
     serving: Arc<ArcSwapOption<Generation>>,
     live: Option<LiveGeneration>,
-    /// Number of the active generation, which the next one replaces; 0 if there is none.
+    /// Number of the active generation, which the next one replaces; 0 before the first one.
     number: u64,
     unreadable: bool,
 }

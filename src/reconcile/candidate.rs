@@ -58,7 +58,7 @@ type KnownContent = (Arc<[u8]>, Digest);
 /// Contents of files by their digest.
 pub type Contents = HashMap<Digest, Arc<[u8]>>;
 
-/// Definitions and digests of the last candidate, reused for what has not changed.
+/// Definitions and digests of the last candidate, reused for unchanged definitions.
 #[derive(Debug, Default)]
 pub struct CandidateCache {
     entries: HashMap<Id, KnownEntry>,
@@ -218,7 +218,7 @@ pub fn new_uid(environment: &str, id: &Id, since: &str) -> String {
 fn owner(item: &Item) -> (&str, &str) {
     match &item.owner {
         Owner::Source { source, revision } => (source, revision),
-        Owner::Api { who, .. } => ("by hand", who),
+        Owner::Api { who, .. } => ("api", who),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the environments of a process share.
+//! Resources that the environments of a process share.
 
 use std::sync::Arc;
 

@@ -61,7 +61,7 @@ pub(super) struct Desired<'a> {
     pub(super) suspend: bool,
     /// `spec.sync.mode` of the Environment document.
     pub(super) mode: SyncMode,
-    /// What is known of the sources.
+    /// Progress of the pass.
     pub(super) stage: Stage<'a>,
 }
 
@@ -162,7 +162,7 @@ pub(super) fn decide(observed: &Observed<'_>, desired: &Desired<'_>, controls: &
     }
 }
 
-/// The verdict of an error: what serves keeps serving.
+/// The verdict of an error; the live generation keeps serving.
 pub(super) fn refusal(error: &ReconcileError) -> Verdict {
     Verdict {
         ready: ConditionStatus::False,
@@ -173,7 +173,7 @@ pub(super) fn refusal(error: &ReconcileError) -> Verdict {
     }
 }
 
-/// What is live after nothing was left to apply.
+/// The live generation and its processes, after nothing remained to apply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rollout<'a> {
     /// The revisions that are live.
@@ -182,7 +182,7 @@ pub(super) struct Rollout<'a> {
     pub(super) held: &'a [String],
     /// Errors in these revisions.
     pub(super) errors: usize,
-    /// Removals that were left out.
+    /// Removals that were withheld.
     pub(super) withheld: &'a [BlockedRemovals],
     /// Number of the active generation.
     pub(super) generation: u64,
@@ -293,7 +293,7 @@ fn planned(
     now: Now,
 ) -> Decision {
     let plan = change.plan;
-    // The revision was applied, whatever is active now, so a difference does not come from a source.
+    // The revision was applied, so a difference of the active generation does not come from a source.
     let same_revision = observed.last_applied == change.revisions
         || observed.generation.is_some_and(|generation| generation.revisions == *change.revisions);
     let document_changed = observed.generation.is_some() && observed.document != change.document;
@@ -321,8 +321,8 @@ fn planned(
     }
 }
 
-/// The guard that stops a plan. An approval permits removals over the budget and of what is still referenced; nothing
-/// permits the others.
+/// The guard that stops a plan. An approval permits removals over the budget and of definitions that are still referenced;
+/// nothing permits the others.
 fn guarded(observed: &Observed<'_>, change: &PlannedChange<'_>, approved: bool) -> Option<ReconcileError> {
     let mut blocked = change.blocked.iter().filter(|blocked| blocked.reason != BlockedReason::Disabled);
     let stops = blocked.clone().find(|blocked| blocked.reason.is_final());
@@ -354,7 +354,7 @@ fn delayed(observed: &Observed<'_>, mode: SyncMode, is_drift: bool, now: Now) ->
             Some(ReconcileError::retryable(Reason::Drifted, message))
         }
         _ if is_drift && observed.backoff.waits(now.monotonic).is_some() => {
-            let message = "another writer keeps undoing what is applied; the next heal waits";
+            let message = "another writer keeps undoing applied definitions; the next heal waits";
             Some(ReconcileError::retryable(Reason::ConflictLoop, message))
         }
         _ => None,

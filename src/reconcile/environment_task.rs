@@ -66,7 +66,7 @@ struct Senders {
     passes: watch::Sender<u64>,
 }
 
-/// Restarts the loop after a panic; what serves keeps serving.
+/// Restarts the loop after a panic; the live generation keeps serving.
 async fn supervise(handle: Handle, context: Arc<Context>, senders: Senders, requests: mpsc::Receiver<Command>) {
     let requests = Arc::new(Mutex::new(requests));
     let mut panics = 0_u32;

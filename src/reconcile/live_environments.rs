@@ -1,4 +1,4 @@
-//! What is live, as workflows and triggers see it.
+//! The live environments of this process, as workflows and triggers see them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::trigger::Triggers;
 use crate::trigger::service::TriggerProvider;
 use crate::workflow::{EnvironmentProvider, LiveEnvironment};
 
-/// What is live in this process: its environments, or the one folder that `dev` follows.
+/// The environments of this process, or the one folder that `dev` watches.
 #[derive(Clone, Debug)]
 pub struct LiveEnvironments {
-    /// What serves, where it is one folder.
+    /// The generation of the folder that `dev` watches.
     pub pointer: Pointer,
-    /// What serves, where there are environments.
+    /// The environments of `serve` and the operator.
     pub environments: Option<Environments>,
-    /// Where calls go.
+    /// Destination of calls: the real systems or mocks.
     pub mocking: Mocking,
 }
 
 impl LiveEnvironments {
-    /// What is active in an environment.
+    /// The generation that serves an environment.
     pub fn active(&self, environment: &str) -> Option<Arc<Active>> {
         match &self.environments {
             Some(environments) => environments.find(Some(environment))?.pointer.load(),
@@ -30,7 +30,7 @@ impl LiveEnvironments {
         }
     }
 
-    /// What is active, as executions see it.
+    /// A generation as executions see it.
     pub fn live_of(&self, active: &Active) -> LiveEnvironment {
         let caller =
             Caller { runtime: Arc::clone(&active.runtime), client: active.client.clone(), mocking: self.mocking };

@@ -23,7 +23,7 @@ use crate::text::{Digest, Finding, Severity, codes};
 /// Maximum number of rounds of isolation: each holds at least one more definition, and few definitions depend on many.
 const MAX_ROUNDS: usize = 32;
 
-/// What would become of the environment if the sources were applied.
+/// The next generation if the sources were applied.
 #[derive(Debug)]
 pub(super) struct Proposal {
     /// The next generation.

@@ -16,9 +16,9 @@ pub enum Reason {
     AwaitingApproval,
     /// The definitions cannot be compiled.
     CompileFailed,
-    /// What is live is undone again and again, so that the next heal waits.
+    /// Another writer keeps undoing heals, so that the next one waits.
     ConflictLoop,
-    /// What is live differs from what is declared, and the environment only reports it.
+    /// The live generation differs from the declared one, and the environment only reports it.
     Drifted,
     /// Another process took the lease over.
     Fenced,
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for Reason {
     }
 }
 
-/// A pass or command that did not change what is live.
+/// A pass or command that did not change the live generation.
 #[derive(Debug)]
 pub(super) struct ReconcileError {
     /// Reason for conditions.

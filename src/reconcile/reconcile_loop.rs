@@ -3,7 +3,7 @@
 //! ```text
 //! lease ──► load active ──► controls ──► fetch ──► propose ──► decide ──► activate ──► status
 //!              │                                      │           │
-//!              └── follower: serve it      refused ◄──┴───────────┘   what serves keeps serving
+//!              └── follower: serve it      refused ◄──┴───────────┘   the live one keeps serving
 //! ```
 //!
 //! The active generation is loaded before the sources are fetched: a fetch is never older than what it replaces, and a
@@ -258,7 +258,7 @@ impl Reconciler {
         }
     }
 
-    /// The plan of the removals that were left out of the generation that was just activated.
+    /// The plan of the removals that the new generation withholds.
     async fn propose_rest(&mut self, merged: &MergedSources) -> Result<Option<Arc<Plan>>, ReconcileError> {
         let proposal = self.propose(merged, None).await.result?;
         Ok(proposal.withheld.map(|(plan, _)| plan))

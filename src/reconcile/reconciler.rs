@@ -35,7 +35,7 @@ use crate::plan::Plan;
 use crate::store::{Generation, Lease, StoreError};
 use crate::text::Digest;
 
-/// What a reconciler publishes for other tasks of the process.
+/// State that a reconciler publishes for other tasks of the process.
 #[derive(Debug)]
 pub(super) struct Outputs {
     /// The generation that serves, for calls.

@@ -44,7 +44,7 @@ pub(super) struct Schedule {
     failures: u32,
 }
 
-/// What the next wait depends on.
+/// Inputs of the next wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     /// `spec.interval` of the environment.

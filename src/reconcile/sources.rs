@@ -1,4 +1,4 @@
-//! The sources of one environment: made from its document, fetched together, joined to one snapshot.
+//! The sources of one environment: created from its document, fetched together and merged into one snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,86 +13,81 @@ use crate::connector::{self, ClusterSecrets, Vault};
 use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
 use crate::source::directory::{Directory, Unreadable};
 use crate::source::git::{Credentials, Git, GitOptions, GitRepositories, Secure};
-use crate::source::{self, FetchError, FetchReason, Fetched, Revision};
+use crate::source::{self, FetchError, FetchReason, Fetched};
 
-/// Longest that one look at the sources takes.
+/// Deadline of a fetch of all sources.
 pub const FETCH_DEADLINE: Duration = Duration::from_mins(2);
-/// The name of a source that has none of its own.
+/// Name of the source of an environment with `spec.source`.
 pub const ONLY: &str = "source";
 
-/// The sources of an environment, with what joins them.
+/// The sources of an environment.
 #[derive(Debug)]
 pub struct Sources {
     list: Vec<(String, Arc<dyn source::Source>)>,
-    /// Are files shown in folders named after their source?
-    several: bool,
+    /// True if paths start with the name of their source.
+    multiple: bool,
     shown_under: String,
-    joined: Option<MergedSources>,
+    merged: Option<MergedSources>,
 }
 
-/// What all sources held.
+/// The content of all sources at one time.
 #[derive(Clone, Debug)]
 pub struct MergedSources {
-    /// By the source's name.
+    /// The fetched sources, by name.
     pub parts: Vec<(String, Arc<Fetched>)>,
-    /// All files, under their source's name where there are several.
+    /// All files; with several sources, in a folder named after the source.
     pub snapshot: Snapshot,
-    /// What could not be read.
+    /// Paths that could not be read.
     pub unreadable: Vec<Unreadable>,
-    /// Other files by their path, where they were sent to be looked at and come from no source.
+    /// Files by path that were sent for a preview and come from no source.
     pub sent: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl MergedSources {
-    /// The revision of each source.
+    /// Revision of each source.
     pub fn revisions(&self) -> BTreeMap<String, String> {
         self.parts.iter().map(|(name, fetched)| (name.clone(), fetched.revision.name.clone())).collect()
     }
-
-    /// The first source's commit, for announcements.
-    pub fn first(&self) -> Option<&Revision> {
-        self.parts.first().map(|(_, fetched)| &fetched.revision)
-    }
 }
 
-/// What a Kubernetes cluster gives to environments.
+/// A Kubernetes cluster as a source of definitions and secrets.
 pub trait Cluster: Send + Sync {
-    /// Definitions that are resources, as an environment may read them.
+    /// The source of the resources that an environment may read.
     ///
     /// # Errors
-    /// Where it may not.
+    /// The environment may not read them.
     fn source(
         &self,
         environment: &EnvironmentDocument,
         wanted: &ClusterSource,
     ) -> Result<Arc<dyn source::Source>, FetchError>;
 
-    /// Secrets that an environment may read.
+    /// The secrets that an environment may read.
     fn secrets(&self, environment: &EnvironmentDocument) -> Arc<dyn ClusterSecrets>;
 }
 
-/// What sources are made with.
+/// Resources that sources are created with.
 #[derive(Clone)]
 pub struct SourceContext {
-    /// The cluster; `None` outside of one.
+    /// The cluster; `None` outside of Kubernetes.
     pub cluster: Option<Arc<dyn Cluster>>,
-    /// Repositories, shared by all environments.
+    /// Clones of repositories, shared by all environments.
     pub repositories: Arc<GitRepositories>,
-    /// TLS to the servers of repositories.
+    /// TLS for Git servers.
     pub secure: Arc<dyn Secure>,
-    /// Where relative folders start, and what an environment without a source reads.
+    /// Folder that relative paths start at, and that an environment without a source reads.
     pub folder: PathBuf,
-    /// May repositories be on this machine's disk, or served without TLS by it?
+    /// True if repositories may be on the disk of this machine, or served by it without TLS.
     pub allow_local: bool,
 }
 
 impl Sources {
-    /// The sources of an environment.
+    /// Creates the sources of an environment.
     ///
     /// # Errors
-    /// Where one is written in a way that cannot be used.
-    pub fn new(given: &EnvironmentDocument, context: &SourceContext) -> Result<Sources, FetchError> {
-        let spec = &given.spec;
+    /// The declaration of a source cannot be used.
+    pub fn new(document: &EnvironmentDocument, context: &SourceContext) -> Result<Sources, FetchError> {
+        let spec = &document.spec;
         let mut list = Vec::new();
         let mut shown_under = String::new();
         if spec.sources.is_empty() {
@@ -101,93 +96,85 @@ impl Sources {
                 None => NamedSource { name: ONLY.into(), git: None, directory: None, cluster: None },
             };
             shown_under = only.git.as_ref().and_then(|git| git.path.clone()).unwrap_or_default();
-            list.push((ONLY.to_owned(), one(given, &only, context)?));
+            list.push((ONLY.to_owned(), create(document, &only, context)?));
         }
         for source in &spec.sources {
-            list.push((source.name.clone(), one(given, source, context)?));
+            list.push((source.name.clone(), create(document, source, context)?));
         }
-        Ok(Sources { list, several: !spec.sources.is_empty(), shown_under, joined: None })
+        Ok(Sources { list, multiple: !spec.sources.is_empty(), shown_under, merged: None })
     }
 
-    /// Sources that were made elsewhere; one that is named [`ONLY`] stands alone.
+    /// Uses existing sources; one with the name [`ONLY`] is the only one.
     #[cfg(test)]
     pub(super) fn of(list: Vec<(String, Arc<dyn source::Source>)>) -> Sources {
-        let several = list.iter().any(|(name, _)| name != ONLY);
-        Sources { list, several, shown_under: String::new(), joined: None }
+        let multiple = list.iter().any(|(name, _)| name != ONLY);
+        Sources { list, multiple, shown_under: String::new(), merged: None }
     }
 
-    /// What all sources hold now. An unchanged answer of all is the same snapshot as before.
+    /// Fetches all sources. If none has changed, the snapshot is the same allocation as before.
     ///
-    /// Blocks; a source that hangs beyond the deadline is the caller's to abandon.
+    /// Blocks; the caller abandons a source that exceeds the deadline.
     ///
     /// # Errors
-    /// Where one of them gives nothing: half of an environment is not an environment.
+    /// A source cannot be fetched; part of an environment is not applied.
     pub fn fetch(&mut self, deadline: Instant) -> Result<MergedSources, (String, FetchError)> {
         let mut parts = Vec::new();
         for (name, source) in &self.list {
             parts.push((name.clone(), source.fetch(deadline).map_err(|error| (name.clone(), error))?));
         }
-        if let Some(joined) = &self.joined
-            && joined.parts.iter().zip(&parts).all(|((_, known), (_, new))| Arc::ptr_eq(known, new))
+        if let Some(merged) = &self.merged
+            && merged.parts.iter().zip(&parts).all(|((_, known), (_, new))| Arc::ptr_eq(known, new))
         {
-            return Ok(joined.clone());
+            return Ok(merged.clone());
         }
-        let mut joined = match (&parts[..], self.several) {
+        let mut merged = match (&parts[..], self.multiple) {
             ([(_, only)], false) => MergedSources {
                 snapshot: only.snapshot.clone(),
                 unreadable: only.unreadable.clone(),
                 parts,
                 sent: BTreeMap::new(),
             },
-            _ => join(parts),
+            _ => merge(parts),
         };
-        joined.snapshot.shown_under.clone_from(&self.shown_under);
-        self.joined = Some(joined.clone());
-        Ok(joined)
+        merged.snapshot.shown_under.clone_from(&self.shown_under);
+        self.merged = Some(merged.clone());
+        Ok(merged)
     }
 
-    /// A file that definitions name, by its path in the joined snapshot.
+    /// Reads a file that a definition names, by its path in the merged snapshot.
     ///
     /// # Errors
-    /// Where it is not there.
-    pub fn read(&self, joined: &MergedSources, path: &str) -> Result<Vec<u8>, FetchError> {
-        if let Some(bytes) = joined.sent.get(path) {
+    /// The file does not exist.
+    pub fn read(&self, merged: &MergedSources, path: &str) -> Result<Vec<u8>, FetchError> {
+        if let Some(bytes) = merged.sent.get(path) {
             return Ok(bytes.to_vec());
         }
-        let (name, inside) = match self.several {
+        let (name, inside) = match self.multiple {
             true => path.split_once('/').unwrap_or((path, "")),
             false => (ONLY, path),
         };
         let source = self.list.iter().find(|(known, _)| known == name);
-        let fetched = joined.parts.iter().find(|(known, _)| known == name);
+        let fetched = merged.parts.iter().find(|(known, _)| known == name);
         match (source, fetched) {
             (Some((_, source)), Some((_, fetched))) => source.read(fetched, inside),
             _ => Err(FetchError { reason: FetchReason::PathNotFound, message: format!("there is no file `{path}`") }),
         }
     }
 
-    /// The source that a path of the joined snapshot belongs to.
-    pub fn of_path<'a>(&'a self, path: &'a str) -> &'a str {
-        match self.several {
-            true => path.split('/').next().unwrap_or(path),
-            false => ONLY,
-        }
-    }
-
-    /// What paths are shown under.
+    /// Prefix of the paths that are shown.
     pub fn shown_under(&self) -> &str {
         &self.shown_under
     }
 }
 
-fn one(
-    given: &EnvironmentDocument,
+fn create(
+    document: &EnvironmentDocument,
     wanted: &NamedSource,
     context: &SourceContext,
 ) -> Result<Arc<dyn source::Source>, FetchError> {
     if let Some(git) = &wanted.git {
-        let cluster = context.cluster.as_ref().map(|cluster| cluster.secrets(given));
-        let credentials = credentials(&given.spec, git.auth.clone(), cluster);
+        let cluster = context.cluster.as_ref().map(|cluster| cluster.secrets(document));
+        let credentials = credentials(&document.spec, git.auth.clone(), cluster);
         let secure = Some(Arc::clone(&context.secure));
         let options = GitOptions { secure, allow_file: context.allow_local, ..GitOptions::default() };
         let git = Git::new(&context.repositories, git, credentials, options)?;
@@ -195,7 +182,7 @@ fn one(
     }
     match (&wanted.directory, &context.cluster) {
         (Some(directory), _) => Ok(Arc::new(Directory::new(context.folder.join(&directory.path)))),
-        (None, Some(cluster)) => cluster.source(given, &wanted.cluster.clone().unwrap_or_default()),
+        (None, Some(cluster)) => cluster.source(document, &wanted.cluster.clone().unwrap_or_default()),
         (None, None) if wanted.cluster.is_some() => {
             let message = "a cluster is a source for `evenkeel operator` only; `serve` follows `git` and `directory`";
             Err(FetchError { reason: FetchReason::Invalid, message: message.into() })
@@ -204,7 +191,7 @@ fn one(
     }
 }
 
-/// Credentials are looked up for each fetch, so that rotated ones are taken up.
+/// Resolves credentials for each fetch, so that rotated ones are used.
 fn credentials(
     spec: &EnvironmentSpec,
     auth: Option<GitAuth>,
@@ -231,7 +218,7 @@ fn credentials(
     })
 }
 
-fn join(parts: Vec<(String, Arc<Fetched>)>) -> MergedSources {
+fn merge(parts: Vec<(String, Arc<Fetched>)>) -> MergedSources {
     let mut snapshot = Snapshot::default();
     let mut names = BTreeSet::new();
     let mut unreadable = Vec::new();
@@ -254,7 +241,7 @@ fn join(parts: Vec<(String, Arc<Fetched>)>) -> MergedSources {
     MergedSources { parts, snapshot, unreadable, sent: BTreeMap::new() }
 }
 
-/// The folder that relative paths of an Environment document start at.
+/// Folder that relative paths of an Environment document start at.
 pub fn folder_of(path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(Path::new("")).to_owned() }
 }

@@ -31,7 +31,7 @@ pub struct Status {
     /// holds one that follows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub history_rewritten: BTreeMap<String, String>,
-    /// Number of the active generation; 0 if there is none.
+    /// Number of the active generation; 0 before the first one.
     pub generation: u64,
     /// Digest of the active generation.
     pub digest: Option<Digest>,

@@ -190,7 +190,7 @@ pub(super) fn record_rewritten_history(scope: &Scope, status: &mut Status, merge
 pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent> {
     let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason);
     let (was, is) = (reason(before), reason(after));
-    // Each revision has an outcome of its own, whatever the outcome of the one before it.
+    // Each revision has an outcome of its own, independent of the one before it.
     let is_new = was != is || before.last_attempted != after.last_attempted;
     let drifted = after.drifted > before.drifted;
     match is {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::scope::Scope;
 use super::status::Controls;
 
-/// What of the store was taken into account already.
+/// Requests and push notifications that were taken into account already.
 #[derive(Debug, Default)]
 pub(super) struct StoreInbox {
     controls: Controls,

@@ -1,5 +1,5 @@
-//! Random histories against a model: whatever happens on the way, what is live is what HEAD declares, and nothing that
-//! anybody still declares is ever removed.
+//! Random histories against a model: in the end the definitions of HEAD are live, and no definition that is still declared
+//! is ever removed.
 
 mod faults;
 
@@ -14,10 +14,10 @@ use super::active::Pointer;
 use super::commands::Request;
 use super::context::Context;
 use super::document::EnvironmentDocument;
-use super::engine::Reconciler;
 use super::notifications::{Notifier, Settings};
 use super::reason::Reason;
-use super::sources::{SourceContext, Sources};
+use super::reconciler::{Outputs, Reconciler};
+use super::sources::{MergedSources, SourceContext, Sources};
 use super::status::{ConditionKind, Controls, Status};
 use crate::catalog::{RawDocument, Snapshot};
 use crate::net;
@@ -27,21 +27,21 @@ use crate::store::{self, Keys, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::text::Digest;
 
-/// A source that holds what it is told to hold.
+/// A source with files and faults that a test sets.
 #[derive(Debug, Default)]
-struct Told {
+struct FakeSource {
     files: Mutex<BTreeMap<String, String>>,
     fails: Mutex<bool>,
     panics: Mutex<bool>,
     last: Mutex<Option<(String, Arc<Fetched>)>>,
 }
 
-impl Source for Told {
+impl Source for FakeSource {
     fn fetch(&self, _: Instant) -> Result<Arc<Fetched>, FetchError> {
         let panics = std::mem::take(&mut *self.panics.lock().unwrap());
         assert!(!panics, "poison");
         if *self.fails.lock().unwrap() {
-            return Err(FetchError { reason: FetchReason::Unreachable, message: "nobody answers".into() });
+            return Err(FetchError { reason: FetchReason::Unreachable, message: "no response".into() });
         }
         let files = self.files.lock().unwrap().clone();
         let digest = Digest::of_parts(files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]));
@@ -81,7 +81,7 @@ fn tenant(name: &str, text: &str) -> String {
 const BROKEN: &str =
     "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: broken }\nspec: { nonsense: 1 }\n";
 
-fn given(apply: &str) -> EnvironmentDocument {
+fn document(apply: &str) -> EnvironmentDocument {
     let text = format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  sync: {{ apply: {apply} }}\n"
     );
@@ -94,17 +94,17 @@ fn given(apply: &str) -> EnvironmentDocument {
 
 struct World {
     store: Arc<dyn Store>,
-    source: Arc<Told>,
+    source: Arc<FakeSource>,
     context: Arc<Context>,
     apply: &'static str,
-    engine: Reconciler,
+    reconciler: Reconciler,
     status: watch::Receiver<Arc<Status>>,
 }
 
 impl World {
     async fn new(apply: &'static str) -> World {
         let store = store::open("sqlite::memory:", Keys::none()).await.unwrap();
-        let source = Arc::new(Told::default());
+        let source = Arc::new(FakeSource::default());
         let client = net::Client::new(net::Policy::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let metrics = Metrics::new();
@@ -126,17 +126,21 @@ impl World {
             allow_loopback: false,
             fingerprint: [7; 32],
         });
-        let (engine, status) = engine(&context, &source, apply);
-        World { store, source, context, apply, engine, status }
+        let (reconciler, status) = reconciler(&context, &source, apply);
+        World { store, source, context, apply, reconciler, status }
     }
 
-    /// The process was killed and started again.
+    /// Restarts the process.
     fn restart(&mut self) {
-        (self.engine, self.status) = engine(&self.context, &self.source, self.apply);
+        (self.reconciler, self.status) = reconciler(&self.context, &self.source, self.apply);
     }
 
-    async fn look(&mut self) {
-        self.engine.look().await;
+    async fn reconcile(&mut self) {
+        self.reconciler.reconcile().await;
+    }
+
+    async fn fetch(&mut self) -> MergedSources {
+        self.reconciler.sources.fetch(&self.reconciler.scope).await.unwrap()
     }
 
     fn status(&self) -> Arc<Status> {
@@ -147,11 +151,11 @@ impl World {
         self.status().condition(ConditionKind::Ready).map(|ready| ready.reason.to_string()).unwrap_or_default()
     }
 
-    /// What is live, by name, with its text.
+    /// The live definitions by name, with their texts.
     fn live(&self) -> BTreeMap<String, String> {
-        let manifest = self.engine.manifest();
+        let manifest = self.reconciler.active.manifest();
         let ids = manifest.iter().flat_map(|manifest| manifest.items.keys());
-        let catalog = self.engine.live.as_ref().map(|live| &live.candidate.examined.catalog);
+        let catalog = self.reconciler.active.live().map(|live| &live.candidate.validated.catalog);
         let tenants = ids.filter(|id| id.kind == crate::definition::Kind::Tenant);
         tenants
             .map(|id| {
@@ -181,11 +185,26 @@ impl World {
     }
 }
 
-fn engine(context: &Arc<Context>, source: &Arc<Told>, apply: &str) -> (Reconciler, watch::Receiver<Arc<Status>>) {
-    let (publish, status) = watch::channel(Arc::default());
-    let mut engine = Reconciler::new(Arc::clone(context), given(apply), Pointer::empty(), publish, Arc::default());
-    engine.sources = Some(Sources::of(vec![("source".into(), Arc::clone(source) as Arc<dyn Source>)]));
-    (engine, status)
+fn reconciler(
+    context: &Arc<Context>,
+    source: &Arc<FakeSource>,
+    apply: &str,
+) -> (Reconciler, watch::Receiver<Arc<Status>>) {
+    let (sender, status) = watch::channel(Arc::default());
+    let outputs = Outputs {
+        pointer: Pointer::empty(),
+        serving: Arc::default(),
+        status: sender,
+        view: Arc::default(),
+        heartbeat: Arc::default(),
+    };
+    let mut reconciler = Reconciler::new(Arc::clone(context), document(apply), outputs);
+    reconciler.sources.replace(sources(source));
+    (reconciler, status)
+}
+
+fn sources(source: &Arc<FakeSource>) -> Sources {
+    Sources::of(vec![("source".into(), Arc::clone(source) as Arc<dyn Source>)])
 }
 
 #[derive(Clone, Debug)]
@@ -231,7 +250,7 @@ fn name(number: u8) -> String {
     format!("t{number}")
 }
 
-async fn take(world: &mut World, step: &Step) {
+async fn perform(world: &mut World, step: &Step) {
     let files = Arc::clone(&world.source);
     let with = |change: &dyn Fn(&mut BTreeMap<String, String>)| change(&mut files.files.lock().unwrap());
     let holds = |text: &str, number: u8| text.contains(&format!("name: {} }}", name(number)));
@@ -285,7 +304,7 @@ async fn take(world: &mut World, step: &Step) {
         Step::Override(number) => {
             let id = format!("Tenant/{}", name(number)).parse().unwrap();
             let text = tenant(&name(number), "override");
-            // Over before the next look.
+            // It expires before the next pass.
             Some(ask(Request::Put { id, text, json: false, over: Some(1), reason: Some("trying".into()) }))
         }
         Step::Suspend => Some(ask(Request::Suspend { reason: None })),
@@ -296,46 +315,46 @@ async fn take(world: &mut World, step: &Step) {
             None
         }
         Step::Verify => {
-            let _ = world.engine.verify().await;
+            let _ = world.reconciler.active.verify(&world.reconciler.scope).await;
             None
         }
     };
     if let Some((request, actor)) = request {
-        // CommandError is fine: nothing may have changed then.
+        // A refused request must not have changed anything.
         let before = world.live();
-        let denied = world.engine.answer(request.clone(), actor).await.is_err();
+        let denied = world.reconciler.handle(request.clone(), actor).await.is_err();
         assert!(!denied || before == world.live() || before.is_empty(), "{request:?} was denied and changed something");
     }
 }
 
-/// What was made by hand and is not written over anything.
-fn by_hand(world: &World) -> BTreeSet<String> {
-    let items = world.engine.manifest().into_iter().flat_map(|manifest| manifest.items.values());
+/// Names of definitions that were made through the API and override nothing.
+fn manual_items(world: &World) -> BTreeSet<String> {
+    let items = world.reconciler.active.manifest().into_iter().flat_map(|manifest| manifest.items.values());
     items
         .filter(|item| item.is_api_owned() && item.overrides_until().is_none())
         .map(|item| item.id.name.clone())
         .collect()
 }
 
-fn history(apply: &'static str, steps: &[Step]) {
+fn run_history(apply: &'static str, steps: &[Step]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let steps = steps.to_vec();
     // On a thread of the pool, which may block.
-    let told = runtime.spawn(async move {
+    let test = runtime.spawn(async move {
         let mut world = World::new(apply).await;
         for step in &steps {
-            let made = by_hand(&world);
-            take(&mut world, step).await;
+            let made = manual_items(&world);
+            perform(&mut world, step).await;
             if let Step::Rollback(_) = step {
-                assert!(made.is_subset(&by_hand(&world)), "going back removed what was made by hand");
+                assert!(made.is_subset(&manual_items(&world)), "the rollback removed a definition from the API");
             }
-            let (before, hands) = (world.live(), by_hand(&world));
-            world.look().await;
+            let (before, hands) = (world.live(), manual_items(&world));
+            world.reconcile().await;
             check(&world, step, &before, &hands);
         }
         settle(&mut world).await;
     });
-    runtime.block_on(told).unwrap();
+    runtime.block_on(test).unwrap();
 }
 
 fn check(world: &World, step: &Step, before: &BTreeMap<String, String>, hands: &BTreeSet<String>) {
@@ -343,10 +362,10 @@ fn check(world: &World, step: &Step, before: &BTreeMap<String, String>, hands: &
     let said = format!("{step:?}, then {reason}");
     if world.reason() == "Applied" {
         let mut wanted = world.declared();
-        // A process that was just started did not know before it looked.
-        let hands = if matches!(step, Step::Restart) { by_hand(world) } else { hands.clone() };
+        // A process that just started knew no items before its first pass.
+        let hands = if matches!(step, Step::Restart) { manual_items(world) } else { hands.clone() };
         wanted.extend(live.iter().filter(|(name, _)| hands.contains(*name)).map(|(k, v)| (k.clone(), v.clone())));
-        assert_eq!(live, wanted, "{said}: ready means that what is declared is live");
+        assert_eq!(live, wanted, "{said}: ready means that the declared definitions are live");
     }
     let removed: Vec<&String> = before.keys().filter(|name| !live.contains_key(*name)).collect();
     if !removed.is_empty() && !matches!(step, Step::Restart | Step::Rollback(_)) {
@@ -354,7 +373,7 @@ fn check(world: &World, step: &Step, before: &BTreeMap<String, String>, hands: &
         assert!(!*world.source.fails.lock().unwrap(), "{said}: a failed fetch removed {removed:?}");
         assert!(!declared.is_empty(), "{said}: an empty source removed {removed:?}");
         assert!(removed.iter().all(|name| !declared.contains_key(*name)), "{said}: {removed:?} are declared");
-        assert!(removed.iter().all(|name| !hands.contains(*name)), "{said}: {removed:?} were made by hand");
+        assert!(removed.iter().all(|name| !hands.contains(*name)), "{said}: {removed:?} were made through the API");
         assert!(removed.len() <= (before.len() / 5).max(3), "{said}: {} of {} removed", removed.len(), before.len());
         assert!(world.apply == "Isolate" || !world.is_broken(), "{said}: a broken revision removed {removed:?}");
     }
@@ -362,52 +381,52 @@ fn check(world: &World, step: &Step, before: &BTreeMap<String, String>, hands: &
         && (world.is_broken() || *world.source.fails.lock().unwrap())
         && !matches!(step, Step::Restart)
     {
-        assert_eq!(&live, before, "{said}: nothing goes live of what is broken");
+        assert_eq!(&live, before, "{said}: an invalid revision changes nothing");
     }
 }
 
-/// Everything is repaired and approved: what is live is HEAD.
+/// Repairs and approves everything; HEAD must be live then.
 async fn settle(world: &mut World) {
     *world.source.fails.lock().unwrap() = false;
     world.source.files.lock().unwrap().remove("broken.yaml");
     world.source.files.lock().unwrap().insert("a/t0.yaml".into(), tenant("t0", "last"));
     world.source.files.lock().unwrap().retain(|path, text| path == "a/t0.yaml" || !text.contains("name: t0 }"));
-    world.engine.answer(Request::Resume, "alice").await.unwrap();
-    // Names that were taken by hand before a source claimed them: neither gives way by itself.
-    for name in by_hand(world) {
+    world.reconciler.handle(Request::Resume, "alice").await.unwrap();
+    // Names that the API took before a source declared them: neither gives way by itself.
+    for name in manual_items(world) {
         if world.declared().contains_key(&name) {
             let id = format!("Tenant/{name}").parse().unwrap();
-            world.engine.answer(Request::Delete { id }, "alice").await.unwrap();
+            world.reconciler.handle(Request::Delete { id }, "alice").await.unwrap();
         }
     }
-    world.look().await;
+    world.reconcile().await;
     if let Some(pending) = world.status().pending.clone() {
-        world.engine.answer(Request::Approve { plan: pending.plan }, "alice").await.unwrap();
-        world.look().await;
+        world.reconciler.handle(Request::Approve { plan: pending.plan }, "alice").await.unwrap();
+        world.reconcile().await;
     }
     let mut wanted = world.declared();
-    let hands = by_hand(world);
+    let hands = manual_items(world);
     wanted.extend(world.live().into_iter().filter(|(name, _)| hands.contains(name)));
     assert_eq!(world.reason(), "Applied", "{:?}", world.status().conditions);
     assert_eq!(world.live(), wanted);
-    // Nothing is left to do, and doing it writes nothing.
+    // Another pass has nothing to do and writes nothing.
     let writes = world.store.writes();
-    world.look().await;
-    assert_eq!(world.store.writes(), writes, "a look at what did not change wrote something");
-    // What is swept is needed by nobody.
-    let (needed, _) = super::history::needed(&*world.store).await.unwrap();
+    world.reconcile().await;
+    assert_eq!(world.store.writes(), writes, "a pass without changes wrote to the store");
+    // The sweep removes unneeded objects only.
+    let (needed, _) = super::retention::needed(&*world.store).await.unwrap();
     world.store.sweep_objects(&needed, i64::MAX).await.unwrap();
     for generation in world.store.history("live", None, 1000).await.unwrap() {
         super::candidate::stored(&*world.store, generation.digest).await.unwrap();
     }
     for stone in world.store.tombstones("live").await.unwrap() {
-        let grave: super::candidate::TombstonePayload = serde_json::from_value(stone.item).unwrap();
-        world.store.objects(&grave.contents().collect::<Vec<_>>()).await.unwrap();
+        let payload: super::candidate::TombstonePayload = serde_json::from_value(stone.item).unwrap();
+        world.store.objects(&payload.contents().collect::<Vec<_>>()).await.unwrap();
     }
-    // And a new process sees the same.
+    // A new process serves the same.
     let (live, digest) = (world.live(), world.status().digest);
     world.restart();
-    world.look().await;
+    world.reconcile().await;
     assert_eq!((world.live(), world.status().digest), (live, digest));
 }
 
@@ -416,11 +435,11 @@ proptest! {
 
     #[test]
     fn row_47_random_histories_end_at_head_and_never_remove_wrongly(steps in prop::collection::vec(step(), 1..40)) {
-        history("Atomic", &steps);
+        run_history("Atomic", &steps);
     }
 
     #[test]
     fn row_51_isolated_histories_end_at_head_too(steps in prop::collection::vec(step(), 1..30)) {
-        history("Isolate", &steps);
+        run_history("Isolate", &steps);
     }
 }

@@ -1,4 +1,4 @@
-//! Everything up to the findings, in one call: what `validate` shows is what `dev` and the reconciler act on.
+//! Loading and checking in one call: `validate`, `dev` and the reconciler act on the same findings.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -10,36 +10,36 @@ use crate::definition::Id;
 use crate::source::directory::{self, Unreadable};
 use crate::text::{self, Code, Finding, Range, Severity, Source, Span, codes};
 
-/// A catalog and everything that is wrong with it, sorted.
+/// A catalog with its findings.
 #[derive(Debug)]
 pub struct Validated {
-    /// The catalog: for the environment that was chosen, or before any overlay.
+    /// The catalog of the selected environment; without one, the catalog before any overlay.
     pub catalog: Catalog,
     /// The findings, sorted by place.
     pub findings: Vec<Finding>,
-    /// Where no environment was chosen: the catalogs of those that have overlays or a selector.
+    /// Catalogs of environments with overlays or a selector, unless an environment is selected.
     environments: BTreeMap<String, Catalog>,
     broken: BTreeSet<Id>,
     unattributed: bool,
 }
 
 impl Validated {
-    /// Is there nothing worse than a warning?
+    /// True if there are no errors.
     pub fn is_valid(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
 
-    /// Definitions with an error in them, in a patch of them, or in a file of theirs.
+    /// Definitions with an error in them, in one of their patches or in one of their files.
     pub fn broken(&self) -> &BTreeSet<Id> {
         &self.broken
     }
 
-    /// Is there an error that may belong to a definition that nobody knows, such as in a file that cannot be parsed?
+    /// True if an error may belong to an unknown definition, such as one in a file that cannot be parsed.
     pub fn unattributed(&self) -> bool {
         self.unattributed
     }
 
-    /// The catalog that runs in an environment, with its overlays: of the one that is named, or the first.
+    /// The catalog of an environment with its overlays: of the named one, or of the first one.
     pub fn catalog_of(&self, environment: Option<&str>) -> &Catalog {
         let first = || self.catalog.environments().next().map(|(entry, _)| entry.id.name.as_str());
         let name = environment.or_else(first);
@@ -47,43 +47,43 @@ impl Validated {
     }
 }
 
-/// Reads and checks a folder or a file.
+/// Validates a folder or a file.
 ///
 /// # Errors
-/// Where the path itself cannot be read.
+/// The path itself cannot be read.
 pub fn folder(path: &Path) -> std::io::Result<Validated> {
     let (snapshot, unreadable) = directory::read(path)?;
     Ok(with(&snapshot, unreadable))
 }
 
-/// Checks a snapshot; what could not be read becomes findings.
+/// Validates a snapshot; paths that could not be read become findings.
 pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Validated {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
     Validator::new().validate(&input, &unreadable)
 }
 
-/// Examines one input after the other. What was read and found before is kept while it can still be so: a call costs
-/// what changed, and gives the same as one that has nothing to remember.
+/// Validates one input after the other. Files and findings are cached as long as they are still valid: a call costs as
+/// much as has changed, and returns the same as one without caches.
 #[derive(Debug, Default)]
 pub struct Validator {
     loader: Loader,
-    /// By environment; `None` for the catalog before any overlay.
+    /// Checkers by environment; `None` for the catalog before any overlay.
     checkers: BTreeMap<Option<String>, Checker>,
     stats: CacheStats,
 }
 
-/// How much of the work of a call was there already.
+/// Cache hits and misses of a validator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Files read.
+    /// Files parsed.
     pub parsed: Counts,
     /// Definitions checked.
     pub checked: Counts,
-    /// Connectors compiled, as far as they were counted ([`Validator::count_compiled`]).
+    /// Connectors compiled, if counted by [`Validator::count_compiled`].
     pub compiled: Counts,
 }
 
-/// Of one kind of work: in the last call, and in all.
+/// Hits and misses of one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// In the last call.
@@ -100,15 +100,15 @@ impl Counts {
     }
 }
 
-/// What is wrong, with whose it is, as it is gathered.
+/// Findings with the definitions that they belong to, as they are collected.
 #[derive(Default)]
-struct Gathered {
+struct CollectedFindings {
     findings: Vec<Finding>,
     broken: BTreeSet<Id>,
     unattributed: bool,
 }
 
-impl Gathered {
+impl CollectedFindings {
     fn add(&mut self, found: impl IntoIterator<Item = AttributedFinding>) {
         for AttributedFinding { finding, definitions, unattributed } in found {
             if finding.severity == Severity::Error {
@@ -121,20 +121,20 @@ impl Gathered {
 }
 
 impl Validator {
-    /// One that remembers nothing yet.
+    /// A validator with empty caches.
     pub fn new() -> Validator {
         Validator::default()
     }
 
-    /// Reads and checks an input; what could not be read becomes findings.
+    /// Validates an input; paths that could not be read become findings.
     pub fn validate(&mut self, input: &Input, unreadable: &[Unreadable]) -> Validated {
         let loaded = self.loader.load(input);
         let mut catalog = loaded.main.catalog;
         let mut before = std::mem::take(&mut self.checkers);
         let mut checker = before.remove(&catalog.environment).unwrap_or_default();
         let mut checked = checker.check(&catalog, None);
-        let mut gathered = Gathered::default();
-        gathered.add(loaded.main.findings);
+        let mut collected = CollectedFindings::default();
+        collected.add(loaded.main.findings);
 
         let mut others = Vec::new();
         for (name, view) in loaded.environments {
@@ -145,14 +145,14 @@ impl Validator {
             others.push((name, view, other));
         }
         let used: Vec<&Checker> = others.iter().map(|(.., checker)| checker).collect();
-        gathered.add(check::catalog_findings(&catalog, &checker, &used));
+        collected.add(check::catalog_findings(&catalog, &checker, &used));
         let mut environments = BTreeMap::new();
-        let mut known = KnownContents::of(&gathered.findings);
+        let mut known = ReportedFindings::of(&collected.findings);
         for (name, view, other) in others {
             let found = view.findings.into_iter().chain(check::environment_findings(&view.catalog, &other));
             let found: Vec<AttributedFinding> = found.filter(|found| !known.has(&found.finding)).collect();
             known.add(&found);
-            gathered.add(found);
+            collected.add(found);
             environments.insert(name.clone(), view.catalog);
             self.checkers.insert(Some(name), other);
         }
@@ -162,51 +162,51 @@ impl Validator {
 
         for Unreadable { path, finding } in unreadable {
             let id = catalog.sources.add(Source::new(path.as_str(), ""));
-            gathered.add([AttributedFinding::unattributed(finding.clone().within(id))]);
+            collected.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }
-        if catalog.entries.is_empty() && gathered.findings.is_empty() {
+        if catalog.entries.is_empty() && collected.findings.is_empty() {
             let id = catalog.sources.add(Source::new(".", ""));
-            let nothing = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
+            let empty = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
                 .help("check the path, or let `evenkeel init` write a first one")
                 .severity(Severity::Error);
-            gathered.add([AttributedFinding::unattributed(nothing)]);
+            collected.add([AttributedFinding::unattributed(empty)]);
         }
-        let Gathered { mut findings, broken, unattributed } = gathered;
+        let CollectedFindings { mut findings, broken, unattributed } = collected;
         text::sort(&mut findings, &catalog.sources);
         Validated { catalog, findings, environments, broken, unattributed }
     }
 
-    /// Counts what a runtime took over from the one before it.
+    /// Counts the connectors that a runtime took over from the previous one.
     pub fn count_compiled(&mut self, runtime: &Runtime) {
         self.stats.compiled.add(runtime.compiled);
     }
 
-    /// How much was there already.
+    /// Cache hits and misses.
     pub fn stats(&self) -> CacheStats {
         self.stats
     }
 }
 
-/// What was told already: the same at the same place is not told again for another environment.
-struct KnownContents(HashSet<(Option<Span>, &'static str)>);
+/// Findings that were reported: an equal one at the same place is not reported again for another environment.
+struct ReportedFindings(HashSet<(Option<Span>, &'static str)>);
 
-impl KnownContents {
-    fn of(findings: &[Finding]) -> KnownContents {
-        KnownContents(findings.iter().map(KnownContents::key).collect())
+impl ReportedFindings {
+    fn of(findings: &[Finding]) -> ReportedFindings {
+        ReportedFindings(findings.iter().map(ReportedFindings::key).collect())
     }
 
     fn key(finding: &Finding) -> (Option<Span>, &'static str) {
-        // Of a secret or variable that an environment lacks it is enough to be told once, in whatever words.
+        // A secret or variable that an environment lacks is reported once, in one of several wordings.
         let settings = [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::PARTLY_PROVIDED];
         let code: &Code = if settings.contains(&finding.code) { &codes::PARTLY_PROVIDED } else { finding.code };
         (finding.span(), code.id)
     }
 
     fn has(&self, finding: &Finding) -> bool {
-        self.0.contains(&KnownContents::key(finding))
+        self.0.contains(&ReportedFindings::key(finding))
     }
 
     fn add(&mut self, found: &[AttributedFinding]) {
-        self.0.extend(found.iter().map(|found| KnownContents::key(&found.finding)));
+        self.0.extend(found.iter().map(|found| ReportedFindings::key(&found.finding)));
     }
 }

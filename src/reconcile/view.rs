@@ -1,4 +1,4 @@
-//! What an environment shows besides its status.
+//! The view of an environment for readers, besides its status.
 
 use std::sync::Arc;
 

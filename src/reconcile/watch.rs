@@ -1,4 +1,4 @@
-//! A folder, followed: every edit is examined, and goes live where nothing is wrong with it.
+//! A watched folder: every edit is validated, and activated if it has no errors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,73 +17,74 @@ use crate::script::MAX_SCRIPT_BYTES;
 use crate::source::directory::{self, Unreadable};
 use crate::text::Digest;
 
-/// Quiet time after which an edit counts as done: editors write in several steps.
+/// Quiet period after which an edit counts as complete, as editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
-/// Longest wait for quiet.
-const PATIENCE: Duration = Duration::from_millis(250);
-/// A look at the folder even without any event: networks and containers lose some.
-const LOOK: Duration = Duration::from_secs(5);
-/// The same where files cannot be watched at all.
-const LOOK_UNWATCHED: Duration = Duration::from_millis(500);
+/// Longest wait for the quiet period.
+const MAX_QUIET_WAIT: Duration = Duration::from_millis(250);
+/// Period of reading the folder without any event, as network file systems and containers lose some.
+const POLL: Duration = Duration::from_secs(5);
+/// The same period if files cannot be watched.
+const POLL_UNWATCHED: Duration = Duration::from_millis(500);
 
-/// What happened, for whoever shows it.
+/// An event of a watched folder.
 #[derive(Debug)]
 pub enum Event {
-    /// A generation went live.
+    /// A generation was activated.
     Activated {
-        /// Its examination, with warnings.
-        examined: Arc<Validated>,
-        /// Its digest.
+        /// The validation, with warnings.
+        validated: Arc<Validated>,
+        /// Digest of the generation.
         generation: String,
-        /// From the first file event to the swap.
+        /// Time from the first file event to the activation.
         took: Duration,
     },
     /// An edit has errors; the last good generation keeps serving.
     Refused {
-        /// What is wrong.
-        examined: Arc<Validated>,
+        /// The validation, with errors.
+        validated: Arc<Validated>,
     },
     /// The folder cannot be read; the last good generation keeps serving.
     Unreadable {
-        /// Why.
+        /// The error.
         reason: String,
     },
-    /// Files cannot be watched; the folder is looked at instead.
+    /// Files cannot be watched; the folder is read periodically instead.
     Unwatched {
-        /// Why.
+        /// The error.
         reason: String,
     },
 }
 
-/// What is followed, and how it is run.
+/// The watched folder, and how its definitions run.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// A folder of definitions, or one file.
     pub path: PathBuf,
-    /// The Environment; the first one where left out.
+    /// Environment to run; the first one found if omitted.
     pub environment: Option<String>,
-    /// May connectors reach this machine?
+    /// True if connectors may reach this machine.
     pub allow_loopback: bool,
 }
 
 impl Source {
-    /// Reads, checks and compiles. With what was examined comes what may serve, unless there are errors, and a digest.
+    /// Reads, validates and compiles the folder. Returns the validation, the generation to serve unless there are errors,
+    /// and a digest.
     ///
     /// # Errors
-    /// Where the path cannot be read, or there is no such environment.
-    pub fn load(&self, examiner: &mut Validator) -> anyhow::Result<(Arc<Validated>, Option<Active>, String)> {
+    /// The path cannot be read, or the environment does not exist.
+    pub fn load(&self, validator: &mut Validator) -> anyhow::Result<(Arc<Validated>, Option<Active>, String)> {
         let (snapshot, unreadable) = directory::read(&self.path)?;
         let digest = digest(&snapshot, &unreadable);
         let input = Input { snapshot, ..Input::default() };
-        let examined = Arc::new(examiner.validate(&input, &unreadable));
-        let active = examined.is_valid().then(|| self.compile(&examined, &digest, None)).transpose()?;
-        Ok((examined, active, digest))
+        let validated = Arc::new(validator.validate(&input, &unreadable));
+        let active = validated.is_valid().then(|| self.compile(&validated, &digest, None)).transpose()?;
+        Ok((validated, active, digest))
     }
 
-    /// What serves a generation. The client of the one before is kept where it may reach the same, with its connections.
-    fn compile(&self, examined: &Arc<Validated>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
+    /// Compiles a generation. The client of the previous one is kept with its connections if it may reach the same.
+    fn compile(&self, validated: &Arc<Validated>, digest: &str, before: Option<&Active>) -> anyhow::Result<Active> {
         let environment = self.environment.as_deref();
-        let catalog = examined.catalog_of(environment);
+        let catalog = validated.catalog_of(environment);
         let earlier = before.map(|before| &*before.runtime);
         let runtime = Runtime::compile(catalog, environment, digest.to_owned(), earlier);
         let mut runtime = runtime.map_err(anyhow::Error::msg)?;
@@ -95,40 +96,41 @@ impl Source {
         let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
         let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
         let work = Work::compile(catalog, &read, before.map(|before| &before.work)).map_err(anyhow::Error::msg)?;
-        let (runtime, examined) = (Arc::new(runtime), Arc::clone(examined));
-        Ok(Active { runtime, client, validated: examined, current: true, number: 0, revisions: BTreeMap::new(), work })
+        let (runtime, validated) = (Arc::new(runtime), Arc::clone(validated));
+        Ok(Active { runtime, client, validated, current: true, number: 0, revisions: BTreeMap::new(), work })
     }
 }
 
-/// Follows a source until `tell` returns `false`; runs on a thread of its own. `examiner` remembers what was loaded.
-pub fn follow(
+/// Watches a folder until `report` returns `false`; blocks its thread. `validator` has the caches of the first load, and
+/// `seen` its digest.
+pub fn watch_folder(
     source: &Source,
     pointer: &Pointer,
-    mut examiner: Validator,
+    mut validator: Validator,
     mut seen: String,
-    mut tell: impl FnMut(Event) -> bool,
+    mut report: impl FnMut(Event) -> bool,
 ) {
     let mut watch = Watch::start(&source.path);
     if let Err(error) = &watch.watcher
-        && !tell(Event::Unwatched { reason: error.to_string() })
+        && !report(Event::Unwatched { reason: error.to_string() })
     {
         return;
     }
     loop {
         let started = watch.wait();
-        // A folder that was replaced is another one, and the watch is still on the old.
+        // A folder that was replaced is another inode, and the watch is still on the old one.
         if watch.identity != identity(&source.path) {
             watch = Watch::start(&source.path);
         }
-        if let Some(event) = examine(source, pointer, &mut examiner, &mut seen, started)
-            && !tell(event)
+        if let Some(event) = reload(source, pointer, &mut validator, &mut seen, started)
+            && !report(event)
         {
             return;
         }
     }
 }
 
-/// A watch on a folder, or on the folder around a file: editors replace files by others.
+/// A watch on a folder, or on the folder of a file, as editors replace files.
 struct Watch {
     events: Receiver<()>,
     watcher: notify::Result<RecommendedWatcher>,
@@ -137,7 +139,7 @@ struct Watch {
 
 impl Watch {
     fn start(path: &Path) -> Watch {
-        // One place is enough: an event says that something changed, and everything is looked at.
+        // A capacity of one suffices: an event means that something changed, and everything is read.
         let (sender, events) = sync_channel(1);
         let identity = identity(path);
         let watcher = notify::recommended_watcher(move |event: notify::Result<FileEvent>| {
@@ -158,24 +160,24 @@ impl Watch {
         Watch { events, watcher, identity }
     }
 
-    /// Waits for an edit to be done, or for the time to look; gives when it began.
+    /// Waits for a complete edit or for the polling period; returns the start of the edit.
     fn wait(&self) -> Instant {
-        let look = if self.watcher.is_ok() { LOOK } else { LOOK_UNWATCHED };
-        match self.events.recv_timeout(look) {
+        let period = if self.watcher.is_ok() { POLL } else { POLL_UNWATCHED };
+        match self.events.recv_timeout(period) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => return Instant::now(),
             Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(look);
+                std::thread::sleep(period);
                 return Instant::now();
             }
         }
         let started = Instant::now();
-        while started.elapsed() < PATIENCE && self.events.recv_timeout(QUIET).is_ok() {}
+        while started.elapsed() < MAX_QUIET_WAIT && self.events.recv_timeout(QUIET).is_ok() {}
         started
     }
 }
 
-/// Which folder it is, whatever its name; a file is found by its name anew each time.
+/// Inode of a folder; `None` for a file, which is found by its name each time.
 fn identity(path: &Path) -> Option<u64> {
     let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
     #[cfg(unix)]
@@ -184,7 +186,7 @@ fn identity(path: &Path) -> Option<u64> {
     return Some(u64::from(metadata.is_dir()));
 }
 
-/// Reading a file is an event too, and ours would never end.
+/// False for events of reading files, which reloading would cause without end.
 fn matters(event: &notify::Result<FileEvent>) -> bool {
     match event {
         Ok(event) => {
@@ -196,10 +198,11 @@ fn matters(event: &notify::Result<FileEvent>) -> bool {
     }
 }
 
-fn examine(
+/// Reads the folder again, and activates it if it changed and has no errors.
+fn reload(
     source: &Source,
     pointer: &Pointer,
-    examiner: &mut Validator,
+    validator: &mut Validator,
     seen: &mut String,
     started: Instant,
 ) -> Option<Event> {
@@ -207,7 +210,7 @@ fn examine(
         Ok(read) => read,
         Err(error) => {
             let reason = format!("{}: {error}", source.path.display());
-            // Told once, not at every look.
+            // Reported once, not every period.
             return (std::mem::replace(seen, reason.clone()) != reason).then_some(Event::Unreadable { reason });
         }
     };
@@ -217,23 +220,23 @@ fn examine(
     }
     seen.clone_from(&generation);
     let input = Input { snapshot, ..Input::default() };
-    let examined = Arc::new(examiner.validate(&input, &unreadable));
+    let validated = Arc::new(validator.validate(&input, &unreadable));
     let before = pointer.load()?;
-    // A folder that was emptied is more often a mistake than a wish: what serves keeps serving.
-    let emptied = examined.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
+    // An emptied folder is usually a mistake, so the last generation keeps serving.
+    let emptied = validated.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
     let keep = || {
         let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
-        let (examined, revisions, work) = (Arc::clone(&examined), BTreeMap::new(), before.work.clone());
-        pointer.store(Active { runtime, client, validated: examined, current: false, number: 0, revisions, work });
+        let (validated, revisions, work) = (Arc::clone(&validated), BTreeMap::new(), before.work.clone());
+        pointer.store(Active { runtime, client, validated, current: false, number: 0, revisions, work });
     };
-    if !examined.is_valid() || emptied {
+    if !validated.is_valid() || emptied {
         keep();
-        return Some(Event::Refused { examined });
+        return Some(Event::Refused { validated });
     }
-    match source.compile(&examined, &generation, Some(&before)) {
+    match source.compile(&validated, &generation, Some(&before)) {
         Ok(active) => {
             pointer.store(active);
-            Some(Event::Activated { examined, generation, took: started.elapsed() })
+            Some(Event::Activated { validated, generation, took: started.elapsed() })
         }
         Err(error) => {
             keep();
@@ -242,10 +245,10 @@ fn examine(
     }
 }
 
-/// What a snapshot holds, in 16 hexadecimal digits: equal for equal files, wherever they lie.
+/// Digest of a snapshot in 16 hexadecimal digits: equal for equal files, in whichever folder they are.
 fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> String {
     let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
-    // Files that are only named matter by being there.
+    // Of files that are only named, the existence counts.
     let names = snapshot.names.iter().map(String::as_bytes);
     let code = snapshot.code.iter().flat_map(|(path, bytes)| [path.as_bytes(), &**bytes]);
     let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);

@@ -18,7 +18,7 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
     for name in environments.all.load().keys() {
         // What cannot be asked right now keeps its last value.
         if let Ok(depth) = environments.context.store.depth(name).await {
-            metrics.work(name, &depth);
+            metrics.queue_depth(name, &depth);
         }
     }
     let mut response = metrics.encode().into_response();

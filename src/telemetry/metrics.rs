@@ -1,7 +1,8 @@
-//! What is measured, in OpenMetrics' text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>). All names start with `evenkeel_`.
+//! Metrics of the process in the text format of OpenMetrics
+//! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>). All names start with `evenkeel_`.
 //!
-//! Labels have few values: words of this program, and names of environments, of which at most [`MAX_ENVIRONMENTS`] are
-//! told apart; all others are counted under `other`.
+//! The number of label values is bounded: words of this program, and names of environments, of which at most
+//! [`MAX_ENVIRONMENTS`] have series of their own; all others are counted as `other`.
 
 #[cfg(test)]
 mod tests;
@@ -22,18 +23,18 @@ use crate::definition::Kind;
 use crate::store::queue::QueueDepth;
 use crate::text::Severity;
 
-/// Environments that have numbers of their own.
+/// Maximum number of environments with series of their own.
 pub const MAX_ENVIRONMENTS: usize = 100;
-/// The label of all others.
+/// Label of all other environments.
 const OTHER: &str = "other";
-/// Sources whose last commit is told, over all environments.
+/// Maximum number of sources with a last applied commit, over all environments.
 const MAX_SOURCES: usize = 1000;
 /// Longest value of a label, in characters.
 const MAX_LABEL: usize = 200;
-/// The content type of [`Metrics::encode`].
+/// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is measured. Cheap to clone; clones count together.
+/// The metrics of the process. Cheap to clone; clones share their counters.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -41,7 +42,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     environments: Mutex<BTreeSet<String>>,
-    /// The labels of what was last applied, by environment and source.
+    /// Labels of the last applied commit, by environment and source.
     applied: Mutex<BTreeMap<(String, String), Labels>>,
     reconcile_duration: LabelledFamily<Histogram>,
     reconcile: LabelledFamily<Counter>,
@@ -75,125 +76,125 @@ struct Inner {
 type Labels = Vec<(&'static str, String)>;
 
 impl Metrics {
-    /// A registry of its own, with everything at nothing.
+    /// Metrics in a new registry, all zero.
     pub fn new() -> Metrics {
-        let mut to = Registry::with_prefix("evenkeel");
+        let mut registry = Registry::with_prefix("evenkeel");
         let build = Family::<Labels, Gauge>::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        to.register("build_info", "The version that runs", build);
+        registry.register("build_info", "Version of this process", build);
         let (queue_oldest, store_writes) = (Gauge::default(), Counter::default());
-        to.register_with_unit(
+        registry.register_with_unit(
             "queue_oldest",
-            "Age of what has waited longest to be reconciled",
+            "Age of the oldest request or push notification that waits for a reconcile",
             Unit::Seconds,
             queue_oldest.clone(),
         );
-        to.register("store_writes", "Writes to the store", store_writes.clone());
+        registry.register("store_writes", "Number of writes to the store", store_writes.clone());
         let seconds = Some(Unit::Seconds);
         let inner = Inner {
             environments: Mutex::default(),
             applied: Mutex::default(),
             reconcile_duration: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "reconcile_duration",
-                "From start to end of one reconcile",
+                "Duration of reconciles",
                 seconds.clone(),
             ),
-            reconcile: LabelledFamily::new(&mut to, "reconcile", "Reconciles that ended", None),
+            reconcile: LabelledFamily::new(&mut registry, "reconcile", "Number of finished reconciles, by result", None),
             commit_to_live: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "commit_to_live",
-                "From the commit's time until it was live",
+                "Time from the commit until its definitions were live",
                 seconds.clone(),
             ),
             last_applied: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "last_applied_commit_info",
-                "What was applied last, by source",
+                "Commit that was applied last, by source",
                 None,
             ),
-            generation: LabelledFamily::new(&mut to, "generation", "The active generation", None),
+            generation: LabelledFamily::new(&mut registry, "generation", "Number of the active generation", None),
             replica_generation: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "replica_generation",
-                "The generation that this process serves",
+                "Number of the generation that this process serves",
                 None,
             ),
-            definitions: LabelledFamily::new(&mut to, "definitions", "Definitions of the active generation", None),
-            findings: LabelledFamily::new(&mut to, "findings", "Findings of the last attempt", None),
-            drift_detected: LabelledFamily::new(&mut to, "drift_detected", "Times that drift was found", None),
+            definitions: LabelledFamily::new(&mut registry, "definitions", "Number of definitions in the active generation, by kind", None),
+            findings: LabelledFamily::new(&mut registry, "findings", "Number of findings in the last attempted revision, by severity", None),
+            drift_detected: LabelledFamily::new(&mut registry, "drift_detected", "Number of times that drift was detected", None),
             drift_objects: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "drift_objects",
-                "Definitions that differ from what is declared",
+                "Number of definitions that differ from the declared state",
                 None,
             ),
-            prune_blocked: LabelledFamily::new(&mut to, "prune_blocked", "Removals that a guard stopped", None),
-            conflict_loops: LabelledFamily::new(&mut to, "fights", "Times that someone else undid what was applied", None),
+            prune_blocked: LabelledFamily::new(&mut registry, "prune_blocked", "Number of removals that a guard stopped, by reason", None),
+            conflict_loops: LabelledFamily::new(&mut registry, "fights", "Number of heals that another writer had made necessary again", None),
             history_rewritten: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "history_rewritten",
-                "Revisions that do not follow from those before",
+                "Number of revisions that did not follow from the one before",
                 None,
             ),
-            cache_hits: LabelledFamily::new(&mut to, "cache_hits", "Work that was not done again", None),
-            cache_misses: LabelledFamily::new(&mut to, "cache_misses", "Work that was done", None),
-            fetch: LabelledFamily::new(&mut to, "fetch", "Fetches that ended", None),
-            fetch_duration: LabelledFamily::new(&mut to, "fetch_duration", "From start to end of one fetch", seconds),
-            notifications: LabelledFamily::new(&mut to, "notifications", "Notifications and commit statuses", None),
+            cache_hits: LabelledFamily::new(&mut registry, "cache_hits", "Number of cache hits, by stage", None),
+            cache_misses: LabelledFamily::new(&mut registry, "cache_misses", "Number of cache misses, by stage", None),
+            fetch: LabelledFamily::new(&mut registry, "fetch", "Number of finished fetches, by result", None),
+            fetch_duration: LabelledFamily::new(&mut registry, "fetch_duration", "Duration of fetches", seconds),
+            notifications: LabelledFamily::new(&mut registry, "notifications", "Number of notifications and commit statuses, by result", None),
             cluster_writes: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "cluster_status_writes",
-                "Statuses written to the API server",
+                "Number of statuses written to the API server, by result",
                 None,
             ),
-            webhooks: LabelledFamily::new(&mut to, "webhooks", "Webhooks that were received", None),
-            executions_open: LabelledFamily::new(&mut to, "executions_open", "Executions that run or wait", None),
+            webhooks: LabelledFamily::new(&mut registry, "webhooks", "Number of received webhooks, by result", None),
+            executions_open: LabelledFamily::new(&mut registry, "executions_open", "Number of executions that run or wait", None),
             executions_ready: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "executions_ready",
-                "Executions that wait for a worker",
+                "Number of executions that are ready and wait for a worker",
                 None,
             ),
             executions_oldest: LabelledFamily::new(
-                &mut to,
+                &mut registry,
                 "executions_oldest",
-                "Age of the execution that has waited longest for a worker",
+                "Age of the execution that has waited for a worker the longest",
                 Some(Unit::Seconds),
             ),
-            dead_letters: LabelledFamily::new(&mut to, "dead_letters", "Dead letters that wait for a replay", None),
-            executions: LabelledFamily::new(&mut to, "executions", "Executions that ended here, by status", None),
+            dead_letters: LabelledFamily::new(&mut registry, "dead_letters", "Number of dead letters that wait for a replay", None),
+            executions: LabelledFamily::new(&mut registry, "executions", "Number of executions that this process finished, by status", None),
             queue_oldest,
             store_writes,
-            registry: to,
+            registry,
         };
         Metrics(Arc::new(inner))
     }
 
-    /// All that was measured, as OpenMetrics text ([`CONTENT_TYPE`]).
+    /// All metrics as OpenMetrics text ([`CONTENT_TYPE`]).
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        // Writing to memory fails only where a metric's own encoding does; then what there is is cut, and says so.
+        // Writing to memory fails only if the encoding of a metric does; the text is cut then, with a comment.
         if prometheus_client::encoding::text::encode(&mut text, &self.0.registry).is_err() {
             let _ = writeln!(text, "# not all metrics could be written");
         }
         text
     }
 
-    /// A reconcile ended, as a word such as `applied`, `unchanged` or `failed` says.
+    /// Counts a finished reconcile with a result such as `applied`, `unchanged` or `failed`.
     pub fn reconciled(&self, environment: &str, result: &'static str, took: Duration) {
         let labels = vec![("environment", self.environment(environment)), ("result", result.to_owned())];
         self.0.reconcile_duration.with(labels.clone(), |metric| metric.observe(took.as_secs_f64()));
         self.0.reconcile.with(labels, Counter::inc);
     }
 
-    /// A commit went live, so long after it was made.
+    /// Records the time from a commit until its definitions were live.
     pub fn went_live(&self, environment: &str, since_commit: Duration) {
         let labels = vec![("environment", self.environment(environment))];
         self.0.commit_to_live.with(labels, |metric| metric.observe(since_commit.as_secs_f64()));
     }
 
-    /// What was applied last from a source; replaces what was before.
+    /// Records the last applied revision of a source in place of the one before.
     pub fn applied(&self, environment: &str, source: &str, revision: &str) {
         let environment = self.environment(environment);
         let cut = |text: &str| text.chars().take(MAX_LABEL).collect::<String>();
@@ -209,22 +210,22 @@ impl Metrics {
         self.0.last_applied.with(labels, |metric| metric.set(1));
     }
 
-    /// The active generation's number.
+    /// Records the number of the active generation.
     pub fn generation(&self, environment: &str, number: u64) {
         self.set(&self.0.generation, environment, None, number);
     }
 
-    /// The number of the generation that this process serves.
+    /// Records the number of the generation that this process serves.
     pub fn replica_generation(&self, environment: &str, number: u64) {
         self.set(&self.0.replica_generation, environment, None, number);
     }
 
-    /// How many definitions of a kind the active generation has.
+    /// Records the number of definitions of a kind in the active generation.
     pub fn definitions(&self, environment: &str, kind: Kind, count: usize) {
         self.set(&self.0.definitions, environment, Some(("kind", kind.as_str())), count as u64);
     }
 
-    /// How many findings of a severity the last attempt had.
+    /// Records the number of findings of a severity in the last attempted revision.
     pub fn findings(&self, environment: &str, severity: Severity, count: usize) {
         let word = match severity {
             Severity::Error => "error",
@@ -233,40 +234,40 @@ impl Metrics {
         self.set(&self.0.findings, environment, Some(("severity", word)), count as u64);
     }
 
-    /// Drift was found.
+    /// Counts drift of one definition.
     pub fn drift_detected(&self, environment: &str) {
         self.count(&self.0.drift_detected, environment, None);
     }
 
-    /// How many definitions differ from what is declared; 0 where they were healed.
+    /// Records the number of definitions that differ from the declared state.
     pub fn drift_objects(&self, environment: &str, count: usize) {
         self.set(&self.0.drift_objects, environment, None, count as u64);
     }
 
-    /// A guard stopped a removal.
+    /// Counts a removal that a guard stopped.
     pub fn prune_blocked(&self, environment: &str, reason: &str) {
         self.count(&self.0.prune_blocked, environment, Some(("reason", reason)));
     }
 
-    /// Someone else undid what was applied.
+    /// Counts a heal that another writer made necessary again.
     pub fn conflict_loop(&self, environment: &str) {
         self.count(&self.0.conflict_loops, environment, None);
     }
 
-    /// How much of a stage (`read`, `parse`, `check`, `compile`, `store`) was known already, and how much was not.
+    /// Counts cache hits and misses of a stage: `parse`, `check` or `compile`.
     pub fn cache(&self, stage: &'static str, hits: u64, misses: u64) {
         let labels = vec![("stage", stage.to_owned())];
         self.0.cache_hits.with(labels.clone(), |metric| metric.inc_by(hits));
         self.0.cache_misses.with(labels, |metric| metric.inc_by(misses));
     }
 
-    /// The age of what has waited longest; nothing where nothing waits.
+    /// Records the age of the oldest request or push notification that waits; zero if none does.
     pub fn queue_oldest(&self, age: Duration) {
         self.0.queue_oldest.set(age.as_secs_f64());
     }
 
-    /// What waits for workers, and what nobody could work on.
-    pub fn work(&self, environment: &str, depth: &QueueDepth) {
+    /// Records the executions that wait for workers, and the dead letters.
+    pub fn queue_depth(&self, environment: &str, depth: &QueueDepth) {
         let inner = &self.0;
         for (family, value) in [
             (&inner.executions_open, depth.open),
@@ -278,24 +279,24 @@ impl Metrics {
         }
     }
 
-    /// An execution ended, with a status.
+    /// Counts a finished execution by its status.
     pub fn execution(&self, environment: &str, status: &'static str) {
         self.count(&self.0.executions, environment, Some(("status", status)));
     }
 
-    /// A fetch ended, as a word such as `changed`, `unchanged` or the reason of its failure says.
+    /// Counts a finished fetch: `ok` or `failed`.
     pub fn fetched(&self, environment: &str, result: &'static str, took: Duration) {
         self.count(&self.0.fetch, environment, Some(("result", result)));
         let labels = vec![("environment", self.environment(environment))];
         self.0.fetch_duration.with(labels, |metric| metric.observe(took.as_secs_f64()));
     }
 
-    /// A notification or commit status was `delivered`, `failed`, `dropped` or a `duplicate`.
+    /// Counts a notification or commit status: `delivered`, `failed`, `dropped` or `duplicate`.
     pub fn notified(&self, result: &'static str) {
         self.0.notifications.with(vec![("result", result.to_owned())], Counter::inc);
     }
 
-    /// A webhook was received. Anyone can send one: names of environments that nothing else has named count as `other`.
+    /// Counts a received webhook. Anyone can send one, so environments without other metrics count as `other`.
     pub fn webhook(&self, environment: &str, result: &'static str) {
         let known = lock(&self.0.environments).contains(environment);
         let environment = if known { environment } else { OTHER }.to_owned();
@@ -303,28 +304,28 @@ impl Metrics {
         self.0.webhooks.with(labels, Counter::inc);
     }
 
-    /// The status of a resource was written: `ok`, `conflict`, `gone` or `failed`.
+    /// Counts a write of the status of a resource: `ok`, `conflict`, `gone` or `failed`.
     pub fn cluster_written(&self, result: &'static str) {
         self.0.cluster_writes.with(vec![("result", result.to_owned())], Counter::inc);
     }
 
-    /// A source holds a history that does not follow from what was there before.
+    /// Counts a revision that does not follow from the one before.
     pub fn history_rewritten(&self, environment: &str) {
         self.count(&self.0.history_rewritten, environment, None);
     }
 
-    /// So many writes to the store.
+    /// Records the total number of writes to the store.
     pub fn store_writes(&self, total: u64) {
         self.0.store_writes.inner().store(total, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// An environment is gone, and with it everything that was measured of it.
+    /// Removes all series of an environment that no longer exists.
     pub fn forget(&self, environment: &str) {
         if !lock(&self.0.environments).remove(environment) {
             return;
         }
         let inner = &*self.0;
-        lock(&inner.applied).retain(|(of, _), _| of != environment);
+        lock(&inner.applied).retain(|(known, _), _| known != environment);
         for family in [&inner.reconcile_duration, &inner.commit_to_live, &inner.fetch_duration] {
             family.forget(environment);
         }
@@ -356,7 +357,7 @@ impl Metrics {
         }
     }
 
-    /// The label of an environment.
+    /// Label of an environment.
     fn environment(&self, name: &str) -> String {
         let mut known = lock(&self.0.environments);
         if known.contains(name) {
@@ -390,14 +391,14 @@ impl Default for Metrics {
     }
 }
 
-/// A metric by labels, which remembers them: the library has no way to remove what has one label of several.
+/// A metric family that remembers its labels, as the library cannot remove series by one label of several.
 #[derive(Debug)]
 struct LabelledFamily<M> {
     family: Family<Labels, M, Make>,
     known: Mutex<BTreeSet<Labels>>,
 }
 
-/// How one is made.
+/// Constructor of metrics.
 #[derive(Clone, Copy, Debug)]
 struct Make;
 

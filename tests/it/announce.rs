@@ -1,4 +1,4 @@
-//! Announcements over a real socket: what receivers get, and what becomes of those that fail, hang or lie.
+//! Notifications over a real socket, with receivers that fail, hang or send too much.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -18,10 +18,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 
 const COMMIT: &str = "82b3d5ae55f7080f1e6022629cdb57bfae7cccc7";
-/// Long enough for anything that happens at all.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Deadline of everything that is expected to happen.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// One request that a receiver got.
+/// A request that a receiver got.
 #[derive(Clone, Debug)]
 pub struct Got {
     pub line: String,
@@ -39,7 +39,7 @@ impl Got {
     }
 }
 
-/// What a receiver does with a request: a status and more headers, nothing at all, or too much.
+/// Response of a receiver: a status with headers, no response, or an endless body.
 #[derive(Clone, Copy)]
 pub enum Reply {
     Status(u16, &'static str),
@@ -49,7 +49,7 @@ pub enum Reply {
 
 pub const OK: Reply = Reply::Status(200, "");
 
-/// A receiver on this machine: answers as its script says, the last line of it for ever. Ends when dropped.
+/// A receiver on this machine. It responds by its script and repeats the last line; it ends when dropped.
 pub struct Receiver {
     port: u16,
     got: Arc<Mutex<Vec<Got>>>,
@@ -105,7 +105,7 @@ impl Receiver {
     }
 
     pub fn wait_for(&self, count: usize) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + TIMEOUT;
         while self.got().len() < count {
             assert!(std::time::Instant::now() < deadline, "{} of {count} requests came", self.got().len());
             std::thread::sleep(Duration::from_millis(5));
@@ -121,7 +121,7 @@ impl Drop for Receiver {
 }
 
 fn receive(stream: &TcpStream) -> Option<Got> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
@@ -139,7 +139,7 @@ fn receive(stream: &TcpStream) -> Option<Got> {
     Some(got)
 }
 
-fn announcement(generation: u64, targets: Vec<Target>) -> OutgoingNotification {
+fn notification(generation: u64, targets: Vec<Target>) -> OutgoingNotification {
     OutgoingNotification {
         environment: "live".into(),
         event: NotificationEvent::Applied,
@@ -184,16 +184,16 @@ fn start(metrics: &Metrics, settings: Settings, allow_loopback: bool) -> Notifie
     Notifier::start(client, metrics.clone(), settings)
 }
 
-/// Tells these one after the other, and waits until all are told or given up.
-fn tell(settings: Settings, announcements: Vec<OutgoingNotification>) -> Metrics {
+/// Sends notifications and waits until each is delivered or has failed.
+fn send_all(settings: Settings, notifications: Vec<OutgoingNotification>) -> Metrics {
     let metrics = Metrics::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let announcer = start(&metrics, settings, true);
-        for announcement in announcements {
-            announcer.tell(announcement);
+        let notifier = start(&metrics, settings, true);
+        for notification in notifications {
+            notifier.send(notification);
         }
-        announcer.finish(PATIENCE).await;
+        notifier.finish(TIMEOUT).await;
     });
     metrics
 }
@@ -204,12 +204,12 @@ fn counted(metrics: &Metrics, result: &str) -> u64 {
 }
 
 #[test]
-fn a_webhook_is_signed_as_standard_webhooks_says() {
+fn a_webhook_is_signed_according_to_standard_webhooks() {
     let key = b"0123456789abcdef0123456789abcdef";
     for secret in [format!("whsec_{}", STANDARD.encode(key)), String::from_utf8_lossy(key).into_owned()] {
         let receiver = Receiver::start(&[OK]);
         let target = webhook("ops", receiver.url("/hook?a=b"), &secret);
-        let metrics = tell(quick(), vec![announcement(7, vec![target])]);
+        let metrics = send_all(quick(), vec![notification(7, vec![target])]);
         assert_eq!(counted(&metrics, "delivered"), 1);
         let [got] = receiver.got().try_into().unwrap();
         assert_eq!(got.line, "POST /hook?a=b HTTP/1.1");
@@ -236,16 +236,16 @@ fn a_webhook_is_signed_as_standard_webhooks_says() {
 }
 
 #[test]
-fn what_waits_is_told_after_the_last_announcer_is_gone() {
+fn queued_notifications_are_delivered_after_the_last_notifier_is_dropped() {
     let receiver = Receiver::start(&[Reply::Status(503, ""), OK]);
     let metrics = Metrics::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let entered = runtime.enter();
-    let announcer = start(&metrics, quick(), true);
+    let notifier = start(&metrics, quick(), true);
     for generation in 1..=3 {
-        announcer.tell(announcement(generation, vec![webhook("ops", receiver.url("/"), "secret")]));
+        notifier.send(notification(generation, vec![webhook("ops", receiver.url("/"), "secret")]));
     }
-    drop(announcer);
+    drop(notifier);
     receiver.wait_for(4);
     drop(entered);
     let generations: Vec<u64> =
@@ -254,14 +254,14 @@ fn what_waits_is_told_after_the_last_announcer_is_gone() {
 }
 
 #[test]
-fn a_receiver_that_fails_for_a_moment_is_told_again() {
+fn a_failed_delivery_is_retried() {
     let receiver = Receiver::start(&[
         Reply::Status(503, ""),
         Reply::Status(429, "retry-after: 1000000\r\n"),
         Reply::Status(500, "retry-after: soon\r\n"),
         Reply::Status(204, ""),
     ]);
-    let metrics = tell(quick(), vec![announcement(7, vec![webhook("ops", receiver.url("/"), "secret")])]);
+    let metrics = send_all(quick(), vec![notification(7, vec![webhook("ops", receiver.url("/"), "secret")])]);
     let got = receiver.got();
     assert_eq!(got.len(), 4);
     let ids: std::collections::BTreeSet<&str> = got.iter().map(|got| got.header("webhook-id")).collect();
@@ -270,18 +270,18 @@ fn a_receiver_that_fails_for_a_moment_is_told_again() {
 }
 
 #[test]
-fn a_receiver_that_is_not_there_is_tried_four_times() {
+fn an_unreachable_receiver_is_tried_four_times() {
     let receiver = Receiver::start(&[Reply::Status(500, "")]);
-    let metrics = tell(quick(), vec![announcement(7, vec![webhook("ops", receiver.url("/"), "secret")])]);
+    let metrics = send_all(quick(), vec![notification(7, vec![webhook("ops", receiver.url("/"), "secret")])]);
     assert_eq!(receiver.got().len(), MAX_TRIES as usize);
     assert_eq!((counted(&metrics, "delivered"), counted(&metrics, "failed")), (0, 1));
-    // Nobody listens there; a port that was just free may be another test's by now.
+    // No process listens on this port; one that was just free may be used by another test by now.
     let target = webhook("ops", "http://127.0.0.1:9/".into(), "secret");
-    assert_eq!(counted(&tell(quick(), vec![announcement(7, vec![target])]), "failed"), 1);
+    assert_eq!(counted(&send_all(quick(), vec![notification(7, vec![target])]), "failed"), 1);
 }
 
 #[test]
-fn a_refusal_is_final_and_redirects_lead_nowhere() {
+fn refusals_are_final_and_redirects_are_not_followed() {
     let other = Receiver::start(&[OK]);
     for reply in
         [Reply::Status(400, ""), Reply::Status(401, ""), Reply::Status(410, ""), Reply::Status(302, "location: /x\r\n")]
@@ -289,7 +289,7 @@ fn a_refusal_is_final_and_redirects_lead_nowhere() {
         let script: &'static [Reply] = Box::leak(Box::new([reply]));
         let receiver = Receiver::start(script);
         let targets = vec![webhook("ops", receiver.url("/"), "secret"), webhook("other", other.url("/"), "secret")];
-        let metrics = tell(quick(), vec![announcement(7, targets)]);
+        let metrics = send_all(quick(), vec![notification(7, targets)]);
         assert_eq!(receiver.got().len(), 1);
         assert_eq!((counted(&metrics, "delivered"), counted(&metrics, "failed")), (1, 1));
     }
@@ -297,86 +297,86 @@ fn a_refusal_is_final_and_redirects_lead_nowhere() {
 }
 
 #[test]
-fn nothing_is_sent_where_the_policy_does_not_allow_it() {
+fn the_egress_policy_applies_to_targets() {
     let receiver = Receiver::start(&[OK]);
     let metrics = Metrics::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let announcer = start(&metrics, quick(), false);
-        announcer.tell(announcement(7, vec![webhook("ops", receiver.url("/"), "secret")]));
-        announcer.finish(PATIENCE).await;
+        let notifier = start(&metrics, quick(), false);
+        notifier.send(notification(7, vec![webhook("ops", receiver.url("/"), "secret")]));
+        notifier.finish(TIMEOUT).await;
     });
     assert_eq!((receiver.got().len(), counted(&metrics, "failed")), (0, 1));
 }
 
 #[test]
-fn the_same_is_not_told_twice_in_a_row() {
+fn equal_messages_in_a_row_are_sent_once() {
     let receiver = Receiver::start(&[OK]);
     let hook = || vec![webhook("ops", receiver.url("/hook"), "secret")];
-    let state = |state| announcement(8, vec![status(Provider::Gitea, receiver.url("/api"), state)]);
-    let drifted = OutgoingNotification { event: NotificationEvent::Drifted, ..announcement(7, hook()) };
-    let draft = OutgoingNotification { environment: "draft".into(), ..announcement(7, hook()) };
+    let state = |state| notification(8, vec![status(Provider::Gitea, receiver.url("/api"), state)]);
+    let drifted = OutgoingNotification { event: NotificationEvent::Drifted, ..notification(7, hook()) };
+    let draft = OutgoingNotification { environment: "draft".into(), ..notification(7, hook()) };
     let all = vec![
-        announcement(7, hook()),
-        announcement(7, hook()),
+        notification(7, hook()),
+        notification(7, hook()),
         draft,
         drifted.clone(),
         drifted,
-        announcement(7, hook()),
-        announcement(8, hook()),
+        notification(7, hook()),
+        notification(8, hook()),
         state(CommitState::Pending),
         state(CommitState::Pending),
         state(CommitState::Success),
     ];
-    let metrics = tell(quick(), all);
+    let metrics = send_all(quick(), all);
     assert_eq!((counted(&metrics, "delivered"), counted(&metrics, "duplicate")), (7, 3));
-    let told = |environment: &str| -> Vec<String> {
+    let received = |environment: &str| -> Vec<String> {
         let got = receiver.got().into_iter().filter(|got| got.line.contains("/hook")).map(|got| got.json());
         let got = got.filter(|json| json["data"]["environment"] == environment);
         got.map(|json| format!("{} {}", json["type"].as_str().unwrap(), json["data"]["generation"])).collect()
     };
     assert_eq!(
-        told("live"),
+        received("live"),
         ["environment.applied 7", "environment.drifted 7", "environment.applied 7", "environment.applied 8"]
     );
-    assert_eq!(told("draft"), ["environment.applied 7"]);
-    // What did not arrive was not told.
+    assert_eq!(received("draft"), ["environment.applied 7"]);
+    // A message that did not arrive does not count as sent.
     let failing = Receiver::start(&[Reply::Status(400, ""), OK]);
     let hook = || vec![webhook("ops", failing.url("/"), "secret")];
-    let metrics = tell(quick(), vec![announcement(7, hook()), announcement(7, hook())]);
+    let metrics = send_all(quick(), vec![notification(7, hook()), notification(7, hook())]);
     assert_eq!((failing.got().len(), counted(&metrics, "delivered")), (2, 1));
 }
 
 #[test]
-fn one_that_hangs_holds_up_no_other_and_the_queue_is_bounded() {
+fn a_hanging_receiver_delays_no_other_and_the_queue_is_bounded() {
     let (hanging, good) = (Receiver::start(&[Reply::Hang]), Receiver::start(&[OK]));
     let metrics = Metrics::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let settings = Settings { timeout: Duration::from_mins(10), ..quick() };
-        let announcer = start(&metrics, settings, true);
-        announcer.tell(announcement(1, vec![webhook("hangs", hanging.url("/"), "secret")]));
+        let notifier = start(&metrics, settings, true);
+        notifier.send(notification(1, vec![webhook("hangs", hanging.url("/"), "secret")]));
         tokio::task::block_in_place(|| hanging.wait_for(1));
-        announcer
-            .tell(announcement(2, vec![webhook("hangs", hanging.url("/"), "s"), webhook("good", good.url("/"), "s")]));
+        notifier
+            .send(notification(2, vec![webhook("hangs", hanging.url("/"), "s"), webhook("good", good.url("/"), "s")]));
         tokio::task::block_in_place(|| good.wait_for(1));
-        // What it answered is heard a moment later.
-        let deadline = std::time::Instant::now() + PATIENCE;
+        // The response is counted a moment later.
+        let deadline = std::time::Instant::now() + TIMEOUT;
         while counted(&metrics, "delivered") < 1 {
-            assert!(std::time::Instant::now() < deadline, "the good one's answer is never heard");
+            assert!(std::time::Instant::now() < deadline, "timeout waiting for the response");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // One is on its way to the one that hangs, and one waits.
+        // One delivery to the hanging receiver is in progress, and one waits.
         for generation in 3..(MAX_QUEUED as u64 + 2 + 50) {
-            announcer.tell(announcement(generation, vec![webhook("hangs", hanging.url("/"), "s")]));
+            notifier.send(notification(generation, vec![webhook("hangs", hanging.url("/"), "s")]));
         }
         assert_eq!(counted(&metrics, "dropped"), 50);
-        let clone = announcer.clone();
+        let clone = notifier.clone();
         clone.finish(Duration::from_millis(50)).await;
-        // Nothing is taken in any more.
-        announcer.tell(announcement(1000, vec![webhook("good", good.url("/"), "s")]));
+        // New notifications are refused.
+        notifier.send(notification(1000, vec![webhook("good", good.url("/"), "s")]));
         assert_eq!(counted(&metrics, "dropped"), 51);
-        drop(announcer);
+        drop(notifier);
     });
     drop(runtime);
     assert_eq!(hanging.got().len(), 1);
@@ -384,15 +384,15 @@ fn one_that_hangs_holds_up_no_other_and_the_queue_is_bounded() {
 }
 
 #[test]
-fn one_that_answers_too_late_or_too_much_is_given_up() {
+fn late_and_endless_responses_fail() {
     let hanging = Receiver::start(&[Reply::Hang]);
     // Time enough for a request to arrive, however busy the machine is.
     let settings = Settings { timeout: Duration::from_secs(2), ..quick() };
-    let metrics = tell(settings, vec![announcement(7, vec![webhook("ops", hanging.url("/"), "secret")])]);
+    let metrics = send_all(settings, vec![notification(7, vec![webhook("ops", hanging.url("/"), "secret")])]);
     hanging.wait_for(MAX_TRIES as usize);
     assert_eq!((hanging.got().len(), counted(&metrics, "failed")), (MAX_TRIES as usize, 1));
     let endless = Receiver::start(&[Reply::Endless]);
-    let metrics = tell(quick(), vec![announcement(7, vec![webhook("ops", endless.url("/"), "secret")])]);
+    let metrics = send_all(quick(), vec![notification(7, vec![webhook("ops", endless.url("/"), "secret")])]);
     assert_eq!((endless.got().len(), counted(&metrics, "failed")), (1, 1));
 }
 
@@ -422,7 +422,7 @@ fn each_forge_gets_its_commit_status() {
         let receiver = Receiver::start(&[Reply::Status(201, "")]);
         let target = status(provider, receiver.url("/api/"), CommitState::Failure);
         let url = Some("https://evenkeel.example/live".to_owned());
-        let metrics = tell(quick(), vec![OutgoingNotification { url, ..announcement(7, vec![target]) }]);
+        let metrics = send_all(quick(), vec![OutgoingNotification { url, ..notification(7, vec![target]) }]);
         assert_eq!(counted(&metrics, "delivered"), 1);
         let [got] = receiver.got().try_into().unwrap();
         assert_eq!(got.line, line);
@@ -436,8 +436,8 @@ fn each_forge_gets_its_commit_status() {
 fn slack_gets_its_own_format() {
     let receiver = Receiver::start(&[OK]);
     let target = Target::Slack { name: "team".into(), url: Secret::new(receiver.url("/services/T0/B0/s3cret")) };
-    let announcement = OutgoingNotification { title: "<@U123> & co".into(), ..announcement(7, vec![target]) };
-    assert_eq!(counted(&tell(quick(), vec![announcement]), "delivered"), 1);
+    let notification = OutgoingNotification { title: "<@U123> & co".into(), ..notification(7, vec![target]) };
+    assert_eq!(counted(&send_all(quick(), vec![notification]), "delivered"), 1);
     let [got] = receiver.got().try_into().unwrap();
     assert_eq!(got.line, "POST /services/T0/B0/s3cret HTTP/1.1");
     assert_eq!(got.json()["text"], "&lt;@\u{200b}U123&gt; &amp; co");
@@ -472,10 +472,16 @@ fn no_secret_reaches_the_log() {
         status(Provider::GitHub, receiver.url(""), CommitState::Success),
         webhook("odd", receiver.url("/"), "whsec_h00k-secret"),
     ];
-    tracing::subscriber::with_default(subscriber, || tell(quick(), vec![announcement(7, targets)]));
+    tracing::subscriber::with_default(subscriber, || send_all(quick(), vec![notification(7, targets)]));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for said in
-        ["cannot be told", "not told yet", "name=\"team\"", "environment=\"live\"", "it answers with status 500"]
+        [
+            "notification failed",
+            "notification failed and is retried",
+            "name=\"team\"",
+            "environment=\"live\"",
+            "the target responded with status 500",
+        ]
     {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }

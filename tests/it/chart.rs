@@ -94,7 +94,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     metrics.drift_detected("live");
     metrics.drift_objects("live", 1);
     metrics.prune_blocked("live", "budget");
-    metrics.fight("live");
+    metrics.conflict_loop("live");
     metrics.cache("parse", 1, 1);
     metrics.fetched("live", "ok", moment);
     metrics.webhook("live", "accepted");

@@ -142,15 +142,19 @@ fn no_call_fails_while_edits_go_live() {
 }
 
 #[test]
-fn an_emptied_folder_does_not_empty_what_serves() {
+fn an_emptied_folder_keeps_the_last_generation() {
     let folder = copy("examples/quickstart");
     let mut dev = Dev::start(folder.path(), &[]);
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    // Files vanish one by one, and references with them; in the end nothing is left.
     dev.wait_for("keep serving");
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    // Files vanish one by one, and references with them; the last reload finds no definition.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    while dev.get("/v1/findings").json()["findings"][0]["message"] != "there are no definitions here" {
+        assert!(std::time::Instant::now() < deadline, "timeout waiting for the last reload");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let served = dev.get("/v1/connectors").json();
     assert_eq!(served["connectors"].as_array().unwrap().len(), 1, "{served}");
 }

@@ -38,7 +38,7 @@ struct Server {
     _child: Child,
 }
 
-/// The address of a new, empty database. `None` where there is no PostgreSQL, which is a failure when `CI` is set.
+/// The URL of a new, empty database. `None` if PostgreSQL is not installed, which is a failure if `CI` is set.
 pub async fn database() -> Option<String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = tokio::task::spawn_blocking(server).await.unwrap()?;

@@ -1,17 +1,17 @@
-//! The real binary against real Git servers: from a commit to what serves.
+//! The real binary against real Git servers: from a commit to the active generation.
 
 mod commands;
 mod crashes;
+mod faults;
 mod git;
-mod hands;
 mod load;
+mod notifications;
 mod operators;
+mod overrides;
 pub mod replicas;
-mod rows;
 mod secrets;
 mod settings;
 mod sources;
-mod told;
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::git_server::{GitHttp, Repository};
 use crate::support::{Dev, Said, evenkeel, request, said, write};
 
-/// A connector whose only action answers without asking anyone.
+/// A connector with one action that responds without a request to another system.
 pub fn saying(name: &str, message: &str) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: {name} }}\nspec:\n  displayName: {name}\n  \
@@ -32,7 +32,7 @@ pub fn saying(name: &str, message: &str) -> String {
     )
 }
 
-/// An Environment document that follows a repository, and looks when it is asked to.
+/// An Environment document that follows a repository; it reconciles on request only.
 pub fn following(url: &str, more: &str) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  source: {{ git: {{ url: \
@@ -60,7 +60,7 @@ impl World {
         write(&folder.path().join("live.yaml"), &following(&git.url(), environment));
         let server = serve(folder.path(), args, |_| {});
         let world = World { repository, git, folder, server };
-        world.wait(|status| !status["conditions"].as_array().is_none_or(Vec::is_empty), "a first look");
+        world.wait(|status| !status["conditions"].as_array().is_none_or(Vec::is_empty), "the first pass");
         world
     }
 
@@ -69,12 +69,12 @@ impl World {
         self.server = serve(self.folder.path(), args, |_| {});
     }
 
-    /// What the environment says of itself.
+    /// Status of the environment.
     pub fn status(&self) -> Value {
         status(&self.server, "live")
     }
 
-    /// Asks to look now, and gives the status after it.
+    /// Requests a pass and returns the status after it.
     pub fn look(&self) -> Value {
         look(&self.server, "live")
     }
@@ -83,7 +83,7 @@ impl World {
         wait(&self.server, "live", until, what)
     }
 
-    /// Commits, looks, and gives the status.
+    /// Commits, requests a pass, and returns the commit and the status.
     pub fn push(&self, files: &[(&str, &str)], message: &str) -> (String, Value) {
         let commit = self.repository.commit(files, message);
         (commit, self.look())
@@ -94,7 +94,7 @@ impl World {
         connectors(&self.server)
     }
 
-    /// What `evenkeel …` says when it is asked of this server.
+    /// Runs `evenkeel …` against this server.
     pub fn run(&self, args: &[&str]) -> Said {
         cli(&self.server.address, args)
     }
@@ -127,9 +127,17 @@ pub fn status(server: &Dev, environment: &str) -> Value {
 pub fn look(server: &Dev, environment: &str) -> Value {
     let answer = server.post(&format!("/v1/environments/{environment}/reconcile"), &[], "");
     assert_eq!(answer.status, 200, "{answer:?}");
-    // Who asks is answered after a while although the look goes on; this is answered when it is over.
+    // The response may come before the end of the pass; the loop takes the next request after it.
     server.get(&format!("/v1/environments/{environment}/plan"));
     status(server, environment)
+}
+
+/// Waits until the loop of an environment has taken every push notification that arrived before. The loop takes waiting
+/// events in random order, one at a time, so that enough requests leave none of them waiting.
+pub fn drain(server: &Dev, environment: &str) {
+    for _ in 0..20 {
+        server.get(&format!("/v1/environments/{environment}/plan"));
+    }
 }
 
 pub fn wait(server: &Dev, environment: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
@@ -139,7 +147,7 @@ pub fn wait(server: &Dev, environment: &str, until: impl Fn(&Value) -> bool, wha
         if until(&status) {
             return status;
         }
-        assert!(Instant::now() < deadline, "{what} never came: {status:#}");
+        assert!(Instant::now() < deadline, "timeout waiting for {what}: {status:#}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -162,7 +170,7 @@ pub fn is_ready(status: &Value) -> bool {
     ready(status).0 == "True"
 }
 
-/// The revision that an answer was served from.
+/// Revision and source place in the headers of a response.
 pub fn served_by(server: &Dev, connector: &str) -> (Option<String>, Option<String>) {
     let path = format!("/v1/connectors/{connector}/actions/say");
     let answer = request(&server.address, "POST", &path, &[], "{}");
@@ -170,7 +178,7 @@ pub fn served_by(server: &Dev, connector: &str) -> (Option<String>, Option<Strin
     (header("x-evenkeel-revision"), header("x-evenkeel-source"))
 }
 
-/// `Kind/name` of everything that waits to be removed.
+/// Reasons of the removals that guards stop.
 pub fn blocked(status: &Value) -> Value {
     json!(status["blocked"].as_array().into_iter().flatten().map(|one| one["reason"].clone()).collect::<Vec<_>>())
 }

@@ -127,6 +127,13 @@ impl Dev {
         let _ = self.child.wait();
     }
 
+    /// Ends it and returns everything that it wrote to stderr since the last call.
+    pub fn finish(&mut self) -> String {
+        self.kill();
+        self.seen.extend(self.lines.iter().map(|line| line + "\n"));
+        std::mem::take(&mut self.seen)
+    }
+
     /// Everything that it said on stderr so far, since the last call.
     pub fn said(&mut self) -> String {
         self.seen.extend(self.lines.try_iter().map(|line| line + "\n"));

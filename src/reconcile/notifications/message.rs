@@ -1,4 +1,4 @@
-//! An announcement as each kind of target wants it.
+//! The request of a notification in the format of each target.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,30 +7,30 @@ use serde_json::{Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{CommitState, OutgoingNotification, Secret, Target, tidy};
+use super::model::{CommitState, OutgoingNotification, Secret, Target, tidy};
 use crate::definition::environment::{NotificationEvent, Provider};
 use crate::net::Request;
 use crate::text::hmac_sha256;
 
 /// Longest description of a commit status: GitHub's limit, in characters.
 const MAX_DESCRIPTION: usize = 140;
-/// Longest parts of a Slack message, in characters: together less than the 3000 that one block may have.
+/// Longest parts of a Slack message, in characters: together less than the limit of 3000 for one block.
 const MAX_SLACK_TITLE: usize = 300;
 const MAX_SLACK_TEXT: usize = 2500;
 const MAX_SLACK_PLACE: usize = 1000;
 
-/// The request that tells a target. `id` and `now` (unix seconds) are what a webhook's signature covers beside its body.
+/// Builds the request to a target. `id` and `now` (Unix seconds) are signed besides the body of a webhook.
 ///
 /// # Errors
-/// What is wrong with the target, without its secrets.
-pub(super) fn request(fact: &OutgoingNotification, target: &Target, id: &str, now: u64) -> Result<Request, String> {
+/// The target is invalid; the error does not contain its secrets.
+pub(super) fn request(notification: &OutgoingNotification, target: &Target, id: &str, now: u64) -> Result<Request, String> {
     let mut request = match target {
-        Target::Webhook { url, secret, .. } => webhook(fact, url, secret, id, now)?,
+        Target::Webhook { url, secret, .. } => webhook(notification, url, secret, id, now)?,
         Target::Slack { url, .. } => {
-            let url = absolute(url.expose()).ok_or("the Slack URL is no absolute URL; correct the secret")?;
-            post(url, &slack(fact))
+            let url = absolute(url.expose()).ok_or("the Slack URL is not an absolute URL; correct the secret")?;
+            post(url, &slack(notification))
         }
-        Target::CommitStatus { .. } => commit_status(fact, target)?,
+        Target::CommitStatus { .. } => commit_status(notification, target)?,
     };
     let agent = HeaderValue::from_static(concat!("evenkeel/", env!("CARGO_PKG_VERSION")));
     request.headers.insert(header::USER_AGENT, agent);
@@ -49,20 +49,20 @@ fn absolute(url: &str) -> Option<Url> {
 }
 
 /// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, in base64 after `v1,`.
-fn webhook(fact: &OutgoingNotification, url: &str, secret: &Secret, id: &str, now: u64) -> Result<Request, String> {
-    let url = absolute(url).ok_or("the webhook's URL is no absolute URL; correct it")?;
+fn webhook(notification: &OutgoingNotification, url: &str, secret: &Secret, id: &str, now: u64) -> Result<Request, String> {
+    let url = absolute(url).ok_or("the webhook's URL is not an absolute URL; correct it")?;
     let key = match secret.expose().strip_prefix("whsec_") {
         Some(encoded) => Zeroizing::new(
             STANDARD
                 .decode(encoded.trim())
-                .map_err(|_| "the webhook's secret is no base64 after `whsec_`; correct it")?,
+                .map_err(|_| "the webhook's secret is not base64 after `whsec_`; correct it")?,
         ),
         None => Zeroizing::new(secret.expose().as_bytes().to_vec()),
     };
     if key.is_empty() {
         return Err("the webhook's secret is empty; set one".to_owned());
     }
-    let mut request = post(url, &payload(fact));
+    let mut request = post(url, &payload(notification));
     let now = now.to_string();
     let mac = hmac_sha256(&key, &[id.as_bytes(), b".", now.as_bytes(), b".", &request.body]);
     for (name, value) in [
@@ -76,8 +76,8 @@ fn webhook(fact: &OutgoingNotification, url: &str, secret: &Secret, id: &str, no
     Ok(request)
 }
 
-fn payload(fact: &OutgoingNotification) -> Value {
-    let kind = match fact.event {
+fn payload(notification: &OutgoingNotification) -> Value {
+    let kind = match notification.event {
         NotificationEvent::Applied => "environment.applied",
         NotificationEvent::Failed => "environment.failed",
         NotificationEvent::Recovered => "environment.recovered",
@@ -87,44 +87,44 @@ fn payload(fact: &OutgoingNotification) -> Value {
     };
     json!({
         "type": kind,
-        "timestamp": jiff::Timestamp::from_second(fact.at_unix).unwrap_or_default().to_string(),
+        "timestamp": jiff::Timestamp::from_second(notification.at_unix).unwrap_or_default().to_string(),
         "data": {
-            "environment": fact.environment,
-            "title": fact.title,
-            "text": fact.text,
-            "revision": fact.revision,
-            "commit": fact.commit,
-            "generation": fact.generation,
-            "digest": fact.digest,
-            "url": fact.url,
+            "environment": notification.environment,
+            "title": notification.title,
+            "text": notification.text,
+            "revision": notification.revision,
+            "commit": notification.commit,
+            "generation": notification.generation,
+            "digest": notification.digest,
+            "url": notification.url,
         },
     })
 }
 
-fn slack(fact: &OutgoingNotification) -> Value {
-    let mut place = format!("environment {}", fact.environment);
-    if fact.generation > 0 {
-        place += &format!(", generation {}", fact.generation);
+fn slack(notification: &OutgoingNotification) -> Value {
+    let mut place = format!("environment {}", notification.environment);
+    if notification.generation > 0 {
+        place += &format!(", generation {}", notification.generation);
     }
-    if !fact.revision.is_empty() {
-        place += &format!(", {}", fact.revision);
+    if !notification.revision.is_empty() {
+        place += &format!(", {}", notification.revision);
     }
-    let title = mrkdwn(&fact.title, MAX_SLACK_TITLE);
+    let title = mrkdwn(&notification.title, MAX_SLACK_TITLE);
     let mut text = format!("*{title}*");
-    if !fact.text.is_empty() {
+    if !notification.text.is_empty() {
         text += "\n";
-        text += &mrkdwn(&fact.text, MAX_SLACK_TEXT);
+        text += &mrkdwn(&notification.text, MAX_SLACK_TEXT);
     }
     let mut context = mrkdwn(&place, MAX_SLACK_PLACE);
-    if let Some(url) = fact.url.as_deref().and_then(absolute).filter(|url| url.as_str().len() < MAX_SLACK_PLACE) {
-        // What would end it early is encoded already, or must be.
+    if let Some(url) = notification.url.as_deref().and_then(absolute).filter(|url| url.as_str().len() < MAX_SLACK_PLACE) {
+        // Characters that would end the link are encoded.
         let url = url.as_str().replace('&', "&amp;").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C");
         context += &format!(" · <{url}|more>");
     }
     let block = |text: String| json!({"type": "mrkdwn", "text": text});
     json!({
         "text": title,
-        // Names in what was written by others call nobody.
+        // Names in foreign text mention no user.
         "parse": "none",
         "link_names": false,
         "blocks": [
@@ -134,9 +134,9 @@ fn slack(fact: &OutgoingNotification) -> Value {
     })
 }
 
-/// Escapes text as Slack asks (`&`, `<`, `>`), and takes `@channel`, `@here` and `@everyone` their call. At most so many
-/// characters once escaped.
-fn mrkdwn(text: &str, most: usize) -> String {
+/// Escapes text for Slack (`&`, `<`, `>`), and disarms `@channel`, `@here` and `@everyone`. Cuts it to `max` characters
+/// after escaping.
+fn mrkdwn(text: &str, max: usize) -> String {
     let mut escaped = String::new();
     let mut length = 0;
     for c in text.chars() {
@@ -145,12 +145,12 @@ fn mrkdwn(text: &str, most: usize) -> String {
             '&' => "&amp;",
             '<' => "&lt;",
             '>' => "&gt;",
-            // A space of no width after it, so that what follows is no name.
+            // A zero-width space, so that no name follows.
             '@' => "@\u{200b}",
             c => c.encode_utf8(&mut own),
         };
         length += written.chars().count();
-        if length >= most {
+        if length >= max {
             escaped.push('…');
             break;
         }
@@ -159,13 +159,13 @@ fn mrkdwn(text: &str, most: usize) -> String {
     escaped
 }
 
-fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request, String> {
+fn commit_status(notification: &OutgoingNotification, target: &Target) -> Result<Request, String> {
     let Target::CommitStatus { provider, api_url, repository, token, context, state, description } = target else {
-        return Err("it is no commit status".to_owned());
+        return Err("the target is not a commit status".to_owned());
     };
-    let is_commit = matches!(fact.commit.len(), 40 | 64) && fact.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_commit = matches!(notification.commit.len(), 40 | 64) && notification.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_commit {
-        return Err("the revision is no commit, so it can have no status".to_owned());
+        return Err("the revision is not a commit, so it cannot have a status".to_owned());
     }
     let public = match provider {
         Provider::GitHub => "https://api.github.com",
@@ -173,7 +173,7 @@ fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request
         Provider::Gitea => "https://gitea.com/api/v1",
     };
     let mut url =
-        absolute(api_url.as_deref().unwrap_or(public)).ok_or("the forge's apiUrl is no absolute URL; correct it")?;
+        absolute(api_url.as_deref().unwrap_or(public)).ok_or("the forge's apiUrl is not an absolute URL; correct it")?;
     let parts: Vec<&str> = repository.split('/').collect();
     if parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
         return Err("the repository of the commit status is not written as `owner/name`; correct it".to_owned());
@@ -182,11 +182,11 @@ fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request
         let mut path = url.path_segments_mut().map_err(|()| "the forge's apiUrl cannot have a path; correct it")?;
         path.pop_if_empty();
         match provider {
-            // A slash within a segment is encoded: it is one id to GitLab.
+            // GitLab takes the whole path as one encoded id.
             Provider::GitLab => path.push("projects").push(repository),
             Provider::GitHub | Provider::Gitea => path.push("repos").extend(&parts),
         };
-        path.push("statuses").push(&fact.commit);
+        path.push("statuses").push(&notification.commit);
     }
     let state = match (state, provider) {
         (CommitState::Pending, _) => "pending",
@@ -197,7 +197,7 @@ fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request
     let name = if *provider == Provider::GitLab { "name" } else { "context" };
     let description = tidy(&description.replace('\n', " "), MAX_DESCRIPTION);
     let mut body = json!({"state": state, name: context, "description": description});
-    if let Some(url) = &fact.url {
+    if let Some(url) = &notification.url {
         body["target_url"] = json!(url);
     }
     let mut request = post(url, &body);
@@ -221,7 +221,7 @@ fn commit_status(fact: &OutgoingNotification, target: &Target) -> Result<Request
 mod tests {
     use super::*;
 
-    fn fact() -> OutgoingNotification {
+    fn notification() -> OutgoingNotification {
         OutgoingNotification {
             environment: "live".into(),
             event: NotificationEvent::Failed,
@@ -238,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn text_for_slack_calls_nobody_and_links_nowhere() {
-        let message = slack(&fact());
+    fn slack_text_mentions_no_user_and_adds_no_link() {
+        let message = slack(&notification());
         assert_eq!(message["text"], "&lt;!channel&gt; a &amp; b");
         let text = message["blocks"][0]["text"]["text"].as_str().unwrap();
         assert_eq!(text, "*&lt;!channel&gt; a &amp; b*\nsee &lt;https://evil.example|here&gt; @\u{200b}everyone");
@@ -252,12 +252,12 @@ mod tests {
             title: "&".repeat(5000),
             text: "<".repeat(90_000),
             revision: "@".repeat(9000),
-            ..fact()
+            ..notification()
         };
         let long = slack(&long);
-        let most = |value: &Value| assert!(value.as_str().unwrap().chars().count() < 3000);
-        most(&long["blocks"][0]["text"]["text"]);
-        most(&long["blocks"][1]["elements"][0]["text"]);
+        let max = |value: &Value| assert!(value.as_str().unwrap().chars().count() < 3000);
+        max(&long["blocks"][0]["text"]["text"]);
+        max(&long["blocks"][1]["elements"][0]["text"]);
         assert!(long["text"].as_str().unwrap().ends_with("&amp;…"));
     }
 
@@ -274,20 +274,20 @@ mod tests {
     }
 
     #[test]
-    fn the_public_forges_are_known() {
+    fn public_forges_have_default_urls() {
         let url =
-            |provider| request(&fact(), &status(provider, None, "acme/flows", "t"), "", 0).unwrap().url.to_string();
-        let commit = fact().commit;
+            |provider| request(&notification(), &status(provider, None, "acme/flows", "t"), "", 0).unwrap().url.to_string();
+        let commit = notification().commit;
         assert_eq!(url(Provider::GitHub), format!("https://api.github.com/repos/acme/flows/statuses/{commit}"));
         assert_eq!(url(Provider::GitLab), format!("https://gitlab.com/api/v4/projects/acme%2Fflows/statuses/{commit}"));
         assert_eq!(url(Provider::Gitea), format!("https://gitea.com/api/v1/repos/acme/flows/statuses/{commit}"));
     }
 
     #[test]
-    fn targets_that_cannot_be_told_say_why_without_their_secrets() {
-        let fact = fact();
-        let none = OutgoingNotification { commit: String::new(), ..fact.clone() };
-        let tricky = OutgoingNotification { commit: "../../../user/keys".into(), ..fact.clone() };
+    fn errors_of_invalid_targets_hold_no_secrets() {
+        let notification = notification();
+        let none = OutgoingNotification { commit: String::new(), ..notification.clone() };
+        let tricky = OutgoingNotification { commit: "../../../user/keys".into(), ..notification.clone() };
         let github = |repository, token| status(Provider::GitHub, None, repository, token);
         let hook = |url: &str, secret: &str| Target::Webhook {
             name: "n".into(),
@@ -295,22 +295,22 @@ mod tests {
             secret: Secret::new(secret.into()),
         };
         let cases = [
-            (&none, github("acme/flows", "hush"), "no commit"),
-            (&tricky, github("acme/flows", "hush"), "no commit"),
-            (&fact, github("acme", "hush"), "owner/name"),
-            (&fact, github("acme/..", "hush"), "owner/name"),
-            (&fact, github("acme//x", "hush"), "owner/name"),
-            (&fact, github("acme/flows", "hush\r\nx: y"), "cannot be sent in a header"),
-            (&fact, status(Provider::Gitea, Some("git.example"), "a/b", "hush"), "no absolute URL"),
-            (&fact, status(Provider::Gitea, Some("mailto:a@hush"), "a/b", "hush"), "no absolute URL"),
-            (&fact, hook("hooks", "hush"), "no absolute URL"),
-            (&fact, hook("https://hooks.example", ""), "is empty"),
-            (&fact, hook("https://hooks.example", "whsec_"), "is empty"),
-            (&fact, hook("https://hooks.example", "whsec_hush!"), "no base64"),
-            (&fact, Target::Slack { name: "n".into(), url: Secret::new("hush".into()) }, "no absolute URL"),
+            (&none, github("acme/flows", "hush"), "not a commit"),
+            (&tricky, github("acme/flows", "hush"), "not a commit"),
+            (&notification, github("acme", "hush"), "owner/name"),
+            (&notification, github("acme/..", "hush"), "owner/name"),
+            (&notification, github("acme//x", "hush"), "owner/name"),
+            (&notification, github("acme/flows", "hush\r\nx: y"), "cannot be sent in a header"),
+            (&notification, status(Provider::Gitea, Some("git.example"), "a/b", "hush"), "not an absolute URL"),
+            (&notification, status(Provider::Gitea, Some("mailto:a@hush"), "a/b", "hush"), "not an absolute URL"),
+            (&notification, hook("hooks", "hush"), "not an absolute URL"),
+            (&notification, hook("https://hooks.example", ""), "is empty"),
+            (&notification, hook("https://hooks.example", "whsec_"), "is empty"),
+            (&notification, hook("https://hooks.example", "whsec_hush!"), "not base64"),
+            (&notification, Target::Slack { name: "n".into(), url: Secret::new("hush".into()) }, "not an absolute URL"),
         ];
-        for (fact, target, reason) in cases {
-            let Err(error) = request(fact, &target, "msg_1", 1) else { panic!("{reason}: accepted") };
+        for (notification, target, reason) in cases {
+            let Err(error) = request(notification, &target, "msg_1", 1) else { panic!("{reason}: accepted") };
             assert!(error.contains(reason), "{error}, not {reason}");
             assert!(!error.contains("hush"), "{error}");
         }

@@ -1,4 +1,4 @@
-//! The text that scrapers read, and its bounds.
+//! The encoded text and its bounds.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn has(text: &str, line: &str) {
     assert!(text.lines().any(|known| known == line), "`{line}` is not in\n{text}");
 }
 
-fn everything(metrics: &Metrics, environment: &str) {
+fn record_all(metrics: &Metrics, environment: &str) {
     metrics.reconciled(environment, "applied", Duration::from_millis(20));
     metrics.went_live(environment, Duration::from_secs(3));
     metrics.applied(environment, "main", "main@sha1:aa");
@@ -23,9 +23,9 @@ fn everything(metrics: &Metrics, environment: &str) {
 }
 
 #[test]
-fn the_text_is_as_scrapers_read_it() {
+fn encodes_openmetrics_text() {
     let metrics = Metrics::new();
-    everything(&metrics, "live");
+    record_all(&metrics, "live");
     metrics.cache("parse", 9999, 1);
     metrics.queue_oldest(Duration::from_millis(1500));
     metrics.notified("delivered");
@@ -68,7 +68,7 @@ fn the_text_is_as_scrapers_read_it() {
 }
 
 #[test]
-fn a_new_revision_takes_the_place_of_the_old() {
+fn a_new_revision_replaces_the_old_one() {
     let metrics = Metrics::new();
     for revision in ["one", "two", "two", "thr\"ee\n"] {
         metrics.applied("live", "main", revision);
@@ -81,17 +81,17 @@ fn a_new_revision_takes_the_place_of_the_old() {
 }
 
 #[test]
-fn an_environment_that_is_gone_leaves_nothing() {
+fn a_removed_environment_leaves_no_series() {
     let metrics = Metrics::new();
-    everything(&metrics, "live");
-    everything(&metrics, "draft");
+    record_all(&metrics, "live");
+    record_all(&metrics, "draft");
     metrics.forget("draft");
     let text = metrics.encode();
     assert!(!text.contains("draft"), "{text}");
-    let of_live = text.matches(r#"environment="live""#).count();
+    let live_series = text.matches(r#"environment="live""#).count();
     let alone = Metrics::new();
-    everything(&alone, "live");
-    assert_eq!(of_live, alone.encode().matches(r#"environment="live""#).count());
+    record_all(&alone, "live");
+    assert_eq!(live_series, alone.encode().matches(r#"environment="live""#).count());
     metrics.forget("never-there");
     metrics.applied("draft", "main", "again");
     has(
@@ -101,10 +101,10 @@ fn an_environment_that_is_gone_leaves_nothing() {
 }
 
 #[test]
-fn the_hundred_and_first_environment_is_one_of_the_others() {
+fn environments_beyond_the_limit_are_counted_as_other() {
     let metrics = Metrics::new();
     for number in 0..MAX_ENVIRONMENTS + 50 {
-        everything(&metrics, &format!("e{number}"));
+        record_all(&metrics, &format!("e{number}"));
         metrics.webhook(&format!("guessed-{number}"), "unknown");
     }
     let text = metrics.encode();

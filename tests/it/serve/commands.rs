@@ -1,4 +1,4 @@
-//! Commands beside a running server: plans of two revisions, keys, a look that is asked for.
+//! Commands beside a running server: plans of two revisions, keys, a requested pass.
 
 use std::path::Path;
 use std::process::Command;
@@ -52,7 +52,7 @@ fn two_revisions_of_a_repository_are_planned() {
         let equal = plan(from, to, &[]);
         assert_eq!(equal.code, 0, "{}{}", equal.out, equal.err);
     }
-    // What is in the folder now, and is in no commit yet.
+    // The folder with a change that is not committed.
     write(&definitions.join("c.yaml"), &saying("c", "uncommitted"));
     assert_eq!(plan(&second, &third, &[]).code, 0, "the folder is not looked at where two revisions are named");
     let now = run(["plan", definitions.to_str().unwrap(), "--from", "HEAD", "--detailed-exitcode"]);
@@ -81,7 +81,7 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     let online =
         action(&world.run(&["plan", &path(&new), "--server", &world.server.address, "-e", "live", "-o", "json"]));
     assert_eq!(action(&run(["plan", &path(&old), &path(&new), "-o", "json"])), online, "two folders");
-    // Two revisions, and a revision with what is not committed yet.
+    // Two revisions, and a revision with changes that are not committed.
     let commit = |message: &str| {
         git(old.path(), &["add", "--all", "."]);
         git(old.path(), &["commit", "--quiet", "-m", message]);
@@ -99,11 +99,11 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     let inside = format!("{work}/w");
     let planned = action(&run(["plan", "--from", "HEAD^", "--to", "HEAD", &inside, "-o", "json"]));
     assert_eq!(planned[0], online[0]);
-    // What was planned offline is what serves then.
+    // The generation that was planned offline is activated.
     world.push(&after, "code");
     let live = world.server.get("/v1/environments/live/trace/Workflow/sync").json();
     assert_eq!(live["digest"], online[3], "{live:#}");
-    // What a server would refuse to read is no plan either.
+    // A file that a server refuses cannot be planned either.
     write(&new.path().join("w/sync.ts"), &"x".repeat((4 << 20) + 1));
     let large = run(["plan", &work, &path(&new)]);
     assert_eq!(large.code, 1, "{}", large.out);
@@ -169,15 +169,15 @@ fn keys_are_made_and_stored_credentials_rotated() {
 }
 
 #[test]
-fn a_look_is_asked_for_now() {
+fn reconcile_waits_for_the_pass_that_it_requests() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let commit = world.repository.commit(&[("b.yaml", &saying("b", "new"))], "second");
-    let asked = world.run(&["reconcile", "live", "--now"]);
-    assert_eq!(asked.code, 0, "{}{}", asked.out, asked.err);
-    assert!(asked.out.contains(&commit), "{}", asked.out);
+    let requested = world.run(&["reconcile", "live", "--now"]);
+    assert_eq!(requested.code, 0, "{}{}", requested.out, requested.err);
+    assert!(requested.out.contains(&commit), "{}", requested.out);
     assert_eq!(world.connectors(), ["a", "b"], "it is live when the command ends");
-    // It says so where the look ends badly.
+    // It fails if the pass fails.
     world.repository.commit(&[("b.yaml", &saying("b", "x").replace("baseUrl", "baseUlr"))], "broken");
     let broken = world.run(&["reconcile", "live"]);
     assert_ne!(broken.code, 0, "{}{}", broken.out, broken.err);

@@ -1,4 +1,4 @@
-//! A process that is killed at any step of an apply: after a start, what serves is what is declared, once.
+//! A process that is killed at any step of an apply: after a restart, the declared definitions are live, applied once.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn row_40_a_kill_at_any_step_of_an_apply_converges() {
 
 #[test]
 fn row_40_a_kill_at_any_step_converges_on_postgresql_too() {
-    // Side by side, as whoever comes next waits for the lease of the one that was killed.
+    // In parallel, as each restarted process waits for the lease of the killed one.
     let databases: Option<Vec<String>> = POINTS.iter().map(|_| super::replicas::database()).collect();
     let Some(databases) = databases else { return };
     std::thread::scope(|scope| {
@@ -53,7 +53,7 @@ fn kill_at(point: &str, args: &[&str]) {
     assert!(names == ["a", "b", "c"] || names == ["a", "c", "d"], "{point}: {names:?}");
     stopped.kill();
     world.server = serve(world.folder.path(), args, |_| {});
-    // What is active is served at once; whether all others serve it too is known when they are silent for a while.
+    // The active generation serves at once; the killed process counts as a replica until its heartbeat expires.
     let status = world.wait(|status| is_ready(status) && status["generation"] == 2, point);
     assert_eq!(world.connectors(), ["a", "c", "d"], "{point}");
     assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()), "{point}");
@@ -66,7 +66,7 @@ fn kill_at(point: &str, args: &[&str]) {
 }
 
 #[test]
-fn row_43_a_server_that_starts_serves_what_was_live_before_it_asks_anyone() {
+fn row_43_a_server_serves_the_active_generation_before_it_fetches() {
     let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     world.git.fault(crate::git_server::Fault::Status(503));
@@ -78,7 +78,7 @@ fn row_43_a_server_that_starts_serves_what_was_live_before_it_asks_anyone() {
 }
 
 #[test]
-fn a_loop_that_stands_still_is_seen_by_healthz() {
+fn healthz_reports_a_stuck_loop() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let marker = world.folder.path().join("reached");
@@ -100,6 +100,6 @@ fn a_loop_that_stands_still_is_seen_by_healthz() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(server.get("/healthz").body.contains("live"), "it says which environment is stuck");
-    // What is live keeps serving.
+    // The live generation keeps serving.
     assert_eq!(super::connectors(&server), ["a"]);
 }

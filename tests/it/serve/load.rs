@@ -1,4 +1,4 @@
-//! Activations under load: no call fails, and a call that is on its way ends as it began.
+//! Activations under load: no call fails, and a call in progress finishes on the generation that it began on.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use super::{World, is_ready};
 use crate::support::{Answer, request};
 
-/// An application that answers `{"ok": true}`, slowly where it is asked to.
+/// An application that responds `{"ok": true}`, and to slow requests only when they are released.
 struct Application {
     port: u16,
-    /// Slow requests that came.
+    /// Slow requests that arrived.
     slow: Arc<AtomicUsize>,
+    /// Slow requests that may be answered.
+    released: Arc<AtomicUsize>,
 }
 
 impl Application {
@@ -21,18 +23,19 @@ impl Application {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let slow = Arc::new(AtomicUsize::new(0));
-        let came = Arc::clone(&slow);
+        let released = Arc::new(AtomicUsize::new(0));
+        let counters = (Arc::clone(&slow), Arc::clone(&released));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let came = Arc::clone(&came);
-                std::thread::spawn(move || answer(stream, &came));
+                let (slow, released) = counters.clone();
+                std::thread::spawn(move || answer(stream, &slow, &released));
             }
         });
-        Application { port, slow }
+        Application { port, slow, released }
     }
 }
 
-fn answer(mut stream: TcpStream, slow: &AtomicUsize) {
+fn answer(mut stream: TcpStream, slow: &AtomicUsize, released: &AtomicUsize) {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(read) = stream.read(&mut buffer) {
@@ -42,8 +45,10 @@ fn answer(mut stream: TcpStream, slow: &AtomicUsize) {
         text.extend_from_slice(&buffer[..read]);
         if text.windows(4).any(|part| part == b"\r\n\r\n") {
             if text.starts_with(b"GET /slow") {
-                slow.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_secs(3));
+                let number = slow.fetch_add(1, Ordering::Relaxed);
+                while released.load(Ordering::Relaxed) <= number {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
             }
             let body = "{\"ok\":true}";
             let head =
@@ -60,7 +65,7 @@ fn connector(port: u16, version: usize) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: app }}\nspec:\n  displayName: App\n  baseUrl: \
          http://127.0.0.1:{port}\n  actions:\n    fast:\n      http: {{ path: /fast }}\n      response: {{ body: {{ version: \
-         {version}, ok: \"{{{{ response.json.ok }}}}\" }} }}\n    slow:\n      http: {{ path: /slow }}\n      timeout: 20s\n      \
+         {version}, ok: \"{{{{ response.json.ok }}}}\" }} }}\n    slow:\n      http: {{ path: /slow }}\n      timeout: 2m\n      \
          response: {{ body: {{ version: {version}, ok: \"{{{{ response.json.ok }}}}\" }} }}\n"
     )
 }
@@ -98,18 +103,19 @@ fn no_request_fails_during_twenty_activations() {
     let mut slow = Vec::new();
     for version in 1..=ACTIVATIONS {
         if version % 5 == 0 {
-            // On its way while the next generations go live: it ends on the one it began with.
+            // It is in progress while the next generation is activated.
             let (address, began) = (world.server.address.clone(), version - 1);
             slow.push(std::thread::spawn(move || (began, call(&address, "slow"))));
             let deadline = Instant::now() + Duration::from_mins(2);
             while application.slow.load(Ordering::Relaxed) < slow.len() {
-                assert!(Instant::now() < deadline, "the slow call never came to the application");
+                assert!(Instant::now() < deadline, "timeout waiting for the slow call");
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
         let (_, status) = world.push(&[("app.yaml", &connector(application.port, version))], "version");
         assert!(is_ready(&status), "{status:#}");
         assert_eq!(call(&world.server.address, "fast").json()["version"], version);
+        application.released.store(slow.len(), Ordering::Relaxed);
     }
     for one in slow {
         let (began, answer) = one.join().unwrap();

@@ -1,11 +1,11 @@
-//! The commands that operators give a running server.
+//! Commands of operators to a running server.
 
 use serde_json::Value;
 
 use super::{World, is_ready, ready, saying};
 
 #[test]
-fn back_and_forth_between_generations() {
+fn a_rollback_holds_the_left_revision_back() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     world.push(&[("a.yaml", &saying("a", "second")), ("b.yaml", &saying("b", "new"))], "second");
@@ -23,7 +23,7 @@ fn back_and_forth_between_generations() {
     let back = world.run(&["rollback", "live", "1"]);
     assert_eq!((back.code, back.out.starts_with("live: generation 3 is live")), (0, true), "{}{}", back.out, back.err);
     assert_eq!(world.connectors(), ["a"]);
-    // The revision that was left is not applied again, however often it is looked at.
+    // The revision that was left is not applied again.
     let status = world.look();
     assert_eq!((ready(&status).1.as_str(), &status["generation"]), ("HeldBack", &3.into()), "{status:#}");
     assert_eq!(world.connectors(), ["a"]);
@@ -39,20 +39,6 @@ fn back_and_forth_between_generations() {
         audit.as_array().unwrap().iter().any(|line| line["action"] == "Rollback" && line["actor"] == "local"),
         "{audit:#}"
     );
-}
-
-#[test]
-fn nothing_is_applied_while_suspended() {
-    let world = World::start(&[("a.yaml", &saying("a", "first"))]);
-    world.wait(is_ready, "the first commit");
-    assert_eq!(world.run(&["suspend", "live", "--reason", "freeze"]).code, 0);
-    let (_, status) = world.push(&[("b.yaml", &saying("b", "new"))], "second");
-    assert_eq!(ready(&status).1, "Suspended", "{status:#}");
-    assert_eq!(status["suspended"]["reason"], "freeze");
-    assert_eq!(world.connectors(), ["a"]);
-    let resumed = world.run(&["resume", "live"]);
-    assert_eq!(resumed.code, 0, "{}{}", resumed.out, resumed.err);
-    assert_eq!(world.connectors(), ["a", "b"]);
 }
 
 #[test]
@@ -81,7 +67,7 @@ fn a_plan_is_read_approved_and_applied_and_a_stale_one_refused() {
         world.run(&["plan", "--server", &world.server.address, "-e", "live", "--detailed-exitcode", "--out", path]);
     assert_eq!(planned.code, 2, "{}{}", planned.out, planned.err);
     assert!(planned.out.contains("Connector/a"), "{}", planned.out);
-    // The branch moves on before somebody approves what they read.
+    // The branch moves on before the plan is approved.
     world.push(&[("b.yaml", &saying("b", "unread"))], "second");
     let stale = world.run(&["apply", path]);
     assert_eq!(stale.code, 2, "{}{}", stale.out, stale.err);
@@ -103,7 +89,7 @@ fn a_plan_is_read_approved_and_applied_and_a_stale_one_refused() {
 }
 
 #[test]
-fn a_folder_is_planned_against_what_is_live() {
+fn a_folder_is_planned_against_the_live_generation() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let mine = crate::support::folder(&[("a.yaml", &saying("a", "mine")), ("b.yaml", &saying("b", "new"))]);
@@ -112,7 +98,7 @@ fn a_folder_is_planned_against_what_is_live() {
     assert_eq!(planned.code, 0, "{}{}", planned.out, planned.err);
     let plan: Value = serde_json::from_str(&planned.out).unwrap();
     assert_eq!((&plan["summary"]["create"], &plan["summary"]["update"]), (&1.into(), &1.into()), "{plan:#}");
-    // What a reviewer saw is what goes live.
+    // The plan that a reviewer saw is the one that is applied.
     world.push(&[("a.yaml", &saying("a", "mine")), ("b.yaml", &saying("b", "new"))], "merge");
     let history = world.server.get("/v1/environments/live/history").json();
     assert_eq!(history["generations"][0]["plan"], plan["digest"]);
@@ -137,12 +123,12 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
     let trace = |environment: &str| server.get(&format!("/v1/environments/{environment}/trace/Connector/a")).json();
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
-    assert_eq!(trace("draft")["owner"], trace("live")["owner"], "it is known where it came from");
-    // The branch that live follows does not take it back.
+    assert_eq!(trace("draft")["owner"], trace("live")["owner"], "the owner is promoted too");
+    // The branch of the environment does not undo the promotion.
     let live = super::look(&server, "live");
     assert_eq!(ready(&live).1, "HeldBack", "{live:#}");
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
-    // What somebody wrote over in the other environment comes with it, and is said.
+    // An override in the other environment is promoted with a warning.
     let quiet = server.post("/v1/environments/live/promote", &[], "{\"from\":\"draft\"}").json();
     assert_eq!(quiet["warnings"], serde_json::json!([]), "{quiet:#}");
     let path = "/v1/environments/draft/definitions/Connector/a?override=1h&reason=trying";
@@ -150,11 +136,11 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert_eq!(put.status, 200, "{put:?}");
     let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
-    let warning = "warning: Connector/a: `local` wrote over it in `draft` (trying)";
+    let warning = "warning: Connector/a: the override by `local` in `draft` (trying)";
     assert!(promoted.err.contains(warning), "{}", promoted.err);
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
-    assert_eq!(trace("live")["owner"]["reason"], "trying", "it is known what it is");
-    // One status for each, and both are asked for by name.
+    assert_eq!(trace("live")["owner"]["reason"], "trying", "the override keeps its reason");
+    // Each environment has a status and is called by name.
     let all = super::cli(&server.address, &["status"]);
     assert!(all.out.contains("draft: Ready") && all.out.contains("live: Ready"), "{}", all.out);
     let path = "/v1/connectors/a/actions/say";

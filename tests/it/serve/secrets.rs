@@ -25,7 +25,7 @@ fn forms(secret: &str) -> Vec<String> {
     let escaped: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
     let backwards: String = secret.chars().rev().collect();
-    // Without its last characters, base64 is the same whatever follows.
+    // The first characters of base64 do not depend on the bytes that follow.
     let cut = base64.trim_end_matches('=').len() / 4 * 4;
     vec![secret.to_owned(), hex, escaped, base64[..cut.saturating_sub(4)].to_owned(), backwards, secret.to_uppercase()]
 }
@@ -53,7 +53,7 @@ fn row_70_planted_secrets_are_in_no_output() {
         .map(|name| format!("    {}: {{ env: {name} }}\n", name.to_ascii_lowercase().replace('_', "-")))
         .concat();
     let more = format!(
-        "  secrets:\n{secrets}  notifications:\n    - {{ name: hook, webhook: {{ url: \"http://127.0.0.1:9/told\", secret: {{ \
+        "  secrets:\n{secrets}  notifications:\n    - {{ name: hook, webhook: {{ url: \"http://127.0.0.1:9/notify\", secret: {{ \
          secretRef: notify-secret }} }} }}\n    - {{ name: slack, slack: {{ url: {{ secretRef: slack-url }} }} }}\n"
     );
     let source = "branch: main, auth: { basic: { username: ada, password: { secretRef: git-password } } }, webhook: { \
@@ -93,7 +93,7 @@ fn row_70_planted_secrets_are_in_no_output() {
     std::fs::remove_file(repository.work().join("b.yaml")).unwrap();
     repository.commit(&[("a.yaml", &using.replace("displayName: a", "displayName: changed"))], "changed");
     ask(&server, "POST", "/v1/environments/live/reconcile", "");
-    git.require(Some("Basic nobody"));
+    git.require(Some("Basic unknown"));
     ask(&server, "POST", "/v1/environments/live/reconcile", "");
     git.require(Some(&basic("ada", PLANTED[0].1)));
     ask(&server, "POST", "/v1/environments/live/reconcile", "");
@@ -115,11 +115,9 @@ fn row_70_planted_secrets_are_in_no_output() {
             .unwrap();
         search(&format!("{args:?}"), &[said.stdout, said.stderr].concat());
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let log = server.said();
+    let log = server.finish();
     assert!(log.contains("live") && log.lines().count() > 20, "there is a log: {log:.500}");
     search("the log", log.as_bytes());
-    server.kill();
     let mut files = 0;
     let mut folders = vec![folder.path().join(".state")];
     while let Some(next) = folders.pop() {
@@ -137,7 +135,7 @@ fn row_70_planted_secrets_are_in_no_output() {
 }
 
 #[test]
-fn the_search_finds_what_it_should() {
+fn the_search_finds_every_form() {
     for secret in PLANTED {
         for form in forms(secret.1) {
             let text = format!("before {form} after");

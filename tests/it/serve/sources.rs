@@ -1,9 +1,9 @@
-//! Several sources for one environment, and forges that tell of pushes.
+//! Several sources for one environment, and webhooks of forges.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{connectors, is_ready, look, ready, saying, serve, wait};
+use super::{connectors, drain, is_ready, look, ready, saying, serve, wait};
 use crate::git_server::{Fault, GitHttp, Repository};
 use crate::support::{Dev, write};
 
@@ -30,8 +30,8 @@ impl Both {
         );
         write(&folder.path().join("live.yaml"), &document);
         let server = serve(folder.path(), &[], |_| {});
-        wait(&server, "live", is_ready, "the first look");
-        // Shown a moment after the status.
+        wait(&server, "live", is_ready, "the first pass");
+        // The view is published after the status.
         while server.get("/v1/environments/live/definitions").json()["definitions"] == json!([]) {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
@@ -118,7 +118,7 @@ fn a_source_that_fails_is_named_and_nothing_is_pruned() {
     let (_, reason, message) = ready(&status);
     assert_eq!(reason, "FetchFailed", "{status:#}");
     assert!(message.contains("source a"), "{message}");
-    assert_eq!(connectors(&both.server), ["one", "two"], "half of an environment is none");
+    assert_eq!(connectors(&both.server), ["one", "two"], "part of an environment is not applied");
     both.git.fault(Fault::None);
     assert!(is_ready(&both.look()));
     assert_eq!(connectors(&both.server), ["one", "three", "two"]);
@@ -142,7 +142,7 @@ pub fn mac(body: &str) -> String {
     mac.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A server that follows `main` and believes a provider's webhooks.
+/// A server that follows `main` and accepts the webhooks of a provider.
 pub fn hooked(git: &GitHttp, folder: &std::path::Path, provider: &str) -> Dev {
     let source = format!("branch: main, webhook: {{ provider: {provider}, secret: {{ secretRef: hook }} }}");
     let document = super::following(&git.url(), "  secrets: { hook: { env: TEST_HOOK } }\n");
@@ -171,11 +171,9 @@ fn a_push_to_another_branch_is_ignored_and_costs_no_fetch() {
         let answer = push(branch);
         assert_eq!((answer.status, answer.json()["result"].as_str()), (202, Some("ignored")), "{branch}: {answer:?}");
     }
-    // Whatever a hint leads to happens before an answer that was asked for after it.
+    drain(&server, "live");
     let ignored = git.requests();
     assert!(ignored.is_empty(), "{ignored:?}");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    assert!(git.requests().is_empty());
     assert_eq!(push("main").json()["result"], "accepted");
     wait(&server, "live", |status| status["generation"] == 2, "the push");
     let metrics = server.get("/metrics").body;
@@ -186,7 +184,7 @@ fn a_push_to_another_branch_is_ignored_and_costs_no_fetch() {
 }
 
 #[test]
-fn a_hint_that_is_larger_than_any_body_is_refused() {
+fn an_oversized_push_notification_is_refused() {
     let repository = Repository::with(&[("a.yaml", &saying("a", "first"))]);
     let git = GitHttp::start(repository.root());
     let folder = tempfile::tempdir().unwrap();
@@ -196,14 +194,14 @@ fn a_hint_that_is_larger_than_any_body_is_refused() {
     let signature = format!("sha256={}", mac(&body));
     let answer = server.post(HOOK, &[("x-hub-signature-256", &signature)], &body);
     assert_eq!(answer.status, 413, "{answer:?}");
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    drain(&server, "live");
     assert!(git.requests().is_empty());
 }
 
 type Headers = Vec<(&'static str, String)>;
 
 #[test]
-fn each_forge_tells_of_pushes_in_its_own_way() {
+fn each_forge_signs_push_notifications_in_its_own_way() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let push = "{\"ref\":\"refs/heads/main\"}";
     let bitbucket = "{\"push\":{\"changes\":[{\"new\":{\"type\":\"branch\",\"name\":\"main\"}}]}}";

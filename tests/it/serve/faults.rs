@@ -1,4 +1,4 @@
-//! The rows of the field's experience that need a whole server: many who need one, floods, and machines that run out.
+//! Faults that need a whole server: widely used definitions, floods of requests, and machines that run out of resources.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,12 +23,12 @@ fn workflow(name: &str, step: &str) -> String {
 }
 
 #[test]
-fn row_49_renaming_what_forty_need_is_refused_and_a_change_shows_them() {
+fn row_49_refuses_to_rename_a_needed_definition_and_plans_show_dependants() {
     let mut files = vec![("app.yaml".to_owned(), saying("app", "first"))];
     files.extend((0..40).map(|number| (format!("w{number}.yaml"), workflow(&format!("w{number}"), "action: app/say"))));
     let world = World::start(&references(&files));
     world.wait(is_ready, "the first commit");
-    // What a reviewer sees before it is merged.
+    // The plan that a reviewer sees before the merge.
     let planned = |text: &str, path: &str| {
         let mut changed = files.clone();
         changed[0] = (path.to_owned(), text.to_owned());
@@ -46,7 +46,7 @@ fn row_49_renaming_what_forty_need_is_refused_and_a_change_shows_them() {
     let renamed = planned(&saying("renamed", "first"), "renamed.yaml");
     assert_eq!(renamed.code, 1, "{}{}", renamed.out, renamed.err);
     assert!(renamed.err.contains("`app`"), "{}", renamed.err);
-    // And if it is merged all the same, nothing of it goes live.
+    // If it is merged nevertheless, nothing of it is applied.
     std::fs::remove_file(world.repository.work().join("app.yaml")).unwrap();
     let (_, status) = world.push(&[("renamed.yaml", &saying("renamed", "first"))], "rename");
     assert_eq!((ready(&status).1.as_str(), &status["errors"]), ("InvalidDefinitions", &json!(40)), "{status:#}");
@@ -56,7 +56,7 @@ fn row_49_renaming_what_forty_need_is_refused_and_a_change_shows_them() {
         assert_eq!((&finding["code"], message.contains("`app`")), (&json!("EK0202"), true), "{finding:#}");
     }
     assert_eq!((&status["generation"], world.connectors()), (&1.into(), vec!["app".to_owned()]));
-    // With everything that needs it, it is a rename like any other.
+    // A rename together with all dependants is applied.
     let all: Vec<(String, String)> = (0..40)
         .map(|number| (format!("w{number}.yaml"), workflow(&format!("w{number}"), "action: renamed/say")))
         .collect();
@@ -99,7 +99,7 @@ fn row_50_circles_and_missing_references_are_held_and_others_go_live() {
     for id in ["Workflow/self", "Workflow/lost"] {
         assert_eq!(traced(id).status, 404, "{id} never was good");
     }
-    // Each is told where it is, and what it is.
+    // Each finding names its cause.
     let findings = status["findings"].to_string();
     for text in ["these need each other in a circle", "needs itself", "there is no Workflow `nowhere`"] {
         assert!(findings.contains(text), "{text}: {findings}");
@@ -112,14 +112,14 @@ fn row_50_circles_and_missing_references_are_held_and_others_go_live() {
     assert_eq!(traced("Workflow/lost").status, 200);
 }
 
-/// What answers say that they were served from, once the newest commit is live.
+/// Revision of the newest commit in the headers of responses.
 fn revision(repository: &Repository) -> Option<String> {
     Some(format!("main@sha1:{}", repository.head()))
 }
 
 #[test]
-fn row_55_a_flood_of_hints_to_one_environment_does_not_delay_another() {
-    const HINTS: usize = 2000;
+fn row_55_a_flood_of_pushes_to_one_environment_does_not_delay_another() {
+    const PUSHES: usize = 2000;
     let (noisy, quiet) = (
         Repository::with(&[("a.yaml", &saying("a", "first"))]),
         Repository::with(&[("b.yaml", &saying("b", "first"))]),
@@ -130,34 +130,34 @@ fn row_55_a_flood_of_hints_to_one_environment_does_not_delay_another() {
     let document = following(&quiet_git.url(), "  secrets: { hook: { env: TEST_HOOK } }\n");
     let document = document.replace("branch: main", hook).replace("name: live", "name: quiet");
     write(&folder.path().join("quiet.yaml"), &document);
-    // The other one's document, and the server of both.
+    // The document of the flooded environment, and the server of both.
     let server = hooked(&noisy_git, folder.path(), "GitHub");
     wait(&server, "quiet", is_ready, "the quiet one");
     noisy_git.requests();
     let body = "{\"ref\":\"refs/heads/main\"}";
     let signature = format!("sha256={}", mac(body));
     let headers = [("x-hub-signature-256", signature.as_str())];
-    let hint = |environment: &str| {
+    let push = |environment: &str| {
         let path = format!("/v1/environments/{environment}/webhook");
         assert_eq!(request(&server.address, "POST", &path, &headers, body).status, 202);
     };
-    // Worse than a flood: its Git server does not even answer.
+    // Its Git server does not respond either.
     noisy_git.fault(Fault::Hold);
     let (sent, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while sent.fetch_add(1, Ordering::Relaxed) < HINTS || !stop.load(Ordering::Relaxed) {
-                    hint("live");
+                while sent.fetch_add(1, Ordering::Relaxed) < PUSHES || !stop.load(Ordering::Relaxed) {
+                    push("live");
                 }
             });
         }
-        while sent.load(Ordering::Relaxed) < HINTS / 2 {
+        while sent.load(Ordering::Relaxed) < PUSHES / 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
         quiet.commit(&[("b.yaml", &saying("b", "second"))], "second");
         noisy.commit(&[("a.yaml", &saying("a", "second"))], "second");
-        hint("quiet");
+        push("quiet");
         let deadline = Instant::now() + Duration::from_mins(2);
         while status(&server, "quiet")["generation"] != 2 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
@@ -170,11 +170,11 @@ fn row_55_a_flood_of_hints_to_one_environment_does_not_delay_another() {
     noisy_git.fault(Fault::None);
     wait(&server, "live", |status| status["generation"] == 2, "the flooded one");
     let listings = noisy_git.requests().iter().filter(|request| request.contains("info/refs")).count();
-    assert!(listings < 100, "{HINTS} hints led to {listings} looks");
+    assert!(listings < 100, "{PUSHES} pushes caused {listings} fetches");
 }
 
 #[test]
-fn row_56_what_was_deleted_while_suspended_goes_when_resumed() {
+fn row_56_applies_removals_after_a_suspension() {
     let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
     world.wait(is_ready, "the first commit");
     assert_eq!(world.run(&["suspend", "live"]).code, 0);
@@ -182,7 +182,7 @@ fn row_56_what_was_deleted_while_suspended_goes_when_resumed() {
     let (_, status) = world.push(&[("a.yaml", &saying("a", "second"))], "remove");
     assert_eq!((ready(&status).1.as_str(), &status["generation"]), ("Suspended", &1.into()), "{status:#}");
     assert_eq!((world.connectors().len(), &world.status()["tombstones"]), (2, &json!([])));
-    // Suspended again, resumed twice, all at once: the end is what was asked last.
+    // Concurrent suspensions and resumptions: the last request counts.
     std::thread::scope(|scope| {
         for verb in ["suspend", "resume", "suspend", "resume"] {
             let address = &world.server.address;
@@ -198,7 +198,7 @@ fn row_56_what_was_deleted_while_suspended_goes_when_resumed() {
 }
 
 #[test]
-fn row_57_a_look_that_never_ends_does_not_hold_back_what_is_newer() {
+fn row_57_a_hanging_fetch_does_not_hold_back_newer_commits() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let first = revision(&world.repository);
@@ -207,13 +207,13 @@ fn row_57_a_look_that_never_ends_does_not_hold_back_what_is_newer() {
     world.repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
     let address = world.server.address.clone();
     let stalled = std::thread::spawn(move || {
-        // Answered after the look that it asks for, which is long.
+        // The response comes after the pass, which is long.
         request(&address, "POST", "/v1/environments/live/reconcile", &[], "")
     });
     while world.git.requests().is_empty() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // Meanwhile everything else answers, and what serves keeps serving.
+    // Meanwhile all other requests are answered, and the live generation keeps serving.
     world.repository.commit(&[("a.yaml", &saying("a", "third"))], "third");
     assert_eq!(served_by(&world.server, "a").0, first);
     assert_eq!((world.server.get("/healthz").status, world.status()["generation"].as_u64()), (200, Some(1)));
@@ -234,7 +234,7 @@ fn limited(folder: &std::path::Path, limit: &str) -> Dev {
     Dev::spawn(&mut command)
 }
 
-/// Definitions that do not get small when they are packed: nobody can compress what is random.
+/// Definitions of random text, which cannot be compressed.
 fn large(count: usize) -> Vec<(String, String)> {
     let noise = |seed: usize| {
         let digest = |at: usize| evenkeel::text::Digest::of(format!("{seed} {at}").as_bytes()).hex();
@@ -248,7 +248,7 @@ fn large(count: usize) -> Vec<(String, String)> {
 }
 
 #[test]
-fn row_53_a_full_disk_is_said_and_what_serves_keeps_serving() {
+fn row_53_reports_a_full_disk_and_keeps_serving() {
     let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let first = revision(&world.repository);
@@ -269,14 +269,14 @@ fn row_53_a_full_disk_is_said_and_what_serves_keeps_serving() {
     assert_eq!(world.server.get("/readyz").status, 200, "it still serves");
     let said = world.server.said();
     assert!(!said.contains("panicked"), "{said}");
-    // Small things still go through once the large commit is taken back, or there is space again.
+    // The commit is applied once there is space.
     world.restart(&[]);
     let status = world.wait(|status| status["generation"] == 2, "space");
     assert_eq!((is_ready(&status), world.connectors().len()), (true, 101), "{status:#}");
 }
 
 #[test]
-fn row_53_a_full_disk_under_the_database() {
+fn row_53_recovers_from_a_full_disk_of_the_database() {
     let mount = |args: &[&str]| Command::new(args[0]).args(&args[1..]).output();
     let disk = tempfile::tempdir().unwrap();
     let path = disk.path().to_str().unwrap();
@@ -291,7 +291,7 @@ fn row_53_a_full_disk_under_the_database() {
     world.wait(is_ready, "the first commit");
     let first = revision(&world.repository);
     world.repository.commit(&references(&large(250)), "more than the disk holds");
-    // Whoever asks is told, where not even that can be written down.
+    // Requests are refused with the cause, even if the status cannot be stored.
     let ask = || world.server.post("/v1/environments/live/reconcile", &[], "");
     for _ in 0..4 {
         let answer = ask();
@@ -303,7 +303,7 @@ fn row_53_a_full_disk_under_the_database() {
     assert_eq!((truth.as_str(), status["generation"].as_u64()), ("False", Some(1)), "{status:#}");
     assert!(reason.starts_with("Store") && message.contains("full"), "{reason}: {message}");
     assert!(!world.server.said().contains("panicked"));
-    // Space comes back, and with it everything.
+    // The disk grows, and the commit is applied.
     assert!(mount(&["mount", "-o", "remount,size=64m", path]).unwrap().status.success());
     let status = world.look();
     let status = if is_ready(&status) { status } else { world.wait(is_ready, "the end of the shortage") };
@@ -312,7 +312,7 @@ fn row_53_a_full_disk_under_the_database() {
     drop(end);
 }
 
-/// Does something at the end, however that comes.
+/// Runs a function at the end of a scope, also after a panic.
 fn scopeguard<F: FnMut()>(end: F) -> impl Drop {
     struct Guard<F: FnMut()>(F);
     impl<F: FnMut()> Drop for Guard<F> {
@@ -324,7 +324,7 @@ fn scopeguard<F: FnMut()>(end: F) -> impl Drop {
 }
 
 #[test]
-fn row_53_a_server_with_few_descriptors_goes_on_when_they_are_free_again() {
+fn row_53_recovers_once_file_descriptors_are_free_again() {
     let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     world.server.kill();
@@ -342,9 +342,9 @@ fn row_53_a_server_with_few_descriptors_goes_on_when_they_are_free_again() {
 }
 
 #[test]
-fn row_53_a_state_folder_that_cannot_be_written_is_said_at_the_start() {
+fn row_53_reports_an_unwritable_state_folder_at_the_start() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
-    // A file where the folder should be: not even root writes there.
+    // A file in place of the folder, which not even root can write to.
     let state = world.folder.path().join("occupied");
     write(&state, "");
     let said = crate::support::run([
@@ -376,7 +376,7 @@ fn row_54_ten_thousand_definitions_in_bounded_memory() {
     let status = world.wait(is_ready, "ten thousand definitions");
     assert_eq!(status["definitions"], 10_001);
     let first = peak(&world.server);
-    // What changes then takes no more than what was taken at first, a little aside.
+    // Changes take hardly more memory than the first load.
     for at in 0..10 {
         let (_, status) = world.push(&[("7/c7.yaml", &saying("c7", &format!("v{at}")))], "one of them");
         assert!(is_ready(&status), "{status:#}");

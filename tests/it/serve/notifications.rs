@@ -1,4 +1,4 @@
-//! What forges and others are told of commits, through the whole server.
+//! Notifications and commit statuses of a whole server.
 
 use serde_json::Value;
 
@@ -20,12 +20,12 @@ fn statuses(got: &[Got]) -> Vec<(String, String)> {
 }
 
 fn events(got: &[Got]) -> Vec<String> {
-    let told = got.iter().filter(|got| got.line.contains("/told"));
-    told.filter_map(|got| got.json()["type"].as_str().map(str::to_owned)).collect()
+    let webhooks = got.iter().filter(|got| got.line.contains("/notify"));
+    webhooks.filter_map(|got| got.json()["type"].as_str().map(str::to_owned)).collect()
 }
 
 #[test]
-fn forges_and_others_are_told_what_really_became_of_each_commit() {
+fn each_commit_is_reported_with_its_outcome() {
     let receiver = Receiver::start(&[OK]);
     let repository = Repository::with(&[("a.yaml", &saying("a", "first"))]);
     let git = GitHttp::start(repository.root());
@@ -38,7 +38,7 @@ fn forges_and_others_are_told_what_really_became_of_each_commit() {
     let more = format!(
         "  secrets: {{ forge: {{ env: FORGE_TOKEN }}, signing: {{ env: SIGNING }} }}\n  notifications:\n    - {{ name: ops, \
          webhook: {{ url: \"{}\", secret: {{ secretRef: signing }} }} }}\n",
-        receiver.url("/told")
+        receiver.url("/notify")
     );
     write(&folder.path().join("live.yaml"), &following(&git.url(), &more).replace("branch: main", &source));
     let server = serve(folder.path(), &[], |command| {
@@ -58,14 +58,14 @@ fn forges_and_others_are_told_what_really_became_of_each_commit() {
     let broken = repository.commit(&[("a.yaml", &saying("a", "x").replace("baseUrl", "baseUlr"))], "broken");
     assert_eq!(ready(&look(&server, "live")).1, "InvalidDefinitions");
     receiver.wait_for(4);
-    // A forge that does not answer says nothing about a commit.
+    // An unreachable forge says nothing about a commit.
     git.fault(crate::git_server::Fault::Status(503));
     assert_eq!(ready(&look(&server, "live")).1, "FetchFailed");
     git.fault(crate::git_server::Fault::None);
     std::fs::remove_file(repository.work().join("a.yaml")).unwrap();
     let healed = repository.commit(&[("a.yaml", &saying("a", "third"))], "healed");
     assert!(is_ready(&look(&server, "live")));
-    // And a commit that changes no definition is live as well.
+    // A commit that changes no definition is live as well.
     receiver.wait_for(6);
     let readme = repository.commit(&[("README.md", "hello")], "readme");
     assert!(is_ready(&look(&server, "live")));
@@ -73,10 +73,10 @@ fn forges_and_others_are_told_what_really_became_of_each_commit() {
     let of = |commit: &str, state: &str| (commit.to_owned(), state.to_owned());
     let wanted = [of(&first, "success"), of(&broken, "failure"), of(&healed, "success"), of(&readme, "success")];
     assert_eq!(statuses(&receiver.got()), wanted);
-    // Who was told that it fails is not told so again.
-    let told = ["applied", "failed", "recovered", "applied"].map(|word| format!("environment.{word}"));
-    assert_eq!(events(&receiver.got()), told);
-    for got in receiver.got().iter().filter(|got| got.line.contains("/told")) {
+    // The failed fetch is not reported as a failure of the commit.
+    let expected = ["applied", "failed", "recovered", "applied"].map(|word| format!("environment.{word}"));
+    assert_eq!(events(&receiver.got()), expected);
+    for got in receiver.got().iter().filter(|got| got.line.contains("/notify")) {
         assert!(got.header("webhook-signature").starts_with("v1,"), "{got:?}");
         let data: &Value = &got.json()["data"];
         assert_eq!(data["environment"], "live");
