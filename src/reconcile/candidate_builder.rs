@@ -45,9 +45,8 @@ impl CandidateBuilder {
         shown_under: &str,
     ) -> Result<Arc<Candidate>, StoreError> {
         let (validator, cache) = (&mut self.validator, &mut self.cache);
-        let restored = block_in_place(|| {
-            candidate::restore(environment, manifest, contents, shown_under, validator, cache)
-        })?;
+        let restored =
+            block_in_place(|| candidate::restore(environment, manifest, contents, shown_under, validator, cache))?;
         Ok(Arc::new(restored))
     }
 

@@ -6,7 +6,9 @@ use super::candidate::Candidate;
 use super::live_generation::LiveGeneration;
 use super::scope::Scope;
 use crate::definition::Kind;
-use crate::plan::{self, BlockedReason, BlockedRemovals, DesiredState, Inventory, Plan, PlanOptions, PrunePolicy, Verb};
+use crate::plan::{
+    self, BlockedReason, BlockedRemovals, DesiredState, Inventory, Plan, PlanOptions, PrunePolicy, Verb,
+};
 use crate::store::manifest::Item;
 
 /// A plan and the guards that stop it.
@@ -46,9 +48,7 @@ fn options(scope: &Scope) -> PlanOptions<'_> {
 fn is_of_cluster(scope: &Scope) -> bool {
     let spec = &scope.document.spec;
     let only = spec.source.as_ref().is_none_or(|source| source.git.is_none() && source.directory.is_none());
-    scope.context.source_context.cluster.is_some()
-        && only
-        && spec.sources.iter().all(|source| source.cluster.is_some())
+    scope.context.source_context.cluster.is_some() && only && spec.sources.iter().all(|source| source.cluster.is_some())
 }
 
 /// The guard against empty sources for an environment that still has definitions from the API, which make it look as if
@@ -63,11 +63,7 @@ fn emptied(
     let removals = plan.actions.iter().filter(|action| action.action == Verb::Delete);
     let removed: Vec<String> = removals.map(|action| action.id.to_string()).collect();
     let observed = live.is_some_and(|live| live.items().any(is_declared));
-    if removed.is_empty()
-        || is_of_cluster(scope)
-        || !observed
-        || candidate.manifest.items.values().any(is_declared)
-    {
+    if removed.is_empty() || is_of_cluster(scope) || !observed || candidate.manifest.items.values().any(is_declared) {
         return None;
     }
     let message = "the source declares nothing while definitions exist; check its path and branch".to_owned();

@@ -9,7 +9,7 @@ use super::reason::ReconcileError;
 use super::validate::Validated;
 use crate::definition::Id;
 use crate::store::{Micros, StoreError};
-use crate::text::render::{Output, Report, render};
+use crate::text::render::{OutputFormat, Report, render};
 use crate::text::{Digest, Finding, Severity};
 
 /// Maximum number of findings in an error.
@@ -131,7 +131,7 @@ impl CommandError {
         let errors: Vec<Finding> = errors.take(MAX_FINDINGS).cloned().collect();
         let catalog = &validated.catalog;
         let report = Report { findings: &errors, sources: &catalog.sources, definitions: catalog.entries.len() };
-        let rendered: Value = serde_json::from_str(&render(&report, Output::Json, false, 0)).unwrap_or_default();
+        let rendered: Value = serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default();
         let first = errors.first().map_or("", |first| first.message.as_str());
         let message = format!("the change makes the environment invalid: {first}");
         CommandError {

@@ -63,8 +63,9 @@ impl Reconciler {
             };
             let candidate = self.builder.build(self.scope.name(), &validated, provenance)?;
             if let Some(id) = required.filter(|id| !candidate.manifest.items.contains_key(id)) {
-                let message =
-                    format!("the environment's `selector` excludes {id}: give it the labels that the selector requires");
+                let message = format!(
+                    "the environment's `selector` excludes {id}: give it the labels that the selector requires"
+                );
                 return Err(CommandError::new(409, "NotSelected", message));
             }
             let (plan, blocked) = plan_change(&self.scope, self.active.live(), &candidate, false);

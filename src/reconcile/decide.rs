@@ -275,13 +275,8 @@ fn held_back(observed: &Observed<'_>, revisions: &Revisions, controls: &Controls
         held.by,
         observed.key
     );
-    let verdict = Verdict {
-        ready: ConditionStatus::True,
-        reason: Reason::HeldBack,
-        message,
-        stalled: false,
-        reconciling: false,
-    };
+    let verdict =
+        Verdict { ready: ConditionStatus::True, reason: Reason::HeldBack, message, stalled: false, reconciling: false };
     Some(Decision::HeldBack { held: held.clone(), drift: drift(observed, None), verdict })
 }
 
@@ -363,8 +358,7 @@ fn delayed(observed: &Observed<'_>, mode: SyncMode, is_drift: bool, now: Now) ->
 
 /// A clause that names overrides which have expired and still serve.
 fn expired(observed: &Observed<'_>, now: Now) -> String {
-    let mut expired =
-        observed.overrides.iter().filter(|drift| drift.until.is_some_and(|until| until <= now.wall));
+    let mut expired = observed.overrides.iter().filter(|drift| drift.until.is_some_and(|until| until <= now.wall));
     match (expired.next(), expired.count()) {
         (None, _) => String::new(),
         (Some(first), 0) => format!(": the override of {} has ended", first.id),

@@ -39,10 +39,7 @@ pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
 ///
 /// # Errors
 /// One of them has errors, or two have one name.
-pub(super) fn documents_in(
-    snapshot: &Snapshot,
-    unreadable: &[Unreadable],
-) -> anyhow::Result<Vec<EnvironmentDocument>> {
+pub(super) fn documents_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
     let validated = Validator::new().validate(&input, unreadable);
     let mut documents: Vec<EnvironmentDocument> = Vec::new();

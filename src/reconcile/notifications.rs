@@ -12,7 +12,5 @@ mod message;
 mod model;
 mod queue;
 
-pub use model::{
-    CommitState, MAX_QUEUED, MAX_TRIES, OutgoingNotification, Secret, Settings, Target, status_context,
-};
+pub use model::{CommitState, MAX_QUEUED, MAX_TRIES, OutgoingNotification, Secret, Settings, Target, status_context};
 pub use queue::Notifier;

@@ -235,9 +235,9 @@ impl Proposer<'_> {
                 assets.insert(path, Arc::clone(before));
                 continue;
             }
-            let bytes = sources.read(self.merged, &path).map_err(|error| {
-                ReconcileError::retryable(Reason::Source(error.reason), format!("{path}: {error}"))
-            })?;
+            let bytes = sources
+                .read(self.merged, &path)
+                .map_err(|error| ReconcileError::retryable(Reason::Source(error.reason), format!("{path}: {error}")))?;
             // Equal bytes share their allocation, so that nothing is hashed or stored again.
             let same = before.filter(|before| before[..] == bytes[..]).cloned();
             assets.insert(path, same.unwrap_or_else(|| bytes.into()));
@@ -284,7 +284,7 @@ fn refused(validated: &Validated, merged: &MergedSources) -> ReconcileError {
     let revision = merged.revisions().into_values().collect::<Vec<_>>().join(", ");
     let message = match errors.first() {
         Some(first) => {
-            let place = first.span().map(|span| validated.catalog.sources.place(span)).unwrap_or_default();
+            let place = first.span().map(|span| validated.catalog.sources.display_position(span)).unwrap_or_default();
             let more = match errors.len() {
                 1 => String::new(),
                 count => format!(" (and {} more)", count - 1),

@@ -44,7 +44,9 @@ impl Reconciler {
             // The status that the faster process wrote stands.
             Err(error) if error.reason.is_lost_race() => {
                 tracing::info!(
-                    environment = self.scope.key(), reason = error.reason.as_str(), error = error.message,
+                    environment = self.scope.key(),
+                    reason = error.reason.as_str(),
+                    error = error.message,
                     "another process was faster"
                 );
                 self.leadership.lose(&self.scope);
@@ -52,7 +54,9 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::warn!(
-                    environment = self.scope.key(), reason = error.reason.as_str(), error = error.message,
+                    environment = self.scope.key(),
+                    reason = error.reason.as_str(),
+                    error = error.message,
                     "the pass failed"
                 );
                 status.conclude(&refusal(&error), now());
@@ -170,7 +174,9 @@ impl Reconciler {
                     status.conclude(&verdict, now());
                 }
                 tracing::warn!(
-                    environment = self.scope.key(), reason = error.reason.as_str(), error = error.message,
+                    environment = self.scope.key(),
+                    reason = error.reason.as_str(),
+                    error = error.message,
                     "the revision was refused"
                 );
                 Ok(PassOutcome::Failed)

@@ -121,8 +121,7 @@ impl Reconciler {
         let request = ActivationRequest { cause, actor: actor.to_owned(), revisions };
         self.activate_composition(|reconciler| {
             let (scope, live) = (&reconciler.scope, reconciler.active.live());
-            let mut input =
-                candidate::input(scope.name(), &manifest, &contents, &reconciler.sources.shown_under())?;
+            let mut input = candidate::input(scope.name(), &manifest, &contents, &reconciler.sources.shown_under())?;
             let is_manual = |id: &Id| {
                 manifest.items.get(id).is_some_and(|item| item.is_api_owned() && item.overrides_until().is_none())
             };

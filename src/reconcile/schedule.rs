@@ -118,7 +118,11 @@ mod tests {
             (PassOutcome::Waiting, Timing { backoff: Some(seconds(30)), ..CALM }, seconds(30)),
             (PassOutcome::Waiting, Timing { backoff: Some(HOUR * 2), ..CALM }, HOUR),
             (PassOutcome::Applied, Timing { rolling_out: true, ..CALM }, seconds(1)),
-            (PassOutcome::Applied, Timing { override_expires_in: Some(seconds(7)), ..CALM }, Duration::from_millis(7050)),
+            (
+                PassOutcome::Applied,
+                Timing { override_expires_in: Some(seconds(7)), ..CALM },
+                Duration::from_millis(7050),
+            ),
             (PassOutcome::Failed, Timing { override_expires_in: Some(seconds(0)), ..CALM }, seconds(2)),
         ];
         for (outcome, timing, wait) in rows {

@@ -244,7 +244,8 @@ impl Status {
     /// Sets all conditions to a verdict.
     pub fn conclude(&mut self, verdict: &Verdict, now: Micros) {
         self.set(ConditionKind::Ready, verdict.ready, verdict, now);
-        for (kind, holds) in [(ConditionKind::Reconciling, verdict.reconciling), (ConditionKind::Stalled, verdict.stalled)]
+        for (kind, holds) in
+            [(ConditionKind::Reconciling, verdict.reconciling), (ConditionKind::Stalled, verdict.stalled)]
         {
             if holds {
                 self.set(kind, ConditionStatus::True, verdict, now);
@@ -287,7 +288,10 @@ mod tests {
         status.conclude(&verdict(ConditionStatus::False, Reason::InvalidDefinitions, true, false), 2);
         assert_eq!(
             shown(&status),
-            [(ConditionKind::Ready, Reason::InvalidDefinitions, 1), (ConditionKind::Stalled, Reason::InvalidDefinitions, 2)]
+            [
+                (ConditionKind::Ready, Reason::InvalidDefinitions, 1),
+                (ConditionKind::Stalled, Reason::InvalidDefinitions, 2)
+            ]
         );
         status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 3);
         assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);

@@ -212,13 +212,8 @@ pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent
 
 /// True for reasons after which an applied revision is a recovery.
 fn is_failure(reason: Reason) -> bool {
-    let waits = [
-        Reason::Progressing,
-        Reason::AwaitingApproval,
-        Reason::PruneBlocked,
-        Reason::Suspended,
-        Reason::HeldBack,
-    ];
+    let waits =
+        [Reason::Progressing, Reason::AwaitingApproval, Reason::PruneBlocked, Reason::Suspended, Reason::HeldBack];
     !waits.contains(&reason)
 }
 

@@ -215,7 +215,11 @@ fn suspension_stops_before_the_sources_are_fetched() {
     for (row, case, expected) in [
         ("not suspended", Case::default(), "fetch"),
         ("by an operator", Case::default().suspended(), "Suspended ready"),
-        ("by an operator, before the first generation", Case::default().suspended().nothing_live(), "Suspended not ready"),
+        (
+            "by an operator, before the first generation",
+            Case::default().suspended().nothing_live(),
+            "Suspended not ready",
+        ),
         ("by the document", by_document(), "Suspended ready"),
         ("by the document, before the first generation", by_document().nothing_live(), "Suspended not ready"),
         ("held back only", Case::default().held_back("r2"), "fetch"),
@@ -299,7 +303,11 @@ fn each_mode_treats_new_revisions_and_drift_differently() {
         ("report, new revision", new(Report), "apply Source by reconciler"),
         ("report, drift", drift(Report), "wait Drifted not ready"),
         ("report, drift, approved", drift(Report).approved(true), "apply Source by alice, uses approval"),
-        ("report, new revision beside drift", Case { revisions: revisions("r3"), ..drift(Report) }, "apply Source by reconciler"),
+        (
+            "report, new revision beside drift",
+            Case { revisions: revisions("r3"), ..drift(Report) },
+            "apply Source by reconciler",
+        ),
         ("manual, new revision", new(Manual), "wait AwaitingApproval not ready stalled"),
         ("manual, first revision", new(Manual).nothing_live(), "wait AwaitingApproval not ready stalled"),
         ("manual, approved", new(Manual).approved(true), "apply Source by alice, uses approval"),
@@ -447,7 +455,11 @@ fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
     for (row, overrides, part) in [
         ("none", vec![], "the live generation differs from the declared one;"),
         ("one lasts", vec![expires("a", NOW + 1)], "the live generation differs from the declared one;"),
-        ("one ended", vec![expires("a", NOW), expires("b", NOW + 1)], "declared one: the override of Tenant/a has ended;"),
+        (
+            "one ended",
+            vec![expires("a", NOW), expires("b", NOW + 1)],
+            "declared one: the override of Tenant/a has ended;",
+        ),
         (
             "three ended",
             vec![expires("a", 1), expires("b", 2), expires("c", 3)],
@@ -470,15 +482,8 @@ fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
 fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
     let (revisions, held) = (revisions("r1"), ["Tenant/a".to_owned(), "Tenant/b".to_owned()]);
     let (disabled, budget) = (blocked(BlockedReason::Disabled), blocked(BlockedReason::Budget));
-    let live = Rollout {
-        revisions: &revisions,
-        held: &[],
-        errors: 0,
-        withheld: &[],
-        generation: 3,
-        replicas: 2,
-        behind: 0,
-    };
+    let live =
+        Rollout { revisions: &revisions, held: &[], errors: 0, withheld: &[], generation: 3, replicas: 2, behind: 0 };
     for (row, rollout, reason, ready, stalled, reconciling, part) in [
         ("live", live, Reason::Applied, true, false, false, "r1 is live"),
         (
@@ -513,7 +518,11 @@ fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
     ] {
         let verdict = conclude(&rollout);
         let is_ready = verdict.ready == ConditionStatus::True;
-        assert_eq!((verdict.reason, is_ready, verdict.stalled, verdict.reconciling), (reason, ready, stalled, reconciling), "{row}");
+        assert_eq!(
+            (verdict.reason, is_ready, verdict.stalled, verdict.reconciling),
+            (reason, ready, stalled, reconciling),
+            "{row}"
+        );
         assert!(verdict.message.contains(part), "{row}: {}", verdict.message);
     }
 }

@@ -47,7 +47,15 @@ pub(super) async fn deliver(
             Outcome::Retry(reason, requested) => (reason, requested),
         };
         let wait = wait(settings, tries, requested, rand::random());
-        tracing::debug!(environment = notification.environment, kind, name, tries, reason, ?wait, "notification failed and is retried");
+        tracing::debug!(
+            environment = notification.environment,
+            kind,
+            name,
+            tries,
+            reason,
+            ?wait,
+            "notification failed and is retried"
+        );
         tokio::time::sleep(wait).await;
     };
     tracing::warn!(environment = notification.environment, event = ?notification.event, kind, name, tries, reason, "notification failed");
@@ -99,7 +107,10 @@ fn outcome_of(response: &Response, is_status: bool, settings: &Settings) -> Outc
     }
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
         let requested = response.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        return Outcome::Retry(reason(), requested.map(|seconds| Duration::from_secs(seconds).min(settings.longest_wait)));
+        return Outcome::Retry(
+            reason(),
+            requested.map(|seconds| Duration::from_secs(seconds).min(settings.longest_wait)),
+        );
     }
     Outcome::Refused(reason())
 }
@@ -149,10 +160,7 @@ mod tests {
         assert_eq!(requested(500, "Wed, 21 Oct 2015 07:28:00 GMT"), None);
         assert_eq!(requested(500, "-1"), None);
         for status in [301, 302, 400, 401, 404, 410, 422] {
-            assert!(
-                matches!(outcome_of(&answer(status, "1", ""), false, &settings), Outcome::Refused(_)),
-                "{status}"
-            );
+            assert!(matches!(outcome_of(&answer(status, "1", ""), false, &settings), Outcome::Refused(_)), "{status}");
         }
         let already = r#"{"message":"Cannot transition status via :run from :running (Reason(s): …)"}"#;
         assert!(matches!(outcome_of(&answer(400, "1", already), true, &settings), Outcome::Delivered));

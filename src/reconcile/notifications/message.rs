@@ -23,7 +23,12 @@ const MAX_SLACK_PLACE: usize = 1000;
 ///
 /// # Errors
 /// The target is invalid; the error does not contain its secrets.
-pub(super) fn request(notification: &OutgoingNotification, target: &Target, id: &str, now: u64) -> Result<Request, String> {
+pub(super) fn request(
+    notification: &OutgoingNotification,
+    target: &Target,
+    id: &str,
+    now: u64,
+) -> Result<Request, String> {
     let mut request = match target {
         Target::Webhook { url, secret, .. } => webhook(notification, url, secret, id, now)?,
         Target::Slack { url, .. } => {
@@ -49,7 +54,13 @@ fn absolute(url: &str) -> Option<Url> {
 }
 
 /// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, in base64 after `v1,`.
-fn webhook(notification: &OutgoingNotification, url: &str, secret: &Secret, id: &str, now: u64) -> Result<Request, String> {
+fn webhook(
+    notification: &OutgoingNotification,
+    url: &str,
+    secret: &Secret,
+    id: &str,
+    now: u64,
+) -> Result<Request, String> {
     let url = absolute(url).ok_or("the webhook's URL is not an absolute URL; correct it")?;
     let key = match secret.expose().strip_prefix("whsec_") {
         Some(encoded) => Zeroizing::new(
@@ -116,7 +127,8 @@ fn slack(notification: &OutgoingNotification) -> Value {
         text += &mrkdwn(&notification.text, MAX_SLACK_TEXT);
     }
     let mut context = mrkdwn(&place, MAX_SLACK_PLACE);
-    if let Some(url) = notification.url.as_deref().and_then(absolute).filter(|url| url.as_str().len() < MAX_SLACK_PLACE) {
+    if let Some(url) = notification.url.as_deref().and_then(absolute).filter(|url| url.as_str().len() < MAX_SLACK_PLACE)
+    {
         // Characters that would end the link are encoded.
         let url = url.as_str().replace('&', "&amp;").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C");
         context += &format!(" · <{url}|more>");
@@ -163,7 +175,8 @@ fn commit_status(notification: &OutgoingNotification, target: &Target) -> Result
     let Target::CommitStatus { provider, api_url, repository, token, context, state, description } = target else {
         return Err("the target is not a commit status".to_owned());
     };
-    let is_commit = matches!(notification.commit.len(), 40 | 64) && notification.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_commit = matches!(notification.commit.len(), 40 | 64)
+        && notification.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_commit {
         return Err("the revision is not a commit, so it cannot have a status".to_owned());
     }
@@ -172,8 +185,8 @@ fn commit_status(notification: &OutgoingNotification, target: &Target) -> Result
         Provider::GitLab => "https://gitlab.com/api/v4",
         Provider::Gitea => "https://gitea.com/api/v1",
     };
-    let mut url =
-        absolute(api_url.as_deref().unwrap_or(public)).ok_or("the forge's apiUrl is not an absolute URL; correct it")?;
+    let mut url = absolute(api_url.as_deref().unwrap_or(public))
+        .ok_or("the forge's apiUrl is not an absolute URL; correct it")?;
     let parts: Vec<&str> = repository.split('/').collect();
     if parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
         return Err("the repository of the commit status is not written as `owner/name`; correct it".to_owned());
@@ -275,8 +288,9 @@ mod tests {
 
     #[test]
     fn public_forges_have_default_urls() {
-        let url =
-            |provider| request(&notification(), &status(provider, None, "acme/flows", "t"), "", 0).unwrap().url.to_string();
+        let url = |provider| {
+            request(&notification(), &status(provider, None, "acme/flows", "t"), "", 0).unwrap().url.to_string()
+        };
         let commit = notification().commit;
         assert_eq!(url(Provider::GitHub), format!("https://api.github.com/repos/acme/flows/statuses/{commit}"));
         assert_eq!(url(Provider::GitLab), format!("https://gitlab.com/api/v4/projects/acme%2Fflows/statuses/{commit}"));

@@ -9,7 +9,8 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::deliver;
 use super::model::{
-    CommitState, MAX_AT_ONCE, MAX_QUEUED, MAX_REMEMBERED, MAX_TEXT, MAX_TITLE, OutgoingNotification, Settings, Target, tidy,
+    CommitState, MAX_AT_ONCE, MAX_QUEUED, MAX_REMEMBERED, MAX_TEXT, MAX_TITLE, OutgoingNotification, Settings, Target,
+    tidy,
 };
 use crate::definition::environment::NotificationEvent;
 use crate::net;
@@ -134,7 +135,13 @@ impl Job {
             Target::CommitStatus { state, .. } => Some(*state),
             _ => None,
         };
-        (notification.event, format!("{} {}", notification.commit, notification.revision), notification.generation, notification.digest.clone(), state)
+        (
+            notification.event,
+            format!("{} {}", notification.commit, notification.revision),
+            notification.generation,
+            notification.digest.clone(),
+            state,
+        )
     }
 }
 

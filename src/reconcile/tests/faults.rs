@@ -29,7 +29,8 @@ fn row_44_refuses_a_plan_that_is_older_than_the_active_generation() {
         two.reconcile().await;
         assert_eq!(one.store.active("live").await.unwrap().unwrap().number, 2);
         let mut status = Status::default();
-        let refused = one.reconciler.carry_out(&mut status, &Controls::default(), None, proposal, &merged).await.unwrap_err();
+        let refused =
+            one.reconciler.carry_out(&mut status, &Controls::default(), None, proposal, &merged).await.unwrap_err();
         assert_eq!(refused.reason, Reason::Stale);
         assert_eq!(one.store.active("live").await.unwrap().unwrap().number, 2);
         // The next pass loads the newer generation.
@@ -52,7 +53,8 @@ fn row_41_does_not_repeat_an_apply_whose_response_was_lost() {
         let active = one.store.active("live").await.unwrap().unwrap();
         assert_eq!(active.digest, digest);
         let mut status = Status::default();
-        let refused = one.reconciler.carry_out(&mut status, &Controls::default(), None, proposal, &merged).await.unwrap_err();
+        let refused =
+            one.reconciler.carry_out(&mut status, &Controls::default(), None, proposal, &merged).await.unwrap_err();
         assert_eq!(refused.reason, Reason::Stale);
         one.reconcile().await;
         assert_eq!((one.reason().as_str(), one.status().generation), ("Applied", 1));
@@ -88,8 +90,11 @@ fn row_44_fences_the_former_holder_of_a_lease() {
         let merged = one.fetch().await;
         let proposal = one.reconciler.propose(&merged, None).await.result.unwrap();
         let mut status = Status::default();
-        let refused =
-            one.reconciler.carry_out(&mut status, &Controls::default(), Some(&old), proposal, &merged).await.unwrap_err();
+        let refused = one
+            .reconciler
+            .carry_out(&mut status, &Controls::default(), Some(&old), proposal, &merged)
+            .await
+            .unwrap_err();
         assert_eq!(refused.reason, Reason::Fenced);
         assert!(one.store.active("live").await.unwrap().is_none());
     });
