@@ -16,7 +16,7 @@
 //! ```text
 //!                    ordering key busy,
 //!                    group full
-//!              ┌─► Queued (parked) ─┐ unparked
+//!              ┌─► Queued (blocked) ┐ unblocked
 //!    accept ───┤                    ▼                 claim                 Completed
 //!              └─────────────────► Queued ──────────────────► Running ────► Failed      (dead letter, `onFailure`)
 //!                (delayed: ready     ▲  ▲                     │  │  │       TimedOut    (dead letter, `onFailure`)

@@ -8,7 +8,7 @@
 //! | signal | sent when | received by |
 //! |---|---|---|
 //! | handover (in [`Admission`]) | an accepted execution was claimed at once | the worker, which starts it |
-//! | `claimable` | an execution was accepted, signalled, unparked, or ended and freed a permit | the worker, which claims |
+//! | `claimable` | an execution was accepted, signalled, unblocked, or ended and freed a permit | the worker, which claims |
 //! | `changed` | any execution was accepted, signalled or ended | executions of this process that wait for one |
 
 use std::sync::Arc;

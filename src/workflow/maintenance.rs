@@ -1,4 +1,4 @@
-//! The periodic tasks of a worker: renewal of leases, unparking, and retention.
+//! The periodic tasks of a worker: renewal of leases, unblocking, and retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::running::RunningExecutions;
 
 /// Maximum interval of lease renewals.
 const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(2);
-/// Number of lease renewals per unparking.
-const RENEWALS_PER_UNPARK: u32 = 4;
+/// Number of lease renewals per unblocking.
+const RENEWALS_PER_UNBLOCK: u32 = 4;
 /// Interval of retention sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
 /// Maximum number of batches per environment and sweep.
@@ -25,8 +25,8 @@ pub(super) async fn renew_leases(dispatcher: Arc<Dispatcher>, running: Arc<Runni
         if let Ok(time) = dispatcher.store().time().await {
             dispatcher.clock().synchronize(time);
         }
-        if renewals.is_multiple_of(RENEWALS_PER_UNPARK) {
-            unpark(&dispatcher).await;
+        if renewals.is_multiple_of(RENEWALS_PER_UNBLOCK) {
+            unblock(&dispatcher).await;
         }
         let mut held = running.fencing_tokens();
         held.extend(dispatcher.admission.handed_over_tokens());
@@ -42,12 +42,12 @@ pub(super) async fn renew_leases(dispatcher: Arc<Dispatcher>, running: Arc<Runni
     }
 }
 
-async fn unpark(dispatcher: &Dispatcher) {
+async fn unblock(dispatcher: &Dispatcher) {
     for environment in dispatcher.environments().names() {
         match dispatcher.store().unblock(&environment).await {
             Ok(0) => {}
             Ok(_) => dispatcher.wake(),
-            Err(error) => tracing::warn!(environment, error = error.to_string(), "unparking executions failed"),
+            Err(error) => tracing::warn!(environment, error = error.to_string(), "unblocking executions failed"),
         }
     }
 }
