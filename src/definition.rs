@@ -36,6 +36,7 @@ pub mod event;
 pub mod form;
 mod json;
 pub mod json_schema;
+pub mod pagination;
 pub mod role;
 pub mod schema;
 pub mod schema_validator;

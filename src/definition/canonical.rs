@@ -62,11 +62,11 @@ const fn text(name: &'static str) -> Field {
     field(name, FieldType::String)
 }
 
-const fn of(name: &'static str, field_type: FieldType, entity: &'static str) -> Field {
+const fn nested(name: &'static str, field_type: FieldType, entity: &'static str) -> Field {
     Field { entity: Some(entity), ..field(name, field_type) }
 }
 
-const fn one_of(name: &'static str, values: &'static [&'static str]) -> Field {
+const fn choice(name: &'static str, values: &'static [&'static str]) -> Field {
     Field { values, ..text(name) }
 }
 
@@ -88,7 +88,7 @@ pub static ALL: &[CanonicalEntity] = &[
             text("lastName"),
             text("company"),
             text("phone"),
-            of("addresses", Array, "Address"),
+            nested("addresses", Array, "Address"),
             field("tags", Array),
             field("customFields", Object),
         ],
@@ -102,10 +102,10 @@ pub static ALL: &[CanonicalEntity] = &[
             text("sku"),
             text("description"),
             text("category"),
-            one_of("status", &["active", "draft", "archived"]),
-            of("variants", Array, "Variant"),
-            of("pricingTiers", Array, "PricingTier"),
-            of("inventory", Object, "Inventory"),
+            choice("status", &["active", "draft", "archived"]),
+            nested("variants", Array, "Variant"),
+            nested("pricingTiers", Array, "PricingTier"),
+            nested("inventory", Object, "Inventory"),
         ],
     },
     CanonicalEntity {
@@ -113,13 +113,13 @@ pub static ALL: &[CanonicalEntity] = &[
         mappable: true,
         fields: &[
             required(text("id")),
-            of("contact", Object, "Contact"),
-            required(of("lineItems", Array, "LineItem")),
-            required(of("totals", Object, "Totals")),
-            of("payments", Array, "Payment"),
-            required(one_of("status", &["pending", "processing", "completed", "cancelled"])),
-            of("shippingAddress", Object, "Address"),
-            of("billingAddress", Object, "Address"),
+            nested("contact", Object, "Contact"),
+            required(nested("lineItems", Array, "LineItem")),
+            required(nested("totals", Object, "Totals")),
+            nested("payments", Array, "Payment"),
+            required(choice("status", &["pending", "processing", "completed", "cancelled"])),
+            nested("shippingAddress", Object, "Address"),
+            nested("billingAddress", Object, "Address"),
             text("currency"),
             field("createdAt", DateTime),
         ],
@@ -129,12 +129,12 @@ pub static ALL: &[CanonicalEntity] = &[
         mappable: true,
         fields: &[
             required(text("id")),
-            of("contact", Object, "Contact"),
-            required(of("lineItems", Array, "LineItem")),
-            required(of("totals", Object, "Totals")),
-            required(one_of("status", &["draft", "submitted", "authorised", "paid", "voided"])),
+            nested("contact", Object, "Contact"),
+            required(nested("lineItems", Array, "LineItem")),
+            required(nested("totals", Object, "Totals")),
+            required(choice("status", &["draft", "submitted", "authorised", "paid", "voided"])),
             field("dueDate", DateTime),
-            of("payments", Array, "Payment"),
+            nested("payments", Array, "Payment"),
             required(text("currency")),
             text("invoiceNumber"),
         ],
@@ -158,10 +158,10 @@ pub static ALL: &[CanonicalEntity] = &[
         fields: &[
             required(text("id")),
             required(text("orderId")),
-            required(one_of("status", &["pending", "in_transit", "delivered", "failed", "cancelled"])),
+            required(choice("status", &["pending", "in_transit", "delivered", "failed", "cancelled"])),
             text("trackingNumber"),
             text("carrier"),
-            of("lineItems", Array, "LineItem"),
+            nested("lineItems", Array, "LineItem"),
             field("shippedAt", DateTime),
             field("deliveredAt", DateTime),
         ],

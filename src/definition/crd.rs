@@ -58,7 +58,7 @@ pub fn all() -> Vec<(String, Value)> {
 
 fn document(kind: Kind) -> Value {
     let schema = schema::of_kind(kind);
-    let spec = structural::of(&schema["properties"]["spec"], &schema["$defs"]);
+    let spec = structural::convert(&schema["properties"]["spec"], &schema["$defs"]);
     let describe = spec["description"].as_str().unwrap_or_default().to_owned();
     // Kubernetes allows dots in names; the names of definitions are DNS labels.
     let name = json!({"type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"});

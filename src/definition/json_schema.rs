@@ -109,7 +109,7 @@ pub fn growth(schema: &Value) -> Growth {
             _ => false,
         }
     }
-    if refers(schema) { growth::of(schema) } else { Growth::Bounded }
+    if refers(schema) { growth::analyse(schema) } else { Growth::Bounded }
 }
 
 /// Shortens a message, which may quote a whole document.

@@ -9,6 +9,7 @@ mod facts;
 mod format;
 mod model;
 mod suggestions;
+mod types;
 mod validate;
 
 pub use facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};

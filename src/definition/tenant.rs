@@ -57,7 +57,7 @@ pub enum Region {
     APAC,
 }
 
-/// The quotas of a tenant. An omitted quota is unlimited.
+/// The quotas of a tenant.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quotas {

@@ -243,7 +243,7 @@ pub struct Approval {
     /// Question to the approver: a template.
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub message: String,
-    /// Roles that may approve. Default: any role.
+    /// Roles that may approve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub roles: Vec<String>,

@@ -63,7 +63,17 @@ const NOT_A_QUESTION: &str = "a noun phrase or a third-person verb: \"True if â€
 
 /// Phrases that are right where they stand: a file, the phrase in lower case, and the reason. An entry that is no longer
 /// needed fails the test.
-const ALLOWED: &[(&str, &str, &str)] = &[("benches/generate.py", "gate", "a step of the definition language")];
+const ALLOWED: &[(&str, &str, &str)] = &[
+    ("benches/generate.py", "gate", "a step of the definition language"),
+    ("charts/evenkeel/files/crds/workflows.yaml", "gate", "a step of the definition language"),
+    ("charts/plain/evenkeel.yaml", "gate", "a step of the definition language"),
+    ("src/definition/workflow.rs", "gate", "a step of the definition language"),
+    ("src/template/tests/filters.rs", "is none", "a test of the template language"),
+    ("src/template/tests/rendering.rs", "is none", "a test of the template language"),
+    ("tests/it/hostile/responses.rs", "is none", "a test of the template language"),
+    ("tests/it/hostile/templates.rs", "is none", "a test of the template language"),
+    ("tests/planted/workflows/steps.yaml", "gate", "a step of the definition language"),
+];
 
 /// Phrases that are still to be replaced: the start of a path and the number that may be found below it. The list may
 /// only shrink.

@@ -19,7 +19,7 @@ const MOVED: &str = "\
 the pinned version of minijinja changed. The template sandbox depends on its unstable machinery, so verify before you \
 update `VERIFIED` in tests/it/template_engine.rs:
   1. src/template/rewrite.rs and rewrite/expressions.rs handle every statement and expression of `machinery::ast`, \
-including new fields of existing ones; whatever is dropped must be rejected by src/template/check.rs;
+including new fields of existing ones; every dropped construct must be rejected by src/template/check.rs;
   2. src/template/operators.rs implements the semantics of the engine's operators (compare minijinja's `value::ops`), and \
 the code generator still emits a filter call for each `@…` operator and does not fold it;
   3. no new instruction, filter, test or object method allocates or loops without a charge to the budget \

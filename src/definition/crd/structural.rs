@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 /// Converts a schema to a structural schema. `defs` are the definitions that it refers to.
-pub(super) fn of(schema: &Value, defs: &Value) -> Value {
+pub(super) fn convert(schema: &Value, defs: &Value) -> Value {
     Value::Object(Converter { defs, within: Vec::new(), collections: 0 }.schema(schema))
 }
 

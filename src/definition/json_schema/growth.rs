@@ -28,7 +28,7 @@ pub enum Growth {
 }
 
 /// Determines the growth of a schema's cost.
-pub(super) fn of(root: &Value) -> Growth {
+pub(super) fn analyse(root: &Value) -> Growth {
     if leads_outside(root) {
         return Growth::Endless("the schema refers to another document");
     }
@@ -54,7 +54,7 @@ pub(super) fn of(root: &Value) -> Growth {
                 let grows = "the schema applies subschemas to one value exponentially often";
                 return if depth > MIN_LEVELS { Growth::Deepest(depth - 1) } else { Growth::Endless(grows) };
             }
-            next.extend(graph.below(&applied));
+            next.extend(graph.children(&applied));
         }
         if next.is_empty() {
             break;
@@ -94,7 +94,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The schemas that apply at the same position as this one.
-    fn beside(&mut self, node: usize) -> Vec<&'a Value> {
+    fn siblings(&mut self, node: usize) -> Vec<&'a Value> {
         let Value::Object(map) = self.nodes[node] else { return Vec::new() };
         let mut found = Vec::new();
         for (keyword, value) in map {
@@ -152,7 +152,7 @@ impl<'a> Graph<'a> {
             }
             state.insert(node, false);
             stack.push((node, true));
-            for schema in self.beside(node) {
+            for schema in self.siblings(node) {
                 let next = self.id(schema);
                 match state.get(&next) {
                     Some(true) => {}
@@ -168,7 +168,7 @@ impl<'a> Graph<'a> {
         }
         for node in order.into_iter().rev() {
             let count = counts.get(&node).copied().unwrap_or(0);
-            for schema in self.beside(node) {
+            for schema in self.siblings(node) {
                 let next = self.id(schema);
                 let sum = counts.entry(next).or_default();
                 *sum = sum.saturating_add(count);
@@ -178,7 +178,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The positions below a position: each named property, any other property, and items.
-    fn below(&mut self, applied: &BTreeMap<usize, u64>) -> Vec<Vec<(usize, u64)>> {
+    fn children(&mut self, applied: &BTreeMap<usize, u64>) -> Vec<Vec<(usize, u64)>> {
         let mut named: BTreeMap<&'a str, BTreeMap<usize, u64>> = BTreeMap::new();
         let (mut any, mut other, mut items) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (&node, &count) in applied {
@@ -228,7 +228,7 @@ impl<'a> Graph<'a> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Growth, of};
+    use super::{Growth, analyse};
 
     fn doubled(levels: usize) -> Value {
         let mut defs = serde_json::Map::new();
@@ -250,7 +250,7 @@ mod tests {
             ("each other", each_other),
             ("outside", json!({"$id": "urn:x", "allOf": [{"$ref": "urn:x"}, {"$ref": "urn:x"}]})),
         ] {
-            assert!(matches!(of(&schema), Growth::Endless(_)), "{name}: {:?}", of(&schema));
+            assert!(matches!(analyse(&schema), Growth::Endless(_)), "{name}: {:?}", analyse(&schema));
         }
     }
 
@@ -264,7 +264,7 @@ mod tests {
             json!({"$defs": {"node": node}, "$ref": "#/$defs/node"}),
             doubled(5),
         ] {
-            assert_eq!(of(&schema), Growth::Bounded, "{schema}");
+            assert_eq!(analyse(&schema), Growth::Bounded, "{schema}");
         }
     }
 
@@ -272,14 +272,14 @@ mod tests {
     fn limits_the_levels_if_the_cost_grows_with_each() {
         let twice = |part: Value| json!({"$dynamicAnchor": "n", "allOf": [part, part]});
         for part in [json!({"properties": {"a": {"$ref": "#"}}}), json!({"properties": {"a": {"$dynamicRef": "#n"}}})] {
-            let growth = of(&twice(part));
+            let growth = analyse(&twice(part));
             assert!(matches!(growth, Growth::Deepest(5..=20)), "{growth:?}");
         }
         // Blocks of rich text, as several applications define them.
         let children = json!({"items": {"$ref": "#/$defs/node"}});
         let block = |kind: &str| json!({"properties": {"type": {"const": kind}, "children": children}});
         let node = json!({"oneOf": [block("paragraph"), block("list"), block("quote")]});
-        let growth = of(&json!({"$defs": {"node": node}, "$ref": "#/$defs/node"}));
+        let growth = analyse(&json!({"$defs": {"node": node}, "$ref": "#/$defs/node"}));
         assert!(matches!(growth, Growth::Deepest(8..)), "{growth:?}");
     }
 }

@@ -7,6 +7,7 @@ use super::facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse}
 use super::format::ValueFormat;
 use super::model::{CompiledSchema, CompiledSchemas, ObjectFields, ValueType};
 use super::suggestions::{nearest, quoted_list};
+use super::types::{accepts_type, expected_type, pattern_help};
 use crate::definition::Kind;
 use crate::definition::common::Duration;
 use crate::text::NodeKind as Value;
@@ -150,7 +151,7 @@ impl Walk<'_> {
         if let Some(index) = cases.iter().find(fits) {
             self.node(node, *index, marks, name);
         } else {
-            let expected: Vec<&str> = cases.iter().map(|index| expected(self.schemas, *index)).collect();
+            let expected: Vec<&str> = cases.iter().map(|index| expected_type(self.schemas, *index)).collect();
             self.wrong_type(node, &expected.join(" or "), name);
         }
     }
@@ -387,34 +388,6 @@ impl Walk<'_> {
     }
 }
 
-/// True if a schema accepts the type of a node.
-fn accepts_type(schemas: &CompiledSchemas, index: usize, node: &Node) -> bool {
-    match &schemas.schemas[index].value_type {
-        ValueType::Any => true,
-        ValueType::Alias(index) => accepts_type(schemas, *index, node),
-        ValueType::Union(cases) => cases.iter().any(|index| accepts_type(schemas, *index, node)),
-        ValueType::Bool => matches!(node.kind, Value::Bool(_)),
-        ValueType::Integer { .. } | ValueType::Number { .. } => matches!(node.kind, Value::Number(_)),
-        ValueType::Text { .. } | ValueType::Enum(_) => matches!(node.kind, Value::Text(_)),
-        ValueType::List { .. } => matches!(node.kind, Value::List(_)),
-        ValueType::Map { .. } | ValueType::Object(_) => matches!(node.kind, Value::Map(_)),
-    }
-}
-
-fn expected(schemas: &CompiledSchemas, index: usize) -> &'static str {
-    match &schemas.schemas[index].value_type {
-        ValueType::Any => "anything",
-        ValueType::Alias(index) => expected(schemas, *index),
-        ValueType::Union(_) => "one of several",
-        ValueType::Bool => "true or false",
-        ValueType::Integer { .. } => "a whole number",
-        ValueType::Number { .. } => "a number",
-        ValueType::Text { .. } | ValueType::Enum(_) => "a string",
-        ValueType::List { .. } => "a list",
-        ValueType::Map { .. } | ValueType::Object(_) => "a map",
-    }
-}
-
 fn quoted(name: &str) -> String {
     if name.contains(' ') { name.to_owned() } else { format!("`{name}`") }
 }
@@ -426,14 +399,4 @@ fn start_of(node: &Node) -> Range {
 
 fn key_span(node: &Node, field: &str) -> Range {
     node.entry(field).map_or(node.span, |entry| entry.key.span)
-}
-
-fn pattern_help(pattern: &str) -> String {
-    match pattern {
-        "^[/?]" => "start it with `/`".into(),
-        "^[A-Za-z_][A-Za-z0-9_]*$" => "use letters, digits and `_`, not starting with a digit".into(),
-        "^[A-Z][A-Za-z0-9]{0,62}$" => "use UpperCamelCase letters and digits, such as `Subscription`".into(),
-        "^[0-9a-f]{40}$" => "use all 40 hexadecimal digits of the commit".into(),
-        _ => format!("it must match `{pattern}`"),
-    }
 }
