@@ -270,7 +270,7 @@ fn explain_duplicates(validated: &mut Validated, pinned: &BTreeMap<Id, Arc<Item>
     // The validator finds the second definition of a name; it does not know that one was made through the API.
     for finding in &mut validated.findings {
         let is_pinned = |subject| pinned.keys().any(|id| id == subject);
-        if finding.code == &codes::DUPLICATE_DEFINITION && finding.subject.as_ref().is_some_and(is_pinned) {
+        if finding.code == &codes::DUPLICATE_DEFINITION && finding.subject.as_deref().is_some_and(is_pinned) {
             let help = "one of them was made through the API: remove it there, or rename the one in the source";
             finding.help = Some(help.into());
         }
