@@ -2,8 +2,8 @@
 //!
 //! Each value is encrypted with a data key of its own, and the data key with the newest master key, both by
 //! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03): its nonces are long enough to be random. Both are bound to the
-//! credential's name, so that a row copied over another cannot be read. Rotation wraps data keys anew and leaves the
-//! values alone.
+//! credential's name, so that a row copied over another cannot be decrypted. Rotation re-wraps the data keys and does not
+//! change the values.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::text::hmac_sha256;
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
-/// How many keys may be given at once.
+/// Maximum number of keys.
 const MAX_KEYS: usize = 16;
 const MAX_ID_BYTES: usize = 64;
 
@@ -42,34 +42,34 @@ pub(super) struct Envelope {
     /// The data key, encrypted with the master key.
     pub wrapped_key: Vec<u8>,
     /// The value, encrypted with the data key.
-    pub sealed: Vec<u8>,
+    pub ciphertext: Vec<u8>,
 }
 
 impl Keys {
-    /// No keys: credentials can then be neither stored nor read.
+    /// No keys: credentials can be neither stored nor read.
     pub fn none() -> Keys {
         Keys(Arc::new([]))
     }
 
-    /// Keys from text: lines `id:base64 of 32 bytes`, the newest first; empty lines and lines from `#` on are left out.
-    /// At most 16; an id is up to 64 letters, digits, `-`, `_` or `.`.
+    /// Keys from text: lines of the form `id:base64 of 32 bytes`, the newest first. Empty lines and lines that begin with
+    /// `#` are ignored. At most 16 keys; an id has up to 64 letters, digits, `-`, `_` or `.`.
     ///
     /// # Errors
-    /// A sentence that names the line, never what stands there.
+    /// A sentence that names the line, never its content.
     pub fn parse(text: &str) -> Result<Keys, String> {
         let mut keys: Vec<Key> = Vec::new();
         let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             let wrong = |what: &str| Err(format!("master keys, line {number}: {what}"));
             let Some((id, encoded)) = line.split_once(':') else {
-                return wrong("it must be `id:key`, as `evenkeel secrets keygen` writes it");
+                return wrong("expected `id:key`, as `evenkeel secrets keygen` writes it");
             };
             let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(is_part) {
                 return wrong("the name before `:` must be up to 64 letters, digits, `-`, `_` or `.`");
             }
             if keys.iter().any(|known| known.id == id) {
-                return wrong("another key has this name already");
+                return wrong("another key has the same name");
             }
             if keys.len() == MAX_KEYS {
                 return wrong("at most 16 keys are read; remove the oldest after `evenkeel secrets rotate`");
@@ -80,7 +80,7 @@ impl Keys {
             keys.push(Key { id: id.to_owned(), bytes });
         }
         match keys.is_empty() {
-            true => Err("master keys: there is none; `evenkeel secrets keygen` makes one".to_owned()),
+            true => Err("master keys: the file contains none; `evenkeel secrets keygen` creates one".to_owned()),
             false => Ok(Keys(keys.into())),
         }
     }
@@ -97,7 +97,7 @@ impl Keys {
         Ok(Zeroizing::new(format!("k{id}:{}", *encoded)))
     }
 
-    /// Are there none?
+    /// True if there are no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -107,40 +107,41 @@ impl Keys {
         Ok(&self.master()?.id)
     }
 
-    /// The key for fingerprints of secret values, from the oldest master key, so that adding a new one leaves them as
-    /// they are. `None` without keys. HKDF-SHA256 (RFC 5869) without a salt, with the info `evenkeel fingerprint`.
+    /// The key for fingerprints of secret values, from the oldest master key, so that a new key does not change
+    /// them. `None` without keys. HKDF-SHA256 (RFC 5869) without a salt, with the info `evenkeel fingerprint`.
     pub(super) fn fingerprint_key(&self) -> Option<[u8; 32]> {
         self.0.last().map(|oldest| hkdf(&[0; 32], &*oldest.bytes, b"evenkeel fingerprint"))
     }
 
     /// Encrypts a value.
-    pub(super) fn seal(&self, id: &CredentialId, value: &SecretBytes) -> Result<Envelope, StoreError> {
+    pub(super) fn encrypt(&self, id: &CredentialId, value: &SecretBytes) -> Result<Envelope, StoreError> {
         let master = self.master()?;
         let data_key = random::<KEY_BYTES>()?;
-        let sealed = encrypt(&data_key, &bound_to(id, "value"), &value.0)?;
+        let ciphertext = encrypt(&data_key, &bound_to(id, "value"), &value.0)?;
         let wrapped_key = encrypt(&master.bytes, &bound_to(id, &master.id), &*data_key)?;
-        Ok(Envelope { key_id: master.id.clone(), wrapped_key, sealed })
+        Ok(Envelope { key_id: master.id.clone(), wrapped_key, ciphertext })
     }
 
     /// Decrypts a value.
-    pub(super) fn unseal(&self, id: &CredentialId, envelope: &Envelope) -> Result<SecretBytes, StoreError> {
+    pub(super) fn decrypt(&self, id: &CredentialId, envelope: &Envelope) -> Result<SecretBytes, StoreError> {
         let data_key = self.unwrap_key(id, envelope)?;
-        decrypt(&data_key, &bound_to(id, "value"), &envelope.sealed).map(SecretBytes).ok_or_else(|| damaged(id))
+        decrypt(&data_key, &bound_to(id, "value"), &envelope.ciphertext).map(SecretBytes).ok_or_else(|| damaged(id))
     }
 
-    /// The data key, wrapped with the newest master key; `None` where it is already.
-    pub(super) fn wrap_anew(&self, id: &CredentialId, envelope: &Envelope) -> Result<Option<Envelope>, StoreError> {
+    /// The data key, wrapped with the newest master key; `None` if it is wrapped with that already.
+    pub(super) fn rewrap(&self, id: &CredentialId, envelope: &Envelope) -> Result<Option<Envelope>, StoreError> {
         let master = self.master()?;
         if envelope.key_id == master.id {
             return Ok(None);
         }
         let data_key = self.unwrap_key(id, envelope)?;
         let wrapped_key = encrypt(&master.bytes, &bound_to(id, &master.id), &*data_key)?;
-        Ok(Some(Envelope { key_id: master.id.clone(), wrapped_key, sealed: envelope.sealed.clone() }))
+        Ok(Some(Envelope { key_id: master.id.clone(), wrapped_key, ciphertext: envelope.ciphertext.clone() }))
     }
 
     fn master(&self) -> Result<&Key, StoreError> {
-        let none = "there is no master key; set EVENKEEL_MASTER_KEY_FILE to what `evenkeel secrets keygen` writes";
+        let none =
+            "there is no master key; set EVENKEEL_MASTER_KEY_FILE to a file that `evenkeel secrets keygen` writes";
         self.0.first().ok_or_else(|| StoreError::Key(none.to_owned()))
     }
 
@@ -148,7 +149,7 @@ impl Keys {
         self.master()?;
         let Some(key) = self.0.iter().find(|key| key.id == envelope.key_id) else {
             let missing = &envelope.key_id;
-            return Err(StoreError::Key(format!("the master key `{missing}` is not among those given; add its line")));
+            return Err(StoreError::Key(format!("the master key `{missing}` is missing; add its line")));
         };
         let bytes = decrypt(&key.bytes, &bound_to(id, &key.id), &envelope.wrapped_key).ok_or_else(|| damaged(id))?;
         let mut data_key = Zeroizing::new([0; KEY_BYTES]);
@@ -171,29 +172,29 @@ pub(super) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreError>
     let mut bytes = Zeroizing::new([0; N]);
     match SysRng.try_fill_bytes(&mut *bytes) {
         Ok(()) => Ok(bytes),
-        Err(_) => Err(StoreError::Key("the operating system gives no random numbers".to_owned())),
+        Err(_) => Err(StoreError::Key("the operating system returned no random numbers".to_owned())),
     }
 }
 
-/// The first 32 bytes of HKDF-SHA256, which are one block.
+/// The first 32 bytes of HKDF-SHA256: one block.
 fn hkdf(salt: &[u8], secret: &[u8], info: &[u8]) -> [u8; 32] {
     let key = Zeroizing::new(hmac_sha256(salt, &[secret]));
     hmac_sha256(&*key, &[info, &[1]])
 }
 
 fn decoded(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
-    // The decoder asks for room for what the length of the text could hold.
-    let mut room = Zeroizing::new([0; KEY_BYTES + 4]);
-    let length = STANDARD.decode_slice(text, &mut *room).ok()?;
+    // The decoder needs space for the longest key that the text could encode.
+    let mut buffer = Zeroizing::new([0; KEY_BYTES + 4]);
+    let length = STANDARD.decode_slice(text, &mut *buffer).ok()?;
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    bytes.copy_from_slice(room.get(..length).filter(|decoded| decoded.len() == KEY_BYTES)?);
+    bytes.copy_from_slice(buffer.get(..length).filter(|decoded| decoded.len() == KEY_BYTES)?);
     Some(bytes)
 }
 
-/// What an encryption is bound to: the credential's name and a word, each with its length before it.
-fn bound_to(id: &CredentialId, word: &str) -> Vec<u8> {
+/// The associated data of an encryption: the credential's name and a label, each preceded by its length.
+fn bound_to(id: &CredentialId, label: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for part in ["evenkeel credential 1", &id.environment, &id.tenant, &id.name, word] {
+    for part in ["evenkeel credential 1", &id.environment, &id.tenant, &id.name, label] {
         bytes.extend((part.len() as u64).to_le_bytes());
         bytes.extend(part.as_bytes());
     }
@@ -204,21 +205,23 @@ fn bound_to(id: &CredentialId, word: &str) -> Vec<u8> {
 fn encrypt(key: &[u8; KEY_BYTES], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     let nonce = random::<NONCE_BYTES>()?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    let Ok(sealed) = cipher.encrypt(&XNonce::from(*nonce), Payload { msg: plain, aad }) else {
+    let Ok(ciphertext) = cipher.encrypt(&XNonce::from(*nonce), Payload { msg: plain, aad }) else {
         return Err(StoreError::Key("the value is too long to be encrypted".to_owned()));
     };
-    Ok([&nonce[..], &sealed].concat())
+    Ok([&nonce[..], &ciphertext].concat())
 }
 
 fn decrypt(key: &[u8; KEY_BYTES], aad: &[u8], stored: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (nonce, sealed) = stored.split_first_chunk::<NONCE_BYTES>()?;
+    let (nonce, ciphertext) = stored.split_first_chunk::<NONCE_BYTES>()?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad }).ok().map(Zeroizing::new)
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).ok().map(Zeroizing::new)
 }
 
 fn damaged(id: &CredentialId) -> StoreError {
     let name = &id.name;
-    StoreError::Key(format!("`{name}` was damaged, or its master key has another's name; store the credential again"))
+    StoreError::Key(format!(
+        "`{name}` is damaged, or its master key has the name of another one; store the credential again"
+    ))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What a generation is made of, by content: a tree of objects, so that storing a generation costs what it changes.
+//! The content of a generation: a tree of objects, so that storing a generation costs only as much as it changes.
 //!
 //! ```text
-//! root ──► 256 buckets ──► items (a definition: its identity, owner, and the files it is written in) ──► file contents
-//!   └────► assets (path → content of files that definitions name)
+//! root ──► 256 buckets ──► items (a definition: its identity, owner and files) ──► file contents
+//!   └────► assets (path → content of files that definitions refer to)
 //! ```
 //!
-//! A generation's digest is its root's. Equal items in equal buckets have equal digests, so they are stored once.
+//! A generation's digest is that of its root. Equal buckets have equal digests, so they are stored once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::text::Digest;
 /// Objects by their digest.
 pub type Objects = Vec<(Digest, Vec<u8>)>;
 
-/// Buckets of a manifest: with ten thousand definitions each holds about forty.
+/// Number of buckets of a manifest: with 10,000 definitions each contains about 40.
 const BUCKETS: usize = 256;
 
-/// A document of a file, by the file's content.
+/// A document of a file, identified by the file's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Part {
-    /// Path as shown to people, from the environment's root.
+    /// Path from the environment's root, as shown to people.
     pub path: Arc<str>,
     /// Digest of the file's content.
     pub content: Digest,
-    /// Which document of the file, from 0.
+    /// Place of the document in the file, from 0.
     pub index: u32,
 }
 
@@ -41,22 +41,22 @@ pub struct Item {
     /// Kind and name.
     #[serde(with = "id_as_text")]
     pub id: Id,
-    /// Its identity: kept over changes and moves, and when it comes back within the undo window.
+    /// Its identity: it stays the same across changes and moves, and when the definition is restored within the undo window.
     pub uid: String,
     /// Digest of its canonical document.
     pub digest: Digest,
-    /// Where it is written.
+    /// The document that declares it.
     pub base: Part,
-    /// What is merged over it, in order.
+    /// Documents that are merged over it, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<Part>,
     /// Line of its name in the file, from 1.
     pub line: u32,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
 }
 
-/// Who a definition belongs to.
+/// Owner of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields, tag = "by")]
 pub enum Owner {
@@ -64,32 +64,32 @@ pub enum Owner {
     Source {
         /// The source's name.
         source: String,
-        /// The revision that this content came with.
+        /// The revision that contains this content.
         revision: String,
     },
-    /// Someone made it through the API: reconciling leaves it alone.
+    /// It was written through the API: reconciling does not change it.
     #[serde(rename = "Hand")]
     Api {
-        /// Who.
+        /// The person or program that wrote it.
         who: String,
-        /// When.
+        /// Time of the write.
         at: Micros,
-        /// Why, in their words.
+        /// The given reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Until when it stands in for the source's definition of this name; `None` where there was none.
+        /// End of its time as an override of the source's definition of this name; `None` if the source has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Micros>,
     },
 }
 
 impl Item {
-    /// Was it made through the API?
+    /// True if it was written through the API.
     pub fn is_api_owned(&self) -> bool {
         matches!(self.owner, Owner::Api { .. })
     }
 
-    /// Until when it stands in for the source's own, in the store's time.
+    /// End of its time as an override of the source's definition, in the store's time; `None` if it is no override.
     pub fn overrides_until(&self) -> Option<Micros> {
         match self.owner {
             Owner::Api { until, .. } => until,
@@ -97,7 +97,7 @@ impl Item {
         }
     }
 
-    /// Every file content that it needs.
+    /// Digests of all file contents that it needs.
     pub fn contents(&self) -> impl Iterator<Item = Digest> {
         std::iter::once(&self.base).chain(&self.patches).map(|part| part.content)
     }
@@ -106,11 +106,11 @@ impl Item {
 /// All definitions of a generation.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
-    /// The operator's Environment document, where one rules over the source's.
+    /// The operator's Environment document, if it takes precedence over the source's.
     pub environment: Option<Part>,
     /// Definitions by kind and name.
     pub items: BTreeMap<Id, Arc<Item>>,
-    /// Contents of files that definitions name, by path from the environment's root.
+    /// Contents of files that definitions refer to, by path from the environment's root.
     pub assets: BTreeMap<String, Digest>,
     encoded: Option<Arc<Encoded>>,
 }
@@ -133,7 +133,7 @@ struct Root {
 }
 
 impl Manifest {
-    /// A manifest of these definitions.
+    /// A manifest of definitions.
     pub fn new(
         environment: Option<Part>,
         items: BTreeMap<Id, Arc<Item>>,
@@ -142,11 +142,11 @@ impl Manifest {
         Manifest { environment, items, assets, encoded: None }
     }
 
-    /// The digest of the whole, and the objects of its tree that `before` does not have already. Objects of files are the
-    /// caller's to store.
+    /// The digest of the whole, and the objects of its tree that `before` does not contain. The caller stores the objects
+    /// of files.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON, which is a fault in the program.
+    /// Fails if the manifest cannot be written as JSON, which is a defect of the program.
     pub fn encode(&mut self, before: Option<&Manifest>) -> Result<(Digest, Objects), StoreError> {
         let before = before.and_then(|before| before.encoded.as_deref());
         let mut grouped: Vec<Vec<Arc<Item>>> = vec![Vec::new(); BUCKETS];
@@ -175,15 +175,15 @@ impl Manifest {
         Ok((root, objects))
     }
 
-    /// Its digest, once it was encoded or decoded.
+    /// Its digest; `None` before it was encoded or decoded.
     pub fn digest(&self) -> Option<Digest> {
         self.encoded.as_ref().map(|encoded| encoded.root)
     }
 
-    /// Objects of its tree below the root: the first step of [`Manifest::decode`].
+    /// Digests of the objects below a root: the first step of [`Manifest::decode`].
     ///
     /// # Errors
-    /// Where the bytes are not those of a root.
+    /// Fails if the bytes are not those of a root.
     pub fn children(root: &[u8]) -> Result<Vec<Digest>, StoreError> {
         let root: Root = parsed(root)?;
         Ok(root.buckets.into_iter().flatten().chain(root.assets).collect())
@@ -192,7 +192,7 @@ impl Manifest {
     /// Reads a manifest from its root and the objects that [`Manifest::children`] lists, in their order.
     ///
     /// # Errors
-    /// Where they do not fit together, or were written by a newer version.
+    /// Fails if they do not fit together, or were written by a newer version.
     pub fn decode(digest: Digest, root: &[u8], children: &[Vec<u8>]) -> Result<Manifest, StoreError> {
         let root: Root = parsed(root)?;
         if root.version != 1 || root.buckets.len() != BUCKETS {
@@ -218,7 +218,7 @@ impl Manifest {
         Ok(Manifest { environment: root.environment, items, assets, encoded })
     }
 
-    /// Every file content that it needs.
+    /// Digests of all file contents that it needs.
     pub fn contents(&self) -> BTreeSet<Digest> {
         let items = self.items.values().flat_map(|item| item.contents());
         let environment = self.environment.iter().map(|part| part.content);
@@ -241,7 +241,7 @@ fn parsed<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError>
     serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt { digest: Digest::of(bytes), problem: "damaged" })
 }
 
-/// FNV-1a over kind and name: any spread will do, and it may never change.
+/// The bucket of a definition: FNV-1a of kind and name. Any distribution works, but it must never change.
 fn bucket_of(id: &Id) -> usize {
     let bytes = id.kind.as_str().bytes().chain([b'/']).chain(id.name.bytes());
     let hash =
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn a_manifest_is_decoded_as_it_was_encoded() {
         let mut one = manifest((0..1000).map(|n| (format!("c{n}"), format!("text {n}"))));
         one.assets.insert("flow.ts".into(), Digest::of(b"code"));
         let (digest, objects) = one.encode(None).unwrap();
@@ -310,7 +310,7 @@ mod tests {
         let (digest, objects) = two.encode(Some(&one)).unwrap();
         assert_eq!(objects.len(), 2);
         assert_ne!(Some(digest), one.digest());
-        // And back: what is equal has an equal digest, however it came to be.
+        // Equal content has an equal digest, independent of its history.
         let mut three = two.clone();
         three.items.extend([item("c77", "text 77")]);
         three.encode(Some(&two)).unwrap();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_manifest_are_refused() {
+    fn bytes_that_are_not_a_manifest_are_refused() {
         assert!(Manifest::children(b"{}").is_err());
         let root = br#"{"version":9,"buckets":[]}"#;
         assert!(matches!(Manifest::decode(Digest::of(root), root, &[]), Err(StoreError::Newer(_))));

@@ -29,8 +29,8 @@ pub use triggers::{
     DeadLetter, DedupKey, Event, EventSummary, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
 };
 
-/// The time of a wait without end: [`Disposition::Suspend`] until a signal.
-pub const PARKED: Micros = i64::MAX;
+/// The time of [`Disposition::Suspend`] that only a signal ends.
+pub const NEVER: Micros = Micros::MAX;
 
 /// Maximum size of an input, an output or a payload, in bytes of JSON.
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
@@ -150,7 +150,8 @@ pub trait Queue: Send + Sync {
     /// ends; this repairs those that two concurrent transactions missed. Returns their number.
     async fn unblock(&self, environment: &str) -> Result<u64, StoreError>;
 
-    /// Time at which the next execution can be claimed, expired leases included; `None` if there is none.
+    /// Time at which the next execution can be claimed, expired leases included; `None` if no execution waits
+    /// for a time.
     async fn next_ready_at(&self, environment: &str) -> Result<Option<Micros>, StoreError>;
 
     /// Recorded steps of an execution, in order.
@@ -271,8 +272,9 @@ pub trait Queue: Send + Sync {
     /// Deletes a poller and its records.
     async fn remove_poll(&self, environment: &str, trigger: &str, connection: &str) -> Result<(), StoreError>;
 
-    /// Deletes one batch of what has expired: executions that ended longer ago than `retention`, events, keys, dead
-    /// letters and workflow state. Returns the number of rows; 0 once nothing is left.
+    /// Deletes one batch of expired rows: executions that ended longer ago than `retention`, events, keys, dead
+    /// letters and workflow state. Returns the number of rows, without those that are deleted with their execution (steps,
+    /// logs, signals, payloads); 0 once nothing is left.
     async fn delete_expired(&self, environment: &str, retention: Micros) -> Result<u64, StoreError>;
 
     /// Counts of the queue.

@@ -1,4 +1,4 @@
-//! The store: one suite that SQLite and PostgreSQL are both held to, and what is particular to each.
+//! The store: one suite for SQLite and PostgreSQL, and tests of the particulars of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use sqlx::AssertSqlSafe;
 
 mod conformance;
 mod credentials;
+#[cfg(debug_assertions)]
+mod failpoints;
 mod leases;
 mod migrations;
 mod model;
 mod on_postgres;
 mod on_sqlite;
-#[cfg(debug_assertions)]
-mod pauses;
 mod queue;
 
-/// A store of a test's own, with a way around it.
+/// The store of one test, with direct access to its database.
 pub struct Fixture {
     pub store: Arc<dyn Store>,
     pub url: String,
@@ -42,7 +42,7 @@ impl Fixture {
         Fixture { store, url, raw, _folder: Some(folder) }
     }
 
-    /// `None` where there is no PostgreSQL, which is a failure when `CI` is set.
+    /// `None` if PostgreSQL is not installed, which is a failure when `CI` is set.
     pub async fn postgres(keys: Keys) -> Option<Fixture> {
         let url = crate::postgres::database().await?;
         let store = open(&url, keys).await.unwrap();
@@ -50,7 +50,7 @@ impl Fixture {
         Some(Fixture { store, url, raw, _folder: None })
     }
 
-    /// Changes the database behind the store's back; gives how many rows.
+    /// Changes the database directly; returns the number of rows.
     pub async fn sql(&self, statement: &str) -> u64 {
         let query = AssertSqlSafe(statement.to_owned());
         match &self.raw {
@@ -59,7 +59,7 @@ impl Fixture {
         }
     }
 
-    /// One number that a statement gives.
+    /// The number that a statement returns.
     pub async fn number(&self, statement: &str) -> i64 {
         let query = AssertSqlSafe(statement.to_owned());
         match &self.raw {
@@ -68,7 +68,25 @@ impl Fixture {
         }
     }
 
-    /// Some bytes as the database writes them.
+    /// The plan of a query, as the database prints it.
+    pub async fn plan(&self, query: &str) -> String {
+        use sqlx::Row as _;
+        match &self.raw {
+            Raw::Sqlite(pool) => {
+                let query = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+                let rows = sqlx::query(query).fetch_all(pool).await.unwrap();
+                rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+            }
+            Raw::Postgres(pool) => {
+                let mut connection = pool.acquire().await.unwrap();
+                sqlx::query("ANALYZE").execute(&mut *connection).await.unwrap();
+                let query = AssertSqlSafe(format!("EXPLAIN {query}"));
+                sqlx::query_scalar::<_, String>(query).fetch_all(&mut *connection).await.unwrap().join("\n")
+            }
+        }
+    }
+
+    /// Bytes as a literal of the database.
     pub fn bytes(&self, bytes: &[u8]) -> String {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match &self.raw {
@@ -77,7 +95,7 @@ impl Fixture {
         }
     }
 
-    /// Another process's view of the same database; SQLite has none, so its own.
+    /// The store of another process on the same database; SQLite has one process, so its own.
     pub async fn another(&self) -> Arc<dyn Store> {
         match &self.raw {
             Raw::Sqlite(_) => Arc::clone(&self.store),
@@ -87,13 +105,13 @@ impl Fixture {
 
     /// The same database after a restart with other keys.
     pub async fn reopened(mut self, keys: Keys) -> Fixture {
-        // The file's lock goes with the store.
+        // The lock on the file is released with the store.
         self.store = open("sqlite::memory:", Keys::none()).await.unwrap();
         self.store = open(&self.url, keys).await.unwrap();
         self
     }
 
-    /// Everything that is stored of credentials, as bytes.
+    /// All stored bytes of credentials.
     pub async fn stored_bytes(&self) -> Vec<u8> {
         match &self.raw {
             Raw::Sqlite(_) => {
@@ -103,7 +121,7 @@ impl Fixture {
             }
             Raw::Postgres(pool) => {
                 let rows: Vec<(String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-                    "SELECT environment || tenant || name || key_id, wrapped_key, sealed FROM credentials",
+                    "SELECT environment || tenant || name || key_id, wrapped_key, ciphertext FROM credentials",
                 )
                 .fetch_all(pool)
                 .await
@@ -135,12 +153,12 @@ macro_rules! on_both {
 }
 use on_both;
 
-/// An object of a text.
+/// The object of a text.
 pub fn object(text: &str) -> (Digest, Vec<u8>) {
     (Digest::of(text.as_bytes()), text.as_bytes().to_vec())
 }
 
-/// Stores a root object and gives an activation of it.
+/// Stores a root object and returns an activation of it.
 pub async fn activation(store: &dyn Store, environment: &str, expected: u64, root: &str) -> Activation {
     let object = object(root);
     let digest = object.0;

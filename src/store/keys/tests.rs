@@ -24,57 +24,57 @@ fn the_derivation_is_that_of_rfc_5869() {
 }
 
 #[test]
-fn a_value_comes_back_and_only_under_its_own_name() {
+fn a_value_is_decrypted_only_under_its_own_name() {
     let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
-    let envelope = keys.seal(&id("token"), &secret("hunter2")).unwrap();
-    assert_eq!(*keys.unseal(&id("token"), &envelope).unwrap().0, b"hunter2");
-    assert!(keys.unseal(&id("other"), &envelope).is_err());
-    // Parts are told apart wherever they are cut.
+    let envelope = keys.encrypt(&id("token"), &secret("hunter2")).unwrap();
+    assert_eq!(*keys.decrypt(&id("token"), &envelope).unwrap().0, b"hunter2");
+    assert!(keys.decrypt(&id("other"), &envelope).is_err());
+    // The parts of a name are separated, wherever they are split.
     let moved = CredentialId { environment: "live".into(), tenant: "acm".into(), name: "etoken".into() };
-    assert!(keys.unseal(&moved, &envelope).is_err());
+    assert!(keys.decrypt(&moved, &envelope).is_err());
     for part in 0..2 {
         let mut damaged = envelope.clone();
-        let bytes = if part == 0 { &mut damaged.sealed } else { &mut damaged.wrapped_key };
+        let bytes = if part == 0 { &mut damaged.ciphertext } else { &mut damaged.wrapped_key };
         *bytes.last_mut().unwrap() ^= 1;
-        assert!(matches!(keys.unseal(&id("token"), &damaged), Err(StoreError::Key(_))));
-        let short = Envelope { wrapped_key: vec![1], sealed: vec![], ..envelope.clone() };
-        assert!(matches!(keys.unseal(&id("token"), &short), Err(StoreError::Key(_))));
+        assert!(matches!(keys.decrypt(&id("token"), &damaged), Err(StoreError::Key(_))));
+        let short = Envelope { wrapped_key: vec![1], ciphertext: vec![], ..envelope.clone() };
+        assert!(matches!(keys.decrypt(&id("token"), &short), Err(StoreError::Key(_))));
     }
 }
 
 #[test]
-fn two_envelopes_of_one_value_have_nothing_in_common() {
+fn two_envelopes_of_one_value_differ() {
     let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
-    let one = keys.seal(&id("token"), &secret("hunter2")).unwrap();
-    let other = keys.seal(&id("token"), &secret("hunter2")).unwrap();
-    assert_ne!(one.sealed, other.sealed);
+    let one = keys.encrypt(&id("token"), &secret("hunter2")).unwrap();
+    let other = keys.encrypt(&id("token"), &secret("hunter2")).unwrap();
+    assert_ne!(one.ciphertext, other.ciphertext);
     assert_ne!(one.wrapped_key, other.wrapped_key);
 }
 
 #[test]
-fn rotation_wraps_the_key_and_leaves_the_value() {
+fn rotation_wraps_the_key_and_keeps_the_value() {
     let (old, new) = (Keys::generate().unwrap(), Keys::generate().unwrap());
     let before = Keys::parse(&old).unwrap();
-    let envelope = before.seal(&id("token"), &secret("hunter2")).unwrap();
+    let envelope = before.encrypt(&id("token"), &secret("hunter2")).unwrap();
 
     let both = Keys::parse(&format!("{}\n\n# the old one\n{}\n", *new, *old)).unwrap();
-    assert_eq!(*both.unseal(&id("token"), &envelope).unwrap().0, b"hunter2");
-    let rotated = both.wrap_anew(&id("token"), &envelope).unwrap().unwrap();
-    assert_eq!(rotated.sealed, envelope.sealed);
-    assert!(both.wrap_anew(&id("token"), &rotated).unwrap().is_none());
+    assert_eq!(*both.decrypt(&id("token"), &envelope).unwrap().0, b"hunter2");
+    let rotated = both.rewrap(&id("token"), &envelope).unwrap().unwrap();
+    assert_eq!(rotated.ciphertext, envelope.ciphertext);
+    assert!(both.rewrap(&id("token"), &rotated).unwrap().is_none());
 
     let after = Keys::parse(&new).unwrap();
-    assert_eq!(*after.unseal(&id("token"), &rotated).unwrap().0, b"hunter2");
-    let missing = after.unseal(&id("token"), &envelope).unwrap_err().to_string();
+    assert_eq!(*after.decrypt(&id("token"), &rotated).unwrap().0, b"hunter2");
+    let missing = after.decrypt(&id("token"), &envelope).unwrap_err().to_string();
     let old_id = old.split(':').next().unwrap();
     assert!(missing.contains(old_id), "{missing}");
-    // Fingerprints stay while the old key is there.
+    // Fingerprints stay the same while the old key is present.
     assert_eq!(both.fingerprint_key(), before.fingerprint_key());
     assert_ne!(after.fingerprint_key(), before.fingerprint_key());
 }
 
 #[test]
-fn what_are_no_keys_is_refused_and_not_shown() {
+fn malformed_keys_are_refused_and_not_shown() {
     let line = Keys::generate().unwrap();
     let key = line.split_once(':').unwrap().1.to_owned();
     let seventeen: String = (0..17).map(|number| format!("k{number}:{key}\n")).collect();
@@ -98,5 +98,5 @@ fn what_are_no_keys_is_refused_and_not_shown() {
     let keys = Keys::parse(&line).unwrap();
     assert!(!format!("{keys:?}").contains(&key[..8]), "{keys:?}");
     assert!(Keys::none().is_empty() && Keys::none().fingerprint_key().is_none());
-    assert!(matches!(Keys::none().seal(&id("a"), &secret("b")), Err(StoreError::Key(_))));
+    assert!(matches!(Keys::none().encrypt(&id("a"), &secret("b")), Err(StoreError::Key(_))));
 }

@@ -1,4 +1,4 @@
-//! News of other processes.
+//! Notifications of other processes' changes.
 
 use std::time::Duration;
 
@@ -6,34 +6,35 @@ use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::store::common::bump;
+use super::super::StoreError;
+use super::super::backend::bump;
 
-/// What is notified, with the name of the environment.
+/// The channel; a notification's payload is the name of the environment.
 pub(super) const CHANNEL: &str = "evenkeel_changes";
 
-/// How often to look without having been told: a notification can be lost (a proxy between us and the server that
-/// shares connections, a connection that went silent), news must not.
-const LOOK: Duration = Duration::from_secs(3);
+/// Interval of polling without a notification: a notification can be lost (a proxy that shares connections, a connection
+/// that no longer responds), a change must not be.
+const POLL: Duration = Duration::from_secs(3);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// What tells whether anything happened: both numbers only grow.
+/// Two numbers that grow with every change.
 const VERSION: &str = "SELECT (SELECT coalesce(sum(active), 0)::bigint FROM environments), \
                               (SELECT coalesce(sum(version), 0)::bigint FROM states)";
 
-/// A task that listens until this is dropped.
+/// A task that listens until this value is dropped.
 pub(super) struct Listener(JoinHandle<()>);
 
 impl Listener {
-    /// Wakes those who wait for changes on every notification, and whenever one may have been missed.
+    /// Wakes the waiters for changes on every notification, and whenever one may have been missed.
     pub(super) fn start(pool: PgPool, changes: watch::Sender<u64>) -> Listener {
         Listener(tokio::spawn(async move {
             let mut wait = FIRST_WAIT;
             loop {
                 let mut connected = false;
                 if let Err(error) = listen(&pool, &changes, &mut connected).await {
-                    let error = super::StoreError::from(error);
-                    tracing::warn!(%error, "waiting for news of other processes was interrupted; trying again");
+                    let error = StoreError::from(error);
+                    tracing::warn!(%error, "listening for changes of other processes failed; retrying");
                 }
                 wait = if connected { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
                 tokio::time::sleep(wait).await;
@@ -48,34 +49,34 @@ impl Drop for Listener {
     }
 }
 
-/// Listens until the connection fails, or proves to be deaf.
+/// Listens until the connection fails, or delivers no notification of a change that happened.
 async fn listen(pool: &PgPool, changes: &watch::Sender<u64>, connected: &mut bool) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.ignore_pool_close_event(true);
-    // A lost connection is made again by our caller: here, the timeout below could interrupt it halfway.
+    // The caller reconnects: here, the timeout below could interrupt that halfway.
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
-    // What happened before we listened was told to nobody.
+    // Changes from before the connection were not notified.
     let mut seen = version(pool).await?;
-    let mut told = false;
+    let mut notified = false;
     bump(changes);
     *connected = true;
     loop {
-        if let Ok(message) = tokio::time::timeout(LOOK, listener.try_recv()).await {
+        if let Ok(message) = tokio::time::timeout(POLL, listener.try_recv()).await {
             if message?.is_none() {
                 return Ok(());
             }
-            told = true;
+            notified = true;
             bump(changes);
         } else {
             let now = version(pool).await?;
             if now != seen {
                 bump(changes);
-                if !told {
+                if !notified {
                     return Ok(());
                 }
             }
-            (seen, told) = (now, false);
+            (seen, notified) = (now, false);
         }
     }
 }

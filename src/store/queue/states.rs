@@ -195,10 +195,10 @@ text_enum! {
     /// The status of a dead letter.
     #[derive(Default)]
     pub enum DeadLetterStatus {
-        /// Can be replayed.
+        /// Ready to be replayed.
         #[default]
         Pending = "Pending",
-        /// Was replayed.
+        /// Replayed once.
         Replayed = "Replayed",
         /// Its retention passed; it is deleted after the same time again.
         Expired = "Expired",

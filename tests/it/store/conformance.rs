@@ -1,4 +1,4 @@
-//! Objects, generations, tombstones, states, the record, replicas: the same on both databases.
+//! Objects, generations, tombstones, states, the audit log and replicas on both databases.
 
 use std::collections::BTreeSet;
 
@@ -12,28 +12,28 @@ use super::{Fixture, activation, object};
 const HOUR: i64 = 3_600_000_000;
 
 super::on_both!(
-    objects_come_back_in_order,
-    damaged_objects_are_seen_and_repaired,
-    an_object_under_another_digest_is_refused,
-    ten_thousand_objects_are_one_call,
-    objects_may_be_large_up_to_a_limit,
-    objects_are_stored_by_many_at_once,
-    generations_count_up_and_are_found,
+    returns_objects_in_order,
+    detects_and_repairs_damaged_objects,
+    refuses_an_object_with_a_wrong_digest,
+    stores_ten_thousand_objects_in_one_call,
+    stores_large_objects_up_to_the_limit,
+    stores_objects_from_concurrent_writers,
+    numbers_generations_and_finds_them,
     a_refused_activation_changes_nothing,
-    of_many_activations_one_wins,
-    tombstones_come_and_go,
-    history_is_kept_by_count_and_age,
-    the_record_is_kept_by_count,
-    a_sweep_takes_what_nobody_needs,
-    states_are_written_where_they_differ,
-    news_are_told,
-    the_record_is_read_from_the_newest,
-    replicas_are_known_while_they_live,
-    fingerprints_have_one_key,
-    names_that_cannot_be_stored_are_refused,
+    one_of_concurrent_activations_succeeds,
+    stores_tombstones_until_restored_or_expired,
+    deletes_old_generations_by_count_and_age,
+    deletes_old_audit_lines_by_count,
+    a_sweep_removes_unneeded_objects,
+    writes_states_only_if_they_differ,
+    changes_wake_waiters,
+    lists_audit_lines_from_the_newest,
+    lists_live_replicas,
+    keeps_one_fingerprint_key,
+    refuses_names_that_cannot_be_stored,
 );
 
-async fn objects_come_back_in_order(fixture: Fixture) {
+async fn returns_objects_in_order(fixture: Fixture) {
     let store = fixture.store;
     let objects = [object("one"), object("two"), object("three"), object("")];
     let twice = [&objects[..], &objects[..1]].concat();
@@ -51,11 +51,11 @@ async fn objects_come_back_in_order(fixture: Fixture) {
     assert!(matches!(error, StoreError::Corrupt { digest, problem: "missing" } if digest == missing), "{error}");
 }
 
-async fn damaged_objects_are_seen_and_repaired(fixture: Fixture) {
+async fn detects_and_repairs_damaged_objects(fixture: Fixture) {
     let store = &fixture.store;
     let (sound, damaged) = (object("sound"), object("damaged"));
     store.put_objects(&[sound.clone(), damaged.clone()]).await.unwrap();
-    // Of the same length: only its digest tells.
+    // Of the same length: only the digest differs.
     let (at, bad) = (fixture.bytes(damaged.0.bytes()), fixture.bytes(b"Damaged"));
     assert_eq!(fixture.sql(&format!("UPDATE objects SET content = {bad} WHERE digest = {at}")).await, 1);
 
@@ -67,7 +67,7 @@ async fn damaged_objects_are_seen_and_repaired(fixture: Fixture) {
     assert_eq!(store.objects(&[damaged.0]).await.unwrap(), [b"damaged"]);
 }
 
-async fn an_object_under_another_digest_is_refused(fixture: Fixture) {
+async fn refuses_an_object_with_a_wrong_digest(fixture: Fixture) {
     let wrong = (Digest::of(b"one"), b"two".to_vec());
     let error = fixture.store.put_objects(&[object("fine"), wrong]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
@@ -75,7 +75,7 @@ async fn an_object_under_another_digest_is_refused(fixture: Fixture) {
     assert!(fixture.store.objects(&[object("fine").0]).await.is_err());
 }
 
-async fn ten_thousand_objects_are_one_call(fixture: Fixture) {
+async fn stores_ten_thousand_objects_in_one_call(fixture: Fixture) {
     let store = fixture.store;
     let filler = "x".repeat(2048);
     let objects: Vec<_> = (0..10_000).map(|number| object(&format!("{number} {filler}"))).collect();
@@ -86,9 +86,9 @@ async fn ten_thousand_objects_are_one_call(fixture: Fixture) {
     assert!(contents.iter().eq(objects.iter().map(|(_, content)| content)));
 }
 
-async fn objects_may_be_large_up_to_a_limit(fixture: Fixture) {
+async fn stores_large_objects_up_to_the_limit(fixture: Fixture) {
     let store = fixture.store;
-    // More than goes into one statement, alone and together.
+    // More than one statement takes, alone and together.
     let objects = [1, 9, 5, 5].map(|mebibytes| object(&mebibytes.to_string().repeat(mebibytes << 20)));
     assert_eq!(store.put_objects(&objects).await.unwrap(), 3);
     for (digest, content) in objects {
@@ -99,12 +99,12 @@ async fn objects_may_be_large_up_to_a_limit(fixture: Fixture) {
     assert!(matches!(&error, StoreError::Refused(text) if text.contains("67108865")), "{error}");
 }
 
-async fn objects_are_stored_by_many_at_once(fixture: Fixture) {
+async fn stores_objects_from_concurrent_writers(fixture: Fixture) {
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..8_usize {
         let store = fixture.store.clone();
         tasks.spawn(async move {
-            // They overlap, in different orders.
+            // Overlapping sets, in different orders.
             let mut objects: Vec<_> = (0..200).map(|number| object(&format!("{}", number + 20 * task))).collect();
             objects.rotate_left(task * 7);
             store.put_objects(&objects).await.unwrap()
@@ -114,7 +114,7 @@ async fn objects_are_stored_by_many_at_once(fixture: Fixture) {
     assert_eq!(written, 340);
 }
 
-async fn generations_count_up_and_are_found(fixture: Fixture) {
+async fn numbers_generations_and_finds_them(fixture: Fixture) {
     let store = &*fixture.store;
     assert!(store.active("live").await.unwrap().is_none());
     assert!(store.environments().await.unwrap().is_empty());
@@ -162,7 +162,7 @@ async fn a_refused_activation_changes_nothing(fixture: Fixture) {
     rootless.digest = Digest::of(b"never stored");
     let error = store.activate(&rootless, None).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { problem: "missing", .. }), "{error}");
-    // An environment that nothing was ever activated in is none.
+    // An environment without an activation is not listed.
     let unborn = activation(store, "draft", 7, "one").await;
     assert!(matches!(store.activate(&unborn, None).await, Err(StoreError::Stale { expected: 7, active: 0 })));
 
@@ -170,11 +170,11 @@ async fn a_refused_activation_changes_nothing(fixture: Fixture) {
     assert_eq!(store.audit_log("live", 9).await.unwrap().len(), 1);
     assert!(store.tombstones("live").await.unwrap().is_empty());
     assert_eq!(store.environments().await.unwrap(), ["live"]);
-    // Marking the root as used is all that was written.
+    // Only the root was marked as used.
     assert_eq!(store.writes(), writes + 5);
 }
 
-async fn of_many_activations_one_wins(fixture: Fixture) {
+async fn one_of_concurrent_activations_succeeds(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
     for expected in 0..5 {
         let mut tasks = tokio::task::JoinSet::new();
@@ -196,7 +196,7 @@ async fn of_many_activations_one_wins(fixture: Fixture) {
     }
 }
 
-async fn tombstones_come_and_go(fixture: Fixture) {
+async fn stores_tombstones_until_restored_or_expired(fixture: Fixture) {
     let store = &*fixture.store;
     let mut first = activation(store, "live", 0, "one").await;
     first.tombstones = vec![
@@ -222,13 +222,13 @@ async fn tombstones_come_and_go(fixture: Fixture) {
     assert_eq!(stones.len(), 2);
     assert_eq!(stones[1], Tombstone { at: generation.at, ..replaced });
 
-    // Closed windows are not only hidden but forgotten.
+    // Expired tombstones are not only hidden but deleted.
     store.delete_old_generations("live", 9, HOUR).await.unwrap();
     assert_eq!(fixture.sql("DELETE FROM tombstones WHERE id = 'Widget/gone'").await, 0);
     assert_eq!(store.tombstones("live").await.unwrap().len(), 2);
 }
 
-async fn history_is_kept_by_count_and_age(fixture: Fixture) {
+async fn deletes_old_generations_by_count_and_age(fixture: Fixture) {
     let store = &*fixture.store;
     for number in 0..6 {
         store.activate(&activation(store, "live", number, "one").await, None).await.unwrap();
@@ -243,11 +243,11 @@ async fn history_is_kept_by_count_and_age(fixture: Fixture) {
     assert_eq!(numbers().await, [6, 5]);
     assert_eq!(store.delete_old_generations("live", 0, -HOUR).await.unwrap(), 1, "the active one stays");
     assert_eq!(numbers().await, [6]);
-    // Numbers are never given twice.
+    // Numbers are never reused.
     assert_eq!(store.activate(&activation(store, "live", 6, "one").await, None).await.unwrap().number, 7);
 }
 
-async fn the_record_is_kept_by_count(fixture: Fixture) {
+async fn deletes_old_audit_lines_by_count(fixture: Fixture) {
     let store = &*fixture.store;
     let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005) \
                 INSERT INTO audits (environment, written_at, actor, action, details) \
@@ -261,13 +261,13 @@ async fn the_record_is_kept_by_count(fixture: Fixture) {
     assert_eq!(store.audit_log("draft", 9).await.unwrap().len(), 1);
 }
 
-async fn a_sweep_takes_what_nobody_needs(fixture: Fixture) {
+async fn a_sweep_removes_unneeded_objects(fixture: Fixture) {
     let store = &*fixture.store;
     let objects = [object("needed"), object("unneeded"), object("stored again")];
     store.put_objects(&objects).await.unwrap();
     fixture.sql("UPDATE objects SET created_at = created_at - 1000000").await;
     let (_, before) = store.all_roots().await.unwrap();
-    // A build that goes on meanwhile stores one of them again, and a new one.
+    // A concurrent build stores one of them again, and a new one.
     store.put_objects(&[objects[2].clone(), object("new")]).await.unwrap();
 
     assert_eq!(store.sweep_objects(&[objects[0].0], before).await.unwrap(), 1);
@@ -277,14 +277,14 @@ async fn a_sweep_takes_what_nobody_needs(fixture: Fixture) {
     assert_eq!(store.sweep_objects(&[], before - HOUR).await.unwrap(), 0, "all are younger");
 }
 
-async fn states_are_written_where_they_differ(fixture: Fixture) {
+async fn writes_states_only_if_they_differ(fixture: Fixture) {
     let store = &*fixture.store;
     assert!(store.state("live", "status").await.unwrap().is_none());
     assert!(store.put_state("live", "status", &json!({ "a": 1, "b": [1.5, null, "\u{0}é"] })).await.unwrap());
     let writes = store.writes();
     assert!(!store.put_state("live", "status", &json!({ "a": 1, "b": [1.5, null, "\u{0}é"] })).await.unwrap());
     assert!(!store.put_state("live", "status", &json!({ "b": [1.5, null, "\u{0}é"], "a": 1 })).await.unwrap());
-    assert_eq!(store.writes(), writes, "what is the same is not written");
+    assert_eq!(store.writes(), writes, "an equal state is not written");
     assert!(store.put_state("live", "status", &json!({ "a": 2 })).await.unwrap());
     assert!(store.put_state("live", "controls", &json!(null)).await.unwrap());
     assert!(store.put_state("draft", "status", &json!(3)).await.unwrap());
@@ -294,7 +294,7 @@ async fn states_are_written_where_they_differ(fixture: Fixture) {
     assert_eq!(store.state("draft", "status").await.unwrap().unwrap(), json!(3));
 }
 
-async fn news_are_told(fixture: Fixture) {
+async fn changes_wake_waiters(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
     let mut changes = there.changes();
     here.put_state("live", "status", &json!(1)).await.unwrap();
@@ -303,17 +303,17 @@ async fn news_are_told(fixture: Fixture) {
     wait_until(&mut changes, async || there.active("live").await.unwrap().is_some()).await;
 }
 
-/// Suspend for changes until something is so. The test harness's own limit is the only one.
+/// Waits for changes until a condition holds.
 pub async fn wait_until(changes: &mut tokio::sync::watch::Receiver<u64>, so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !so().await {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_mins(1), waiting).await.expect("nobody told of a change");
+    tokio::time::timeout(std::time::Duration::from_mins(1), waiting).await.expect("no change was reported");
 }
 
-async fn the_record_is_read_from_the_newest(fixture: Fixture) {
+async fn lists_audit_lines_from_the_newest(fixture: Fixture) {
     let store = &*fixture.store;
     for action in ["Suspend", "Resume", "Rollback"] {
         store.append_audit(&line("live", action)).await.unwrap();
@@ -327,7 +327,7 @@ async fn the_record_is_read_from_the_newest(fixture: Fixture) {
     assert!(store.audit_log("live", 0).await.unwrap().is_empty());
 }
 
-async fn replicas_are_known_while_they_live(fixture: Fixture) {
+async fn lists_live_replicas(fixture: Fixture) {
     let store = &*fixture.store;
     let generation = store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
     store.report_replica("b", "live", &generation).await.unwrap();
@@ -344,10 +344,10 @@ async fn replicas_are_known_while_they_live(fixture: Fixture) {
 
     let next = store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
     store.report_replica("a", "live", &next).await.unwrap();
-    assert_eq!(store.replicas("live").await.unwrap()[0].number, 2, "a changed report is seen at once");
+    assert_eq!(store.replicas("live").await.unwrap()[0].number, 2, "a changed report is visible at once");
 }
 
-async fn fingerprints_have_one_key(fixture: Fixture) {
+async fn keeps_one_fingerprint_key(fixture: Fixture) {
     let first = fixture.store.fingerprint_key().await.unwrap();
     assert_eq!(fixture.another().await.fingerprint_key().await.unwrap(), first);
     let fixture = fixture.reopened(Keys::none()).await;
@@ -357,10 +357,10 @@ async fn fingerprints_have_one_key(fixture: Fixture) {
     let keyed = fixture.store.fingerprint_key().await.unwrap();
     assert_ne!(keyed, first);
     let fixture = fixture.reopened(Keys::parse(&format!("{}\n{}", *Keys::generate().unwrap(), *key)).unwrap()).await;
-    assert_eq!(fixture.store.fingerprint_key().await.unwrap(), keyed, "a newer key leaves it");
+    assert_eq!(fixture.store.fingerprint_key().await.unwrap(), keyed, "a newer key does not change it");
 }
 
-async fn names_that_cannot_be_stored_are_refused(fixture: Fixture) {
+async fn refuses_names_that_cannot_be_stored(fixture: Fixture) {
     let store = &*fixture.store;
     for name in ["a\0b", &"a".repeat(513)] {
         let refused = |error: StoreError| assert!(matches!(error, StoreError::Refused(_)), "{error}");

@@ -1,23 +1,23 @@
-//! Credentials: encrypted at rest, bound to their names, with keys that change.
+//! Credentials: encrypted at rest, bound to their names, with rotating keys.
 
 use evenkeel::store::{CredentialId, Keys, StoreError};
 
 use super::{Fixture, credential, secret};
 
 super::on_both!(
-    they_come_back_and_stay_apart,
-    no_plain_text_is_stored,
-    a_row_under_another_name_is_unreadable,
-    keys_are_rotated,
-    many_are_rotated_in_pages,
-    without_keys_nothing_is_stored,
+    stores_credentials_by_their_full_name,
+    stores_no_plain_text,
+    a_renamed_row_cannot_be_decrypted,
+    rotates_keys,
+    rotates_many_credentials_in_pages,
+    refuses_credentials_without_keys,
 );
 
 async fn keyed(fixture: Fixture, lines: &[&str]) -> Fixture {
     fixture.reopened(Keys::parse(&lines.join("\n")).unwrap()).await
 }
 
-async fn they_come_back_and_stay_apart(fixture: Fixture) {
+async fn stores_credentials_by_their_full_name(fixture: Fixture) {
     let fixture = keyed(fixture, &[&Keys::generate().unwrap()]).await;
     let store = &*fixture.store;
     let id = credential("token");
@@ -39,19 +39,19 @@ async fn they_come_back_and_stay_apart(fixture: Fixture) {
     assert!(matches!(store.put_credential(&id, &big).await, Err(StoreError::Refused(_))));
 }
 
-async fn no_plain_text_is_stored(fixture: Fixture) {
+async fn stores_no_plain_text(fixture: Fixture) {
     let key = Keys::generate().unwrap();
     let fixture = keyed(fixture, &[&key]).await;
     fixture.store.put_credential(&credential("visible-name"), &secret("planted-secret-value")).await.unwrap();
     let stored = fixture.stored_bytes().await;
     let holds = |text: &[u8]| stored.windows(text.len()).any(|window| window == text);
-    assert!(holds(b"visible-name"), "the search must be able to find something");
+    assert!(holds(b"visible-name"), "the search finds visible names");
     assert!(!holds(b"planted-secret-value"));
     assert!(!holds(key.split_once(':').unwrap().1.as_bytes()));
     assert!(!format!("{:?}", fixture.store).contains(&key.split_once(':').unwrap().1[..8]));
 }
 
-async fn a_row_under_another_name_is_unreadable(fixture: Fixture) {
+async fn a_renamed_row_cannot_be_decrypted(fixture: Fixture) {
     let fixture = keyed(fixture, &[&Keys::generate().unwrap()]).await;
     fixture.store.put_credential(&credential("mine"), &secret("one")).await.unwrap();
     assert_eq!(fixture.sql("UPDATE credentials SET name = 'yours'").await, 1);
@@ -59,7 +59,7 @@ async fn a_row_under_another_name_is_unreadable(fixture: Fixture) {
     assert!(matches!(error, StoreError::Key(_)), "{error}");
 }
 
-async fn keys_are_rotated(fixture: Fixture) {
+async fn rotates_keys(fixture: Fixture) {
     let (old, new) = (Keys::generate().unwrap(), Keys::generate().unwrap());
     let fixture = keyed(fixture, &[&old]).await;
     fixture.store.put_credential(&credential("one"), &secret("first")).await.unwrap();
@@ -81,7 +81,7 @@ async fn keys_are_rotated(fixture: Fixture) {
     assert!(matches!(fixture.store.rotate_credentials().await, Err(StoreError::Key(_))));
 }
 
-async fn many_are_rotated_in_pages(fixture: Fixture) {
+async fn rotates_many_credentials_in_pages(fixture: Fixture) {
     let (old, new) = (Keys::generate().unwrap(), Keys::generate().unwrap());
     let fixture = keyed(fixture, &[&old]).await;
     for tenant in 0..1_010 {
@@ -95,7 +95,7 @@ async fn many_are_rotated_in_pages(fixture: Fixture) {
     assert_eq!(*fixture.store.credential(&id).await.unwrap().unwrap().0, b"x");
 }
 
-async fn without_keys_nothing_is_stored(fixture: Fixture) {
+async fn refuses_credentials_without_keys(fixture: Fixture) {
     let store = &*fixture.store;
     let id = credential("token");
     for error in [

@@ -1,4 +1,4 @@
-//! Leases: one holder, tokens that grow, and writers that come too late.
+//! Leases: one holder, growing tokens, and late writers.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use evenkeel::store::{Keys, Lease, StoreError};
 use super::{Fixture, activation};
 
 super::on_both!(
-    one_holds_it_and_keeps_its_token,
-    many_ask_and_one_gets_it,
-    who_comes_too_late_is_fenced_out,
-    time_that_is_over_fences_even_where_nobody_took_over,
-    a_lease_is_given_back,
+    a_lease_has_one_holder_that_keeps_its_token,
+    one_of_concurrent_requests_acquires_a_lease,
+    a_late_writer_is_fenced_out,
+    an_expired_lease_fences_out_its_holder,
+    a_released_lease_can_be_acquired,
 );
 
-async fn one_holds_it_and_keeps_its_token(fixture: Fixture) {
+async fn a_lease_has_one_holder_that_keeps_its_token(fixture: Fixture) {
     let store = &*fixture.store;
     assert!(store.lease_holder("live").await.unwrap().is_none());
     let held = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
@@ -24,13 +24,13 @@ async fn one_holds_it_and_keeps_its_token(fixture: Fixture) {
     assert!(store.acquire_lease("draft", "b", 60).await.unwrap().is_some());
     assert!(store.acquire_lease("live", "", 60).await.is_err());
     store.activate(&activation(store, "live", 0, "one").await, Some(&held)).await.unwrap();
-    // A lease that nobody gave.
+    // A lease that was never acquired.
     let invented = Lease { name: "other".to_owned(), ..held };
     let refused = store.activate(&activation(store, "live", 1, "one").await, Some(&invented)).await;
     assert!(matches!(refused, Err(StoreError::Fenced { lease }) if lease == "other"));
 }
 
-async fn many_ask_and_one_gets_it(fixture: Fixture) {
+async fn one_of_concurrent_requests_acquires_a_lease(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..12 {
@@ -41,11 +41,11 @@ async fn many_ask_and_one_gets_it(fixture: Fixture) {
     assert_eq!(held.len(), 1, "{held:?}");
 }
 
-async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
+async fn a_late_writer_is_fenced_out(fixture: Fixture) {
     let (here, there) = (fixture.store.clone(), fixture.another().await);
     let old = here.acquire_lease("live", "a", 60).await.unwrap().unwrap();
     here.activate(&activation(&*here, "live", 0, "one").await, Some(&old)).await.unwrap();
-    // The first process is paused; all of its time but a second passes, and another takes over.
+    // The first process is paused; all but a second of its lease passes, and another process acquires it.
     assert!(there.acquire_lease("live", "b", 60).await.unwrap().is_none());
     fixture.sql("UPDATE leases SET expires_at = expires_at - 59000000").await;
     let new = loop {
@@ -55,7 +55,7 @@ async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
         }
     };
     assert!(new.token > old.token);
-    // It wakes up. Nothing else has changed: only the lease stands between it and an older generation.
+    // It resumes. Nothing else has changed: only the lease prevents an older generation.
     let late = here.activate(&activation(&*here, "live", 1, "late").await, Some(&old)).await;
     assert!(matches!(late, Err(StoreError::Fenced { lease }) if lease == "live"));
     // The right holder with the wrong token, and the other way around.
@@ -69,33 +69,33 @@ async fn who_comes_too_late_is_fenced_out(fixture: Fixture) {
     assert!(here.acquire_lease("live", "a", 60).await.unwrap().is_none());
 }
 
-async fn time_that_is_over_fences_even_where_nobody_took_over(fixture: Fixture) {
+async fn an_expired_lease_fences_out_its_holder(fixture: Fixture) {
     let store = &*fixture.store;
     let lease = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
     fixture.sql("UPDATE leases SET expires_at = expires_at - 61000000").await;
     assert!(store.lease_holder("live").await.unwrap().is_none());
     let late = store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await;
     assert!(matches!(late, Err(StoreError::Fenced { .. })));
-    // It may go on after a renewal: nobody else was there in between.
+    // It may continue after a renewal: no other process acquired the lease in between.
     assert_eq!(store.acquire_lease("live", "a", 60).await.unwrap().unwrap(), lease);
     store.activate(&activation(store, "live", 0, "one").await, Some(&lease)).await.unwrap();
 }
 
-async fn a_lease_is_given_back(fixture: Fixture) {
+async fn a_released_lease_can_be_acquired(fixture: Fixture) {
     let store = &*fixture.store;
     let first = store.acquire_lease("live", "a", 60).await.unwrap().unwrap();
     store.release_lease(&first).await.unwrap();
     assert!(store.lease_holder("live").await.unwrap().is_none());
     let second = store.acquire_lease("live", "b", 60).await.unwrap().unwrap();
     assert!(second.token > first.token);
-    // Giving back what is another's does nothing.
+    // Releasing another holder's lease does nothing.
     store.release_lease(&first).await.unwrap();
     assert_eq!(store.lease_holder("live").await.unwrap().unwrap(), "b");
     store.release_lease(&second).await.unwrap();
     let third = store.acquire_lease("live", "b", 60).await.unwrap().unwrap();
-    assert!(third.token > second.token, "whoever gave it back starts anew");
+    assert!(third.token > second.token, "a released lease gets a new token");
     let fixture = fixture.reopened(Keys::none()).await;
-    // SQLite has one process: after a restart the one before is gone. On PostgreSQL it may live.
+    // SQLite has one process: after a restart the previous one is gone. On PostgreSQL it may be alive.
     let taken = fixture.store.acquire_lease("live", "c", 60).await.unwrap();
     match fixture.url.starts_with("sqlite:") {
         true => assert!(taken.unwrap().token > third.token),

@@ -1,4 +1,4 @@
-//! Databases of released versions, and of versions to come.
+//! Databases of released versions and of newer ones.
 //!
 //! `schema-N.sqlite.sql` and `schema-N.postgres.sql` are dumps of a database as version N of the schema wrote it. Once
 //! N is released they are never changed, nor is migration N: opening compares its checksum. A new migration gets new
@@ -17,14 +17,14 @@ const NEWEST: u32 = 1;
 const SQLITE: [&str; 1] = [include_str!("schema-1.sqlite.sql")];
 const POSTGRES: [&str; 1] = [include_str!("schema-1.postgres.sql")];
 
-/// A key for the dumps: it opens nothing else.
+/// A key for the dumps only.
 const KEY: &str = "dumps:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 fn keys() -> Keys {
     Keys::parse(KEY).unwrap()
 }
 
-/// What the dumps hold.
+/// Fills the database of a dump.
 async fn fill(store: &dyn Store) {
     let mut first = activation(store, "live", 0, "one").await;
     let id = "Connector/orbit".to_owned();
@@ -32,14 +32,14 @@ async fn fill(store: &dyn Store) {
     store.activate(&first, None).await.unwrap();
     store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
     store.put_state("live", "status", &json!({ "ready": true })).await.unwrap();
-    // Over at once, so that it can be taken whenever the dump is read.
+    // Expires at once, so that it can be acquired whenever the dump is loaded.
     store.acquire_lease("live", "a process", 0).await.unwrap().unwrap();
     store.put_credential(&credential("token"), &secret("planted")).await.unwrap();
     let (environment, actor, action) = ("live".to_owned(), "me".to_owned(), "Suspend".to_owned());
     store.append_audit(&Audit { at: 0, environment, actor, action, details: json!({}) }).await.unwrap();
 }
 
-/// Everything is there, and it goes on.
+/// Checks that everything is there, and that an activation succeeds.
 async fn check(store: &dyn Store) {
     let active = store.active("live").await.unwrap().unwrap();
     assert_eq!((active.number, active.digest, active.cause), (2, object("two").0, Cause::Source));
@@ -59,7 +59,7 @@ async fn check(store: &dyn Store) {
 }
 
 #[tokio::test]
-async fn every_released_sqlite_comes_forward() {
+async fn migrates_every_released_sqlite_schema() {
     for dump in SQLITE {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("evenkeel.db").display());
@@ -71,7 +71,7 @@ async fn every_released_sqlite_comes_forward() {
 }
 
 #[tokio::test]
-async fn every_released_postgres_comes_forward() {
+async fn migrates_every_released_postgres_schema() {
     for dump in POSTGRES {
         let Some(url) = crate::postgres::database().await else { return };
         let pool = sqlx::PgPool::connect(&url).await.unwrap();
@@ -81,17 +81,17 @@ async fn every_released_postgres_comes_forward() {
     }
 }
 
-/// As it would be after a newer version had been there.
-async fn is_newer(fixture: Fixture) {
-    fixture.sql("UPDATE _sqlx_migrations SET version = 999 WHERE version = 2").await;
+/// The database as a newer version would leave it.
+async fn refuses_the_schema_of_a_newer_version(fixture: Fixture) {
+    fixture.sql("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1").await;
     let url = fixture.url.clone();
     drop(fixture.store);
     let error = open(&url, Keys::none()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Newer(text) if text.contains("999")), "{error}");
 }
 
-/// As it would be if a released migration had been edited.
-async fn was_edited(fixture: Fixture) {
+/// The database as it would be if a released migration had been edited.
+async fn refuses_an_edited_migration(fixture: Fixture) {
     let bytes = fixture.bytes(b"another");
     assert!(fixture.sql(&format!("UPDATE _sqlx_migrations SET checksum = {bytes} WHERE version = 1")).await > 0);
     let url = fixture.url.clone();
@@ -100,7 +100,7 @@ async fn was_edited(fixture: Fixture) {
     assert!(matches!(&error, StoreError::Refused(_)), "{error}");
 }
 
-super::on_both!(is_newer, was_edited);
+super::on_both!(refuses_the_schema_of_a_newer_version, refuses_an_edited_migration);
 
 #[tokio::test]
 #[ignore = "writes the dumps of the newest schema"]
@@ -110,7 +110,7 @@ async fn write_dumps() {
     let write = |kind: &str, command: &mut Command| {
         let output = command.stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success());
-        // Commands of psql, comments and settings of the session are not for the tables.
+        // Commands of psql, comments and session settings are not part of the tables.
         let text = String::from_utf8(output.stdout).unwrap();
         let is_kept = |line: &&str| {
             let unwanted = ["\\", "--", "SET ", "SELECT pg_catalog.set_config", "PRAGMA"];

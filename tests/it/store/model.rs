@@ -1,4 +1,4 @@
-//! Random histories, compared step by step with a model that a reader can check by eye.
+//! Random histories, compared step by step with a simple model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ const HOUR: i64 = 3_600_000_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Expects what is active, or something else; with the lease that was got last, or none.
+    /// Expects the active generation or another one; with the last acquired lease or none.
     Activate {
         root: u8,
         off: u8,
-        buried: Vec<u8>,
-        risen: Vec<u8>,
+        removed: Vec<u8>,
+        restored: Vec<u8>,
         leased: bool,
     },
     PutState {
@@ -35,11 +35,11 @@ enum Step {
     Damage {
         object: u8,
     },
-    Forget {
+    DeleteOld {
         keep: u32,
     },
     Sweep,
-    Take {
+    Acquire {
         holder: u8,
     },
     Release,
@@ -50,31 +50,31 @@ fn step() -> impl Strategy<Value = Step> {
     let few = || vec(0..5_u8, 0..4);
     prop_oneof![
         4 => (0..8_u8, 0..4_u8, few(), few(), any::<bool>())
-            .prop_map(|(root, off, buried, risen, leased)| Step::Activate { root, off, buried, risen, leased }),
+            .prop_map(|(root, off, removed, restored, leased)| Step::Activate { root, off, removed, restored, leased }),
         2 => (0..3_u8, 0..3_u8).prop_map(|(name, value)| Step::PutState { name, value }),
         2 => vec(0..12_u8, 0..6).prop_map(|objects| Step::PutObjects { objects }),
         1 => (0..12_u8).prop_map(|object| Step::Damage { object }),
-        1 => (0..4_u32).prop_map(|keep| Step::Forget { keep }),
+        1 => (0..4_u32).prop_map(|keep| Step::DeleteOld { keep }),
         1 => Just(Step::Sweep),
-        2 => (0..3_u8).prop_map(|holder| Step::Take { holder }),
+        2 => (0..3_u8).prop_map(|holder| Step::Acquire { holder }),
         1 => Just(Step::Release),
         1 => Just(Step::Expire),
     ]
 }
 
-/// What the store should hold.
+/// The expected content of the store.
 #[derive(Default)]
 struct Model {
-    /// By name: sound or damaged.
+    /// By number: true if the object is sound, false if it is damaged.
     objects: BTreeMap<u8, bool>,
     generations: BTreeMap<u64, u8>,
     last: u64,
-    stones: BTreeMap<u8, u64>,
+    tombstones: BTreeMap<u8, u64>,
     states: BTreeMap<u8, u8>,
-    /// Holder, token, and whether its time is over.
+    /// Holder, token, and true if it has expired.
     lease: Option<(u8, i64, bool)>,
     token: i64,
-    /// What some process believes to hold.
+    /// The lease that a process believes to hold.
     held: Option<Lease>,
 }
 
@@ -82,36 +82,36 @@ fn root(number: u8) -> (Digest, Vec<u8>) {
     object(&format!("object {number}"))
 }
 
-fn stone_id(number: u8) -> Id {
+fn tombstone_id(number: u8) -> Id {
     Id { kind: Kind::Connector, name: format!("c{number}") }
 }
 
-/// One history, in an environment of its own.
-async fn follow(fixture: &Fixture, environment: &str, steps: &[Step]) {
-    // Objects are everybody's: each history begins without any.
+/// Runs one history in its own environment.
+async fn run_history(fixture: &Fixture, environment: &str, steps: &[Step]) {
+    // Objects are shared by environments: each history begins without any.
     fixture.sql("DELETE FROM objects").await;
     let mut model = Model::default();
     let store = Arc::clone(&fixture.store);
     for step in steps {
-        take_step(fixture, &*store, environment, &mut model, step).await;
+        apply_step(fixture, &*store, environment, &mut model, step).await;
         compare(&*store, environment, &model, step).await;
     }
     fixture.sql(&format!("DELETE FROM generations WHERE environment = '{environment}'")).await;
 }
 
-async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, model: &mut Model, step: &Step) {
+async fn apply_step(fixture: &Fixture, store: &dyn Store, environment: &str, model: &mut Model, step: &Step) {
     match step {
-        Step::Activate { root: number, off, buried, risen, leased } => {
-            // `off` 0 and 1 expect what is active.
+        Step::Activate { root: number, off, removed, restored, leased } => {
+            // `off` 0 and 1 expect the active generation.
             let expected = if *off < 2 { model.last } else { model.last + u64::from(*off) - 1 };
             let mut wanted = activation(store, environment, expected, &format!("object {number}")).await;
             model.objects.insert(*number, true);
-            wanted.tombstones = buried.iter().map(|number| stone(*number, model.last)).collect();
-            wanted.restored = risen.iter().map(|number| stone_id(*number)).collect();
+            wanted.tombstones = removed.iter().map(|number| tombstone(*number, model.last)).collect();
+            wanted.restored = restored.iter().map(|number| tombstone_id(*number)).collect();
             let lease = model.held.clone().filter(|_| *leased);
             let holds = lease.as_ref().is_none_or(|lease| {
-                model.lease.is_some_and(|(holder, token, over)| {
-                    !over && lease.holder == holder.to_string() && lease.token == token
+                model.lease.is_some_and(|(holder, token, expired)| {
+                    !expired && lease.holder == holder.to_string() && lease.token == token
                 })
             });
             match store.activate(&wanted, lease.as_ref()).await {
@@ -120,8 +120,8 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
                     model.last += 1;
                     assert_eq!(generation.number, model.last);
                     model.generations.insert(model.last, *number);
-                    model.stones.retain(|number, _| !risen.contains(number));
-                    model.stones.extend(buried.iter().map(|number| (*number, model.last - 1)));
+                    model.tombstones.retain(|number, _| !restored.contains(number));
+                    model.tombstones.extend(removed.iter().map(|number| (*number, model.last - 1)));
                 }
                 Err(StoreError::Fenced { .. }) => assert!(!holds, "{step:?}"),
                 Err(StoreError::Stale { active, .. }) => {
@@ -146,11 +146,11 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
             assert_eq!(rows == 1, model.objects.contains_key(object), "{step:?}");
             model.objects.entry(*object).and_modify(|sound| *sound = false);
         }
-        Step::Forget { keep } => {
-            let forgotten = store.delete_old_generations(environment, *keep, -HOUR).await.unwrap();
+        Step::DeleteOld { keep } => {
+            let deleted = store.delete_old_generations(environment, *keep, -HOUR).await.unwrap();
             let (before, oldest) = (model.generations.len(), model.last.saturating_sub(u64::from((*keep).max(1))));
             model.generations.retain(|number, _| *number > oldest);
-            assert_eq!(forgotten, (before - model.generations.len()) as u64, "{step:?}");
+            assert_eq!(deleted, (before - model.generations.len()) as u64, "{step:?}");
         }
         Step::Sweep => {
             fixture.sql("UPDATE objects SET created_at = created_at - 1000000").await;
@@ -160,7 +160,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
             model.objects.retain(|number, _| needed.contains(number));
             assert_eq!(removed, (before - model.objects.len()) as u64, "{step:?}");
         }
-        Step::Take { holder } => take(store, environment, model, *holder).await,
+        Step::Acquire { holder } => acquire(store, environment, model, *holder).await,
         Step::Release => {
             if let Some(held) = &model.held {
                 store.release_lease(held).await.unwrap();
@@ -177,7 +177,7 @@ async fn take_step(fixture: &Fixture, store: &dyn Store, environment: &str, mode
     }
 }
 
-async fn take(store: &dyn Store, environment: &str, model: &mut Model, holder: u8) {
+async fn acquire(store: &dyn Store, environment: &str, model: &mut Model, holder: u8) {
     let lease = store.acquire_lease(environment, &holder.to_string(), 3_600).await.unwrap();
     let expected = match model.lease {
         Some((same, token, _)) if same == holder => Some(token),
@@ -192,7 +192,7 @@ async fn take(store: &dyn Store, environment: &str, model: &mut Model, holder: u
     }
 }
 
-/// Everything that can be asked.
+/// Compares everything that can be read.
 async fn compare(store: &dyn Store, environment: &str, model: &Model, step: &Step) {
     let active = store.active(environment).await.unwrap();
     assert_eq!(active.map_or(0, |active| active.number), model.last, "{step:?}");
@@ -202,10 +202,11 @@ async fn compare(store: &dyn Store, environment: &str, model: &Model, step: &Ste
     assert_eq!(stored, wanted.collect(), "{step:?}");
     assert!(history.iter().all(|one| one.cause == Cause::Source));
 
-    let stones = store.tombstones(environment).await.unwrap();
-    let stones: Vec<(String, u64)> = stones.into_iter().map(|stone| (stone.id, stone.generation)).collect();
-    let wanted = model.stones.iter().map(|(number, generation)| (stone_id(*number).to_string(), *generation));
-    assert_eq!(stones, wanted.collect::<Vec<_>>(), "{step:?}");
+    let tombstones = store.tombstones(environment).await.unwrap();
+    let tombstones: Vec<(String, u64)> =
+        tombstones.into_iter().map(|tombstone| (tombstone.id, tombstone.generation)).collect();
+    let wanted = model.tombstones.iter().map(|(number, generation)| (tombstone_id(*number).to_string(), *generation));
+    assert_eq!(tombstones, wanted.collect::<Vec<_>>(), "{step:?}");
 
     for name in 0..3_u8 {
         let wanted: Option<Value> = model.states.get(&name).map(|value| json!(value));
@@ -220,12 +221,12 @@ async fn compare(store: &dyn Store, environment: &str, model: &Model, step: &Ste
             (answer, wanted) => panic!("{step:?}: object {number} is {answer:?}, not {wanted:?}"),
         }
     }
-    let wanted = model.lease.filter(|(_, _, over)| !over).map(|(holder, ..)| holder.to_string());
+    let wanted = model.lease.filter(|(_, _, expired)| !expired).map(|(holder, ..)| holder.to_string());
     assert_eq!(store.lease_holder(environment).await.unwrap(), wanted, "{step:?}");
 }
 
-fn stone(number: u8, generation: u64) -> Tombstone {
-    Tombstone { id: stone_id(number).to_string(), item: json!({ "n": number }), generation, at: 0, window: HOUR }
+fn tombstone(number: u8, generation: u64) -> Tombstone {
+    Tombstone { id: tombstone_id(number).to_string(), item: json!({ "n": number }), generation, at: 0, window: HOUR }
 }
 
 fn random_histories(fixture: impl Future<Output = Option<Fixture>>, cases: u32) {
@@ -237,7 +238,7 @@ fn random_histories(fixture: impl Future<Output = Option<Fixture>>, cases: u32) 
         .run(&vec(step(), 1..25), |steps| {
             count.set(count.get() + 1);
             let environment = format!("e{}", count.get());
-            runtime.block_on(follow(&fixture, &environment, &steps));
+            runtime.block_on(run_history(&fixture, &environment, &steps));
             Ok(())
         })
         .unwrap();

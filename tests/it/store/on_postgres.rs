@@ -1,4 +1,4 @@
-//! What only PostgreSQL has: several processes, news between them, and a server that may be away.
+//! PostgreSQL only: several processes, notifications between them, and a server that may be unreachable.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::sync::watch::Receiver;
 use super::conformance::wait_until;
 use super::{Fixture, activation};
 
-/// Tells it without any change to the tables, again and again, until somebody heard it.
-async fn heard(fixture: &Fixture, changes: &mut Receiver<u64>) {
+/// Sends notifications without a change of the tables until one was received.
+async fn wait_for_notification(fixture: &Fixture, changes: &mut Receiver<u64>) {
     let telling = async {
         loop {
             changes.borrow_and_update();
@@ -22,14 +22,14 @@ async fn heard(fixture: &Fixture, changes: &mut Receiver<u64>) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), telling).await.expect("nobody listens");
+    tokio::time::timeout(Duration::from_mins(1), telling).await.expect("no listener");
 }
 
-/// The store's connection that listens, in this database.
+/// The store's listening connection to this database.
 const LISTENING: &str = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn notifications_come_with_the_commit_and_name_the_environment() {
+async fn notifies_on_commit_with_the_environment() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     let mut listener = PgListener::connect(&fixture.url).await.unwrap();
     listener.listen("evenkeel_changes").await.unwrap();
@@ -46,16 +46,16 @@ async fn notifications_come_with_the_commit_and_name_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn news_are_heard_again_after_the_connection_was_killed() {
+async fn listens_again_after_its_connection_was_terminated() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     let mut changes = fixture.store.changes();
-    heard(&fixture, &mut changes).await;
+    wait_for_notification(&fixture, &mut changes).await;
     for _ in 0..3 {
         let killed = fixture.number(&format!("SELECT count(pg_terminate_backend(pid)) {LISTENING}")).await;
         assert_eq!(killed, 1);
-        // Connecting again is news by itself: what was told meanwhile was told to nobody.
+        // A new connection wakes waiters by itself: notifications in the meantime were lost.
         changes.changed().await.unwrap();
-        heard(&fixture, &mut changes).await;
+        wait_for_notification(&fixture, &mut changes).await;
     }
     let there = fixture.another().await;
     there.activate(&activation(&*there, "live", 0, "one").await, None).await.unwrap();
@@ -63,12 +63,12 @@ async fn news_are_heard_again_after_the_connection_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn news_that_nobody_told_are_found() {
+async fn finds_changes_without_a_notification() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     fixture.store.put_state("live", "status", &json!(1)).await.unwrap();
     let mut changes = fixture.store.changes();
-    heard(&fixture, &mut changes).await;
-    // As behind a proxy that loses notifications.
+    wait_for_notification(&fixture, &mut changes).await;
+    // As behind a proxy that drops notifications.
     fixture.sql("UPDATE states SET version = version + 1, value = '2'").await;
     wait_until(&mut changes, async || fixture.store.state("live", "status").await.unwrap() == Some(json!(2))).await;
 }
@@ -80,11 +80,11 @@ async fn a_dropped_store_leaves_no_connection() {
                  WHERE datname = current_database() AND application_name = 'evenkeel'";
     let mut changes = fixture.store.changes();
     fixture.store.put_state("live", "status", &json!(1)).await.unwrap();
-    heard(&fixture, &mut changes).await;
+    wait_for_notification(&fixture, &mut changes).await;
     assert!(fixture.number(count).await >= 1);
     fixture.store = open("sqlite::memory:", Keys::none()).await.unwrap();
     let gone = async {
-        // The listener's end of the channel goes with it.
+        // The listener's end of the channel is dropped with it.
         while changes.changed().await.is_ok() {}
         while fixture.number(count).await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -94,7 +94,7 @@ async fn a_dropped_store_leaves_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_that_start_at_once_migrate_once() {
+async fn concurrent_starts_migrate_once() {
     let Some(url) = crate::postgres::database().await else { return };
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..8 {
@@ -108,24 +108,24 @@ async fn processes_that_start_at_once_migrate_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_silent_are_not_among_the_living() {
+async fn silent_replicas_are_not_listed() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     let (store, there) = (&*fixture.store, fixture.another().await);
     let generation = store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
     store.report_replica("a", "live", &generation).await.unwrap();
     there.report_replica("b", "live", &generation).await.unwrap();
     assert_eq!(there.replicas("live").await.unwrap().len(), 2);
-    fixture.sql("UPDATE replicas SET heard_at = heard_at - 31000000 WHERE replica = 'a'").await;
+    fixture.sql("UPDATE replicas SET reported_at = reported_at - 31000000 WHERE replica = 'a'").await;
     let living = there.replicas("live").await.unwrap();
     assert_eq!(living.iter().map(|replica| replica.replica.as_str()).collect::<Vec<_>>(), ["b"]);
-    // After a day they are forgotten.
-    fixture.sql("UPDATE replicas SET heard_at = heard_at - 86400000000 WHERE replica = 'a'").await;
+    // After a day they are deleted.
+    fixture.sql("UPDATE replicas SET reported_at = reported_at - 86400000000 WHERE replica = 'a'").await;
     store.delete_old_generations("live", 9, 0).await.unwrap();
     assert_eq!(fixture.number("SELECT count(*) FROM replicas").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_somebody_holds_are_not_waited_for_without_end() {
+async fn waiting_for_locked_rows_times_out() {
     let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
     let store = &*fixture.store;
     store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
@@ -134,22 +134,22 @@ async fn rows_that_somebody_holds_are_not_waited_for_without_end() {
     sqlx::query("SELECT * FROM environments FOR UPDATE").fetch_all(&mut *transaction).await.unwrap();
     let error = store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("55P03")), "{error}");
-    // Reading goes on.
+    // Reads still succeed.
     assert_eq!(store.active("live").await.unwrap().unwrap().number, 1);
     transaction.rollback().await.unwrap();
     store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_lets_nobody_in_is_told_apart_and_no_password_is_shown() {
+async fn connection_errors_are_classified_and_hide_the_password() {
     let Some(url) = crate::postgres::database().await else { return };
     let wrong_password = url.replace("evenkeel:evenkeel@", "evenkeel:hunter2@");
     let wrong_name = url.replace('?', "x-hunter2?");
-    let nobody = "postgres://evenkeel:hunter2@127.0.0.1:1/x";
+    let unreachable = "postgres://evenkeel:hunter2@127.0.0.1:1/x";
     for (url, again) in [
         (wrong_password.as_str(), false),
         (wrong_name.as_str(), false),
-        (nobody, true),
+        (unreachable, true),
         ("postgres://evenkeel:hunter2@127.0.0.1:port/x", false),
         ("mysql://evenkeel:hunter2@127.0.0.1/x", false),
     ] {

@@ -1,4 +1,4 @@
-//! What only SQLite has: one file, one process.
+//! SQLite only: one file, one process.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,18 +13,18 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused() {
+async fn refuses_a_second_process() {
     let fixture = Fixture::sqlite(Keys::none()).await;
     let error = open(&fixture.url, Keys::none()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused(text) if text.contains("use PostgreSQL")), "{error}");
-    // The first is not disturbed, and its end is enough.
+    // The first is not affected; another can open the file once it ends.
     fixture.store.put_state("live", "status", &json!(1)).await.unwrap();
     let fixture = fixture.reopened(Keys::none()).await;
     assert_eq!(fixture.store.state("live", "status").await.unwrap(), Some(json!(1)));
 }
 
 #[tokio::test]
-async fn files_are_for_the_owner_only() {
+async fn creates_files_for_the_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/evenkeel.db");
     let url = format!("sqlite://{}", path.display());
@@ -35,14 +35,14 @@ async fn files_are_for_the_owner_only() {
         assert_eq!(mode(&path.with_file_name(name)), 0o600, "{name}");
     }
     drop(store);
-    // A file that came from elsewhere with another mode.
+    // A file with other permissions.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let _store = open(&url, Keys::none()).await.unwrap();
     assert_eq!(mode(&path), 0o600);
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused() {
+async fn refuses_files_that_are_not_databases() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, "not a database ".repeat(1000)).unwrap();
@@ -59,11 +59,11 @@ async fn what_is_no_database_is_refused() {
         let error = open(&url, Keys::none()).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{url}: {error}");
     }
-    assert!(std::fs::read_to_string(&garbage).unwrap().starts_with("not a database"), "it was left as it is");
+    assert!(std::fs::read_to_string(&garbage).unwrap().starts_with("not a database"), "the file is unchanged");
 }
 
 #[tokio::test]
-async fn a_database_in_memory_is_gone_with_the_store() {
+async fn drops_a_database_in_memory_with_the_store() {
     let store = open("sqlite::memory:", Keys::none()).await.unwrap();
     store.activate(&activation(&*store, "live", 0, "one").await, None).await.unwrap();
     assert_eq!(store.active("live").await.unwrap().unwrap().number, 1);
@@ -73,14 +73,14 @@ async fn a_database_in_memory_is_gone_with_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_another_program_has_locked_is_not_waited_for_without_end() {
+async fn waiting_for_a_locked_file_times_out() {
     let fixture = Fixture::sqlite(Keys::none()).await;
     let path = fixture.url.strip_prefix("sqlite:").unwrap();
     let other = sqlx::SqlitePool::connect(path).await.unwrap();
     let transaction = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let error = fixture.store.put_state("live", "status", &json!(1)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("locked")), "{error}");
-    assert!(fixture.store.state("live", "status").await.unwrap().is_none(), "reading goes on");
+    assert!(fixture.store.state("live", "status").await.unwrap().is_none(), "reads still succeed");
     transaction.rollback().await.unwrap();
     assert!(fixture.store.put_state("live", "status", &json!(1)).await.unwrap());
 }

@@ -1,4 +1,4 @@
-//! The queue and the record of executions: the same on both databases, and for several processes where there are.
+//! The queue on both databases, with several processes where the database supports that.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel::definition::workflow::Tier;
 use evenkeel::store::queue::{
     Change, CommitResult, DeadLetter, DeadLetterReason, DeadLetterStatus, DedupKey, Disposition, EnqueueRequest, Event,
-    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, PARKED, Step, StepKind,
+    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, Step, StepKind,
     StepStatus, TriggeredBy, new_id,
 };
 use evenkeel::store::{Store, StoreError};
@@ -16,34 +16,38 @@ use tokio::task::JoinSet;
 
 use super::Fixture;
 
-mod lanes;
-mod record;
+mod commits;
+mod history;
+mod ordering;
 mod signals;
-mod together;
 mod triggers;
 
 const HOUR: i64 = 3_600_000_000;
+/// Makes all timers due and all leases expire.
+const DUE: &str = "UPDATE executions SET \
+     wake_at = CASE WHEN wake_at IS NULL THEN NULL ELSE 1 END, \
+     lease_expires_at = CASE WHEN lease_expires_at IS NULL THEN NULL ELSE 1 END";
 
 super::on_both!(
-    what_comes_in_is_stored_as_a_whole,
-    the_same_key_is_the_same_event,
-    of_many_with_one_key_one_is_stored,
-    a_key_whose_time_is_over_counts_anew,
-    what_is_refused_leaves_nothing_and_the_others_are_written,
-    zero_bytes_are_stored,
-    what_is_taken_at_once_is_what_is_stored,
-    priority_goes_before_tenants_and_age,
-    each_tenant_has_its_share,
-    each_tenant_has_its_turn_also_where_one_is_taken_at_a_time,
-    no_two_workers_get_the_same,
-    what_a_lost_worker_had_is_taken_over,
-    who_renews_learns_what_to_end,
-    renewing_and_writing_do_not_wait_for_each_other_for_good,
-    what_is_given_back_goes_on_as_it_was,
-    the_depth_counts,
+    stores_an_event_with_everything_that_it_starts,
+    deduplicates_events_by_key,
+    stores_one_of_concurrent_events_with_a_key,
+    an_expired_key_accepts_a_new_event,
+    a_refused_change_has_no_effect_on_others,
+    stores_zero_bytes,
+    an_execution_claimed_at_once_equals_the_stored_one,
+    claims_by_priority_before_tenant_and_age,
+    shares_a_claim_among_tenants,
+    serves_tenants_in_turn_one_claim_at_a_time,
+    no_two_workers_claim_the_same_execution,
+    an_expired_lease_is_claimed_by_another_worker,
+    renewal_reports_lost_leases,
+    renewals_and_commits_do_not_deadlock,
+    a_requeued_execution_continues_unchanged,
+    counts_the_queue,
 );
 
-pub fn new_run(workflow: &str) -> NewExecution {
+pub fn new_execution(workflow: &str) -> NewExecution {
     NewExecution {
         id: new_id(),
         environment: "live".to_owned(),
@@ -73,7 +77,7 @@ pub fn event(trigger: &str) -> Event {
     }
 }
 
-pub fn dead(workflow: &str) -> DeadLetter {
+pub fn dead_letter(workflow: &str) -> DeadLetter {
     DeadLetter {
         id: new_id(),
         environment: "live".to_owned(),
@@ -96,23 +100,23 @@ pub fn line(at: i64, message: &str) -> LogLine {
     LogLine { at, level: LogLevel::Info, message: message.to_owned() }
 }
 
-pub fn accepts(runs: Vec<NewExecution>) -> Change {
-    Change::Accept(Box::new(EnqueueRequest { executions: runs, ..EnqueueRequest::default() }))
+pub fn enqueue(executions: Vec<NewExecution>) -> Change {
+    Change::Accept(Box::new(EnqueueRequest { executions, ..EnqueueRequest::default() }))
 }
 
-/// An event with a key that starts one execution.
+/// An event with a key, which starts one execution.
 pub fn keyed(event: &Event, key: &str, window: i64) -> Change {
     Change::Accept(Box::new(EnqueueRequest {
         event: Some(event.clone()),
         dedup_key: Some(DedupKey { key: key.to_owned(), window }),
-        executions: vec![NewExecution { event: event.id.clone(), ..new_run("keyed") }],
+        executions: vec![NewExecution { event: event.id.clone(), ..new_execution("keyed") }],
         ..EnqueueRequest::default()
     }))
 }
 
-pub fn leaves(run: &Execution, outcome: Disposition) -> Change {
+pub fn release(execution: &Execution, outcome: Disposition) -> Change {
     Change::Release {
-        claim: run.claim(),
+        claim: execution.claim(),
         disposition: outcome,
         steps: Vec::new(),
         logs: Vec::new(),
@@ -122,8 +126,8 @@ pub fn leaves(run: &Execution, outcome: Disposition) -> Change {
     }
 }
 
-pub fn progress(run: &Execution, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
-    Change::Progress { claim: run.claim(), steps, logs, follow_ups: Vec::new() }
+pub fn progress(execution: &Execution, steps: Vec<Step>, logs: Vec<LogLine>) -> Change {
+    Change::Progress { claim: execution.claim(), steps, logs, follow_ups: Vec::new() }
 }
 
 pub fn completed() -> Disposition {
@@ -139,15 +143,15 @@ pub async fn commit(store: &dyn Store, change: Change) -> CommitResult {
 /// Stores a change, which must be stored.
 pub async fn stored(store: &dyn Store, change: Change) -> Vec<Execution> {
     match commit(store, change).await {
-        CommitResult::Stored(taken) => taken,
+        CommitResult::Stored(claimed) => claimed,
         other => panic!("{other:?}"),
     }
 }
 
-/// Accepts an execution; gives its id.
-pub async fn accept(store: &dyn Store, run: NewExecution) -> String {
-    let id = run.id.clone();
-    stored(store, accepts(vec![run])).await;
+/// Stores an execution; returns its id.
+pub async fn accept(store: &dyn Store, execution: NewExecution) -> String {
+    let id = execution.id.clone();
+    stored(store, enqueue(vec![execution])).await;
     id
 }
 
@@ -155,50 +159,50 @@ pub async fn claim(store: &dyn Store, most: u32) -> Vec<Execution> {
     store.claim("live", "worker", most, HOUR).await.unwrap()
 }
 
-/// Takes what is ready, which must be one.
+/// Claims the only ready execution.
 pub async fn claim_one(store: &dyn Store) -> Execution {
-    let mut runs = claim(store, 10).await;
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    runs.remove(0)
+    let mut executions = claim(store, 10).await;
+    assert_eq!(executions.len(), 1, "{executions:?}");
+    executions.remove(0)
 }
 
 pub async fn get(store: &dyn Store, id: &str) -> Execution {
     store.execution("live", id).await.unwrap().unwrap()
 }
 
-pub fn ids(runs: &[Execution]) -> Vec<&str> {
-    runs.iter().map(|run| run.id.as_str()).collect()
+pub fn ids(executions: &[Execution]) -> Vec<&str> {
+    executions.iter().map(|execution| execution.id.as_str()).collect()
 }
 
-/// Lets the time come that executions wait for, or their leases end.
+/// Makes all timers due and all leases expire.
 pub async fn all_due(fixture: &Fixture) {
-    fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE ready_at < {PARKED}")).await;
+    fixture.sql(DUE).await;
 }
 
 pub async fn pass(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-/// Two ways to the store: of two processes where it can be.
+/// Two stores on the database: of two processes if it supports that.
 pub async fn two(fixture: &Fixture) -> [Arc<dyn Store>; 2] {
     [fixture.store.clone(), fixture.another().await]
 }
 
-async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
+async fn stores_an_event_with_everything_that_it_starts(fixture: Fixture) {
     let store = &*fixture.store;
     let event = event("orders");
-    let runs: Vec<NewExecution> =
-        ["one", "two"].map(|name| NewExecution { event: event.id.clone(), ..new_run(name) }).into();
-    let letter = DeadLetter { event: event.id.clone(), trigger: "orders".to_owned(), ..dead("three") };
-    let intake = EnqueueRequest {
+    let executions: Vec<NewExecution> =
+        ["one", "two"].map(|name| NewExecution { event: event.id.clone(), ..new_execution(name) }).into();
+    let letter = DeadLetter { event: event.id.clone(), trigger: "orders".to_owned(), ..dead_letter("three") };
+    let request = EnqueueRequest {
         event: Some(event.clone()),
         dedup_key: Some(DedupKey { key: "order 7".to_owned(), window: HOUR }),
-        executions: runs.clone(),
+        executions: executions.clone(),
         dead_letters: vec![letter.clone()],
         ..EnqueueRequest::default()
     };
     let before = store.time().await.unwrap();
-    assert!(stored(store, Change::Accept(Box::new(intake.clone()))).await.is_empty(), "nobody takes it");
+    assert!(stored(store, Change::Accept(Box::new(request.clone()))).await.is_empty(), "no worker claims it");
     let found = store.event("live", &event.id).await.unwrap().unwrap();
     assert!(found.at >= before);
     assert_eq!(Event { at: 0, ..found.clone() }, event);
@@ -215,23 +219,23 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     };
     assert_eq!(store.events("live", Some("orders"), 9).await.unwrap(), [listed]);
     assert!(store.events("live", Some("others"), 9).await.unwrap().is_empty());
-    for run in &runs {
-        let found = get(store, &run.id).await;
+    for execution in &executions {
+        let found = get(store, &execution.id).await;
         assert_eq!(
             (found.status, found.event.as_str(), &found.input),
-            (ExecutionStatus::Queued, &*event.id, &run.input)
+            (ExecutionStatus::Queued, &*event.id, &execution.input)
         );
         assert_eq!((found.attempt, found.token, found.started_at), (1, 0, 0));
     }
     let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
     assert_eq!(DeadLetter { at: 0, ..found }, letter);
 
-    // The last one of these has an id that is taken: nothing of it is there, not even the key.
+    // The last execution has the id of another one: nothing is stored, not even the key.
     let again = super::queue::event("orders");
     let refused = EnqueueRequest {
         event: Some(again.clone()),
         dedup_key: Some(DedupKey { key: "order 8".to_owned(), window: HOUR }),
-        executions: vec![new_run("new"), runs[0].clone()],
+        executions: vec![new_execution("new"), executions[0].clone()],
         ..EnqueueRequest::default()
     };
     let fresh = refused.executions[0].id.clone();
@@ -241,12 +245,12 @@ async fn what_comes_in_is_stored_as_a_whole(fixture: Fixture) {
     stored(store, keyed(&again, "order 8", HOUR)).await;
 }
 
-async fn the_same_key_is_the_same_event(fixture: Fixture) {
+async fn deduplicates_events_by_key(fixture: Fixture) {
     let store = &*fixture.store;
     let (first, second) = (event("orders"), event("orders"));
     stored(store, keyed(&first, "a", HOUR)).await;
     assert_eq!(commit(store, keyed(&second, "a", HOUR)).await, CommitResult::Duplicate(first.id.clone()));
-    // In one call, too.
+    // Also within one call.
     let third = event("orders");
     let changes = [keyed(&third, "b", HOUR), keyed(&second, "b", HOUR), keyed(&second, "a", HOUR)];
     let done = store.commit(&changes).await.unwrap();
@@ -254,12 +258,12 @@ async fn the_same_key_is_the_same_event(fixture: Fixture) {
     assert_eq!(done[1..], [CommitResult::Duplicate(third.id.clone()), CommitResult::Duplicate(first.id.clone())]);
     assert!(store.event("live", &second.id).await.unwrap().is_none());
     assert_eq!(store.depth("live").await.unwrap().open, 2, "a duplicate starts nothing");
-    // Another trigger's key is another one, and another environment's.
+    // Keys of other triggers and environments are different keys.
     stored(store, keyed(&event("others"), "a", HOUR)).await;
     stored(store, keyed(&Event { environment: "draft".to_owned(), ..event("orders") }, "a", HOUR)).await;
 }
 
-async fn of_many_with_one_key_one_is_stored(fixture: Fixture) {
+async fn stores_one_of_concurrent_events_with_a_key(fixture: Fixture) {
     let stores = two(&fixture).await;
     let mut tasks = JoinSet::new();
     for number in 0..50 {
@@ -270,7 +274,7 @@ async fn of_many_with_one_key_one_is_stored(fixture: Fixture) {
             loop {
                 match store.commit(&change).await {
                     Ok(done) => return (done[0].clone(), event.id),
-                    // More tasks than connections, which are slow to make where the machine is busy.
+                    // There are more tasks than connections, which are slow to open on a busy machine.
                     Err(StoreError::Unavailable(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
@@ -284,10 +288,10 @@ async fn of_many_with_one_key_one_is_stored(fixture: Fixture) {
     let others = answers.iter().filter(|(done, _)| *done == CommitResult::Duplicate(winners[0].clone())).count();
     assert_eq!(others, 49, "{answers:?}");
     assert_eq!(fixture.number("SELECT count(*) FROM events").await, 1);
-    assert_eq!(fixture.number("SELECT count(*) FROM runs").await, 1);
+    assert_eq!(fixture.number("SELECT count(*) FROM executions").await, 1);
 }
 
-async fn a_key_whose_time_is_over_counts_anew(fixture: Fixture) {
+async fn an_expired_key_accepts_a_new_event(fixture: Fixture) {
     let store = &*fixture.store;
     let (first, second, third) = (event("orders"), event("orders"), event("orders"));
     stored(store, keyed(&first, "a", 50_000)).await;
@@ -296,50 +300,50 @@ async fn a_key_whose_time_is_over_counts_anew(fixture: Fixture) {
     assert_eq!(commit(store, keyed(&third, "a", HOUR)).await, CommitResult::Duplicate(second.id));
 }
 
-async fn what_is_refused_leaves_nothing_and_the_others_are_written(fixture: Fixture) {
+async fn a_refused_change_has_no_effect_on_others(fixture: Fixture) {
     let store = &*fixture.store;
-    let taken = accept(store, new_run("first")).await;
-    let run = claim_one(store).await;
+    let claimed = accept(store, new_execution("first")).await;
+    let execution = claim_one(store).await;
     let bad = event("orders");
-    let (one, other) = (new_run("one"), new_run("other"));
+    let (one, other) = (new_execution("one"), new_execution("other"));
     let changes = [
-        accepts(vec![one.clone()]),
+        enqueue(vec![one.clone()]),
         Change::Accept(Box::new(EnqueueRequest {
             event: Some(bad.clone()),
-            executions: vec![NewExecution { id: taken, ..new_run("bad") }],
+            executions: vec![NewExecution { id: claimed, ..new_execution("bad") }],
             ..EnqueueRequest::default()
         })),
-        progress(&run, vec![step("a", 1, StepStatus::Completed)], Vec::new()),
-        progress(&Execution { token: 7, ..run.clone() }, vec![step("b", 2, StepStatus::Completed)], Vec::new()),
-        accepts(vec![other.clone()]),
+        progress(&execution, vec![step("a", 1, StepStatus::Completed)], Vec::new()),
+        progress(&Execution { token: 7, ..execution.clone() }, vec![step("b", 2, StepStatus::Completed)], Vec::new()),
+        enqueue(vec![other.clone()]),
     ];
     let done = store.commit(&changes).await.unwrap();
     let fine = CommitResult::Stored(Vec::new());
     assert!(matches!(&done[1], CommitResult::Refused(why) if !why.is_empty()), "{done:?}");
     assert_eq!((&done[0], &done[2], &done[3], &done[4]), (&fine, &fine, &CommitResult::Fenced, &fine));
     assert!(store.event("live", &bad.id).await.unwrap().is_none());
-    assert_eq!(store.steps(&run.id).await.unwrap(), [step("a", 1, StepStatus::Completed)]);
+    assert_eq!(store.steps(&execution.id).await.unwrap(), [step("a", 1, StepStatus::Completed)]);
     assert_eq!(ids(&claim(store, 9).await), [&*one.id, &*other.id]);
     assert!(store.commit(&[]).await.unwrap().is_empty());
 }
 
-async fn zero_bytes_are_stored(fixture: Fixture) {
+async fn stores_zero_bytes(fixture: Fixture) {
     let store = &*fixture.store;
     let odd = json!({ "text": "a\0b", "ke\0y": "\u{1f600} é \u{ffff} \\u0000" });
     let event = Event { payload: odd.clone(), headers: odd.clone(), ..event("orders") };
-    let run = NewExecution { input: odd.clone(), headers: odd.clone(), ..new_run("odd") };
-    let intake =
-        EnqueueRequest { event: Some(event.clone()), executions: vec![run.clone()], ..EnqueueRequest::default() };
-    stored(store, Change::Accept(Box::new(intake))).await;
+    let execution = NewExecution { input: odd.clone(), headers: odd.clone(), ..new_execution("odd") };
+    let request =
+        EnqueueRequest { event: Some(event.clone()), executions: vec![execution.clone()], ..EnqueueRequest::default() };
+    stored(store, Change::Accept(Box::new(request))).await;
     let found = store.event("live", &event.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, &found.headers), (&odd, &odd));
-    let run = claim_one(store).await;
-    assert_eq!((&run.input, &run.headers), (&odd, &odd));
+    let execution = claim_one(store).await;
+    assert_eq!((&execution.input, &execution.headers), (&odd, &odd));
 
     let full = Step { input: odd.clone(), output: odd.clone(), error: odd.clone(), ..step("a", 1, StepStatus::Failed) };
-    let letter = DeadLetter { payload: odd.clone(), message: "what\0 it said".to_owned(), ..dead("odd") };
+    let letter = DeadLetter { payload: odd.clone(), message: "what\0 it said".to_owned(), ..dead_letter("odd") };
     let left = Change::Release {
-        claim: run.claim(),
+        claim: execution.claim(),
         disposition: Disposition::Ended(ExecutionStatus::Failed, odd.clone(), odd.clone()),
         steps: vec![full.clone()],
         logs: vec![line(1, "a\0b")],
@@ -348,49 +352,52 @@ async fn zero_bytes_are_stored(fixture: Fixture) {
         claim_next: None,
     };
     stored(store, left).await;
-    let ended = get(store, &run.id).await;
+    let ended = get(store, &execution.id).await;
     assert_eq!((&ended.output, &ended.error, ended.status), (&odd, &odd, ExecutionStatus::Failed));
-    assert_eq!(store.steps(&run.id).await.unwrap(), [full]);
-    assert_eq!(store.logs(&run.id).await.unwrap(), [line(1, "a\u{fffd}b")]);
+    assert_eq!(store.steps(&execution.id).await.unwrap(), [full]);
+    assert_eq!(store.logs(&execution.id).await.unwrap(), [line(1, "a\u{fffd}b")]);
     let found = store.dead_letter("live", &letter.id).await.unwrap().unwrap();
     assert_eq!((&found.payload, found.message.as_str()), (&odd, "what\u{fffd} it said"));
     store.put_workflow_state("live", "orders", "odd", &odd, None).await.unwrap();
     assert_eq!(store.workflow_state("live", "orders", "odd").await.unwrap(), Some(odd));
 }
 
-async fn what_is_taken_at_once_is_what_is_stored(fixture: Fixture) {
+async fn an_execution_claimed_at_once_equals_the_stored_one(fixture: Fixture) {
     let store = &*fixture.store;
     let at_once = |executions: Vec<NewExecution>| {
         let claimed_by = Some(("worker".to_owned(), HOUR));
         Change::Accept(Box::new(EnqueueRequest { executions, claimed_by, ..EnqueueRequest::default() }))
     };
-    let first = NewExecution { ordering_key: "lane".to_owned(), ..new_run("first") };
-    let second = NewExecution { ordering_key: "lane".to_owned(), ..new_run("second") };
-    let later = NewExecution { delay: HOUR, ..new_run("later") };
-    let batch = NewExecution { batch_key: "batch".to_owned(), ..new_run("batch") };
+    let first = NewExecution { ordering_key: "key".to_owned(), ..new_execution("first") };
+    let second = NewExecution { ordering_key: "key".to_owned(), ..new_execution("second") };
+    let later = NewExecution { delay: HOUR, ..new_execution("later") };
+    let batch = NewExecution { batch_key: "batch".to_owned(), ..new_execution("batch") };
     let all = vec![first.clone(), second.clone(), later.clone(), batch.clone()];
-    let taken = stored(store, at_once(all)).await;
-    assert_eq!(ids(&taken), [&*first.id, &*batch.id], "the others wait");
-    for run in &taken {
-        assert_eq!(get(store, &run.id).await, *run);
-        assert_eq!((run.status, run.token, run.worker.as_str()), (ExecutionStatus::Running, 1, "worker"));
+    let claimed = stored(store, at_once(all)).await;
+    assert_eq!(ids(&claimed), [&*first.id, &*batch.id], "the others are not claimed");
+    for execution in &claimed {
+        assert_eq!(get(store, &execution.id).await, *execution);
+        assert_eq!(
+            (execution.status, execution.token, execution.worker.as_str()),
+            (ExecutionStatus::Running, 1, "worker")
+        );
     }
     assert!(claim(store, 9).await.is_empty());
-    stored(store, leaves(&taken[0], completed())).await;
+    stored(store, release(&claimed[0], completed())).await;
     assert_eq!(claim_one(store).await.id, second.id);
 }
 
-async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
+async fn claims_by_priority_before_tenant_and_age(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |priority, tenant: &str| NewExecution { priority, tenant: tenant.to_owned(), ..new_run("any") };
+    let of = |priority, tenant: &str| NewExecution { priority, tenant: tenant.to_owned(), ..new_execution("any") };
     let mut accepted = Vec::new();
     for (priority, tenant) in [(4, "a"), (3, "a"), (2, "a"), (2, "a"), (2, "b"), (1, "b"), (1, "a")] {
         accepted.push(accept(store, of(priority, tenant)).await);
     }
     let mut order = Vec::new();
     for _ in 0..accepted.len() {
-        let taken = claim(store, 1).await;
-        order.push(accepted.iter().position(|id| ids(&taken) == [&**id]).unwrap());
+        let claimed = claim(store, 1).await;
+        order.push(accepted.iter().position(|id| ids(&claimed) == [&**id]).unwrap());
     }
     let priorities: Vec<usize> = order.iter().map(|at| [4, 3, 2, 2, 2, 1, 1][*at]).collect();
     assert_eq!(priorities, [1, 1, 2, 2, 2, 3, 4]);
@@ -399,18 +406,18 @@ async fn priority_goes_before_tenants_and_age(fixture: Fixture) {
     assert!(claim(store, 9).await.is_empty());
 }
 
-async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fixture) {
+async fn serves_tenants_in_turn_one_claim_at_a_time(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_run("any") };
-    stored(store, accepts((0..40).map(|_| of("big")).collect())).await;
+    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_execution("any") };
+    stored(store, enqueue((0..40).map(|_| of("big")).collect())).await;
     for tenant in ["", "a", "z"] {
-        stored(store, accepts(vec![of(tenant), of(tenant)])).await;
+        stored(store, enqueue(vec![of(tenant), of(tenant)])).await;
     }
     let mut served = Vec::new();
     for _ in 0..8 {
         served.push(claim(store, 1).await.remove(0).tenant);
     }
-    // Whoever has most waits no less than the others, and no more.
+    // The tenant with the most executions waits no less and no more than the others.
     for tenant in ["", "a", "big", "z"] {
         assert_eq!(served.iter().filter(|one| *one == tenant).count(), 2, "{served:?}");
     }
@@ -423,26 +430,28 @@ async fn each_tenant_has_its_turn_also_where_one_is_taken_at_a_time(fixture: Fix
     assert_eq!(left, 38);
 }
 
-async fn each_tenant_has_its_share(fixture: Fixture) {
+async fn shares_a_claim_among_tenants(fixture: Fixture) {
     let store = &*fixture.store;
-    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_run("any") };
-    stored(store, accepts((0..500).map(|_| of("big")).collect())).await;
-    stored(store, accepts((0..3).map(|_| of("small")).collect())).await;
-    let count = |runs: &[Execution], tenant: &str| runs.iter().filter(|run| run.tenant == tenant).count();
-    let taken = claim(store, 6).await;
-    assert_eq!((count(&taken, "big"), count(&taken, "small")), (3, 3));
-    // What one leaves, the other gets.
-    stored(store, accepts(vec![of("small")])).await;
-    let taken = claim(store, 8).await;
-    assert_eq!((count(&taken, "big"), count(&taken, "small")), (7, 1));
+    let of = |tenant: &str| NewExecution { tenant: tenant.to_owned(), ..new_execution("any") };
+    stored(store, enqueue((0..500).map(|_| of("big")).collect())).await;
+    stored(store, enqueue((0..3).map(|_| of("small")).collect())).await;
+    let count = |executions: &[Execution], tenant: &str| {
+        executions.iter().filter(|execution| execution.tenant == tenant).count()
+    };
+    let claimed = claim(store, 6).await;
+    assert_eq!((count(&claimed, "big"), count(&claimed, "small")), (3, 3));
+    // The other tenant gets the unused share.
+    stored(store, enqueue(vec![of("small")])).await;
+    let claimed = claim(store, 8).await;
+    assert_eq!((count(&claimed, "big"), count(&claimed, "small")), (7, 1));
     assert_eq!(claim(store, 0).await.len(), 0);
 }
 
-async fn no_two_workers_get_the_same(fixture: Fixture) {
+async fn no_two_workers_claim_the_same_execution(fixture: Fixture) {
     let stores = two(&fixture).await;
     for tenant in ["a", "b", "c"] {
-        let runs = (0..100).map(|_| NewExecution { tenant: tenant.to_owned(), ..new_run("any") }).collect();
-        stored(&*stores[0], accepts(runs)).await;
+        let executions = (0..100).map(|_| NewExecution { tenant: tenant.to_owned(), ..new_execution("any") }).collect();
+        stored(&*stores[0], enqueue(executions)).await;
     }
     let mut tasks = JoinSet::new();
     for number in 0..4 {
@@ -451,10 +460,12 @@ async fn no_two_workers_get_the_same(fixture: Fixture) {
             let worker = format!("worker {number}");
             let mut mine = Vec::new();
             while store.depth("live").await.unwrap().ready > 0 {
-                let taken = store.claim("live", &worker, 7, HOUR).await.unwrap();
-                assert!(taken.len() <= 7, "{}", taken.len());
-                assert!(taken.iter().all(|run| run.worker == worker && run.token == 1 && run.lease_expirations == 0));
-                mine.extend(taken.into_iter().map(|run| run.id));
+                let claimed = store.claim("live", &worker, 7, HOUR).await.unwrap();
+                assert!(claimed.len() <= 7, "{}", claimed.len());
+                assert!(claimed.iter().all(|execution| execution.worker == worker
+                    && execution.token == 1
+                    && execution.lease_expirations == 0));
+                mine.extend(claimed.into_iter().map(|execution| execution.id));
             }
             mine
         });
@@ -464,9 +475,9 @@ async fn no_two_workers_get_the_same(fixture: Fixture) {
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 300);
 }
 
-async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
+async fn an_expired_lease_is_claimed_by_another_worker(fixture: Fixture) {
     let [here, there] = two(&fixture).await;
-    let id = accept(&*here, new_run("any")).await;
+    let id = accept(&*here, new_execution("any")).await;
     let lost = here.claim("live", "a", 9, HOUR).await.unwrap().remove(0);
     assert!(there.claim("live", "b", 9, HOUR).await.unwrap().is_empty());
     all_due(&fixture).await;
@@ -478,7 +489,7 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
     let (steps, logs) = (vec![step("a", 1, StepStatus::Completed)], vec![line(1, "late")]);
     assert_eq!(commit(&*here, progress(&lost, steps.clone(), logs.clone())).await, CommitResult::Fenced);
     for outcome in [completed(), Disposition::Retry(0, Value::Null), Disposition::Suspend(0, 0), Disposition::Requeue] {
-        let (claim, letter, follow) = (lost.claim(), dead("any"), new_run("next"));
+        let (claim, letter, follow) = (lost.claim(), dead_letter("any"), new_execution("next"));
         let ids = (letter.id.clone(), follow.id.clone());
         let (steps, logs, dead, follow) = (steps.clone(), logs.clone(), Some(Box::new(letter)), vec![follow]);
         let left = Change::Release {
@@ -496,53 +507,63 @@ async fn what_a_lost_worker_had_is_taken_over(fixture: Fixture) {
     }
     assert_eq!(get(&*here, &id).await, before);
     assert!(here.steps(&id).await.unwrap().is_empty() && here.logs(&id).await.unwrap().is_empty());
-    stored(&*there, leaves(&found, completed())).await;
-    // Who has it cannot write twice either.
-    assert_eq!(commit(&*there, leaves(&found, completed())).await, CommitResult::Fenced);
+    stored(&*there, release(&found, completed())).await;
+    // The holder cannot release it twice either.
+    assert_eq!(commit(&*there, release(&found, completed())).await, CommitResult::Fenced);
 }
 
-async fn who_renews_learns_what_to_end(fixture: Fixture) {
+async fn renewal_reports_lost_leases(fixture: Fixture) {
     let store = &*fixture.store;
-    stored(store, accepts((0..4).map(|_| new_run("any")).collect())).await;
-    let taken = store.claim("live", "a", 3, HOUR / 3).await.unwrap();
-    let held: Vec<(String, i64)> = taken.iter().map(|run| (run.id.clone(), run.token)).collect();
-    let soon = fixture.number("SELECT max(ready_at) FROM runs").await;
+    stored(store, enqueue((0..4).map(|_| new_execution("any")).collect())).await;
+    let claimed = store.claim("live", "a", 3, HOUR / 3).await.unwrap();
+    let held: Vec<(String, i64)> = claimed.iter().map(|execution| (execution.id.clone(), execution.token)).collect();
+    let soon = fixture.number("SELECT max(lease_expires_at) FROM executions").await;
     assert!(store.renew("a", &held, HOUR / 2).await.unwrap().is_empty());
-    assert!(fixture.number("SELECT max(ready_at) FROM runs").await > soon);
-    assert_eq!(store.cancel("live", &taken[0].id).await.unwrap(), Some(ExecutionStatus::Running));
-    assert_eq!(lost(&store.renew("a", &held, HOUR).await.unwrap()), [taken[0].id.clone()]);
-    assert_eq!(lost(&store.renew("b", &held[1..2], HOUR).await.unwrap()), [taken[1].id.clone()], "another's");
-    stored(store, leaves(&taken[2], completed())).await;
-    assert_eq!(lost(&store.renew("a", &held[1..], HOUR).await.unwrap()), [taken[2].id.clone()]);
-    assert!(get(store, &taken[0].id).await.cancel_requested);
-    assert_eq!(claim(store, 9).await.len(), 1, "those that it has are not ready");
-    // One that ran out before it was renewed, and that nobody took, is still its worker's.
-    let id = accept(store, new_run("any")).await;
-    let run = store.claim("live", "a", 1, 1_000).await.unwrap().remove(0);
+    assert!(fixture.number("SELECT max(lease_expires_at) FROM executions").await > soon);
+    assert_eq!(store.cancel("live", &claimed[0].id).await.unwrap(), Some(ExecutionStatus::Running));
+    assert_eq!(lost(&store.renew("a", &held, HOUR).await.unwrap()), [claimed[0].id.clone()]);
+    assert_eq!(
+        lost(&store.renew("b", &held[1..2], HOUR).await.unwrap()),
+        [claimed[1].id.clone()],
+        "held by another worker"
+    );
+    stored(store, release(&claimed[2], completed())).await;
+    assert_eq!(lost(&store.renew("a", &held[1..], HOUR).await.unwrap()), [claimed[2].id.clone()]);
+    assert!(get(store, &claimed[0].id).await.cancel_requested);
+    assert_eq!(claim(store, 9).await.len(), 1, "leased executions are not ready");
+    // A lease that expired and that no other worker claimed can still be renewed.
+    let id = accept(store, new_execution("any")).await;
+    let execution = store.claim("live", "a", 1, 1_000).await.unwrap().remove(0);
     pass(5).await;
-    assert!(store.renew("a", &[(id.clone(), run.token)], HOUR).await.unwrap().is_empty());
+    assert!(store.renew("a", &[(id.clone(), execution.token)], HOUR).await.unwrap().is_empty());
     assert!(claim(store, 9).await.is_empty());
-    fixture.sql(&format!("UPDATE runs SET ready_at = 1 WHERE id = '{id}'")).await;
+    fixture.sql(&format!("UPDATE executions SET lease_expires_at = 1 WHERE id = '{id}'")).await;
     let other = claim_one(store).await;
-    assert_eq!(lost(&store.renew("a", &[(id.clone(), run.token)], HOUR).await.unwrap()), [id], "taken over");
+    assert_eq!(
+        lost(&store.renew("a", &[(id.clone(), execution.token)], HOUR).await.unwrap()),
+        [id],
+        "claimed by another worker"
+    );
     assert_eq!(other.lease_expirations, 1);
 }
 
-async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixture) {
+async fn renewals_and_commits_do_not_deadlock(fixture: Fixture) {
     let [here, there] = two(&fixture).await;
-    stored(&*here, accepts((0..12).map(|_| new_run("any")).collect())).await;
-    let taken = claim(&*here, 12).await;
-    let held: Vec<(String, i64)> = taken.iter().map(|run| (run.id.clone(), run.token)).collect();
+    stored(&*here, enqueue((0..12).map(|_| new_execution("any")).collect())).await;
+    let claimed = claim(&*here, 12).await;
+    let held: Vec<(String, i64)> = claimed.iter().map(|execution| (execution.id.clone(), execution.token)).collect();
     let renewing = tokio::spawn(async move {
         for _ in 0..40 {
             assert!(there.renew("worker", &held, HOUR).await.unwrap().is_empty());
         }
     });
     for number in 0..40 {
-        let changes: Vec<Change> = taken
+        let changes: Vec<Change> = claimed
             .iter()
             .rev()
-            .map(|run| progress(run, vec![step(&format!("{number}"), number, StepStatus::Completed)], Vec::new()))
+            .map(|execution| {
+                progress(execution, vec![step(&format!("{number}"), number, StepStatus::Completed)], Vec::new())
+            })
             .collect();
         let done = here.commit(&changes).await.unwrap();
         assert!(done.iter().all(|done| *done == CommitResult::Stored(Vec::new())), "{done:?}");
@@ -550,16 +571,16 @@ async fn renewing_and_writing_do_not_wait_for_each_other_for_good(fixture: Fixtu
     renewing.await.unwrap();
 }
 
-async fn what_is_given_back_goes_on_as_it_was(fixture: Fixture) {
+async fn a_requeued_execution_continues_unchanged(fixture: Fixture) {
     let store = &*fixture.store;
-    accept(store, new_run("any")).await;
-    let run = claim_one(store).await;
-    stored(store, leaves(&run, Disposition::Requeue)).await;
+    accept(store, new_execution("any")).await;
+    let execution = claim_one(store).await;
+    stored(store, release(&execution, Disposition::Requeue)).await;
     let again = claim_one(store).await;
-    assert_eq!((again.attempt, again.lease_expirations, again.token), (1, 0, run.token + 1));
+    assert_eq!((again.attempt, again.lease_expirations, again.token), (1, 0, execution.token + 1));
     let error = json!({ "code": "FLAKY" });
     let then = store.time().await.unwrap() + HOUR;
-    stored(store, leaves(&again, Disposition::Retry(then, error.clone()))).await;
+    stored(store, release(&again, Disposition::Retry(then, error.clone()))).await;
     assert_eq!(store.next_ready_at("live").await.unwrap(), Some(then));
     assert!(claim(store, 9).await.is_empty());
     all_due(&fixture).await;
@@ -567,18 +588,18 @@ async fn what_is_given_back_goes_on_as_it_was(fixture: Fixture) {
     assert_eq!((third.attempt, third.lease_expirations, &third.error, third.deadline_at), (2, 0, &error, 0));
 }
 
-async fn the_depth_counts(fixture: Fixture) {
+async fn counts_the_queue(fixture: Fixture) {
     let store = &*fixture.store;
     assert_eq!(store.depth("live").await.unwrap(), evenkeel::store::queue::QueueDepth::default());
     assert_eq!(store.next_ready_at("live").await.unwrap(), None);
-    accept(store, NewExecution { ordering_key: "lane".to_owned(), ..new_run("runs") }).await;
-    let run = claim_one(store).await;
-    for lane in ["lane", "lane", "", ""] {
-        accept(store, NewExecution { ordering_key: lane.to_owned(), ..new_run("waits") }).await;
+    accept(store, NewExecution { ordering_key: "key".to_owned(), ..new_execution("runs") }).await;
+    let execution = claim_one(store).await;
+    for key in ["key", "key", "", ""] {
+        accept(store, NewExecution { ordering_key: key.to_owned(), ..new_execution("waits") }).await;
     }
-    accept(store, NewExecution { delay: HOUR, ..new_run("later") }).await;
-    accept(store, NewExecution { environment: "draft".to_owned(), ..new_run("elsewhere") }).await;
-    let letters = vec![dead("one"), dead("two")];
+    accept(store, NewExecution { delay: HOUR, ..new_execution("later") }).await;
+    accept(store, NewExecution { environment: "draft".to_owned(), ..new_execution("elsewhere") }).await;
+    let letters = vec![dead_letter("one"), dead_letter("two")];
     store
         .commit(&[Change::Accept(Box::new(EnqueueRequest { dead_letters: letters, ..EnqueueRequest::default() }))])
         .await
@@ -587,20 +608,20 @@ async fn the_depth_counts(fixture: Fixture) {
     let depth = store.depth("live").await.unwrap();
     assert_eq!((depth.ready, depth.open, depth.dead_letters), (2, 6, 2));
     assert!(depth.oldest >= 2_000 && depth.oldest < HOUR, "{depth:?}");
-    stored(store, leaves(&run, completed())).await;
+    stored(store, release(&execution, completed())).await;
     let depth = store.depth("live").await.unwrap();
     assert_eq!((depth.ready, depth.open), (3, 5));
 }
 
-/// The executions that a worker must end.
+/// The executions that a worker must stop.
 fn lost(lost: &[evenkeel::store::queue::LostLease]) -> Vec<String> {
     lost.iter().map(|lost| lost.execution.clone()).collect()
 }
 
-/// Replays a dead letter that starts nothing; gives whether it was pending.
+/// Replays a dead letter that starts nothing; returns true if it was pending.
 async fn replayed(store: &dyn Store, environment: &str, id: &str) -> bool {
     let replays = Some((environment.to_owned(), id.to_owned()));
-    let intake = EnqueueRequest { replays, ..Default::default() };
-    let done = store.commit(&[Change::Accept(Box::new(intake))]).await.unwrap();
+    let request = EnqueueRequest { replays, ..Default::default() };
+    let done = store.commit(&[Change::Accept(Box::new(request))]).await.unwrap();
     matches!(done.as_slice(), [CommitResult::Stored(_)])
 }

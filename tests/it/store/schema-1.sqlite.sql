@@ -8,7 +8,7 @@ CREATE TABLE _sqlx_migrations (
     checksum BLOB NOT NULL,
     execution_time BIGINT NOT NULL
 );
-INSERT INTO _sqlx_migrations VALUES(1,'first','2026-11-21 09:28:25',1,X'1554fb5239b2e18684aa9e5c55dcc78cc0d5f1dcf8847568bbf0099c840e0583c9d31d7dfe67c178c8cdb4cf76f0f327',1337553);
+INSERT INTO _sqlx_migrations VALUES(1,'first','2026-11-29 19:48:06',1,X'ba9e6cdf29106981aa6de1b31f18a55d031cd950c94058173a48c3a8c4fefe6a667cf76d4ae55ce63f39d9888c8e777f',7006900);
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
@@ -18,11 +18,11 @@ CREATE TABLE objects (
     created_at BIGINT NOT NULL,
     content BLOB NOT NULL
 );
-INSERT INTO objects VALUES(X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed',1795253305894409,X'6f6e65');
-INSERT INTO objects VALUES(X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3',1795253305896509,X'74776f');
+INSERT INTO objects VALUES(X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed',1795981686639887,X'6f6e65');
+INSERT INTO objects VALUES(X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3',1795981686643666,X'74776f');
 CREATE TABLE environments (
     name TEXT NOT NULL PRIMARY KEY,
-    active BIGINT NOT NULL,
+    active BIGINT,
     last BIGINT NOT NULL
 );
 INSERT INTO environments VALUES('live',2,2);
@@ -38,19 +38,19 @@ CREATE TABLE generations (
     summary TEXT NOT NULL,
     PRIMARY KEY (environment, number)
 );
-INSERT INTO generations VALUES('live',1,X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed','{"main":"revision of one"}','Source','reconciler',1795253305895536,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
-INSERT INTO generations VALUES('live',2,X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3','{"main":"revision of two"}','Source','reconciler',1795253305897257,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
+INSERT INTO generations VALUES('live',1,X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed','{"main":"revision of one"}','Source','reconciler',1795981686642104,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
+INSERT INTO generations VALUES('live',2,X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3','{"main":"revision of two"}','Source','reconciler',1795981686646648,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
 CREATE TABLE tombstones (
     environment TEXT NOT NULL REFERENCES environments (name),
     id TEXT NOT NULL,
     item TEXT NOT NULL,
     generation BIGINT NOT NULL,
     removed_at BIGINT NOT NULL,
-    kept_for BIGINT NOT NULL,
-    kept_until BIGINT NOT NULL,
+    retention BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
     PRIMARY KEY (environment, id)
 );
-INSERT INTO tombstones VALUES('live','Connector/orbit','{"a":1}',0,1795253305895536,9223372036854775807,9223372036854775807);
+INSERT INTO tombstones VALUES('live','Connector/orbit','{"a":1}',0,1795981686642104,9223372036854775807,9223372036854775807);
 CREATE TABLE states (
     environment TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -61,11 +61,11 @@ CREATE TABLE states (
 INSERT INTO states VALUES('live','status',1,'{"ready":true}');
 CREATE TABLE leases (
     name TEXT NOT NULL PRIMARY KEY,
-    holder TEXT NOT NULL,
+    holder TEXT,
     token BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT
 );
-INSERT INTO leases VALUES('live','a process',1,1795253365898599);
+INSERT INTO leases VALUES('live','a process',1,1795981686683573);
 CREATE TABLE audits (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     environment TEXT NOT NULL,
@@ -74,20 +74,211 @@ CREATE TABLE audits (
     action TEXT NOT NULL,
     details TEXT NOT NULL
 );
-INSERT INTO audits VALUES(1,'live',1795253305895536,'reconciler','Source','{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
-INSERT INTO audits VALUES(2,'live',1795253305897257,'reconciler','Source','{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
-INSERT INTO audits VALUES(3,'live',1795253305899976,'me','Suspend','{}');
+INSERT INTO audits VALUES(1,'live',1795981686642104,'reconciler','Source','{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
+INSERT INTO audits VALUES(2,'live',1795981686646648,'reconciler','Source','{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
+INSERT INTO audits VALUES(3,'live',1795981686726086,'me','Suspend','{}');
 CREATE TABLE credentials (
     environment TEXT NOT NULL,
     tenant TEXT NOT NULL,
     name TEXT NOT NULL,
     key_id TEXT NOT NULL,
     wrapped_key BLOB NOT NULL,
-    sealed BLOB NOT NULL,
+    ciphertext BLOB NOT NULL,
     PRIMARY KEY (environment, tenant, name)
 );
-INSERT INTO credentials VALUES('live','acme','token','dumps',X'32a8589f4928cec8fa58328518dfcdbcd24a208b02fc373c34f40bd7a2b8d943a87c2093f77bba56c62a4ba7745231fe1557886e623e652835428c613bfd05f69bd657f148048c2c',X'99b5723f3cc83ac95b0629ccec1e7d63412654eb77afacb4cb19af4f3209ab74e7defed594495cf1999ef9bb70ebb7');
+INSERT INTO credentials VALUES('live','acme','token','dumps',X'b94923f493a0e80054622a7740f8da0c05aa516d9abd3f2930b367cb22ce65eebbee7ebe72cfdce5b04bbe7415e1cd0e95494f7795b0e7c8b2e11e43b8ffc95304b1b1639ed97178',X'0b32f4b5b93e3a985935ac71471d6b602f260ee74048ccdda8a3e1822ab52b667cfb6993942e39d84b9a1be33706e4');
+CREATE TABLE replicas (
+    environment TEXT NOT NULL,
+    replica TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    digest BLOB NOT NULL,
+    reported_at BIGINT NOT NULL,
+    PRIMARY KEY (environment, replica)
+);
+CREATE TABLE workflow_versions (
+    environment TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    digest BLOB NOT NULL,
+    generation BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (environment, workflow, version)
+);
+CREATE TABLE events (
+    id TEXT NOT NULL PRIMARY KEY,
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    received_at BIGINT NOT NULL,
+    outcome TEXT NOT NULL,
+    request TEXT,
+    trace TEXT,
+    headers TEXT NOT NULL,
+    payload TEXT NOT NULL
+);
+CREATE TABLE event_keys (
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    event TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (environment, trigger_name, key)
+);
+CREATE TABLE executions (
+    id TEXT NOT NULL PRIMARY KEY,
+    environment TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    tier TEXT NOT NULL,
+    priority BIGINT NOT NULL,
+    tenant TEXT NOT NULL,
+    status TEXT NOT NULL,
+    triggered_by TEXT NOT NULL,
+    source TEXT NOT NULL,
+    event TEXT,
+    parent TEXT,
+    parent_signal TEXT,
+    ordering_key TEXT,
+    concurrency_group TEXT,
+    concurrency_limit BIGINT,
+    batch_key TEXT,
+    attempt BIGINT NOT NULL,
+    lease_expirations BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    started_at BIGINT,
+    finished_at BIGINT,
+    deadline_at BIGINT,
+    ready_since BIGINT,
+    wake_at BIGINT,
+    lease_expires_at BIGINT,
+    is_blocked BOOLEAN NOT NULL,
+    worker TEXT,
+    token BIGINT NOT NULL,
+    cancel_requested BOOLEAN NOT NULL,
+    trace TEXT,
+    error_message TEXT
+);
+CREATE TABLE execution_payloads (
+    execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+    headers TEXT NOT NULL,
+    input TEXT NOT NULL,
+    output TEXT,
+    error TEXT
+);
+CREATE TABLE execution_steps (
+    execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    finished_at BIGINT NOT NULL,
+    error TEXT,
+    input TEXT NOT NULL,
+    output TEXT NOT NULL,
+    PRIMARY KEY (execution, name)
+);
+CREATE TABLE execution_logs (
+    execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    written_at BIGINT NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (execution, id)
+);
+CREATE TABLE execution_signals (
+    execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    PRIMARY KEY (execution, name)
+);
+CREATE TABLE dead_letters (
+    id TEXT NOT NULL PRIMARY KEY,
+    environment TEXT NOT NULL,
+    trigger_name TEXT,
+    workflow TEXT,
+    event TEXT,
+    execution TEXT,
+    tenant TEXT,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    status TEXT NOT NULL,
+    replays BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    retention BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    delete_at BIGINT NOT NULL,
+    headers TEXT NOT NULL,
+    payload TEXT NOT NULL
+);
+CREATE TABLE workflow_state (
+    environment TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    expires_at BIGINT,
+    value TEXT NOT NULL,
+    PRIMARY KEY (environment, scope, name)
+);
+CREATE TABLE schedules (
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    until_at BIGINT NOT NULL,
+    fired BIGINT NOT NULL,
+    missed BIGINT NOT NULL,
+    late BIGINT NOT NULL,
+    last_at BIGINT,
+    shape TEXT NOT NULL,
+    PRIMARY KEY (environment, trigger_name)
+);
+CREATE TABLE subscriptions (
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (environment, trigger_name, connection)
+);
+CREATE TABLE polls (
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (environment, trigger_name, connection)
+);
+CREATE TABLE poll_records (
+    environment TEXT NOT NULL,
+    trigger_name TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    id TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (environment, trigger_name, connection, id),
+    FOREIGN KEY (environment, trigger_name, connection) REFERENCES polls (environment, trigger_name, connection) ON DELETE CASCADE
+);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('audits',3);
+CREATE INDEX generations_by_age ON generations (environment, activated_at);
+CREATE INDEX tombstones_expiry ON tombstones (environment, expires_at);
 CREATE INDEX audits_of_environment ON audits (environment, id);
+CREATE INDEX replicas_by_age ON replicas (environment, reported_at);
+CREATE INDEX events_of_environment ON events (environment, received_at, id);
+CREATE INDEX event_keys_expiry ON event_keys (environment, expires_at);
+CREATE INDEX executions_ready ON executions (environment, priority, tenant, ready_since) WHERE ready_since IS NOT NULL;
+CREATE INDEX executions_waking ON executions (environment, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX executions_leased ON executions (environment, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+CREATE INDEX executions_blocked ON executions (environment, created_at, id) WHERE is_blocked;
+CREATE INDEX executions_of_ordering_key ON executions (environment, ordering_key, created_at, id) WHERE finished_at IS NULL AND ordering_key IS NOT NULL;
+CREATE INDEX executions_of_concurrency_group ON executions (environment, concurrency_group, created_at, id) WHERE finished_at IS NULL AND concurrency_group IS NOT NULL;
+CREATE INDEX executions_of_batch ON executions (environment, batch_key) WHERE started_at IS NULL AND finished_at IS NULL AND batch_key IS NOT NULL;
+CREATE INDEX executions_open ON executions (environment, source) WHERE finished_at IS NULL;
+CREATE INDEX executions_of_environment ON executions (environment, created_at, id);
+CREATE INDEX executions_finished ON executions (environment, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX dead_letters_of_environment ON dead_letters (environment, created_at, id);
+CREATE INDEX dead_letters_pending ON dead_letters (environment, expires_at) WHERE status = 'Pending';
+CREATE INDEX dead_letters_deletion ON dead_letters (environment, delete_at);
+CREATE INDEX workflow_state_expiry ON workflow_state (environment, expires_at) WHERE expires_at IS NOT NULL;
 COMMIT;

@@ -1,4 +1,4 @@
-//! Versions, schedules, subscriptions, pollers, values.
+//! Versions, schedules, subscriptions, pollers and workflow state.
 
 use evenkeel::store::StoreError;
 use evenkeel::store::queue::{
@@ -10,23 +10,23 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::super::{Fixture, on_both};
-use super::{HOUR, event, keyed, new_run, pass, two};
+use super::{HOUR, event, keyed, new_execution, pass, two};
 
 on_both!(
-    the_same_content_is_the_same_version,
-    many_publish_at_once,
-    of_several_that_fire_one_does,
-    a_poll_is_stored_as_a_whole,
-    of_several_polls_one_is_stored,
-    subscriptions_come_and_go,
-    values_are_remembered_for_their_time,
+    equal_content_is_the_same_version,
+    concurrent_publishers_number_versions_once,
+    one_of_concurrent_processes_fires_a_schedule,
+    stores_a_poll_as_a_whole,
+    stores_one_of_concurrent_polls,
+    stores_and_removes_subscriptions,
+    workflow_state_expires,
 );
 
 fn workflow(name: &str, content: &str) -> (String, Digest, String) {
     (name.to_owned(), Digest::of(content.as_bytes()), content.to_owned())
 }
 
-async fn the_same_content_is_the_same_version(fixture: Fixture) {
+async fn equal_content_is_the_same_version(fixture: Fixture) {
     let store = &*fixture.store;
     let publish = async |generation: u64, content: &str| {
         store.publish("live", generation, &[workflow("ship", content)]).await.unwrap().remove(0)
@@ -36,7 +36,7 @@ async fn the_same_content_is_the_same_version(fixture: Fixture) {
     assert_eq!(publish(2, "one").await, first);
     let second = publish(3, "two").await;
     assert_eq!((second.version, second.generation), (2, 3));
-    // Back again.
+    // The first content again.
     assert_eq!(publish(4, "one").await, first);
     assert_eq!(publish(5, "three").await.version, 3);
     let two = store.publish("live", 6, &[workflow("bill", "one"), workflow("ship", "two")]).await.unwrap();
@@ -52,7 +52,7 @@ async fn the_same_content_is_the_same_version(fixture: Fixture) {
     assert_eq!(all, [("bill", 1), ("ship", 1), ("ship", 2), ("ship", 3)]);
 }
 
-async fn many_publish_at_once(fixture: Fixture) {
+async fn concurrent_publishers_number_versions_once(fixture: Fixture) {
     let stores = two(&fixture).await;
     let mut tasks = JoinSet::new();
     for number in 0..12 {
@@ -71,12 +71,12 @@ async fn many_publish_at_once(fixture: Fixture) {
     assert_eq!(versions, [1, 2, 3], "{found:?}");
 }
 
-async fn of_several_that_fire_one_does(fixture: Fixture) {
+async fn one_of_concurrent_processes_fires_a_schedule(fixture: Fixture) {
     let stores = two(&fixture).await;
     let before = stores[0].schedule("live", "nightly").await.unwrap();
     assert_eq!(before, ScheduleState { until: before.until, ..ScheduleState::default() });
     assert!(before.until > 0 && before.until <= stores[0].time().await.unwrap());
-    assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), before, "it stays");
+    assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), before, "it does not change");
     let after = ScheduleState {
         until: before.until + HOUR,
         fired: 1,
@@ -88,12 +88,12 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
     let tick = |before: &ScheduleState| {
         let tick = Some(("live".to_owned(), "nightly".to_owned(), before.clone(), after.clone()));
         let event = event("nightly");
-        let runs = vec![NewExecution { event: event.id.clone(), ..new_run("report") }];
-        let ids = (event.id.clone(), runs[0].id.clone());
+        let executions = vec![NewExecution { event: event.id.clone(), ..new_execution("report") }];
+        let ids = (event.id.clone(), executions[0].id.clone());
         (
             Change::Accept(Box::new(EnqueueRequest {
                 event: Some(event),
-                executions: runs,
+                executions,
                 tick,
                 ..EnqueueRequest::default()
             })),
@@ -106,15 +106,15 @@ async fn of_several_that_fire_one_does(fixture: Fixture) {
         tasks.spawn(async move { (super::commit(&*store, change).await, ids) });
     }
     let answers = tasks.join_all().await;
-    for (done, (event, run)) in &answers {
+    for (done, (event, execution)) in &answers {
         let won = *done == CommitResult::Stored(Vec::new());
         assert!(won || *done == CommitResult::Fenced, "{done:?}");
         assert_eq!(stores[0].event("live", event).await.unwrap().is_some(), won);
-        assert_eq!(stores[0].execution("live", run).await.unwrap().is_some(), won);
+        assert_eq!(stores[0].execution("live", execution).await.unwrap().is_some(), won);
     }
     assert_eq!(answers.iter().filter(|(done, _)| *done == CommitResult::Fenced).count(), 2);
     assert_eq!(stores[1].schedule("live", "nightly").await.unwrap(), after);
-    // Later, too; and the next tick goes on from there.
+    // Also later; and the next tick continues from there.
     assert_eq!(super::commit(&*stores[0], tick(&before).0).await, CommitResult::Fenced);
     assert_eq!(super::commit(&*stores[0], tick(&after).0).await, CommitResult::Stored(Vec::new()));
 }
@@ -139,12 +139,12 @@ fn record(id: &str, hash: &str) -> StoredRecord {
 
 fn found(change: Change) -> EnqueueRequest {
     match change {
-        Change::Accept(intake) => *intake,
+        Change::Accept(request) => *request,
         other => panic!("{other:?}"),
     }
 }
 
-async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
+async fn stores_a_poll_as_a_whole(fixture: Fixture) {
     let store = &*fixture.store;
     let records = async || {
         let mut records = store.records("live", "orders", "acme").await.unwrap();
@@ -163,7 +163,7 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     assert!(store.commit_poll(&second, Vec::new()).await.unwrap().is_empty());
     assert_eq!(records().await, [record("b", "2"), record("c", "1")]);
 
-    // One that comes too late stores nothing.
+    // A late poll stores nothing.
     let (late, state) = (event("orders"), store.polls("live").await.unwrap());
     for version in [0, 1, 7] {
         let stale = PollCommit { upserted: vec![record("d", "1")], deleted: vec!["b".into()], ..polled(version) };
@@ -174,10 +174,10 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     assert_eq!(records().await, [record("b", "2"), record("c", "1")]);
     assert_eq!(store.polls("live").await.unwrap(), state);
 
-    // Where something cannot be stored, nothing is.
+    // If a part cannot be stored, nothing is.
     let bad = PollCommit { upserted: vec![record("d", "1")], ..polled(2) };
     let twice =
-        EnqueueRequest { executions: vec![new_run("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
+        EnqueueRequest { executions: vec![new_execution("twice"); 2], ..found(keyed(&event("orders"), "other", HOUR)) };
     assert!(store.commit_poll(&bad, vec![twice]).await.is_err());
     assert_eq!(store.polls("live").await.unwrap(), state);
     assert_eq!(records().await.len(), 2);
@@ -189,7 +189,7 @@ async fn a_poll_is_stored_as_a_whole(fixture: Fixture) {
     store.commit_poll(&polled(0), Vec::new()).await.unwrap();
 }
 
-async fn of_several_polls_one_is_stored(fixture: Fixture) {
+async fn stores_one_of_concurrent_polls(fixture: Fixture) {
     let stores = two(&fixture).await;
     for version in 0..3 {
         let mut tasks = JoinSet::new();
@@ -210,7 +210,7 @@ async fn of_several_polls_one_is_stored(fixture: Fixture) {
     }
 }
 
-async fn subscriptions_come_and_go(fixture: Fixture) {
+async fn stores_and_removes_subscriptions(fixture: Fixture) {
     let store = &*fixture.store;
     let of = |trigger: &str, connection: &str, status: SubscriptionStatus| Subscription {
         trigger: trigger.to_owned(),
@@ -239,7 +239,7 @@ async fn subscriptions_come_and_go(fixture: Fixture) {
     assert_eq!(store.subscriptions("draft").await.unwrap(), [b]);
 }
 
-async fn values_are_remembered_for_their_time(fixture: Fixture) {
+async fn workflow_state_expires(fixture: Fixture) {
     let store = &*fixture.store;
     let memory = async |scope: &str, key: &str| store.workflow_state("live", scope, key).await.unwrap();
     assert_eq!(memory("a", "k").await, None);
@@ -252,7 +252,7 @@ async fn values_are_remembered_for_their_time(fixture: Fixture) {
     assert_eq!(memory("a", "k").await, Some(json!(3)));
     store.put_workflow_state("live", "a", "k", &json!(3), Some(5_000)).await.unwrap();
     pass(20).await;
-    assert_eq!(memory("a", "k").await, None, "its time is over");
+    assert_eq!(memory("a", "k").await, None, "it has expired");
     store.put_workflow_state("live", "a", "k", &json!(4), None).await.unwrap();
     assert_eq!(memory("a", "k").await, Some(json!(4)));
     store.put_workflow_state("live", "a", "k", &json!(null), Some(HOUR)).await.unwrap();
