@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel::template::{Context, Host, Limits, Template};
+use evenkeel::template::{Context, TemplateHost, Limits, Template};
 use serde_json::{Value, json};
 
 const SAMPLE: Duration = Duration::from_millis(250);
@@ -19,7 +19,7 @@ const SAMPLES: usize = 7;
 
 struct Nothing;
 
-impl Host for Nothing {
+impl TemplateHost for Nothing {
     fn secret(&self, name: &str) -> Result<String, String> {
         Err(format!("there is no secret {name}"))
     }
