@@ -1,38 +1,80 @@
-//! The command line: one file per command. The only room that prints: data on stdout, everything else on stderr.
+//! The command line: one file per command. The only module that prints: data on stdout, everything else on stderr.
 
+mod action_args;
+mod api_client;
 mod apply;
 mod call;
+mod cluster_status;
+mod command_list;
 mod completions;
+mod definitions;
 mod dev;
-mod environment_commands;
+mod diff;
+mod dlq;
+mod egress;
+mod environment_api;
+mod environment_status;
+mod events;
+mod execution_api;
 mod executions;
 mod explain;
 mod fmt;
+mod history;
 mod init;
+mod json_input;
 mod listen_args;
+mod logging;
+mod master_key;
 mod operator;
 mod output;
+mod output_format;
 mod plan;
-mod remote;
+mod plan_output;
+mod plan_side;
+mod promote;
+mod reconcile;
+mod render;
+mod restore;
+mod resume;
+mod rollback;
+mod run;
+mod runtime;
 mod schema;
 mod script_worker;
 mod secrets;
 mod serve;
 mod serve_args;
 mod status;
+mod suspend;
+mod table;
 mod test;
+mod trace;
+mod triggers;
 mod types;
 mod validate;
-mod worker_args;
+mod workflow_args;
+mod workflows;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Connectors, widgets, triggers and workflows as code: checked, planned, and kept running.
+/// Connectors, widgets, triggers and workflows as code
 #[derive(Debug, Parser)]
-#[command(name = "evenkeel", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "evenkeel",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    help_template = command_list::help_template(&Command::augment_subcommands(clap::Command::new("evenkeel"))),
+    after_help = "\
+Examples:
+  evenkeel init definitions
+  evenkeel dev definitions
+
+Run `evenkeel COMMAND --help` for the options of a command."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,47 +83,42 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
-    Dev(dev::Dev),
     Validate(validate::Validate),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
     Schema(schema::SchemaCommand),
     Types(types::Types),
-    Render(call::Render),
+    Dev(dev::Dev),
     Test(test::Test),
+    Render(render::Render),
     Call(call::Call),
-    Plan(plan::PlanCommand),
-    Apply(apply::Apply),
     Serve(serve::Serve),
     Operator(operator::Operator),
     Status(status::StatusCommand),
-    History(status::History),
-    Diff(status::Diff),
-    Rollback(environment_commands::Rollback),
-    Promote(environment_commands::Promote),
-    Suspend(environment_commands::Suspend),
-    Resume(environment_commands::Resume),
-    Reconcile(environment_commands::Reconcile),
-    Trace(environment_commands::Trace),
-    Restore(environment_commands::Restore),
-    Run(executions::Run),
+    Plan(plan::PlanCommand),
+    Apply(apply::Apply),
+    Diff(diff::Diff),
+    History(history::History),
+    Trace(trace::Trace),
+    Reconcile(reconcile::Reconcile),
+    Suspend(suspend::Suspend),
+    Resume(resume::Resume),
+    Rollback(rollback::Rollback),
+    Promote(promote::Promote),
+    Restore(restore::Restore),
+    Run(run::Run),
     Executions(executions::Executions),
-    Events(executions::Events),
-    Dlq(executions::Dlq),
-    Triggers(executions::Triggers),
-    Workflows(executions::Workflows),
+    Events(events::Events),
+    Dlq(dlq::Dlq),
+    Triggers(triggers::Triggers),
+    Workflows(workflows::Workflows),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
     #[command(hide = true)]
     ScriptWorker(script_worker::ScriptWorker),
 }
 
-/// Runs what waits: calls, servers.
-fn executor() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("threads cannot be started")
-}
-
-/// Runs the command of the process's arguments.
+/// Runs the command that the process arguments name.
 pub fn run() -> ExitCode {
     crate::net::install_crypto_provider();
     let cli = match Cli::try_parse() {
@@ -90,28 +127,28 @@ pub fn run() -> ExitCode {
     };
     let result = match cli.command {
         Command::Init(command) => command.run(),
-        Command::Dev(command) => command.run(),
         Command::Validate(command) => command.run(),
         Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Types(command) => command.run(),
-        Command::Render(command) => command.run(),
+        Command::Dev(command) => command.run(),
         Command::Test(command) => command.run(),
+        Command::Render(command) => command.run(),
         Command::Call(command) => command.run(),
-        Command::Plan(command) => command.run(),
-        Command::Apply(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Operator(command) => command.run(),
         Command::Status(command) => command.run(),
-        Command::History(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Apply(command) => command.run(),
         Command::Diff(command) => command.run(),
-        Command::Rollback(command) => command.run(),
-        Command::Promote(command) => command.run(),
+        Command::History(command) => command.run(),
+        Command::Trace(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
         Command::Suspend(command) => command.run(),
         Command::Resume(command) => command.run(),
-        Command::Reconcile(command) => command.run(),
-        Command::Trace(command) => command.run(),
+        Command::Rollback(command) => command.run(),
+        Command::Promote(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Executions(command) => command.run(),
@@ -120,7 +157,7 @@ pub fn run() -> ExitCode {
         Command::Triggers(command) => command.run(),
         Command::Workflows(command) => command.run(),
         Command::Secrets(command) => command.run(),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()),
         Command::ScriptWorker(command) => command.run(),
     };
     match result {
@@ -128,6 +165,51 @@ pub fn run() -> ExitCode {
         Err(error) => {
             output::error(&error);
             ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies `check` to every visible command, with its path such as `evenkeel dlq list`.
+    fn for_each_command(command: &clap::Command, path: &str, check: &mut dyn FnMut(&clap::Command, &str)) {
+        check(command, path);
+        for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
+            for_each_command(child, &format!("{path} {}", child.get_name()), check);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_of_itself() {
+        let mut number = 0;
+        for_each_command(&Cli::command(), "evenkeel", &mut |command, path| {
+            number += 1;
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{path} has no examples"));
+            assert!(examples.contains(path), "{path}: {examples}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{path}: {help}");
+        });
+        assert!(number > 40, "{number}");
+    }
+
+    #[test]
+    fn help_lines_are_short_phrases() {
+        for_each_command(&Cli::command(), "evenkeel", &mut |command, path| {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!((10..=72).contains(&about.len()) && !about.ends_with('.'), "{path}: {about}");
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!((4..=90).contains(&help.len()) && !help.ends_with('.'), "{path}: {help}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_help_lists_every_command() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            assert!(command_list::lists(command.get_name()), "{}", command.get_name());
         }
     }
 }

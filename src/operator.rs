@@ -1,23 +1,25 @@
-//! Evenkeel on Kubernetes: Environments and definitions as custom resources, reconciled by the same engine as everywhere.
+//! The Kubernetes operator: Environments and definitions are custom resources, which the same reconciler applies.
 //!
 //! ```text
-//!                ┌─ resources ─┐ files         ┌ reconcile::Environments ┐ looks
-//! API server ───►│  (watches)  │──────────────►│  the same engine        │──────► controller ──► writer ──► status, events
-//!                └─────────────┘               └─────────────────────────┘            ▲
-//!                        └──────────── changes ───────────────────────────────────────┘
+//!              ┌ resources ┐   files    ┌ reconcile::Environments ┐  results
+//! API server ─►│ (watches) │───────────►│       (reconciler)      │─────────► controller ─► status_writer ─► status, events
+//!              └─────┬─────┘            └─────────────────────────┘               ▲
+//!                    └──────────────── changes ───────────────────────────────────┘
 //! ```
 //!
-//! | file | is |
+//! | file | content |
 //! |---|---|
-//! | [`resources`] | the cluster's definitions, kept by watches |
-//! | [`source`] | resources as a source of an environment, with [`access`]: whose rights count |
-//! | [`secrets`] | values of Secrets, followed |
-//! | [`tenancy`] | what namespaces may do |
-//! | [`controller`] | the loop; [`document`]: an Environment resource as the document that runs |
-//! | [`admission`] | what the API server asks before it accepts a resource, and the certificate for it |
-//! | [`lease`] | which of several processes leads |
-//! | [`inquiry`] | what `evenkeel status --kube` asks |
-//! | [`status`], [`writer`], [`events`] | what is said of resources, and its writing |
+//! | [`resources`] | the cluster's Environments and definitions, kept up to date by watches |
+//! | [`selection`], [`source`] | the resources of an Environment, as a source |
+//! | [`access`] | rights of service accounts |
+//! | [`secrets`] | watched values of Secrets |
+//! | [`tenancy`] | permissions of namespaces |
+//! | [`cluster`] | access of the reconciler to resources and Secrets |
+//! | [`controller`] | the control loop; [`document`]: an Environment resource as a document |
+//! | [`admission`] | review of changes before the API server accepts them, and the webhook's certificate |
+//! | [`lease`] | leader election |
+//! | [`list`] | list for `evenkeel status --kube` |
+//! | [`status`], [`status_writer`], [`events`] | verdicts on resources, and their publication |
 
 pub mod access;
 pub mod admission;
@@ -25,10 +27,13 @@ pub mod cluster;
 pub mod controller;
 pub mod document;
 pub mod events;
+mod finalizer;
 pub mod lease;
 pub mod list;
+mod names;
 pub mod resources;
 pub mod secrets;
+pub mod selection;
 pub mod source;
 pub mod status;
 pub mod status_writer;
@@ -49,81 +54,81 @@ use crate::reconcile::environments::Environments;
 use crate::server;
 use crate::store::manifest::Owner;
 use admission::Admission;
-use admission::certificate::Certificate;
-use cluster::Reader;
+use admission::certificate::CertificateManager;
+use cluster::ClusterReader;
 use controller::Controller;
 use events::Events;
 use lease::{Election, Timings};
 use resources::{Key, Resources};
 use secrets::Secrets;
-use status_writer::Writer;
+use status_writer::StatusWriter;
 use tenancy::Tenancy;
 
-/// How the operator runs.
+/// Settings of the operator.
 #[derive(Debug)]
-pub struct Settings {
-    /// Namespaces that are followed; all where empty.
+pub struct OperatorSettings {
+    /// Namespaces to watch; empty for all.
     pub namespaces: Vec<String>,
-    /// Labels of the Environments that this process takes; all where empty.
+    /// Labels of the Environments of this process; empty for all.
     pub shard: BTreeMap<String, String>,
-    /// What namespaces may do.
+    /// Permissions of namespaces.
     pub tenancy: Tenancy,
-    /// The name of the Lease by which one process leads.
+    /// Name of the Lease for leader election.
     pub lease: String,
-    /// The operator's own namespace; the client's where left out.
+    /// Namespace of the operator (default: the client's).
     pub own_namespace: Option<String>,
-    /// How the API server asks before it accepts a resource; not at all where left out.
+    /// Admission webhook; `None` for none.
     pub admission: Option<AdmissionSettings>,
 }
 
-/// How the API server asks before it accepts a resource.
+/// Settings of the admission webhook.
 #[derive(Debug)]
 pub struct AdmissionSettings {
-    /// Where it asks.
+    /// Listener of the admission port.
     pub listener: TcpListener,
-    /// The Service that leads there.
+    /// Service in front of the port.
     pub service: String,
-    /// The ValidatingWebhookConfiguration that says so.
+    /// ValidatingWebhookConfiguration of the webhook.
     pub configuration: String,
-    /// The Secret that holds the certificate.
+    /// Secret that stores the certificate.
     pub secret: String,
-    /// Do references to what is not there deny, too?
+    /// True if references to missing definitions deny.
     pub strict: bool,
 }
 
 /// A running operator.
 #[derive(Debug)]
-pub struct Running {
-    /// What runs.
+pub struct RunningOperator {
+    /// Running environments.
     pub environments: Environments,
-    /// What is followed, for people.
-    pub what: String,
-    end: oneshot::Sender<()>,
+    /// Watched namespaces and the cluster, for the log.
+    pub description: String,
+    stop: oneshot::Sender<()>,
     election: tokio::task::JoinHandle<()>,
 }
 
-impl Running {
-    /// Ends it in peace: another process may lead at once.
-    pub async fn end(self) {
-        let _ = self.end.send(());
-        // Its own waits are short.
+impl RunningOperator {
+    /// Releases the leader lease, so that another process can lead at once.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        // The election's own timeouts are short.
         let _ = self.election.await;
     }
 }
 
-/// Starts following the cluster of the pod, or of KUBECONFIG.
+/// Starts the operator for the cluster of the pod, or of KUBECONFIG.
 ///
 /// # Errors
-/// Where it is not known how the API server is reached.
-pub async fn start(mut context: context::Context, settings: Settings) -> anyhow::Result<Running> {
-    let config = Config::infer().await.context("no cluster: neither in a pod nor with a kubeconfig")?;
-    let client = Client::try_from(config.clone()).context("no client for the API server")?;
-    let what = match &settings.namespaces[..] {
+/// Fails if no cluster is configured.
+pub async fn start(mut context: context::Context, settings: OperatorSettings) -> anyhow::Result<RunningOperator> {
+    let config = Config::infer().await.context("cannot find a cluster: neither in a pod nor by a kubeconfig")?;
+    let client = Client::try_from(config.clone()).context("cannot create the client of the API server")?;
+    let description = match &settings.namespaces[..] {
         [] => format!("all namespaces of {}", config.cluster_url),
-        some => format!("{} of {}", some.join(", "), config.cluster_url),
+        namespaces => format!("{} of {}", namespaces.join(", "), config.cluster_url),
     };
     let (lead, leads) = watch::channel(false);
-    let (end, ended) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
     let own_namespace = settings.own_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let election = Election {
         namespace: own_namespace.clone(),
@@ -131,10 +136,10 @@ pub async fn start(mut context: context::Context, settings: Settings) -> anyhow:
         identity: context.replica.clone(),
         timings: Timings::default(),
     };
-    let election = tokio::spawn(election.run(client.clone(), lead, ended));
+    let election = tokio::spawn(election.run(client.clone(), lead, stopped));
     let resources = Resources::watch(&client, &settings.namespaces);
     let secrets = Secrets::new(client.clone(), config.clone());
-    let reader = Arc::new(Reader {
+    let reader = Arc::new(ClusterReader {
         resources: Arc::clone(&resources),
         secrets: Arc::clone(&secrets),
         tenancy: settings.tenancy,
@@ -145,19 +150,19 @@ pub async fn start(mut context: context::Context, settings: Settings) -> anyhow:
     let events = Events::new(client.clone(), &context.replica);
     let metrics = context.metrics.clone();
     let environments = Environments::empty(context);
-    let writer = Writer::start(client.clone(), Arc::clone(&resources), metrics, events, leads.clone());
+    let writer = StatusWriter::start(client.clone(), Arc::clone(&resources), metrics, events, leads.clone());
     if let Some(admission) = settings.admission {
-        admit(admission, own_namespace, &client, &resources, &environments, &leads);
+        start_admission(admission, own_namespace, &client, &resources, &environments, &leads);
     }
     let shard = settings.shard;
     let controller =
         Controller { client, resources, secrets, environments: environments.clone(), writer, reader, shard, leads };
     tokio::spawn(controller.run());
-    Ok(Running { environments, what, end, election })
+    Ok(RunningOperator { environments, description, stop, election })
 }
 
-/// Serves the admission port, with its certificate.
-fn admit(
+/// Starts the admission port and the management of its certificate.
+fn start_admission(
     settings: AdmissionSettings,
     namespace: String,
     client: &Client,
@@ -166,24 +171,25 @@ fn admit(
     leads: &watch::Receiver<bool>,
 ) {
     let AdmissionSettings { listener, service, configuration, secret, strict } = settings;
-    let (told, pem) = watch::channel(None);
-    tokio::spawn(Certificate { namespace, service, secret, configuration }.keep(client.clone(), leads.clone(), told));
+    let (sender, certificate) = watch::channel(None);
+    let manager = CertificateManager { namespace, service, secret, configuration };
+    tokio::spawn(manager.run(client.clone(), leads.clone(), sender));
     let environments = environments.clone();
-    let owned = Arc::new(move |key: &Key| owned_by_git(&environments, key));
-    let admission = Admission::new(Arc::clone(resources), owned, strict);
-    let answer: server::admission::Answer = Arc::new(move |body| {
+    let owner = Arc::new(move |key: &Key| git_owner(&environments, key));
+    let admission = Admission::new(Arc::clone(resources), owner, strict);
+    let reviewer: server::admission::Reviewer = Arc::new(move |body| {
         let admission = Arc::clone(&admission);
-        Box::pin(async move { admission.answer(&body).await })
+        Box::pin(async move { admission.review(&body).await })
     });
     tokio::spawn(async move {
-        if let Err(error) = server::admission::serve(listener, pem, answer).await {
-            tracing::error!("the admission port broke off: {error}");
+        if let Err(error) = server::admission::serve(listener, certificate, reviewer).await {
+            tracing::error!(%error, "the admission port failed");
         }
     });
 }
 
-/// Whose a definition is that an Environment of the same namespace takes from Git: read-only in the cluster.
-fn owned_by_git(environments: &Environments, key: &Key) -> Option<String> {
+/// Describes the Git source of a definition in the same namespace; such a definition is read-only in the cluster.
+fn git_owner(environments: &Environments, key: &Key) -> Option<String> {
     if key.kind == Kind::Environment {
         return None;
     }
@@ -194,7 +200,7 @@ fn owned_by_git(environments: &Environments, key: &Key) -> Option<String> {
         let view = handle.view.load();
         let item = view.manifest.as_ref().filter(|_| namespace == key.namespace)?.items.get(&id)?;
         match &item.owner {
-            Owner::Source { revision, .. } if Key::of_path(&item.base.path).is_none() => {
+            Owner::Source { revision, .. } if Key::from_path(&item.base.path).is_none() => {
                 let (path, line) = (&item.base.path, item.line);
                 Some(format!("{id} of Environment {environment} comes from {revision}, {path}:{line}"))
             }

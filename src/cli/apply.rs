@@ -1,34 +1,41 @@
-//! `evenkeel apply`: a plan that was read is approved, and goes live.
+//! `evenkeel apply`: approves a plan.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::environment_commands::Form;
-use super::output;
-use super::remote::{Remote, name};
+use super::api_client::{ApiClient, environment_name};
+use super::environment_api::operate;
+use super::output_format::OutputFormat;
+use super::plan_output::{self, PlanFormat};
+use super::{environment_status, output};
 use crate::plan::Plan;
 use crate::plan::render::Revisions;
 
-/// Approve a plan that waits on a server, and wait until it is live.
-///
-/// PLAN is what `evenkeel plan --server … --out PLAN` saved. A server that would do anything else by now refuses it. Without
-/// PLAN, the plan that waits is shown, and approved with --yes.
+/// Approve a pending plan and wait until it is live
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The server refuses a saved plan that no longer matches what it would do.
+Without PLAN, the pending plan is shown; --yes approves it.
+
+Examples:
+  evenkeel plan --server https://keel.example -e live --out live.plan
+  evenkeel apply live.plan --server https://keel.example
+  evenkeel apply -e live --yes")]
 pub(super) struct Apply {
-    /// A saved plan.
+    /// Plan that `evenkeel plan --out` saved
     plan: Option<PathBuf>,
-    /// The environment; the plan's where left out.
-    #[arg(short, long, value_parser = name)]
+    /// Environment to change [default: the plan's]
+    #[arg(short, long, value_name = "ENVIRONMENT", value_parser = environment_name)]
     environment: Option<String>,
-    /// Approve the plan that waits, as it is shown.
+    /// Approve the pending plan that is shown
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    remote: Remote,
+    client: ApiClient,
 }
 
 impl Apply {
@@ -39,20 +46,19 @@ impl Apply {
             (self.environment.clone().unwrap_or_else(|| plan.environment.clone()), plan)
         } else {
             let environment = self.environment.clone();
-            let environment = environment.context("name the environment with `-e`, or a saved plan")?;
-            let waits = self.remote.get(&format!("/v1/environments/{environment}/plan"))?;
-            let plan = self.remote.plan(&waits)?;
-            super::plan::show(&plan, super::plan::PlanForm::Human, &Revisions { from: "live", to: "declared" });
+            let environment = environment.context("expected an environment (`-e`) or a saved plan")?;
+            let pending = self.client.get(&format!("/v1/environments/{environment}/plan"))?;
+            let plan = self.client.plan(&pending)?;
+            plan_output::print(&plan, PlanFormat::Human, &Revisions { from: "live", to: "declared" });
             if !self.yes {
-                bail!("nothing was approved: `--yes` approves this plan, {}", plan.digest);
+                bail!("nothing was approved; `--yes` approves this plan, {}", plan.digest);
             }
             (environment, plan)
         };
-        let path = format!("/v1/environments/{environment}/apply");
-        let answer: Value = self.remote.post(&path, &json!({"plan": plan.digest}))?;
-        let code = super::status::show(&answer["status"], Form::Human);
+        let response = operate(&self.client, &environment, "apply", &json!({"plan": plan.digest}))?;
+        let code = environment_status::print(&response["status"], OutputFormat::Human);
         if code != ExitCode::SUCCESS {
-            output::note("approved, and not live yet: the status says why");
+            output::note("the plan is approved but not live yet; see the status above");
         }
         Ok(code)
     }

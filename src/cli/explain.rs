@@ -1,4 +1,4 @@
-//! `evenkeel explain`: what a code means and what to do.
+//! `evenkeel explain`: explains the code of a finding.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,13 @@ use super::output;
 use crate::definition::schema_validator::nearest;
 use crate::text::{Severity, codes};
 
-/// Tell what a finding's code means and how to fix it.
+/// Explain the code of a finding and how to fix it
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel explain EK0101")]
 pub(super) struct Explain {
-    /// A code such as EK0101; all codes where left out.
+    /// Code to explain [default: list all codes]
     code: Option<String>,
 }
 
@@ -29,7 +32,7 @@ impl Explain {
         let Some(code) = codes::find(&wanted) else {
             let near = nearest(&wanted, codes::ALL.iter().map(|code| code.id));
             let near = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
-            anyhow::bail!("there is no code {wanted}.{near} `evenkeel explain` lists all");
+            anyhow::bail!("unknown code {wanted}.{near} `evenkeel explain` lists all codes");
         };
         output::data(&format!("{} ({}): {}\n\n{}\n", code.id, severity(code.severity), code.title, code.explanation));
         Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `evenkeel fmt`: one way to write definitions.
+//! `evenkeel fmt`: formats definition files.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,17 +12,25 @@ use crate::catalog::is_foreign;
 use crate::source::directory;
 use crate::text::format;
 
-/// Bring files into one form: comments and order stay, meaning never changes.
-///
-/// YAML gets its envelope in order (apiVersion, kind, metadata, spec), Unix line ends, no trailing spaces, one line break
-/// at its end and no repeated blank lines. JSON is indented by two. Exits with 1 where `--check` finds a file to change,
-/// or a file cannot be read as it is.
+/// Format definition files
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Keeps comments and the meaning. YAML: apiVersion, kind, metadata and spec in
+this order, Unix line ends, no trailing spaces, no repeated blank lines, one
+line break at the end. JSON: two spaces of indentation.
+
+Exit status:
+  0  success
+  1  --check found a file to change, or a file cannot be formatted
+
+Examples:
+  evenkeel fmt
+  evenkeel fmt --check definitions")]
 pub(super) struct Fmt {
-    /// A folder of definitions, or one file.
+    /// Folder of definitions, or one file
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Change nothing, and name the files that would change.
+    /// List the files that would change, without changing them
     #[arg(long)]
     check: bool,
 }
@@ -55,7 +63,7 @@ impl Fmt {
                     changed += 1;
                 }
                 Err(reason) => {
-                    output::note(&format!("{shown}: left as it is: {reason}; see `evenkeel validate`"));
+                    output::note(&format!("{shown}: not formatted: {reason}; see `evenkeel validate`"));
                     code = ExitCode::FAILURE;
                 }
             }
@@ -66,17 +74,17 @@ impl Fmt {
     }
 }
 
-/// RawDocument beside the file and moved over it: a full disk must not leave half of a definition.
+/// Writes a temporary file in the same folder and renames it: a full disk must not leave half of a definition.
 fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let temporary = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     drop(file);
     let permissions = std::fs::metadata(path)?.permissions();
-    let moved = std::fs::set_permissions(&beside, permissions).and_then(|()| std::fs::rename(&beside, path));
+    let moved = std::fs::set_permissions(&temporary, permissions).and_then(|()| std::fs::rename(&temporary, path));
     if moved.is_err() {
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(&temporary);
     }
     moved
 }

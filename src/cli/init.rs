@@ -1,4 +1,4 @@
-//! `evenkeel init`: a first set of definitions.
+//! `evenkeel init`: creates a first set of definitions.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,15 +8,19 @@ use clap::Args;
 
 use super::output;
 
-/// Write a first set of definitions to start from.
+/// Create a first set of definitions
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel init definitions
+  evenkeel dev definitions")]
 pub(super) struct Init {
-    /// The folder; created where it is not there.
+    /// Folder to write to; created if it does not exist
     #[arg(default_value = ".")]
     path: PathBuf,
 }
 
-/// What is written: the quickstart, which the tests run.
+/// The quickstart example, which the tests run.
 const FILES: [(&str, &str); 5] = [
     ("1-environment.yaml", include_str!("../../examples/quickstart/1-environment.yaml")),
     ("2-connector.yaml", include_str!("../../examples/quickstart/2-connector.yaml")),
@@ -28,10 +32,10 @@ const FILES: [(&str, &str); 5] = [
 impl Init {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         std::fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
-        let taken: Vec<&str> =
+        let existing: Vec<&str> =
             FILES.iter().map(|(name, _)| *name).filter(|name| self.path.join(name).exists()).collect();
-        if !taken.is_empty() {
-            bail!("already there: {}; nothing was written", taken.join(", "));
+        if !existing.is_empty() {
+            bail!("files exist already: {}; nothing was written", existing.join(", "));
         }
         for (name, text) in FILES {
             write_new(&self.path.join(name), text)?;
@@ -43,7 +47,7 @@ impl Init {
     }
 }
 
-/// Never over a file that came to be in between.
+/// Writes a new file; fails if one exists.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);

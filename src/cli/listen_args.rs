@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The listening address of a server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -6,26 +6,33 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
 
-/// Where a server listens, and by which names it may be asked.
+/// Heading of the options of the listening address.
+pub(super) const HEADING: &str = "Network options";
+
+/// Listening address and accepted host names.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Listen {
-    /// Port to listen on; 0 takes a free one.
-    #[arg(short, long, default_value_t = 7400)]
+#[command(next_help_heading = HEADING)]
+pub(super) struct ListenArgs {
+    /// Port to listen on; 0 selects a free port
+    #[arg(short, long, default_value_t = 7400, value_name = "PORT")]
     port: u16,
-    /// Address to listen on. Anyone who can reach it can call the actions.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    /// Address to listen on; everyone who can reach it can call actions
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     pub(super) bind: IpAddr,
-    /// A name by which this server may be asked, beside its addresses; `*` for any. May be repeated.
-    #[arg(long, value_name = "NAME")]
+    /// Host name to accept besides addresses and `localhost`, `*` for any; repeatable
+    #[arg(long, value_name = "HOST")]
     pub(super) allow_host: Vec<String>,
 }
 
-impl Listen {
-    /// Listens; gives the address with the port that was taken.
-    pub(super) async fn start(&self) -> anyhow::Result<(TcpListener, SocketAddr)> {
+impl ListenArgs {
+    /// Opens the port and returns the listener with its actual address.
+    ///
+    /// # Errors
+    /// Fails if the port is in use or not permitted.
+    pub(super) async fn bind(&self) -> anyhow::Result<(TcpListener, SocketAddr)> {
         let address = SocketAddr::new(self.bind, self.port);
         let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is another one running? `--port 0` takes a free port")
+            format!("cannot listen on {address}; is another server running? `--port 0` selects a free port")
         })?;
         let address = listener.local_addr()?;
         Ok((listener, address))

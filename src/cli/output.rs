@@ -1,4 +1,4 @@
-//! Printing: data to stdout, everything else to stderr, colours only where a person looks.
+//! Printing: data goes to stdout, everything else to stderr; colors only on terminals.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::reconcile::validate::Validated;
 use crate::text::render::{OutputFormat, Report, render};
 
-/// Data, as it is. A reader that goes away (`| head`) is no error.
+/// Prints data to stdout, unchanged. A closed pipe (`| head`) is not an error.
 pub(super) fn data(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
@@ -15,25 +15,26 @@ pub(super) fn data(text: &str) {
     let _ = stdout.flush();
 }
 
-/// Bytes, as they are.
+/// Prints bytes to stdout, unchanged.
 pub(super) fn bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// A remark for people.
+/// Prints a remark for people to stderr.
 pub(super) fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Why the command could not be done.
+/// Prints the error that ended a command to stderr.
 pub(super) fn error(error: &anyhow::Error) {
     let red = anstyle::AnsiColor::Red.on_default().bold();
     note(&format!("{red}error{red:#}: {error:#}"));
 }
 
-/// Why the command line is not understood, or the help that it asks for. 2 means "changes" where the exit code is to be
-/// detailed, so a mistake is 1 there.
+/// Prints help or a usage error, and returns the exit code.
+///
+/// With `--detailed-exitcode`, 2 means "changes", so a usage error exits with 1.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
@@ -44,7 +45,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// May colours be written to stdout?
+/// True if stdout shows colors: a terminal, or `CLICOLOR_FORCE`; never with `NO_COLOR`.
 pub(super) fn colored() -> bool {
     let wanted = anstream::AutoStream::choice(&std::io::stdout());
     !matches!(wanted, anstream::ColorChoice::Never) && std::io::stdout().is_terminal()
@@ -52,39 +53,39 @@ pub(super) fn colored() -> bool {
             && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// May colours be written to stderr?
+/// True if stderr shows colors: a terminal without `NO_COLOR`.
 pub(super) fn colored_stderr() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Columns to write in.
+/// Width of reports in columns: `COLUMNS` if it is sensible (default: 120).
 pub(super) fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     columns.filter(|columns| (40..=500).contains(columns)).unwrap_or(120)
 }
 
-/// Prints a report and tells the exit code: 0 clean, 1 with errors.
-pub(super) fn report(examined: &Validated, output: OutputFormat) -> ExitCode {
-    let report = report_of(examined);
+/// Prints a report to stdout and returns the exit code: 0 without errors, 1 with errors.
+pub(super) fn report(validated: &Validated, output: OutputFormat) -> ExitCode {
+    let report = report_of(validated);
     data(&render(&report, output, colored() && output == OutputFormat::Human, width()));
     if report.errors() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Prints findings to stderr: those that keep a command from its work.
-pub(super) fn findings(examined: &Validated) {
-    note(render(&report_of(examined), OutputFormat::Human, colored_stderr(), width()).trim_end());
+/// Prints findings to stderr: those that prevent a command.
+pub(super) fn findings(validated: &Validated) {
+    note(render(&report_of(validated), OutputFormat::Human, colored_stderr(), width()).trim_end());
 }
 
-/// Colours where they are wanted.
+/// Adds colors if the output shows them.
 pub(super) struct Paint(bool);
 
 impl Paint {
-    /// For stdout.
+    /// Colors for stdout.
     pub(super) fn new() -> Paint {
         Paint(colored())
     }
 
-    /// Without colours.
+    /// No colors.
     pub(super) fn plain() -> Paint {
         Paint(false)
     }
@@ -106,16 +107,16 @@ impl Paint {
     }
 }
 
-/// The report of what was examined.
-pub(super) fn report_of(examined: &Validated) -> Report<'_> {
+/// The report of validated definitions.
+pub(super) fn report_of(validated: &Validated) -> Report<'_> {
     Report {
-        findings: &examined.findings,
-        sources: &examined.catalog.sources,
-        definitions: examined.catalog.entries.len(),
+        findings: &validated.findings,
+        sources: &validated.catalog.sources,
+        definitions: validated.catalog.entries.len(),
     }
 }
 
 /// `1 action`, `2 actions`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

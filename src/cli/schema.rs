@@ -1,4 +1,4 @@
-//! `evenkeel schema`: the JSON Schemas of the language.
+//! `evenkeel schema`: prints JSON Schemas and CustomResourceDefinitions.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,27 +11,30 @@ use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::{Kind, crd, schema};
 use crate::text::to_yaml;
 
-/// Print the JSON Schema of a kind, or of any definition, for editors and other tools.
-///
-/// `schema crds` prints the CustomResourceDefinitions for Kubernetes instead.
+/// Print the JSON Schema of a kind
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel schema connector
+  evenkeel schema --out schemas             # one file per kind
+  evenkeel schema crds | kubectl apply -f - # CustomResourceDefinitions")]
 pub(super) struct SchemaCommand {
-    /// A kind, such as Connector; the schema of any definition where left out; or `crds`.
+    /// Kind, such as Connector, or `crds` [default: the schema of any definition]
     kind: Option<String>,
-    /// Write them into this folder instead, a file each.
+    /// Write one file per kind to a folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 impl SchemaCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let of_cluster = self.kind.as_deref() == Some("crds");
+        let is_crds = self.kind.as_deref() == Some("crds");
         if let Some(folder) = self.out {
-            let files = match (&self.kind, of_cluster) {
+            let files = match (&self.kind, is_crds) {
                 (_, true) => crds()?,
                 (None, _) => schema::all().into_iter().map(|(name, schema)| (name, text(&schema))).collect(),
                 (Some(kind), _) => {
-                    anyhow::bail!("`--out` writes all schemas, or all of `crds`; leave {kind} out")
+                    anyhow::bail!("`--out` writes all schemas or all `crds`; remove {kind}")
                 }
             };
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -41,7 +44,7 @@ impl SchemaCommand {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        if of_cluster {
+        if is_crds {
             let files: Vec<String> = crds()?.into_iter().map(|(_, text)| text).collect();
             output::data(&files.join("---\n"));
             return Ok(ExitCode::SUCCESS);
@@ -54,8 +57,8 @@ impl SchemaCommand {
                 } else {
                     let names = Kind::ALL.map(Kind::as_str);
                     match nearest(&name, names.into_iter()) {
-                        Some(near) => anyhow::bail!("there is no kind {name}; did you mean {near}?"),
-                        None => anyhow::bail!("there is no kind {name}; the kinds are {}", quoted_list(&names)),
+                        Some(near) => anyhow::bail!("unknown kind {name}; did you mean {near}?"),
+                        None => anyhow::bail!("unknown kind {name}; expected one of {}", quoted_list(&names)),
                     }
                 }
             }

@@ -1,10 +1,10 @@
-//! `evenkeel script-worker`: what `serve --scripts process` starts, not people.
+//! `evenkeel script-worker`: a hidden command that `serve --scripts process` starts.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-/// Run scripts that come over stdin.
+/// Run scripts that arrive on stdin
 #[derive(Debug, Args)]
 pub(super) struct ScriptWorker {}
 

@@ -1,4 +1,4 @@
-//! `evenkeel secrets`: the keys that encrypt stored credentials.
+//! `evenkeel secrets`: manages the keys that encrypt stored credentials.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,11 +6,16 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::output;
+use super::runtime::runtime;
+use super::{master_key, output};
 use crate::store::{self, Keys};
 
-/// Make and rotate the keys that encrypt stored credentials.
+/// Create and rotate the keys that encrypt stored credentials
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel secrets keygen > master.key
+  EVENKEEL_MASTER_KEY_FILE=master.key evenkeel secrets rotate")]
 pub(super) struct Secrets {
     #[command(subcommand)]
     command: Command,
@@ -18,18 +23,28 @@ pub(super) struct Secrets {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print a new key: a line for EVENKEEL_MASTER_KEY or its file, above the older ones.
+    /// Print a new key
+    #[command(after_help = "\
+Put the line above the older keys in EVENKEEL_MASTER_KEY or its file.
+
+Examples:
+  evenkeel secrets keygen > master.key")]
     Keygen,
-    /// Encrypt all stored credentials with the newest key. The older ones may be removed after that.
     Rotate(Rotate),
 }
 
+/// Encrypt all stored credentials with the newest key
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The older keys can be removed afterwards.
+
+Examples:
+  EVENKEEL_MASTER_KEY_FILE=master.key evenkeel secrets rotate --state .evenkeel")]
 struct Rotate {
-    /// Folder of the state, as given to `serve`.
+    /// State folder, as passed to `evenkeel serve`
     #[arg(long, default_value = ".evenkeel", value_name = "FOLDER")]
     state: PathBuf,
-    /// Where generations are stored, as given to `serve`.
+    /// Database, as passed to `evenkeel serve` [default: sqlite:STATE/evenkeel.db]
     #[arg(long, env = "EVENKEEL_STORE", hide_env_values = true, value_name = "URL")]
     store: Option<String>,
 }
@@ -44,9 +59,8 @@ impl Secrets {
             Command::Rotate(rotate) => {
                 let default = format!("sqlite:{}", rotate.state.join("evenkeel.db").display());
                 let url = rotate.store.unwrap_or(default);
-                let rotated = super::executor()?.block_on(async {
-                    let store =
-                        store::open(&url, super::serve_args::keys()?).await.map_err(|error| anyhow!("{error}"))?;
+                let rotated = runtime()?.block_on(async {
+                    let store = store::open(&url, master_key::read()?).await.map_err(|error| anyhow!("{error}"))?;
                     store.rotate_credentials().await.map_err(|error| anyhow!("{error}"))
                 })?;
                 output::data(&format!(

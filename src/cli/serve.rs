@@ -1,4 +1,4 @@
-//! `evenkeel serve`: environments kept at what their sources declare.
+//! `evenkeel serve`: reconciles environments with their sources and serves them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::serve_args::Serving;
-use super::worker_args::Work;
-use super::{dev, output};
+use super::output;
+use super::runtime::{runtime, shutdown_signal};
+use super::serve_args::ServeArgs;
+use super::workflow_args::WorkflowArgs;
 use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::environments::Environments;
@@ -17,48 +18,53 @@ use crate::reconcile::live_environments::LiveEnvironments;
 use crate::reconcile::sources::folder_of;
 use crate::server::Server;
 
-/// Keep environments at what their sources declare, and run them.
-///
-/// PATH holds `Environment` documents: where each one's definitions come from (Git repositories or folders), where its
-/// secrets come from, and how changes are applied. One that names no source reads PATH itself.
+/// Serve environments and keep them in sync with their sources
 #[derive(Debug, Args)]
+#[command(after_help = "\
+PATH contains Environment documents. Each names the sources of its definitions
+(Git repositories or folders), the sources of its secrets, and how changes are
+applied. An Environment without a source reads PATH itself.
+
+Examples:
+  evenkeel serve environments --tokens tokens.txt
+  evenkeel serve environments --store postgres://keel@db/keel --bind 0.0.0.0")]
 pub(super) struct Serve {
-    /// A folder or file with Environment documents.
+    /// Folder or file with Environment documents
     #[arg(default_value = ".")]
     path: PathBuf,
     #[command(flatten)]
-    serving: Serving,
+    args: ServeArgs,
     #[command(flatten)]
-    work: Work,
+    workflows: WorkflowArgs,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        self.serving.start_log();
-        super::executor()?.block_on(self.serve())
+        self.args.start_log();
+        runtime()?.block_on(self.serve())
     }
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
-        self.work.traces.endpoint()?;
-        let (listener, address) = self.serving.listen.start().await?;
-        let access = self.serving.access()?;
-        let context = self.serving.context(folder_of(&self.path)).await?;
+        self.workflows.traces.endpoint()?;
+        let (listener, address) = self.args.listen.bind().await?;
+        let access = self.args.access()?;
+        let context = self.args.context(folder_of(&self.path)).await?;
         let environments = Environments::start(&self.path, context)?;
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
-        output::note(&format!("follows {}: {}", output::count(names.len(), "environment"), names.join(", ")));
-        let served = LiveEnvironments {
+        output::note(&format!("serving {}: {}", output::count(names.len(), "environment"), names.join(", ")));
+        let live = LiveEnvironments {
             pointer: Pointer::empty(),
             environments: Some(environments.clone()),
             mocking: Mocking::None,
         };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
-        let (working, background) = self.work.start(store, served, replica, address).await?;
-        let server = Server::of(environments, access, self.serving.listen.allow_host);
-        let server = server.with(working);
-        let served = server.serve(listener, dev::interrupted()).await;
-        background.end().await;
-        served.context("the server broke off")?;
+        let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
+        let server = Server::with_environments(environments, access, self.args.listen.allow_host);
+        let server = server.with_workflows(workflows);
+        let served = server.serve(listener, shutdown_signal()).await;
+        background.stop().await;
+        served.context("the server failed")?;
         Ok(ExitCode::SUCCESS)
     }
 }

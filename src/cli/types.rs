@@ -1,4 +1,4 @@
-//! `evenkeel types`: what `ctx` is, for editors.
+//! `evenkeel types`: prints TypeScript declarations.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,31 +10,34 @@ use super::output;
 use crate::reconcile::validate;
 use crate::workflow::declarations;
 
-/// Print TypeScript declarations of what workflows' code may use, for editors.
-///
-/// With the file beside the code, such as `evenkeel.d.ts`, `export default async function (ctx: WelcomeCtx)` completes
-/// connectors, actions, inputs and outputs. Nothing is imported: the types are global.
+/// Print TypeScript declarations for workflow code
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The types are global, so code imports nothing: an editor completes connectors,
+actions, inputs and outputs in `export default async function (ctx: WelcomeCtx)`.
+
+Examples:
+  evenkeel types --out evenkeel.d.ts")]
 pub(super) struct Types {
-    /// A folder of definitions, or one file.
+    /// Folder of definitions, or one file
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Write them into this file instead, such as `evenkeel.d.ts`; it is touched only where they changed.
+    /// Write to a file, only if its content changes
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 impl Types {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let examined = validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
-        if examined.catalog.entries.is_empty() {
-            output::findings(&examined);
+        let validated = validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        if validated.catalog.entries.is_empty() {
+            output::findings(&validated);
             return Ok(ExitCode::FAILURE);
         }
-        // Of definitions with mistakes the rest is still worth completing: code is written while they change.
-        let text = declarations(&examined.catalog);
-        if !examined.is_valid() {
-            output::note("some definitions have mistakes, so that types may be missing; see `evenkeel validate`");
+        // Definitions with errors do not prevent completion of the others: authors edit code and definitions together.
+        let text = declarations(&validated.catalog);
+        if !validated.is_valid() {
+            output::note("some definitions have errors, so types may be missing; see `evenkeel validate`");
         }
         match self.out {
             None => output::data(&text),

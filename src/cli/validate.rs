@@ -1,4 +1,4 @@
-//! `evenkeel validate`: every mistake in a folder, at once.
+//! `evenkeel validate`: reports every error of a folder.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,34 +11,42 @@ use crate::reconcile::validate;
 use crate::text::Severity;
 use crate::text::render::OutputFormat;
 
-/// Check definitions: every mistake at once, with its place and what to do.
-///
-/// Exits with 0 where there is no error, 1 where there is one, and 2 where the folder cannot be read.
+/// Check definitions and report every error
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status:
+  0  no errors
+  1  errors
+  2  the folder cannot be read
+
+Examples:
+  evenkeel validate
+  evenkeel validate --strict definitions
+  evenkeel validate -o sarif > findings.sarif")]
 pub(super) struct Validate {
-    /// A folder of definitions, or one file.
+    /// Folder of definitions, or one file
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// How to report: human, json, sarif, junit, github.
-    #[arg(short, long, default_value = "human", value_name = "FORM")]
+    /// OutputFormat format: human, json, sarif, junit or github
+    #[arg(short, long, default_value = "human", value_name = "FORMAT")]
     output: OutputFormat,
-    /// Count warnings as errors.
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
 }
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut examined =
+        let mut validated =
             validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         if self.strict {
-            for finding in &mut examined.findings {
+            for finding in &mut validated.findings {
                 finding.severity = Severity::Error;
             }
         }
-        let code = output::report(&examined, self.output);
-        // The process ends here: taking a large catalog apart value by value would take a tenth of the whole time.
-        std::mem::forget(examined);
+        let code = output::report(&validated, self.output);
+        // The process ends here: dropping a large catalog value by value would take a tenth of the total time.
+        std::mem::forget(validated);
         Ok(code)
     }
 }

@@ -1,4 +1,4 @@
-//! Whose rights count: an Environment that names a service account reads only what that account may list.
+//! Rights of service accounts: an Environment with a service account reads only what that account may list.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,57 +10,57 @@ use kube::api::{Api, PostParams};
 use tokio::runtime::Handle;
 
 use super::resources::lock;
-use super::source::Selection;
+use super::selection::Selection;
 use crate::definition::{API_GROUP, Kind};
 use crate::source::{FetchError, FetchReason};
 
-/// How long an answer counts.
-const KEPT: Duration = Duration::from_mins(1);
-/// Longest wait for one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time for which a granted right is cached.
+const CACHE_TTL: Duration = Duration::from_mins(1);
+/// Timeout of a SelfSubjectAccessReview.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The rights of a service account, as the API server tells them.
-pub struct Access {
+/// The rights of a service account, by SelfSubjectAccessReview.
+pub struct AccountAccess {
     client: Client,
     account: String,
     runtime: Handle,
     granted: Mutex<BTreeMap<(String, Kind), Instant>>,
 }
 
-impl std::fmt::Debug for Access {
+impl std::fmt::Debug for AccountAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("AccountAccess").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
-impl Access {
-    /// Of a client that acts in the name of a service account.
-    pub fn new(client: Client, account: String) -> Access {
-        Access { client, account, runtime: Handle::current(), granted: Mutex::default() }
+impl AccountAccess {
+    /// `client` impersonates the service account.
+    pub fn new(client: Client, account: String) -> AccountAccess {
+        AccountAccess { client, account, runtime: Handle::current(), granted: Mutex::default() }
     }
 
-    /// May everything that is selected be listed? Blocks; for threads that may wait.
+    /// Checks that the account may list everything that is selected. Blocks the thread.
     ///
     /// # Errors
-    /// Where it may not, or nobody says so.
+    /// Fails if a right is missing or the API server does not respond.
     pub fn check(&self, selection: &Selection) -> Result<(), FetchError> {
         for namespace in &selection.namespaces {
             for kind in Kind::ALL {
-                if kind == Kind::Environment || !selection.allowed.kind(kind) {
+                if kind == Kind::Environment || !selection.permissions.allows_kind(kind) {
                     continue;
                 }
-                let asked = (namespace.clone(), kind);
-                if lock(&self.granted).get(&asked).is_some_and(|since| since.elapsed() < KEPT) {
+                let right = (namespace.clone(), kind);
+                if lock(&self.granted).get(&right).is_some_and(|since| since.elapsed() < CACHE_TTL) {
                     continue;
                 }
-                self.runtime.block_on(self.ask(namespace, kind))?;
-                lock(&self.granted).insert(asked, Instant::now());
+                self.runtime.block_on(self.review(namespace, kind))?;
+                lock(&self.granted).insert(right, Instant::now());
             }
         }
         Ok(())
     }
 
-    async fn ask(&self, namespace: &str, kind: Kind) -> Result<(), FetchError> {
+    async fn review(&self, namespace: &str, kind: Kind) -> Result<(), FetchError> {
         let attributes = ResourceAttributes {
             group: Some(API_GROUP.to_owned()),
             resource: Some(kind.plural().to_owned()),
@@ -73,17 +73,19 @@ impl Access {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let failed = |message: String| FetchError { reason: FetchReason::Unauthorized, message };
         let params = PostParams::default();
-        let answer = tokio::time::timeout(PATIENCE, api.create(&params, &review)).await;
+        let reviewed = tokio::time::timeout(TIMEOUT, api.create(&params, &review)).await;
         let account = &self.account;
-        let answer = answer
-            .map_err(|_| failed(format!("nobody says what the service account {account} may do: no answer in time")))?
-            .map_err(|error| failed(format!("nobody says what the service account {account} may do: {error}")))?;
-        if answer.status.is_some_and(|status| status.allowed) {
+        let reviewed = reviewed
+            .map_err(|_| failed(format!("SelfSubjectAccessReview for service account {account} timed out")))?
+            .map_err(|error| {
+                failed(format!("SelfSubjectAccessReview for service account {account} failed: {error}"))
+            })?;
+        if reviewed.status.is_some_and(|status| status.allowed) {
             return Ok(());
         }
         let resource = format!("{}.{API_GROUP}", kind.plural());
         Err(failed(format!(
-            "the service account {account} may not list {resource} in namespace {namespace}: grant `list`"
+            "service account {account} may not list {resource} in namespace {namespace}; grant the verb `list`"
         )))
     }
 }

@@ -1,13 +1,15 @@
-//! What the cluster gives to environments, as they may have it.
+//! Reads the cluster for environments, within the permissions of their namespaces.
 
 use std::sync::Arc;
 
 use kube::{Client, Config};
 
-use super::access::Access;
+use super::access::AccountAccess;
+use super::names::namespace_of;
 use super::resources::Resources;
 use super::secrets::{EnvironmentSecrets, Secrets, impersonating};
-use super::source::{ClusterResources, Selection};
+use super::selection::Selection;
+use super::source::ClusterResources;
 use super::tenancy::Tenancy;
 use crate::connector::ClusterSecrets;
 use crate::definition::environment::ClusterSource;
@@ -15,47 +17,47 @@ use crate::reconcile::document::EnvironmentDocument;
 use crate::reconcile::sources::Cluster;
 use crate::source::{FetchError, FetchReason, Source};
 
-/// Reads the cluster for environments.
+/// The parts of the cluster that environments read.
 #[derive(Debug)]
-pub struct Reader {
-    /// What is there.
+pub struct ClusterReader {
+    /// Environments and definitions.
     pub resources: Arc<Resources>,
     /// Values of Secrets.
     pub secrets: Arc<Secrets>,
-    /// What namespaces may do.
+    /// Permissions of namespaces.
     pub tenancy: Tenancy,
-    /// How the API server is reached.
+    /// Connection to the API server.
     pub config: Config,
 }
 
-impl Cluster for Reader {
-    fn source(&self, environment: &EnvironmentDocument, wanted: &ClusterSource) -> Result<Arc<dyn Source>, FetchError> {
+impl Cluster for ClusterReader {
+    fn source(
+        &self,
+        environment: &EnvironmentDocument,
+        cluster: &ClusterSource,
+    ) -> Result<Arc<dyn Source>, FetchError> {
         let namespace = namespace_of(&environment.key);
-        let refused = |message: String| FetchError { reason: FetchReason::Unauthorized, message };
-        // What it may is checked where it is used, and not only where it came in.
-        let allowed = self.tenancy.of(namespace).map_err(refused)?;
-        let spec = allowed.narrow(namespace, &environment.spec).map_err(refused)?;
-        let access = match allowed.account(&spec) {
+        let unauthorized = |message: String| FetchError { reason: FetchReason::Unauthorized, message };
+        // Permissions are checked at every use, not only when the Environment is accepted.
+        let permissions = self.tenancy.permissions(namespace).map_err(unauthorized)?;
+        let spec = permissions.narrow(namespace, &environment.spec).map_err(unauthorized)?;
+        let access = match permissions.account(&spec) {
             None => None,
             Some(account) => {
                 let client: Client = impersonating(&self.config, namespace, &account)
-                    .map_err(|error| refused(format!("no client for the service account {account}: {error}")))?;
-                Some(Access::new(client, account))
+                    .map_err(|error| unauthorized(format!("cannot impersonate service account {account}: {error}")))?;
+                Some(AccountAccess::new(client, account))
             }
         };
-        let selection = Selection::new(namespace, &spec, wanted, allowed);
+        let selection = Selection::new(namespace, &spec, cluster, permissions);
         Ok(Arc::new(ClusterResources::new(Arc::clone(&self.resources), selection, access)))
     }
 
     fn secrets(&self, environment: &EnvironmentDocument) -> Arc<dyn ClusterSecrets> {
         let namespace = namespace_of(&environment.key);
-        let account = self.tenancy.of(namespace).ok().and_then(|allowed| allowed.account(&environment.spec));
+        let account =
+            self.tenancy.permissions(namespace).ok().and_then(|permissions| permissions.account(&environment.spec));
         let secrets = Arc::clone(&self.secrets);
         Arc::new(EnvironmentSecrets { secrets, namespace: namespace.to_owned(), account })
     }
-}
-
-/// The namespace of an environment's key.
-pub fn namespace_of(key: &str) -> &str {
-    key.split('.').next().unwrap_or_default()
 }

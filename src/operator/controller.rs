@@ -1,11 +1,11 @@
-//! The loop: from what changed in the cluster to environments that follow it, and back to statuses.
+//! The control loop: applies changes of the cluster to environments, and writes statuses back.
 //!
 //! ```text
-//! resources ──changed──► Environment: take up, end        definition: hint to those that have it
-//! environments ──looked──► verdicts of everything in them ──► writer
+//! resources ────changed────► Environment: start, update or stop; definition: reconcile the Environments that select it
+//! environments ─reconciled─► verdicts of all their definitions ──► status_writer
 //! ```
 //!
-//! All processes follow Environments and serve; only whoever leads writes.
+//! Every process watches Environments and serves them; only the leader writes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,58 +13,58 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::cluster::{Reader, namespace_of};
-use super::document;
-use super::resources::{Change, Key, Resource, Resources, api};
+use super::cluster::ClusterReader;
+use super::document::{self, deletion_policy};
+use super::finalizer;
+use super::names::{display_name, environment_name, namespace_of, resource_key};
+use super::resources::{Change, Key, Resource, Resources};
 use super::secrets::{SecretKey, Secrets};
-use super::source::Selection;
-use super::status::{self, EnvironmentContext, ObservedDefinition, Seen, Verdict};
-use super::status_writer::{MANAGER, Writer};
-use super::tenancy::{self, Allowed};
+use super::selection::Selection;
+use super::status::{self, DefinitionObserver, EnvironmentContext, ObservedDefinition, Verdict};
+use super::status_writer::StatusWriter;
+use super::tenancy::{self, Permissions};
 use crate::definition::Kind;
-use crate::definition::crd::FINALIZER;
 use crate::definition::environment::DeletionPolicy;
 use crate::reconcile::document::EnvironmentDocument;
 use crate::reconcile::environments::Environments;
 
-/// Time after which everything is looked at again, whether anything said so or not.
-const RESYNC: Duration = Duration::from_mins(5);
+/// Interval at which all resources are processed without a change.
+const RESYNC_INTERVAL: Duration = Duration::from_mins(5);
 
-/// What the loop works with.
+/// The controller and its dependencies.
 pub struct Controller {
     /// The API server.
     pub client: Client,
-    /// What is there.
+    /// Environments and definitions of the cluster.
     pub resources: Arc<Resources>,
     /// Values of Secrets.
     pub secrets: Arc<Secrets>,
-    /// What runs.
+    /// Running environments.
     pub environments: Environments,
-    /// Where statuses go.
-    pub writer: Arc<Writer>,
-    /// What namespaces may do.
-    pub reader: Arc<Reader>,
-    /// Labels of the Environments that are taken; all where empty.
+    /// Queue of statuses.
+    pub writer: Arc<StatusWriter>,
+    /// Access to the cluster by tenancy.
+    pub reader: Arc<ClusterReader>,
+    /// Labels of the Environments of this process; empty for all.
     pub shard: BTreeMap<String, String>,
-    /// Does this process lead?
+    /// True while this process leads.
     pub leads: watch::Receiver<bool>,
 }
 
-/// An Environment that is followed.
+/// A running Environment.
 #[derive(Debug)]
-struct Taken {
-    /// The version of its resource's spec that was taken up.
+struct TrackedEnvironment {
+    /// `metadata.generation` of the applied spec.
     generation: i64,
-    given: EnvironmentDocument,
+    document: EnvironmentDocument,
     selections: Vec<Selection>,
-    seen: HashMap<Key, Seen>,
-    around: EnvironmentContext,
-    /// The value of the annotation that asks for a look, and how many looks there had been.
+    observed: HashMap<Key, ObservedDefinition>,
+    context: EnvironmentContext,
+    /// Value of the annotation that requests a reconciliation, and the number of reconciliations before it.
     requested: Option<(String, u64)>,
     handled: Option<String>,
     _forwards: JoinSet<()>,
@@ -79,82 +79,81 @@ impl std::fmt::Debug for Controller {
 impl Controller {
     /// Runs until the process ends.
     pub async fn run(self) {
-        let (tell, mut looked) = mpsc::channel(1024);
-        let mut state = State { taken: BTreeMap::new(), refused: BTreeMap::new(), digests: BTreeMap::new(), tell };
+        let (sender, mut reconciled) = mpsc::channel(1024);
+        let mut state =
+            State { tracked: BTreeMap::new(), refused: BTreeMap::new(), digests: BTreeMap::new(), reconciled: sender };
         let mut leads = self.leads.clone();
-        let mut resync = tokio::time::interval(RESYNC);
+        let mut resync = tokio::time::interval(RESYNC_INTERVAL);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 changed = self.resources.changes() => {
-                    if !self.resources.is_filled() {
-                        // Half a cluster is none: what was told so far is looked at when everything is there.
+                    if !self.resources.is_listed() {
+                        // An incomplete cluster is not applied; changes until then are part of the complete one.
                         continue;
                     }
                     if self.environments.complete.load(Ordering::Acquire) {
-                        self.changed(&mut state, changed).await;
+                        self.apply_changes(&mut state, changed).await;
                     } else {
-                        self.everything(&mut state).await;
+                        self.resync(&mut state).await;
                         self.environments.complete.store(true, Ordering::Release);
                     }
                 }
                 users = self.secrets.changes() => {
-                    for key in users {
-                        if let Some(handle) = self.environments.find(Some(&key)) {
+                    for name in users {
+                        if let Some(handle) = self.environments.find(Some(&name)) {
                             handle.reconcile_soon();
                         }
                     }
                 }
-                Some(key) = looked.recv() => self.looked(&mut state, &key),
+                Some(name) = reconciled.recv() => self.handle_reconciled(&mut state, &name),
                 changed = leads.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     if *leads.borrow() && self.environments.complete.load(Ordering::Acquire) {
-                        self.everything(&mut state).await;
+                        self.resync(&mut state).await;
                     }
-                    // Whoever led before may have left something undone; whoever leads no more follows.
+                    // The previous leader may have left work undone; a process that lost the lease must follow the new leader.
                     for handle in self.environments.all.load().values() {
                         handle.reconcile_soon();
                     }
                 }
                 _ = resync.tick() => {
                     if self.environments.complete.load(Ordering::Acquire) {
-                        self.everything(&mut state).await;
+                        self.resync(&mut state).await;
                     }
                 }
             }
         }
     }
 
-    /// Takes up all Environments, and judges every resource.
-    async fn everything(&self, state: &mut State) {
-        let all: BTreeMap<Key, Change> = self
-            .resources
-            .all(|_| true)
-            .iter()
-            .map(|resource| (resource.key.clone(), Change::EnvironmentContext))
-            .collect();
+    /// Applies all Environments and updates every status.
+    async fn resync(&self, state: &mut State) {
+        let all: BTreeMap<Key, Change> =
+            self.resources.all(|_| true).iter().map(|resource| (resource.key.clone(), Change::Metadata)).collect();
         let gone: Vec<String> =
-            state.taken.keys().filter(|key| !all.contains_key(&resource_key(key))).cloned().collect();
-        for key in gone {
-            self.end(state, &key);
+            state.tracked.keys().filter(|name| !all.contains_key(&resource_key(name))).cloned().collect();
+        for name in gone {
+            self.stop_environment(state, &name);
         }
-        self.changed(state, all).await;
+        self.apply_changes(state, all).await;
     }
 
-    async fn changed(&self, state: &mut State, changed: BTreeMap<Key, Change>) {
-        let mut hinted = BTreeSet::new();
+    async fn apply_changes(&self, state: &mut State, changed: BTreeMap<Key, Change>) {
+        let mut affected = BTreeSet::new();
         for (key, change) in &changed {
             if key.kind == Kind::Environment {
-                self.environment(state, key).await;
+                self.apply_environment(state, key).await;
             }
             if *change == Change::Content {
-                let reads = |taken: &Taken| taken.selections.iter().any(|one| one.touches(key));
-                hinted.extend(state.taken.iter().filter(|(_, taken)| reads(taken)).map(|(name, _)| name.clone()));
+                let reads =
+                    |tracked: &TrackedEnvironment| tracked.selections.iter().any(|selection| selection.touches(key));
+                affected
+                    .extend(state.tracked.iter().filter(|(_, tracked)| reads(tracked)).map(|(name, _)| name.clone()));
             }
         }
-        for name in &hinted {
+        for name in &affected {
             if let Some(handle) = self.environments.find(Some(name)) {
                 handle.reconcile_soon();
             }
@@ -162,234 +161,220 @@ impl Controller {
         for (key, change) in &changed {
             match (self.resources.get(key), key.kind) {
                 (None, _) => self.writer.forget(key),
-                (Some(_), Kind::Environment) => self.judge_environment(state, key),
-                (Some(resource), _) => self.judge(state, &resource, *change == Change::Content),
+                (Some(_), Kind::Environment) => self.update_environment_status(state, key),
+                (Some(resource), _) => self.update_definition_status(state, &resource, *change == Change::Content),
             }
         }
     }
 
-    /// Takes up an Environment resource as it is now.
-    async fn environment(&self, state: &mut State, key: &Key) {
-        let name = environment_key(key);
-        let resource = self.resources.get(key).filter(|resource| self.is_ours(resource));
+    /// Starts, updates or stops an Environment, after its resource.
+    async fn apply_environment(&self, state: &mut State, key: &Key) {
+        let name = environment_name(key);
+        let resource = self.resources.get(key).filter(|resource| self.is_in_shard(resource));
         let Some(resource) = resource else {
             state.refused.remove(&name);
-            return self.end(state, &name);
+            return self.stop_environment(state, &name);
         };
         if resource.deleting {
-            return self.delete(state, &resource).await;
+            return self.delete_environment(state, &resource).await;
         }
-        let known = state.taken.get(&name).map(|taken| taken.generation);
-        let same = known == Some(resource.generation)
-            && state.taken.get(&name).is_some_and(|taken| {
-                // Labels and annotations are part of the document, and change no generation.
-                taken.given.document.path == resource.file.path && state.digest_of(&name) == Some(resource.digest)
+        let applied = state.tracked.get(&name).map(|tracked| tracked.generation);
+        let same = applied == Some(resource.generation)
+            && state.tracked.get(&name).is_some_and(|tracked| {
+                // Labels and annotations are part of the document, but do not change the generation.
+                tracked.document.document.path == resource.file.path && state.digest_of(&name) == Some(resource.digest)
             });
         if !same {
-            match self.take_up(state, &name, &resource).await {
+            match self.update_environment(state, &name, &resource).await {
                 Ok(()) => drop(state.refused.remove(&name)),
                 Err(verdict) => drop(state.refused.insert(name.clone(), *verdict)),
             }
         }
         if *self.leads.borrow() {
-            self.keep_finalizer(&resource).await;
+            finalizer::ensure(&self.client, &resource, deletion_policy(&resource) == DeletionPolicy::Delete).await;
         }
-        let Some(taken) = state.taken.get_mut(&name) else { return };
+        let Some(tracked) = state.tracked.get_mut(&name) else { return };
         let handled = resource.status["lastHandledReconcileAt"].as_str();
-        let waits = |value: &String| taken.requested.as_ref().is_none_or(|(asked, _)| asked != value);
-        if taken.handled.is_none() {
-            taken.handled = handled.map(str::to_owned);
+        let is_new = |value: &String| tracked.requested.as_ref().is_none_or(|(requested, _)| requested != value);
+        if tracked.handled.is_none() {
+            tracked.handled = handled.map(str::to_owned);
         }
-        let asked = resource.requested_at.clone().filter(|value| handled != Some(value) && waits(value));
-        if let (Some(value), Some(handle)) = (asked, self.environments.find(Some(&name))) {
-            taken.requested = Some((value, *handle.passes.borrow()));
+        let requested = resource.requested_at.clone().filter(|value| handled != Some(value) && is_new(value));
+        if let (Some(value), Some(handle)) = (requested, self.environments.find(Some(&name))) {
+            tracked.requested = Some((value, *handle.passes.borrow()));
             handle.reconcile_soon();
         }
     }
 
+    /// Starts an Environment or replaces its document.
+    ///
     /// # Errors
-    /// What its status says where it cannot run as it is.
-    async fn take_up(&self, state: &mut State, name: &str, resource: &Resource) -> Result<(), Box<Verdict>> {
+    /// Fails with the verdict for its status if it is invalid or not permitted.
+    async fn update_environment(&self, state: &mut State, name: &str, resource: &Resource) -> Result<(), Box<Verdict>> {
         let namespace = &resource.key.namespace;
         let forbidden = |message: String| Box::new(status::refused("Forbidden", message));
-        let allowed = self.reader.tenancy.of(namespace).map_err(forbidden)?;
-        let given = document::read(name, resource)?;
-        let spec = allowed.narrow(namespace, &given.spec).map_err(forbidden)?;
-        let given = document::narrowed(given, spec);
-        let account = allowed.account(&given.spec);
-        let wanted = used_secrets(namespace, account, &given, &allowed);
-        self.secrets.follow(name, wanted).await;
-        let selections =
-            tenancy::sources(&given.spec).into_iter().filter(|one| one.git.is_none() && one.directory.is_none());
-        let selections = selections
-            .map(|source| Selection::new(namespace, &given.spec, &source.cluster.unwrap_or_default(), allowed.clone()));
-        let selections: Vec<Selection> = selections.collect();
-        self.environments.update(vec![given.clone()]);
+        let permissions = self.reader.tenancy.permissions(namespace).map_err(forbidden)?;
+        let document = document::read(name, resource)?;
+        let spec = permissions.narrow(namespace, &document.spec).map_err(forbidden)?;
+        let document = document::with_effective_spec(document, spec);
+        let account = permissions.account(&document.spec);
+        self.secrets.watch(name, used_secrets(namespace, account, &document, &permissions)).await;
+        let sources = tenancy::sources(&document.spec).into_iter();
+        let cluster_sources = sources.filter(|source| source.git.is_none() && source.directory.is_none());
+        let selections: Vec<Selection> = cluster_sources
+            .map(|source| {
+                let cluster = source.cluster.unwrap_or_default();
+                Selection::new(namespace, &document.spec, &cluster, permissions.clone())
+            })
+            .collect();
+        self.environments.update(vec![document.clone()]);
         state.digests.insert(name.to_owned(), resource.digest);
-        if let Some(taken) = state.taken.get_mut(name) {
-            (taken.generation, taken.given, taken.selections) = (resource.generation, given, selections);
+        if let Some(tracked) = state.tracked.get_mut(name) {
+            (tracked.generation, tracked.document, tracked.selections) = (resource.generation, document, selections);
             return Ok(());
         }
         let mut forwards = JoinSet::new();
         if let Some(handle) = self.environments.find(Some(name)) {
-            let (tell, name, mut looks) = (state.tell.clone(), name.to_owned(), handle.passes.clone());
-            forwards
-                .spawn(async move { while looks.changed().await.is_ok() && tell.send(name.clone()).await.is_ok() {} });
+            let (sender, name, mut looks) = (state.reconciled.clone(), name.to_owned(), handle.passes.clone());
+            forwards.spawn(
+                async move { while looks.changed().await.is_ok() && sender.send(name.clone()).await.is_ok() {} },
+            );
         }
-        let taken = Taken {
+        let tracked = TrackedEnvironment {
             generation: resource.generation,
-            given,
+            document,
             selections,
-            seen: HashMap::new(),
-            around: EnvironmentContext::default(),
+            observed: HashMap::new(),
+            context: EnvironmentContext::default(),
             requested: None,
             handled: None,
             _forwards: forwards,
         };
-        state.taken.insert(name.to_owned(), taken);
+        state.tracked.insert(name.to_owned(), tracked);
         Ok(())
     }
 
-    /// Is it for this shard?
-    fn is_ours(&self, resource: &Resource) -> bool {
+    /// True if the resource has the labels of this process's shard.
+    fn is_in_shard(&self, resource: &Resource) -> bool {
         self.shard.iter().all(|(key, value)| resource.labels.get(key) == Some(value))
     }
 
-    /// Ends what runs of an Environment; what is stored of it stays.
-    fn end(&self, state: &mut State, name: &str) {
+    /// Stops an Environment; its stored generations stay.
+    fn stop_environment(&self, state: &mut State, name: &str) {
         state.digests.remove(name);
-        let Some(taken) = state.taken.remove(name) else { return };
-        tracing::info!(environment = name, "its resource is gone: it is served no more");
+        let Some(tracked) = state.tracked.remove(name) else { return };
+        tracing::info!(environment = name, "environment stopped: its resource is deleted");
         self.environments.remove(name);
-        self.secrets.leave(name);
-        for key in taken.seen.keys() {
+        self.secrets.unwatch(name);
+        for key in tracked.observed.keys() {
             if let Some(resource) = self.resources.get(key) {
-                self.judge(state, &resource, false);
+                self.update_definition_status(state, &resource, false);
             }
         }
     }
 
-    /// An Environment resource is being deleted: what is stored of it goes with it, unless it says otherwise.
-    async fn delete(&self, state: &mut State, resource: &Resource) {
-        let name = environment_key(&resource.key);
-        self.end(state, &name);
-        if !*self.leads.borrow() || !resource.finalizers.iter().any(|one| one == FINALIZER) {
+    /// Stops a deleted Environment, and removes its stored generations unless its deletion policy is `Orphan`.
+    async fn delete_environment(&self, state: &mut State, resource: &Resource) {
+        let name = environment_name(&resource.key);
+        self.stop_environment(state, &name);
+        if !*self.leads.borrow() || !finalizer::is_set(resource) {
             return;
         }
-        if policy_of(resource) == DeletionPolicy::Delete
+        if deletion_policy(resource) == DeletionPolicy::Delete
             && let Err(error) = self.environments.context.store.remove_environment(&name).await
         {
-            // The finalizer stays, so that it is tried again.
-            tracing::warn!(environment = name, "what is stored of it cannot be removed: {error}");
+            // The finalizer stays, so that the removal is retried.
+            tracing::warn!(environment = name, %error, "failed to remove the stored generations");
             return;
         }
-        self.set_finalizer(resource, false).await;
+        finalizer::ensure(&self.client, resource, false).await;
     }
 
-    async fn keep_finalizer(&self, resource: &Resource) {
-        let has = resource.finalizers.iter().any(|one| one == FINALIZER);
-        let wants = policy_of(resource) == DeletionPolicy::Delete;
-        if has != wants {
-            self.set_finalizer(resource, wants).await;
-        }
-    }
-
-    async fn set_finalizer(&self, resource: &Resource, wanted: bool) {
-        let mut finalizers: Vec<&str> =
-            resource.finalizers.iter().map(String::as_str).filter(|one| *one != FINALIZER).collect();
-        finalizers.extend(wanted.then_some(FINALIZER));
-        // The version makes sure that nobody else's finalizer is lost.
-        let patch = json!({"metadata": {"resourceVersion": resource.version, "finalizers": finalizers}});
-        let Key { kind, namespace, name } = &resource.key;
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = api(&self.client, *kind, Some(namespace)).patch(name, &params, &Patch::Merge(&patch)).await;
-        match patched {
-            Ok(_) => {}
-            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
-            Err(error) => tracing::warn!(resource = %resource.key, "its finalizer cannot be changed: {error}"),
-        }
-    }
-
-    /// An Environment has looked: what came of it, for itself and for everything in it.
-    fn looked(&self, state: &mut State, name: &str) {
+    /// Updates the statuses of an Environment and its definitions after a reconciliation.
+    fn handle_reconciled(&self, state: &mut State, name: &str) {
         let Some(handle) = self.environments.find(Some(name)) else { return };
         let view = handle.view.load_full();
-        let around = EnvironmentContext::of(&handle.status.borrow());
-        let Some(taken) = state.taken.get_mut(name) else { return };
-        if let Some((value, looks)) = taken.requested.take_if(|(_, looks)| *handle.passes.borrow() > *looks) {
-            let _ = looks;
-            taken.handled = Some(value);
+        let context = EnvironmentContext::new(&handle.status.borrow());
+        let Some(tracked) = state.tracked.get_mut(name) else { return };
+        if let Some((value, _)) = tracked.requested.take_if(|(_, looks)| *handle.passes.borrow() > *looks) {
+            tracked.handled = Some(value);
         }
-        let sight = ObservedDefinition::of(&view);
-        let mine = self.resources.all(|resource| taken.selections.iter().any(|one| one.has(resource)));
-        let mut seen = HashMap::with_capacity(mine.len());
-        let mut news: Vec<Arc<Resource>> = Vec::new();
-        for resource in mine {
-            let now = sight.see(&resource);
-            let same = taken.seen.remove(&resource.key).is_some_and(|before| before == now);
-            // What an Environment says of itself matters to what is not live.
-            if !same || (!now.live && taken.around != around) {
-                news.push(Arc::clone(&resource));
+        let observer = DefinitionObserver::new(&view);
+        let selected =
+            self.resources.all(|resource| tracked.selections.iter().any(|selection| selection.has(resource)));
+        let mut observed = HashMap::with_capacity(selected.len());
+        let mut changed: Vec<Arc<Resource>> = Vec::new();
+        for resource in selected {
+            let now = observer.observe(&resource);
+            let same = tracked.observed.remove(&resource.key).is_some_and(|before| before == now);
+            // The status of a definition that is not live contains the state of its Environment.
+            if !same || (!now.live && tracked.context != context) {
+                changed.push(Arc::clone(&resource));
             }
-            seen.insert(resource.key.clone(), now);
+            observed.insert(resource.key.clone(), now);
         }
-        news.extend(taken.seen.keys().filter_map(|left| self.resources.get(left)));
-        (taken.seen, taken.around) = (seen, around);
-        for resource in news {
-            self.judge(state, &resource, false);
+        changed.extend(tracked.observed.keys().filter_map(|deselected| self.resources.get(deselected)));
+        (tracked.observed, tracked.context) = (observed, context);
+        for resource in changed {
+            self.update_definition_status(state, &resource, false);
         }
-        self.judge_environment(state, &resource_key(name));
+        self.update_environment_status(state, &resource_key(name));
     }
 
-    /// Says what became of a definition. One that just changed is judged when somebody looked at it.
-    fn judge(&self, state: &State, resource: &Resource, fresh: bool) {
-        let having = state.taken.iter().filter(|(_, taken)| taken.selections.iter().any(|one| one.has(resource)));
+    /// Queues the status of a definition. One whose content just changed gets its status after the next reconciliation.
+    fn update_definition_status(&self, state: &State, resource: &Resource, content_changed: bool) {
+        let selecting = state
+            .tracked
+            .iter()
+            .filter(|(_, tracked)| tracked.selections.iter().any(|selection| selection.has(resource)));
         let mut all = BTreeMap::new();
-        for (name, taken) in having {
-            let Some(seen) = taken.seen.get(&resource.key).filter(|_| !fresh) else { return };
-            let shown = shown(name, &resource.key.namespace);
-            all.insert(shown, (seen.clone(), taken.around.clone()));
+        for (name, tracked) in selecting {
+            let Some(observed) = tracked.observed.get(&resource.key).filter(|_| !content_changed) else { return };
+            let name = display_name(name, &resource.key.namespace);
+            all.insert(name, (observed.clone(), tracked.context.clone()));
         }
         if resource.deleting || (all.is_empty() && !self.shard.is_empty()) {
             return;
         }
-        // It came while the look was on its way: the next one, which was asked for, says more.
-        if all.values().any(|(seen, around)| !seen.looked && around.ready.0) {
+        // The content changed during the reconciliation: the next one is requested already.
+        if all.values().any(|(observed, context)| !observed.current && context.ready.0) {
             return;
         }
         self.writer.put(resource.key.clone(), status::of_definition(resource, &all));
     }
 
-    fn judge_environment(&self, state: &State, key: &Key) {
-        let name = environment_key(key);
+    fn update_environment_status(&self, state: &State, key: &Key) {
+        let name = environment_name(key);
         if let Some(verdict) = state.refused.get(&name) {
             return self.writer.put(key.clone(), verdict.clone());
         }
-        let (Some(taken), Some(handle)) = (state.taken.get(&name), self.environments.find(Some(&name))) else { return };
+        let (Some(tracked), Some(handle)) = (state.tracked.get(&name), self.environments.find(Some(&name))) else {
+            return;
+        };
         let Some(resource) = self.resources.get(key).filter(|resource| !resource.deleting) else { return };
         let view = handle.view.load();
-        let looked = view.document.as_ref().is_some_and(|given| given.bytes == taken.given.document.bytes);
-        let observed = looked && taken.generation == resource.generation;
-        let mut problems = self.problems(&name, taken);
+        let reconciled = view.document.as_ref().is_some_and(|given| given.bytes == tracked.document.document.bytes);
+        let observed = reconciled && tracked.generation == resource.generation;
+        let mut problems = self.missing_secrets(&name, tracked);
         if let Some(problem) = self.resources.problem() {
             problems.insert(0, json!({"code": "WatchBroken", "severity": "warning", "message": problem}));
         }
         let verdict =
-            status::of_environment(&handle.status.borrow(), &view, observed, &problems, taken.handled.as_deref());
+            status::of_environment(&handle.status.borrow(), &view, observed, &problems, tracked.handled.as_deref());
         self.writer.put(key.clone(), verdict);
     }
 
-    /// Secrets that the Environment names and that are not there.
-    fn problems(&self, name: &str, taken: &Taken) -> Vec<Value> {
+    /// Warnings for the Secrets of an Environment that cannot be read.
+    fn missing_secrets(&self, name: &str, tracked: &TrackedEnvironment) -> Vec<Value> {
         let namespace = namespace_of(name);
-        let Ok(allowed) = self.reader.tenancy.of(namespace) else { return Vec::new() };
-        let account = allowed.account(&taken.given.spec);
-        let wanted = taken.given.spec.secrets.iter();
-        let missing = wanted.filter_map(|(secret, source)| {
-            let wanted = source.kubernetes.as_ref()?;
-            let key =
-                SecretKey { namespace: namespace.to_owned(), name: wanted.name.clone(), account: account.clone() };
-            let problem = self.secrets.value(&key, &wanted.key).err()?;
+        let Ok(permissions) = self.reader.tenancy.permissions(namespace) else { return Vec::new() };
+        let account = permissions.account(&tracked.document.spec);
+        let secrets = tracked.document.spec.secrets.iter();
+        let missing = secrets.filter_map(|(secret, source)| {
+            let reference = source.kubernetes.as_ref()?;
+            let (name, account) = (reference.name.clone(), account.clone());
+            let key = SecretKey { namespace: namespace.to_owned(), name, account };
+            let problem = self.secrets.value(&key, &reference.key).err()?;
             Some(json!({
                 "code": "SecretUnavailable", "severity": "warning", "message": format!("secret `{secret}`: {problem}"),
                 "pointer": format!("/spec/secrets/{secret}/kubernetes")
@@ -399,13 +384,15 @@ impl Controller {
     }
 }
 
+/// Environments that the controller knows.
 #[derive(Debug)]
 struct State {
-    taken: BTreeMap<String, Taken>,
-    /// Environments that cannot run as they are, and what they are told.
+    tracked: BTreeMap<String, TrackedEnvironment>,
+    /// Verdicts of Environments that cannot run.
     refused: BTreeMap<String, Verdict>,
     digests: BTreeMap<String, crate::text::Digest>,
-    tell: mpsc::Sender<String>,
+    /// Receives the names of reconciled Environments.
+    reconciled: mpsc::Sender<String>,
 }
 
 impl State {
@@ -414,43 +401,16 @@ impl State {
     }
 }
 
-/// What an Environment is known by: unambiguous, as neither part can hold a dot.
-fn environment_key(key: &Key) -> String {
-    format!("{}.{}", key.namespace, key.name)
-}
-
-fn resource_key(environment: &str) -> Key {
-    let (namespace, name) = environment.split_once('.').unwrap_or(("", environment));
-    Key { kind: Kind::Environment, namespace: namespace.to_owned(), name: name.to_owned() }
-}
-
-/// How an Environment is called in the status of a resource: by its name alone in its own namespace.
-fn shown(environment: &str, namespace: &str) -> String {
-    match environment.split_once('.') {
-        Some((own, name)) if own == namespace => name.to_owned(),
-        Some((own, name)) => format!("{own}/{name}"),
-        None => environment.to_owned(),
-    }
-}
-
-fn policy_of(resource: &Resource) -> DeletionPolicy {
-    let document: Value = serde_json::from_slice(&resource.file.bytes).unwrap_or_default();
-    match document.pointer("/spec/deletionPolicy").and_then(Value::as_str) {
-        Some("Orphan") => DeletionPolicy::Orphan,
-        _ => DeletionPolicy::Delete,
-    }
-}
-
-/// Secrets of the cluster that an Environment uses.
+/// Kubernetes Secrets that an Environment may use and does.
 fn used_secrets(
     namespace: &str,
     account: Option<String>,
-    given: &EnvironmentDocument,
-    allowed: &Allowed,
+    environment: &EnvironmentDocument,
+    permissions: &Permissions,
 ) -> BTreeSet<SecretKey> {
-    let wanted = given.spec.secrets.values().filter_map(|source| source.kubernetes.as_ref());
-    let allowed = wanted.filter(|wanted| allowed.secret(&wanted.name));
+    let references = environment.spec.secrets.values().filter_map(|source| source.kubernetes.as_ref());
+    let allowed = references.filter(|reference| permissions.allows_secret(&reference.name));
     let key =
         |name: &str| SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), account: account.clone() };
-    allowed.map(|wanted| key(&wanted.name)).collect()
+    allowed.map(|reference| key(&reference.name)).collect()
 }

@@ -1,4 +1,4 @@
-//! Kubernetes events: one for each transition worth a person's attention, and never a flood of them.
+//! Kubernetes events: one for each transition that an operator should notice, with a rate limit.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -12,23 +12,23 @@ use serde_json::Value;
 use super::resources::{Resource, lock};
 use crate::definition::{API_VERSION, Kind};
 
-/// Events at once; then one every [`REFILL`].
+/// Size of the token bucket; one token is added every [`REFILL`].
 const BURST: u32 = 50;
 const REFILL: Duration = Duration::from_millis(500);
-/// The reason of a definition that is not taken.
+/// Reason of a definition with errors.
 const BROKEN: &str = "InvalidDefinition";
-/// Longest note; the API takes 1 KiB.
+/// Longest note, in characters; the API accepts 1 KiB.
 const MAX_NOTE: usize = 1000;
-
-/// Broken resources that are remembered; beyond that, their recovery may go untold.
+/// Maximum number of remembered broken resources; the recovery of further ones has no event.
 const MAX_BROKEN: usize = 10_000;
 
-/// Writes events.
+/// Publishes events.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
-    left: Arc<Mutex<(u32, Instant)>>,
-    /// Resources that were told to be broken: what they are held back for in between must not hide that they recover.
+    /// Remaining tokens and the time of the last refill.
+    tokens: Arc<Mutex<(u32, Instant)>>,
+    /// Resources with an event that they are broken; a hold in between must not hide the recovery.
     broken: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -39,25 +39,25 @@ impl std::fmt::Debug for Events {
 }
 
 impl Events {
-    /// In the name of one process.
+    /// Events of the process with this identity.
     pub fn new(client: Client, identity: &str) -> Events {
         let reporter = Reporter { controller: "evenkeel".into(), instance: Some(identity.to_owned()) };
         let recorder = Recorder::new(client, reporter);
-        Events { recorder, left: Arc::new(Mutex::new((BURST, Instant::now()))), broken: Arc::default() }
+        Events { recorder, tokens: Arc::new(Mutex::new((BURST, Instant::now()))), broken: Arc::default() }
     }
 
-    /// Tells of a change from what a resource's status said to what it says now, where it is worth telling.
-    pub async fn of_transition(&self, resource: &Resource, after: &Value) {
+    /// Publishes an event for the change of a status, if the change is worth one.
+    pub async fn publish_transition(&self, resource: &Resource, after: &Value) {
         let was_broken = lock(&self.broken).contains(&resource.uid);
         let Some((type_, reason, note)) = transition(resource.key.kind, &resource.status, after, was_broken) else {
             return;
         };
         self.remember(&resource.uid, &reason);
-        if !self.may() {
+        if !self.take_token() {
             return;
         }
         let event = Event { type_, reason, note: Some(note), action: "Reconcile".into(), secondary: None };
-        let about = ObjectReference {
+        let object = ObjectReference {
             api_version: Some(API_VERSION.to_owned()),
             kind: Some(resource.key.kind.as_str().to_owned()),
             namespace: Some(resource.key.namespace.clone()),
@@ -65,52 +65,53 @@ impl Events {
             uid: Some(resource.uid.clone()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &about).await {
-            tracing::debug!(resource = %resource.key, "an event cannot be written: {error}");
+        if let Err(error) = self.recorder.publish(&event, &object).await {
+            tracing::debug!(resource = %resource.key, %error, "failed to publish an event");
         }
     }
 
-    fn remember(&self, uid: &str, told: &str) {
+    fn remember(&self, uid: &str, reason: &str) {
         let mut broken = lock(&self.broken);
-        if told != BROKEN {
+        if reason != BROKEN {
             broken.remove(uid);
         } else if broken.len() < MAX_BROKEN {
             broken.insert(uid.to_owned());
         }
     }
 
-    fn may(&self) -> bool {
-        let mut left = lock(&self.left);
-        let (count, since) = *left;
+    fn take_token(&self) -> bool {
+        let mut tokens = lock(&self.tokens);
+        let (count, since) = *tokens;
         let refilled = u32::try_from(since.elapsed().as_millis() / REFILL.as_millis()).unwrap_or(u32::MAX);
         let count = count.saturating_add(refilled).min(BURST);
         let since = if refilled > 0 { Instant::now() } else { since };
-        *left = (count.saturating_sub(1), since);
+        *tokens = (count.saturating_sub(1), since);
         count > 0
     }
 }
 
-/// What is worth telling: a definition that breaks or recovers; of an Environment every new reason or live revision.
+/// Type, reason and note of the event for a transition: a definition breaks or recovers; an Environment has a new reason
+/// or live revision.
 fn transition(kind: Kind, before: &Value, after: &Value, was_broken: bool) -> Option<(EventType, String, String)> {
     let ready = |status: &Value| {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+        let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
         let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
         (text("status"), text("reason"), text("message"))
     };
-    let (_, was, _) = ready(before);
+    let (_, previous, _) = ready(before);
     let (status, reason, message) = ready(after);
     let note: String = message.chars().take(MAX_NOTE).collect();
-    let passing = |reason: &str| matches!(reason, "" | "Progressing");
-    let worth = match kind {
+    let is_transient = |reason: &str| matches!(reason, "" | "Progressing");
+    let is_notable = match kind {
         Kind::Environment => {
             let live = |status: &Value| status["lastAppliedRevision"].clone();
-            !passing(&reason) && (was != reason || live(before) != live(after))
+            !is_transient(&reason) && (previous != reason || live(before) != live(after))
         }
-        _ => was != reason && (reason == BROKEN || (was_broken || was == BROKEN) && status == "True"),
+        _ => previous != reason && (reason == BROKEN || (was_broken || previous == BROKEN) && status == "True"),
     };
     let type_ = if status == "False" { EventType::Warning } else { EventType::Normal };
-    worth.then_some((type_, reason, note))
+    is_notable.then_some((type_, reason, note))
 }
 
 #[cfg(test)]
@@ -123,21 +124,25 @@ mod tests {
         json!({"conditions": [{"type": "Ready", "status": status, "reason": reason, "message": "why"}]})
     }
 
-    fn told(before: &Value, after: &Value, was_broken: bool) -> Option<String> {
+    fn event_reason(before: &Value, after: &Value, was_broken: bool) -> Option<String> {
         transition(Kind::Connector, before, after, was_broken).map(|(_, reason, _)| reason)
     }
 
     #[test]
-    fn a_definition_that_breaks_or_recovers_is_told_also_where_it_was_held_back_in_between() {
+    fn a_definition_that_breaks_or_recovers_has_an_event_also_after_a_hold_in_between() {
         let (applied, broken, held) =
             (ready("True", "Applied"), ready("False", "InvalidDefinition"), ready("False", "HeldBack"));
-        assert_eq!(told(&applied, &broken, false).as_deref(), Some("InvalidDefinition"));
-        assert_eq!(told(&broken, &broken, true), None);
-        assert_eq!(told(&broken, &applied, false).as_deref(), Some("Applied"), "another process told that it broke");
-        assert_eq!(told(&broken, &held, true), None);
-        assert_eq!(told(&held, &applied, true).as_deref(), Some("Applied"));
-        // One that was only held back, or is new, is no news.
-        assert_eq!(told(&held, &applied, false), None);
-        assert_eq!(told(&Value::Null, &applied, false), None);
+        assert_eq!(event_reason(&applied, &broken, false).as_deref(), Some("InvalidDefinition"));
+        assert_eq!(event_reason(&broken, &broken, true), None);
+        assert_eq!(
+            event_reason(&broken, &applied, false).as_deref(),
+            Some("Applied"),
+            "another process published that it broke"
+        );
+        assert_eq!(event_reason(&broken, &held, true), None);
+        assert_eq!(event_reason(&held, &applied, true).as_deref(), Some("Applied"));
+        // The end of a hold and a new definition have no event.
+        assert_eq!(event_reason(&held, &applied, false), None);
+        assert_eq!(event_reason(&Value::Null, &applied, false), None);
     }
 }

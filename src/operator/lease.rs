@@ -1,9 +1,9 @@
-//! Which of several processes leads: a `coordination.k8s.io` Lease, as client-go's leader election uses it.
+//! Leader election with a `coordination.k8s.io` Lease, compatible with client-go.
 //!
-//! Nobody's clock is trusted but our own monotonic one: a Lease is free when its record has not changed for its whole duration
-//! *as we watched it*, whatever times stand in it. Writes carry the `resourceVersion` that was read, so that of two that
-//! reach for it one gets it. Leading is only a licence to try: what is written to the store is fenced by the store's own lease,
-//! and what is written to resources by their versions.
+//! Only the local monotonic clock is trusted: a Lease is free if its record did not change for its whole duration *while this
+//! process watched it*; the times in the record do not matter. Writes carry the `resourceVersion` that was read, so that one
+//! of two competing processes wins. Leadership is a hint only: writes to the store are fenced by the store's own lease, and
+//! writes to resources by their versions.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::{oneshot, watch};
 
-/// How long things take.
+/// Durations of the election.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
-    /// How long a record counts after it was written.
+    /// Validity of a record after its last renewal.
     pub lease: Duration,
-    /// Time after which whoever could not renew leads no more; shorter than `lease`.
+    /// Time without renewal after which a process stops leading; shorter than `lease`.
     pub renew: Duration,
-    /// Time between tries.
+    /// Interval between attempts.
     pub retry: Duration,
 }
 
@@ -30,41 +30,41 @@ impl Default for Timings {
     }
 }
 
-/// One process's part in the election.
+/// A candidate of the election.
 #[derive(Clone, Debug)]
 pub struct Election {
-    /// The Lease's namespace.
+    /// Namespace of the Lease.
     pub namespace: String,
-    /// Its name.
+    /// Name of the Lease.
     pub name: String,
-    /// Who this process is.
+    /// Identity of this process.
     pub identity: String,
-    /// How long things take.
+    /// Durations.
     pub timings: Timings,
 }
 
-/// What to do now.
+/// Next action on the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// It is ours: say so again.
+    /// This process holds the Lease: renew it.
     Renew,
-    /// It is free: take it.
+    /// The Lease is free: acquire it.
     Acquire,
-    /// It is somebody's.
+    /// Another process holds the Lease.
     Wait,
 }
 
-/// What was seen of the record, and since when.
+/// The observed record and the time of its last change.
 #[derive(Debug, Default)]
 struct Observed {
     record: Option<(LeaseSpec, Instant)>,
-    /// When this process renewed it last.
+    /// Time of the last renewal by this process.
     renewed: Option<Instant>,
 }
 
 impl Observed {
-    fn see(&mut self, spec: &LeaseSpec, now: Instant) {
-        if self.record.as_ref().is_none_or(|(known, _)| known != spec) {
+    fn observe(&mut self, spec: &LeaseSpec, now: Instant) {
+        if self.record.as_ref().is_none_or(|(current, _)| current != spec) {
             self.record = Some((spec.clone(), now));
         }
     }
@@ -79,18 +79,18 @@ impl Observed {
         }
     }
 
-    /// Does this process lead at this moment? Asked of the clock, so that one that stood still knows it.
+    /// True if this process leads now. Depends on the clock, so that a suspended process notices its expiry.
     fn leads(&self, renew: Duration, now: Instant) -> bool {
         self.renewed.is_some_and(|renewed| now.duration_since(renewed) < renew)
     }
 
-    /// How long an attempt may take. While this process leads, an answer after its time is none; and one that never comes
-    /// leaves time for another question, which may reach an API server that is well.
-    fn patience(&self, renew: Duration, now: Instant) -> Duration {
+    /// Timeout of an attempt. While this process leads, a response after its expiry is useless; and after a request without a
+    /// response, time remains for another one, which may reach a healthy API server.
+    fn attempt_timeout(&self, renew: Duration, now: Instant) -> Duration {
         let half = renew / 2;
         let left = self.renewed.map(|renewed| renew.saturating_sub(now.duration_since(renewed)));
         match left {
-            // Whoever leads no more has all the time: an API server that comes back is slow at first.
+            // A process that does not lead can wait: an API server is slow after an outage.
             None | Some(Duration::ZERO) => half,
             Some(left) => left.max(Duration::from_millis(100)).min(half),
         }
@@ -98,38 +98,38 @@ impl Observed {
 }
 
 impl Election {
-    /// Runs until `end` is told, and gives the Lease back then. `leads` says at every moment whether this process leads; it
-    /// turns false before anybody else can lead.
-    pub async fn run(self, client: Client, leads: watch::Sender<bool>, mut end: oneshot::Receiver<()>) {
+    /// Runs until `stop` completes, then releases the Lease. `leads` is true while this process leads; it turns false before
+    /// another process can lead.
+    pub async fn run(self, client: Client, leads: watch::Sender<bool>, mut stop: oneshot::Receiver<()>) {
         let api: Api<Lease> = Api::namespaced(client, &self.namespace);
         let mut observed = Observed::default();
-        let mut told = String::new();
+        let mut reported = String::new();
         loop {
-            self.say(&leads, &observed);
-            let patience = observed.patience(self.timings.renew, Instant::now());
+            self.publish(&leads, &observed);
+            let timeout = observed.attempt_timeout(self.timings.renew, Instant::now());
             let tried = tokio::select! {
-                tried = tokio::time::timeout(patience, self.attempt(&api, &mut observed, &leads)) => tried,
-                _ = &mut end => break,
+                tried = tokio::time::timeout(timeout, self.attempt(&api, &mut observed, &leads)) => tried,
+                _ = &mut stop => break,
             };
-            // Whoever waited for an answer in vain has waited: what is left is for another question.
-            let rest = if tried.is_ok() { self.timings.retry } else { Duration::ZERO };
+            // After a timeout, the remaining time is for another attempt.
+            let pause = if tried.is_ok() { self.timings.retry } else { Duration::ZERO };
             let problem = match tried {
                 Ok(Ok(())) => String::new(),
-                Ok(Err(error)) => self.why(&error),
-                Err(_) => "the API server does not answer in time".to_owned(),
+                Ok(Err(error)) => self.describe(&error),
+                Err(_) => "the API server did not respond in time".to_owned(),
             };
-            if problem != told && !problem.is_empty() {
-                tracing::warn!(lease = self.name, "who leads cannot be settled: {problem}");
+            if problem != reported && !problem.is_empty() {
+                tracing::warn!(lease = self.name, problem, "leader election failed");
             }
-            told = problem;
-            self.say(&leads, &observed);
-            // While this process leads, it looks at the clock more often than it renews.
-            let until = Instant::now() + rest;
+            reported = problem;
+            self.publish(&leads, &observed);
+            // A leader checks its expiry more often than it renews.
+            let until = Instant::now() + pause;
             while Instant::now() < until {
-                let nap = self.timings.retry.min(Duration::from_millis(250));
+                let interval = self.timings.retry.min(Duration::from_millis(250));
                 tokio::select! {
-                    () = tokio::time::sleep(nap) => self.say(&leads, &observed),
-                    _ = &mut end => {
+                    () = tokio::time::sleep(interval) => self.publish(&leads, &observed),
+                    _ = &mut stop => {
                         leads.send_replace(false);
                         return self.release(&api, &observed).await;
                     }
@@ -140,17 +140,13 @@ impl Election {
         self.release(&api, &observed).await;
     }
 
-    fn say(&self, leads: &watch::Sender<bool>, observed: &Observed) {
+    fn publish(&self, leads: &watch::Sender<bool>, observed: &Observed) {
         let now = observed.leads(self.timings.renew, Instant::now());
         leads.send_if_modified(|leads| {
             let changed = *leads != now;
             if changed {
-                tracing::info!(
-                    lease = self.name,
-                    identity = self.identity,
-                    "{}",
-                    if now { "leads" } else { "leads no more" }
-                );
+                let message = if now { "started leading" } else { "stopped leading" };
+                tracing::info!(lease = self.name, identity = self.identity, "{message}");
             }
             *leads = now;
             changed
@@ -163,13 +159,13 @@ impl Election {
         observed: &mut Observed,
         leads: &watch::Sender<bool>,
     ) -> kube::Result<()> {
-        let asked = Instant::now();
+        let sent = Instant::now();
         let found = api.get_opt(&self.name).await?;
         let spec = found.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
         let now = Instant::now();
         let step = match &spec {
             Some(spec) => {
-                observed.see(spec, now);
+                observed.observe(spec, now);
                 observed.step(&self.identity, self.timings.lease, now)
             }
             None => Step::Acquire,
@@ -177,8 +173,8 @@ impl Election {
         if step != Step::Renew {
             observed.renewed = None;
         }
-        // The answer may be late, or say that it is not ours: that is told before anything is written.
-        self.say(leads, observed);
+        // The response may be late, or name another holder: `leads` must turn false before anything is written.
+        self.publish(leads, observed);
         if step == Step::Wait {
             return Ok(());
         }
@@ -190,17 +186,17 @@ impl Election {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
             api.create(&PostParams::default(), &Lease { metadata, spec: Some(record) }).await
         };
-        written_at(written, observed, asked)
+        record_renewal(written, observed, sent)
     }
 
-    fn record(&self, before: &LeaseSpec, taken: bool) -> LeaseSpec {
+    fn record(&self, before: &LeaseSpec, acquired: bool) -> LeaseSpec {
         let now = MicroTime(jiff::Timestamp::now());
         let transitions = before.lease_transitions.unwrap_or_default();
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(self.timings.lease.as_secs().max(1)).ok(),
-            acquire_time: if taken { Some(now.clone()) } else { before.acquire_time.clone() },
-            lease_transitions: Some(if taken { transitions.saturating_add(1) } else { transitions }),
+            acquire_time: if acquired { Some(now.clone()) } else { before.acquire_time.clone() },
+            lease_transitions: Some(if acquired { transitions.saturating_add(1) } else { transitions }),
             renew_time: Some(now),
             ..before.clone()
         }
@@ -210,7 +206,7 @@ impl Election {
         if !observed.leads(self.timings.renew, Instant::now()) {
             return;
         }
-        let given_back = async {
+        let released = async {
             let Some(mut lease) = api.get_opt(&self.name).await? else { return Ok(()) };
             let spec = lease.spec.get_or_insert_default();
             if spec.holder_identity.as_deref() != Some(&self.identity) {
@@ -220,17 +216,17 @@ impl Election {
             spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
             api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
         };
-        match tokio::time::timeout(self.timings.renew, given_back).await {
+        match tokio::time::timeout(self.timings.renew, released).await {
             Ok(Ok(())) => {}
-            Ok(Err(kube::Error::Api(answer))) if answer.code == 409 => {}
-            Ok(Err(error)) => tracing::warn!(lease = self.name, "it is not given back: {error}"),
-            Err(_) => tracing::warn!(lease = self.name, "it is not given back in time"),
+            Ok(Err(kube::Error::Api(response))) if response.code == 409 => {}
+            Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to release the leader lease"),
+            Err(_) => tracing::warn!(lease = self.name, "releasing the leader lease timed out"),
         }
     }
 
-    fn why(&self, error: &kube::Error) -> String {
+    fn describe(&self, error: &kube::Error) -> String {
         match error {
-            kube::Error::Api(answer) if answer.code == 403 => {
+            kube::Error::Api(response) if response.code == 403 => {
                 format!(
                     "the operator needs the verbs `get`, `create` and `update` for leases.coordination.k8s.io in namespace {}",
                     self.namespace
@@ -241,16 +237,17 @@ impl Election {
     }
 }
 
-/// Takes up the answer to a write. Leading counts from the moment before the first request was sent: others see it later.
-fn written_at(written: kube::Result<Lease>, observed: &mut Observed, asked: Instant) -> kube::Result<()> {
+/// Records the response to a write. The renewal counts from the moment before the first request: other processes see it
+/// later.
+fn record_renewal(written: kube::Result<Lease>, observed: &mut Observed, sent: Instant) -> kube::Result<()> {
     match written {
         Ok(lease) => {
-            observed.see(&lease.spec.unwrap_or_default(), Instant::now());
-            observed.renewed = Some(asked);
+            observed.observe(&lease.spec.unwrap_or_default(), Instant::now());
+            observed.renewed = Some(sent);
             Ok(())
         }
-        // Somebody was faster: what they wrote is read at the next try. Nobody can lead by it before our time is over.
-        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(()),
+        // Another process wrote first; the next attempt reads its record. It cannot lead before this process's time is over.
+        Err(kube::Error::Api(response)) if response.code == 409 => Ok(()),
         Err(error) => Err(error),
     }
 }

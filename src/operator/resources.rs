@@ -1,14 +1,14 @@
-//! The cluster's definitions, kept up to date by watches: one per kind, and per namespace where only some are watched.
+//! The cluster's Environments and definitions, kept up to date by watches: one per kind, or per kind and namespace if only
+//! some namespaces are watched.
 //!
 //! ```text
 //! API server ──list, watch──► Resources (by kind, namespace, name) ──► files of a source ──► the same checks as everywhere
 //!                                  │
-//!                                  └──► what changed, coalesced, for whoever waits
+//!                                  └──► changed keys, coalesced ──► controller
 //! ```
 //!
-//! Objects are read as they are, never as typed values: one that nobody can make sense of is one file with findings, and
-//! the watch goes on (GHSA-f4p5-x4vc-mh4v). A watch that breaks keeps what it knows: nothing is taken away because the API
-//! server was away.
+//! Objects are read untyped: an object of an unknown form is a file with findings, and the watch continues
+//! (GHSA-f4p5-x4vc-mh4v). A broken watch keeps its resources: an outage of the API server removes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,28 +27,28 @@ use crate::definition::crd::{REQUESTED_AT, VERSION};
 use crate::definition::{API_GROUP, API_VERSION, Kind};
 use crate::text::Digest;
 
-/// Objects that one list request brings.
+/// Objects per list request.
 pub(super) const PAGE: u32 = 500;
 
-/// Which resource.
+/// Identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// Its kind.
+    /// Kind.
     pub kind: Kind,
-    /// Its namespace.
+    /// Namespace.
     pub namespace: String,
-    /// Its name.
+    /// Name.
     pub name: String,
 }
 
 impl Key {
-    /// The path under which its document is examined.
+    /// Path of the resource's document in a snapshot.
     pub fn path(&self) -> String {
         format!("{}/{}/{}.json", self.namespace, self.kind.plural(), self.name)
     }
 
-    /// The resource whose document is examined under a path, which may be below the folder of one of several sources.
-    pub fn of_path(path: &str) -> Option<Key> {
+    /// The resource of a path in a snapshot; the path may be below the folder of one of several sources.
+    pub fn from_path(path: &str) -> Option<Key> {
         let mut parts = path.rsplit('/');
         let (file, plural, namespace) = (parts.next()?, parts.next()?, parts.next()?);
         let kind = Kind::ALL.into_iter().find(|kind| kind.plural() == plural)?;
@@ -63,42 +63,42 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// One resource, as far as we need it.
+/// The parts of a resource that the operator uses.
 #[derive(Debug)]
 pub struct Resource {
-    /// Which.
+    /// Identity.
     pub key: Key,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion`: the fence of what is written back.
+    /// `metadata.resourceVersion`: the precondition of writes.
     pub version: String,
-    /// `metadata.generation`: which version of its spec this is.
+    /// `metadata.generation`: version of the spec.
     pub generation: i64,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// The annotation that asks for a look at once.
+    /// Value of the annotation that requests a reconciliation.
     pub requested_at: Option<String>,
-    /// Is it being deleted?
+    /// True if the resource is being deleted.
     pub deleting: bool,
     /// `metadata.finalizers`.
     pub finalizers: Vec<String>,
-    /// Its `status`, as it was written last.
+    /// Latest `status`.
     pub status: Value,
-    /// Its document as a file: envelope, labels, annotations of ours, and spec.
+    /// Document as a file: envelope, labels, annotations of `evenkeel.dev`, and spec.
     pub file: File,
-    /// Digest of the file's content.
+    /// Digest of the file.
     pub digest: Digest,
 }
 
 impl Resource {
-    /// Reads an object of the API server. `known` is what was known of it, whose content is kept where it is the same.
-    pub fn of(kind: Kind, object: &DynamicObject, known: Option<&Resource>) -> Resource {
+    /// Reads an object of the API server. Shares the bytes of `previous` if the content is the same.
+    pub fn read(kind: Kind, object: &DynamicObject, previous: Option<&Resource>) -> Resource {
         let key = Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
         let document = document(kind, object);
         let bytes = document.to_string().into_bytes();
         let digest = Digest::of(&bytes);
-        let file = match known.filter(|known| known.digest == digest) {
-            Some(known) => known.file.clone(),
+        let file = match previous.filter(|previous| previous.digest == digest) {
+            Some(previous) => previous.file.clone(),
             None => File { path: key.path().into(), bytes: bytes.into() },
         };
         let metadata = &object.metadata;
@@ -118,14 +118,14 @@ impl Resource {
     }
 }
 
-/// The document as a file would hold it. What other tools note in annotations is no part of it.
+/// The document as a file contains it, without the annotations of other tools.
 pub fn document(kind: Kind, object: &DynamicObject) -> Value {
     let mut metadata = Map::from_iter([("name".to_owned(), json!(object.name_any()))]);
     if !object.labels().is_empty() {
         metadata.insert("labels".into(), json!(object.labels()));
     }
-    let ours = |key: &str| key.starts_with("evenkeel.dev/");
-    let annotations: BTreeMap<&String, &String> = object.annotations().iter().filter(|(key, _)| ours(key)).collect();
+    let is_own = |key: &str| key.starts_with("evenkeel.dev/");
+    let annotations: BTreeMap<&String, &String> = object.annotations().iter().filter(|(key, _)| is_own(key)).collect();
     if !annotations.is_empty() {
         metadata.insert("annotations".into(), json!(annotations));
     }
@@ -134,19 +134,19 @@ pub fn document(kind: Kind, object: &DynamicObject) -> Value {
         ("kind".to_owned(), json!(kind.as_str())),
         ("metadata".to_owned(), Value::Object(metadata)),
     ]);
-    // Whatever stands beside the spec is the author's too, and is checked as such.
+    // Other fields beside the spec are the author's too, and are validated.
     for (key, value) in object.data.as_object().into_iter().flatten().filter(|(key, _)| *key != "status") {
         document.insert(key.clone(), value.clone());
     }
     Value::Object(document)
 }
 
-/// How the API server names resources of a kind.
+/// Group, version and plural of a kind.
 pub fn api_resource(kind: Kind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(API_GROUP, VERSION, kind.as_str()), kind.plural())
 }
 
-/// Resources of a kind, of one namespace or of all.
+/// API of a kind, in one namespace or in all.
 pub fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &api_resource(kind)),
@@ -154,111 +154,110 @@ pub fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicO
     }
 }
 
-/// What changed of a resource.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Its status or metadata only.
-    EnvironmentContext,
-    /// Its document, or that it is there.
+    /// Only the status or metadata.
+    Metadata,
+    /// The document, or whether the resource exists.
     Content,
 }
 
-type Kept = BTreeMap<Key, Arc<Resource>>;
-/// One watch: a kind, in one namespace or in all.
+type ResourceMap = BTreeMap<Key, Arc<Resource>>;
+/// A watch of a kind, in one namespace or in all.
 type WatchKey = (Kind, Option<String>);
 
-/// What is known of the cluster.
+/// The known resources of the cluster.
 #[derive(Debug, Default)]
 pub struct Resources {
-    kept: RwLock<Kept>,
-    /// Watches that have not brought everything yet.
-    filling: Mutex<BTreeSet<WatchKey>>,
-    /// Why a watch does not go on, in a sentence.
+    resources: RwLock<ResourceMap>,
+    /// Watches whose first list is not complete.
+    unlisted: Mutex<BTreeSet<WatchKey>>,
+    /// Problems of broken watches.
     problems: Mutex<BTreeMap<WatchKey, String>>,
     changed: Mutex<BTreeMap<Key, Change>>,
     notify: Notify,
-    /// Grows with every change of content.
+    /// Incremented by every change of content.
     version: AtomicU64,
-    /// What is watched; everything where empty.
+    /// Watched namespaces; empty for all.
     namespaces: Vec<String>,
 }
 
 impl Resources {
-    /// Starts watching; `namespaces` empty means all of them.
+    /// Starts the watches of the namespaces; empty for all.
     pub fn watch(client: &Client, namespaces: &[String]) -> Arc<Resources> {
         let resources = Arc::new(Resources { namespaces: namespaces.to_vec(), ..Resources::default() });
-        let places: Vec<Option<String>> = match namespaces {
+        let scopes: Vec<Option<String>> = match namespaces {
             [] => vec![None],
-            some => some.iter().cloned().map(Some).collect(),
+            namespaces => namespaces.iter().cloned().map(Some).collect(),
         };
-        let watches = Kind::ALL.into_iter().flat_map(|kind| places.iter().map(move |place| (kind, place.clone())));
+        let watches = Kind::ALL.into_iter().flat_map(|kind| scopes.iter().map(move |scope| (kind, scope.clone())));
         let watches: Vec<WatchKey> = watches.collect();
-        lock(&resources.filling).extend(watches.iter().cloned());
+        lock(&resources.unlisted).extend(watches.iter().cloned());
         for watch in watches {
             let (resources, client) = (Arc::clone(&resources), client.clone());
-            tokio::spawn(async move { resources.follow(&client, watch).await });
+            tokio::spawn(async move { resources.run_watch(&client, watch).await });
         }
         resources
     }
 
-    /// Has every watch brought everything that is there at least once?
-    pub fn is_filled(&self) -> bool {
-        lock(&self.filling).is_empty()
+    /// True once the first list of every watch is complete.
+    pub fn is_listed(&self) -> bool {
+        lock(&self.unlisted).is_empty()
     }
 
-    /// Resources that are known and that nobody watches.
-    pub fn of(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Arc<Resources> {
+    /// A fixed set of resources without watches.
+    pub fn fixed(objects: impl IntoIterator<Item = (Kind, DynamicObject)>) -> Arc<Resources> {
         let resources = Resources::default();
         for (kind, object) in objects {
-            resources.keep(Arc::new(Resource::of(kind, &object, None)));
+            resources.insert(Arc::new(Resource::read(kind, &object, None)));
         }
         Arc::new(resources)
     }
 
-    /// Is everything known that a namespace holds?
-    pub fn knows(&self, namespace: &str) -> bool {
-        self.is_filled() && (self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace))
+    /// True if all resources of the namespace are known.
+    pub fn covers(&self, namespace: &str) -> bool {
+        self.is_listed() && (self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace))
     }
 
-    /// Why what is known may be old: the first watch that does not go on.
+    /// Problem of the first broken watch, because of which resources may be out of date.
     pub fn problem(&self) -> Option<String> {
         lock(&self.problems).values().next().cloned()
     }
 
-    /// A number that grows with every change of content, but not with changes of a status.
+    /// Number of changes of content; changes of a status do not count.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
     /// One resource.
     pub fn get(&self, key: &Key) -> Option<Arc<Resource>> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.resources.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// Resources that fit, in the order of their keys.
-    pub fn all(&self, fits: impl Fn(&Resource) -> bool) -> Vec<Arc<Resource>> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        kept.values().filter(|resource| fits(resource)).cloned().collect()
+    /// Resources that match, ordered by key.
+    pub fn all(&self, matches: impl Fn(&Resource) -> bool) -> Vec<Arc<Resource>> {
+        let resources = self.resources.read().unwrap_or_else(PoisonError::into_inner);
+        resources.values().filter(|resource| matches(resource)).cloned().collect()
     }
 
-    /// Waits until something changed, and gives what: each resource once, however often it changed. Nothing at all where a
-    /// watch brought everything for the first time.
+    /// Waits for changes and returns them, each resource once. Returns an empty map when the first list of a watch is complete.
     pub async fn changes(&self) -> BTreeMap<Key, Change> {
         loop {
             let notified = self.notify.notified();
-            let filling = lock(&self.filling).len();
+            let unlisted = lock(&self.unlisted).len();
             let changed = std::mem::take(&mut *lock(&self.changed));
             if !changed.is_empty() {
                 return changed;
             }
             notified.await;
-            if lock(&self.filling).len() < filling && lock(&self.changed).is_empty() {
+            if lock(&self.unlisted).len() < unlisted && lock(&self.changed).is_empty() {
                 return BTreeMap::new();
             }
         }
     }
 
-    async fn follow(self: Arc<Resources>, client: &Client, watch: WatchKey) {
+    async fn run_watch(self: Arc<Resources>, client: &Client, watch: WatchKey) {
         let (kind, namespace) = &watch;
         let config = watcher::Config::default().page_size(PAGE);
         let stream = watcher(api(client, *kind, namespace.as_deref()), config).backoff(WatchBackoff::default());
@@ -268,14 +267,14 @@ impl Resources {
             match event {
                 Ok(event) => {
                     lock(&self.problems).remove(&watch);
-                    self.take_up(&watch, event, &mut listed);
+                    self.apply(&watch, event, &mut listed);
                 }
-                Err(error) => self.cannot(&watch, &error),
+                Err(error) => self.report(&watch, &error),
             }
         }
     }
 
-    fn take_up(
+    fn apply(
         &self,
         watch: &WatchKey,
         event: watcher::Event<DynamicObject>,
@@ -284,7 +283,7 @@ impl Resources {
         let kind = watch.0;
         let read = |object: &DynamicObject| {
             let key = Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-            Arc::new(Resource::of(kind, object, self.get(&key).as_deref()))
+            Arc::new(Resource::read(kind, object, self.get(&key).as_deref()))
         };
         match event {
             watcher::Event::Init => *listed = Some(HashMap::new()),
@@ -295,18 +294,18 @@ impl Resources {
                 }
             }
             watcher::Event::InitDone => {
-                // Only a whole list says what is gone.
+                // Only a complete list shows which resources are gone.
                 if let Some(listed) = listed.take() {
                     self.replace(watch, listed);
                 }
-                if lock(&self.filling).remove(watch) {
+                if lock(&self.unlisted).remove(watch) {
                     self.notify.notify_waiters();
                 }
             }
-            watcher::Event::Apply(object) => self.keep(read(&object)),
+            watcher::Event::Apply(object) => self.insert(read(&object)),
             watcher::Event::Delete(object) => {
                 let key = Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-                self.drop(&key);
+                self.remove(&key);
             }
         }
     }
@@ -314,57 +313,57 @@ impl Resources {
     fn replace(&self, (kind, namespace): &WatchKey, listed: HashMap<Key, Arc<Resource>>) {
         let within = |key: &Key| key.kind == *kind && namespace.as_ref().is_none_or(|only| *only == key.namespace);
         let gone: Vec<Key> = {
-            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-            kept.keys().filter(|key| within(key) && !listed.contains_key(*key)).cloned().collect()
+            let resources = self.resources.read().unwrap_or_else(PoisonError::into_inner);
+            resources.keys().filter(|key| within(key) && !listed.contains_key(*key)).cloned().collect()
         };
         for key in &gone {
-            self.drop(key);
+            self.remove(key);
         }
         for resource in listed.into_values() {
-            self.keep(resource);
+            self.insert(resource);
         }
     }
 
-    fn keep(&self, resource: Arc<Resource>) {
+    fn insert(&self, resource: Arc<Resource>) {
         let key = resource.key.clone();
         let before =
-            self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&resource));
-        // What we wrote ourselves comes back as a change of the status only.
+            self.resources.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&resource));
+        // A status that the operator wrote returns as a change of metadata only.
         let same = |before: &Arc<Resource>| before.digest == resource.digest && before.deleting == resource.deleting;
         if !before.as_ref().is_some_and(same) {
             self.version.fetch_add(1, Ordering::AcqRel);
-            self.tell(key, Change::Content);
+            self.mark_changed(key, Change::Content);
         } else if before.is_none_or(|before| before.version != resource.version) {
-            self.tell(key, Change::EnvironmentContext);
+            self.mark_changed(key, Change::Metadata);
         }
     }
 
-    fn drop(&self, key: &Key) {
-        if self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
+    fn remove(&self, key: &Key) {
+        if self.resources.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
             self.version.fetch_add(1, Ordering::AcqRel);
-            self.tell(key.clone(), Change::Content);
+            self.mark_changed(key.clone(), Change::Content);
         }
     }
 
-    fn tell(&self, key: Key, change: Change) {
+    fn mark_changed(&self, key: Key, change: Change) {
         let mut changed = lock(&self.changed);
-        let known = changed.entry(key).or_insert(change);
-        *known = (*known).max(change);
+        let entry = changed.entry(key).or_insert(change);
+        *entry = (*entry).max(change);
         drop(changed);
         self.notify.notify_waiters();
     }
 
-    fn cannot(&self, watch: &WatchKey, error: &watcher::Error) {
+    fn report(&self, watch: &WatchKey, error: &watcher::Error) {
         let problem = problem(watch, error);
         if lock(&self.problems).insert(watch.clone(), problem.clone()).as_ref() != Some(&problem) {
-            tracing::warn!("{problem}");
+            tracing::warn!(problem, "watch failed");
         }
     }
 }
 
-/// What a broken watch means, with what is missing where something is.
+/// Problem of a broken watch, with the missing right or resource definition.
 fn problem((kind, namespace): &WatchKey, error: &watcher::Error) -> String {
-    let place = namespace.as_ref().map_or_else(|| "all namespaces".to_owned(), |name| format!("namespace {name}"));
+    let scope = namespace.as_ref().map_or_else(|| "all namespaces".to_owned(), |name| format!("namespace {name}"));
     let resource = format!("{}.{API_GROUP}", kind.plural());
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -374,13 +373,14 @@ fn problem((kind, namespace): &WatchKey, error: &watcher::Error) -> String {
     };
     match status.map(|status| status.code) {
         Some(403) => {
-            format!("the operator may not list and watch {resource} in {place}: grant the verbs `list` and `watch`")
+            format!("the operator may not list and watch {resource} in {scope}; grant the verbs `list` and `watch`")
         }
-        Some(404) => format!("the cluster has no {resource}: install the custom resource definitions"),
-        _ => format!("{resource} in {place} cannot be watched: {error}"),
+        Some(404) => format!("the cluster has no {resource}; install the custom resource definitions"),
+        _ => format!("cannot watch {resource} in {scope}: {error}"),
     }
 }
 
+/// Locks a mutex, also after a panic of another thread.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Values of Kubernetes Secrets, followed while an Environment uses them: a rotated one counts from the next call on.
+//! Values of Kubernetes Secrets, watched while an Environment uses them: a rotated value applies from the next call on.
 //!
-//! Each Secret is watched by its name, in the name of the Environment's service account where it has one: rights on these
-//! Secrets are enough. Values live in this cache only, and are shown by nothing.
+//! Each Secret is watched by name, as the Environment's service account if it has one, so that rights to these Secrets
+//! suffice. Values exist in this cache only and are never printed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -17,108 +17,108 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::resources::lock;
-use super::watch_backoff::WatchBackoff as Waits;
+use super::watch_backoff::WatchBackoff;
 use crate::connector::ClusterSecrets;
 
-/// Largest value of one key; Kubernetes takes 1 MiB for a whole Secret.
+/// Largest value of a key, in bytes; Kubernetes accepts 1 MiB for a whole Secret.
 const MAX_BYTES: usize = 1 << 20;
-/// Longest wait for a Secret that is new to us.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of the first read of a Secret.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which Secret, and in whose name it is read.
+/// A Secret and the account that reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretKey {
-    /// Its namespace.
+    /// Namespace.
     pub namespace: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The service account of that namespace that reads it; the operator itself where there is none.
+    /// Service account of the namespace that reads the Secret (default: the operator's own).
     pub account: Option<String>,
 }
 
-/// What is known of a Secret.
+/// State of a Secret.
 #[derive(Clone, Default)]
-enum Known {
+enum SecretState {
     #[default]
-    Nothing,
+    Unread,
     Missing,
-    /// It cannot be read, and why; the value that was known before stays.
-    Refused(String, Option<Arc<Values>>),
+    /// The reason, and the last known values.
+    Unreadable(String, Option<Arc<Values>>),
     Values(Arc<Values>),
 }
 
 type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
-/// All Secrets that Environments use.
+/// The Secrets of all Environments.
 pub struct Secrets {
     client: Client,
     config: Config,
-    known: Mutex<HashMap<SecretKey, watch::Receiver<Known>>>,
-    /// Whose Secrets are whose: an Environment's key and what it uses.
+    states: Mutex<HashMap<SecretKey, watch::Receiver<SecretState>>>,
+    /// Environments and the Secrets that they use.
     users: Mutex<BTreeMap<String, BTreeSet<SecretKey>>>,
     tasks: Mutex<HashMap<SecretKey, JoinSet<()>>>,
-    /// AdmissionReport when the value of a Secret changed.
+    /// Notified when a value changes.
     changed: Arc<Notify>,
-    news: Arc<Mutex<BTreeSet<SecretKey>>>,
+    changed_secrets: Arc<Mutex<BTreeSet<SecretKey>>>,
 }
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrets").field("known", &lock(&self.known).len()).finish_non_exhaustive()
+        f.debug_struct("Secrets").field("states", &lock(&self.states).len()).finish_non_exhaustive()
     }
 }
 
 impl Secrets {
-    /// None that is followed yet.
+    /// An empty cache.
     pub fn new(client: Client, config: Config) -> Arc<Secrets> {
         Arc::new(Secrets {
             client,
             config,
-            known: Mutex::default(),
+            states: Mutex::default(),
             users: Mutex::default(),
             tasks: Mutex::default(),
             changed: Arc::default(),
-            news: Arc::default(),
+            changed_secrets: Arc::default(),
         })
     }
 
-    /// Follows what an Environment uses, and waits a while until all of it was read once.
-    pub async fn follow(&self, environment: &str, wanted: BTreeSet<SecretKey>) {
-        lock(&self.users).insert(environment.to_owned(), wanted.clone());
+    /// Watches the Secrets of an Environment, and waits at most 5 s until all are read.
+    pub async fn watch(&self, environment: &str, used: BTreeSet<SecretKey>) {
+        lock(&self.users).insert(environment.to_owned(), used.clone());
         let mut waiting = Vec::new();
-        for key in wanted {
-            let known = lock(&self.known).get(&key).cloned();
-            let receiver = match known {
+        for key in used {
+            let state = lock(&self.states).get(&key).cloned();
+            let receiver = match state {
                 Some(receiver) => receiver,
                 None => self.start(&key),
             };
             waiting.push(receiver);
         }
-        self.forget_unused();
+        self.stop_unused();
         let all = async {
             for mut receiver in waiting {
-                let _ = receiver.wait_for(|known| !matches!(known, Known::Nothing)).await;
+                let _ = receiver.wait_for(|state| !matches!(state, SecretState::Unread)).await;
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, all).await;
+        let _ = tokio::time::timeout(READ_TIMEOUT, all).await;
     }
 
-    /// An Environment uses none any more.
-    pub fn leave(&self, environment: &str) {
+    /// Stops the watches that only this Environment needs.
+    pub fn unwatch(&self, environment: &str) {
         lock(&self.users).remove(environment);
-        self.forget_unused();
+        self.stop_unused();
     }
 
-    /// Waits until values changed, and gives the Environments that use them.
+    /// Waits for changed values, and returns the Environments that use them.
     pub async fn changes(&self) -> BTreeSet<String> {
         loop {
             let notified = self.changed.notified();
-            let news = std::mem::take(&mut *lock(&self.news));
-            if !news.is_empty() {
+            let secrets = std::mem::take(&mut *lock(&self.changed_secrets));
+            if !secrets.is_empty() {
                 let users = lock(&self.users);
                 return users
                     .iter()
-                    .filter(|(_, used)| !used.is_disjoint(&news))
+                    .filter(|(_, used)| !used.is_disjoint(&secrets))
                     .map(|(user, _)| user.clone())
                     .collect();
             }
@@ -129,16 +129,16 @@ impl Secrets {
     /// The value of a key of a Secret.
     ///
     /// # Errors
-    /// Why it is not available, without its value.
+    /// Fails with the reason if the value is not available.
     pub fn value(&self, secret: &SecretKey, key: &str) -> Result<String, String> {
         let SecretKey { namespace, name, .. } = secret;
-        let known = lock(&self.known).get(secret).map(|receiver| receiver.borrow().clone()).unwrap_or_default();
-        let values = match known {
-            Known::Values(values) | Known::Refused(_, Some(values)) => values,
-            Known::Nothing => return Err(format!("the Secret {namespace}/{name} was not read yet")),
-            Known::Missing => return Err(format!("there is no Secret {namespace}/{name}")),
-            Known::Refused(problem, None) => {
-                return Err(format!("the Secret {namespace}/{name} cannot be read: {problem}"));
+        let state = lock(&self.states).get(secret).map(|receiver| receiver.borrow().clone()).unwrap_or_default();
+        let values = match state {
+            SecretState::Values(values) | SecretState::Unreadable(_, Some(values)) => values,
+            SecretState::Unread => return Err(format!("the Secret {namespace}/{name} is not read yet")),
+            SecretState::Missing => return Err(format!("the Secret {namespace}/{name} does not exist")),
+            SecretState::Unreadable(problem, None) => {
+                return Err(format!("cannot read the Secret {namespace}/{name}: {problem}"));
             }
         };
         let value = values.get(key).ok_or_else(|| format!("the Secret {namespace}/{name} has no key `{key}`"))?;
@@ -147,7 +147,7 @@ impl Secrets {
         }
         let text = std::str::from_utf8(value)
             .map_err(|_| format!("key `{key}` of the Secret {namespace}/{name} is not UTF-8"))?;
-        // `kubectl create secret --from-file` keeps the line break that editors leave.
+        // `kubectl create secret --from-file` keeps the final line break of a file.
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         match text {
@@ -156,43 +156,46 @@ impl Secrets {
         }
     }
 
-    fn start(&self, key: &SecretKey) -> watch::Receiver<Known> {
-        let (tell, receiver) = watch::channel(Known::Nothing);
+    fn start(&self, key: &SecretKey) -> watch::Receiver<SecretState> {
+        let (sender, receiver) = watch::channel(SecretState::Unread);
         let api = self.api(key);
-        let (news, changed, secret) = (Arc::clone(&self.news), Arc::clone(&self.changed), key.clone());
+        let (changed_secrets, changed, secret) =
+            (Arc::clone(&self.changed_secrets), Arc::clone(&self.changed), key.clone());
         let mut task = JoinSet::new();
         task.spawn(async move {
             let api = match api {
                 Ok(api) => api,
                 Err(error) => {
-                    tell.send_replace(Known::Refused(error.to_string(), None));
+                    sender.send_replace(SecretState::Unreadable(error.to_string(), None));
                     return;
                 }
             };
-            let mut stream = std::pin::pin!(watcher::watch_object(api, &secret.name).backoff(Waits::default()));
+            let mut stream = std::pin::pin!(watcher::watch_object(api, &secret.name).backoff(WatchBackoff::default()));
             while let Some(event) = stream.next().await {
-                let first = matches!(*tell.borrow(), Known::Nothing);
+                let first = matches!(*sender.borrow(), SecretState::Unread);
                 let next = match event {
-                    Ok(Some(found)) => Known::Values(Arc::new(values(found))),
-                    Ok(None) => Known::Missing,
+                    Ok(Some(found)) => SecretState::Values(Arc::new(values(found))),
+                    Ok(None) => SecretState::Missing,
                     Err(error) => {
-                        let before = match &*tell.borrow() {
-                            Known::Values(values) | Known::Refused(_, Some(values)) => Some(Arc::clone(values)),
+                        let before = match &*sender.borrow() {
+                            SecretState::Values(values) | SecretState::Unreadable(_, Some(values)) => {
+                                Some(Arc::clone(values))
+                            }
                             _ => None,
                         };
-                        Known::Refused(why(&error, &secret), before)
+                        SecretState::Unreadable(describe(&error, &secret), before)
                     }
                 };
-                let same = same(&tell.borrow(), &next);
-                tell.send_replace(next);
-                if !first && !same {
-                    lock(&news).insert(secret.clone());
+                let unchanged = is_same(&sender.borrow(), &next);
+                sender.send_replace(next);
+                if !first && !unchanged {
+                    lock(&changed_secrets).insert(secret.clone());
                     changed.notify_waiters();
                 }
             }
         });
         lock(&self.tasks).insert(key.clone(), task);
-        lock(&self.known).insert(key.clone(), receiver.clone());
+        lock(&self.states).insert(key.clone(), receiver.clone());
         receiver
     }
 
@@ -204,17 +207,17 @@ impl Secrets {
         Ok(Api::namespaced(client, &key.namespace))
     }
 
-    fn forget_unused(&self) {
+    fn stop_unused(&self) {
         let used: BTreeSet<SecretKey> = lock(&self.users).values().flatten().cloned().collect();
         lock(&self.tasks).retain(|key, _| used.contains(key));
-        lock(&self.known).retain(|key, _| used.contains(key));
+        lock(&self.states).retain(|key, _| used.contains(key));
     }
 }
 
-/// A client that acts in the name of a service account.
+/// A client that impersonates a service account.
 ///
 /// # Errors
-/// Where the client cannot be made.
+/// Fails if the client cannot be created.
 pub(super) fn impersonating(config: &Config, namespace: &str, account: &str) -> kube::Result<Client> {
     let mut config = config.clone();
     config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{account}"));
@@ -226,16 +229,16 @@ fn values(secret: Secret) -> Values {
     data.map(|(key, value)| (key, Zeroizing::new(value.0))).collect()
 }
 
-fn same(one: &Known, other: &Known) -> bool {
-    match (one, other) {
-        (Known::Values(one), Known::Values(other)) => one == other,
-        (Known::Missing, Known::Missing) => true,
-        (Known::Refused(one, _), Known::Refused(other, _)) => one == other,
+fn is_same(first: &SecretState, second: &SecretState) -> bool {
+    match (first, second) {
+        (SecretState::Values(first), SecretState::Values(second)) => first == second,
+        (SecretState::Missing, SecretState::Missing) => true,
+        (SecretState::Unreadable(first, _), SecretState::Unreadable(second, _)) => first == second,
         _ => false,
     }
 }
 
-fn why(error: &watcher::Error, secret: &SecretKey) -> String {
+fn describe(error: &watcher::Error, secret: &SecretKey) -> String {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -244,25 +247,25 @@ fn why(error: &watcher::Error, secret: &SecretKey) -> String {
     };
     match status {
         Some(status) if status.code == 403 => {
-            let whom = secret
+            let reader = secret
                 .account
                 .as_ref()
-                .map_or_else(|| "the operator".to_owned(), |account| format!("the service account {account}"));
-            format!("{whom} needs the verbs `list` and `watch` for it")
+                .map_or_else(|| "the operator".to_owned(), |account| format!("service account {account}"));
+            format!("{reader} needs the verbs `list` and `watch`")
         }
         Some(status) => status.message.clone(),
         None => error.to_string(),
     }
 }
 
-/// The Secrets of one Environment: of its namespace, in the name of its service account.
+/// The Secrets of an Environment: of its namespace, read by its service account.
 #[derive(Debug)]
 pub struct EnvironmentSecrets {
-    /// All of them.
+    /// The cache.
     pub secrets: Arc<Secrets>,
-    /// The Environment's namespace.
+    /// Namespace of the Environment.
     pub namespace: String,
-    /// Its service account.
+    /// Service account of the Environment.
     pub account: Option<String>,
 }
 

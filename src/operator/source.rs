@@ -1,86 +1,35 @@
-//! A cluster's resources as a source: the same snapshot that a folder or a repository gives.
+//! The cluster as a source: a snapshot of resources, like the snapshot of a folder or a repository.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::access::Access;
-use super::resources::{Key, Resource, Resources, lock};
-use super::tenancy::Allowed;
+use super::access::AccountAccess;
+use super::resources::{Resources, lock};
+use super::selection::Selection;
 use crate::catalog::{File, Snapshot};
-use crate::definition::Kind;
-use crate::definition::environment::{ClusterSource, EnvironmentSpec};
 use crate::source::{FetchError, FetchReason, Fetched, Revision, Source};
 use crate::text::Digest;
-
-/// Which resources belong to an Environment.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// Namespaces that it reads.
-    pub namespaces: BTreeSet<String>,
-    /// Labels that they have.
-    pub labels: BTreeMap<String, String>,
-    /// Kinds that it may have.
-    pub allowed: Allowed,
-    /// The Environment beside it that its document names.
-    pub promote_from: Option<Key>,
-}
-
-impl Selection {
-    /// What an Environment of a namespace reads.
-    pub fn new(namespace: &str, spec: &EnvironmentSpec, wanted: &ClusterSource, allowed: Allowed) -> Selection {
-        let mut namespaces: BTreeSet<String> = wanted.namespaces.iter().cloned().collect();
-        if namespaces.is_empty() {
-            namespaces.insert(namespace.to_owned());
-        }
-        let promote_from = spec.promote_from.clone().map(|name| Key {
-            kind: Kind::Environment,
-            namespace: namespace.to_owned(),
-            name,
-        });
-        Selection { namespaces, labels: wanted.selector.clone(), allowed, promote_from }
-    }
-
-    /// May a change of this resource be a change of what it reads?
-    pub fn touches(&self, key: &Key) -> bool {
-        self.namespaces.contains(&key.namespace) && key.kind != Kind::Environment
-            || self.promote_from.as_ref() == Some(key)
-    }
-
-    /// Is a resource among its files?
-    fn reads(&self, resource: &Resource) -> bool {
-        self.has(resource) || self.promote_from.as_ref() == Some(&resource.key)
-    }
-
-    /// Does a resource belong to it? Environments never do: each stands for itself.
-    pub fn has(&self, resource: &Resource) -> bool {
-        resource.key.kind != Kind::Environment
-            && !resource.deleting
-            && self.namespaces.contains(&resource.key.namespace)
-            && self.allowed.kind(resource.key.kind)
-            && self.labels.iter().all(|(key, value)| resource.labels.get(key) == Some(value))
-    }
-}
 
 /// The resources that an Environment reads.
 #[derive(Debug)]
 pub struct ClusterResources {
     resources: Arc<Resources>,
     selection: Selection,
-    /// Whose rights count.
-    access: Option<Access>,
+    /// Rights of the service account; `None` if the operator's own rights apply.
+    access: Option<AccountAccess>,
     last: Mutex<Option<(u64, Arc<Fetched>)>>,
 }
 
 impl ClusterResources {
-    /// A source of what is selected, as far as whoever reads it may.
-    pub fn new(resources: Arc<Resources>, selection: Selection, access: Option<Access>) -> ClusterResources {
+    /// A source of the selected resources, checked against the rights of a service account.
+    pub fn new(resources: Arc<Resources>, selection: Selection, access: Option<AccountAccess>) -> ClusterResources {
         ClusterResources { resources, selection, access, last: Mutex::default() }
     }
 
     fn read(&self) -> Fetched {
         let selected = self.resources.all(|resource| self.selection.reads(resource));
-        let parts = selected.iter().flat_map(|one| [one.file.path.as_bytes(), one.digest.bytes().as_slice()]);
+        let parts =
+            selected.iter().flat_map(|resource| [resource.file.path.as_bytes(), resource.digest.bytes().as_slice()]);
         let digest = Digest::of_parts(parts);
         let namespaces: Vec<&str> = self.selection.namespaces.iter().map(String::as_str).collect();
         let mut files: Vec<File> = selected.iter().map(|resource| resource.file.clone()).collect();
@@ -103,9 +52,9 @@ impl ClusterResources {
 
 impl Source for ClusterResources {
     fn fetch(&self, _deadline: Instant) -> Result<Arc<Fetched>, FetchError> {
-        if !self.resources.is_filled() {
-            let waits = || "the cluster's resources are being listed".to_owned();
-            let message = self.resources.problem().unwrap_or_else(waits);
+        if !self.resources.is_listed() {
+            let listing = || "listing the cluster's resources".to_owned();
+            let message = self.resources.problem().unwrap_or_else(listing);
             return Err(FetchError { reason: FetchReason::Unreachable, message });
         }
         if let Some(access) = &self.access {
@@ -119,7 +68,7 @@ impl Source for ClusterResources {
             return Ok(Arc::clone(fetched));
         }
         let fetched = Arc::new(self.read());
-        // A change elsewhere is none here.
+        // A change outside the selection keeps the snapshot.
         let same =
             last.as_ref().filter(|(_, known)| known.revision == fetched.revision).map(|(_, known)| Arc::clone(known));
         let fetched = same.unwrap_or(fetched);
@@ -128,7 +77,7 @@ impl Source for ClusterResources {
     }
 
     fn read(&self, _fetched: &Fetched, path: &str) -> Result<Vec<u8>, FetchError> {
-        let message = format!("{path} is not in the cluster: write the code in the resource (`inline`)");
+        let message = format!("{path} does not exist in the cluster; put the code into the resource (`inline`)");
         Err(FetchError { reason: FetchReason::PathNotFound, message })
     }
 }

@@ -1,10 +1,10 @@
-//! What is written into the `status` of resources: decided here, written elsewhere.
+//! The `status` of resources: decided here, written by `status_writer`.
 //!
 //! ```text
-//! Environment's look ──► Seen (findings, what is live) ──► Verdict ──render──► status, where it differs from what is there
+//! EnvironmentView ──► ObservedDefinition (findings, live) ──► Verdict ──render──► status, if it differs from the current one
 //! ```
 //!
-//! Nothing in a status changes by itself: no ages, no numbers that grow with every look.
+//! Nothing in a status changes by itself: it has no ages and no counters of reconciliations.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,67 +21,67 @@ use crate::store::Micros;
 use crate::store::manifest::Owner;
 use crate::text::{self, Digest, Finding, ReadLimits, Severity, Source};
 
-/// Findings that one status lists.
+/// Maximum number of findings in a status.
 const MAX_FINDINGS: usize = 20;
-/// Definitions that an inventory lists.
+/// Maximum number of definitions in an inventory.
 const MAX_INVENTORY: usize = 500;
 /// Longest message, in characters.
 const MAX_TEXT: usize = 1024;
 
-/// What became of a resource.
+/// The state of a resource, from which its status is rendered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The condition Ready.
+    /// Status of the condition Ready.
     pub ready: ConditionStatus,
-    /// Its reason.
+    /// Reason of the condition.
     pub reason: String,
-    /// Its message.
+    /// Message of the condition.
     pub message: String,
-    /// Does nothing but a change of the resource, or a person, help?
+    /// True if only a change of the resource, or an operator, can help.
     pub stalled: bool,
-    /// Is something on its way?
+    /// True if a reconciliation is pending.
     pub reconciling: bool,
-    /// Does it speak of the resource as it is now?
+    /// True if the verdict is of the current generation.
     pub observed: bool,
-    /// What is wrong with it.
+    /// Findings.
     pub findings: Vec<Value>,
-    /// What its kind says beyond that.
-    pub more: Map<String, Value>,
+    /// Further fields of the kind.
+    pub extra: Map<String, Value>,
 }
 
-/// One definition as an Environment sees it.
+/// A definition as of the latest reconciliation of an Environment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    /// Findings in it, errors first.
+pub struct ObservedDefinition {
+    /// Findings, errors first.
     pub findings: Vec<Value>,
-    /// Errors among them.
+    /// Number of errors.
     pub errors: usize,
-    /// Did the last look see it as it is now?
-    pub looked: bool,
-    /// Is it live as it is now?
+    /// True if the reconciliation saw the current content.
+    pub current: bool,
+    /// True if the current content is live.
     pub live: bool,
-    /// Is some version of it live?
+    /// True if any version is live.
     pub serves: bool,
-    /// Which version this speaks of: two of them are told apart although the same is true of both.
+    /// Digest and generation of the observed version, so that two versions in the same state differ.
     pub version: Option<(Digest, i64)>,
 }
 
-/// An Environment, as far as its definitions' statuses need it.
+/// The state of an Environment that the statuses of its definitions depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnvironmentContext {
-    /// The condition Ready: is it true, why, and the message.
+    /// The condition Ready: whether it is true, its reason and its message.
     pub ready: (bool, Option<Reason>, String),
-    /// Is it stalled?
+    /// True if the Environment is stalled.
     pub stalled: bool,
 }
 
 impl EnvironmentContext {
-    /// Of what an Environment says of itself.
-    pub fn of(status: &Status) -> EnvironmentContext {
+    /// The context of an Environment's status.
+    pub fn new(status: &Status) -> EnvironmentContext {
         let ready = status.condition(ConditionKind::Ready);
         let ready =
             ready.map(|ready| (ready.status == ConditionStatus::True, Some(ready.reason), ready.message.clone()));
-        let ready = ready.map(|(is, reason, message)| (is, reason, readable(&message)));
+        let ready = ready.map(|(is_true, reason, message)| (is_true, reason, readable(&message)));
         EnvironmentContext {
             ready: ready.unwrap_or_default(),
             stalled: status.condition(ConditionKind::Stalled).is_some(),
@@ -89,55 +89,55 @@ impl EnvironmentContext {
     }
 }
 
-/// Sees resources as an Environment's last look saw them.
+/// Observes definitions as of the latest reconciliation of an Environment.
 #[derive(Debug)]
-pub struct ObservedDefinition<'a> {
+pub struct DefinitionObserver<'a> {
     view: &'a EnvironmentView,
     sources: HashMap<Key, &'a Source>,
     findings: HashMap<Key, Vec<&'a Finding>>,
 }
 
-impl<'a> ObservedDefinition<'a> {
-    /// Of what an Environment shows.
-    pub fn of(view: &'a EnvironmentView) -> ObservedDefinition<'a> {
+impl<'a> DefinitionObserver<'a> {
+    /// The observer of an Environment's view.
+    pub fn new(view: &'a EnvironmentView) -> DefinitionObserver<'a> {
         let mut sources = HashMap::new();
         let mut findings: HashMap<Key, Vec<&Finding>> = HashMap::new();
-        if let Some(looked) = view.validated.as_deref() {
-            let of_resource = |(_, source): (_, &'a Arc<Source>)| Some((Key::of_path(source.path())?, &**source));
-            sources = looked.catalog.sources.iter().filter_map(of_resource).collect();
-            for finding in &looked.findings {
-                if let Some(key) = key_of(looked, finding) {
+        if let Some(validated) = view.validated.as_deref() {
+            let entry = |(_, source): (_, &'a Arc<Source>)| Some((Key::from_path(source.path())?, &**source));
+            sources = validated.catalog.sources.iter().filter_map(entry).collect();
+            for finding in &validated.findings {
+                if let Some(key) = key_of(validated, finding) {
                     findings.entry(key).or_default().push(finding);
                 }
             }
         }
-        ObservedDefinition { view, sources, findings }
+        DefinitionObserver { view, sources, findings }
     }
 
-    /// One resource.
-    pub fn see(&self, resource: &Resource) -> Seen {
+    /// Observes one resource.
+    pub fn observe(&self, resource: &Resource) -> ObservedDefinition {
         let key = &resource.key;
         let bytes = &resource.file.bytes[..];
         let source = self.sources.get(key);
-        let looked = source.is_some_and(|source| source.text().as_bytes() == bytes);
+        let current = source.is_some_and(|source| source.text().as_bytes() == bytes);
         let id = Id { kind: resource.key.kind, name: resource.key.name.clone() };
         let item = self.view.manifest.as_ref().and_then(|manifest| manifest.items.get(&id));
-        let item = item.filter(|item| Key::of_path(&item.base.path).as_ref() == Some(key));
-        let found = if looked { self.findings.get(key).map(Vec::as_slice).unwrap_or_default() } else { &[] };
+        let item = item.filter(|item| Key::from_path(&item.base.path).as_ref() == Some(key));
+        let found = if current { self.findings.get(key).map(Vec::as_slice).unwrap_or_default() } else { &[] };
         let errors = found.iter().filter(|finding| finding.severity == Severity::Error).count();
         let findings = source.map(|source| rendered(found, source)).unwrap_or_default();
         let live = item.is_some_and(|item| item.base.content == resource.digest);
         let version = Some((resource.digest, resource.generation));
-        Seen { findings, errors, looked, live, serves: item.is_some(), version }
+        ObservedDefinition { findings, errors, current, live, serves: item.is_some(), version }
     }
 }
 
-fn key_of(looked: &Validated, finding: &Finding) -> Option<Key> {
+fn key_of(validated: &Validated, finding: &Finding) -> Option<Key> {
     let span = finding.span()?;
-    looked.catalog.sources.find(span.source).and_then(|source| Key::of_path(source.path()))
+    validated.catalog.sources.find(span.source).and_then(|source| Key::from_path(source.path()))
 }
 
-/// Findings of one resource, errors first, with their places as JSON pointers.
+/// Findings of a resource as JSON, errors first, with JSON pointers (RFC 6901).
 fn rendered(found: &[&Finding], source: &Source) -> Vec<Value> {
     if found.is_empty() {
         return Vec::new();
@@ -150,7 +150,7 @@ fn rendered(found: &[&Finding], source: &Source) -> Vec<Value> {
         let range = text::Range { start: span.start, end: span.end };
         documents.first().map(|document| text::pointer_at(&document.root, range))
     };
-    let one = |finding: &&Finding| {
+    let to_json = |finding: &&Finding| {
         let mut value = json!({
             "code": finding.code.id,
             "severity": finding.severity,
@@ -162,73 +162,77 @@ fn rendered(found: &[&Finding], source: &Source) -> Vec<Value> {
         }
         value
     };
-    found.iter().take(MAX_FINDINGS).map(one).collect()
+    found.iter().take(MAX_FINDINGS).map(to_json).collect()
 }
 
-/// What became of a definition, from every Environment that has it.
-pub fn of_definition(resource: &Resource, seen: &BTreeMap<String, (Seen, EnvironmentContext)>) -> Verdict {
-    let more = |revision: String, environments: Vec<&str>| {
+/// The verdict of a definition, from every Environment that selects it.
+pub fn of_definition(
+    resource: &Resource,
+    observed: &BTreeMap<String, (ObservedDefinition, EnvironmentContext)>,
+) -> Verdict {
+    let extra = |revision: String, environments: Vec<&str>| {
         Map::from_iter([
             ("revision".to_owned(), json!(revision)),
             ("environments".to_owned(), json!(environments.join(", "))),
         ])
     };
-    let live: Vec<&str> = seen.iter().filter(|(_, (seen, _))| seen.live).map(|(name, _)| name.as_str()).collect();
+    let live: Vec<&str> =
+        observed.iter().filter(|(_, (definition, _))| definition.live).map(|(name, _)| name.as_str()).collect();
     let revision = if live.is_empty() { "-".to_owned() } else { resource.digest.short() };
     let mut verdict = Verdict {
         ready: ConditionStatus::False,
         reason: "NoEnvironment".into(),
         message: format!(
-            "no Environment takes this: create one in namespace {}, or give this the labels that one selects",
+            "no Environment selects this definition; create one in namespace {}, or add the labels that one selects",
             resource.key.namespace
         ),
         stalled: false,
         reconciling: false,
         observed: true,
         findings: Vec::new(),
-        more: more(revision, live.clone()),
+        extra: extra(revision, live.clone()),
     };
-    if seen.is_empty() {
+    if observed.is_empty() {
         return verdict;
     }
-    // Errors first, then what waits: one that is not well says more than all that are.
-    if let Some((name, (broken, _))) = seen.iter().find(|(_, (seen, _))| seen.errors > 0) {
+    // Errors first, then holds: one Environment with a problem outweighs all without.
+    if let Some((name, (broken, _))) = observed.iter().find(|(_, (definition, _))| definition.errors > 0) {
         let first = &broken.findings[0];
         let text = |key: &str| first[key].as_str().unwrap_or_default();
-        let rest = if broken.errors > 1 { format!(" (and {} more)", broken.errors - 1) } else { String::new() };
-        let stays =
-            if broken.serves { format!("; in {name} the last good version keeps serving") } else { String::new() };
+        let others = if broken.errors > 1 { format!(" (and {} more)", broken.errors - 1) } else { String::new() };
+        let serving =
+            if broken.serves { format!("; {name} keeps serving the last good version") } else { String::new() };
         verdict.reason = "InvalidDefinition".into();
-        verdict.message = format!("{}: {} at {}{rest}{stays}", text("code"), text("message"), text("pointer"));
+        verdict.message = format!("{}: {} at {}{others}{serving}", text("code"), text("message"), text("pointer"));
         verdict.stalled = true;
         verdict.findings.clone_from(&broken.findings);
         return verdict;
     }
-    let findings = seen.values().find(|(seen, _)| !seen.findings.is_empty());
-    verdict.findings = findings.map(|(seen, _)| seen.findings.clone()).unwrap_or_default();
-    let Some((name, (waiting, around))) = seen.iter().find(|(_, (seen, _))| !seen.live) else {
+    let findings = observed.values().find(|(definition, _)| !definition.findings.is_empty());
+    verdict.findings = findings.map(|(definition, _)| definition.findings.clone()).unwrap_or_default();
+    let Some((name, (waiting, context))) = observed.iter().find(|(_, (definition, _))| !definition.live) else {
         verdict.ready = ConditionStatus::True;
         verdict.reason = "Applied".into();
         verdict.message = format!("live in {}", live.join(", "));
         return verdict;
     };
-    let (ready, reason, message) = &around.ready;
+    let (ready, reason, message) = &context.ready;
     if *ready && !matches!(reason, Some(Reason::Suspended | Reason::HeldBack)) {
-        verdict.observed = waiting.looked;
+        verdict.observed = waiting.current;
         verdict.reason = "Progressing".into();
-        verdict.message = format!("Environment {name} takes it up");
+        verdict.message = format!("Environment {name} is applying it");
         verdict.reconciling = true;
     } else {
         verdict.reason = "HeldBack".into();
         let reason = reason.map_or("", Reason::as_str);
-        verdict.message = format!("Environment {name} waits ({reason}): {message}");
-        verdict.reconciling = !around.stalled && !ready;
-        verdict.stalled = around.stalled;
+        verdict.message = format!("Environment {name} is not ready ({reason}): {message}");
+        verdict.reconciling = !context.stalled && !ready;
+        verdict.stalled = context.stalled;
     }
     verdict
 }
 
-/// What became of an Environment. `observed`: was its document, as the resource has it now, taken up and looked at?
+/// The verdict of an Environment. `observed` is true if the current document was reconciled.
 pub fn of_environment(
     status: &Status,
     view: &EnvironmentView,
@@ -238,14 +242,14 @@ pub fn of_environment(
 ) -> Verdict {
     let condition = |kind| status.condition(kind);
     let ready = condition(ConditionKind::Ready);
-    let mut more = Map::new();
+    let mut extra = Map::new();
     let revisions = |revisions: &BTreeMap<String, String>| match revisions.len() {
         1 => revisions.values().next().cloned().unwrap_or_default(),
         _ => revisions.iter().map(|(name, revision)| format!("{name}: {revision}")).collect::<Vec<_>>().join(", "),
     };
     let mut put = |key: &str, value: Value| {
         if value != "" && value != Value::Null {
-            more.insert(key.to_owned(), value);
+            extra.insert(key.to_owned(), value);
         }
     };
     put("lastAppliedRevision", json!(revisions(&status.last_applied)));
@@ -261,21 +265,21 @@ pub fn of_environment(
     put("drifted", json!(status.drifted));
     put("inventory", inventory(view));
     let mut findings = problems.to_vec();
-    findings.extend(status.findings.iter().map(placed));
+    findings.extend(status.findings.iter().map(with_location));
     findings.truncate(MAX_FINDINGS);
     Verdict {
         ready: ready.map_or(ConditionStatus::Unknown, |ready| ready.status),
         reason: ready.map_or_else(|| "Progressing".to_owned(), |ready| ready.reason.to_string()),
-        message: ready.map_or_else(|| "not looked at yet".to_owned(), |ready| readable(&ready.message)),
+        message: ready.map_or_else(|| "not reconciled yet".to_owned(), |ready| readable(&ready.message)),
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,
         observed,
         findings,
-        more,
+        extra,
     }
 }
 
-/// What an Environment that may not run says.
+/// The verdict of an Environment that cannot run.
 pub fn refused(reason: &str, message: String) -> Verdict {
     Verdict {
         ready: ConditionStatus::False,
@@ -285,24 +289,24 @@ pub fn refused(reason: &str, message: String) -> Verdict {
         reconciling: false,
         observed: true,
         findings: Vec::new(),
-        more: Map::new(),
+        extra: Map::new(),
     }
 }
 
-/// A finding of `validate -o json` with its place in one field.
-fn placed(finding: &Value) -> Value {
+/// A finding of `validate -o json` with its location in one field.
+fn with_location(finding: &Value) -> Value {
     let mut value = json!({
         "code": finding["code"], "severity": finding["severity"],
         "message": shortened(finding["message"].as_str().unwrap_or_default()),
     });
     let file = finding["file"].as_str().unwrap_or_default();
-    let place = match (Key::of_path(file), finding["line"].as_u64(), finding["column"].as_u64()) {
+    let location = match (Key::from_path(file), finding["line"].as_u64(), finding["column"].as_u64()) {
         (Some(key), ..) => key.to_string(),
         (None, Some(line), Some(column)) => format!("{file}:{line}:{column}"),
         _ => file.to_owned(),
     };
-    if !place.is_empty() {
-        value["file"] = json!(place);
+    if !location.is_empty() {
+        value["file"] = json!(location);
     }
     if let Some(help) = finding["help"].as_str() {
         value["help"] = json!(shortened(help));
@@ -310,13 +314,13 @@ fn placed(finding: &Value) -> Value {
     value
 }
 
-/// Names resources where a message names their files.
+/// Replaces file names of resources in a message by resource names.
 fn readable(message: &str) -> String {
     let word = |word: &str| {
         let (path, _) = word.split_once(".json:")?;
-        Key::of_path(&format!("{path}.json")).map(|key| format!("{key}:"))
+        Key::from_path(&format!("{path}.json")).map(|key| format!("{key}:"))
     };
-    let words = message.split(' ').map(|one| word(one).unwrap_or_else(|| one.to_owned()));
+    let words = message.split(' ').map(|text| word(text).unwrap_or_else(|| text.to_owned()));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -325,14 +329,14 @@ fn inventory(view: &EnvironmentView) -> Value {
     let items = manifest.items.values().filter(|item| item.id.kind != Kind::Environment);
     let list = items.take(MAX_INVENTORY).map(|item| {
         let source = match &item.owner {
-            // The revision of a cluster's content changes with every resource: it is not this definition's.
-            Owner::Source { revision, .. } if Key::of_path(&item.base.path).is_some() => {
+            // The digest of a cluster revision changes with every resource, so it does not identify this definition.
+            Owner::Source { revision, .. } if Key::from_path(&item.base.path).is_some() => {
                 revision.split('@').next().unwrap_or_default().to_owned()
             }
             Owner::Source { revision, .. } => revision.clone(),
             Owner::Api { who, .. } => format!("by hand: {who}"),
         };
-        let place = match Key::of_path(&item.base.path) {
+        let place = match Key::from_path(&item.base.path) {
             Some(key) => key.to_string(),
             None => format!("{}:{}", item.base.path, item.line),
         };
@@ -341,7 +345,7 @@ fn inventory(view: &EnvironmentView) -> Value {
     Value::Array(list.collect())
 }
 
-/// The `status` to write, `None` where it is there already.
+/// The `status` to write; `None` if it is the current one.
 pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Value> {
     let before = &resource.status;
     let generation = match verdict.observed {
@@ -349,7 +353,7 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
         false => before["observedGeneration"].clone(),
     };
     let condition = |kind: &str, status: ConditionStatus, reason: &str, message: &str| {
-        let known = before["conditions"].as_array().into_iter().flatten().find(|known| known["type"] == kind);
+        let known = before["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
         let word = json!(status);
         let since = known.filter(|known| known["status"] == word).map(|known| known["lastTransitionTime"].clone());
         let mut condition = json!({
@@ -369,7 +373,7 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     if verdict.stalled {
         conditions.push(condition("Stalled", ConditionStatus::True, reason, message));
     }
-    let mut status = verdict.more.clone();
+    let mut status = verdict.extra.clone();
     if !generation.is_null() {
         status.insert("observedGeneration".into(), generation.clone());
     }
@@ -381,7 +385,7 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     (status != *before).then_some(status)
 }
 
-/// Seconds, as Kubernetes writes times.
+/// RFC 3339 with seconds, as in Kubernetes.
 fn timestamp(at: Micros) -> String {
     let time = jiff::Timestamp::from_second(at / 1_000_000).unwrap_or_default();
     time.to_string()

@@ -1,7 +1,7 @@
-//! Writes statuses: each resource's newest verdict, a few at a time, only where it changes something, and only by whoever leads.
+//! Writes statuses: the newest verdict of each resource, at most 8 at a time, only changes, and only on the leader.
 //!
-//! Every write carries the `resourceVersion` that the verdict was made for. Whoever was overtaken (a paused leader, or a
-//! resource that changed meanwhile) is refused by the API server, and the watch brings what is true now.
+//! Every write carries the `resourceVersion` of its verdict. The API server rejects an outdated one (of a paused leader, or
+//! of a resource that changed meanwhile), and the watch brings the current state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -18,45 +18,45 @@ use super::status::{Verdict, render};
 use crate::definition::API_VERSION;
 use crate::telemetry::metrics::Metrics;
 
-/// The field manager of everything that the operator writes.
+/// Field manager of the operator's writes.
 pub const MANAGER: &str = "evenkeel";
-/// Writes at the same moment.
-const AT_ONCE: usize = 8;
-/// First wait after a failed write; it doubles up to a minute.
+/// Maximum number of concurrent writes.
+const MAX_WRITES: usize = 8;
+/// First delay after a failed write; it doubles up to a minute.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 
-/// Statuses that are to be written.
-pub struct Writer {
+/// The queue of statuses.
+pub struct StatusWriter {
     client: Client,
     resources: Arc<Resources>,
     metrics: Metrics,
     events: Events,
-    wanted: Mutex<BTreeMap<Key, Verdict>>,
+    pending: Mutex<BTreeMap<Key, Verdict>>,
     failures: Mutex<HashMap<Key, u32>>,
     notify: Notify,
 }
 
-impl std::fmt::Debug for Writer {
+impl std::fmt::Debug for StatusWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("wanted", &lock(&self.wanted).len()).finish_non_exhaustive()
+        f.debug_struct("StatusWriter").field("pending", &lock(&self.pending).len()).finish_non_exhaustive()
     }
 }
 
-impl Writer {
-    /// Starts writing, while this process leads.
+impl StatusWriter {
+    /// Starts the writer; it writes while this process leads.
     pub fn start(
         client: Client,
         resources: Arc<Resources>,
         metrics: Metrics,
         events: Events,
         leads: watch::Receiver<bool>,
-    ) -> Arc<Writer> {
-        let writer = Arc::new(Writer {
+    ) -> Arc<StatusWriter> {
+        let writer = Arc::new(StatusWriter {
             client,
             resources,
             metrics,
             events,
-            wanted: Mutex::default(),
+            pending: Mutex::default(),
             failures: Mutex::default(),
             notify: Notify::new(),
         });
@@ -65,24 +65,24 @@ impl Writer {
         writer
     }
 
-    /// What became of a resource: replaces what was to be written of it.
+    /// Queues a verdict; replaces the pending one of the resource.
     pub fn put(&self, key: Key, verdict: Verdict) {
-        lock(&self.wanted).insert(key, verdict);
+        lock(&self.pending).insert(key, verdict);
         self.notify.notify_one();
     }
 
-    /// A resource is gone: there is nothing to write.
+    /// Removes the pending verdict of a deleted resource.
     pub fn forget(&self, key: &Key) {
-        lock(&self.wanted).remove(key);
+        lock(&self.pending).remove(key);
         lock(&self.failures).remove(key);
     }
 
-    async fn run(self: Arc<Writer>, leads: watch::Receiver<bool>) {
-        let free = Arc::new(Semaphore::new(AT_ONCE));
+    async fn run(self: Arc<StatusWriter>, leads: watch::Receiver<bool>) {
+        let permits = Arc::new(Semaphore::new(MAX_WRITES));
         loop {
             // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-            let next = lock(&self.wanted).pop_first();
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let next = lock(&self.pending).pop_first();
             let Some((key, verdict)) = next else {
                 drop(permit);
                 self.notify.notified().await;
@@ -100,20 +100,20 @@ impl Writer {
         }
     }
 
-    async fn write(self: &Arc<Writer>, key: Key, verdict: Verdict) {
+    async fn write(self: &Arc<StatusWriter>, key: Key, verdict: Verdict) {
         let Some(resource) = self.resources.get(&key) else { return };
         let Some(status) = render(&resource, &verdict, crate::reconcile::clock::now()) else { return };
         match self.patch(&resource, &status).await {
             Ok(()) => {
                 self.metrics.cluster_written("ok");
                 lock(&self.failures).remove(&key);
-                self.events.of_transition(&resource, &status).await;
+                self.events.publish_transition(&resource, &status).await;
             }
-            // Gone, or changed meanwhile: the watch says what is true now, and a verdict on that follows.
-            Err(kube::Error::Api(answer)) if answer.code == 404 => self.metrics.cluster_written("gone"),
-            Err(kube::Error::Api(answer)) if answer.code == 409 => {
+            // The resource is deleted or changed meanwhile; the watch brings its state, and a new verdict follows.
+            Err(kube::Error::Api(response)) if response.code == 404 => self.metrics.cluster_written("gone"),
+            Err(kube::Error::Api(response)) if response.code == 409 => {
                 self.metrics.cluster_written("conflict");
-                self.later(key, verdict, Duration::from_millis(100));
+                self.retry_later(key, verdict, Duration::from_millis(100));
             }
             Err(error) => {
                 self.metrics.cluster_written("failed");
@@ -124,22 +124,22 @@ impl Writer {
                     *count
                 };
                 if failures == 1 {
-                    // An object that its schema does not take any more cannot have a status: the event says it then.
-                    self.events.of_transition(&resource, &status).await;
-                    tracing::warn!(resource = %key, "its status cannot be written: {}", why(&error, &key));
+                    // The schema may no longer accept the object, and then it cannot have a status: the event reports the verdict.
+                    self.events.publish_transition(&resource, &status).await;
+                    tracing::warn!(resource = %key, error = describe(&error, &key), "failed to write a status");
                 }
-                let wait = FIRST_RETRY.saturating_mul(1 << failures.min(7)).min(Duration::from_mins(1));
-                self.later(key, verdict, wait.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
+                let delay = FIRST_RETRY.saturating_mul(1 << failures.min(7)).min(Duration::from_mins(1));
+                self.retry_later(key, verdict, delay.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
             }
         }
     }
 
-    /// Tries again after a while, unless something newer is to be written by then.
-    fn later(self: &Arc<Writer>, key: Key, verdict: Verdict, wait: Duration) {
+    /// Queues a verdict again after a delay, unless a newer one is pending by then.
+    fn retry_later(self: &Arc<StatusWriter>, key: Key, verdict: Verdict, delay: Duration) {
         let writer = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            lock(&writer.wanted).entry(key).or_insert(verdict);
+            tokio::time::sleep(delay).await;
+            lock(&writer.pending).entry(key).or_insert(verdict);
             writer.notify.notify_one();
         });
     }
@@ -158,9 +158,9 @@ impl Writer {
     }
 }
 
-fn why(error: &kube::Error, key: &Key) -> String {
+fn describe(error: &kube::Error, key: &Key) -> String {
     match error {
-        kube::Error::Api(answer) if answer.code == 403 => {
+        kube::Error::Api(response) if response.code == 403 => {
             format!("the operator needs the verb `patch` for {}/status", key.kind.plural())
         }
         error => error.to_string(),

@@ -1,16 +1,16 @@
-//! How long a watch that broke waits before its next attempt.
+//! Backoff of broken watches.
 
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff;
 
-/// The first wait.
-const FIRST: Duration = Duration::from_millis(500);
-/// The longest one. client-go's is 30 s, and after an outage two may follow each other (no connection, then an expired
-/// version): people who wait for their change would wait a minute, for a list that costs the API server little.
-const LONGEST: Duration = Duration::from_secs(8);
+/// First delay.
+const MIN_DELAY: Duration = Duration::from_millis(500);
+/// Longest delay. client-go uses 30 s; after an outage two can follow each other (no connection, then an expired version),
+/// and a minute is too long to wait for a list that costs the API server little.
+const MAX_DELAY: Duration = Duration::from_secs(8);
 
-/// Waits that double, with jitter, until something arrives.
+/// Delays that double, with jitter, until an event arrives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WatchBackoff {
     failures: u32,
@@ -20,9 +20,9 @@ impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let delay = MIN_DELAY.saturating_mul(1 << self.failures.min(10)).min(MAX_DELAY);
         self.failures = self.failures.saturating_add(1);
-        Some(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>()))
+        Some(delay.mul_f64(0.5 + 0.5 * rand::random::<f64>()))
     }
 }
 
@@ -37,13 +37,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_limit_and_start_anew() {
-        let mut patience = WatchBackoff::default();
-        let waits: Vec<Duration> = patience.by_ref().take(50).collect();
-        assert!(waits[0] <= FIRST && waits[0] >= FIRST / 2);
-        assert!(waits.iter().all(|wait| *wait <= LONGEST));
-        assert!(waits[10..].iter().all(|wait| *wait >= LONGEST / 2));
-        patience.reset();
-        assert!(patience.next().is_some_and(|wait| wait <= FIRST));
+    fn delays_grow_to_a_limit_and_restart_after_an_event() {
+        let mut backoff = WatchBackoff::default();
+        let delays: Vec<Duration> = backoff.by_ref().take(50).collect();
+        assert!(delays[0] <= MIN_DELAY && delays[0] >= MIN_DELAY / 2);
+        assert!(delays.iter().all(|delay| *delay <= MAX_DELAY));
+        assert!(delays[10..].iter().all(|delay| *delay >= MAX_DELAY / 2));
+        backoff.reset();
+        assert!(backoff.next().is_some_and(|delay| delay <= MIN_DELAY));
     }
 }

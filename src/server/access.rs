@@ -1,27 +1,27 @@
-//! Who may read and change environments: by token, or, without any tokens, whoever is on this machine.
+//! Access to environments: by token, or from this machine only if no tokens are configured.
 
 use axum::http::{HeaderMap, header};
 
 use crate::reconcile::commands::CommandError;
 use crate::text::{Digest, equal_in_constant_time};
 
-/// Tokens and who they are.
+/// Tokens and the names of their owners.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Digests of tokens, so that neither memory dumps nor timing tell one.
+    /// Names and token digests: neither memory dumps nor timing reveal a token.
     tokens: Vec<(String, Digest)>,
-    /// Does the server listen on this machine only?
+    /// True if the server listens on a loopback address.
     local: bool,
 }
 
-/// Shortest token.
-const SHORTEST: usize = 16;
+/// Shortest token, in bytes.
+const MIN_TOKEN: usize = 16;
 
 impl Access {
-    /// Reads lines of `name:token`; empty lines and lines that start with `#` are passed over.
+    /// Parses lines of `name:token`; ignores empty lines and lines that start with `#`.
     ///
     /// # Errors
-    /// Where a line is not of that form or its token is too short to be one, without showing it.
+    /// Fails if a line has another form or its token is too short. The error does not contain the token.
     pub fn new(lines: &str, local: bool) -> Result<Access, String> {
         let mut tokens = Vec::new();
         for (number, line) in lines.lines().enumerate() {
@@ -31,11 +31,14 @@ impl Access {
             }
             let parts = line.split_once(':').filter(|(name, _)| crate::definition::is_name(name));
             let (name, token) = parts.ok_or_else(|| {
-                format!("line {}: write `name:token`, the name of small letters, digits and `-`", number + 1)
+                format!(
+                    "line {}: expected `name:token`; the name consists of lower-case letters, digits and `-`",
+                    number + 1
+                )
             })?;
-            if token.len() < SHORTEST {
+            if token.len() < MIN_TOKEN {
                 return Err(format!(
-                    "line {}: the token of `{name}` is shorter than {SHORTEST} characters",
+                    "line {}: the token of `{name}` is shorter than {MIN_TOKEN} characters",
                     number + 1
                 ));
             }
@@ -44,39 +47,39 @@ impl Access {
         Ok(Access { tokens, local })
     }
 
-    /// Are there any tokens?
+    /// True if no tokens are configured.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
-    /// May this request read what environments say of themselves?
+    /// Checks the right to read.
     ///
     /// # Errors
-    /// Unless it may.
+    /// Fails if the request has no such right.
     pub(super) fn reader(&self, headers: &HeaderMap) -> Result<(), CommandError> {
         self.writer(headers).map(|_| ())
     }
 
-    /// Who asks for a change.
+    /// Checks the right to write, and returns the caller's name.
     ///
     /// # Errors
-    /// Unless they may.
+    /// Fails if the request has no such right.
     pub(super) fn writer(&self, headers: &HeaderMap) -> Result<String, CommandError> {
         if self.tokens.is_empty() {
-            let message = "no tokens are configured, so environments are asked on the machine itself only; start the \
+            let message = "no tokens are configured, so environments are accessible only on a loopback address; start the \
                            server with `--tokens FILE`";
             return if self.local { Ok("local".to_owned()) } else { Err(CommandError::new(403, "Forbidden", message)) };
         }
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token =
-            given.and_then(|given| given.strip_prefix("Bearer ")).map(|token| Digest::of(token.trim().as_bytes()));
+            header.and_then(|header| header.strip_prefix("Bearer ")).map(|token| Digest::of(token.trim().as_bytes()));
         let known =
             |token: Digest| self.tokens.iter().find(|(_, known)| equal_in_constant_time(known.bytes(), token.bytes()));
         let (name, _) = token.and_then(known).ok_or_else(|| {
             CommandError::new(
                 401,
                 "Unauthorized",
-                "send `Authorization: Bearer TOKEN`; `evenkeel` takes it from EVENKEEL_TOKEN",
+                "a token is required: send `Authorization: Bearer TOKEN`, or set EVENKEEL_TOKEN for `evenkeel`",
             )
         })?;
         Ok(name.clone())
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_name_who_asks() {
+    fn a_token_identifies_the_caller() {
         let access = Access::new("# people\nalice:0123456789abcdef\nci-bot:fedcba9876543210\n", false).unwrap();
         assert_eq!(access.writer(&headers("fedcba9876543210")).unwrap(), "ci-bot");
         assert_eq!(access.writer(&headers("fedcba987654321")).unwrap_err().status, 401);
@@ -103,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_only_this_machine_asks() {
+    fn without_tokens_only_loopback_has_access() {
         assert_eq!(Access::new("", true).unwrap().writer(&HeaderMap::new()).unwrap(), "local");
         assert_eq!(Access::new("", false).unwrap().writer(&HeaderMap::new()).unwrap_err().status, 403);
     }
 
     #[test]
-    fn bad_lines_are_refused_without_showing_tokens() {
+    fn rejects_malformed_lines_without_showing_tokens() {
         for lines in ["alice", "Alice:0123456789abcdef", "alice:short"] {
             let error = Access::new(lines, true).unwrap_err();
             assert!(!error.contains("short`") && !error.contains("0123456789abcdef"), "{error}");

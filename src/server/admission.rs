@@ -1,5 +1,5 @@
-//! The port that the Kubernetes API server asks before it accepts a resource: TLS with a certificate that may change at any
-//! time, and one question at `/admission`.
+//! The port of the admission webhook, which the Kubernetes API server calls before it accepts a resource: TLS with a
+//! certificate that can change at any time, and one route, `/admission`.
 
 use std::future::Future;
 use std::io;
@@ -27,84 +27,88 @@ use tokio_rustls::server::TlsStream;
 use super::listener::{Connection, IdleTimeoutListener};
 use super::response;
 
-/// Largest question: an object of 3 MiB, which is what the API server takes, before and after.
+/// Largest request: two objects of the API server's limit of 3 MiB (old and new), with a margin.
 const MAX_BODY: usize = 8 << 20;
-/// Longest handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Longest TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers a question: an `AdmissionReview` in, one out. `None` where it is no question.
-pub type Answer = Arc<dyn Fn(Bytes) -> Pin<Box<dyn Future<Output = Option<Value>> + Send>> + Send + Sync>;
+/// Reviews a request: `AdmissionReview` in, `AdmissionReview` out; `None` if the body is not an `AdmissionReview`.
+pub type Reviewer = Arc<dyn Fn(Bytes) -> Pin<Box<dyn Future<Output = Option<Value>> + Send>> + Send + Sync>;
 
 /// A certificate and its key, as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem {
-    /// The certificate, with those above it.
+    /// The certificate chain.
     pub certificate: String,
     /// Its private key.
     pub key: String,
 }
 
 impl Pem {
-    /// Can it be served: are these a certificate and its own key?
+    /// True if the key belongs to the certificate.
     pub fn is_usable(&self) -> bool {
         acceptor(self).is_ok()
     }
 }
 
-/// Serves until the process ends; nobody is answered before there is a certificate.
+/// Serves until the process ends; closes connections until there is a certificate.
 ///
 /// # Errors
-/// Where the listener breaks.
-pub async fn serve(listener: TcpListener, certificate: watch::Receiver<Option<Pem>>, answer: Answer) -> io::Result<()> {
+/// Fails if the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    certificate: watch::Receiver<Option<Pem>>,
+    reviewer: Reviewer,
+) -> io::Result<()> {
     let router = Router::new()
         .route("/admission", post(review))
         .route("/healthz", get(async || "ok\n"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(answer);
-    axum::serve(Secure::new(listener, certificate)?, router).await
+        .with_state(reviewer);
+    axum::serve(TlsListener::new(listener, certificate)?, router).await
 }
 
-async fn review(State(answer): State<Answer>, body: Bytes) -> Response {
-    match answer(body).await {
+async fn review(State(reviewer): State<Reviewer>, body: Bytes) -> Response {
+    match reviewer(body).await {
         Some(value) => response::json(200, &value),
-        None => (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response(),
+        None => (StatusCode::BAD_REQUEST, "the body is not an AdmissionReview\n").into_response(),
     }
 }
 
-/// Connections whose handshake is done.
-struct Secure {
+/// A listener of connections whose TLS handshake is complete.
+struct TlsListener {
     ready: mpsc::Receiver<(TlsStream<Connection>, SocketAddr)>,
     address: SocketAddr,
 }
 
-impl Secure {
-    fn new(listener: TcpListener, certificate: watch::Receiver<Option<Pem>>) -> io::Result<Secure> {
+impl TlsListener {
+    fn new(listener: TcpListener, certificate: watch::Receiver<Option<Pem>>) -> io::Result<TlsListener> {
         let address = listener.local_addr()?;
         let (done, ready) = mpsc::channel(16);
-        // One slow handshake holds up no other.
+        // Handshakes run concurrently: a slow one does not delay the others.
         let mut listener = IdleTimeoutListener::new(listener);
         tokio::spawn(async move {
             let mut current: Option<(Pem, TlsAcceptor)> = None;
             loop {
                 let (stream, from) = listener.accept().await;
-                let wanted = certificate.borrow().clone();
-                let Some(pem) = wanted else { continue };
-                if current.as_ref().is_none_or(|(known, _)| *known != pem) {
+                let latest = certificate.borrow().clone();
+                let Some(pem) = latest else { continue };
+                if current.as_ref().is_none_or(|(loaded, _)| *loaded != pem) {
                     match acceptor(&pem) {
                         Ok(acceptor) => current = Some((pem, acceptor)),
-                        Err(error) => tracing::error!("the certificate cannot be used: {error}"),
+                        Err(error) => tracing::error!(%error, "the admission certificate is invalid"),
                     }
                 }
                 let Some((_, acceptor)) = &current else { continue };
                 let (acceptor, done) = (acceptor.clone(), done.clone());
                 tokio::spawn(async move {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                         let _ = done.send((stream, from)).await;
                     }
                 });
             }
         });
-        Ok(Secure { ready, address })
+        Ok(TlsListener { ready, address })
     }
 }
 
@@ -116,7 +120,7 @@ fn acceptor(pem: &Pem) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config.map_err(io::Error::other)?)))
 }
 
-impl Listener for Secure {
+impl Listener for TlsListener {
     type Io = TlsStream<Connection>;
     type Addr = SocketAddr;
 

@@ -1,13 +1,14 @@
-//! What there is to call, and what is wrong: for the page and for tools.
+//! `/v1/connectors` and `/v1/findings`: the active connectors and the findings, for the page and for tools.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Server, response};
-use crate::connector::Mocking;
-use crate::connector::{Action, Connector, is_example_host};
+use super::context::{ENVIRONMENT, header_text};
+use super::response::{self, respond};
+use super::state::Server;
+use crate::connector::{Action, Connector, Mocking, is_example_host};
 use crate::definition::Json;
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::entity_schemas;
@@ -16,30 +17,29 @@ use crate::text::render::{OutputFormat, Report, render};
 /// `GET /v1/connectors`
 pub(super) async fn connectors(State(server): State<Server>, headers: HeaderMap) -> Response {
     if server.environments.is_some()
-        && let Err(denied) = server.access.reader(&headers)
+        && let Err(error) = server.access.reader(&headers)
     {
-        return super::environments::respond(Err(denied));
+        return respond(Err(error));
     }
-    let environment = headers.get(super::environments::ENVIRONMENT).and_then(|name| name.to_str().ok());
-    let active = match server.active(environment) {
+    let active = match server.active(header_text(&headers, ENVIRONMENT)) {
         Ok(active) => active,
         Err(error) => return response::error(&error, &response::request_id(&headers)),
     };
     let runtime = &active.runtime;
     let connectors: Vec<Value> =
-        runtime.connectors.values().map(|connector| of_connector(connector, server.mocking)).collect();
+        runtime.connectors.values().map(|connector| connector_json(connector, server.mocking)).collect();
     response::json(
         200,
         &json!({"generation": runtime.generation, "environment": runtime.environment, "connectors": connectors}),
     )
 }
 
-fn of_connector(connector: &Connector, mocking: Mocking) -> Value {
-    // The host may be a template; what is literal of it is enough to tell an example's.
+fn connector_json(connector: &Connector, mocking: Mocking) -> Value {
+    // The host may be a template; its literal part is enough to recognize the host of an example.
     let literal = connector.spec.base_url.as_deref().unwrap_or_default();
     let host = literal.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
     let mocked = mocking == Mocking::All || mocking == Mocking::Examples && is_example_host(host);
-    let actions: Vec<Value> = connector.actions.values().map(|action| of_action(connector, action, mocked)).collect();
+    let actions: Vec<Value> = connector.actions.values().map(|action| action_json(connector, action, mocked)).collect();
     json!({
         "name": connector.name,
         "displayName": connector.spec.display_name,
@@ -49,7 +49,7 @@ fn of_connector(connector: &Connector, mocking: Mocking) -> Value {
     })
 }
 
-fn of_action(connector: &Connector, action: &Action, mocked: bool) -> Value {
+fn action_json(connector: &Connector, action: &Action, mocked: bool) -> Value {
     let spec = &action.spec;
     let with_entities = |schema: Option<&SchemaValue>| match schema.map(|schema| schema.0.value()) {
         Some(Value::Object(mut map)) if !connector.spec.entities.is_empty() => {
@@ -91,21 +91,21 @@ fn of_action(connector: &Connector, action: &Action, mocked: bool) -> Value {
 /// `GET /v1/findings`
 pub(super) async fn findings(State(server): State<Server>, headers: HeaderMap) -> Response {
     if server.environments.is_some()
-        && let Err(denied) = server.access.reader(&headers)
+        && let Err(error) = server.access.reader(&headers)
     {
-        return super::environments::respond(Err(denied));
+        return respond(Err(error));
     }
     let active = match server.active(None) {
         Ok(active) => active,
         Err(error) => return response::error(&error, &response::request_id(&headers)),
     };
-    let examined = &active.validated;
+    let validated = &active.validated;
     let report = Report {
-        findings: &examined.findings,
-        sources: &examined.catalog.sources,
-        definitions: examined.catalog.entries.len(),
+        findings: &validated.findings,
+        sources: &validated.catalog.sources,
+        definitions: validated.catalog.entries.len(),
     };
-    // The same form as `validate -o json`, so that both are read alike.
+    // The same format as `validate -o json`.
     let mut value: Value =
         serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_else(|_| json!({}));
     value["generation"] = json!(active.runtime.generation);

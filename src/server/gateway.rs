@@ -1,4 +1,4 @@
-//! Calls of actions over HTTP.
+//! The gateway: calls of actions over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::context::{ENVIRONMENT, header_text};
 use super::response::{self, request_id, set};
+use super::state::{MAX_BODY, Server};
 use crate::connector::{self, ActionOutput, Call, CallError, Caller, ErrorCode};
 use crate::telemetry::TRACEPARENT;
 
@@ -34,9 +35,8 @@ pub(super) async fn call(
     let Ok(Path((connector, action))) = path else {
         return response::error(&CallError::new(ErrorCode::BadRequest, "the path is not UTF-8"), &id);
     };
-    let Ok(_permit) = server.calls.try_acquire() else {
-        let mut response =
-            response::error(&CallError::new(ErrorCode::Unavailable, "too many calls at the same moment"), &id);
+    let Ok(_permit) = server.call_permits.try_acquire() else {
+        let mut response = response::error(&CallError::new(ErrorCode::Unavailable, "too many concurrent calls"), &id);
         set(&mut response, "retry-after", "1");
         return response;
     };
@@ -44,9 +44,8 @@ pub(super) async fn call(
         Ok(call) => call,
         Err(error) => return response::error(&error, &id),
     };
-    let environment = headers.get(super::environments::ENVIRONMENT).and_then(|name| name.to_str().ok());
-    // Loaded once: this call finishes on the generation that it started on.
-    let active = match server.active(environment) {
+    // Loaded once: a call finishes on the generation on which it started.
+    let active = match server.active(header_text(&headers, ENVIRONMENT)) {
         Ok(active) => active,
         Err(error) => return response::error(&error, &id),
     };
@@ -86,7 +85,7 @@ pub(super) async fn call(
 }
 
 fn success(output: &ActionOutput, status: u16) -> Response {
-    // 204 and 304 cannot carry what a transform made.
+    // 204, 205 and 304 cannot have the body that a transform produced.
     let status = if matches!(status, 204 | 205 | 304) { 200 } else { status };
     match output {
         ActionOutput::Json { value, content_type } => {
@@ -102,7 +101,7 @@ fn success(output: &ActionOutput, status: u16) -> Response {
             let content_type = HeaderValue::from_str(content_type);
             let unknown = HeaderValue::from_static("application/octet-stream");
             response.headers_mut().insert(header::CONTENT_TYPE, content_type.unwrap_or(unknown));
-            // What an application sends must not be taken for a page of ours.
+            // A browser must not treat content of an application as a page of this server.
             set(&mut response, "x-content-type-options", "nosniff");
             set(&mut response, "content-security-policy", "default-src 'none'; sandbox");
             response
@@ -119,7 +118,7 @@ fn read(
     let bad = |detail: String| CallError::new(ErrorCode::BadRequest, detail);
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            CallError::new(ErrorCode::TooLarge, format!("the body is larger than {} MiB", super::MAX_BODY >> 20))
+            CallError::new(ErrorCode::TooLarge, format!("the body is larger than {} MiB", MAX_BODY >> 20))
         }
         _ => bad(rejection.body_text()),
     })?;
@@ -128,7 +127,7 @@ fn read(
     } else {
         let value = serde_json::from_slice(&body).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
         if let Some(number) = connector::inexact_integer(&body) {
-            return Err(bad(format!("the integer {number} cannot be carried exactly; send it as a string")));
+            return Err(bad(format!("the integer {number} would lose digits; send it as a string")));
         }
         value
     };
@@ -155,13 +154,13 @@ fn read(
         },
         None => None,
     };
-    let known =
+    let texts =
         headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Ok(Call {
         input,
         body,
         path_params,
-        headers: known.collect(),
+        headers: texts.collect(),
         query: query.map(pairs).unwrap_or_default(),
         user,
         tenant: text("x-evenkeel-tenant")?,

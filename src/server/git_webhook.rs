@@ -1,4 +1,4 @@
-//! `POST /v1/environments/{environment}/webhook`: the forge tells of a push. It is only a hint to look.
+//! `POST /v1/environments/{environment}/webhook`: push notifications of Git hosts. They only trigger a fetch.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -6,15 +6,16 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::json;
 
-use super::{Server, response};
+use super::response;
+use super::state::Server;
 use crate::connector::resolve_secret;
 use crate::definition::environment::GitSource;
 use crate::net::signature::{self, SignedRequest};
 use crate::reconcile::environments::Handle;
 use crate::source::push_notification;
 
-/// Takes up a hint. Answers the same to everything that is not signed by a secret of the environment: whoever has none
-/// learns nothing.
+/// Accepts a push notification. Responds the same to every request without a valid signature, so that callers without
+/// a secret learn nothing.
 pub(super) async fn webhook(
     State(server): State<Server>,
     Path(name): Path<String>,
@@ -23,7 +24,7 @@ pub(super) async fn webhook(
 ) -> Response {
     let handle = server.environments.as_ref().and_then(|environments| environments.find(Some(&name)));
     let metrics = server.environments.as_ref().map(|environments| environments.context.metrics.clone());
-    let outcome = handle.as_ref().map_or(Outcome::Refused, |handle| take_up(handle, &headers, &body));
+    let outcome = handle.as_ref().map_or(Outcome::Refused, |handle| receive(handle, &headers, &body));
     if let (Some(metrics), Some(handle)) = (metrics, &handle) {
         metrics.webhook(&handle.name, outcome.as_str());
     }
@@ -32,7 +33,9 @@ pub(super) async fn webhook(
             401,
             &json!({"errors": {"code": "Unauthorized", "message": "the signature is missing or wrong"}}),
         ),
-        outcome => response::json(202, &json!({"environment": name, "result": outcome.as_str()})),
+        outcome @ (Outcome::Accepted | Outcome::Ignored) => {
+            response::json(202, &json!({"environment": name, "result": outcome.as_str()}))
+        }
     }
 }
 
@@ -53,7 +56,8 @@ impl Outcome {
     }
 }
 
-fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
+/// Verifies the notification with each source's secret, and requests a reconciliation if it concerns a source.
+fn receive(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let vault = handle.pointer.load().map(|active| std::sync::Arc::clone(&active.runtime.vault)).unwrap_or_default();
     let given = handle.document.load();
     let spec = &given.spec;
@@ -72,7 +76,7 @@ fn take_up(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
             tracing::warn!(
                 environment = handle.name,
                 secret = name,
-                "a webhook cannot be verified: its secret is missing"
+                "cannot verify a push notification: the webhook secret is missing"
             );
             continue;
         };

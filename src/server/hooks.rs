@@ -1,19 +1,20 @@
-//! `/hooks/…`: calls from outside that start workflows, and webhooks of applications.
+//! `/hooks/…`: webhooks, and events of applications, which start workflows.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::executions::{PATIENCE, finished, started};
+use super::execution_start::{WAIT_MARGIN, finished, started};
 use super::response::{self, request_id, set};
-use super::{Server, Working};
+use super::state::{Server, WorkflowService};
 use crate::connector::{CallError, ErrorCode};
 use crate::reconcile::active::Active;
 use crate::store::queue::Execution;
@@ -21,127 +22,123 @@ use crate::trigger::receive::{self, AcceptedWebhook};
 use crate::trigger::request::{WebhookRejection, WebhookRequest};
 use crate::trigger::{TriggerKind, subscriber};
 
-/// `POST /hooks/{trigger}`
-pub(super) async fn hook(
-    state: State<Server>,
-    Path(trigger): Path<String>,
+/// A request to a webhook; the signature covers several of its parts.
+pub(super) struct HookRequest {
     method: Method,
     uri: Uri,
-    query: RawQuery,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Response {
-    take(state.0, None, &trigger, "", method, uri, query.0, headers, body).await
+}
+
+impl FromRequest<Server> for HookRequest {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &Server) -> Result<HookRequest, Infallible> {
+        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+        Ok(HookRequest { method, uri, headers, body: Bytes::from_request(request, state).await })
+    }
+}
+
+/// `POST /hooks/{trigger}`
+pub(super) async fn hook(State(server): State<Server>, Path(trigger): Path<String>, request: HookRequest) -> Response {
+    receive(server, None, &trigger, "", request).await
 }
 
 /// `POST /hooks/{trigger}/{address}`: with the secret part of the address.
-pub(super) async fn addressed(
-    state: State<Server>,
+pub(super) async fn hook_with_address(
+    State(server): State<Server>,
     Path((trigger, address)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: HookRequest,
 ) -> Response {
-    take(state.0, None, &trigger, &address, method, uri, query.0, headers, body).await
+    receive(server, None, &trigger, &address, request).await
 }
 
-/// `POST /v1/environments/{environment}/hooks/{trigger}`: where there are several environments.
-pub(super) async fn of_environment(
-    state: State<Server>,
+/// `POST /v1/environments/{environment}/hooks/{trigger}`: for a server with several environments.
+pub(super) async fn environment_hook(
+    State(server): State<Server>,
     Path((environment, trigger)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: HookRequest,
 ) -> Response {
-    take(state.0, Some(&environment), &trigger, "", method, uri, query.0, headers, body).await
+    receive(server, Some(&environment), &trigger, "", request).await
 }
 
 /// `POST /v1/environments/{environment}/hooks/{trigger}/{address}`
-pub(super) async fn addressed_of_environment(
-    state: State<Server>,
+pub(super) async fn environment_hook_with_address(
+    State(server): State<Server>,
     Path((environment, trigger, address)): Path<(String, String, String)>,
-    method: Method,
-    uri: Uri,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: HookRequest,
 ) -> Response {
-    take(state.0, Some(&environment), &trigger, &address, method, uri, query.0, headers, body).await
+    receive(server, Some(&environment), &trigger, &address, request).await
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one request")]
-async fn take(
+/// Verifies and stores an event, and responds once it is durable.
+async fn receive(
     server: Server,
     environment: Option<&str>,
     trigger: &str,
     address: &str,
-    method: Method,
-    uri: Uri,
-    query: Option<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: HookRequest,
 ) -> Response {
-    let id = request_id(&headers);
-    let refused = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), &id);
-    if method != Method::POST {
-        let mut response = refused(ErrorCode::MethodNotAllowed, "webhooks are called with POST");
+    let id = request_id(&request.headers);
+    let error = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), &id);
+    if request.method != Method::POST {
+        let mut response = error(ErrorCode::MethodNotAllowed, "webhooks are called with POST");
         set(&mut response, "allow", "POST");
         return response;
     }
-    let Ok(body) = body else { return refused(ErrorCode::TooLarge, "the body is larger than 8 MiB, or broke off") };
-    let Ok(_permit) = server.hooks.try_acquire() else {
-        let mut response = refused(ErrorCode::Unavailable, "too many calls at the same moment");
+    let Ok(body) = request.body else {
+        return error(ErrorCode::TooLarge, "the body is larger than 8 MiB, or incomplete");
+    };
+    let Ok(_permit) = server.hook_permits.try_acquire() else {
+        let mut response = error(ErrorCode::Unavailable, "too many concurrent requests");
         set(&mut response, "retry-after", "1");
         return response;
     };
-    let (environment, active) = match server.active_named(environment) {
+    let (environment, active) = match server.active_with_name(environment) {
         Ok(found) => found,
         Err(error) => return response::error(&error, &id),
     };
-    let Some(working) = server.working.clone() else {
-        return refused(ErrorCode::Unavailable, "this server runs no workflows");
+    let Some(service) = server.workflows.clone() else {
+        return error(ErrorCode::Unavailable, "this server runs no workflows");
     };
-    // One that is gone, one that is off and one that is no webhook all look like one that never was.
-    let missing = || refused(ErrorCode::NotFound, "there is no such webhook");
+    // A removed trigger, an inactive one and one that is not a webhook get the same response as an unknown one.
+    let not_found = || error(ErrorCode::NotFound, "unknown webhook");
     let Some(found) = active.work.triggers.get(trigger).filter(|trigger| trigger.spec.active).cloned() else {
-        return missing();
+        return not_found();
     };
     let incoming = WebhookRequest {
-        method: method.as_str().to_owned(),
+        method: request.method.as_str().to_owned(),
         uri: format!(
             "{}{}",
-            working.public_url.trim_end_matches('/'),
-            uri.path_and_query().map_or("/", |path| path.as_str())
+            service.public_url.trim_end_matches('/'),
+            request.uri.path_and_query().map_or("/", |path| path.as_str())
         ),
-        headers: headers
+        headers: request
+            .headers
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
-        query: query.as_deref().map(pairs).unwrap_or_default(),
+        query: request.uri.query().map(pairs).unwrap_or_default(),
         body,
         id: id.clone(),
     };
-    let live = working.served.live_of(&active);
+    let live = service.live.live_of(&active);
     let received = match &found.kind {
         TriggerKind::Webhook(webhook) => {
-            let wanted = webhook.spec.webhook_id.as_deref().unwrap_or_default();
-            if !crate::text::equal_in_constant_time(wanted.as_bytes(), address.as_bytes()) {
-                return missing();
+            let expected = webhook.spec.webhook_id.as_deref().unwrap_or_default();
+            if !crate::text::equal_in_constant_time(expected.as_bytes(), address.as_bytes()) {
+                return not_found();
             }
-            receive::receive_webhook(&working.dispatcher, &environment, &live, &found, webhook, &incoming).await
+            receive::receive_webhook(&service.dispatcher, &environment, &live, &found, webhook, &incoming).await
         }
         TriggerKind::AppEvent(app) => {
-            let row = match subscriber::find_subscription(&working.dispatcher, &environment, trigger, address).await {
+            let row = match subscriber::find_subscription(&service.dispatcher, &environment, trigger, address).await {
                 Ok(Some(row)) => row,
-                Ok(None) => return missing(),
-                Err(error) => return refused(ErrorCode::Unavailable, &error.to_string()),
+                Ok(None) => return not_found(),
+                Err(cause) => return error(ErrorCode::Unavailable, &cause.to_string()),
             };
             receive::receive_app_event(
-                &working.dispatcher,
+                &service.dispatcher,
                 &environment,
                 &live,
                 &found,
@@ -151,10 +148,10 @@ async fn take(
             )
             .await
         }
-        TriggerKind::Schedule(_) => return missing(),
+        TriggerKind::Schedule(_) => return not_found(),
     };
     let mut response = match received {
-        Ok((taken, told)) => {
+        Ok((taken, ends)) => {
             tracing::info!(
                 request_id = id,
                 environment,
@@ -164,11 +161,11 @@ async fn take(
                 executions = taken.executions.len(),
                 "webhook"
             );
-            answer(&working, &environment, &active, taken, told).await
+            accepted(&service, &environment, &active, taken, ends).await
         }
-        Err(unwanted) => {
-            tracing::info!(request_id = id, environment, trigger, "webhook refused: {}", told_of(&unwanted));
-            unwanted_answer(&unwanted, &id)
+        Err(rejection) => {
+            tracing::info!(request_id = id, environment, trigger, reason = log_text(&rejection), "webhook rejected");
+            rejected(&rejection, &id)
         }
     };
     set(&mut response, "x-request-id", &id);
@@ -177,52 +174,51 @@ async fn take(
     response
 }
 
-/// The workflow's output where the caller is to have it; else that it was taken in.
-async fn answer(
-    working: &Working,
+/// The output of the workflow if the webhook waits for it; otherwise 202 with the IDs of the executions.
+async fn accepted(
+    service: &WorkflowService,
     environment: &str,
     active: &Active,
     taken: AcceptedWebhook,
-    told: Vec<oneshot::Receiver<Arc<Execution>>>,
+    ends: Vec<oneshot::Receiver<Arc<Execution>>>,
 ) -> Response {
-    if let ([(run, workflow, _)], Some(told)) = (taken.executions.as_slice(), told.into_iter().next()) {
+    if let ([(id, workflow, _)], Some(end)) = (taken.executions.as_slice(), ends.into_iter().next()) {
         let limit = active.work.programs.get(workflow).map_or(std::time::Duration::ZERO, |program| program.timeout());
-        if let Some(run) = working.dispatcher.wait_for_end(environment, run, told, limit + PATIENCE).await {
-            return finished(&run);
+        if let Some(execution) = service.dispatcher.wait_for_end(environment, id, end, limit + WAIT_MARGIN).await {
+            return finished(&execution);
         }
-        return started(run);
+        return started(id);
     }
-    let runs: Vec<&str> = taken.executions.iter().map(|(id, _, _)| id.as_str()).collect();
-    let mut said = json!({"event": taken.event, "executions": runs});
+    let executions: Vec<&str> = taken.executions.iter().map(|(id, _, _)| id.as_str()).collect();
+    let mut body = json!({"event": taken.event, "executions": executions});
     if taken.duplicate {
-        said["duplicate"] = true.into();
+        body["duplicate"] = true.into();
     }
-    response::json(202, &said)
+    response::json(202, &body)
 }
 
-fn unwanted_answer(unwanted: &WebhookRejection, id: &str) -> Response {
+fn rejected(rejection: &WebhookRejection, id: &str) -> Response {
     let error = |code: ErrorCode, detail: &str| response::error(&CallError::new(code, detail), id);
-    match unwanted {
-        // Whoever has no secret learns nothing about why.
+    match rejection {
+        // Callers without the secret do not learn the reason.
         WebhookRejection::Unverified(_) => {
-            let said =
-                json!({"errors": {"code": "UNAUTHORIZED", "detail": "the call does not prove where it comes from"}});
-            response::json(401, &said)
+            let errors = json!({"code": "UNAUTHORIZED", "detail": "the signature is missing or wrong"});
+            response::json(401, &json!({"errors": errors}))
         }
         WebhookRejection::Malformed(detail) => error(ErrorCode::BadRequest, detail),
         WebhookRejection::TooLarge => error(ErrorCode::TooLarge, "the body is larger than 4 MiB"),
         WebhookRejection::NoSecret(_) | WebhookRejection::Unavailable(_) => {
-            let mut response = error(ErrorCode::Unavailable, "the call cannot be taken in right now; send it again");
+            let mut response = error(ErrorCode::Unavailable, "the event cannot be stored right now; send it again");
             set(&mut response, "retry-after", "2");
             response
         }
     }
 }
 
-/// For the log, where operators read it: never a secret.
-fn told_of(unwanted: &WebhookRejection) -> String {
-    match unwanted {
-        WebhookRejection::Unverified(refused) => refused.to_string(),
+/// Text for the log; never contains a secret.
+fn log_text(rejection: &WebhookRejection) -> String {
+    match rejection {
+        WebhookRejection::Unverified(error) => error.to_string(),
         WebhookRejection::Malformed(detail)
         | WebhookRejection::NoSecret(detail)
         | WebhookRejection::Unavailable(detail) => detail.clone(),

@@ -1,4 +1,4 @@
-//! Connections, bounded in number and in patience.
+//! A listener with a maximum number of connections, which closes idle ones.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,20 +13,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-/// Connections at the same moment; more wait to be accepted.
+/// Maximum number of connections; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
-/// Longest silence on a connection. A caller who waits for an answer is silent too, so it is longer than the longest call.
-const SILENCE: Duration = Duration::from_secs(330);
+/// Time without traffic after which a connection is closed. A caller that waits for a response is idle as well, so it is
+/// longer than the longest call.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(330);
 
-/// A listener whose connections are counted and end when nothing is heard on them.
+/// A listener that limits the number of connections and closes idle ones.
 pub(super) struct IdleTimeoutListener {
     listener: TcpListener,
-    free: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl IdleTimeoutListener {
     pub(super) fn new(listener: TcpListener) -> IdleTimeoutListener {
-        IdleTimeoutListener { listener, free: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+        IdleTimeoutListener { listener, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 }
 
@@ -37,11 +38,11 @@ impl Listener for IdleTimeoutListener {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
             // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else { continue };
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { continue };
             let (stream, address) = Listener::accept(&mut self.listener).await;
             let _ = stream.set_nodelay(true);
-            let silence = Box::pin(tokio::time::sleep(SILENCE));
-            return (Connection { stream, silence, _permit: permit }, address);
+            let idle = Box::pin(tokio::time::sleep(IDLE_TIMEOUT));
+            return (Connection { stream, idle, _permit: permit }, address);
         }
     }
 
@@ -50,16 +51,16 @@ impl Listener for IdleTimeoutListener {
     }
 }
 
-/// A connection that counts as long as it lives.
+/// A connection; its permit is released when it is dropped.
 pub(super) struct Connection {
     stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
+    idle: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn heard(&mut self) {
-        self.silence.as_mut().reset(Instant::now() + SILENCE);
+    fn restart_timeout(&mut self) {
+        self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
     }
 }
 
@@ -71,10 +72,10 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                self.heard();
+                self.restart_timeout();
                 Poll::Ready(read)
             }
-            Poll::Pending => match self.silence.as_mut().poll(context) {
+            Poll::Pending => match self.idle.as_mut().poll(context) {
                 Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 Poll::Pending => Poll::Pending,
             },
@@ -84,8 +85,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // While an answer is written, or was worked on, the caller has nothing to say.
-        self.heard();
+        // The caller is silent while the response is computed and written.
+        self.restart_timeout();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz`, `/readyz`: for machines that watch.
+//! `/metrics`, `/healthz` and `/readyz`.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::Server;
+use super::state::Server;
 use crate::reconcile::environments::{Environments, Handle};
 
 /// `GET /metrics`, in the OpenMetrics text format.
@@ -16,7 +16,7 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
     metrics.queue_oldest(environments.oldest());
     metrics.store_writes(environments.context.store.writes());
     for name in environments.all.load().keys() {
-        // What cannot be asked right now keeps its last value.
+        // If the store does not respond, the gauges keep their last values.
         if let Ok(depth) = environments.context.store.depth(name).await {
             metrics.queue_depth(name, &depth);
         }
@@ -27,7 +27,7 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
     response
 }
 
-/// `GET /healthz`: fails when the reconciling of an environment does not go on, so that the process is started again.
+/// `GET /healthz`: fails if the reconcile loop of an environment is stuck, so that the process is restarted.
 pub(super) async fn health(State(server): State<Server>) -> Response {
     match server.environments.as_ref().and_then(Environments::stuck) {
         Some(environment) => {
@@ -39,26 +39,25 @@ pub(super) async fn health(State(server): State<Server>) -> Response {
 
 /// `GET /readyz`: fails until every environment serves a generation; on Kubernetes, every one that was ever live.
 pub(super) async fn ready(State(server): State<Server>) -> Response {
-    let waiting = server.environments.as_ref().and_then(waiting);
-    match waiting {
+    match server.environments.as_ref().and_then(not_ready_reason) {
         Some(message) => (StatusCode::SERVICE_UNAVAILABLE, message).into_response(),
         None => "ok\n".into_response(),
     }
 }
 
-/// What a server waits for before it is asked anything.
-fn waiting(environments: &Environments) -> Option<String> {
+/// Reason why a server is not ready for requests; `None` if it is ready.
+fn not_ready_reason(environments: &Environments) -> Option<String> {
     if !environments.complete.load(Ordering::Acquire) {
-        return Some("the cluster's resources are being listed\n".to_owned());
+        return Some("listing the cluster's resources\n".to_owned());
     }
-    // On Kubernetes anybody may write an Environment that never becomes ready: it must not take the gateway away from the
-    // others. One that was live once is waited for.
+    // On Kubernetes any user can create an Environment that never becomes ready: it must not make the server unready for
+    // the others. An Environment that was live once must be live again.
     let tolerant = environments.context.source_context.cluster.is_some();
-    let waits = |handle: &&Handle| {
+    let is_waiting = |handle: &&Handle| {
         let status = handle.status.borrow();
         let may_be_empty = tolerant && status.generation == 0 && !status.conditions.is_empty();
         handle.pointer.load().is_none() && !may_be_empty
     };
     let all = environments.all.load();
-    all.values().find(waits).map(|handle| format!("environment {} serves nothing yet\n", handle.name))
+    all.values().find(is_waiting).map(|handle| format!("environment {} has no active generation yet\n", handle.name))
 }

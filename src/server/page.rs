@@ -1,4 +1,4 @@
-//! The page to try actions with: static files, built in.
+//! The page of `evenkeel dev`: static files, built in.
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,4 +1,4 @@
-//! What traces show of requests that do something (semantic conventions for HTTP servers).
+//! Spans of requests, after the OpenTelemetry semantic conventions for HTTP servers.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue};
@@ -7,11 +7,11 @@ use axum::response::Response;
 
 use crate::telemetry::{Span, SpanKind, TRACEPARENT};
 
-/// A span of each request, below the caller's. From here on the request's own header names it, so that handlers pass on
-/// what they read.
+/// Records a span for each request, as a child of the caller's span. The request's `traceparent` header then names the new
+/// span, so that handlers pass it on.
 ///
-/// Paths are shown as routes: addresses of webhooks have a secret part.
-pub(super) async fn traced(mut request: Request, next: Next) -> Response {
+/// Records routes instead of paths: the address of a webhook contains a secret.
+pub(super) async fn trace_request(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = request.method().as_str().to_owned();
     let mut span = Span::child_of(&trace_of(request.headers()), SpanKind::Server, format!("{method} {route}"));
@@ -29,7 +29,7 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The trace of a request; empty where it has none.
+/// The `traceparent` header of a request; empty if it has none.
 pub(super) fn trace_of(headers: &HeaderMap) -> String {
     headers.get(TRACEPARENT).and_then(|trace| trace.to_str().ok()).unwrap_or_default().to_owned()
 }

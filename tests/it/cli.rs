@@ -84,25 +84,37 @@ fn every_code_is_explained_and_used() {
     assert!(run(["explain"]).out.lines().count() >= evenkeel::text::codes::ALL.len());
 }
 
-#[test]
-fn help_reads_so() {
-    let mut text = run(["--help"]).out;
-    for command in [
-        "init",
-        "dev",
-        "validate",
-        "fmt",
-        "plan",
-        "explain",
-        "schema",
-        "types",
-        "render",
-        "test",
-        "call",
-        "completions",
-    ] {
-        text += &format!("\n$ evenkeel {command} --help\n{}", run([command, "--help"]).out);
+/// The help of a command and, if it has subcommands, of each of them.
+fn help(path: &[&str]) -> String {
+    let text = run(path.iter().copied().chain(["--help"])).out;
+    let mut all = format!("$ evenkeel {} --help\n{text}\n", path.join(" ")).replace("evenkeel  ", "evenkeel ");
+    for name in subcommands(&text) {
+        all += &help(&[path, &[&name]].concat());
     }
+    all
+}
+
+/// The names in the lists of commands: every list but the arguments and options.
+fn subcommands(help: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut in_list = false;
+    for line in help.lines() {
+        if !line.starts_with(' ') {
+            let is_top = help.contains("Usage: evenkeel <COMMAND>");
+            let title = line.trim_end_matches(':');
+            in_list = line.ends_with(':')
+                && if is_top { !matches!(title, "Options" | "Examples") } else { title == "Commands" };
+        } else if in_list && line.starts_with("  ") && !line.starts_with("   ") {
+            names.extend(line.split_whitespace().next().map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn the_help_of_every_command_is_as_committed() {
+    let text = help(&[]);
+    assert!(text.matches("$ evenkeel ").count() > 40, "{text}");
     golden("tests/help.golden.txt", &text);
 }
 

@@ -1,7 +1,8 @@
-//! The certificate of the admission port: made here, kept in a Secret, renewed in time, and told to the API server.
+//! The certificate of the admission port: generated here, stored in a Secret, renewed in time, and registered with the API
+//! server.
 //!
-//! Whoever leads makes and renews; all processes serve what the Secret holds. An authority is replaced with overlap: the API
-//! server trusts the old one and the new one before anybody serves by the new.
+//! The leader generates and renews; every process serves the certificate of the Secret. Authorities overlap: the API server
+//! trusts the old and the new one before any process serves a certificate of the new one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,48 +21,48 @@ use tokio::sync::watch;
 use super::super::status_writer::MANAGER;
 use crate::server::admission::Pem;
 
-/// Days that an authority counts.
+/// Validity of an authority, in days.
 const AUTHORITY_DAYS: i64 = 3650;
-/// Days that a certificate counts.
+/// Validity of a certificate, in days.
 const SERVING_DAYS: i64 = 365;
-/// Time between looks.
-const EVERY: Duration = Duration::from_mins(1);
+/// Interval between checks.
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 const DAY: i64 = 24 * 3600;
 const AUTHORITY_SINCE: &str = "evenkeel.dev/authority-since";
 const SERVING_SINCE: &str = "evenkeel.dev/serving-since";
 const SERVING_NAMES: &str = "evenkeel.dev/serving-names";
 
-/// Whose certificate, and where it is kept and told.
+/// Manages the certificate of a Service.
 #[derive(Clone, Debug)]
-pub struct Certificate {
-    /// The operator's own namespace.
+pub struct CertificateManager {
+    /// Namespace of the operator.
     pub namespace: String,
-    /// The Service by whose names it is asked.
+    /// Service in front of the admission port.
     pub service: String,
-    /// The Secret that holds it.
+    /// Secret that stores the certificate.
     pub secret: String,
-    /// The ValidatingWebhookConfiguration that names the authority.
+    /// ValidatingWebhookConfiguration that contains the authority.
     pub configuration: String,
 }
 
-/// What the Secret holds.
+/// The content of the Secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Held {
-    /// Authorities to trust, the present one first, as PEM.
+pub struct StoredCertificate {
+    /// Authorities to trust as PEM, the current one first.
     pub authorities: String,
-    /// The present authority's key.
+    /// Key of the current authority.
     authority_key: String,
-    /// When it was made, in unix seconds.
+    /// Creation time of the current authority, in Unix seconds.
     authority_since: i64,
-    /// The certificate and key that are served.
+    /// Certificate and key to serve.
     pub serving: Pem,
-    /// When it was made.
+    /// Creation time of the certificate, in Unix seconds.
     serving_since: i64,
 }
 
-impl Certificate {
+impl CertificateManager {
     fn names(&self) -> Vec<String> {
-        let Certificate { namespace, service, .. } = self;
+        let CertificateManager { namespace, service, .. } = self;
         let short = format!("{service}.{namespace}");
         vec![
             format!("{short}.svc"),
@@ -72,25 +73,25 @@ impl Certificate {
         ]
     }
 
-    /// What should be held now: what is held where it is good for long enough, or something newer.
+    /// The stored certificate if it is valid for long enough, or a renewed one.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub fn due(&self, held: Option<&Held>, now: i64) -> Result<Held, String> {
-        let old = |since: i64, days: i64| now.saturating_sub(since) >= days * DAY * 2 / 3 || since > now + DAY;
-        let failed = |error: rcgen::Error| format!("no certificate: {error}");
-        let good = held.filter(|held| !old(held.authority_since, AUTHORITY_DAYS));
+    /// Fails if a certificate cannot be generated.
+    pub fn due(&self, held: Option<&StoredCertificate>, now: i64) -> Result<StoredCertificate, String> {
+        let is_old = |since: i64, days: i64| now.saturating_sub(since) >= days * DAY * 2 / 3 || since > now + DAY;
+        let failed = |error: rcgen::Error| format!("cannot generate a certificate: {error}");
+        let good = held.filter(|held| !is_old(held.authority_since, AUTHORITY_DAYS));
         let (authorities, authority_key, authority_since) = if let Some(held) = good {
             (held.authorities.clone(), held.authority_key.clone(), held.authority_since)
         } else {
             let key = KeyPair::generate().map_err(failed)?;
             let own = authority(now).self_signed(&key).map_err(failed)?.pem();
-            // The one before is trusted until nobody serves by it.
-            let before = held.and_then(|held| first_pem(&held.authorities)).unwrap_or_default();
-            (own + &before, key.serialize_pem(), now)
+            // The previous authority stays trusted until no process serves its certificate.
+            let previous = held.and_then(|held| first_pem(&held.authorities)).unwrap_or_default();
+            (own + &previous, key.serialize_pem(), now)
         };
         let same_authority = held.is_some_and(|held| held.authority_since == authority_since);
-        if let Some(held) = held.filter(|held| same_authority && !old(held.serving_since, SERVING_DAYS)) {
+        if let Some(held) = held.filter(|held| same_authority && !is_old(held.serving_since, SERVING_DAYS)) {
             return Ok(held.clone());
         }
         let signing = KeyPair::from_pem(&authority_key).map_err(failed)?;
@@ -102,24 +103,24 @@ impl Certificate {
         (params.not_before, params.not_after) = (day(now - DAY), day(now + SERVING_DAYS * DAY));
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
         let serving = Pem { certificate, key: key.serialize_pem() };
-        Ok(Held { authorities, authority_key, authority_since, serving, serving_since: now })
+        Ok(StoredCertificate { authorities, authority_key, authority_since, serving, serving_since: now })
     }
 
-    /// Keeps it, until the process ends; `told` has what is to be served.
-    pub async fn keep(self, client: Client, leads: watch::Receiver<bool>, told: watch::Sender<Option<Pem>>) {
+    /// Checks and renews until the process ends; sends the certificate to serve.
+    pub async fn run(self, client: Client, leads: watch::Receiver<bool>, serving: watch::Sender<Option<Pem>>) {
         let mut leads = leads;
-        let mut said = String::new();
+        let mut reported = String::new();
         loop {
             let now = crate::reconcile::clock::now() / 1_000_000;
-            let leading = *leads.borrow();
-            let mut settled = false;
-            let problem = match self.look(&client, leading, now).await {
-                Ok((known, serving)) => {
-                    settled = known;
-                    told.send_if_modified(|known| {
-                        let changed = serving.is_some() && *known != serving;
+            let is_leader = *leads.borrow();
+            let mut registered = false;
+            let problem = match self.check(&client, is_leader, now).await {
+                Ok((is_registered, current)) => {
+                    registered = is_registered;
+                    serving.send_if_modified(|served| {
+                        let changed = current.is_some() && *served != current;
                         if changed {
-                            *known = serving;
+                            *served = current;
                         }
                         changed
                     });
@@ -127,66 +128,67 @@ impl Certificate {
                 }
                 Err(problem) => problem,
             };
-            if problem != said && !problem.is_empty() {
-                tracing::warn!("the certificate of the admission port: {problem}");
+            if problem != reported && !problem.is_empty() {
+                tracing::warn!(secret = self.secret, problem, "failed to maintain the admission certificate");
             }
-            let wait = if settled && told.borrow().is_some() { EVERY } else { Duration::from_secs(2) };
-            said = problem;
+            let delay = if registered && serving.borrow().is_some() { CHECK_INTERVAL } else { Duration::from_secs(2) };
+            reported = problem;
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(delay) => {}
                 changed = leads.changed() => if changed.is_err() { return },
             }
         }
     }
 
-    /// Looks once, and gives what is to be served, and whether everything that is to be known is known everywhere.
-    async fn look(&self, client: &Client, leads: bool, now: i64) -> Result<(bool, Option<Pem>), String> {
+    /// Checks once. Returns the certificate to serve, and true if the API server has the authority.
+    async fn check(&self, client: &Client, leads: bool, now: i64) -> Result<(bool, Option<Pem>), String> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
-        let why = |error: kube::Error| match &error {
-            kube::Error::Api(answer) if answer.code == 403 => answer.message.clone(),
+        let describe = |error: kube::Error| match &error {
+            kube::Error::Api(response) if response.code == 403 => response.message.clone(),
             _ => error.to_string(),
         };
-        let found = secrets.get_opt(&self.secret).await.map_err(why)?;
+        let found = secrets.get_opt(&self.secret).await.map_err(describe)?;
         let held = found.as_ref().and_then(|found| self.read(found));
         if !leads {
             return Ok((held.is_some(), held.map(|held| held.serving)));
         }
         let due = self.due(held.as_ref(), now)?;
-        // The API server trusts a new authority before anybody serves by it.
-        let told = self.tell(client, &due.authorities).await?;
+        // The API server must trust a new authority before a process serves its certificate.
+        let registered = self.register_authority(client, &due.authorities).await?;
         if held.as_ref() != Some(&due) {
             let secret = self.secret(&due, found.as_ref());
             let written = match found {
                 Some(_) => secrets.replace(&self.secret, &PostParams::default(), &secret).await,
                 None => secrets.create(&PostParams::default(), &secret).await,
             };
-            written.map_err(why)?;
-            tracing::info!(secret = self.secret, "the certificate of the admission port is made anew");
+            written.map_err(describe)?;
+            tracing::info!(secret = self.secret, "renewed the admission certificate");
         }
-        Ok((told, Some(due.serving)))
+        Ok((registered, Some(due.serving)))
     }
 
-    /// Names the authority in the configuration of the webhook; one that is not there (`false`) is the chart's to make.
-    async fn tell(&self, client: &Client, authorities: &str) -> Result<bool, String> {
+    /// Writes the authority into the webhook configuration. Returns false if the configuration, which the chart creates, does
+    /// not exist.
+    async fn register_authority(&self, client: &Client, authorities: &str) -> Result<bool, String> {
         let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
         let found = api.get_opt(&self.configuration).await.map_err(|error| error.to_string())?;
         let Some(found) = found else {
-            tracing::debug!(configuration = self.configuration, "there is no such ValidatingWebhookConfiguration");
+            tracing::debug!(configuration = self.configuration, "the ValidatingWebhookConfiguration does not exist");
             return Ok(false);
         };
         let bundle = ByteString(authorities.as_bytes().to_vec());
         let webhooks = found.webhooks.unwrap_or_default();
-        let ours = |service: &Option<k8s_openapi::api::admissionregistration::v1::ServiceReference>| {
-            service.as_ref().is_some_and(|one| one.name == self.service && one.namespace == self.namespace)
+        let is_own = |service: &Option<k8s_openapi::api::admissionregistration::v1::ServiceReference>| {
+            service.as_ref().is_some_and(|service| service.name == self.service && service.namespace == self.namespace)
         };
         let stale = webhooks.iter().enumerate().filter(|(_, webhook)| {
             let client = &webhook.client_config;
-            // One that is named by its address is for whoever tries this on their own machine.
-            (ours(&client.service) || client.url.is_some()) && client.ca_bundle.as_ref() != Some(&bundle)
+            // A webhook with a URL is for development on the author's machine.
+            (is_own(&client.service) || client.url.is_some()) && client.ca_bundle.as_ref() != Some(&bundle)
         });
         let mut patch = vec![];
         for (at, webhook) in stale {
-            // Whoever reordered them meanwhile is not overwritten.
+            // The test fails if the webhooks were reordered meanwhile.
             patch.push(json!({"op": "test", "path": format!("/webhooks/{at}/name"), "value": webhook.name}));
             patch.push(json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": bundle}));
         }
@@ -199,7 +201,7 @@ impl Certificate {
         api.patch(&self.configuration, &params, &patch).await.map(|_| true).map_err(|error| error.to_string())
     }
 
-    fn secret(&self, held: &Held, before: Option<&Secret>) -> Secret {
+    fn secret(&self, held: &StoredCertificate, before: Option<&Secret>) -> Secret {
         let data = [
             ("ca.crt", held.authorities.as_str()),
             ("ca.key", held.authority_key.as_str()),
@@ -223,8 +225,8 @@ impl Certificate {
         }
     }
 
-    /// What a Secret holds; `None` where it is not whole, or is not what it says, and so is made anew.
-    fn read(&self, secret: &Secret) -> Option<Held> {
+    /// The certificate of a Secret; `None` if it is incomplete or inconsistent, and must be regenerated.
+    fn read(&self, secret: &Secret) -> Option<StoredCertificate> {
         let data: &BTreeMap<String, ByteString> = secret.data.as_ref()?;
         let text = |name: &str| String::from_utf8(data.get(name)?.0.clone()).ok();
         let annotation = |name: &str| secret.metadata.annotations.as_ref()?.get(name);
@@ -234,10 +236,10 @@ impl Certificate {
         if KeyPair::from_pem(&authority_key).is_err() || !serving.is_usable() {
             return None;
         }
-        // One for another Service is as good as old.
+        // A certificate of another Service is due for renewal.
         let names = annotation(SERVING_NAMES).is_some_and(|names| *names == self.names().join(","));
         let serving_since = time(SERVING_SINCE)?;
-        Some(Held {
+        Some(StoredCertificate {
             authorities: text("ca.crt")?,
             authority_key,
             authority_since: time(AUTHORITY_SINCE)?,
@@ -247,7 +249,7 @@ impl Certificate {
     }
 }
 
-/// The same for the same moment, so that whoever has the key can sign by it again.
+/// Parameters of an authority. They depend on the creation time only, so that its key can sign again later.
 fn authority(since: i64) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, format!("evenkeel-admission-{since}"));
@@ -273,57 +275,57 @@ fn first_pem(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn certificate() -> Certificate {
+    fn manager() -> CertificateManager {
         let text = |text: &str| text.to_owned();
-        Certificate { namespace: text("ek"), service: text("hook"), secret: text("s"), configuration: text("c") }
+        CertificateManager { namespace: text("ek"), service: text("hook"), secret: text("s"), configuration: text("c") }
     }
 
     #[test]
-    fn it_is_kept_while_it_is_good_and_renewed_in_time() {
-        let (kept, start) = (certificate(), 1_700_000_000);
-        let first = kept.due(None, start).unwrap();
-        assert!(kept.due(Some(&first), start + 200 * DAY).unwrap() == first);
-        let second = kept.due(Some(&first), start + 250 * DAY).unwrap();
+    fn keeps_a_valid_certificate_and_renews_it_in_time() {
+        let (manager, start) = (manager(), 1_700_000_000);
+        let first = manager.due(None, start).unwrap();
+        assert!(manager.due(Some(&first), start + 200 * DAY).unwrap() == first);
+        let second = manager.due(Some(&first), start + 250 * DAY).unwrap();
         assert!(second.serving != first.serving && second.authorities == first.authorities);
-        // The authority goes with overlap: both are trusted, the new one first.
+        // Authorities overlap: both are trusted, the new one first.
         let later = start + 2500 * DAY;
-        let third = kept.due(Some(&second), later).unwrap();
+        let third = manager.due(Some(&second), later).unwrap();
         assert_eq!(third.authorities.matches("BEGIN").count(), 2);
         assert!(third.authorities.ends_with(&first.authorities) && third.serving != second.serving);
-        let fourth = kept.due(Some(&third), later + 2500 * DAY).unwrap();
+        let fourth = manager.due(Some(&third), later + 2500 * DAY).unwrap();
         assert_eq!(fourth.authorities.matches("BEGIN").count(), 2);
         assert!(!fourth.authorities.contains(&first.authorities));
-        // A clock that went far back does not keep what is from the future for ever.
-        assert!(kept.due(Some(&fourth), start).unwrap() != fourth);
+        // After a clock went far back, a certificate from the future is renewed.
+        assert!(manager.due(Some(&fourth), start).unwrap() != fourth);
     }
 
     #[test]
-    fn what_is_stored_is_read_back() {
-        let (kept, now) = (certificate(), 1_700_000_000);
-        let held = kept.due(None, now).unwrap();
-        let secret = kept.secret(&held, None);
-        assert!(kept.read(&secret).as_ref() == Some(&held));
+    fn reads_a_stored_certificate_and_rejects_a_broken_one() {
+        let (manager, now) = (manager(), 1_700_000_000);
+        let held = manager.due(None, now).unwrap();
+        let secret = manager.secret(&held, None);
+        assert!(manager.read(&secret).as_ref() == Some(&held));
         let mut missing = secret.clone();
         missing.data.as_mut().unwrap().remove("ca.key");
-        assert!(kept.read(&missing).is_none());
-        // What cannot be served is made anew, and not carried along for months.
+        assert!(manager.read(&missing).is_none());
+        // A broken certificate is regenerated at once.
         for name in ["ca.key", "tls.crt", "tls.key"] {
             let mut broken = secret.clone();
             broken.data.as_mut().unwrap().insert(name.into(), ByteString(b"not a key".to_vec()));
-            assert!(kept.read(&broken).is_none(), "{name}");
+            assert!(manager.read(&broken).is_none(), "{name}");
         }
-        let other = kept.secret(&kept.due(None, now).unwrap(), None);
+        let other = manager.secret(&manager.due(None, now).unwrap(), None);
         let mut mixed = secret.clone();
         mixed.data.as_mut().unwrap().insert("tls.key".into(), other.data.unwrap()["tls.key"].clone());
-        assert!(kept.read(&mixed).is_none(), "a key of another certificate");
+        assert!(manager.read(&mixed).is_none(), "a key of another certificate");
     }
 
     #[test]
-    fn another_name_of_the_service_is_certified_at_once_by_the_same_authority() {
-        let (kept, now) = (certificate(), 1_700_000_000);
-        let held = kept.due(None, now).unwrap();
-        let secret = kept.secret(&held, None);
-        let renamed = Certificate { service: "other".into(), ..certificate() };
+    fn a_renamed_service_gets_a_certificate_of_the_same_authority_at_once() {
+        let (manager, now) = (manager(), 1_700_000_000);
+        let held = manager.due(None, now).unwrap();
+        let secret = manager.secret(&held, None);
+        let renamed = CertificateManager { service: "other".into(), ..manager.clone() };
         let read = renamed.read(&secret).unwrap();
         let due = renamed.due(Some(&read), now).unwrap();
         assert!(due.serving != held.serving && due.authorities == held.authorities);

@@ -1,4 +1,4 @@
-//! What is decided, without an API server; and what is asked and told, with one that has faults.
+//! Tests of the decisions without an API server, and of the requests with one that injects faults.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,32 +21,32 @@ fn after(start: Instant, seconds: u64) -> Instant {
 }
 
 #[test]
-fn a_lease_is_free_when_it_was_not_renewed_as_we_watched() {
+fn a_lease_is_free_when_its_record_did_not_change_for_its_duration() {
     let start = Instant::now();
-    // Whatever time stands in it: clocks of others may be years off.
+    // The time in the record does not matter: clocks of other processes may be years off.
     for second in [0, 1_700_000_000, 4_000_000_000] {
         let mut observed = Observed::default();
-        observed.see(&held("other", second), start);
+        observed.observe(&held("other", second), start);
         assert_eq!(observed.step("me", LEASE, after(start, 14)), Step::Wait);
         assert_eq!(observed.step("me", LEASE, after(start, 15)), Step::Acquire);
         // It was renewed meanwhile.
-        observed.see(&held("other", second + 1), after(start, 14));
+        observed.observe(&held("other", second + 1), after(start, 14));
         assert_eq!(observed.step("me", LEASE, after(start, 28)), Step::Wait);
         assert_eq!(observed.step("me", LEASE, after(start, 29)), Step::Acquire);
         // Seeing the same record again is not a renewal.
-        observed.see(&held("other", second + 1), after(start, 29));
+        observed.observe(&held("other", second + 1), after(start, 29));
         assert_eq!(observed.step("me", LEASE, after(start, 29)), Step::Acquire);
     }
     let mut observed = Observed::default();
     assert_eq!(observed.step("me", LEASE, start), Step::Acquire);
-    observed.see(&held("", 5), start);
+    observed.observe(&held("", 5), start);
     assert_eq!(observed.step("me", LEASE, start), Step::Acquire);
-    observed.see(&held("me", 6), start);
+    observed.observe(&held("me", 6), start);
     assert_eq!(observed.step("me", LEASE, after(start, 100)), Step::Renew);
 }
 
 #[test]
-fn one_that_stood_still_leads_no_more_before_anybody_else_can() {
+fn a_suspended_process_stops_leading_before_another_one_can_lead() {
     let start = Instant::now();
     let observed = Observed { renewed: Some(start), ..Observed::default() };
     assert!(observed.leads(RENEW, after(start, 9)));
@@ -57,54 +57,54 @@ fn one_that_stood_still_leads_no_more_before_anybody_else_can() {
 }
 
 #[test]
-fn transitions_are_counted_when_it_is_taken() {
+fn acquiring_counts_a_transition_and_renewing_does_not() {
     let election = Election {
         namespace: "default".into(),
         name: "evenkeel".into(),
         identity: "me".into(),
         timings: Timings::default(),
     };
-    let taken = election.record(&held("other", 1), true);
-    assert_eq!((taken.lease_transitions, taken.holder_identity.as_deref()), (Some(1), Some("me")));
-    let renewed = election.record(&taken, false);
-    assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(1), &taken.acquire_time));
+    let acquired = election.record(&held("other", 1), true);
+    assert_eq!((acquired.lease_transitions, acquired.holder_identity.as_deref()), (Some(1), Some("me")));
+    let renewed = election.record(&acquired, false);
+    assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(1), &acquired.acquire_time));
 }
 
-/// An API server that keeps one Lease, and the faults it has.
+/// An API server with one Lease and injected faults.
 #[derive(Default)]
 struct Server {
     lease: Option<serde_json::Value>,
     version: u64,
-    /// How long each answer takes.
-    slow: Duration,
-    /// Requests from now on that are never answered.
+    /// Delay of each response.
+    delay: Duration,
+    /// Number of next requests without a response.
     hang: usize,
-    /// Somebody else takes the Lease before the next write arrives.
+    /// True if another process acquires the Lease before the next write.
     overtake: bool,
-    /// Somebody touches it before the next write arrives, and it stays whose it is.
+    /// True if the Lease changes, but not its holder, before the next write.
     touch: bool,
-    /// Every request is refused.
+    /// True if every request is forbidden.
     forbid: bool,
 }
 
 type Shared = Arc<Mutex<Server>>;
 
-async fn answer(server: Shared, method: Method, body: Bytes) -> (StatusCode, axum::Json<serde_json::Value>) {
+async fn respond(server: Shared, method: Method, body: Bytes) -> (StatusCode, axum::Json<serde_json::Value>) {
     let failed = |code: StatusCode| {
         let reason = code.canonical_reason().unwrap().replace(' ', "");
         let status = json!({"kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason});
         (code, axum::Json(status))
     };
-    let (slow, hangs) = {
+    let (delay, hangs) = {
         let mut server = server.lock().unwrap();
         let hangs = server.hang > 0;
         server.hang = server.hang.saturating_sub(1);
-        (server.slow, hangs)
+        (server.delay, hangs)
     };
     if hangs {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(slow).await;
+    tokio::time::sleep(delay).await;
     let mut server = server.lock().unwrap();
     if server.forbid {
         return failed(StatusCode::FORBIDDEN);
@@ -140,8 +140,8 @@ async fn answer(server: Shared, method: Method, body: Bytes) -> (StatusCode, axu
 
 fn client(server: &Shared) -> Client {
     let server = Arc::clone(server);
-    let answer = move |method: Method, body: Bytes| answer(Arc::clone(&server), method, body);
-    Client::new(axum::Router::new().fallback(answer), "default")
+    let respond = move |method: Method, body: Bytes| respond(Arc::clone(&server), method, body);
+    Client::new(axum::Router::new().fallback(respond), "default")
 }
 
 fn election(identity: &str) -> Election {
@@ -153,15 +153,15 @@ fn election(identity: &str) -> Election {
     Election { namespace: "default".into(), name: "evenkeel".into(), identity: identity.into(), timings }
 }
 
-/// An election that runs: whether it leads, how it is ended, and when it has.
+/// A running election: its leadership, its stop signal and its end.
 fn running(server: &Shared) -> (watch::Receiver<bool>, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (lead, leads) = watch::channel(false);
-    let (end, ended) = oneshot::channel();
-    (leads, end, tokio::spawn(election("me").run(client(server), lead, ended)))
+    let (stop, stopped) = oneshot::channel();
+    (leads, stop, tokio::spawn(election("me").run(client(server), lead, stopped)))
 }
 
-async fn turns(leads: &mut watch::Receiver<bool>, to: bool, within: Duration) -> bool {
-    tokio::time::timeout(within, leads.wait_for(|leads| *leads == to)).await.is_ok()
+async fn becomes(leads: &mut watch::Receiver<bool>, value: bool, within: Duration) -> bool {
+    tokio::time::timeout(within, leads.wait_for(|leads| *leads == value)).await.is_ok()
 }
 
 fn spec(server: &Shared) -> serde_json::Value {
@@ -171,13 +171,13 @@ fn spec(server: &Shared) -> serde_json::Value {
 const SOON: Duration = Duration::from_secs(3);
 
 #[tokio::test]
-async fn it_is_given_back_as_of_now() {
+async fn releases_the_lease_at_the_end() {
     let server = Shared::default();
-    let (mut leads, end, ended) = running(&server);
-    assert!(turns(&mut leads, true, SOON).await);
+    let (mut leads, stop, stopped) = running(&server);
+    assert!(becomes(&mut leads, true, SOON).await);
     let before = spec(&server);
-    end.send(()).unwrap();
-    ended.await.unwrap();
+    stop.send(()).unwrap();
+    stopped.await.unwrap();
     assert!(!*leads.borrow());
     let after = spec(&server);
     assert_eq!((&after["holderIdentity"], &after["leaseTransitions"]), (&json!(""), &before["leaseTransitions"]));
@@ -185,92 +185,92 @@ async fn it_is_given_back_as_of_now() {
 }
 
 #[tokio::test]
-async fn whoever_was_slower_follows_and_takes_nothing_at_the_end() {
+async fn a_process_that_lost_the_race_does_not_lead_and_releases_nothing() {
     let server = Shared::default();
     let free = json!({"metadata": {"name": "evenkeel", "resourceVersion": "0"}, "spec": {"holderIdentity": ""}});
     *server.lock().unwrap() = Server { lease: Some(free), overtake: true, ..Server::default() };
-    let (mut leads, end, ended) = running(&server);
-    assert!(!turns(&mut leads, true, Duration::from_millis(700)).await);
+    let (mut leads, stop, stopped) = running(&server);
+    assert!(!becomes(&mut leads, true, Duration::from_millis(700)).await);
     assert_eq!(spec(&server)["holderIdentity"], "other");
-    end.send(()).unwrap();
-    ended.await.unwrap();
+    stop.send(()).unwrap();
+    stopped.await.unwrap();
     assert_eq!(spec(&server)["holderIdentity"], "other");
 }
 
 #[tokio::test]
-async fn one_who_leads_stays_so_though_somebody_touched_the_lease() {
+async fn keeps_leading_after_a_conflict_with_a_harmless_write() {
     let server = Shared::default();
     let (mut leads, _end, _) = running(&server);
-    assert!(turns(&mut leads, true, SOON).await);
+    assert!(becomes(&mut leads, true, SOON).await);
     let before = spec(&server);
     server.lock().unwrap().touch = true;
-    assert!(!turns(&mut leads, false, Duration::from_millis(1500)).await);
+    assert!(!becomes(&mut leads, false, Duration::from_millis(1500)).await);
     let after = spec(&server);
     assert!(after["renewTime"].as_str() > before["renewTime"].as_str());
     assert_eq!(after["leaseTransitions"], before["leaseTransitions"]);
 }
 
 #[tokio::test]
-async fn one_request_without_an_answer_does_not_cost_the_lead() {
+async fn keeps_leading_after_one_request_without_a_response() {
     let server = Shared::default();
     let (mut leads, _end, _) = running(&server);
-    assert!(turns(&mut leads, true, SOON).await);
+    assert!(becomes(&mut leads, true, SOON).await);
     server.lock().unwrap().hang = 1;
-    assert!(!turns(&mut leads, false, Duration::from_secs(2)).await);
+    assert!(!becomes(&mut leads, false, Duration::from_secs(2)).await);
 }
 
 #[tokio::test]
-async fn after_an_outage_a_slow_server_is_enough_to_lead_again() {
+async fn leads_again_after_an_outage_with_a_slow_server() {
     let server = Shared::default();
     let (mut leads, _end, _) = running(&server);
-    assert!(turns(&mut leads, true, SOON).await);
+    assert!(becomes(&mut leads, true, SOON).await);
     let before = spec(&server);
     server.lock().unwrap().hang = usize::MAX;
     let outage = Instant::now();
-    assert!(turns(&mut leads, false, Duration::from_millis(1400)).await, "before others can lead");
+    assert!(becomes(&mut leads, false, Duration::from_millis(1400)).await, "before others can lead");
     assert!(outage.elapsed() > Duration::from_millis(700), "not before it has to");
     {
         let mut server = server.lock().unwrap();
-        (server.hang, server.slow) = (0, Duration::from_millis(80));
+        (server.hang, server.delay) = (0, Duration::from_millis(80));
     }
-    assert!(turns(&mut leads, true, SOON).await);
-    // It was nobody else's meanwhile.
+    assert!(becomes(&mut leads, true, SOON).await);
+    // No other process held it meanwhile.
     assert_eq!(spec(&server)["leaseTransitions"], before["leaseTransitions"]);
 }
 
 #[tokio::test]
-async fn a_late_answer_is_not_believed() {
+async fn a_late_response_does_not_count_as_a_renewal() {
     let server = Shared::default();
     let election = election("me");
     let api: Api<Lease> = Api::namespaced(client(&server), "default");
     let mut observed = Observed::default();
-    // It stood still between the question and the answer.
-    server.lock().unwrap().slow = Duration::from_millis(600);
+    // The response arrives after the expiry.
+    server.lock().unwrap().delay = Duration::from_millis(600);
     let (lead, leads) = watch::channel(false);
     election.attempt(&api, &mut observed, &lead).await.unwrap();
-    election.say(&lead, &observed);
+    election.publish(&lead, &observed);
     assert_eq!(spec(&server)["holderIdentity"], "me");
-    assert!(!*leads.borrow(), "the answer came 1.2 s after the question");
-    // The clock is looked at before anything is written: false is said while the record is still the old one.
+    assert!(!*leads.borrow(), "the response came 1.2 s after the request");
+    // The clock is checked before the write: leadership ends while the record is still the old one.
     let before = spec(&server);
     observed.renewed = Some(Instant::now().checked_sub(Duration::from_millis(500)).unwrap());
-    election.say(&lead, &observed);
+    election.publish(&lead, &observed);
     assert!(*leads.borrow());
     let mut follows = leads.clone();
-    let asking = tokio::spawn(async move { election.attempt(&api, &mut observed, &lead).await.map(|()| lead) });
-    assert!(turns(&mut follows, false, Duration::from_millis(900)).await);
+    let attempt = tokio::spawn(async move { election.attempt(&api, &mut observed, &lead).await.map(|()| lead) });
+    assert!(becomes(&mut follows, false, Duration::from_millis(900)).await);
     assert_eq!(spec(&server), before);
-    asking.await.unwrap().unwrap();
+    attempt.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_missing_right_is_named() {
+async fn the_error_names_the_missing_right() {
     let server = Shared::default();
     server.lock().unwrap().forbid = true;
     let api: Api<Lease> = Api::namespaced(client(&server), "default");
     let election = election("me");
     let (lead, _) = watch::channel(false);
     let error = election.attempt(&api, &mut Observed::default(), &lead).await.unwrap_err();
-    let why = election.why(&error);
-    assert!(why.contains("`update`") && why.contains("leases.coordination.k8s.io"), "{why}");
+    let text = election.describe(&error);
+    assert!(text.contains("`update`") && text.contains("leases.coordination.k8s.io"), "{text}");
 }

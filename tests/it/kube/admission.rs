@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel::catalog::{File, Input, Snapshot};
 use evenkeel::definition::{Kind, is_name};
-use evenkeel::operator::admission::told;
+use evenkeel::operator::admission::findings_in;
 use evenkeel::operator::resources::Key;
 use evenkeel::reconcile::validate::{self, Validator};
 use evenkeel::text::{self, Severity};
@@ -78,7 +78,7 @@ fn admission_finds_what_validate_finds_in_every_planted_file() {
     let mut compared = 0;
     let mut wrong = Vec::new();
     for (key, file) in &resources {
-        let mine: BTreeSet<Line> = told(&examined, file)
+        let mine: BTreeSet<Line> = findings_in(&examined, file)
             .into_iter()
             .filter(|told| !OF_FILES.contains(&told.finding.code.id))
             .map(|told| (told.finding.code.id.to_owned(), told.finding.message, told.pointer))
@@ -192,10 +192,10 @@ fn the_api_server_refuses_what_validate_refuses() {
         snapshot.alone = true;
         let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
         let mendable = ["EK0203", "EK0204", "EK0401"];
-        let is_error = |told: &evenkeel::operator::admission::AdmissionReport| {
+        let is_error = |told: &evenkeel::operator::admission::ResourceFinding| {
             told.finding.severity == Severity::Error && !mendable.contains(&told.finding.code.id)
         };
-        let expected = told(&examined, file).iter().any(is_error);
+        let expected = findings_in(&examined, file).iter().any(is_error);
         let document = String::from_utf8(file.bytes.to_vec()).unwrap();
         let args = ["create", "--dry-run=server", "-n", &place.namespace, "-f", "-"];
         let said = place.cluster.kubectl_as("admin", &args, &document);

@@ -1,30 +1,31 @@
-//! `evenkeel status --kube`: what the resources of a cluster say of themselves.
+//! `evenkeel status --kube`: the status of a cluster's resources.
 
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::super::environment_commands::Form;
-use super::super::{executor, output};
+use super::output;
+use super::output_format::OutputFormat;
+use super::runtime::runtime;
 use crate::definition::Kind;
 use crate::operator::list;
 use crate::operator::resources::Resource;
 
-/// Shows the Environments, and every definition that is not ready; exits with 1 where there is one.
-pub(super) fn show(namespace: Option<&str>, everywhere: bool, form: Form) -> anyhow::Result<ExitCode> {
-    let resources = executor()?.block_on(list::resources(namespace, everywhere))?;
+/// Prints the Environments and every definition that is not ready; exits with 1 if there is one.
+pub(super) fn print(namespace: Option<&str>, all_namespaces: bool, format: OutputFormat) -> anyhow::Result<ExitCode> {
+    let resources = runtime()?.block_on(list::resources(namespace, all_namespaces))?;
     let all_ready = resources.iter().all(|resource| ready(resource).0 == "True");
-    match form {
-        Form::Json => {
-            let list: Vec<Value> = resources.iter().map(of_resource).collect();
+    match format {
+        OutputFormat::Json => {
+            let list: Vec<Value> = resources.iter().map(resource_json).collect();
             output::data(&format!("{:#}\n", json!({"resources": list})));
         }
-        Form::Human => output::data(&human(&resources)),
+        OutputFormat::Human => output::data(&human(&resources)),
     }
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn of_resource(resource: &Resource) -> Value {
+fn resource_json(resource: &Resource) -> Value {
     json!({
         "kind": resource.key.kind.as_str(),
         "namespace": resource.key.namespace,
@@ -34,16 +35,16 @@ fn of_resource(resource: &Resource) -> Value {
     })
 }
 
-/// The condition Ready: its status, reason and message. What was said of an earlier version does not count.
+/// Status, reason and message of the condition Ready. A condition of an earlier generation does not count.
 fn ready(resource: &Resource) -> (String, String, String) {
     let conditions = resource.status["conditions"].as_array().into_iter().flatten();
-    let mut ready = conditions.filter(|one| one["type"] == "Ready");
-    let Some(ready) = ready.next() else {
-        return ("Unknown".into(), "NotSeen".into(), "no operator has said anything of it".into());
+    let mut found = conditions.filter(|condition| condition["type"] == "Ready");
+    let Some(ready) = found.next() else {
+        return ("Unknown".into(), "NotSeen".into(), "no operator has reported a status yet".into());
     };
     let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
     if ready["observedGeneration"].as_i64() != Some(resource.generation) {
-        return ("Unknown".into(), "Progressing".into(), "what is said is of an earlier version of it".into());
+        return ("Unknown".into(), "Progressing".into(), "the status is of an earlier generation".into());
     }
     (text("status"), text("reason"), text("message"))
 }
@@ -51,7 +52,7 @@ fn ready(resource: &Resource) -> (String, String, String) {
 fn human(resources: &[Resource]) -> String {
     let paint = output::Paint::new();
     if resources.is_empty() {
-        return "there are no Environments and no definitions\n".to_owned();
+        return "no Environments and no definitions found\n".to_owned();
     }
     let mut text = String::new();
     let (environments, definitions): (Vec<&Resource>, Vec<&Resource>) =
@@ -67,7 +68,7 @@ fn human(resources: &[Resource]) -> String {
             text += &format!("  generation  {generation} {digest}\n");
         }
     }
-    let waiting: Vec<&Resource> = definitions.iter().filter(|one| ready(one).0 != "True").copied().collect();
+    let waiting: Vec<&Resource> = definitions.iter().filter(|resource| ready(resource).0 != "True").copied().collect();
     for resource in &waiting {
         let (_, reason, message) = ready(resource);
         text += &format!("{} is not ready ({reason}): {message}\n", resource.key);

@@ -1,4 +1,4 @@
-//! What commands share that run workflows.
+//! The arguments of commands that run workflows, and the tasks that run them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::serve_args::private_policy;
+use super::egress::private_policy;
 use crate::net;
 use crate::reconcile::live_environments::LiveEnvironments;
-use crate::server::Working;
+use crate::server::WorkflowService;
 use crate::store::Store;
 use crate::telemetry::{self, TraceExport};
 use crate::trigger::service::{TriggerProvider, TriggerService};
@@ -19,36 +19,40 @@ use crate::workflow::{
     Clock, Dispatcher, EnvironmentProvider, ProcessEngine, QuickJs, ScriptEngine, Worker, WorkerSettings,
 };
 
-/// How workflows are run.
+/// Execution of workflows.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Work {
-    /// Where applications reach this server, for webhooks that they are asked to call: `https://hooks.example.com`.
+#[command(next_help_heading = "Workflow options")]
+pub(super) struct WorkflowArgs {
+    /// Public address of this server for webhooks [default: http://ADDRESS:PORT]
     #[arg(long, env = "EVENKEEL_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Executions at the same time in this process; 0 for none: others work.
+    /// Maximum number of concurrent executions; 0 disables execution in this process
     #[arg(long, default_value_t = 64, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     executions: u32,
-    /// Where scripts run: in this process, or in processes of their own with limits of the operating system.
-    #[arg(long, default_value = "thread", value_name = "WHERE")]
-    scripts: Scripts,
-    /// How long executions, events and logs are kept after they ended, in days.
+    /// Isolation of scripts: threads, or processes with limits of the operating system
+    #[arg(long, default_value = "thread", value_name = "ISOLATION")]
+    scripts: ScriptIsolation,
+    /// Days to keep finished executions, events and logs
     #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     keep: u32,
     #[command(flatten)]
-    pub(super) traces: Traces,
+    pub(super) traces: TraceArgs,
 }
 
-/// Where traces go.
+/// Export of traces.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Traces {
-    /// Send OpenTelemetry traces to a collector, by OTLP over HTTP: `http://localhost:4318`. Without it
-    /// OTEL_EXPORTER_OTLP_ENDPOINT says where, and without both none are sent.
+#[command(next_help_heading = "Telemetry options")]
+pub(super) struct TraceArgs {
+    /// OTLP/HTTP endpoint for traces [env: OTEL_EXPORTER_OTLP_ENDPOINT] [default: no traces]
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
 }
 
-impl Traces {
-    /// Where they are sent, where somebody said so; refused before anything is served where that is nowhere.
+impl TraceArgs {
+    /// The configured OTLP endpoint, if any.
+    ///
+    /// # Errors
+    /// Fails if the URL is invalid, so that a server does not start with it.
     pub(super) fn endpoint(&self) -> anyhow::Result<Option<String>> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
@@ -60,32 +64,32 @@ impl Traces {
         Ok(endpoint)
     }
 
-    /// Begins to send them.
+    /// Starts the export of traces.
     fn start(&self, instance: &str) -> anyhow::Result<Option<TraceExport>> {
         let Some(endpoint) = self.endpoint()? else { return Ok(None) };
-        // The operator's word, like where announcements go; collectors often run beside what they collect from.
+        // The operator chooses the endpoint; collectors often run on the same machine.
         let client = net::Client::new(private_policy(true)?)?;
         Ok(Some(telemetry::start_export(&endpoint, instance, client)?))
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Scripts {
+enum ScriptIsolation {
     Thread,
     Process,
 }
 
-/// What runs in the background until it is told to end.
+/// Background tasks of a server.
 pub(super) struct Background {
-    end: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     traces: Option<TraceExport>,
 }
 
 impl Background {
-    /// Ends it, and waits for that.
-    pub(super) async fn end(self) {
-        let _ = self.end.send(true);
+    /// Stops the tasks and waits at most 15 s for each.
+    pub(super) async fn stop(self) {
+        let _ = self.stop.send(true);
         for task in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }
@@ -95,24 +99,27 @@ impl Background {
     }
 }
 
-impl Work {
-    /// How `dev` does it.
-    pub(super) fn local(traces: Traces) -> Work {
-        Work { public_url: None, executions: 64, scripts: Scripts::Thread, keep: 30, traces }
+impl WorkflowArgs {
+    /// The settings of `evenkeel dev`.
+    pub(super) fn local(traces: TraceArgs) -> WorkflowArgs {
+        WorkflowArgs { public_url: None, executions: 64, scripts: ScriptIsolation::Thread, keep: 30, traces }
     }
 
-    /// Starts everything that runs workflows.
+    /// Starts the dispatcher, the triggers and the worker.
+    ///
+    /// # Errors
+    /// Fails if the OTLP endpoint is invalid or the store does not respond.
     pub(super) async fn start(
         &self,
         store: Arc<dyn Store>,
-        served: LiveEnvironments,
+        live: LiveEnvironments,
         worker: String,
         address: SocketAddr,
-    ) -> anyhow::Result<(Working, Background)> {
+    ) -> anyhow::Result<(WorkflowService, Background)> {
         let traces = self.traces.start(&worker)?;
         let engine: Arc<dyn ScriptEngine> = match self.scripts {
-            Scripts::Thread => Arc::new(QuickJs),
-            Scripts::Process => Arc::new(ProcessEngine::new(std::env::current_exe()?)),
+            ScriptIsolation::Thread => Arc::new(QuickJs),
+            ScriptIsolation::Process => Arc::new(ProcessEngine::new(std::env::current_exe()?)),
         };
         let settings = WorkerSettings {
             worker,
@@ -122,16 +129,16 @@ impl Work {
         };
         let clock = Clock::default();
         clock.synchronize(store.time().await?);
-        let environments: Arc<dyn EnvironmentProvider> = Arc::new(served.clone());
+        let environments: Arc<dyn EnvironmentProvider> = Arc::new(live.clone());
         let dispatcher = Dispatcher::open(store, environments, engine, clock, settings);
         let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let (end, until) = watch::channel(false);
-        let triggers: Arc<dyn TriggerProvider> = Arc::new(served.clone());
+        let (stop, stopped) = watch::channel(false);
+        let triggers: Arc<dyn TriggerProvider> = Arc::new(live.clone());
         let service = TriggerService::new(Arc::clone(&dispatcher), triggers, public_url.clone());
-        let mut tasks = vec![tokio::spawn(service.run(until.clone()))];
+        let mut tasks = vec![tokio::spawn(service.run(stopped.clone()))];
         if self.executions > 0 {
-            tasks.push(tokio::spawn(Worker::new(Arc::clone(&dispatcher)).run(until)));
+            tasks.push(tokio::spawn(Worker::new(Arc::clone(&dispatcher)).run(stopped)));
         }
-        Ok((Working { dispatcher, served, public_url }, Background { end, tasks, traces }))
+        Ok((WorkflowService { dispatcher, live, public_url }, Background { stop, tasks, traces }))
     }
 }

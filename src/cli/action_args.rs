@@ -1,0 +1,129 @@
+//! The arguments of `evenkeel render` and `evenkeel call`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::json;
+
+use super::{definitions, json_input, output};
+use crate::connector::{self, Call, CallError, ErrorCode, Runtime};
+
+/// An action and its arguments.
+#[derive(Debug, Args)]
+pub(super) struct ActionArgs {
+    /// Action, as CONNECTOR/ACTION
+    #[arg(value_name = "CONNECTOR/ACTION")]
+    action: String,
+    /// Folder of definitions, or one file
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Environment to use [default: the first one found]
+    #[arg(short, long, value_name = "ENVIRONMENT")]
+    environment: Option<String>,
+    /// Variable to set, over the environment's; repeatable
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
+    variables: Vec<(String, String)>,
+    /// Input as JSON; `@FILE` reads a file, `-` reads stdin [default: {}]
+    #[arg(short, long, value_name = "JSON", help_heading = "Call options")]
+    input: Option<String>,
+    /// Use the input of one of the action's tests
+    #[arg(long, value_name = "TEST", conflicts_with = "input", help_heading = "Call options")]
+    test: Option<String>,
+    /// Path parameter; repeatable
+    #[arg(
+        short,
+        long = "path-param",
+        value_name = "NAME=VALUE",
+        value_parser = pair,
+        help_heading = "Call options"
+    )]
+    path_params: Vec<(String, String)>,
+    /// Header that the action lets callers override; repeatable
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = pair, help_heading = "Call options")]
+    headers: Vec<(String, String)>,
+    /// Query parameter that the action lets callers override; repeatable
+    #[arg(long = "query", value_name = "NAME=VALUE", value_parser = pair, help_heading = "Call options")]
+    query: Vec<(String, String)>,
+    /// Tenant to call for
+    #[arg(long, value_name = "TENANT", help_heading = "Call options")]
+    tenant: Option<String>,
+    /// Connection to use
+    #[arg(long, value_name = "CONNECTION", help_heading = "Call options")]
+    connection: Option<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Compiled definitions and the call to make.
+pub(super) struct ActionCall {
+    pub(super) path: PathBuf,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) connector: String,
+    pub(super) action: String,
+    pub(super) call: Call,
+}
+
+impl ActionArgs {
+    /// Compiles the definitions; prints their errors and returns `None` if there are any.
+    pub(super) fn prepare(self) -> anyhow::Result<Option<ActionCall>> {
+        let Some((connector, action)) = self.action.split_once('/') else {
+            bail!("`{}` is not an action; expected CONNECTOR/ACTION", self.action);
+        };
+        let Some(validated) = definitions::load(&self.path)? else { return Ok(None) };
+        let runtime = definitions::compile(&validated, self.environment.as_deref())?;
+        let mut call = Call { input: json!({}), ..Call::default() };
+        if let Some(name) = &self.test {
+            let (_, found) =
+                connector::find(&runtime, connector, action).map_err(|error| anyhow::anyhow!(error.detail))?;
+            let tests = &found.spec.tests;
+            let Some(test) = tests.iter().find(|test| test.name == *name) else {
+                let names: Vec<String> = tests.iter().map(|test| format!("`{}`", test.name)).collect();
+                let known = match names.is_empty() {
+                    true => "it has no tests".to_owned(),
+                    false => format!("expected one of {}", names.join(", ")),
+                };
+                bail!("the action has no test `{name}`; {known}");
+            };
+            call = Call {
+                hermetic: self.tenant.is_none() && self.connection.is_none(),
+                ..connector::testing::call_of(test)
+            };
+        }
+        if let Some(argument) = &self.input {
+            call.input = json_input::read_exact(argument)?;
+        }
+        call.path_params.extend(self.path_params);
+        call.headers.extend(self.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
+        call.query.extend(self.query);
+        call.variables.extend(self.variables);
+        call.tenant = self.tenant.or(call.tenant);
+        call.connection = self.connection;
+        if call.request_id.is_empty() {
+            call.request_id = "cli".into();
+        }
+        let (connector, action) = (connector.into(), action.into());
+        Ok(Some(ActionCall { path: self.path, runtime: Arc::new(runtime), connector, action, call }))
+    }
+}
+
+/// Prints an error as the HTTP API returns it, and the option that supplies a missing value.
+pub(super) fn print_error(error: &CallError, request_id: &str) -> ExitCode {
+    output::data(&format!("{:#}\n", error.envelope(request_id)));
+    match error.code {
+        ErrorCode::InvalidInput => output::note("help: pass the input with --input JSON or --test TEST"),
+        ErrorCode::MissingPathParameters | ErrorCode::InvalidPathParameters => {
+            output::note("help: pass path parameters with --path-param NAME=VALUE");
+        }
+        ErrorCode::ConnectionRequired | ErrorCode::UnknownTenant => {
+            output::note("help: pass a tenant with --tenant TENANT, or a connection with --connection CONNECTION");
+        }
+        _ => {}
+    }
+    ExitCode::FAILURE
+}

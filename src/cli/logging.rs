@@ -1,0 +1,23 @@
+//! The process log.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use super::output;
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Starts the log on stderr; `EVENKEEL_LOG` overrides the default filter.
+pub(super) fn start(format: LogFormat, default_filter: &str) {
+    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Human => builder.with_ansi(output::colored_stderr()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}

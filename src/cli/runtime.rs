@@ -1,0 +1,27 @@
+//! The asynchronous runtime and the signals that end a process.
+
+use anyhow::Context as _;
+
+/// Starts a multi-threaded runtime for network calls and servers.
+///
+/// # Errors
+/// Fails if the operating system refuses threads.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the worker threads")
+}
+
+/// Completes on Ctrl+C (SIGINT) or SIGTERM.
+pub(super) async fn shutdown_signal() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
