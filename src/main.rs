@@ -1,6 +1,6 @@
 //! The `evenkeel` command.
 
-/// Gives memory back that is free, which glibc's allocator keeps; and musl's, in the static image, is slow.
+/// Returns free memory to the system, which glibc's allocator does not, and is faster than musl's in the static image.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-// The workflow `welcome` of file 3. `ctx` is all it can reach: its input, connectors, state, secrets, a log.
+// The workflow `welcome` of file 3. It reaches only `ctx`: its input, connectors, state, secrets and log.
 // `evenkeel types` writes their types to evenkeel.d.ts, so that editors complete connectors and actions.
 type Input = { email: string; name?: string };
 
@@ -13,7 +13,7 @@ export default async function (ctx: any) {
   });
   const { contact: saved } = await ctx.connectors.orbitCrm.getContact({}, { pathParams: { id: contact.id } });
 
-  // Remembered from one execution to the next, for each tenant by itself.
+  // Stored across executions, per tenant.
   const customers: number = ((await ctx.state.get("customers")) ?? 0) + 1;
   await ctx.state.set("customers", customers);
 

@@ -1,16 +1,16 @@
-// An order. What `ctx` is asked for is done once and kept: after a restart the code runs from its beginning, and everything
-// that was done is answered from the record.
+// An order. Each call of `ctx` runs once and its result is stored: after a restart, the code runs from its beginning and
+// finished calls return their stored results.
 export default async function (ctx: any) {
   const { id, total } = ctx.input;
   const reservation = await ctx.connectors.store.reserve({ order: id });
 
   if (total > 100) {
-    // Waits for `evenkeel executions approve ID ship`; nothing runs meanwhile.
+    // Waits for `evenkeel executions approve ID ship`; no process runs meanwhile.
     const answer = await ctx.approval("ship", { message: `Ship order ${id} for ${total}?`, timeout: "2h" });
     if (!answer.approved) throw new Error(`order ${id} was not approved`);
   }
 
-  await ctx.sleep("10m"); // time to change one's mind
+  await ctx.sleep("10m"); // time for a cancellation
   await ctx.state.set("last-order", id, { ttl: "7d" });
   return { order: id, reservation: reservation.id, shipped: ctx.now().toISOString() };
 }

@@ -334,7 +334,7 @@ fn inventory(view: &EnvironmentView) -> Value {
                 revision.split('@').next().unwrap_or_default().to_owned()
             }
             Owner::Source { revision, .. } => revision.clone(),
-            Owner::Api { who, .. } => format!("by hand: {who}"),
+            Owner::Api { who, .. } => format!("API: {who}"),
         };
         let place = match Key::from_path(&item.base.path) {
             Some(key) => key.to_string(),

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::response::set;
 
-const CSP: &str = "default-src 'self'; img-src 'self' data: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Content security policy. Trusted Types make the browser reject every use of text as markup or script.
+const CSP: &str = "default-src 'self'; img-src 'self' data: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// `GET /`
 pub(super) async fn index() -> Response {

@@ -1,4 +1,4 @@
-//! What is answered to the API server about a resource, without one: who asks is made here.
+//! Tests of the admission review without an API server: the tests build the requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -41,11 +41,11 @@ fn annotated(mut object: Value, name: &str, value: &str) -> Value {
     object
 }
 
-fn nobody() -> OwnerLookup {
+fn no_owner() -> OwnerLookup {
     Arc::new(|_| None)
 }
 
-fn around(objects: &[Value]) -> Arc<Resources> {
+fn resources(objects: &[Value]) -> Arc<Resources> {
     Resources::fixed(objects.iter().map(|object| {
         let kind: Kind = object["kind"].as_str().unwrap().parse().unwrap();
         (kind, serde_json::from_value(object.clone()).unwrap())
@@ -53,7 +53,7 @@ fn around(objects: &[Value]) -> Arc<Resources> {
 }
 
 fn admission(objects: &[Value]) -> Arc<Admission> {
-    Admission::new(around(objects), nobody(), false)
+    Admission::new(resources(objects), no_owner(), false)
 }
 
 fn review(operation: &str, old: Option<&Value>, new: Option<&Value>) -> Value {
@@ -112,14 +112,14 @@ async fn a_mistake_is_refused_with_its_place_and_help() {
     }
     let good = created(&admission, &connector("one")).await;
     assert_eq!(good["allowed"], true, "{good}");
-    // What is no definition is nobody's question here.
+    // Resources of other groups are not reviewed.
     let mut other = review("CREATE", None, Some(&wrong));
     other["request"]["kind"]["group"] = json!("rbac.example.com");
     assert_eq!(ask(&admission, &other).await["allowed"], true);
 }
 
 #[tokio::test]
-async fn what_a_resource_says_cannot_move_the_cursor_of_a_terminal() {
+async fn text_of_a_resource_cannot_control_a_terminal() {
     let mut wrong = connector("one");
     wrong["spec"]["a\u{1b}[2Jb\nc"] = json!(1);
     let response = created(&admission(&[]), &wrong).await;
@@ -128,33 +128,33 @@ async fn what_a_resource_says_cannot_move_the_cursor_of_a_terminal() {
 }
 
 #[tokio::test]
-async fn what_another_resource_may_mend_only_warns() {
-    let strict = Admission::new(around(&[]), nobody(), true);
+async fn an_error_that_another_resource_can_fix_only_warns() {
+    let strict = Admission::new(resources(&[]), no_owner(), true);
     let early = workflow("greet", "hello/say", json!({}));
     let response = created(&admission(&[]), &early).await;
     assert_eq!(response["allowed"], true, "{response}");
     assert!(warnings(&response).iter().any(|one| one.starts_with("EK0202 at /spec/steps/0/action: ")), "{response}");
     assert_eq!(created(&strict, &early).await["allowed"], false);
-    // An action that the connector does not have yet is in no other way missing than the connector.
+    // A missing action of an existing connector counts like a missing connector.
     let response = created(&admission(&[connector("hello")]), &workflow("greet", "hello/shout", json!({}))).await;
     assert!(response["allowed"] == true && warnings(&response)[0].starts_with("EK0202"), "{response}");
     let mut shipping = connector("shipping");
     shipping["spec"]["entities"] = json!({"parcel": {"canonical": "Shipment", "fields": {"id": {"type": "string"}}}});
     let response = created(&admission(&[]), &shipping).await;
-    let says = warnings(&response).iter().any(|one| one.contains("there is no canonical entity `Shipment`"));
-    assert!(response["allowed"] == true && says, "{response}");
+    let warns = warnings(&response).iter().any(|one| one.contains("there is no canonical entity `Shipment`"));
+    assert!(response["allowed"] == true && warns, "{response}");
     let response = created(&admission(&[connector("hello")]), &early).await;
     assert!(response["allowed"] == true && !warnings(&response).iter().any(|one| one.contains("EK0202")), "{response}");
 }
 
 #[tokio::test]
-async fn what_no_other_resource_can_mend_is_refused_whatever_its_code() {
+async fn an_error_that_no_other_resource_can_fix_is_denied_with_any_code() {
     let hello = admission(&[connector("hello")]);
     let nowhere = json!({"input": {"x": "{{ steps.nowhere.y }}"}});
     let response = created(&hello, &workflow("greet", "hello/say", nowhere)).await;
-    let says = message(&response).contains("there is no step `nowhere`");
-    assert!(response["allowed"] == false && says, "{response}");
-    // A circle is closed by either of two: neither can be said to be the one that is wrong.
+    let names_step = message(&response).contains("there is no step `nowhere`");
+    assert!(response["allowed"] == false && names_step, "{response}");
+    // Either of two resources closes a cycle, so neither is denied.
     let environment = |name: &str, from: &str| resource(Kind::Environment, name, json!({"promoteFrom": from}));
     let one = admission(&[environment("a", "b")]);
     let response = created(&one, &environment("b", "a")).await;
@@ -162,11 +162,11 @@ async fn what_no_other_resource_can_mend_is_refused_whatever_its_code() {
     assert!(warnings(&response).iter().any(|one| one.contains("EK0804")), "{response}");
 }
 
-/// No code denies for what is around a resource: whichever of a set comes first, it can come.
+/// No code denies because of other resources: the resources of a set can arrive in any order.
 #[tokio::test]
-async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
-    let examined = evenkeel::reconcile::validate::folder(&crate::support::root().join("tests/planted")).unwrap();
-    let documents = examined.catalog.entries.iter().map(|entry| entry.document.root.to_json());
+async fn every_planted_resource_is_denied_for_its_own_errors_only() {
+    let validated = evenkeel::reconcile::validate::folder(&crate::support::root().join("tests/planted")).unwrap();
+    let documents = validated.catalog.entries.iter().map(|entry| entry.document.root.to_json());
     let mut objects: Vec<Value> = Vec::new();
     for mut object in documents {
         let kind = object["kind"].as_str().and_then(|kind| kind.parse::<Kind>().ok());
@@ -192,9 +192,9 @@ async fn every_planted_resource_is_refused_for_itself_or_not_at_all() {
         snapshot.alone = true;
         let alone = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
         let mut own = alone.findings.iter().filter(|finding| {
-            let mends =
+            let is_fixable =
                 [&codes::UNKNOWN_SECRET, &codes::UNKNOWN_VARIABLE, &codes::ENTITY_FIELD].contains(&finding.code);
-            finding.severity == Severity::Error && !mends
+            finding.severity == Severity::Error && !is_fixable
         });
         let expected = own.next().is_none();
         assert_eq!(response["allowed"], expected, "{key}: {response}");
@@ -214,8 +214,8 @@ fn admission_file(key: &Key, object: &Value) -> File {
 async fn metadata_and_status_may_always_change() {
     let mut broken = connector("one");
     broken["spec"]["oops"] = json!(1);
-    let owned: OwnerLookup = Arc::new(|_| Some("it comes from elsewhere".into()));
-    let admission = Admission::new(around(&[broken.clone()]), owned, true);
+    let owner: OwnerLookup = Arc::new(|_| Some("it comes from another source".into()));
+    let admission = Admission::new(resources(&[broken.clone()]), owner, true);
     let mut status = broken.clone();
     status["status"] = json!({"conditions": []});
     let noted = annotated(broken.clone(), "kubectl.kubernetes.io/restartedAt", "now");
@@ -233,7 +233,7 @@ async fn metadata_and_status_may_always_change() {
 }
 
 #[tokio::test]
-async fn a_removal_says_what_it_breaks_and_is_not_held_up() {
+async fn a_deletion_names_the_definitions_that_it_breaks_and_is_allowed() {
     let objects = [connector("hello"), workflow("greet", "hello/say", json!({}))];
     let both = admission(&objects);
     let response = deleted(&both, &objects[0]).await;
@@ -243,7 +243,7 @@ async fn a_removal_says_what_it_breaks_and_is_not_held_up() {
         "{response}"
     );
     assert!(warnings(&deleted(&both, &objects[1]).await).is_empty());
-    // A change that takes away what others use says so too.
+    // A change that removes an action in use warns as well.
     let mut renamed = objects[0].clone();
     let actions = renamed["spec"]["actions"].as_object_mut().unwrap();
     let say = actions.remove("say").unwrap();
@@ -251,37 +251,37 @@ async fn a_removal_says_what_it_breaks_and_is_not_held_up() {
     let response = updated(&both, &objects[0], &renamed).await;
     assert_eq!(response["allowed"], true);
     assert!(warnings(&response).iter().any(|one| one.starts_with("this breaks Workflow ns/greet")), "{response}");
-    // What was broken before is not told again.
+    // An error that existed before the change causes no warning.
     let mut same = objects[0].clone();
     same["spec"]["displayName"] = json!("Hello");
-    let one = admission(&[objects[0].clone(), workflow("greet", "nobody/say", json!({}))]);
+    let one = admission(&[objects[0].clone(), workflow("greet", "unknown/say", json!({}))]);
     let response = updated(&one, &objects[0], &same).await;
     assert!(!warnings(&response).iter().any(|one| one.starts_with("this breaks")), "{response}");
 }
 
 #[tokio::test]
-async fn what_is_protected_goes_with_its_namespace_only() {
-    let manager = annotated(connector("manager"), "evenkeel.dev/prune", "disabled");
-    let admission = admission(std::slice::from_ref(&manager));
-    let response = deleted(&admission, &manager).await;
+async fn a_protected_definition_is_deleted_only_with_its_namespace() {
+    let protected = annotated(connector("protected"), "evenkeel.dev/prune", "disabled");
+    let admission = admission(std::slice::from_ref(&protected));
+    let response = deleted(&admission, &protected).await;
     assert!(response["allowed"] == false && message(&response).contains("evenkeel.dev/prune"), "{response}");
     for user in [
         "system:serviceaccount:kube-system:namespace-controller",
         "system:serviceaccount:kube-system:generic-garbage-collector",
         "system:kube-controller-manager",
     ] {
-        let mut review = review("DELETE", Some(&manager), None);
+        let mut review = review("DELETE", Some(&protected), None);
         review["request"]["userInfo"]["username"] = json!(user);
         assert_eq!(ask(&admission, &review).await["allowed"], true, "{user}");
     }
 }
 
 #[tokio::test]
-async fn what_comes_from_elsewhere_is_read_only() {
+async fn a_definition_of_another_source_is_read_only() {
     let one = connector("one");
-    let owned: OwnerLookup =
+    let owner: OwnerLookup =
         Arc::new(|key| (key.name == "one").then(|| format!("{key} comes from main@sha1:abc, a.yaml:1")));
-    let admission = Admission::new(around(std::slice::from_ref(&one)), owned, false);
+    let admission = Admission::new(resources(std::slice::from_ref(&one)), owner, false);
     let mut changed = one.clone();
     changed["spec"]["displayName"] = json!("mine");
     for response in
@@ -294,25 +294,25 @@ async fn what_comes_from_elsewhere_is_read_only() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_make_sense_of_may_go_and_not_come() {
+async fn an_unreadable_object_may_be_deleted_but_not_created() {
     let admission = admission(&[]);
     let mut strange = connector("one");
     strange["metadata"]["labels"] = json!([1, 2]);
     let response = created(&admission, &strange).await;
-    assert!(response["allowed"] == false && message(&response).contains("cannot be read"), "{response}");
+    assert!(response["allowed"] == false && message(&response).contains("cannot read the object"), "{response}");
     assert_eq!(deleted(&admission, &strange).await["allowed"], true);
-    for no_question in ["", "{", "[]", "{}", r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#] {
-        assert!(Arc::clone(&admission).review(no_question.as_bytes()).await.is_none(), "{no_question}");
+    for body in ["", "{", "[]", "{}", r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#] {
+        assert!(Arc::clone(&admission).review(body.as_bytes()).await.is_none(), "{body}");
     }
 }
 
 #[tokio::test]
-async fn our_own_trouble_denies_nothing() {
-    let owned: OwnerLookup = Arc::new(|key| {
-        assert!(key.name != "panic", "a mistake of ours");
+async fn a_failure_of_the_check_denies_nothing() {
+    let owner: OwnerLookup = Arc::new(|key| {
+        assert!(key.name != "panic", "a bug in the check");
         None
     });
-    let admission = Admission::new(around(&[]), owned, true);
+    let admission = Admission::new(resources(&[]), owner, true);
     let response = created(&admission, &connector("panic")).await;
     assert_eq!(response["allowed"], true);
     assert!(warnings(&response)[0].starts_with("evenkeel did not check this"), "{response}");
@@ -321,21 +321,21 @@ async fn our_own_trouble_denies_nothing() {
     assert_eq!(created(&admission, &wrong).await["allowed"], false);
 }
 
-/// Checks block until the gate opens, which it does at the latest when the test ends.
+/// Blocks checks until it opens, at the latest at the end of the test.
 #[derive(Default)]
-struct Gate {
+struct Barrier {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
-impl Gate {
+impl Barrier {
     fn pass(&self) {
         let open = self.open.lock().unwrap();
         drop(self.opened.wait_while(open, |open| !*open).unwrap());
     }
 }
 
-struct OpenAtEnd(Arc<Gate>);
+struct OpenAtEnd(Arc<Barrier>);
 
 impl Drop for OpenAtEnd {
     fn drop(&mut self) {
@@ -346,23 +346,23 @@ impl Drop for OpenAtEnd {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_check_delays_no_response_and_keeps_its_permit() {
-    let gate = OpenAtEnd(Arc::default());
+    let barrier = OpenAtEnd(Arc::default());
     let (running, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let owner: OwnerLookup = Arc::new({
-        let (gate, running, peak) = (Arc::clone(&gate.0), Arc::clone(&running), Arc::clone(&peak));
+        let (barrier, running, peak) = (Arc::clone(&barrier.0), Arc::clone(&running), Arc::clone(&peak));
         move |_| {
             peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            gate.pass();
+            barrier.pass();
             running.fetch_sub(1, Ordering::SeqCst);
             None
         }
     });
-    let admission = Admission::new(around(&[]), owner, true);
+    let admission = Admission::new(resources(&[]), owner, true);
     let review = |n: usize| {
         let admission = Arc::clone(&admission);
         tokio::spawn(async move { created(&admission, &connector(&format!("c{n}"))).await })
     };
-    // No check ends while the gate is closed, so every response comes from the timeout: in the second round also those that
+    // No check ends while the barrier is closed, so every response comes from the timeout: in the second round also those that
     // only waited for a permit, since the four stuck checks keep theirs.
     for round in [0..12, 12..20] {
         let reviews: Vec<_> = round.map(review).collect();
@@ -372,14 +372,14 @@ async fn a_stuck_check_delays_no_response_and_keeps_its_permit() {
         }
         assert_eq!((running.load(Ordering::SeqCst), peak.load(Ordering::SeqCst)), (4, 4));
     }
-    drop(gate);
+    drop(barrier);
     let response = created(&admission, &connector("after")).await;
     assert!(response["allowed"] == true && warnings(&response).is_empty(), "{response}");
 }
 
 #[tokio::test]
-async fn warnings_are_few_and_short() {
-    // Two bytes a letter: what counts is what is sent.
+async fn warnings_are_limited_in_number_and_length() {
+    // Two bytes per letter: the limit is in bytes.
     let name = |n: usize| format!("{}{n}", "ä".repeat(150));
     let mut wrong = connector("one");
     for n in 0..60 {
@@ -418,7 +418,7 @@ fn trusting(authorities: &str, port: u16) -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn a_certificate_is_changed_while_it_is_served_and_trusted_all_along() {
+async fn a_certificate_changes_without_a_gap_in_trust() {
     evenkeel::net::install_crypto_provider();
     let text = |text: &str| text.to_owned();
     let manager = CertificateManager {
@@ -427,7 +427,7 @@ async fn a_certificate_is_changed_while_it_is_served_and_trusted_all_along() {
         secret: text("s"),
         configuration: text("c"),
     };
-    // The authority is due today; what is served by it was renewed ten days ago.
+    // The authority is due today; its certificate was renewed ten days ago.
     let first = manager.due(None, now() - 2440 * DAY).unwrap();
     let second = manager.due(Some(&first), now() - 10 * DAY).unwrap();
     assert!(second.authorities == first.authorities && second.serving != first.serving);
@@ -436,32 +436,32 @@ async fn a_certificate_is_changed_while_it_is_served_and_trusted_all_along() {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (tell, told) = watch::channel::<Option<Pem>>(None);
-    let answer: Reviewer =
+    let (sender, certificate) = watch::channel::<Option<Pem>>(None);
+    let reviewer: Reviewer =
         Arc::new(|body| Box::pin(async move { (&body[..] == b"question").then(|| json!({"answered": true})) }));
-    let serving = tokio::spawn(serve(listener, told, answer));
+    let serving = tokio::spawn(serve(listener, certificate, reviewer));
     let get = async |authorities: &str| {
         let sent = trusting(authorities, port).get(format!("https://{HOST}:{port}/healthz")).send().await;
         sent.is_ok_and(|response| response.status() == 200)
     };
-    assert!(!get(&second.authorities).await, "nobody is answered before there is a certificate");
-    tell.send_replace(Some(second.serving.clone()));
+    assert!(!get(&second.authorities).await, "no connection succeeds before there is a certificate");
+    sender.send_replace(Some(second.serving.clone()));
     assert!(get(&second.authorities).await);
-    assert!(get(&third.authorities).await, "the API server is told of the new authority first");
+    assert!(get(&third.authorities).await, "the API server trusts the new authority first");
     let before = trusting(&second.authorities, port);
     let ask = |client: &reqwest::Client, body: Vec<u8>| {
         client.post(format!("https://{HOST}:{port}/admission")).body(body).send()
     };
     assert_eq!(ask(&before, b"question".to_vec()).await.unwrap().status(), 200);
-    tell.send_replace(Some(third.serving.clone()));
+    sender.send_replace(Some(third.serving.clone()));
     assert!(get(&third.authorities).await);
-    assert!(!get(&second.authorities).await, "another authority than the one that is trusted");
-    // A connection that is there goes on.
+    assert!(!get(&second.authorities).await, "the certificate of an untrusted authority");
+    // An existing connection continues.
     assert_eq!(ask(&before, b"question".to_vec()).await.unwrap().status(), 200);
-    // What cannot be served changes nothing.
+    // An invalid certificate changes nothing.
     let broken = Pem { certificate: third.serving.certificate.clone(), key: second.serving.key.clone() };
     assert!(!broken.is_usable());
-    tell.send_replace(Some(broken));
+    sender.send_replace(Some(broken));
     assert!(get(&third.authorities).await);
     let client = trusting(&third.authorities, port);
     assert_eq!(ask(&client, b"nonsense".to_vec()).await.unwrap().status(), 400);

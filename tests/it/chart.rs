@@ -1,5 +1,5 @@
-//! The chart: its values, what it renders, and that what it names is there. The rendered manifests meet a real API server
-//! among the tests of the operator.
+//! Tests of the chart: its values, its manifests, and the metrics that it names. The tests of the operator apply the
+//! manifests to a real API server.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(root().join("charts").join(path)).unwrap()
 }
 
-/// Helm, or `None` where there is none, except in CI, where that is a failure.
+/// The path of Helm; `None` if it is missing, which is a failure if `CI` is set.
 pub fn helm() -> Option<PathBuf> {
     let found = said(&Command::new(root().join("charts/render")).arg("--helm").output().unwrap());
     if found.code != 0 {
@@ -36,7 +36,7 @@ pub fn helm() -> Option<PathBuf> {
     Some(found.out.trim().into())
 }
 
-/// Renders a chart for a cluster of today: the manifests, or why not.
+/// Renders a chart for a current cluster: the manifests, or the error.
 pub fn render(helm: &Path, chart: &Path, args: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = Command::new(helm);
     command.args(["template", "evenkeel", "--namespace", "evenkeel", "--kube-version", "1.36.0"]).arg(chart).args(args);
@@ -64,11 +64,11 @@ fn every_value_has_a_default_a_description_and_a_strict_schema() {
         assert_eq!(schema["additionalProperties"], json!(false), "{at}");
         for (name, schema) in properties {
             let at = format!("{at}.{name}");
-            assert!(schema["description"].as_str().is_some_and(|text| text.ends_with('.')), "{at} is not described");
+            assert!(schema["description"].as_str().is_some_and(|text| text.ends_with('.')), "{at} has no description");
             let default = &value[name.as_str()];
-            // What a chart around this one sets is not ours; parts of Kubernetes' own types have no defaults.
-            let ours = at != ".global" && !at.starts_with(".resources.") && !at.starts_with(".probes.");
-            assert!(!ours || !default.is_null(), "{at} is not in values.yaml");
+            // `global` belongs to parent charts; parts of Kubernetes' own types have no defaults.
+            let has_default = at != ".global" && !at.starts_with(".resources.") && !at.starts_with(".probes.");
+            assert!(!has_default || !default.is_null(), "{at} is not in values.yaml");
             walk(&at, default, schema);
         }
     }
@@ -81,7 +81,7 @@ fn every_value_has_a_default_a_description_and_a_strict_schema() {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
+fn alerts_and_dashboard_use_existing_metrics() {
     let metrics = Metrics::new();
     let moment = Duration::from_secs(1);
     metrics.reconciled("live", "applied", moment);
@@ -100,23 +100,23 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     metrics.webhook("live", "accepted");
     metrics.notified("delivered");
     let encoded = metrics.encode();
-    let there: BTreeSet<&str> = encoded
+    let existing: BTreeSet<&str> = encoded
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split(['{', ' ']).next())
         .collect();
-    let asked = regex::Regex::new("evenkeel_[a-z_]+").unwrap();
+    let pattern = regex::Regex::new("evenkeel_[a-z_]+").unwrap();
     for path in ["evenkeel/files/alerts.yaml", "evenkeel/files/dashboard.json"] {
         let text = file(path);
-        let names: BTreeSet<&str> = asked.find_iter(&text).map(|found| found.as_str()).collect();
+        let names: BTreeSet<&str> = pattern.find_iter(&text).map(|found| found.as_str()).collect();
         assert!(names.len() > 5, "{path}");
-        let missing: Vec<&&str> = names.iter().filter(|name| !there.contains(**name)).collect();
-        assert!(missing.is_empty(), "{path} asks for {missing:?}; there are {there:#?}");
+        let missing: Vec<&&str> = names.iter().filter(|name| !existing.contains(**name)).collect();
+        assert!(missing.is_empty(), "{path} uses {missing:?}; existing metrics: {existing:#?}");
     }
 }
 
 #[test]
-fn the_plain_manifests_are_those_of_the_chart() {
+fn the_plain_manifests_equal_those_of_the_chart() {
     if helm().is_none() {
         return;
     }
@@ -125,7 +125,7 @@ fn the_plain_manifests_are_those_of_the_chart() {
 }
 
 #[test]
-fn every_set_of_values_renders_pods_and_rights_that_are_as_small_as_they_can_be() {
+fn every_set_of_values_renders_restricted_pods_and_minimal_rights() {
     let Some(helm) = helm() else { return };
     let chart = root().join("charts/evenkeel");
     for set in sets() {
@@ -158,23 +158,23 @@ fn every_set_of_values_renders_pods_and_rights_that_are_as_small_as_they_can_be(
         }
         for webhooks in of(&manifests, "ValidatingWebhookConfiguration") {
             let webhook = &webhooks["webhooks"][0];
-            let spared = &webhook["namespaceSelector"]["matchExpressions"][0];
-            assert_eq!(spared["operator"], "NotIn", "{name}");
-            assert!(spared["values"].as_array().unwrap().contains(&json!("kube-system")), "{name}");
+            let exclusion = &webhook["namespaceSelector"]["matchExpressions"][0];
+            assert_eq!(exclusion["operator"], "NotIn", "{name}");
+            assert!(exclusion["values"].as_array().unwrap().contains(&json!("kube-system")), "{name}");
             let checked = webhook["rules"][0]["resources"].as_array().unwrap();
             for kind in Kind::ALL {
                 let kind = kind.as_str().to_lowercase();
                 let plural = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
                 assert!(checked.contains(&json!(plural)), "{name}: {plural} is not checked");
             }
-            // Named, it would be wiped by every upgrade.
+            // If the chart set the field, every upgrade would clear it.
             assert!(webhook["clientConfig"]["caBundle"].is_null(), "{name}");
         }
     }
 }
 
 #[test]
-fn where_namespaces_are_named_no_right_reaches_beyond_them() {
+fn listed_namespaces_limit_all_rights() {
     let Some(helm) = helm() else { return };
     let set = root().join("charts/evenkeel/ci/namespaced-values.yaml");
     let manifests = render(&helm, &root().join("charts/evenkeel"), &["-f", set.to_str().unwrap()]).unwrap();
@@ -185,18 +185,18 @@ fn where_namespaces_are_named_no_right_reaches_beyond_them() {
     assert_eq!(rules[0]["resourceNames"], json!(["evenkeel"]));
     assert_eq!(rules.as_array().unwrap().len(), 1);
     let roles = of(&manifests, "Role");
-    let mut places: Vec<(&str, &str)> = Vec::new();
+    let mut names: Vec<(&str, &str)> = Vec::new();
     for role in &roles {
-        places.push((role["metadata"]["name"].as_str().unwrap(), role["metadata"]["namespace"].as_str().unwrap()));
+        names.push((role["metadata"]["name"].as_str().unwrap(), role["metadata"]["namespace"].as_str().unwrap()));
     }
-    places.sort_unstable();
+    names.sort_unstable();
     let expected =
         [("evenkeel", "team-a"), ("evenkeel", "team-b"), ("evenkeel-own", "evenkeel"), ("evenkeel-secrets", "team-a")];
-    assert_eq!(places, expected);
+    assert_eq!(names, expected);
 }
 
 #[test]
-fn values_that_cannot_work_are_refused_with_what_to_do() {
+fn rejects_invalid_values_with_a_remedy() {
     let Some(helm) = helm() else { return };
     let chart = root().join("charts/evenkeel");
     for (values, reason) in [
@@ -217,7 +217,7 @@ fn values_that_cannot_work_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn definitions_of_resources_are_passed_on_as_they_are_and_kept() {
+fn custom_resource_definitions_are_included_unchanged_and_kept() {
     let Some(helm) = helm() else { return };
     let chart = copy("charts/evenkeel");
     let folder = chart.path().join("files/crds");
@@ -242,11 +242,10 @@ fn definitions_of_resources_are_passed_on_as_they_are_and_kept() {
         let expected = json!({"metadata": {"annotations": null, "maximum": 9_007_199_254_740_993_u64}});
         assert_eq!(definition["spec"]["schema"], expected);
     }
-    let given = render(&helm, chart.path(), &["--set", "crds.keep=false"]).unwrap();
+    let without_annotation = render(&helm, chart.path(), &["--set", "crds.keep=false"]).unwrap();
     assert!(
-        !given
-            .iter()
-            .any(|one| one["kind"] == "CustomResourceDefinition" && one.to_string().contains("resource-policy"))
+        !without_annotation.iter().any(|manifest| manifest["kind"] == "CustomResourceDefinition"
+            && manifest.to_string().contains("resource-policy"))
     );
     let off = render(&helm, chart.path(), &["--set", "crds.install=false"]).unwrap();
     assert!(of(&off, "CustomResourceDefinition").is_empty());

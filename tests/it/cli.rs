@@ -119,7 +119,7 @@ fn the_help_of_every_command_is_as_committed() {
 }
 
 #[test]
-fn colours_are_for_terminals() {
+fn colors_are_for_terminals() {
     let mut command = evenkeel();
     command.args(["validate", "tests/planted"]);
     assert!(!said(&command.output().unwrap()).out.contains('\u{1b}'));
@@ -128,7 +128,7 @@ fn colours_are_for_terminals() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child =
         evenkeel().args(["validate", "tests/planted"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -173,7 +173,7 @@ fn fmt_changes_the_form_and_never_the_meaning() {
     assert_eq!((check.code, check.out), (1, shown("a.yaml") + &shown("b.json")), "{}", check.err);
     assert_eq!(std::fs::read_to_string(folder.path().join("a.yaml")).unwrap(), untidy);
     let said = run(["fmt".as_ref(), folder.path().as_os_str()]);
-    assert!(said.err.contains("c.yaml: left as it is"), "{}", said.err);
+    assert!(said.err.contains("c.yaml: not formatted"), "{}", said.err);
     let tidy = std::fs::read_to_string(folder.path().join("a.yaml")).unwrap();
     assert_eq!(
         tidy,
@@ -186,7 +186,7 @@ fn fmt_changes_the_form_and_never_the_meaning() {
 }
 
 #[test]
-fn fmt_leaves_files_of_other_tools_alone() {
+fn fmt_ignores_files_of_other_tools() {
     let foreign = [
         ("package.json", "{\"a\":1}"),
         ("chart.yaml", "apiVersion: v1\nkind:   ConfigMap\n\n\n\n"),
@@ -202,7 +202,7 @@ fn fmt_leaves_files_of_other_tools_alone() {
 }
 
 #[test]
-fn fmt_keeps_what_it_cannot_move() {
+fn fmt_keeps_the_order_of_documents_with_aliases_and_comments() {
     let cases = [
         // An alias cannot come before its anchor, so nothing is reordered.
         "kind: Tenant\nspec: &spec { displayName: &name A }\napiVersion: evenkeel.dev/v1alpha1\nmetadata: { name: a, labels: { x: *name } }\n",
@@ -227,7 +227,7 @@ fn fmt_keeps_what_it_cannot_move() {
 }
 
 #[test]
-fn links_are_refused_and_not_replaced() {
+fn rejects_symbolic_links_and_keeps_them() {
     let folder = folder(&[("real.yaml", TENANT)]);
     let link = folder.path().join("link.yaml");
     std::os::unix::fs::symlink(folder.path().join("real.yaml"), &link).unwrap();
@@ -248,7 +248,7 @@ fn a_credential_is_not_printed_again() {
     let text = format!(
         "{TENANT}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: {{ name: a }}\nspec: {{ connector: none, credentials: {{ token: \"{key}\" }} }}\n"
     );
-    // In places where another finding tells of it, too.
+    // Also in fields that other findings quote.
     let text = format!(
         "{text}---\napiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: e }}\nspec: {{ secrets: {{ k: {{ env: {key}-x }} }} }}\n---\napiVersion: evenkeel.dev/v1alpha1\nkind: Tenent # {key}\n---\na: {key}: b: [\n"
     );
@@ -261,7 +261,7 @@ fn a_credential_is_not_printed_again() {
 }
 
 #[test]
-fn one_mistake_in_the_shape_does_not_hide_the_others() {
+fn a_schema_error_does_not_hide_other_errors() {
     let text = "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: c }\nspec:\n  displayName: C\n  visibilty: Public\n  baseUrl: https://c.example\n  actions:\n    one:\n      operation: Foo\n      http: { path: /one }\n      tests: [{ name: t }]\n    two:\n      http: { path: /two, body: { a: 1 } }\n      tests: [{ name: t }]\n";
     let folder = folder(&[("a.yaml", text)]);
     let said = run(["validate".as_ref(), folder.path().as_os_str(), "-o".as_ref(), "json".as_ref()]);
@@ -272,7 +272,7 @@ fn one_mistake_in_the_shape_does_not_hide_the_others() {
 }
 
 #[test]
-fn one_file_of_several_is_checked_by_itself() {
+fn validates_one_file_of_several_alone() {
     let widget = "apiVersion: evenkeel.dev/v1alpha1\nkind: Widget\nmetadata: { name: w }\nspec:\n  displayName: W\n  actions: [{ name: Go, workflow: elsewhere }]\n";
     let folder = folder(&[("w.yaml", widget), ("notes.txt", "")]);
     assert_eq!(run(["validate".as_ref(), folder.path().join("w.yaml").as_os_str()]).code, 0);
@@ -284,7 +284,7 @@ fn one_file_of_several_is_checked_by_itself() {
 }
 
 #[test]
-fn a_mistake_in_one_schema_does_not_hide_what_does_not_fit_another() {
+fn an_invalid_input_schema_does_not_hide_errors_of_other_actions() {
     let action = |name: &str, schema: &str, input: &str| {
         format!("    {name}: {{ input: {schema}, http: {{ path: /x }}, tests: [{{ name: t, input: {input} }}] }}\n")
     };
@@ -303,13 +303,13 @@ fn a_mistake_in_one_schema_does_not_hide_what_does_not_fit_another() {
 }
 
 #[test]
-fn what_is_missing_is_told_in_the_words_of_the_command_line() {
+fn errors_name_the_option_that_supplies_a_missing_value() {
     let cases = [
         (vec!["render", "orbit-crm/create-contct", "--test", "x"], 2, "did you mean `create-contact`?"),
-        (vec!["render", "orbit-crm/create-contact", "--test", "x"], 2, "there are `creates a contact with tags`"),
+        (vec!["render", "orbit-crm/create-contact", "--test", "x"], 2, "expected one of `creates a contact with tags`"),
         (vec!["render", "orbit-crm/get-contact"], 1, "--path-param NAME=VALUE"),
         (vec!["render", "orbit-crm/create-contact"], 1, "--input JSON"),
-        (vec!["call", "orbit-crm/list-contacts"], 1, "--tenant NAME"),
+        (vec!["call", "orbit-crm/list-contacts"], 1, "--tenant TENANT"),
         (vec!["render", "orbit-crm/create-contact", "--input", "{a}"], 2, "the input is not JSON"),
     ];
     for (mut args, code, expected) in cases {

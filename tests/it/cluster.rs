@@ -1,7 +1,7 @@
-//! A Kubernetes cluster of our own: a real kube-apiserver with etcd, on free ports, in a temporary folder. It ends with the
-//! test process, however that ends.
+//! A Kubernetes cluster for tests: a real kube-apiserver with etcd, on free ports, in a temporary folder. It ends with the
+//! test process, also after a kill.
 //!
-//! No controllers run: nothing deletes what a namespace holds when the namespace goes; [`Cluster::delete_namespace`] does.
+//! No controllers run, so nothing deletes the content of a deleted namespace; [`Cluster::delete_namespace`] does.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::fault_proxy::FaultProxy;
 use crate::support::{Dev, Said, evenkeel, root, said};
 
-/// Runs a program and ends it when the input ends, which it does when the test process is gone. Then it takes the folder
-/// away, where it is given one: a test process that was killed, or ends with its statics, does not.
+/// Runs a program, and kills it when the input ends, which happens when the test process ends. Then it deletes the folder,
+/// if it gets one: a killed test process, or one that ends with its statics, does not.
 const SUPERVISE: &str = r#"
 folder=$1 log=$2
 shift 2
@@ -30,7 +31,7 @@ wait $pid 2>/dev/null
 [ -z "$folder" ] || rm -rf "$folder"
 "#;
 
-/// Who may ask: `admin` may everything, the others what is granted to them.
+/// Users of the cluster: `admin` has all rights, the others have the rights that tests grant.
 const USERS: [&str; 4] = ["admin", "operator", "tenant", "flux"];
 
 struct Supervised {
@@ -48,7 +49,7 @@ impl Supervised {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Told when it runs.
+        // The first line arrives once the program runs.
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         Supervised { child }
     }
@@ -64,16 +65,14 @@ impl Drop for Supervised {
 pub struct Cluster {
     port: u16,
     etcd_port: u16,
-    args: &'static [&'static str],
-    // Dropped in this order: who writes there goes before the folder.
+    // Dropped in this order: the programs end before their folder is deleted.
     api: Option<Supervised>,
     _etcd: Supervised,
     folder: TempDir,
 }
 
 impl Cluster {
-    /// The cluster that tests share, each in a namespace of its own. `None` where its parts are missing, which is a failure
-    /// when `CI` is set.
+    /// The cluster that tests share, each in its own namespace. `None` if a program is missing; a failure if `CI` is set.
     pub fn shared() -> Option<&'static Cluster> {
         static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
         SHARED.get_or_init(Cluster::start).as_ref()
@@ -81,17 +80,12 @@ impl Cluster {
 
     /// A cluster that a test may stop and break.
     pub fn start() -> Option<Cluster> {
-        Cluster::with(&[])
-    }
-
-    /// The same, with more arguments of the API server.
-    pub fn with(args: &'static [&'static str]) -> Option<Cluster> {
         let Some(programs) = programs() else {
-            assert!(std::env::var_os("CI").is_none(), "kube-apiserver or etcd is missing; `tests/run` brings them");
+            assert!(std::env::var_os("CI").is_none(), "kube-apiserver or etcd is missing; `tests/run` installs them");
             return None;
         };
-        // A port that was free a moment ago may be taken by another test.
-        let cluster = (0..3).find_map(|_| Cluster::try_start(&programs, args)).expect("no cluster could be started");
+        // Another test may have taken a port that was free a moment ago.
+        let cluster = (0..3).find_map(|_| Cluster::try_start(&programs)).expect("cannot start a cluster");
         let crds = root().join("charts/evenkeel/files/crds");
         let applied = cluster.kubectl(&["apply", "--server-side", "-f", crds.to_str().unwrap()]);
         assert_eq!(applied.code, 0, "{}", applied.err);
@@ -100,7 +94,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    fn try_start(programs: &Path, args: &'static [&'static str]) -> Option<Cluster> {
+    fn try_start(programs: &Path) -> Option<Cluster> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let [port, etcd_port, peer] = free_ports();
@@ -136,7 +130,7 @@ impl Cluster {
             "--unsafe-no-fsync",
         ];
         let etcd = Supervised::start(Some(folder.path()), &folder.path().join("etcd.log"), &etcd.map(str::to_owned));
-        let mut cluster = Cluster { port, etcd_port, args, api: None, _etcd: etcd, folder };
+        let mut cluster = Cluster { port, etcd_port, api: None, _etcd: etcd, folder };
         for user in USERS {
             cluster.write_kubeconfig(user);
         }
@@ -146,7 +140,7 @@ impl Cluster {
 
     fn spawn_api(&mut self, programs: &Path) {
         let path = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
-        let mut command = vec![
+        let command = [
             programs.join("kube-apiserver").to_str().unwrap().to_owned(),
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--secure-port={}", self.port),
@@ -159,22 +153,21 @@ impl Cluster {
             format!("--service-account-signing-key-file={}", path("sa.key")),
             "--disable-admission-plugins=ServiceAccount".into(),
             "--service-cluster-ip-range=10.0.0.0/24".into(),
-            // Watches that end now and then are part of life.
+            // Watches end now and then, as in production.
             "--min-request-timeout=60".into(),
         ];
-        command.extend(self.args.iter().map(|arg| (*arg).to_owned()));
         self.api = Some(Supervised::start(None, &self.folder.path().join("api.log"), &command));
     }
 
-    /// Stops the API server; what is stored stays.
+    /// Stops the API server; its store stays.
     pub fn stop_api(&mut self) {
         self.api = None;
     }
 
-    /// Starts it again, on the same port.
+    /// Starts the API server again, on the same port.
     pub fn start_api(&mut self) {
         self.spawn_api(&programs().unwrap());
-        assert!(self.is_ready(Duration::from_mins(2)), "the API server does not come back");
+        assert!(self.is_ready(Duration::from_mins(2)), "the API server did not restart");
     }
 
     fn is_ready(&self, within: Duration) -> bool {
@@ -189,33 +182,41 @@ impl Cluster {
     }
 
     fn write_kubeconfig(&self, user: &str) {
-        let port = self.port;
+        self.write_kubeconfig_for(user, &format!("https://127.0.0.1:{}", self.port), &self.kubeconfig(user));
+    }
+
+    fn write_kubeconfig_for(&self, user: &str, server: &str, path: &Path) {
         let text = format!(
-            "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"https://127.0.0.1:{port}\", \
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"{server}\", \
              insecure-skip-tls-verify: true}}}}]\nusers: [{{name: u, user: {{token: token-{user}}}}}]\ncontexts: [{{name: c, \
              context: {{cluster: c, user: u, namespace: default}}}}]\ncurrent-context: c\n"
         );
-        std::fs::write(self.kubeconfig(user), text).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 
-    /// The file by which a user reaches the cluster.
+    /// The kubeconfig of a user.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         assert!(USERS.contains(&user));
         self.folder.path().join(format!("{user}.kubeconfig"))
     }
 
-    /// `kubectl` as the admin.
+    /// A proxy in front of the API server, for operators that [`operator_through`] starts.
+    pub fn proxy(&self) -> FaultProxy {
+        FaultProxy::start(self.port)
+    }
+
+    /// Runs `kubectl` as the admin.
     pub fn kubectl(&self, args: &[&str]) -> Said {
         self.kubectl_as("admin", args, "")
     }
 
-    /// `kubectl apply -f -` of a document; fails where it does.
+    /// Runs `kubectl apply -f -` with a document; panics if it fails.
     pub fn apply(&self, namespace: &str, document: &str) {
         let applied = self.kubectl_as("admin", &["apply", "-n", namespace, "-f", "-"], document);
         assert_eq!(applied.code, 0, "{}{}", applied.out, applied.err);
     }
 
-    /// `kubectl` as a user, with something on its input.
+    /// Runs `kubectl` as a user, with text on its input.
     pub fn kubectl_as(&self, user: &str, args: &[&str], input: &str) -> Said {
         let mut child = Command::new(programs().unwrap().join("kubectl"))
             .args(args)
@@ -236,7 +237,7 @@ impl Cluster {
         said(&output)
     }
 
-    /// A line of a shell of the admin's, with `kubectl` and our binary on its path.
+    /// Runs a shell command as the admin, with `kubectl` and `evenkeel` on its path.
     pub fn shell(&self, line: &str) -> Said {
         let binary = Path::new(evenkeel().get_program()).parent().unwrap().to_owned();
         let path = format!("{}:{}:/usr/bin:/bin", programs().unwrap().display(), binary.display());
@@ -245,13 +246,13 @@ impl Cluster {
         said(&command.env("KUBECONFIG", self.kubeconfig("admin")).stdin(Stdio::null()).output().unwrap())
     }
 
-    /// A resource as JSON; null where there is none.
+    /// A resource as JSON; null if it does not exist.
     pub fn get(&self, namespace: &str, kind: &str, name: &str) -> Value {
         let said = self.kubectl(&["get", "-n", namespace, kind, name, "-o", "json", "--ignore-not-found"]);
         serde_json::from_str(&said.out).unwrap_or_default()
     }
 
-    /// Waits until a resource is as it should be.
+    /// Waits until a condition of a resource holds.
     pub fn wait(&self, namespace: &str, kind: &str, name: &str, until: impl Fn(&Value) -> bool, what: &str) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
@@ -259,12 +260,12 @@ impl Cluster {
             if until(&found) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "{what} never came: {found:#}");
+            assert!(Instant::now() < deadline, "timed out waiting for {what}: {found:#}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// A new namespace.
+    /// Creates a namespace.
     pub fn namespace(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("ns-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -273,7 +274,7 @@ impl Cluster {
         name
     }
 
-    /// Deletes a namespace as the controllers of a whole cluster do: marks it, deletes what it holds, lets it go.
+    /// Deletes a namespace as the controllers of a complete cluster do: marks it, deletes its content, finalizes it.
     pub fn delete_namespace(&self, name: &str) {
         self.kubectl(&["delete", "namespace", name, "--wait=false"]);
         let kinds =
@@ -281,7 +282,7 @@ impl Cluster {
         self.kubectl(&["delete", "-n", name, kinds, "--all", "--wait=false"]);
         let deadline = Instant::now() + Duration::from_mins(2);
         while self.kubectl(&["get", "-n", name, kinds, "-o", "name"]).out.trim() != "" {
-            assert!(Instant::now() < deadline, "something keeps namespace {name} from being deleted");
+            assert!(Instant::now() < deadline, "namespace {name} still has resources");
             std::thread::sleep(Duration::from_millis(100));
         }
         let body = format!(
@@ -291,13 +292,13 @@ impl Cluster {
         self.kubectl_as("admin", &["replace", "--raw", &path, "-f", "-"], &body);
     }
 
-    /// Stores an object as it would never be accepted, behind the API server's back.
+    /// Writes an object directly to etcd, past the validation of the API server.
     pub fn plant(&self, plural: &str, namespace: &str, name: &str, object: &Value) {
         let key = format!("/registry/evenkeel.dev/{plural}/{namespace}/{name}");
         self.etcd("put", &serde_json::json!({"key": base64(&key), "value": base64(&object.to_string())}));
     }
 
-    /// Forgets all history: watches that want it are told 410.
+    /// Compacts the history: watches that need it get 410 (Gone).
     pub fn compact(&self) {
         let answer = self.etcd("range", &serde_json::json!({"key": base64("a"), "limit": 1}));
         let revision: u64 = answer["header"]["revision"].as_str().unwrap().parse().unwrap();
@@ -315,13 +316,13 @@ impl Cluster {
             &body.to_string(),
         );
         assert_eq!(answer.status, 200, "{answer:?}");
-        // Answers may come in chunks: the JSON is what stands between the first and the last brace.
+        // A response may be chunked: the JSON is between the first and the last brace.
         let text = &answer.body[answer.body.find('{').unwrap()..=answer.body.rfind('}').unwrap()];
         serde_json::from_str(text).unwrap()
     }
 
-    /// Requests that changed resources of ours (`PATCH`, `PUT`, `POST`, `APPLY`), by subresource and verb, as the API server
-    /// counted them. Those that it refused, as somebody else was faster, changed nothing.
+    /// Number of successful writes to a subresource of `evenkeel.dev` (`PATCH`, `PUT`, `POST`, `APPLY`), as the API server
+    /// counts them. Rejected writes, such as conflicts, do not count.
     pub fn writes(&self, subresource: &str) -> u64 {
         let metrics = self.kubectl(&["get", "--raw", "/metrics"]).out;
         let is_write = |line: &&str| {
@@ -336,8 +337,19 @@ impl Cluster {
     }
 }
 
-/// `evenkeel operator` as a user of a cluster.
+/// Starts `evenkeel operator` as a user of a cluster.
 pub fn operator(cluster: &Cluster, user: &str, args: &[&str], state: &Path) -> Dev {
+    start_operator(&cluster.kubeconfig(user), args, state)
+}
+
+/// Starts `evenkeel operator` as the admin, with a proxy between it and the API server.
+pub fn operator_through(cluster: &Cluster, proxy: &FaultProxy, args: &[&str], state: &Path) -> Dev {
+    let path = cluster.folder.path().join(format!("proxy-{}.kubeconfig", proxy.port));
+    cluster.write_kubeconfig_for("admin", &format!("http://127.0.0.1:{}", proxy.port), &path);
+    start_operator(&path, args, state)
+}
+
+fn start_operator(kubeconfig: &Path, args: &[&str], state: &Path) -> Dev {
     let mut command = evenkeel();
     command
         .arg("operator")
@@ -346,7 +358,7 @@ pub fn operator(cluster: &Cluster, user: &str, args: &[&str], state: &Path) -> D
         .args(args)
         .arg("--state")
         .arg(state)
-        .env("KUBECONFIG", cluster.kubeconfig(user))
+        .env("KUBECONFIG", kubeconfig)
         .env("EVENKEEL_LOG", std::env::var("EVENKEEL_LOG").unwrap_or("info,sqlx=warn,kube_client=error".into()));
     Dev::spawn(&mut command)
 }
@@ -358,8 +370,7 @@ fn base64(text: &str) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
-/// Free ports below those that connections get: the port of a server that is stopped for a while is not given to one of
-/// them meanwhile.
+/// Free ports below the ephemeral ones, so that no connection takes the port of a server that is stopped for a while.
 fn free_ports<const N: usize>() -> [u16; N] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id() % 12_000 * 97;
@@ -368,12 +379,12 @@ fn free_ports<const N: usize>() -> [u16; N] {
     [(); N].map(|()| (0..12_000).map(|_| port()).find(is_free).expect("no port is free"))
 }
 
-/// The folder of kube-apiserver and kubectl, where etcd is there too.
+/// The folder of kube-apiserver and kubectl; `None` if one of them or etcd is missing.
 fn programs() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
-        let told = Command::new("sh").arg(root().join("tests/envtest/build")).arg("--folder").output().ok()?;
-        let folder = PathBuf::from(String::from_utf8(told.stdout).ok()?.trim());
+        let output = Command::new("sh").arg(root().join("tests/envtest/build")).arg("--folder").output().ok()?;
+        let folder = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
         let has_etcd = Command::new("etcd").arg("--version").output().is_ok();
         let has = |name: &str| folder.join(name).is_file();
         (has("kube-apiserver") && has("kubectl") && has_etcd).then_some(folder)

@@ -57,7 +57,7 @@ fn a_broken_template_fails_with_a_readable_diff() {
     assert_eq!(said.code, 1, "{}", said.out);
     let failed: Vec<&str> = said.out.lines().skip_while(|line| !line.contains("FAIL")).take(12).collect();
     let failed = failed.join("\n");
-    assert!(failed.contains("request body differs: - expected, + was"), "{failed}");
+    assert!(failed.contains("request body differs: - expected, + actual"), "{failed}");
     let line = |start: &str| failed.lines().map(str::trim).any(|line| line.starts_with(start));
     assert!(line("-   \"email\": \"ada@example.com\"") || line("- \"email\": \"ada@example.com\""), "{failed}");
     assert!(line("+   \"email\": \"ADA@EXAMPLE.COM\"") || line("+ \"email\": \"ADA@EXAMPLE.COM\""), "{failed}");

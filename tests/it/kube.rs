@@ -1,4 +1,4 @@
-//! The operator against a real API server with etcd.
+//! Tests of the operator with a real API server and etcd.
 
 mod admission;
 mod chart;
@@ -14,10 +14,11 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, operator};
+use crate::cluster::{Cluster, operator, operator_through};
+use crate::fault_proxy::FaultProxy;
 use crate::support::Dev;
 
-/// An application that answers every request with the key that came in its header `x-key`.
+/// An application that responds to every request with the value of its header `x-key`.
 pub fn application() -> u16 {
     static PORT: OnceLock<u16> = OnceLock::new();
     *PORT.get_or_init(|| {
@@ -25,14 +26,14 @@ pub fn application() -> u16 {
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || answer(stream));
+                std::thread::spawn(move || respond(stream));
             }
         });
         port
     })
 }
 
-fn answer(mut stream: TcpStream) {
+fn respond(mut stream: TcpStream) {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -51,12 +52,12 @@ fn answer(mut stream: TcpStream) {
     }
 }
 
-/// A connector to it, whose action says something of its own beside what the application answers.
+/// A connector to the application; its action returns a message and the application's response.
 pub fn saying(name: &str, message: &str) -> String {
     connector(name, message, "")
 }
 
-/// The same, with more under the action's `http`.
+/// The same, with further fields of the action's `http`.
 pub fn connector(name: &str, message: &str, http: &str) -> String {
     let port = application();
     format!(
@@ -66,14 +67,14 @@ pub fn connector(name: &str, message: &str, http: &str) -> String {
     )
 }
 
-/// An Environment that takes the resources of its namespace.
+/// An Environment of the resources of its namespace.
 pub fn environment(more: &str) -> String {
     format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: live }}\nspec:\n  interval: 1h\n{more}"
     )
 }
 
-/// A namespace of the shared cluster with an operator that follows it.
+/// A namespace of the shared cluster with an operator that watches it.
 pub struct Place {
     pub cluster: &'static Cluster,
     pub namespace: String,
@@ -82,13 +83,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// `None` where there is no cluster, which is a failure when `CI` is set.
+    /// `None` if there is no cluster; a failure if `CI` is set.
     pub fn start(args: &[&str]) -> Option<Place> {
         let cluster = Cluster::shared()?;
         Some(Place::of(cluster, cluster.namespace(), args))
     }
 
-    /// An operator that follows a namespace of the shared cluster.
+    /// Starts an operator that watches a namespace of the shared cluster.
     pub fn of(cluster: &'static Cluster, namespace: String, args: &[&str]) -> Place {
         let state = tempfile::tempdir().unwrap();
         let operator = follow(cluster, &namespace, args, &state);
@@ -109,28 +110,34 @@ impl Place {
         self.cluster.kubectl(&all)
     }
 
-    /// What the action of a connector says.
+    /// The message of a connector's action.
     pub fn said(&self, connector: &str) -> String {
         said(&self.operator, connector)
     }
 }
 
-/// An operator of one namespace; its Lease is that namespace's too.
+/// Starts an operator of one namespace, with a Lease of its name.
 pub fn follow(cluster: &Cluster, namespace: &str, args: &[&str], state: &TempDir) -> Dev {
     let mut all = vec!["--namespace", namespace, "--lease", namespace];
     all.extend(args);
     operator(cluster, "admin", &all, state.path())
 }
 
+/// The same, with a proxy between the operator and the API server.
+pub fn watch_through(cluster: &Cluster, proxy: &FaultProxy, namespace: &str, state: &TempDir) -> Dev {
+    operator_through(cluster, proxy, &["--namespace", namespace, "--lease", namespace], state.path())
+}
+
+/// The message of a connector's action.
 pub fn said(operator: &Dev, connector: &str) -> String {
     let answer = operator.post(&format!("/v1/connectors/{connector}/actions/say"), &[], "{}");
     answer.json()["said"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The condition Ready: its status and reason; of what is there now, not of an earlier version.
+/// Status and reason of the condition Ready; empty if it is of an earlier generation.
 pub fn ready(resource: &Value) -> (String, String) {
     let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
     let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
     if ready["observedGeneration"] != resource["metadata"]["generation"] {
         return (String::new(), String::new());

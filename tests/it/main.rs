@@ -12,6 +12,7 @@ mod cluster;
 mod dev;
 mod documents;
 mod examples;
+mod fault_proxy;
 mod git;
 mod git_server;
 mod hostile;

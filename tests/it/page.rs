@@ -1,4 +1,4 @@
-//! The page of `dev`: its pure functions, run by Node, and the rules that keep it harmless.
+//! Tests of the page of `evenkeel dev`: its pure functions, run by Node, and the rendering of hostile data.
 
 use crate::support::root;
 
@@ -17,18 +17,44 @@ fn its_functions_do_what_they_say() {
     assert!(said.out.contains("unit ok"), "{}", said.out);
 }
 
+/// Markup that would change the title if the page interpreted it.
+const HOSTILE: &str = "<img src=x onerror=\"document.title='injected'\"><script>document.title='injected'</script>";
+
+/// The DOM of a page after its scripts ran; `None` if Chromium is missing, which is a failure if `CI` is set.
+fn rendered(url: &str) -> Option<String> {
+    let profile = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--virtual-time-budget=20000"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", url])
+        .output();
+    let Ok(output) = output else {
+        assert!(std::env::var_os("CI").is_none(), "Chromium is needed to test the page");
+        return None;
+    };
+    let output = crate::support::said(&output);
+    assert_eq!(output.code, 0, "{}", output.err);
+    Some(output.out)
+}
+
 #[test]
 fn data_never_becomes_markup() {
-    let script = std::fs::read_to_string(root().join("src/server/assets/app.js")).unwrap();
-    for forbidden in [
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "document.write",
-        "eval(",
-        "new Function",
-        "setAttribute(\"style\"",
-    ] {
-        assert!(!script.contains(forbidden), "{forbidden}");
+    let text = serde_json::json!(HOSTILE);
+    let definitions = format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: hostile }}\nspec:\n  displayName: {text}\n  \
+         description: {text}\n  baseUrl: https://hostile.example\n  actions:\n    act:\n      title: {text}\n      description: \
+         {text}\n      input: {{ type: object, properties: {{ field: {{ type: string, title: {text}, description: {text}, default: \
+         {text} }} }} }}\n      output: {{ type: object, description: {text} }}\n      http: {{ path: /act }}\n      tests: [{{ \
+         name: {text}, respond: {{ status: 200, body: {{}} }} }}]\n"
+    );
+    let folder = crate::support::folder(&[("hostile.yaml", &definitions)]);
+    let server = crate::support::Dev::start(folder.path(), &[]);
+    let policy = server.get("/").header("content-security-policy").unwrap_or_default().to_owned();
+    for directive in ["default-src 'self'", "require-trusted-types-for 'script'", "trusted-types 'none'"] {
+        assert!(policy.split("; ").any(|part| part == directive), "{directive}: {policy}");
     }
+    let Some(dom) = rendered(&format!("{}/#hostile/act", server.address)) else { return };
+    assert!(dom.matches("&lt;img src=x onerror=").count() > 5, "the page does not show the texts: {dom}");
+    assert!(dom.contains("<title>Evenkeel</title>"), "{dom}");
+    assert!(!dom.contains("<img") && dom.matches("<script").count() == 1, "{dom}");
 }

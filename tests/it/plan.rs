@@ -142,7 +142,7 @@ fn the_environment_must_be_declared() {
     assert_eq!(plan(&environment(&[]).out).environment, "live");
     assert_eq!(plan(&environment(&["-e", "live"]).out).environment, "live");
     let said = environment(&["-e", "prod"]);
-    assert!(said.code == 1 && said.err.contains("there are live"), "{}", said.err);
+    assert!(said.code == 1 && said.err.contains("expected one of live"), "{}", said.err);
     let without = folder(&[("a.yaml", TENANT)]);
     let path = without.path().to_string_lossy();
     assert_eq!(plan(&run(["plan", &path, &path, "-e", "prod", "-o", "json"]).out).environment, "prod");

@@ -1,8 +1,8 @@
-//! The README's words: every command in it is run here, on a copy of what a clone holds, and says what the README shows.
+//! Runs every command of the README on a copy of a clone, and compares its output with the README.
 
 use crate::support::{Dev, copy, evenkeel, request, root, said};
 
-/// A command and the lines that it must print; `…` stands for anything.
+/// A command and its expected output; `…` stands for any text.
 struct Step {
     command: String,
     output: Vec<String>,
@@ -23,7 +23,7 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Do the lines appear in this order? A line of `…` stands for any number of lines, one that ends in it for the rest.
+/// Checks that the lines appear in this order. `…` as a line stands for any lines, and at the end of a line for any text.
 fn shows(actual: &str, expected: &[String]) -> Result<(), String> {
     let mut rest = actual.lines();
     for line in expected.iter().filter(|line| *line != "…" && !line.is_empty()) {
@@ -37,7 +37,7 @@ fn shows(actual: &str, expected: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// The words of a command line, with quotes as a shell takes them.
+/// The words of a command line, with quotes as in a shell.
 fn words(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -54,7 +54,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_command_does_what_it_says() {
+fn every_command_prints_its_documented_output() {
     let folder = tempfile::tempdir().unwrap();
     let examples = copy("examples");
     std::fs::rename(examples.path(), folder.path().join("examples")).unwrap();
@@ -77,7 +77,7 @@ fn every_command_does_what_it_says() {
                 text
             }
             ("curl", url) => {
-                let dev = dev.as_ref().expect("the server is started before it is asked");
+                let dev = dev.as_ref().expect("a server is started before the first request");
                 let path = url.strip_prefix("http://127.0.0.1:7400").unwrap();
                 let after = |flag: &str| words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1));
                 let header = after("-H").and_then(|header| header.split_once(": "));
@@ -114,7 +114,7 @@ fn every_command_does_what_it_says() {
                 let mut run = evenkeel();
                 run.args(&words[2..]).args(["--port", "0"]).env(name, value).current_dir(folder.path());
                 let started = Dev::spawn(&mut run);
-                // What is asked from here on is this one.
+                // The following commands use this server.
                 address = started.address.clone();
                 dev = Some(started);
                 "listening on http://127.0.0.1:7400\n".to_owned()

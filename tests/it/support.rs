@@ -1,4 +1,4 @@
-//! What tests share: the binary, folders, servers that end by themselves.
+//! Helpers of the tests: the binary, folders, and servers that end with their test.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The real binary.
+/// A command that runs the built binary.
 pub fn evenkeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
     command.current_dir(root()).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("COLUMNS");
     command
 }
 
-/// What a finished command said.
+/// The output of a finished command.
 pub struct Said {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-/// Runs the binary to its end.
+/// Runs the binary and returns its output.
 pub fn run<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Said {
     said(&evenkeel().args(args).stdin(Stdio::null()).output().unwrap())
 }
@@ -38,7 +38,7 @@ pub fn said(output: &Output) -> Said {
     }
 }
 
-/// A folder with these files, gone when dropped.
+/// A folder with files; deleted on drop.
 pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -47,14 +47,14 @@ pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// Writes a file as a whole: whoever follows its folder never sees a part of it.
+/// Replaces a file atomically: a watcher of its folder never sees a part of it.
 pub fn write(path: &Path, text: &str) {
     let folder = path.parent().unwrap();
     std::fs::create_dir_all(folder).unwrap();
-    // Hidden, so that it is nobody's definition.
-    let beside = folder.join(format!(".{}.part", path.file_name().unwrap().display()));
-    std::fs::write(&beside, text).unwrap();
-    std::fs::rename(beside, path).unwrap();
+    // Hidden files are not definitions.
+    let temporary = folder.join(format!(".{}.part", path.file_name().unwrap().display()));
+    std::fs::write(&temporary, text).unwrap();
+    std::fs::rename(temporary, path).unwrap();
 }
 
 /// A copy of a folder of the repository.
@@ -76,7 +76,7 @@ pub fn copy(from: &str) -> tempfile::TempDir {
     folder
 }
 
-/// A running `evenkeel dev`; ended when dropped.
+/// A running server, such as `evenkeel dev`; killed on drop.
 pub struct Dev {
     child: Child,
     pub address: String,
@@ -85,17 +85,17 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts it on a free port and waits until it listens.
+    /// Starts `evenkeel dev` on a free port and waits until it listens.
     pub fn start(path: &Path, more: &[&str]) -> Dev {
         Dev::start_in(root(), &path.to_string_lossy(), more)
     }
 
-    /// The same from another folder.
+    /// Starts `evenkeel dev` in a folder.
     pub fn start_in(folder: &Path, path: &str, more: &[&str]) -> Dev {
         Dev::spawn(evenkeel().current_dir(folder).arg("dev").arg(path).args(["--port", "0"]).args(more))
     }
 
-    /// Starts a command that says where it listens, and waits until it does.
+    /// Starts a command that prints its address, and waits until it listens.
     pub fn spawn(command: &mut Command) -> Dev {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
@@ -111,36 +111,36 @@ impl Dev {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let address = first.trim().strip_prefix("listening on ").unwrap_or_else(|| {
             let said: Vec<String> = lines.iter().collect();
-            panic!("it did not start: {first}{}", said.join("\n"))
+            panic!("the server did not start: {first}{}", said.join("\n"))
         });
         Dev { address: address.to_owned(), child, lines, seen: String::new() }
     }
 
-    /// The process.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it at once, as `kill -9` does.
+    /// Kills the process, as `kill -9` does.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Ends it and returns everything that it wrote to stderr since the last call.
+    /// Kills the process and returns the text on stderr since the last call.
     pub fn finish(&mut self) -> String {
         self.kill();
         self.seen.extend(self.lines.iter().map(|line| line + "\n"));
         std::mem::take(&mut self.seen)
     }
 
-    /// Everything that it said on stderr so far, since the last call.
+    /// Text on stderr since the last call.
     pub fn said(&mut self) -> String {
         self.seen.extend(self.lines.try_iter().map(|line| line + "\n"));
         std::mem::take(&mut self.seen)
     }
 
-    /// Waits until it has said something on stderr; gives all that it said since the last call.
+    /// Waits until stderr contains a text; returns the text on stderr since the last call.
     pub fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_mins(2);
         while !self.seen.contains(text) {
@@ -151,14 +151,14 @@ impl Dev {
                     self.seen += "\n";
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout | std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    panic!("it never said `{text}`; it said:\n{}", self.seen)
+                    panic!("`{text}` never appeared on stderr:\n{}", self.seen)
                 }
             }
         }
         std::mem::take(&mut self.seen)
     }
 
-    /// Asks with curl's manners: a status, headers and a body.
+    /// Sends a POST request.
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         request(&self.address, "POST", path, headers, body)
     }
@@ -173,14 +173,14 @@ impl Drop for Dev {
         if std::thread::panicking() {
             use std::io::Write as _;
             let said = self.said();
-            let _ = writeln!(std::io::stderr(), "the server said:\n{said}");
+            let _ = writeln!(std::io::stderr(), "stderr of the server:\n{said}");
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -198,7 +198,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own. Small on purpose: what the tests ask must not depend on our own client.
+/// Sends one request on a new connection. Deliberately minimal: tests must not depend on Evenkeel's own client.
 pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     use std::io::{Read as _, Write as _};
     let host = address.trim_start_matches("http://");
@@ -213,7 +213,7 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
     }
     text += "\r\n";
     stream.write_all(text.as_bytes()).unwrap();
-    // A server may answer and close before it has read everything.
+    // A server may respond and close before it has read the whole body.
     let _ = stream.write_all(body.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -223,13 +223,13 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
     let headers = lines.filter_map(|line| line.split_once(": "));
     Answer {
-        status: status.unwrap_or_else(|| panic!("no HTTP answer: {answer}")),
+        status: status.unwrap_or_else(|| panic!("not an HTTP response: {answer}")),
         headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect(),
         body: body.to_owned(),
     }
 }
 
-/// Compares with a committed file; `UPDATE=1` rewrites it.
+/// Compares a text with a committed file; `UPDATE=1` rewrites the file.
 pub fn golden(path: &str, actual: &str) {
     let path: PathBuf = root().join(path);
     if std::env::var_os("UPDATE").is_some_and(|update| update == "1") {
@@ -241,6 +241,6 @@ pub fn golden(path: &str, actual: &str) {
         let diff = similar::TextDiff::from_lines(expected.as_str(), actual);
         let diff = diff.unified_diff().context_radius(2).to_string();
         let shown: String = diff.lines().take(80).map(|line| format!("{line}\n")).collect();
-        panic!("{} is not as committed (UPDATE=1 rewrites it):\n{shown}", path.display());
+        panic!("{} differs from the committed file (UPDATE=1 rewrites it):\n{shown}", path.display());
     }
 }

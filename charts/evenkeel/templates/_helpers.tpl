@@ -31,7 +31,7 @@
 {{- default (include "evenkeel.fullname" .) .Values.lease.name -}}
 {{- end -}}
 
-{{/* The Secret with tokens; empty where there is none. */}}
+{{/* The Secret with tokens; empty without tokens. */}}
 {{- define "evenkeel.tokens" -}}
 {{- if .Values.tokens.existingSecret -}}
 {{- .Values.tokens.existingSecret -}}
@@ -40,7 +40,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The key of one token alone; empty where there is none. */}}
+{{/* The key of a single token; empty without one. */}}
 {{- define "evenkeel.tokenKey" -}}
 {{- if .Values.tokens.existingSecret -}}
 {{- .Values.tokens.testKey -}}
@@ -57,7 +57,7 @@ admin-token
 {{- end -}}
 {{- end -}}
 
-{{/* What pods are selected by; never changes, since a Deployment's selector cannot. */}}
+{{/* The selector of the pods; never changes, since the selector of a Deployment cannot. */}}
 {{- define "evenkeel.selector" -}}
 app.kubernetes.io/name: {{ include "evenkeel.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -79,7 +79,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "evenkeel.commonLabels" . }}
 {{- end -}}
 
-{{/* The lines of a binding that name the service account. */}}
+{{/* The subjects of a binding: the service account. */}}
 {{- define "evenkeel.subjects" -}}
 subjects:
   - kind: ServiceAccount
@@ -87,7 +87,7 @@ subjects:
     namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
-{{/* Names by which the server may be asked, one a line. Hosts with a `*` are left out: the server knows whole names only. */}}
+{{/* Accepted host names, one per line, without those with a `*`: the server compares complete names. */}}
 {{- define "evenkeel.hosts" -}}
 {{- $name := include "evenkeel.fullname" . -}}
 {{- $service := printf "%s.%s" $name .Release.Namespace -}}
@@ -106,15 +106,15 @@ subjects:
 {{- end }}
 {{- end -}}
 
-{{/* What cannot be said in the schema, or not in words that help. */}}
+{{/* Checks that the schema cannot express, or not with a helpful message. */}}
 {{- define "evenkeel.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.store.postgres.existingSecret) -}}
-{{- fail (printf "replicas is %d, but the store is SQLite, which is one process's own: set store.postgres.existingSecret to a Secret with the URL of a PostgreSQL database, or replicas to 1" (int .Values.replicas)) -}}
+{{- fail (printf "replicas is %d, but the store is SQLite, which supports one process: set store.postgres.existingSecret to a Secret with the URL of a PostgreSQL database, or replicas to 1" (int .Values.replicas)) -}}
 {{- end -}}
 {{- if and .Values.namespaces .Values.secrets.enabled -}}
 {{- range .Values.secrets.namespaces -}}
 {{- if not (has . $.Values.namespaces) -}}
-{{- fail (printf "secrets.namespaces names %s, which is not among namespaces and so is not watched: add it there, or take it out here" .) -}}
+{{- fail (printf "secrets.namespaces names %s, which is not among namespaces and so is not watched: add it there, or remove it here" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -128,6 +128,6 @@ subjects:
 {{- fail (printf "server.port and admission.port are both %d: change one" (int .Values.server.port)) -}}
 {{- end -}}
 {{- if ge (int .Values.preStopSleepSeconds) (int .Values.terminationGracePeriodSeconds) -}}
-{{- fail "preStopSleepSeconds is not shorter than terminationGracePeriodSeconds: a pod would be killed while it still takes calls" -}}
+{{- fail "preStopSleepSeconds is not shorter than terminationGracePeriodSeconds: a pod would be killed while it still accepts calls" -}}
 {{- end -}}
 {{- end -}}

@@ -1,10 +1,10 @@
-{{/* Rules of roles, so that they are the same for one namespace and for all. */}}
+{{/* Rules of roles, shared by Roles and ClusterRoles. */}}
 
 {{- define "evenkeel.resources" -}}
 connectors widgets triggers workflows environments tenants connections entities roles alerts
 {{- end -}}
 
-{{/* What the operator does with its resources. */}}
+{{/* Rights to the resources of evenkeel.dev. */}}
 {{- define "evenkeel.rules" -}}
 - apiGroups: [evenkeel.dev]
   resources:
@@ -18,7 +18,7 @@ connectors widgets triggers workflows environments tenants connections entities 
     - {{ . }}/status
     {{- end }}
   verbs: [get, patch, update]
-# Its finalizer, and owner references that block deletion.
+# The finalizer, and owner references that block deletion.
 - apiGroups: [evenkeel.dev]
   resources: [environments]
   verbs: [patch, update]

@@ -1,13 +1,13 @@
-// The page of `evenkeel dev`: pick an action, fill in its input, call it, see what came back and what served it.
+// The page of `evenkeel dev`: select an action, fill in its input, call it, and see the response and its source.
 // Data reaches the page as text nodes and attributes only. The first half is pure and runs in Node as well.
 
-/** A number that a double would change: kept as it was written. */
+/** A number that a double cannot represent, as its text. */
 export class Exact {
   constructor(text) { this.text = text; }
   toString() { return this.text; }
 }
 
-/** The tokens of a JSON text. Throws what `JSON.parse` throws when it is none. */
+/** The tokens of a JSON text. Throws the error of `JSON.parse` for other texts. */
 export function tokens(text) {
   JSON.parse(text);
   const list = [], token = /[{}[\],:"]|[^\s{}[\],:"]+/g;
@@ -20,7 +20,7 @@ export function tokens(text) {
   return list;
 }
 
-/** Pieces `[class, text]` of a JSON text, indented. Numbers and strings stay as they were written. */
+/** Pieces `[class, text]` of an indented JSON text. Numbers and strings stay unchanged. */
 export function* layout(text) {
   const list = tokens(text);
   const line = (depth) => "\n" + "  ".repeat(depth);
@@ -41,7 +41,7 @@ export function* layout(text) {
 
 export const indent = (text) => Array.from(layout(text), ([, piece]) => piece).join("");
 
-/** `JSON.parse`, except that numbers a double cannot hold become `Exact` and `__proto__` is a key like any other. */
+/** Like `JSON.parse`, except that numbers a double cannot represent become `Exact`, and `__proto__` is an ordinary key. */
 export function parse(text) {
   const list = tokens(text);
   let at = 0;
@@ -71,7 +71,7 @@ const same = (a, b) => stringify(a) === stringify(b);
 const isNumber = (value) => typeof value === "number" || value instanceof Exact;
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Exact);
 
-/** Follows `$ref` within the schema, and looks through "this or null". `null` when a reference leads nowhere. */
+/** Resolves `$ref` within the schema, and unwraps "this or null". Returns `null` for a dangling reference. */
 export function resolve(schema, root, hops = 8) {
   if (schema === true || schema === undefined) return {};
   if (!isObject(schema) || hops === 0) return null;
@@ -102,7 +102,7 @@ function typeOf(schema) {
   return types.length === 1 ? types[0] : types.length === 0 && schema.properties ? "object" : null;
 }
 
-/** What edits a resolved schema and can show `value`: select, string, number, lines, object or, for all else, json. */
+/** The control for a resolved schema and a value: select, string, number, lines, object or, for all others, json. */
 export function kindOf(schema, root, depth = 0, value = undefined) {
   if (!schema) return "json";
   const given = value !== undefined && value !== null;
@@ -126,7 +126,7 @@ export function optionsOf(schema) {
   return typeOf(schema) === "boolean" ? [true, false] : null;
 }
 
-/** What the schema itself suggests: defaults, else first examples, else what its properties suggest. */
+/** The value that a schema suggests: its default, its first example, or the suggestions of its properties. */
 export function prefill(unresolved, root, depth = 0) {
   const schema = resolve(unresolved, root);
   if (!schema || depth > 4) return undefined;
@@ -212,7 +212,7 @@ async function copy(button, text, block) {
   setTimeout(() => { button.textContent = "Copy"; }, 1200);
 }
 
-// What is served, and what is wrong with the last edit.
+// The active generation and the findings of the last edit.
 
 async function get(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
@@ -306,7 +306,7 @@ function steer(event) {
   (to < 0 ? $("search") : links[Math.min(to, links.length - 1)])?.focus();
 }
 
-// The chosen action. A draft is what someone typed for an action; it outlives generations.
+// The selected action. A draft is the user's input for an action; it survives changes of the generation.
 
 function showEmpty(text) {
   $("empty").textContent = text;
@@ -324,9 +324,9 @@ function select() {
   const known = state.actions.get(key), changed = key !== state.key;
   if (!known && (changed || !state.drafts.has(key))) {
     state.key = null;
-    return showEmpty(key ? `There is no action ${key} in this generation.` : "No actions yet: add a Connector to the directory, and it shows up here.");
+    return showEmpty(key ? `The active generation has no action ${key}.` : "No actions yet. Add a Connector to the folder to see it here.");
   }
-  $("gone").textContent = "This action is not in the generation that serves now. What you typed stays here.";
+  $("gone").textContent = "The active generation does not contain this action. Your input is kept.";
   $("gone").hidden = Boolean(known);
   $("call").disabled = !known?.action.runnable;
   if (!known) return;
@@ -366,7 +366,7 @@ function showAbout({ connector, action }) {
     h("p", { class: "path" }, connector.displayName ?? connector.name, " / ", h("code", {}, `${connector.name}/${action.name}`)),
     h("h2", {}, action.title ?? action.name),
     h("p", { class: "tags" }, tag(action.operation ?? "Other", "Operation", action.operation ?? "Other"), action.entity && tag(action.entity, "Entity"),
-      tag(action.transport, "Transport"), action.mocked ? tag("mocked", "Its tests answer; nothing leaves this machine", "mock") : tag("real calls", "Calls reach the application itself", "real"),
+      tag(action.transport, "Transport"), action.mocked ? tag("mocked", "Answered by its tests; no request leaves this machine", "mock") : tag("real calls", "Calls reach the application itself", "real"),
       h("code", { class: "place" }, action.source ?? "")),
     action.description ? h("p", { class: "description" }, prose(action.description)) : "",
     action.runnable ? "" : h("p", { class: "note" }, `Actions with the transport ${action.transport} cannot be called from here.`));
@@ -374,7 +374,7 @@ function showAbout({ connector, action }) {
   if (action.output) paint($("output").lastElementChild, stringify(action.output));
 }
 
-/** Marks a control as wrong, with the reason beside it; or as right again. */
+/** Marks a control as invalid with a reason, or as valid. */
 function mark(control, reason) {
   if (reason) control.setAttribute("aria-invalid", "true");
   else control.removeAttribute("aria-invalid");
@@ -400,7 +400,7 @@ function area(attributes, text) {
   return control;
 }
 
-/** One property: its node, and `read`, which gives `undefined` when it is left out. Untouched, it stays what it was. */
+/** One property: its node, and `read`, which returns `undefined` for an omitted value. An untouched value is unchanged. */
 function field(form, { name, schema: unresolved, required, value, pointer, depth }) {
   const schema = resolve(unresolved, form.root), kind = kindOf(schema, form.root, depth, value), id = idOf("f", pointer);
   if (kind === "object") return group(form, { name, schema, required, value, pointer, depth });
@@ -451,7 +451,7 @@ function field(form, { name, schema: unresolved, required, value, pointer, depth
   } };
 }
 
-/** The properties of an object. What the schema does not know stays, and is said. */
+/** The properties of an object. Properties outside the schema are kept and listed. */
 function group(form, { name, schema, required, value, pointer, depth }) {
   const properties = Object.entries(schema.properties), given = isObject(value) ? value : {};
   const extra = Object.entries(given).filter(([key]) => !Object.hasOwn(schema.properties, key));
@@ -481,7 +481,7 @@ const isForm = (action, data) => kindOf(resolve(action.input ?? undefined, actio
 function showForm(action, draft) {
   const changed = () => { draft.dirty = true; form.read(); $("problem").textContent = ""; showCurl(); };
   const form = { root: action.input, draft, changed, read() {} };
-  // A text that was typed when there was no form moves into it, if it can.
+  // Text that was entered before the form existed moves into the form if possible.
   if (!draft.json && draft.text !== null && isForm(action)) {
     try {
       const data = parse(draft.text);
@@ -545,11 +545,11 @@ function switchForm() {
   }
 }
 
-/** Says so when a field holds what cannot be sent, and goes there. */
+/** Reports fields with values that cannot be sent, and focuses the first. */
 function complain(draft) {
   const [first] = Object.keys(draft.broken);
   if (first === undefined || draft.text !== null) return false;
-  $("problem").textContent = `Mend ${count(Object.keys(draft.broken).length, "marked field")} first.`;
+  $("problem").textContent = `Correct ${count(Object.keys(draft.broken).length, "marked field")} first.`;
   $(first)?.focus();
   return true;
 }
@@ -636,7 +636,7 @@ function showResult(draft) {
   answer.replaceChildren(...nodes.filter(Boolean));
 }
 
-/** Marks the fields that a refusal names. */
+/** Marks the fields that an error names. */
 function explain(body) {
   const { code, params } = body?.errors ?? {};
   if (body?.success !== false || !Array.isArray(params)) return;
@@ -653,7 +653,7 @@ function start() {
   $("search").addEventListener("input", showList);
   document.querySelector("nav").addEventListener("keydown", steer);
   $("as-json").addEventListener("change", switchForm);
-  $("form").addEventListener("submit", (event) => event.preventDefault()); // Enter alone never calls: a call may be real.
+  $("form").addEventListener("submit", (event) => event.preventDefault()); // Enter alone never calls: the call may reach an application.
   $("call").addEventListener("click", call);
   $("cancel").addEventListener("click", () => state.drafts.get(state.key)?.pending?.abort());
   $("reset").addEventListener("click", () => {

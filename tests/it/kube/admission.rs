@@ -1,4 +1,4 @@
-//! What the API server is told before it accepts a resource: the findings of `validate`.
+//! Tests of the admission webhook with a real API server: it reports the findings of `evenkeel validate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use serde_json::{Value, json};
 use super::{Place, environment, is_ready, saying};
 use crate::support::root;
 
-/// Findings that no resource can have, as they are about files: how they are written, where they are, and documents that
-/// the API server takes for nobody's.
+/// Findings that no resource can have, since they concern files: their syntax, their location, and documents that are not
+/// resources.
 const OF_FILES: [&str; 23] = [
     "EK0001", "EK0002", "EK0003", "EK0004", "EK0005", "EK0006", "EK0007", "EK0008", "EK0009", "EK0010", "EK0011",
     "EK0012", "EK0013", "EK0014", "EK0015", "EK0108", "EK0109", "EK0110", "EK0111", "EK0201", "EK0207", "EK0805",
     "EK0806",
 ];
 
-/// A finding as both must tell it.
+/// Code, message and pointer of a finding.
 type Line = (String, String, String);
 
-/// What is found in each resource.
+/// Findings by resource.
 type Lines = BTreeMap<Key, BTreeSet<Line>>;
 
-/// The planted repository as resources of one namespace, with what `validate` finds in each.
+/// The planted repository as resources of one namespace, with the findings of `validate` in each.
 fn planted() -> (Vec<(Key, File)>, Lines) {
-    let examined = validate::folder(&root().join("tests/planted")).unwrap();
+    let validated = validate::folder(&root().join("tests/planted")).unwrap();
     let mut resources = BTreeMap::new();
     let mut expected = Lines::new();
     let mut twice = BTreeSet::new();
-    for entry in &examined.catalog.entries {
+    for entry in &validated.catalog.entries {
         let document = entry.document.root.to_json();
         let kind = document["kind"].as_str().and_then(|kind| kind.parse::<Kind>().ok());
         let Some(kind) = kind.filter(|_| is_name(&entry.id.name)) else { continue };
@@ -51,7 +51,7 @@ fn planted() -> (Vec<(Key, File)>, Lines) {
         }
         let extent = entry.document.root.extent();
         let found = expected.entry(key).or_default();
-        for finding in &examined.findings {
+        for finding in &validated.findings {
             let Some(span) = finding.span().filter(|span| span.source == entry.document.source) else { continue };
             if span.start < extent.start || span.end > extent.end || OF_FILES.contains(&finding.code.id) {
                 continue;
@@ -60,7 +60,7 @@ fn planted() -> (Vec<(Key, File)>, Lines) {
             found.insert((finding.code.id.to_owned(), finding.message.clone(), pointer));
         }
     }
-    // Which of two of one name is meant nobody knows, and what they say of each other neither.
+    // Resources with duplicate names are excluded, with the findings about them.
     for key in &twice {
         resources.remove(key);
         expected.remove(key);
@@ -74,14 +74,14 @@ fn admission_finds_what_validate_finds_in_every_planted_file() {
     assert!(resources.len() > 100, "{}", resources.len());
     let files: Vec<File> = resources.iter().map(|(_, file)| file.clone()).collect();
     let snapshot = Snapshot::of(files.iter().map(|file| (file.path.clone(), file.bytes.clone())));
-    let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
+    let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     let mut compared = 0;
     let mut wrong = Vec::new();
     for (key, file) in &resources {
-        let mine: BTreeSet<Line> = findings_in(&examined, file)
+        let mine: BTreeSet<Line> = findings_in(&validated, file)
             .into_iter()
-            .filter(|told| !OF_FILES.contains(&told.finding.code.id))
-            .map(|told| (told.finding.code.id.to_owned(), told.finding.message, told.pointer))
+            .filter(|found| !OF_FILES.contains(&found.finding.code.id))
+            .map(|found| (found.finding.code.id.to_owned(), found.finding.message, found.pointer))
             .collect();
         let theirs = &expected[key];
         compared += theirs.len();
@@ -125,7 +125,7 @@ fn asking(place: &mut Place) {
         if said.code != 0 && said.err.contains("EK0101") {
             break;
         }
-        assert!(Instant::now() < deadline, "the webhook is never asked: {}{}", said.out, said.err);
+        assert!(Instant::now() < deadline, "the webhook is never called: {}{}", said.out, said.err);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -159,7 +159,7 @@ fn the_api_server_refuses_warns_and_lets_through() {
     {
         assert!(refused.err.contains(words), "{words}: {}", refused.err);
     }
-    // What is not there yet only warns, so that a set can be applied in any order.
+    // References to missing definitions only warn, so that a set can be applied in any order.
     let workflow = "apiVersion: evenkeel.dev/v1alpha1\nkind: Workflow\nmetadata: { name: greet }\nspec:\n  tier: Instant\n  steps:\n    - \
                     { name: one, action: hello/say }\n";
     let warned = apply(workflow);
@@ -167,7 +167,7 @@ fn the_api_server_refuses_warns_and_lets_through() {
     assert_eq!(apply(&saying("hello", "hi")).code, 0);
     assert_eq!(apply(&environment("")).code, 0);
     place.wait("workflow", "greet", is_ready, "both together");
-    // A removal that breaks others says so, and is not held up: namespaces must be deletable.
+    // A deletion that breaks others warns and is allowed: namespaces must be deletable.
     let removed = place.kubectl(&["delete", "connector", "hello"]);
     assert!(removed.code == 0 && removed.err.contains("this breaks Workflow"), "{}{}", removed.out, removed.err);
     let kept =
@@ -187,15 +187,15 @@ fn the_api_server_refuses_what_validate_refuses() {
     let mut disagree = Vec::new();
     let (mut refused, mut accepted) = (0, 0);
     for (key, file) in &resources {
-        // Alone, as no other resource is there, and whatever may come.
+        // Alone, since the namespace has no other resources.
         let mut snapshot = Snapshot::of([(file.path.clone(), file.bytes.clone())]);
         snapshot.alone = true;
-        let examined = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
-        let mendable = ["EK0203", "EK0204", "EK0401"];
-        let is_error = |told: &evenkeel::operator::admission::ResourceFinding| {
-            told.finding.severity == Severity::Error && !mendable.contains(&told.finding.code.id)
+        let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
+        let fixable = ["EK0203", "EK0204", "EK0401"];
+        let is_error = |found: &evenkeel::operator::admission::ResourceFinding| {
+            found.finding.severity == Severity::Error && !fixable.contains(&found.finding.code.id)
         };
-        let expected = findings_in(&examined, file).iter().any(is_error);
+        let expected = findings_in(&validated, file).iter().any(is_error);
         let document = String::from_utf8(file.bytes.to_vec()).unwrap();
         let args = ["create", "--dry-run=server", "-n", &place.namespace, "-f", "-"];
         let said = place.cluster.kubectl_as("admin", &args, &document);

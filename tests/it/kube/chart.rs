@@ -101,8 +101,8 @@ fn the_rights_that_the_chart_gives_are_enough() {
     assert_eq!((&answer["said"], &answer["key"]), (&"hello".into(), &"the-value".into()));
     // The finalizer, events, the Lease, and the certificate in its Secret and in the webhook's configuration.
     cluster.apply(&namespace, &saying("bad", "x").replace("response.json.key", "respons.json.key"));
-    let told = |_: &Value| cluster.kubectl(&["get", "events", "-n", &namespace]).out.contains("InvalidDefinition");
-    cluster.wait(&namespace, "connector", "bad", told, "the event");
+    let has_event = |_: &Value| cluster.kubectl(&["get", "events", "-n", &namespace]).out.contains("InvalidDefinition");
+    cluster.wait(&namespace, "connector", "bad", has_event, "the event");
     let has_one = |live: &Value| live["metadata"]["finalizers"].is_array();
     let live = cluster.wait(&namespace, "environment", "live", has_one, "the finalizer");
     assert_eq!(live["metadata"]["finalizers"][0], "finalizers.evenkeel.dev/environment");
@@ -142,6 +142,6 @@ fn resources_survive_an_upgrade_of_their_definitions() {
     cluster.apply(&namespace, &saying("hello", "second"));
     cluster.wait(&namespace, "connector", "hello", is_ready, "the same under the new one");
     assert_eq!(super::said(&operator, "hello"), "second");
-    // And back: an earlier operator and schema beside it take what is there.
+    // The downgrade: an earlier operator and schema accept the existing resources.
     assert!(cluster.kubectl(&["get", "conn", "hello", "-n", &namespace, "-o", "wide"]).out.contains("Applied"));
 }

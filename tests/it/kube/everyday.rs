@@ -1,4 +1,4 @@
-//! What a platform team does: apply, wait, read, mend, delete.
+//! Everyday use of the operator: apply, wait, read, fix, delete.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn applied_broken_mended_deleted() {
     let mut described = describe();
     let deadline = Instant::now() + Duration::from_mins(2);
     for words in
-        ["EK0101", "/spec/baseUlr", "did you mean `baseUrl`?", "the last good version keeps serving", "Warning"]
+        ["EK0101", "/spec/baseUlr", "did you mean `baseUrl`?", "keeps serving the last good version", "Warning"]
     {
         // The event comes after the status.
         while !described.contains(words) {
@@ -32,7 +32,7 @@ fn applied_broken_mended_deleted() {
             described = describe();
         }
     }
-    // What serves keeps serving, and the Environment names the resource.
+    // The active generation keeps serving, and the Environment names the resource.
     assert_eq!(place.said("hello"), "first");
     let environment = place.wait("environment", "live", is("InvalidDefinitions"), "the refusal");
     let conditions = environment["status"]["conditions"].to_string();
@@ -158,7 +158,7 @@ fn secrets_are_followed_and_never_shown() {
     place.apply(&environment("  secrets: { key: { kubernetes: { name: crm, key: token } } }\n"));
     place.apply(&connector("crm", "hello", ", headers: { x-key: \"{{ get_secret('key') }}\" }"));
     let key = || place.operator.post("/v1/connectors/crm/actions/say", &[], "{}").json()["key"].clone();
-    let warned = |live: &Value| live["status"]["findings"].to_string().contains("there is no Secret");
+    let warned = |live: &Value| live["status"]["findings"].to_string().contains("does not exist");
     place.wait("environment", "live", warned, "the missing Secret");
     let secret = |value: &str| {
         place.apply(&format!(
@@ -178,7 +178,7 @@ fn secrets_are_followed_and_never_shown() {
     becomes("canary-two-9b2c");
     let mended = |live: &Value| !live["status"]["findings"].to_string().contains("SecretUnavailable");
     place.wait("environment", "live", mended, "a status without the warning");
-    // A wrong key in it concerns whoever uses it, and is said.
+    // A wrong key fails the calls that use it, and the status shows it.
     place.kubectl(&["delete", "secret", "crm"]);
     place.wait("environment", "live", warned, "the deleted Secret");
     let mut place = place;
@@ -191,7 +191,7 @@ fn secrets_are_followed_and_never_shown() {
 }
 
 #[test]
-fn suspended_asked_and_told_by_the_command_line() {
+fn suspension_reconciliation_request_and_status_by_command_line() {
     let Some(place) = Place::start(&[]) else { return };
     place.apply(&environment("  suspend: true\n"));
     place.apply(&saying("hello", "first"));
@@ -200,22 +200,22 @@ fn suspended_asked_and_told_by_the_command_line() {
     place.wait("connector", "hello", is("HeldBack"), "the connector that waits");
     place.apply(&environment(""));
     place.wait("connector", "hello", is_ready, "the connector after it");
-    // The annotation asks for a look, and the status says that it was had.
-    let asked = place.kubectl(&["annotate", "env", "live", "reconcile.evenkeel.dev/requestedAt=now-1"]);
-    assert_eq!(asked.code, 0, "{}", asked.err);
+    // The annotation requests a reconciliation, and the status confirms it.
+    let annotated = place.kubectl(&["annotate", "env", "live", "reconcile.evenkeel.dev/requestedAt=now-1"]);
+    assert_eq!(annotated.code, 0, "{}", annotated.err);
     place.wait("environment", "live", |live| live["status"]["lastHandledReconcileAt"] == "now-1", "the look");
-    let tell = |args: &[&str]| {
+    let status = |args: &[&str]| {
         let mut command = evenkeel();
         command.args(["status", "--kube", "-n", &place.namespace]).args(args);
         said(&command.env("KUBECONFIG", place.cluster.kubeconfig("admin")).output().unwrap())
     };
-    let told = tell(&[]);
-    assert!(told.code == 0 && told.out.contains("1 of 1 definition ready"), "{}{}", told.out, told.err);
+    let shown = status(&[]);
+    assert!(shown.code == 0 && shown.out.contains("1 of 1 definition ready"), "{}{}", shown.out, shown.err);
     place.apply(&saying("hello", "second").replace("response.json.key", "respons.json.key"));
     place.wait("connector", "hello", is("InvalidDefinition"), "the mistake");
-    let told = tell(&[]);
-    assert!(told.code == 1 && told.out.contains("/spec/actions/say/response/body/key"), "{}{}", told.out, told.err);
-    let json: Value = serde_json::from_str(&tell(&["-o", "json"]).out).unwrap();
+    let shown = status(&[]);
+    assert!(shown.code == 1 && shown.out.contains("/spec/actions/say/response/body/key"), "{}{}", shown.out, shown.err);
+    let json: Value = serde_json::from_str(&status(&["-o", "json"]).out).unwrap();
     assert_eq!(json["resources"].as_array().map(Vec::len), Some(2));
 }
 
@@ -228,7 +228,7 @@ fn a_deleted_environment_comes_back_as_new_or_as_it_was() {
     let first = place.wait("environment", "live", has_one, "the first");
     assert_eq!(first["metadata"]["finalizers"][0], "finalizers.evenkeel.dev/environment");
     assert_eq!(place.kubectl(&["delete", "env", "live"]).code, 0);
-    place.wait("connector", "hello", is("NoEnvironment"), "the connector that nobody has");
+    place.wait("connector", "hello", is("NoEnvironment"), "the connector without an Environment");
     // Its history went with it; numbers only grow.
     place.apply(&environment("  deletionPolicy: Orphan\n"));
     let second = place.wait("environment", "live", is_ready, "the second");

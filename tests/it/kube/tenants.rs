@@ -1,4 +1,4 @@
-//! What one namespace may not do to another, and whose rights count.
+//! Isolation of namespaces, and rights of service accounts.
 
 use serde_json::Value;
 
@@ -17,8 +17,8 @@ fn an_environment_reaches_its_own_namespace_only() {
     for (more, why) in [
         ("  source: { cluster: { namespaces: [kube-system] } }\n", "may not read namespace kube-system"),
         ("  source: { directory: { path: /etc } }\n", "may not come from Directory"),
-        ("  secrets: { a: { env: EVENKEEL_MASTER_KEY } }\n", "the operator's own"),
-        ("  secrets: { a: { file: /etc/shadow } }\n", "the operator's own"),
+        ("  secrets: { a: { env: EVENKEEL_MASTER_KEY } }\n", "the operator's own process"),
+        ("  secrets: { a: { file: /etc/shadow } }\n", "the operator's own process"),
         ("  egress: { privateNetworks: [10.0.0.0/8] }\n", "private network 10.0.0.0/8"),
     ] {
         place.apply(&environment(more));
@@ -34,7 +34,7 @@ fn an_environment_reaches_its_own_namespace_only() {
     place.apply(&environment(""));
     place.apply(&saying("hello", "first"));
     place.wait("connector", "hello", is_ready, "what it may");
-    // What is refused later does not take away what serves.
+    // A refused change keeps the active generation.
     place.apply(&environment("  secrets: { a: { env: HOME } }\n"));
     place.wait("environment", "live", is("Forbidden"), "the refusal");
     assert_eq!(place.said("hello"), "first");
@@ -62,8 +62,8 @@ fn rules_say_what_namespaces_may_do() {
     cluster.wait(&mine, "connector", "own", is_ready, "its own");
     cluster.wait(&shared, "connector", "common", is_ready, "the shared one");
     assert_eq!(super::said(&operator, "common"), "from beside");
-    // Kinds that it may not have are left out, and say so.
-    cluster.wait(&mine, "tenant", "acme", is("NoEnvironment"), "the tenant that nobody takes");
+    // Definitions of kinds that are not allowed are ignored, and their status shows it.
+    cluster.wait(&mine, "tenant", "acme", is("NoEnvironment"), "the tenant without an Environment");
     // A namespace without a rule has no Environments.
     cluster.apply(&other, &environment(""));
     cluster.wait(&other, "environment", "live", is("Forbidden"), "the refusal");
