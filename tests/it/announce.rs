@@ -474,15 +474,13 @@ fn no_secret_reaches_the_log() {
     ];
     tracing::subscriber::with_default(subscriber, || send_all(quick(), vec![notification(7, targets)]));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for said in
-        [
-            "notification failed",
-            "notification failed and is retried",
-            "name=\"team\"",
-            "environment=\"live\"",
-            "the target responded with status 500",
-        ]
-    {
+    for said in [
+        "notification failed",
+        "notification failed and is retried",
+        "name=\"team\"",
+        "environment=\"live\"",
+        "the target responded with status 500",
+    ] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }
     for secret in ["h00k", "sl4ck", "t0ken", "qu3ry", "p4th"] {

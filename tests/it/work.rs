@@ -18,29 +18,29 @@ use serde_json::Value;
 use crate::support::{Answer, Dev, evenkeel};
 
 /// A folder of definitions with its server's state.
-pub struct Place {
-    pub folder: tempfile::TempDir,
+pub struct DefinitionsFolder {
+    root: tempfile::TempDir,
 }
 
-impl Place {
+impl DefinitionsFolder {
     /// A folder with files.
-    pub fn new(files: &[(&str, &str)]) -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.path("definitions")).unwrap();
+    pub fn new(files: &[(&str, &str)]) -> DefinitionsFolder {
+        let folder = DefinitionsFolder { root: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(folder.path("definitions")).unwrap();
         for (name, text) in files {
-            place.write(name, text);
+            folder.write(name, text);
         }
-        place
+        folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.root.path().join(name)
     }
 
     /// Writes a file in the folder of definitions, atomically.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path("definitions").join(name);
-        let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        let mut file = tempfile::NamedTempFile::new_in(self.root.path()).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file.persist(path).unwrap();
     }
@@ -124,7 +124,14 @@ pub fn ended(server: &Dev, id: &str) -> Value {
     })
 }
 
-/// Executions of a workflow.
+/// Waits until an execution has recorded a step of a kind. A recorded step stays, so a slow test does not miss it.
+pub fn wait_for_step(server: &Dev, id: &str, kind: &str) {
+    eventually(&format!("a step `{kind}`"), 120, || {
+        execution(server, id)["steps"].as_array()?.iter().any(|step| step["kind"] == kind).then_some(())
+    });
+}
+
+/// Executions that match a query.
 pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
     let answer = server.get(&format!("/v1/executions?limit=1000&{query}")).json();
     answer["executions"].as_array().cloned().unwrap_or_default()

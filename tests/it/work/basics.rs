@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, KEY, Place, call, ended, eventually, execution, executions, hook, live, workflow};
+use super::{
+    DefinitionsFolder, ENVIRONMENT, KEY, call, ended, eventually, execution, executions, hook, live, workflow,
+};
 use crate::support::{evenkeel, said};
 
 #[test]
@@ -21,14 +23,14 @@ fn a_webhook_is_answered_with_the_output_of_an_instant_workflow() {
     );
     let routes = "      - { workflow: greet, when: { kind: greet }, headers: { x-from: hook } }\n      - { workflow: later, when: { kind: \
                   later }, input: { n: '{{ body.number }}' }, whenAny: [{ number: { gt: 5 } }, { vip: true }] }\n";
-    let place = Place::new(&[(
+    let folder = DefinitionsFolder::new(&[(
         "a.yaml",
         &(ENVIRONMENT.to_owned()
             + &greet
             + &later
             + &hook("in", "    deduplicate: \"{{ headers['x-id'] | default('') }}\"\n", routes)),
     )]);
-    let server = place.serve(&[]);
+    let server = folder.serve(&[]);
     live(&server);
     let answer = call(&server, "in", &json!({"kind": "greet", "name": "Ada"}));
     assert_eq!((answer.status, answer.json()), (200, json!({"hello": "Ada", "from": "hook"})), "{answer:?}");
@@ -80,7 +82,7 @@ fn a_webhook_is_answered_with_the_output_of_an_instant_workflow() {
 fn a_failed_event_becomes_a_dead_letter_that_can_be_replayed() {
     let code = "export default async (ctx) => {\n  if (await ctx.state.get('broken')) throw new Error('it is broken')\n  return 'fine'\n}";
     let set = "export default async (ctx) => { await ctx.state.set('broken', ctx.input.broken || null); return await ctx.state.get('broken') ?? null }";
-    let place = Place::new(&[(
+    let folder = DefinitionsFolder::new(&[(
         "a.yaml",
         &(ENVIRONMENT.to_owned()
             + &workflow("flaky", "Standard", "", code)
@@ -91,7 +93,7 @@ fn a_failed_event_becomes_a_dead_letter_that_can_be_replayed() {
                 "      - { workflow: flaky, when: { go: true } }\n",
             )),
     )]);
-    let server = place.serve(&[]);
+    let server = folder.serve(&[]);
     live(&server);
     let run = |input: Value| server.post("/v1/workflows/set/runs", &[], &input.to_string());
     assert_eq!(run(json!({"broken": true})).json(), json!(true));
@@ -99,7 +101,7 @@ fn a_failed_event_becomes_a_dead_letter_that_can_be_replayed() {
     let failed = ended(&server, &id);
     assert_eq!((&failed["status"], &failed["error"]["message"]), (&json!("Failed"), &json!("it is broken")));
     // The location is in the file of the definition, since the code is inline.
-    let text = std::fs::read_to_string(place.path("definitions/a.yaml")).unwrap();
+    let text = std::fs::read_to_string(folder.path("definitions/a.yaml")).unwrap();
     let line = text.lines().position(|line| line.contains("it is broken")).unwrap() + 1;
     assert_eq!((&failed["error"]["file"], &failed["error"]["line"]), (&json!("a.yaml"), &json!(line)), "{failed:#}");
 
@@ -118,7 +120,7 @@ fn a_failed_event_becomes_a_dead_letter_that_can_be_replayed() {
     let unmatched = letters("Pending")[0].clone();
     assert_eq!(unmatched["reason"], "Unmatched");
     let text = text.replace("when: { go: true }", "when: { go: { exists: true } }");
-    place.write("a.yaml", &text);
+    folder.write("a.yaml", &text);
     eventually("the second generation", 120, || {
         (server.get("/v1/environments/live").json()["generation"] == 2).then_some(())
     });
@@ -143,8 +145,8 @@ fn the_server_survives_every_script() {
         text += &workflow(name, "Instant", timeout, &format!("export default async () => {{ {body} }}"));
     }
     for scripts in ["thread", "process"] {
-        let place = Place::new(&[("a.yaml", &text)]);
-        let server = place.serve(&["--scripts", scripts]);
+        let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+        let server = folder.serve(&["--scripts", scripts]);
         live(&server);
         let waiting: Vec<_> = bad
             .iter()
@@ -181,8 +183,8 @@ fn a_long_workflow_receives_events_and_approvals_and_is_cancelled() {
         workflow("quick", "Instant", "", "export default async (ctx) => ctx.workflows.child({ n: ctx.input.n })");
     let child = workflow("child", "Standard", "", "export default async (ctx) => ctx.input.n * 2");
     let text = ENVIRONMENT.to_owned() + &workflow("order", "Long", "", code) + &sleeps + &quick + &child;
-    let place = Place::new(&[("a.yaml", &text)]);
-    let server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let server = folder.serve(&[]);
     live(&server);
     let start = |name: &str| {
         let answer = server.post(&format!("/v1/workflows/{name}/runs"), &[], "{}");
@@ -225,13 +227,13 @@ fn each_change_of_a_workflow_is_a_version_and_executions_keep_theirs() {
             format!("export default async (ctx) => {{ const go = await ctx.waitForEvent('go'); return '{word}' }}");
         ENVIRONMENT.to_owned() + &workflow("slow", "Long", "", &code)
     };
-    let place = Place::new(&[("a.yaml", &text("one"))]);
-    let server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text("one"))]);
+    let server = folder.serve(&[]);
     live(&server);
     let start = || server.post("/v1/workflows/slow/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
     let first = start();
     eventually("the wait", 120, || (execution(&server, &first)["status"] == "Waiting").then_some(()));
-    place.write("a.yaml", &text("two"));
+    folder.write("a.yaml", &text("two"));
     let version = |wanted: u64| {
         eventually("the version", 120, || {
             let workflows = server.get("/v1/workflows").json();
@@ -259,8 +261,8 @@ fn secrets_are_readable_in_code_and_masked_everywhere_else() {
     let text = ENVIRONMENT.to_owned()
         + &workflow("reads", "Instant", "  secrets: [hook-key]\n", code)
         + &workflow("steals", "Instant", "", other);
-    let place = Place::new(&[("a.yaml", &text)]);
-    let mut server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let mut server = folder.serve(&[]);
     live(&server);
     let good = server.post("/v1/workflows/reads/runs", &[], "{}");
     assert_eq!(good.json(), json!({"length": KEY.len(), "key": "[secret hook-key]"}));
@@ -278,7 +280,7 @@ fn secrets_are_readable_in_code_and_masked_everywhere_else() {
     assert!(!shown.contains(KEY));
     // The database does not contain it either.
     drop(server);
-    for entry in std::fs::read_dir(place.path("state")).unwrap() {
+    for entry in std::fs::read_dir(folder.path("state")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
@@ -294,8 +296,8 @@ fn the_command_line_shows_executions_events_and_dead_letters() {
         + &workflow("say", "Instant", "", code)
         + &workflow("slow", "Standard", "", "export default async (ctx) => { ctx.log.warn('slow'); return 1 }")
         + &hook("in", "", "      - { workflow: slow }\n");
-    let place = Place::new(&[("a.yaml", &text)]);
-    let server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let server = folder.serve(&[]);
     live(&server);
     let cli = |args: &[&str]| said(&evenkeel().args(args).env("EVENKEEL_SERVER", &server.address).output().unwrap());
     let done = cli(&["run", "say", "--input", r#"{"word": "hi"}"#]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, KEY, Place, eventually, hook, live, workflow};
+use super::{DefinitionsFolder, ENVIRONMENT, KEY, eventually, hook, live, workflow};
 use crate::serve::replicas;
 use crate::support::{Dev, request};
 
@@ -212,10 +212,10 @@ fn run(count: usize, start: impl Fn(usize) -> Dev + Sync) {
 
 #[test]
 fn a_kill_within_the_transaction_stores_nothing_and_a_retry_is_accepted() {
-    let place = Place::new(&[("a.yaml", &definitions())]);
-    let marker = place.path("reached");
+    let folder = DefinitionsFolder::new(&[("a.yaml", &definitions())]);
+    let marker = folder.path("reached");
     let env = [("EVENKEEL_PAUSE_AT", "work-committing"), ("EVENKEEL_PAUSE_FILE", marker.to_str().unwrap())];
-    let mut stopped = place.serve_with(&[], &env);
+    let mut stopped = folder.serve_with(&[], &env);
     live(&stopped);
     let body = json!({"key": "key-0", "n": 1}).to_string();
     let sending = {
@@ -225,7 +225,7 @@ fn a_kill_within_the_transaction_stores_nothing_and_a_retry_is_accepted() {
     eventually("the transaction", 120, || marker.exists().then_some(()));
     stopped.kill();
     assert_eq!(sending.join().unwrap(), None, "an event was acknowledged and not stored");
-    let server = place.serve(&[]);
+    let server = folder.serve(&[]);
     live(&server);
     assert_eq!(super::executions(&server, "workflow=unordered").len(), 0);
     for _ in 0..2 {
@@ -238,16 +238,16 @@ fn a_kill_within_the_transaction_stores_nothing_and_a_retry_is_accepted() {
 
 #[test]
 fn executes_every_acknowledged_event_once_on_sqlite() {
-    let place = Place::new(&[("a.yaml", &definitions())]);
-    run(1, |_| place.serve(&[]));
+    let folder = DefinitionsFolder::new(&[("a.yaml", &definitions())]);
+    run(1, |_| folder.serve(&[]));
 }
 
 #[test]
 fn executes_every_acknowledged_event_once_with_three_workers_on_postgresql() {
     let Some(database) = replicas::database() else { return };
-    let place = Place::new(&[("a.yaml", &definitions())]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &definitions())]);
     run(3, |number| {
-        let state = place.path(&format!("state-{number}"));
-        place.serve(&["--store", &database, "--state", state.to_str().unwrap()])
+        let state = folder.path(&format!("state-{number}"));
+        folder.serve(&["--store", &database, "--state", state.to_str().unwrap()])
     });
 }

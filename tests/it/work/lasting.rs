@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{ENVIRONMENT, Place, ended, eventually, execution, live, workflow};
+use super::{DefinitionsFolder, ENVIRONMENT, ended, eventually, execution, live, wait_for_step, workflow};
 
 /// Counts the runs of its steps in `ctx.state`, which survives restarts.
 const CODE: &str = "export default async (ctx) => {
@@ -24,14 +24,15 @@ fn a_long_workflow_survives_restarts_and_repeats_no_completed_step() {
         "",
         "export default async (ctx) => [await ctx.state.get('one'), await ctx.state.get('two')]",
     );
-    let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("long", "Long", "", CODE) + &read))]);
-    let mut server = place.serve(&[]);
+    let folder =
+        DefinitionsFolder::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("long", "Long", "", CODE) + &read))]);
+    let mut server = folder.serve(&[]);
     live(&server);
     let id = server.post("/v1/workflows/long/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
-    eventually("the sleep", 120, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    wait_for_step(&server, &id, "sleep");
     for _ in 0..3 {
         server.kill();
-        server = place.serve(&[]);
+        server = folder.serve(&[]);
         live(&server);
         std::thread::sleep(Duration::from_millis(400));
     }
@@ -41,7 +42,7 @@ fn a_long_workflow_survives_restarts_and_repeats_no_completed_step() {
         steps.iter().any(|step| step["name"] == "event go" && step["status"] == "Waiting").then_some(())
     });
     server.kill();
-    let server = place.serve(&[]);
+    let server = folder.serve(&[]);
     live(&server);
     assert_eq!(server.post(&format!("/v1/executions/{id}/events/go"), &[], "7").status, 200);
     let run = ended(&server, &id);
@@ -80,21 +81,18 @@ spec:
     - { name: beyond, set: not reached }
 ---
 ";
-    let place = Place::new(&[("a.yaml", &text)]);
-    let mut server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let mut server = folder.serve(&[]);
     live(&server);
     let id = server.post("/v1/workflows/order/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
-    eventually("the pause", 120, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    wait_for_step(&server, &id, "sleep");
     let at = execution(&server, &id)["steps"][0]["output"]["at"].clone();
     server.kill();
-    let mut server = place.serve(&[]);
+    let mut server = folder.serve(&[]);
     live(&server);
-    eventually("the question", 120, || {
-        let run = execution(&server, &id);
-        run["steps"].as_array()?.iter().any(|step| step["kind"] == "approval").then_some(())
-    });
+    wait_for_step(&server, &id, "approval");
     server.kill();
-    let server = place.serve(&[]);
+    let server = folder.serve(&[]);
     live(&server);
     server.post(&format!("/v1/executions/{id}/approvals/ask"), &[], r#"{"approved": true}"#);
     let run = ended(&server, &id);

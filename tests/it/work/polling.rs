@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, Place, application, eventually, executions, live, workflow};
+use super::{DefinitionsFolder, ENVIRONMENT, application, eventually, executions, live, workflow};
 use crate::support::Dev;
 
 /// The records of the application, and its faults.
@@ -75,8 +75,8 @@ fn each_change_between_two_polls_becomes_one_event() {
     let text = ENVIRONMENT.to_owned()
         + &connector(port)
         + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input");
-    let place = Place::new(&[("a.yaml", &text)]);
-    let server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let server = folder.serve(&[]);
     live(&server);
     let polls = |count: usize| {
         eventually(&format!("poll {count}"), 120, || (application_state.lock().unwrap().polls >= count).then_some(()));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, Place, eventually, executions, live, workflow};
+use super::{DefinitionsFolder, ENVIRONMENT, eventually, executions, live, workflow};
 use crate::serve::replicas;
 use crate::support::Dev;
 
@@ -26,12 +26,12 @@ fn times(executions: &[Value]) -> Vec<String> {
 #[test]
 fn three_replicas_fire_each_time_once() {
     let Some(database) = replicas::database() else { return };
-    let place = Place::new(&[("a.yaml", &definitions(""))]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &definitions(""))]);
     let began = jiff::Timestamp::now();
     let servers: Vec<_> = (0..3)
         .map(|number| {
-            let state = place.path(&format!("state-{number}"));
-            place.serve(&["--store", &database, "--state", state.to_str().unwrap()])
+            let state = folder.path(&format!("state-{number}"));
+            folder.serve(&["--store", &database, "--state", state.to_str().unwrap()])
         })
         .collect();
     servers.iter().for_each(live);
@@ -88,20 +88,20 @@ fn evaluated_until(database: &std::path::Path) -> Option<i64> {
 fn missed_times_are_caught_up_as_declared() {
     for (catch_up, late) in [("Skip", 0..=0), ("One", 1..=1), ("All", 3..=100)] {
         // A time counts as missed after one minute, so the schedule is moved back by two and a half.
-        let place = Place::new(&[(
+        let folder = DefinitionsFolder::new(&[(
             "a.yaml",
             &definitions(&format!(", catchUp: {catch_up}")).replace("interval: 1s, overlap", "interval: 20s, overlap"),
         )]);
-        let mut server = place.serve(&[]);
+        let mut server = folder.serve(&[]);
         live(&server);
         // Times are missed only after the schedule was declared.
-        let database = place.path("state").join("evenkeel.db");
+        let database = folder.path("state").join("evenkeel.db");
         eventually("the schedule", 120, || evaluated_until(&database));
         server.kill();
         sql(&database, "update schedules set until_at = until_at - 150000000");
         let before = evaluated_until(&database).unwrap();
         let already_late = sql(&database, "select late from schedules").parse::<u64>().unwrap();
-        let server = place.serve(&[]);
+        let server = folder.serve(&[]);
         live(&server);
         // One transaction evaluates the whole period.
         eventually("the evaluation", 120, || (evaluated_until(&database)? > before).then_some(()));
@@ -114,10 +114,10 @@ fn missed_times_are_caught_up_as_declared() {
 
 #[test]
 fn a_paused_schedule_neither_fires_nor_misses_times() {
-    let place = Place::new(&[("a.yaml", &definitions(", paused: true"))]);
-    let server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &definitions(", paused: true"))]);
+    let server = folder.serve(&[]);
     live(&server);
-    let database = place.path("state").join("evenkeel.db");
+    let database = folder.path("state").join("evenkeel.db");
     let declared = eventually("the schedule", 120, || evaluated_until(&database));
     eventually("the evaluation of three times", 120, || {
         (evaluated_until(&database)? >= declared + 3_000_000).then_some(())
@@ -125,7 +125,7 @@ fn a_paused_schedule_neither_fires_nor_misses_times() {
     let counts_while_paused = counts(&server);
     assert_eq!(counts_while_paused, json!({"fired": 0, "missed": 0, "late": 0}));
     assert_eq!(executions(&server, "").len(), 0);
-    place.write("a.yaml", &definitions(""));
+    folder.write("a.yaml", &definitions(""));
     eventually("the first time", 120, || (!executions(&server, "").is_empty()).then_some(()));
     assert_eq!(counts(&server)["late"], 0, "times of the pause are caught up");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::{ENVIRONMENT, Place, application, ended, eventually, executions, live, workflow};
+use super::{DefinitionsFolder, ENVIRONMENT, application, ended, eventually, executions, live, workflow};
 
 /// An application with the URLs of its webhooks by id.
 #[derive(Clone, Default)]
@@ -98,8 +98,8 @@ fn a_trigger_has_exactly_one_subscription_while_it_exists() {
     let base = ENVIRONMENT.to_owned()
         + &connector(port, path)
         + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input");
-    let place = Place::new(&[("a.yaml", &base), ("t.yaml", &trigger("orders-0"))]);
-    let mut server = place.serve(&[]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", &base), ("t.yaml", &trigger("orders-0"))]);
+    let mut server = folder.serve(&[]);
     live(&server);
     let hooks = |count: usize, part: &str| {
         eventually(&format!("{count} subscriptions of {part}"), 120, || {
@@ -130,18 +130,18 @@ fn a_trigger_has_exactly_one_subscription_while_it_exists() {
     for round in 0..100_u32 {
         let name = format!("orders-{}", round / 10);
         match round % 5 {
-            0 => place.write("t.yaml", &trigger(&name)),
-            1 => place.write("a.yaml", &format!("{base}# {round}\n")),
-            2 => place.write("t.yaml", &trigger(&name).replace("appEvent:", "displayName: Orders\n  appEvent:")),
-            3 => place.remove("t.yaml"),
-            _ => place.write("t.yaml", &trigger(&name)),
+            0 => folder.write("t.yaml", &trigger(&name)),
+            1 => folder.write("a.yaml", &format!("{base}# {round}\n")),
+            2 => folder.write("t.yaml", &trigger(&name).replace("appEvent:", "displayName: Orders\n  appEvent:")),
+            3 => folder.remove("t.yaml"),
+            _ => folder.write("t.yaml", &trigger(&name)),
         }
         if round % 17 == 16 {
             *application.failures.lock().unwrap() = 1;
         }
         if round % 25 == 24 {
             server.kill();
-            server = place.serve(&[]);
+            server = folder.serve(&[]);
             live(&server);
         }
         reconcile(&server);
@@ -159,7 +159,7 @@ fn a_trigger_has_exactly_one_subscription_while_it_exists() {
         let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
         ((rows.as_array().unwrap().len(), &rows[0]["status"]) == (1, &json!("Subscribed"))).then_some(())
     });
-    place.remove("t.yaml");
+    folder.remove("t.yaml");
     reconcile(&server);
     hooks(0, "");
 }

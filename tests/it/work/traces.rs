@@ -12,7 +12,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use serde_json::json;
 
-use super::{ENVIRONMENT, KEY, Place, application, ended, eventually, execution, hook, live, workflow};
+use super::{
+    DefinitionsFolder, ENVIRONMENT, KEY, application, ended, eventually, hook, live, wait_for_step, workflow,
+};
 use crate::support::Dev;
 
 /// The `traceparent` of a caller.
@@ -64,10 +66,10 @@ impl Collector {
         collector
     }
 
-    fn serve(&self, place: &Place) -> Dev {
+    fn serve(&self, folder: &DefinitionsFolder) -> Dev {
         let endpoint = format!("http://127.0.0.1:{}", self.port);
         let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
-        place.serve_with(&[], &env)
+        folder.serve_with(&[], &env)
     }
 
     /// Waits for a span.
@@ -132,7 +134,7 @@ fn one_trace_spans_a_webhook_its_workflows_and_the_application() {
   return 'done'
 }";
     let tell = "export default async (ctx) => { await ctx.connectors.shop.pay({ n: 3 }) }";
-    let place = Place::new(&[(
+    let folder = DefinitionsFolder::new(&[(
         "a.yaml",
         &(ENVIRONMENT.to_owned()
             + &connector(port)
@@ -140,7 +142,7 @@ fn one_trace_spans_a_webhook_its_workflows_and_the_application() {
             + &workflow("tell", "Standard", "", tell)
             + &hook("in", "    webhookId: 0b2f7d1e-8c53-4f0a-9e77-1c2d3e4f5a6b\n", "      - { workflow: order }\n")),
     )]);
-    let server = collector.serve(&place);
+    let server = collector.serve(&folder);
     live(&server);
     let headers = [("x-evenkeel-key", KEY), ("traceparent", CALLER)];
     let answer = server.post(
@@ -215,20 +217,20 @@ fn a_trace_continues_after_a_restart_and_a_schedule_starts_a_trace() {
 }";
     let schedule = "apiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: { name: often }\nspec:\n  schedule: { interval: 1m, \
                     startsAt: '2020-01-01T00:00:00Z', catchUp: One, routes: [{ workflow: quick }] }\n---\n";
-    let place = Place::new(&[(
+    let folder = DefinitionsFolder::new(&[(
         "a.yaml",
         &(ENVIRONMENT.to_owned()
             + &workflow("long", "Long", "", code)
             + &workflow("quick", "Standard", "", "export default async () => 1")
             + schedule),
     )]);
-    let mut server = collector.serve(&place);
+    let mut server = collector.serve(&folder);
     live(&server);
     let id = server.post("/v1/workflows/long/runs", &[], "{}").json()["execution"].as_str().unwrap().to_owned();
-    eventually("the sleep", 30, || (execution(&server, &id)["status"] == "Waiting").then_some(()));
+    wait_for_step(&server, &id, "sleep");
     let before = collector.named("before");
     server.kill();
-    let server = collector.serve(&place);
+    let server = collector.serve(&folder);
     live(&server);
     assert_eq!(ended(&server, &id)["status"], "Failed");
     let run = collector.named("workflow long");
@@ -257,8 +259,9 @@ fn an_unavailable_collector_stops_nothing_and_unsampled_traces_are_not_exported(
     let collector = Collector::start();
     collector.status.store(500, Ordering::Relaxed);
     let code = "export default async (ctx) => ctx.input.n";
-    let place = Place::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("echo", "Instant", "", code)))]);
-    let mut server = collector.serve(&place);
+    let folder =
+        DefinitionsFolder::new(&[("a.yaml", &(ENVIRONMENT.to_owned() + &workflow("echo", "Instant", "", code)))]);
+    let mut server = collector.serve(&folder);
     live(&server);
     let run = |server: &Dev, n: u32, headers: &[(&str, &str)]| {
         let answer = server.post("/v1/workflows/echo/runs", headers, &json!({"n": n}).to_string());
@@ -280,10 +283,10 @@ fn an_unavailable_collector_stops_nothing_and_unsampled_traces_are_not_exported(
 
 #[test]
 fn an_invalid_endpoint_is_rejected_at_startup() {
-    let place = Place::new(&[("a.yaml", ENVIRONMENT)]);
+    let folder = DefinitionsFolder::new(&[("a.yaml", ENVIRONMENT)]);
     let mut command = crate::support::evenkeel();
-    command.arg("serve").arg(place.path("definitions")).args(["--port", "0", "--otlp-endpoint", "collector:4318"]);
-    let said = crate::support::said(&command.arg("--state").arg(place.path("state")).output().unwrap());
+    command.arg("serve").arg(folder.path("definitions")).args(["--port", "0", "--otlp-endpoint", "collector:4318"]);
+    let said = crate::support::said(&command.arg("--state").arg(folder.path("state")).output().unwrap());
     assert_eq!(said.code, 2);
     assert!(said.err.contains("write `http://collector:4318`"), "{}", said.err);
     assert!(!said.out.contains("listening"), "{}", said.out);
