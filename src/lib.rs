@@ -29,8 +29,8 @@
 //! | [`check`] | one file per family of findings |
 //! | [`plan`] | the changes between two sets of definitions, as a value |
 //! | [`store`] | everything that outlives the process: objects, generations, leases, executions, credentials; SQLite and PostgreSQL |
-//! | [`source`] | Git repositories and folders as snapshots; encrypted files; push notifications |
 //! | [`net`] | the guarded HTTP client; TLS; signatures of webhooks |
+//! | [`source`] | Git repositories and folders as snapshots; encrypted files; push notifications |
 //! | [`telemetry`] | OpenTelemetry traces: spans, and their export to a collector |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
 //! | [`workflow`] | executions: durable, claimed under a lease, each step recorded; the script engine |

@@ -5,10 +5,10 @@
 //! (server-side request forgery, CWE-918). One [`Client`] holds one [`Policy`];
 //! each exchange runs under one [`Limits`].
 //!
-//! What is guarded, and where:
+//! The guards and their places:
 //!
 //! * **Addresses** ([`classify`]): only public ones are reached unless the
-//!   operator opens more. Host names are judged by the addresses the connection
+//!   operator opens more. Host names are checked by the addresses the connection
 //!   really uses (inside the connector's own resolver, so a second DNS answer
 //!   cannot differ from the checked one); IP literals, in any spelling, before
 //!   the request is sent.
@@ -54,15 +54,14 @@ pub use client::Client;
 pub use error::{BuildError, Error};
 pub use message::{Limits, Request, Response};
 pub use policy::{HostPattern, HostPatternError, Policy};
-pub use tls::Tls;
+pub use tls::{Tls, TlsError, TlsStream};
 
 /// Installs the ring provider as rustls' process-wide default.
 ///
 /// Call it first in `main` and in tests; [`Client::new`] calls it too, because
-/// reqwest's `rustls-no-provider` build panics without one. Idempotent: when a
-/// provider is already installed, by this function or by anyone else, that one
-/// stays.
+/// reqwest's `rustls-no-provider` build panics without one. Idempotent: a
+/// provider that is already installed stays.
 pub fn install_crypto_provider() {
-    // `Err` only says that a provider is already there, which is the goal.
+    // `Err` means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

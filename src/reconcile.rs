@@ -62,7 +62,7 @@ use crate::connector::Vault;
 use crate::definition::environment::{Egress, SecretSource};
 use crate::net;
 use crate::source::directory;
-use crate::source::encrypted::{Identities, MAX_SEALED_BYTES};
+use crate::source::encrypted::{Identities, MAX_ENCRYPTED_BYTES};
 
 /// The egress policy of an environment as a policy of the HTTP client.
 ///
@@ -91,6 +91,6 @@ pub fn vault(path: &Path, secrets: &BTreeMap<String, SecretSource>) -> anyhow::R
     let identities = Identities::from_environment().map_err(anyhow::Error::msg)?.map(Arc::new);
     let folder = if path.is_file() { path.parent().unwrap_or(Path::new("")) } else { path };
     // One byte more than the limit, so that a file over the limit is recognised.
-    let read = |file: &str| directory::read_inside(folder, file, MAX_SEALED_BYTES + 1).ok();
+    let read = |file: &str| directory::read_inside(folder, file, MAX_ENCRYPTED_BYTES + 1).ok();
     Ok(Vault::load(secrets, identities, read))
 }

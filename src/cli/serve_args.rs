@@ -94,7 +94,7 @@ impl ServeArgs {
             source_context: SourceContext {
                 cluster: None,
                 repositories: GitRepositories::open(&self.state.join("git")).map_err(|error| anyhow!("{error}"))?,
-                secure: Arc::new(net::Tls::new().context("cannot set up TLS")?),
+                tls: net::Tls::new().context("cannot set up TLS")?,
                 folder,
                 allow_local: self.allow_local_repositories,
             },

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use crate::definition::environment::SecretSource;
-use crate::source::encrypted::{self, Identities, SealedFormat};
+use crate::source::encrypted::{self, EncryptedFormat, Identities};
 use crate::template;
 
 /// Looks up secrets. Callers use a value once and do not keep it.
@@ -142,7 +142,7 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
     let decrypted = match (&source.age, &source.sops) {
         (Some(age), _) => Some(vault.decrypt(&age.file, |bytes, identities| {
             let mut value =
-                encrypted::open_age_value(bytes, SealedFormat::of(&age.file), age.key.as_deref(), identities)?;
+                encrypted::decrypt_age_value(bytes, EncryptedFormat::of(&age.file), age.key.as_deref(), identities)?;
             if let (None, Ok(text)) = (&age.key, std::str::from_utf8(&value)) {
                 let length = without_last_break(text).len();
                 value.truncate(length);
@@ -150,7 +150,7 @@ pub fn resolve_secret(name: &str, source: &SecretSource, vault: &Vault) -> Resul
             Ok(value)
         })),
         (_, Some(sops)) => Some(vault.decrypt(&sops.file, |bytes, identities| {
-            encrypted::open_sops(bytes, SealedFormat::of(&sops.file), sops.key.as_deref(), identities)
+            encrypted::decrypt_sops(bytes, EncryptedFormat::of(&sops.file), sops.key.as_deref(), identities)
         })),
         _ => None,
     };

@@ -1,4 +1,4 @@
-//! Which addresses are public, and ranges an operator may open.
+//! Classes of addresses that are not public, and the ranges that an operator may open.
 //!
 //! Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890
 //! and its updates) and the RFCs named per row. IPv6 is deny-by-default: only
@@ -8,16 +8,16 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Says why an address is not public; `None` means it is.
+/// Returns the class of an address that is not public; `None` for a public one.
 ///
 /// The class is a fixed lowercase word such as `"loopback"`, `"private"`,
 /// `"link-local"` or `"cloud-metadata"`, fit for messages and log fields.
 ///
 /// IPv6 forms that carry an IPv4 address (mapped, compatible, translated,
-/// NAT64, ISATAP) are judged by what they carry. With a public IPv4 inside, only
+/// NAT64, ISATAP) have the class of the carried address. With a public IPv4 inside, only
 /// the NAT64 well-known prefix is public: RFC 6052 section 3.1 reserves it for
 /// global addresses, and IPv6-only hosts behind DNS64 reach the IPv4 internet
-/// through it. 6to4 and Teredo are refused whatever they carry.
+/// through it. 6to4 and Teredo are always refused.
 #[must_use]
 pub fn classify(ip: IpAddr) -> Option<&'static str> {
     match ip {
@@ -36,7 +36,7 @@ pub struct Cidr {
     prefix: u8,
 }
 
-/// Why a text is not a usable [`Cidr`].
+/// Error of parsing a [`Cidr`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CidrError {
@@ -46,7 +46,7 @@ pub enum CidrError {
     /// The prefix length is longer than the address.
     #[error("prefix length /{prefix} is too long; the longest here is /{max}")]
     PrefixTooLong {
-        /// The length given.
+        /// The given length.
         prefix: u8,
         /// The longest length for this address family, in bits.
         max: u8,
@@ -54,7 +54,7 @@ pub enum CidrError {
     /// The range is wider than any private range there is.
     #[error("prefix length /{prefix} is too wide; the shortest here is /{min}")]
     TooWide {
-        /// The length given.
+        /// The given length.
         prefix: u8,
         /// The shortest length for this address family, in bits.
         min: u8,
@@ -76,7 +76,7 @@ impl Cidr {
     /// # Errors
     ///
     /// See [`CidrError`]. The shortest prefix is 8 bits for IPv4 (10.0.0.0/8)
-    /// and 7 for IPv6 (fc00::/7), so that nobody opens everything by mistake.
+    /// and 7 for IPv6 (fc00::/7), so that a typing error does not open everything.
     pub fn new(network: IpAddr, prefix: u8) -> Result<Cidr, CidrError> {
         if let IpAddr::V6(v6) = network
             && v6.to_ipv4_mapped().is_some()
@@ -98,7 +98,7 @@ impl Cidr {
         if range.network == network { Ok(range) } else { Err(CidrError::HostBits { meant: range }) }
     }
 
-    /// Whether `ip` lies in the range. An IPv4-mapped IPv6 address counts as the
+    /// True if `ip` lies in the range. An IPv4-mapped IPv6 address counts as the
     /// IPv4 address it carries.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -106,7 +106,7 @@ impl Cidr {
         ip.is_ipv4() == self.network.is_ipv4() && masked(ip, self.prefix) == self.network
     }
 
-    /// Whether the range is one single address.
+    /// True if the range is a single address.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.prefix == if self.network.is_ipv4() { 32 } else { 128 }
@@ -124,7 +124,7 @@ impl FromStr for Cidr {
         };
         let network: IpAddr = address.parse().map_err(|_| CidrError::Syntax)?;
         let prefix = match prefix {
-            // `u8::from_str` takes "+8" too, which no other tool would.
+            // `u8::from_str` accepts "+8" too.
             Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 bits.parse().map_err(|_| CidrError::Syntax)?
             }
@@ -144,10 +144,10 @@ impl fmt::Display for Cidr {
 
 /// Class of the loopback addresses.
 pub(super) const LOOPBACK: &str = "loopback";
-/// Class of cloud instance services that hand out credentials.
+/// Class of cloud instance services that issue credentials.
 pub(super) const CLOUD_METADATA: &str = "cloud-metadata";
 /// Classes no operator range opens: they name no single peer, and on Linux the
-/// first two connect to this very machine.
+/// first two connect to this machine.
 pub(super) const NEVER_OPENED: [&str; 4] = ["unspecified", "this-network", "multicast", "broadcast"];
 
 /// First matching row wins, so single addresses stand before their blocks.

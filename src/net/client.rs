@@ -18,12 +18,12 @@ use super::resolver::{GuardedResolver, Lookup};
 /// Time to connect, TLS included. It is shared out over a host's addresses, so a
 /// dead first address leaves time for the next one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an unused connection is kept. Below the 60 s after which common
+/// Time for which an unused connection is kept. Below the 60 s after which common
 /// servers and load balancers close theirs.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Unused connections kept per host.
 const POOL_IDLE_PER_HOST: usize = 8;
-/// What HTTP/2 servers are told about header size, in bytes; equals the default
+/// Maximum header size announced to HTTP/2 servers, in bytes; equals the default
 /// of [`Limits::max_header_bytes`].
 const H2_HEADER_BYTES: u32 = 64 * 1024;
 /// HTTP/1 response header fields; hyper's own default, fixed here.
@@ -55,8 +55,8 @@ impl Client {
     /// Must run inside a tokio runtime. Dropping the future abandons the
     /// exchange and closes its connection.
     ///
-    /// A request is sent at most once per hop, but for one case: when the server
-    /// has said that it did not process it (RFC 9113 section 8.7), or closed an
+    /// A request is sent at most once per hop, with one exception: the server
+    /// stated that it did not process it (RFC 9113 section 8.7), or closed an
     /// idle connection before it was written.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Client {
             .no_proxy()
             .dns_resolver(GuardedResolver::new(Arc::clone(&policy), lookup))
             .tls_certs_merge(roots)
-            // And these bound what idle or hostile peers can hold.
+            // These bound the resources that idle or hostile peers can hold.
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
@@ -123,7 +123,7 @@ impl Client {
             }
             redirects = redirects.saturating_add(1);
             // The redirect's own body is not read: with `reply` its connection
-            // closes if a body is still to come, and is reused if there is none.
+            // closes if a body is still to come, and is reused otherwise.
             hop.follow(status, target);
         }
     }
@@ -135,7 +135,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The request for one hop, as reqwest wants it.
+/// The request for one hop, as a reqwest request.
 fn outgoing(hop: &Hop) -> reqwest::Request {
     let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
     *request.headers_mut() = hop.headers.clone();

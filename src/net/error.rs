@@ -1,4 +1,4 @@
-//! What can go wrong, in words that are safe to log.
+//! Errors of exchanges, with texts that are safe to log.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use url::Url;
 
-/// Why an exchange failed.
+/// Error of an exchange.
 ///
 /// Messages name the host at most: never a path, query, fragment, userinfo or
 /// header value, as each of them may hold a secret. For the same reason there
@@ -53,7 +53,7 @@ pub enum Error {
     BadUrl {
         /// The URL's host; empty if it has none.
         host: String,
-        /// What is wrong with it.
+        /// The cause.
         reason: &'static str,
     },
     /// The caller set a header that belongs to the connection.
@@ -79,7 +79,7 @@ pub enum Error {
     BadRedirect {
         /// The host that sent it.
         host: String,
-        /// What is wrong with it.
+        /// The cause.
         reason: &'static str,
     },
     /// The whole exchange took longer than [`Limits::timeout`](super::Limits::timeout).
@@ -127,34 +127,34 @@ pub enum Error {
     Protocol {
         /// The host as the URL named it.
         host: String,
-        /// What was seen.
+        /// The cause.
         reason: String,
     },
 }
 
-/// Why a [`Client`](super::Client) could not be built.
+/// Error of building a [`Client`](super::Client).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// No TLS set-up, most often because the machine has no root certificates.
     #[error("cannot set up tls: {reason}; install ca-certificates or set SSL_CERT_FILE")]
     Tls {
-        /// The library's word for it.
+        /// The text of the library.
         reason: String,
     },
 }
 
-/// Longest foreign text taken into a message, in characters.
+/// Maximum length of foreign text in a message, in characters.
 const MAX_REASON: usize = 160;
-/// Deepest cause looked at, so that a cyclic chain cannot hold us.
+/// Maximum depth of the chain of causes, which may be cyclic.
 const MAX_CAUSES: usize = 16;
 
 impl Error {
-    /// Finds out what a reqwest error was about. `connect_timeout` is the time a
-    /// connection attempt had.
+    /// Converts a reqwest error. `connect_timeout` is the timeout of a connection
+    /// attempt, for the message.
     pub(super) fn from_reqwest(err: &reqwest::Error, url: &Url, connect_timeout: Duration) -> Self {
         let host = host_of(url);
-        // Our own resolver's verdict travels through the connector as a cause.
+        // The error of the guarded resolver passes through the connector as a cause.
         if let Some(own) = causes(err).find_map(|cause| cause.downcast_ref::<Error>()) {
             return own.clone();
         }
@@ -177,7 +177,7 @@ impl Error {
 
 impl BuildError {
     pub(super) fn from_reqwest(err: &reqwest::Error) -> Self {
-        // The outermost text is only "builder error"; the cause says what.
+        // The outermost text is only "builder error"; the innermost cause is specific.
         let reason = causes(err).last().map_or_else(String::new, |c| tidy(&c.to_string()));
         BuildError::Tls { reason }
     }
@@ -206,7 +206,7 @@ fn reason_of(err: &reqwest::Error) -> String {
     causes(err)
         .filter(|cause| !cause.is::<reqwest::Error>())
         .map(ToString::to_string)
-        // hyper-util's wrapper, which says only at which step it happened.
+        // hyper-util's wrapper, which names only the step.
         .find(|text| !text.starts_with("client error"))
         .map_or_else(|| "unknown error".to_owned(), |text| tidy(&text))
 }

@@ -1,5 +1,5 @@
-//! Rules about header fields: what a caller may not set, what must not leave
-//! its origin, what belongs to a body, and how size is counted.
+//! Rules about header fields: those that a caller may not set, those that stay
+//! within their origin, those that belong to a body, and the size of a section.
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
@@ -23,7 +23,7 @@ const CONNECTION_FIELDS: [&str; 10] = [
     "http2-settings",
 ];
 
-/// Fields that prove who is asking, beside those the caller names.
+/// Fields that carry credentials, beside those the caller names.
 const CREDENTIAL_FIELDS: [&str; 5] = ["authorization", "cookie", "cookie2", "proxy-authorization", "www-authenticate"];
 
 /// Fields about the body, void once a redirect drops it (RFC 9110 section 15.4).
@@ -39,9 +39,9 @@ const BODY_FIELDS: [&str; 9] = [
     "last-modified",
 ];
 
-/// Refuses what a caller may not send. Refused and not silently removed: such a
-/// field is a mistake (or an attempt to reach another virtual host), and the
-/// request would not do what its writer expects.
+/// Rejects methods and fields that a caller may not send. They are not silently
+/// removed: such a field is a mistake (or an attempt to reach another virtual
+/// host), and the request without it would not do what its author expects.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub(super) fn drop_credentials(headers: &mut HeaderMap, sensitive: &[HeaderName]
     }
 }
 
-/// Removes what described a body that is no longer sent.
+/// Removes the fields that describe a body that is no longer sent.
 pub(super) fn drop_body_fields(headers: &mut HeaderMap) {
     for name in BODY_FIELDS {
         headers.remove(name);
@@ -94,8 +94,8 @@ pub(super) fn size(headers: &HeaderMap) -> usize {
 ///
 /// # Errors
 ///
-/// What is wrong, when there are several that differ: servers and proxies that
-/// disagree about which one counts are how redirects get smuggled.
+/// The cause if several fields differ: redirects are smuggled past servers and
+/// proxies that disagree about which field counts.
 pub(super) fn location(headers: &HeaderMap) -> Result<Option<&[u8]>, &'static str> {
     let mut all = headers.get_all(header::LOCATION).iter();
     let Some(first) = all.next() else {

@@ -1,4 +1,4 @@
-//! What goes in and what comes out.
+//! Requests, responses and the limits of an exchange.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Request {
     /// Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade, TE,
     /// Trailer, Expect, HTTP2-Settings and all Proxy-* fields.
     ///
-    /// Without an Accept-Encoding here, gzip is asked for and decoded.
+    /// Without an Accept-Encoding here, gzip is requested and decoded.
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
@@ -44,22 +44,21 @@ impl Request {
     }
 }
 
-/// Bounds of one exchange. None can be turned off.
+/// Limits of one exchange. None can be turned off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time for the whole exchange: name look-up, connecting, every redirect and
-    /// the last byte of the body. Default 15 s.
+    /// the last byte of the body [default: 15 s].
     pub timeout: Duration,
-    /// Largest response body, in bytes after decompression. Default 8 MiB.
+    /// Largest response body, in bytes after decompression [default: 8 MiB].
     pub max_response_bytes: usize,
-    /// Most redirects followed; one more is an error. 0 follows none and returns
-    /// the redirect response as it is. Default 5.
+    /// Maximum number of redirects; one more is an error. 0 follows none and
+    /// returns the redirect response [default: 5].
     pub max_redirects: u8,
     /// Largest response header section of each hop, in bytes as RFC 9113 section
-    /// 6.5.2 counts them. Default 64 KiB, which is also the most HTTP/2 servers
-    /// are told they may send. Over HTTP/1 it is checked after parsing; what a
-    /// hostile server can make us hold until then is hyper's read buffer, about
-    /// 400 KiB, and 100 fields.
+    /// 6.5.2 counts them [default: 64 KiB, which is also announced to HTTP/2
+    /// servers]. Over HTTP/1 it is checked after parsing; until then a hostile
+    /// server can fill hyper's read buffer, about 400 KiB, with 100 fields.
     pub max_header_bytes: usize,
 }
 
@@ -88,7 +87,7 @@ pub struct Response {
     pub body: Bytes,
     /// The URL that answered, after redirects.
     pub url: Url,
-    /// How many redirects were followed.
+    /// Number of redirects that were followed.
     pub redirects: u8,
 }
 

@@ -1,4 +1,4 @@
-//! What a client may reach: the checks made before anything is sent.
+//! The policy of a client: the checks made before anything is sent.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ use url::{Host, Url};
 use super::address::{CLOUD_METADATA, Cidr, LOOPBACK, NEVER_OPENED, classify};
 use super::error::{Error, host_of};
 
-/// The longest URL that is sent, in bytes. RFC 9110 section 4.1 asks for at
+/// Maximum length of a URL, in bytes. RFC 9110 section 4.1 requires at
 /// least 8000; common servers stop between 8 and 16 KiB.
 pub(super) const MAX_URL_BYTES: usize = 16 * 1024;
 
-/// Which hosts and addresses a client may reach.
+/// The hosts and addresses that a client may reach.
 ///
 /// The default is the strict production setting: any public host, https only.
-/// Every rule holds for the first request and for each redirect alike.
+/// Every rule applies to the first request and to each redirect.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Lets 127.0.0.0/8 and `::1` be reached, over http too. Development only:
@@ -37,8 +37,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides about one address: the one place where [`classify`] and the
-    /// operator's openings meet.
+    /// Checks one address: the only place that combines [`classify`] with the
+    /// operator's openings.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl Policy {
         Ok(())
     }
 
-    /// Judges IP literals and the names fixed to loopback; other names pass.
-    /// Returns whether the host is loopback.
+    /// Checks IP literals and the names fixed to loopback; other names pass.
+    /// Returns true if the host is loopback.
     fn check_host(&self, host: &Host<&str>) -> Result<bool, Error> {
         let refused = |address, class| Error::Refused { host: host.to_string(), address, class };
         let address = match *host {
@@ -127,13 +127,13 @@ pub struct HostPattern {
     subdomains: bool,
 }
 
-/// Why a text is not a usable [`HostPattern`].
+/// Error of parsing a [`HostPattern`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a host pattern; write it like api.example.com or *.example.com, without scheme or port")]
 pub struct HostPatternError;
 
 impl HostPattern {
-    /// Whether `host` (as [`Url::host_str`] writes it) fits the pattern.
+    /// True if `host` (as [`Url::host_str`] writes it) matches the pattern.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         let host = without_dot(host);
@@ -176,8 +176,8 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Whether `name` is `localhost` or lies below it. RFC 6761 section 6.3 fixes
-/// these to loopback, whatever DNS or the hosts file say.
+/// True if `name` is `localhost` or lies below it. RFC 6761 section 6.3 fixes
+/// these to loopback, independent of DNS and the hosts file.
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = without_dot(name).as_bytes();
     match name.len().checked_sub("localhost".len()) {

@@ -9,7 +9,7 @@ use super::error::{Error, host_of};
 use super::headers;
 use super::message::Request;
 
-/// The request as the next hop will see it.
+/// The request for the next hop.
 pub(super) struct Hop {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -26,16 +26,15 @@ impl From<Request> for Hop {
 }
 
 impl Hop {
-    /// Where the response sends us, if it does: one of 301, 302, 303, 307 and
-    /// 308 with a Location. Any other response is final; without a Location
-    /// there is nothing to follow.
+    /// The target of a redirect: a status of 301, 302, 303, 307 or 308 with a
+    /// Location. `None` for any other response, which is final.
     ///
     /// # Errors
     ///
     /// [`Error::BadRedirect`] if the Location is no URL, [`Error::Downgrade`] if
     /// it leaves https.
     pub(super) fn target(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Url>, Error> {
-        // 300, 304, 305 and 306 are no redirects a client follows by itself.
+        // 300, 304, 305 and 306 are not redirects that a client follows by itself.
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
@@ -48,7 +47,7 @@ impl Hop {
         if self.url.scheme() == "https" && target.scheme() == "http" {
             return Err(Error::Downgrade { host: host_of(&self.url) });
         }
-        // RFC 9110 section 10.2.2: a Location without fragment inherits ours.
+        // RFC 9110 section 10.2.2: a Location without fragment inherits the request's.
         if target.fragment().is_none() {
             target.set_fragment(self.url.fragment());
         }
@@ -57,9 +56,8 @@ impl Hop {
 
     /// Turns this request into the one for `target`.
     ///
-    /// 303, and 301 or 302 after POST, become GET without body, as browsers do
-    /// it; HEAD stays HEAD. 307 and 308 repeat method and body, to another
-    /// origin as well, as both standards ask for. Credentials dropped once stay
+    /// 303, and 301 or 302 after POST, become GET without body, as in browsers; HEAD stays HEAD. 307 and 308 repeat method and body, to another
+    /// origin as well, as both standards require. Credentials dropped once stay
     /// dropped, even if a later hop comes back.
     pub(super) fn follow(&mut self, status: StatusCode, target: Url) {
         let to_get = match status {

@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use super::error::Error;
 use super::policy::{Policy, is_localhost};
 
-/// Look-ups under way at once, per client. Each holds a thread of tokio's
+/// Maximum number of concurrent look-ups of a client. Each holds a thread of tokio's
 /// blocking pool, for as long as the system resolver keeps trying.
 const MAX_LOOKUPS: usize = 32;
-/// Addresses taken from one answer; a hostile zone can list thousands.
+/// Maximum number of addresses taken from one answer; a hostile zone can list thousands.
 const MAX_ADDRESSES: usize = 32;
 
-/// Where addresses come from.
+/// Source of addresses.
 #[derive(Clone)]
 pub(super) enum Lookup {
     /// The operating system's resolver.
@@ -29,7 +29,7 @@ pub(super) enum Lookup {
     Table(Arc<Table>),
 }
 
-/// A host's addresses, as a test wants them.
+/// A host's addresses in a test.
 #[cfg(test)]
 pub(super) type Table = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
 
@@ -37,12 +37,12 @@ pub(super) type Table = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
 pub(super) struct GuardedResolver {
     policy: Arc<Policy>,
     lookup: Lookup,
-    gate: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
 }
 
 impl GuardedResolver {
     pub(super) fn new(policy: Arc<Policy>, lookup: Lookup) -> Self {
-        GuardedResolver { policy, lookup, gate: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        GuardedResolver { policy, lookup, semaphore: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
     }
 }
 
@@ -51,10 +51,10 @@ impl Resolve for GuardedResolver {
         let host = name.as_str().to_owned();
         let policy = Arc::clone(&self.policy);
         let lookup = self.lookup.clone();
-        let gate = Arc::clone(&self.gate);
+        let semaphore = Arc::clone(&self.semaphore);
         Box::pin(async move {
-            let found = find(&host, lookup, gate).await.map_err(|_| {
-                // The system's text adds nothing a caller could act on.
+            let found = find(&host, lookup, semaphore).await.map_err(|_| {
+                // The system's text does not help a caller.
                 Error::Dns { host: host.clone() }
             })?;
             let permitted = filter(&policy, host, found)?;
@@ -89,20 +89,20 @@ fn filter(policy: &Policy, host: String, found: Vec<IpAddr>) -> Result<Vec<IpAdd
     }
 }
 
-async fn find(host: &str, lookup: Lookup, gate: Arc<Semaphore>) -> io::Result<Vec<IpAddr>> {
+async fn find(host: &str, lookup: Lookup, semaphore: Arc<Semaphore>) -> io::Result<Vec<IpAddr>> {
     if is_localhost(host) {
-        // RFC 6761 section 6.3: never asked of a name server.
+        // RFC 6761 section 6.3: never sent to a name server.
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
     match lookup {
-        Lookup::System => system(host.to_owned(), gate).await,
+        Lookup::System => system(host.to_owned(), semaphore).await,
         #[cfg(test)]
         Lookup::Table(table) => Ok(table(host)),
     }
 }
 
-async fn system(host: String, gate: Arc<Semaphore>) -> io::Result<Vec<IpAddr>> {
-    let permit = gate.acquire_owned().await.map_err(io::Error::other)?;
+async fn system(host: String, semaphore: Arc<Semaphore>) -> io::Result<Vec<IpAddr>> {
+    let permit = semaphore.acquire_owned().await.map_err(io::Error::other)?;
     // A task of its own: when the caller's deadline passes, the blocking call
     // goes on regardless, and the permit must stay with it until it ends.
     tokio::spawn(async move {

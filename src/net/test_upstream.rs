@@ -13,7 +13,7 @@ use url::Url;
 /// Longest head and body a test sends, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
 
-/// What to do about a request.
+/// Action for a request.
 pub(super) enum Reply {
     /// Write these bytes; keep the connection.
     Once(Vec<u8>),

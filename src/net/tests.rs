@@ -104,7 +104,7 @@ async fn resolved_addresses_are_filtered() {
     assert_eq!(err, Error::Dns { host: "nowhere.test".to_owned() });
     assert_eq!(upstream.connections(), 0);
     send(&client, to("mixed.test")).await.expect("the permitted address");
-    // `Connection: close` as the server closes: the next call must look up anew.
+    // `Connection: close` as the server closes: the next call resolves the name again.
     let closing = Upstream::start(|_| Reply::Close(response(200, &[("connection", "close")], b""))).await;
     let rebind = || get(closing.url_at("rebind.test", "/"));
     send(&client, rebind()).await.expect("the first answer");
@@ -144,7 +144,7 @@ async fn forbidden_methods_and_headers() {
 }
 
 #[tokio::test]
-async fn broken_connections_are_told_apart() {
+async fn names_the_cause_of_a_broken_connection() {
     let client = client();
     let upstream = Upstream::start(|_| Reply::Close(b"HTTP/1.1 200 T\r\ncontent-length: 9\r\n\r\nab".into())).await;
     let err = send(&client, get(upstream.url("/"))).await.expect_err("cut short");
@@ -152,7 +152,7 @@ async fn broken_connections_are_told_apart() {
     let closed = upstream.url("/s3cret?s3cret");
     drop(upstream);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let err = send(&client, get(closed)).await.expect_err("nobody there");
+    let err = send(&client, get(closed)).await.expect_err("the port is closed");
     let reason = "connection refused".to_owned();
     assert_eq!(err, Error::Connect { host: "127.0.0.1".to_owned(), reason });
 }

@@ -1,4 +1,4 @@
-//! Tests of redirects: how far, where to, and what is taken along.
+//! Tests of redirects: their number, their targets, and the fields and bodies that follow.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! TLS over a connection that someone else made, for sources that speak their own protocol.
+//! TLS over a connection that the caller made, for clients that speak their own protocol.
 
 use std::io::{Error, Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,6 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-use crate::source::git::{Secure, Stream, TlsError};
 
 /// TLS with the certificate authorities that this machine trusts. Servers' certificates are always verified.
 #[derive(Clone, Debug)]
@@ -20,18 +18,18 @@ impl Tls {
     /// Reads the machine's authorities once. `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured.
     ///
     /// # Errors
-    /// Where TLS cannot be set up at all. A machine without authorities trusts nobody, and every connection says so.
+    /// The error of the TLS library. A machine without authorities is not an error here: each connection then fails.
     pub fn new() -> std::io::Result<Tls> {
         Tls::trusting(&[])
     }
 
-    /// Trusts authorities of its own as well, given as PEM.
+    /// Trusts additional authorities, given as PEM.
     ///
     /// # Errors
-    /// Where a certificate cannot be read.
+    /// The cause if a certificate cannot be read.
     pub fn trusting(authorities: &[u8]) -> std::io::Result<Tls> {
         let mut roots = RootCertStore::empty();
-        // Some authorities of a machine may be written in ways that are not understood; the others count.
+        // Authorities that cannot be parsed are ignored.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for authority in rustls::pki_types::CertificateDer::pem_slice_iter(authorities) {
             roots.add(authority.map_err(Error::other)?).map_err(Error::other)?;
@@ -43,9 +41,22 @@ impl Tls {
     }
 }
 
-impl Secure for Tls {
-    fn secure(&self, stream: TcpStream, host: &str) -> Result<Box<dyn Stream>, TlsError> {
-        let broken = |error: &dyn std::fmt::Display| TlsError::Broken(error.to_string());
+/// Cause of a failed handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsError {
+    /// The certificate is not trusted.
+    Untrusted(String),
+    /// Any other cause.
+    Failed(String),
+}
+
+impl Tls {
+    /// Shakes hands as a client of `host` over a connected stream.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the certificate is not trusted for the host, or the connection breaks.
+    pub fn connect(&self, stream: TcpStream, host: &str) -> Result<TlsStream, TlsError> {
+        let broken = |error: &dyn std::fmt::Display| TlsError::Failed(error.to_string());
         let name = ServerName::try_from(host.to_owned()).map_err(|error| broken(&error))?;
         let connection = ClientConnection::new(Arc::clone(&self.config), name).map_err(|error| broken(&error))?;
         let mut stream = StreamOwned::new(connection, stream);
@@ -58,15 +69,18 @@ impl Secure for Tls {
                 }
             })?;
         }
-        Ok(Box::new(Closing(stream)))
+        Ok(TlsStream(stream))
     }
 }
 
-/// Servers that end without saying so are told from those that were cut off by the length of their answer, which
-/// whoever reads it knows: here both end the stream.
-struct Closing(StreamOwned<ClientConnection, TcpStream>);
+/// An established TLS connection.
+///
+/// A connection that ends without `close_notify` is read as ended: the reader knows the length of the response, and so
+/// detects one that was cut off.
+#[derive(Debug)]
+pub struct TlsStream(StreamOwned<ClientConnection, TcpStream>);
 
-impl Read for Closing {
+impl Read for TlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self.0.read(buffer) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
@@ -75,7 +89,7 @@ impl Read for Closing {
     }
 }
 
-impl Write for Closing {
+impl Write for TlsStream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.write(bytes)
     }

@@ -8,7 +8,7 @@ use super::candidate::{self, Candidate, CandidateCache, Contents, Provenance};
 use super::validate::{CacheStats, Validated, Validator};
 use crate::catalog::Input;
 use crate::connector::Runtime;
-use crate::source::directory::Unreadable;
+use crate::source::UnreadableFile;
 use crate::store::StoreError;
 use crate::store::manifest::Manifest;
 
@@ -21,7 +21,7 @@ pub(super) struct CandidateBuilder {
 
 impl CandidateBuilder {
     /// Validates an input; paths that could not be read become findings.
-    pub(super) fn validate(&mut self, input: &Input, unreadable: &[Unreadable]) -> Validated {
+    pub(super) fn validate(&mut self, input: &Input, unreadable: &[UnreadableFile]) -> Validated {
         block_in_place(|| self.validator.validate(input, unreadable))
     }
 

@@ -8,7 +8,7 @@ use super::validate::Validator;
 use crate::catalog::{Input, RawDocument, Snapshot};
 use crate::definition::Spec;
 use crate::definition::environment::EnvironmentSpec;
-use crate::source::directory::{self, Unreadable};
+use crate::source::{UnreadableFile, directory};
 
 /// Maximum number of environments of one process.
 const MAX_ENVIRONMENTS: usize = 1000;
@@ -39,7 +39,10 @@ pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
 ///
 /// # Errors
 /// One of them has errors, or two have one name.
-pub(super) fn documents_in(snapshot: &Snapshot, unreadable: &[Unreadable]) -> anyhow::Result<Vec<EnvironmentDocument>> {
+pub(super) fn documents_in(
+    snapshot: &Snapshot,
+    unreadable: &[UnreadableFile],
+) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
     let validated = Validator::new().validate(&input, unreadable);
     let mut documents: Vec<EnvironmentDocument> = Vec::new();

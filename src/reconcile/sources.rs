@@ -11,8 +11,9 @@ use super::document::EnvironmentDocument;
 use crate::catalog::{File, Snapshot};
 use crate::connector::{self, ClusterSecrets, Vault};
 use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, NamedSource, Source};
-use crate::source::directory::{Directory, Unreadable};
-use crate::source::git::{Credentials, Git, GitOptions, GitRepositories, Secure};
+use crate::net::Tls;
+use crate::source::directory::Directory;
+use crate::source::git::{Credentials, Git, GitOptions, GitRepositories};
 use crate::source::{self, FetchError, FetchReason, Fetched};
 
 /// Deadline of a fetch of all sources.
@@ -38,7 +39,7 @@ pub struct MergedSources {
     /// All files; with several sources, in a folder named after the source.
     pub snapshot: Snapshot,
     /// Paths that could not be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableFile>,
     /// Files by path that were sent for a preview and come from no source.
     pub sent: BTreeMap<String, Arc<[u8]>>,
 }
@@ -74,7 +75,7 @@ pub struct SourceContext {
     /// Clones of repositories, shared by all environments.
     pub repositories: Arc<GitRepositories>,
     /// TLS for Git servers.
-    pub secure: Arc<dyn Secure>,
+    pub tls: Tls,
     /// Folder that relative paths start at, and that an environment without a source reads.
     pub folder: PathBuf,
     /// True if repositories may be on the disk of this machine, or served by it without TLS.
@@ -175,8 +176,8 @@ fn create(
     if let Some(git) = &wanted.git {
         let cluster = context.cluster.as_ref().map(|cluster| cluster.secrets(document));
         let credentials = credentials(&document.spec, git.auth.clone(), cluster);
-        let secure = Some(Arc::clone(&context.secure));
-        let options = GitOptions { secure, allow_file: context.allow_local, ..GitOptions::default() };
+        let tls = Some(context.tls.clone());
+        let options = GitOptions { tls, allow_file: context.allow_local, ..GitOptions::default() };
         let git = Git::new(&context.repositories, git, credentials, options)?;
         return Ok(Arc::new(git));
     }

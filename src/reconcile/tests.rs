@@ -114,7 +114,7 @@ impl World {
             source_context: SourceContext {
                 cluster: None,
                 repositories: GitRepositories::open(folder.path()).unwrap(),
-                secure: Arc::new(net::Tls::new().unwrap()),
+                tls: net::Tls::new().unwrap(),
                 folder: "unused".into(),
                 allow_local: false,
             },

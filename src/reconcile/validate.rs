@@ -7,7 +7,7 @@ use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, Input, Loader
 use crate::check::{self, Checker};
 use crate::connector::Runtime;
 use crate::definition::Id;
-use crate::source::directory::{self, Unreadable};
+use crate::source::{UnreadableFile, directory};
 use crate::text::{self, Code, Finding, Range, Severity, Source, Span, codes};
 
 /// A catalog with its findings.
@@ -57,7 +57,7 @@ pub fn folder(path: &Path) -> std::io::Result<Validated> {
 }
 
 /// Validates a snapshot; paths that could not be read become findings.
-pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<Unreadable>) -> Validated {
+pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<UnreadableFile>) -> Validated {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
     Validator::new().validate(&input, &unreadable)
 }
@@ -127,7 +127,7 @@ impl Validator {
     }
 
     /// Validates an input; paths that could not be read become findings.
-    pub fn validate(&mut self, input: &Input, unreadable: &[Unreadable]) -> Validated {
+    pub fn validate(&mut self, input: &Input, unreadable: &[UnreadableFile]) -> Validated {
         let loaded = self.loader.load(input);
         let mut catalog = loaded.main.catalog;
         let mut before = std::mem::take(&mut self.checkers);
@@ -160,7 +160,7 @@ impl Validator {
         self.stats.parsed.add(loaded.read);
         self.stats.checked.add(checked);
 
-        for Unreadable { path, finding } in unreadable {
+        for UnreadableFile { path, finding } in unreadable {
             let id = catalog.sources.add(Source::new(path.as_str(), ""));
             collected.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }

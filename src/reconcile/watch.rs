@@ -14,7 +14,7 @@ use crate::catalog::{Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
 use crate::script::MAX_SCRIPT_BYTES;
-use crate::source::directory::{self, Unreadable};
+use crate::source::{UnreadableFile, directory};
 use crate::text::Digest;
 
 /// Quiet period after which an edit counts as complete, as editors write in several steps.
@@ -246,7 +246,7 @@ fn reload(
 }
 
 /// Digest of a snapshot in 16 hexadecimal digits: equal for equal files, in whichever folder they are.
-fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> String {
+fn digest(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -> String {
     let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
     // Of files that are only named, the existence counts.
     let names = snapshot.names.iter().map(String::as_bytes);

@@ -84,7 +84,7 @@ fn receive(handle: &Handle, headers: &HeaderMap, body: &[u8]) -> Outcome {
         if signature::verify_git_host(webhook.provider, &request, &secret, now).is_err() {
             continue;
         }
-        if push_notification::of(webhook.provider, body).concerns(source) {
+        if push_notification::parse(webhook.provider, body).affects(source) {
             handle.reconcile_soon();
             return Outcome::Accepted;
         }

@@ -1,7 +1,7 @@
-//! A folder of this machine.
+//! Local folders as sources.
 //!
-//! Links are never followed: what they point to may lie outside the folder, and is not part of what was committed.
-//! Files and folders whose name starts with a dot, and `node_modules`, are passed over.
+//! Symbolic links are never followed: the target may lie outside the folder, and is not part of a commit. Files and folders
+//! whose name starts with a dot, and `node_modules`, are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,64 +10,35 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
+use super::fetch::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
+use super::unreadable::UnreadableFile;
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
-use crate::text::{Code, Digest, Finding, Format, ReadLimits, SourceId, Span, codes};
+use crate::text::{Code, Digest, Format, ReadLimits, codes};
 
-/// Most files of a folder, and deepest folder in it.
+/// Maximum number of files of a folder, and maximum depth of folders in it.
 const MAX_FILES: usize = 200_000;
-const DEEPEST: usize = 64;
-/// Most bytes of all definitions together.
+const MAX_DEPTH: usize = 64;
+/// Maximum size of all definitions together, in bytes.
 const MAX_BYTES: usize = 1 << 30;
-/// How old a file must be before its times tell that it did not change: clocks of file systems may be this coarse.
-const SETTLED: Duration = Duration::from_secs(3);
+/// Minimum age of a file before an unchanged timestamp proves unchanged content: file systems may have a clock this coarse.
+const MIN_STAMP_AGE: Duration = Duration::from_secs(3);
 
-/// Something that could not be read, with the path as shown to people.
-#[derive(Clone, Debug)]
-pub struct Unreadable {
-    /// Path from the folder.
-    pub path: String,
-    /// What is wrong with it.
-    pub finding: Finding,
-}
-
-impl Unreadable {
-    /// Something at a path, with what is wrong and what to do.
-    pub(super) fn new(path: String, code: &'static Code, message: String, help: &str) -> Unreadable {
-        let nowhere = Span { source: SourceId::UNKNOWN, start: 0, end: 0 };
-        Unreadable { path, finding: Finding::new(code, nowhere, message).help(help) }
-    }
-
-    /// A symbolic link, where it may stand for definitions: it looks like one, or may lead to a folder.
-    pub(super) fn link(path: String) -> Option<Unreadable> {
-        let may_matter = Format::of(&path).is_some() || !path.rsplit('/').next().unwrap_or("").contains('.');
-        let message = "a symbolic link is not followed".to_owned();
-        may_matter.then(|| Unreadable::new(path, &codes::SYMLINK, message, "copy what it points to, or remove it"))
-    }
-
-    /// A folder that is nested deeper than `most`.
-    pub(super) fn too_deep(path: String, most: usize) -> Unreadable {
-        let message = format!("folders are nested more than {most} deep");
-        Unreadable::new(path, &codes::LIMIT, message, "move its definitions up")
-    }
-}
-
-/// Reads a folder, or a single file as if it were alone in its folder.
+/// Reads a folder, or a single file as the only one of its folder.
 ///
 /// # Errors
-/// Where the path itself cannot be read.
-pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<Unreadable>)> {
+/// The error of the operating system if the path itself cannot be read.
+pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<UnreadableFile>)> {
     let mut walk = Walk::new(path);
     walk.all(path)?;
     Ok((walk.snapshot, walk.unreadable))
 }
 
-/// A plain file of a folder, by its path from it; cut at `most` bytes.
+/// Reads at most `max_bytes` bytes of a regular file, given by its path relative to a folder.
 ///
 /// # Errors
-/// Where there is none, or the way to it leads through a link or out of the folder.
-pub fn read_inside(folder: &Path, file: &str, most: usize) -> std::io::Result<Vec<u8>> {
+/// The cause if the file cannot be read, or its path leads through a symbolic link or out of the folder.
+pub fn read_inside(folder: &Path, file: &str, max_bytes: usize) -> std::io::Result<Vec<u8>> {
     let mut path = folder.to_owned();
     for part in file.split('/') {
         if matches!(part, "" | "." | "..") || part.contains(['\\', '\0']) {
@@ -79,38 +50,38 @@ pub fn read_inside(folder: &Path, file: &str, most: usize) -> std::io::Result<Ve
         }
     }
     let mut bytes = Vec::new();
-    open(&path)?.take(most as u64).read_to_end(&mut bytes)?;
+    open(&path)?.take(max_bytes as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// A folder as a source that is looked at again and again.
+/// A folder as a source that is fetched repeatedly.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    last: Mutex<Last>,
+    last: Mutex<LastRead>,
 }
 
-/// What the last look found.
+/// The result of the last fetch.
 #[derive(Debug, Default)]
-struct Last {
-    seen: Seen,
+struct LastRead {
+    files: StampedFiles,
     fetched: Option<Arc<Fetched>>,
 }
 
-/// Files with what told them apart from what they were.
-type Seen = BTreeMap<Arc<str>, (Stamp, Arc<[u8]>)>;
+/// The content of files, each with the stamp that detects a change.
+type StampedFiles = BTreeMap<Arc<str>, (Stamp, Arc<[u8]>)>;
 
-/// Changes whenever a file does, unless it was written moments ago.
+/// Attributes that change with the content of a file, unless it was written moments ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     size: u64,
     written: Option<SystemTime>,
-    /// Inode and time of its last change in any way, where the system has them.
+    /// Device, inode, and time of the last status change in seconds and nanoseconds; zeros if the system has none.
     identity: (u64, u64, i64, i64),
 }
 
 impl Directory {
-    /// A source of the definitions in a folder, or of one file.
+    /// Creates a source of the definitions in a folder, or of one file.
     pub fn new(path: impl Into<PathBuf>) -> Directory {
         Directory { path: path.into(), last: Mutex::default() }
     }
@@ -121,9 +92,9 @@ impl Source for Directory {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut walk = Walk::new(&self.path);
         walk.deadline = Some(deadline);
-        walk.before = Some(std::mem::take(&mut last.seen));
+        walk.before = Some(std::mem::take(&mut last.files));
         let walked = walk.all(&self.path);
-        last.seen = if walked.is_ok() { walk.seen } else { walk.before.unwrap_or_default() };
+        last.files = if walked.is_ok() { walk.stamped } else { walk.before.unwrap_or_default() };
         walked.map_err(|error| self.failed(&error))?;
         if let Some(fetched) = &last.fetched
             && same(&fetched.snapshot, &walk.snapshot)
@@ -143,8 +114,8 @@ impl Source for Directory {
 
     fn read(&self, fetched: &Fetched, path: &str) -> Result<Vec<u8>, FetchError> {
         let fail = |reason, message| Err(FetchError { reason, message });
-        let missing = || format!("the folder has no plain file `{path}`");
-        // Only names that the walk found: it followed no link, and took nothing from outside.
+        let missing = || format!("the folder has no regular file `{path}`");
+        // The walk found only names inside the folder, and followed no link.
         if !fetched.snapshot.names.contains(path) {
             return fail(FetchReason::PathNotFound, missing());
         }
@@ -176,7 +147,7 @@ impl Directory {
         let (reason, message) = match error.kind() {
             std::io::ErrorKind::NotFound => (FetchReason::PathNotFound, format!("there is no folder `{path}`")),
             std::io::ErrorKind::TimedOut => {
-                (FetchReason::TimedOut, format!("reading the folder `{path}` took longer than it may"))
+                (FetchReason::TimedOut, format!("reading the folder `{path}` did not end before the deadline"))
             }
             _ => (FetchReason::Unreadable, format!("the folder `{path}` cannot be read: {error}")),
         };
@@ -184,7 +155,7 @@ impl Directory {
     }
 }
 
-/// Are these the same files, as far as their bytes were kept?
+/// True if both snapshots hold the same files with the same bytes.
 fn same(before: &Snapshot, now: &Snapshot) -> bool {
     let file = |(a, b): (&File, &File)| a.path == b.path && (Arc::ptr_eq(&a.bytes, &b.bytes) || a.bytes == b.bytes);
     before.alone == now.alone
@@ -194,10 +165,10 @@ fn same(before: &Snapshot, now: &Snapshot) -> bool {
         && before.code == now.code
 }
 
-/// What a folder holds: equal for equal files, wherever they lie.
-fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> Digest {
+/// The digest of a folder's content, independent of its location.
+fn digest(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -> Digest {
     let files = snapshot.files.iter().flat_map(|file| [file.path.as_bytes(), &*file.bytes]);
-    // Files that are only named matter by being there.
+    // Of files that are neither definitions nor code, only the name counts.
     let names = snapshot.names.iter().map(String::as_bytes);
     let code = snapshot.code.iter().flat_map(|(path, bytes)| [path.as_bytes(), &**bytes]);
     let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
@@ -207,10 +178,10 @@ fn digest(snapshot: &Snapshot, unreadable: &[Unreadable]) -> Digest {
 impl Walk {
     fn new(path: &Path) -> Walk {
         let (snapshot, unreadable) = (Snapshot::default(), Vec::new());
-        let seen = Seen::new();
+        let stamped = StampedFiles::new();
         let root = path.to_owned();
         let (before, deadline, late) = (None, None, false);
-        Walk { snapshot, unreadable, root, bytes: 0, code_bytes: 0, before, seen, deadline, late }
+        Walk { snapshot, unreadable, root, bytes: 0, code_bytes: 0, before, stamped, deadline, late }
     }
 
     fn all(&mut self, path: &Path) -> std::io::Result<()> {
@@ -225,7 +196,7 @@ impl Walk {
             }
             let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             walk.root = path.parent().unwrap_or(Path::new("")).to_owned();
-            // Neighbours count as there, so that the files that the definition names are found.
+            // Neighbours are listed, so that the files that the definition refers to are found.
             walk.names_of_neighbours();
             walk.snapshot.alone = true;
             walk.snapshot.shown_under = walk.root.to_string_lossy().into_owned();
@@ -242,21 +213,21 @@ impl Walk {
 }
 
 struct Walk {
-    /// What the last look found; `None` where nothing is kept between looks.
-    before: Option<Seen>,
-    seen: Seen,
+    /// The files of the last fetch; `None` if nothing is kept between fetches.
+    before: Option<StampedFiles>,
+    stamped: StampedFiles,
     deadline: Option<Instant>,
     late: bool,
     bytes: usize,
     code_bytes: usize,
     root: PathBuf,
     snapshot: Snapshot,
-    unreadable: Vec<Unreadable>,
+    unreadable: Vec<UnreadableFile>,
 }
 
 impl Walk {
     fn report(&mut self, path: String, code: &'static Code, message: String, help: &str) {
-        self.unreadable.push(Unreadable::new(path, code, message, help));
+        self.unreadable.push(UnreadableFile::new(path, code, message, help));
     }
 
     fn folder(&mut self, path: &Path, shown: &str, depth: usize) {
@@ -283,13 +254,13 @@ impl Walk {
             }
             let shown = join(shown, &name);
             match entry.file_type() {
-                Ok(kind) if kind.is_symlink() => self.unreadable.extend(Unreadable::link(shown)),
-                Ok(kind) if kind.is_dir() && depth >= DEEPEST => {
-                    self.unreadable.push(Unreadable::too_deep(shown, DEEPEST));
+                Ok(kind) if kind.is_symlink() => self.unreadable.extend(UnreadableFile::link(shown)),
+                Ok(kind) if kind.is_dir() && depth >= MAX_DEPTH => {
+                    self.unreadable.push(UnreadableFile::too_deep(shown, MAX_DEPTH));
                 }
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path(), &shown, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(entry.path(), shown),
-                // Sockets, pipes and devices hold no definitions, and reading one may never end.
+                // Sockets, pipes and devices hold no definitions, and a read may never end.
                 Ok(_) => {}
                 Err(error) => self.report(shown, &codes::UNREADABLE, error.to_string(), "check its permissions"),
             }
@@ -329,12 +300,12 @@ impl Walk {
         let known = self.before.as_ref().and_then(|before| before.get_key_value(shown.as_str()));
         let path: Arc<str> = known.map_or_else(|| shown.into(), |(path, _)| Arc::clone(path));
         if let Some(stamp) = stamp {
-            self.seen.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
+            self.stamped.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
         }
         self.snapshot.files.push(File { path, bytes });
     }
 
-    /// Code is kept so that it can be checked: what is too large, or cannot be read, is left to whoever needs it.
+    /// Reads code, so that it can be checked. Code that is too large or unreadable is omitted; its user reports the error.
     fn code(&mut self, path: &Path, shown: &str) {
         let fits = |metadata: fs::Metadata| metadata.len() <= MAX_SCRIPT_BYTES as u64;
         if !fs::symlink_metadata(path).is_ok_and(fits) {
@@ -347,13 +318,12 @@ impl Walk {
         self.code_bytes += bytes.len();
         let path: Arc<str> = shown.into();
         if let Some(stamp) = stamp {
-            self.seen.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
+            self.stamped.insert(Arc::clone(&path), (stamp, Arc::clone(&bytes)));
         }
         self.snapshot.code.insert(path, bytes);
     }
 
-    /// The bytes of a file, those of the last look where it did not change. With a stamp where the next look may take
-    /// them over.
+    /// The bytes of a file; those of the last fetch if it is unchanged. The stamp is set if the next fetch may reuse them.
     fn bytes_of(&self, path: &Path, shown: &str) -> std::io::Result<(Option<Stamp>, Arc<[u8]>)> {
         let known = self.before.as_ref().and_then(|before| before.get(shown));
         let now = SystemTime::now();
@@ -363,7 +333,7 @@ impl Walk {
         {
             return Ok((Some(stamp.clone()), Arc::clone(bytes)));
         }
-        // One byte more than the limit, so that a file that is too long is told from one that just fits.
+        // One byte more than the limit distinguishes a file that is too long from one that just fits.
         let most = ReadLimits::default().file_bytes as u64 + 1;
         let mut bytes = Vec::new();
         open(path)?.take(most).read_to_end(&mut bytes)?;
@@ -371,12 +341,12 @@ impl Walk {
             Some((_, before)) if **before == *bytes => Arc::clone(before),
             _ => bytes.into(),
         };
-        // A file that was written just now may be written again within the same tick of the clock: its stamp would not
-        // tell, so none is kept.
+        // A file that was written just now may be written again within the same clock tick without a change of its stamp,
+        // so the stamp is not kept.
         let settled = |stamp: &Stamp| {
             let changed =
                 SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.identity.2.try_into().unwrap_or(u64::MAX / 4));
-            let old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= SETTLED);
+            let old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= MIN_STAMP_AGE);
             stamp.written.is_some_and(old) && old(changed)
         };
         let stamp = match stamp {
@@ -415,13 +385,13 @@ fn stamp_of(metadata: &fs::Metadata) -> Stamp {
     Stamp { size: metadata.len(), written: metadata.modified().ok(), identity }
 }
 
-/// Opens a file that was a plain one a moment ago: a link that took its place is refused, a pipe does not stop us.
+/// Opens a file that was a regular one a moment ago: a link in its place is refused, and a pipe does not block.
 #[cfg(unix)]
 fn open(path: &Path) -> std::io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is no plain file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(not(unix))]

@@ -1,42 +1,42 @@
-//! What the payload of a forge's webhook says was pushed.
+//! Push notifications: the payloads of Git hosts' webhooks.
 //!
-//! It is a hint and no more: what goes live is what a fetch finds. A payload that is not understood gives an empty hint,
-//! which concerns every source: look now.
+//! A notification only triggers a fetch, and the fetch determines the revision. A payload that cannot be parsed becomes an
+//! empty notification, which affects every source.
 
 use serde::Deserialize;
 
 use crate::definition::environment::{GitSource, WebhookProvider};
 
-/// Largest payload that is looked into, in bytes; a larger one gives an empty hint.
+/// Maximum size of a payload that is parsed, in bytes; a larger one becomes an empty notification.
 const MAX_BYTES: usize = 1 << 20;
-/// Most changed references of one payload that are told apart; more concern every source.
+/// Maximum number of changed references of one payload; a payload with more affects every source.
 const MAX_CHANGES: usize = 100;
-/// Longest name that is kept, in bytes.
+/// Maximum length of a name, in bytes.
 const MAX_NAME_BYTES: usize = 1024;
 
-/// What a payload says.
+/// The content of a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hint {
-    /// What was pushed; empty where it is not known.
+pub struct PushNotification {
+    /// The changed references; empty if unknown.
     pub changes: Vec<Change>,
-    /// The repository, such as `acme/integrations`, as the sender calls it.
+    /// The repository, such as `acme/integrations`, as the sender names it.
     pub repository: Option<String>,
-    /// Does the forge only try whether we listen?
+    /// True if the host only tests the webhook.
     pub ping: bool,
 }
 
-/// A reference that was moved, made or removed.
+/// A reference that was created, moved or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The whole name, such as `refs/heads/main`.
+    /// The full name, such as `refs/heads/main`.
     pub reference: String,
-    /// The commit it is at now, 40 or 64 hexadecimal digits; `None` where it was removed or is not said.
+    /// The new commit, 40 or 64 hexadecimal digits; `None` if the reference was removed or the payload has no commit.
     pub commit: Option<String>,
 }
 
-impl Hint {
-    /// May what was pushed change what a source gives? Where it cannot be told: yes.
-    pub fn concerns(&self, source: &GitSource) -> bool {
+impl PushNotification {
+    /// True if the push may change the revision of a source, also if that cannot be determined.
+    pub fn affects(&self, source: &GitSource) -> bool {
         if self.ping {
             return false;
         }
@@ -47,34 +47,34 @@ impl Hint {
             (Some(branch), ..) => any(&|name| name.strip_prefix("refs/heads/") == Some(branch.as_str())),
             (_, Some(tag), ..) => any(&|name| name.strip_prefix("refs/tags/") == Some(tag.as_str())),
             (_, _, Some(_), _) => any(&|name| name.starts_with("refs/tags/")),
-            // Any push may bring the commit that was not there yet.
+            // Any push may add the commit.
             (_, _, _, Some(_)) => true,
-            // Which one the default branch is, only a fetch tells.
+            // Only a fetch determines the default branch.
             _ => any(&|name| name.starts_with("refs/heads/")),
         }
     }
 
-    /// The commit that a branch or tag of the payload is at now, of the first that has one.
+    /// The new commit of the first change that has one.
     pub fn commit(&self) -> Option<&str> {
         self.changes.iter().find_map(|change| change.commit.as_deref())
     }
 }
 
-/// Reads a payload. Never fails.
-pub fn of(provider: WebhookProvider, body: &[u8]) -> Hint {
+/// Parses a payload. Never fails.
+pub fn parse(provider: WebhookProvider, body: &[u8]) -> PushNotification {
     if body.len() > MAX_BYTES {
-        return Hint::default();
+        return PushNotification::default();
     }
     match provider {
-        WebhookProvider::GitHub | WebhookProvider::Gitea | WebhookProvider::GitLab => forge(body),
+        WebhookProvider::GitHub | WebhookProvider::Gitea | WebhookProvider::GitLab => one_reference(body),
         WebhookProvider::Bitbucket => bitbucket(body),
         WebhookProvider::Generic => generic(body),
     }
     .unwrap_or_default()
 }
 
-/// GitHub, Gitea, Forgejo and GitLab: one reference a push.
-fn forge(body: &[u8]) -> Option<Hint> {
+/// GitHub, Gitea, Forgejo and GitLab: one reference per push.
+fn one_reference(body: &[u8]) -> Option<PushNotification> {
     #[derive(Deserialize)]
     struct Push {
         r#ref: Option<String>,
@@ -96,11 +96,11 @@ fn forge(body: &[u8]) -> Option<Hint> {
     let repository = push.repository.and_then(|repository| repository.full_name);
     let repository = repository.or(push.project.and_then(|project| project.path_with_namespace));
     let ping = push.r#ref.is_none() && push.zen.is_some() && push.hook_id.is_some();
-    Some(hint([(push.r#ref, push.after)], repository, ping))
+    Some(notification([(push.r#ref, push.after)], repository, ping))
 }
 
-/// Bitbucket Cloud (`push.changes`) and Data Center (`changes`): several references a push.
-fn bitbucket(body: &[u8]) -> Option<Hint> {
+/// Bitbucket Cloud (`push.changes`) and Data Center (`changes`): several references per push.
+fn bitbucket(body: &[u8]) -> Option<PushNotification> {
     #[derive(Deserialize)]
     struct Push {
         #[serde(rename = "push")]
@@ -164,12 +164,12 @@ fn bitbucket(body: &[u8]) -> Option<Hint> {
         let in_project = || Some(format!("{}/{}", repository.project?.key?, repository.slug?));
         repository.full_name.or_else(in_project)
     });
-    Some(hint(cloud.chain(server), repository, push.test))
+    Some(notification(cloud.chain(server), repository, push.test))
 }
 
-/// Anything else: `{ "ref": "refs/heads/main", "commit": "…", "repository": "acme/integrations" }`; a `ref` without `refs/` is a
+/// Other senders: `{ "ref": "refs/heads/main", "commit": "…", "repository": "acme/integrations" }`; a `ref` without `refs/` is a
 /// branch.
-fn generic(body: &[u8]) -> Option<Hint> {
+fn generic(body: &[u8]) -> Option<PushNotification> {
     #[derive(Deserialize)]
     struct Push {
         r#ref: Option<String>,
@@ -180,28 +180,28 @@ fn generic(body: &[u8]) -> Option<Hint> {
     }
     let push: Push = serde_json::from_slice(body).ok()?;
     let reference = push.r#ref.map(|name| if name.starts_with("refs/") { name } else { format!("refs/heads/{name}") });
-    Some(hint([(reference, push.commit)], push.repository, push.ping))
+    Some(notification([(reference, push.commit)], push.repository, push.ping))
 }
 
-fn hint(
+fn notification(
     changes: impl IntoIterator<Item = (Option<String>, Option<String>)>,
     repository: Option<String>,
     ping: bool,
-) -> Hint {
+) -> PushNotification {
     let mut known = Vec::new();
     for (reference, commit) in changes {
         let Some(reference) = reference else { continue };
-        // What is left out might have been the one that matters.
+        // A reference beyond the limits may be the relevant one.
         if known.len() >= MAX_CHANGES || reference.len() > MAX_NAME_BYTES {
             known.clear();
             break;
         }
         known.push(Change { reference, commit: commit.filter(|commit| is_commit(commit)) });
     }
-    Hint { changes: known, repository: repository.filter(|name| name.len() <= MAX_NAME_BYTES), ping }
+    PushNotification { changes: known, repository: repository.filter(|name| name.len() <= MAX_NAME_BYTES), ping }
 }
 
-/// A commit's name; all zeroes stand for a reference that was removed.
+/// True for a commit id. Zeroes stand for a removed reference.
 fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
         && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_forge_says_it_in_its_own_way() {
+    fn parses_the_payload_of_every_host() {
         let github = format!(
             r#"{{"ref":"refs/heads/main","before":"{0}","after":"{COMMIT}","commits":[{{"id":"{COMMIT}"}}],"repository":{{"id":1,"full_name":"acme/flows"}},"pusher":{{"name":"a"}}}}"#,
             "0".repeat(40)
@@ -246,66 +246,68 @@ mod tests {
         ];
         for (provider, body) in cases {
             let change = Change { reference: "refs/heads/main".into(), commit: Some(COMMIT.into()) };
-            let hint = of(provider, body.as_bytes());
+            let notification = parse(provider, body.as_bytes());
             assert_eq!(
-                hint,
-                Hint { changes: vec![change], repository: Some("acme/flows".into()), ping: false },
+                notification,
+                PushNotification { changes: vec![change], repository: Some("acme/flows".into()), ping: false },
                 "{body}"
             );
-            assert_eq!(hint.commit(), Some(COMMIT));
-            assert!(hint.concerns(&source(r#","branch":"main""#)));
-            assert!(hint.concerns(&source("")));
-            assert!(!hint.concerns(&source(r#","branch":"draft""#)));
-            assert!(!hint.concerns(&source(r#","tag":"main""#)));
-            assert!(!hint.concerns(&source(r#","semver":">=1.0.0""#)));
-            assert!(hint.concerns(&source(&format!(r#","commit":"{COMMIT}""#))));
+            assert_eq!(notification.commit(), Some(COMMIT));
+            assert!(notification.affects(&source(r#","branch":"main""#)));
+            assert!(notification.affects(&source("")));
+            assert!(!notification.affects(&source(r#","branch":"draft""#)));
+            assert!(!notification.affects(&source(r#","tag":"main""#)));
+            assert!(!notification.affects(&source(r#","semver":">=1.0.0""#)));
+            assert!(notification.affects(&source(&format!(r#","commit":"{COMMIT}""#))));
         }
     }
 
     #[test]
-    fn tags_and_removed_branches_are_told_apart() {
-        let tag = of(GitHub, br#"{"ref":"refs/tags/v1.2.0","after":"0000000000000000000000000000000000000000"}"#);
+    fn distinguishes_tags_and_removed_branches() {
+        let tag = parse(GitHub, br#"{"ref":"refs/tags/v1.2.0","after":"0000000000000000000000000000000000000000"}"#);
         assert_eq!(tag.commit(), None, "zeroes are no commit");
-        assert!(tag.concerns(&source(r#","tag":"v1.2.0""#)) && !tag.concerns(&source(r#","tag":"v1.2.1""#)));
-        assert!(tag.concerns(&source(r#","semver":">=1.0.0""#)) && !tag.concerns(&source(r#","branch":"v1.2.0""#)));
+        assert!(tag.affects(&source(r#","tag":"v1.2.0""#)) && !tag.affects(&source(r#","tag":"v1.2.1""#)));
+        assert!(tag.affects(&source(r#","semver":">=1.0.0""#)) && !tag.affects(&source(r#","branch":"v1.2.0""#)));
         let removed = br#"{"push":{"changes":[{"old":{"type":"branch","name":"gone","target":{"hash":"82b3d5ae55f7080f1e6022629cdb57bfae7cccc7"}},"new":null},
             {"new":{"type":"tag","name":"v2"}}]}}"#;
-        let hint = of(Bitbucket, removed);
-        assert_eq!(hint.changes.len(), 2);
-        assert_eq!(hint.commit(), None);
-        assert!(hint.concerns(&source(r#","branch":"gone""#)) && hint.concerns(&source(r#","tag":"v2""#)));
+        let notification = parse(Bitbucket, removed);
+        assert_eq!(notification.changes.len(), 2);
+        assert_eq!(notification.commit(), None);
+        assert!(
+            notification.affects(&source(r#","branch":"gone""#)) && notification.affects(&source(r#","tag":"v2""#))
+        );
     }
 
     #[test]
-    fn a_ping_concerns_nobody() {
+    fn a_ping_affects_no_source() {
         for (provider, body) in [
             (GitHub, r#"{"zen":"Keep it logically awesome.","hook_id":1,"hook":{},"repository":{"full_name":"a/b"}}"#),
             (Bitbucket, r#"{"test":true}"#),
             (Generic, r#"{"ping":true}"#),
         ] {
-            assert!(!of(provider, body.as_bytes()).concerns(&source("")), "{body}");
+            assert!(!parse(provider, body.as_bytes()).affects(&source("")), "{body}");
         }
-        // A push whose author writes poetry is none.
-        let push = of(GitHub, br#"{"zen":"x","hook_id":1,"ref":"refs/heads/main"}"#);
-        assert!(push.concerns(&source(r#","branch":"main""#)));
+        // A push with the fields of a ping is a push.
+        let push = parse(GitHub, br#"{"zen":"x","hook_id":1,"ref":"refs/heads/main"}"#);
+        assert!(push.affects(&source(r#","branch":"main""#)));
     }
 
     #[test]
-    fn what_is_not_understood_says_look_now() {
+    fn a_payload_that_cannot_be_parsed_affects_every_source() {
         let deep = "[".repeat(200_000);
         let large = format!(r#"{{"ref":"refs/heads/other","x":"{}"}}"#, "x".repeat(MAX_BYTES));
         let long = format!(r#"{{"ref":"refs/heads/{}"}}"#, "x".repeat(MAX_NAME_BYTES));
         for body in ["", "null", "[]", "{}", "payload=%7B%7D", r#"{"ref":1}"#, "\u{0}", &deep, &large, &long] {
             for provider in [GitHub, GitLab, Gitea, Bitbucket, Generic] {
-                let hint = of(provider, body.as_bytes());
-                assert_eq!(hint.changes, [], "{provider:?}");
-                assert!(hint.concerns(&source(r#","branch":"main""#)), "{provider:?}");
+                let notification = parse(provider, body.as_bytes());
+                assert_eq!(notification.changes, [], "{provider:?}");
+                assert!(notification.affects(&source(r#","branch":"main""#)), "{provider:?}");
             }
         }
         let one = r#"{"ref":{"id":"refs/heads/x"}}"#;
         let changes = |count: usize| format!(r#"{{"changes":[{}]}}"#, vec![one; count].join(","));
-        assert_eq!(of(Bitbucket, changes(MAX_CHANGES).as_bytes()).changes.len(), MAX_CHANGES);
-        assert!(!of(Bitbucket, changes(MAX_CHANGES).as_bytes()).concerns(&source(r#","branch":"main""#)));
-        assert!(of(Bitbucket, changes(MAX_CHANGES + 1).as_bytes()).concerns(&source(r#","branch":"main""#)));
+        assert_eq!(parse(Bitbucket, changes(MAX_CHANGES).as_bytes()).changes.len(), MAX_CHANGES);
+        assert!(!parse(Bitbucket, changes(MAX_CHANGES).as_bytes()).affects(&source(r#","branch":"main""#)));
+        assert!(parse(Bitbucket, changes(MAX_CHANGES + 1).as_bytes()).affects(&source(r#","branch":"main""#)));
     }
 }

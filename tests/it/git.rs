@@ -1,25 +1,26 @@
-//! Git sources against real servers. Tests are named after their row of the faults to survive, where they are one.
+//! Git sources against real servers. Names with `row_NN_` refer to the fault table, `docs/faults.md`.
 
 mod faults;
 mod reading;
 mod servers;
 mod signatures;
+mod ssh;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel::definition::environment::GitSource;
-use evenkeel::source::git::{Budgets, Credentials, CredentialsOf, Git, GitOptions, GitRepositories, Secure};
+use evenkeel::source::git::{Budgets, Credentials, CredentialsProvider, Git, GitOptions, GitRepositories};
 use evenkeel::source::{FetchError, FetchReason, Fetched, Source as _};
 use serde_json::{Value, json};
 
 use crate::git_server::{GitHttp, Repository};
 
-/// A definition, small and valid enough to be one.
+/// A small definition.
 pub const TENANT: &str = "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec: {}\n";
 
-/// A repository, its server and a cache.
+/// A repository with its server, and the local copies.
 pub struct Place {
     pub repository: Repository,
     pub server: GitHttp,
@@ -39,7 +40,7 @@ impl Place {
         Place { repository, server, repositories, cache }
     }
 
-    /// A source of the repository, with more fields of its spec.
+    /// A source of the repository, with additional fields of its spec.
     pub fn source(&self, more: &Value) -> Git {
         self.try_source(more).unwrap()
     }
@@ -48,7 +49,12 @@ impl Place {
         self.source_with(more, anonymous(), Budgets::default())
     }
 
-    pub fn source_with(&self, more: &Value, credentials: CredentialsOf, budgets: Budgets) -> Result<Git, FetchError> {
+    pub fn source_with(
+        &self,
+        more: &Value,
+        credentials: CredentialsProvider,
+        budgets: Budgets,
+    ) -> Result<Git, FetchError> {
         source_at(&self.repositories, &self.server.url(), more, credentials, budgets)
     }
 }
@@ -57,7 +63,7 @@ pub fn source_at(
     repositories: &GitRepositories,
     url: &str,
     more: &Value,
-    credentials: CredentialsOf,
+    credentials: CredentialsProvider,
     budgets: Budgets,
 ) -> Result<Git, FetchError> {
     let mut spec = json!({ "url": url });
@@ -65,15 +71,15 @@ pub fn source_at(
         spec[name] = value.clone();
     }
     let spec: GitSource = serde_json::from_value(spec).unwrap();
-    let secure: Arc<dyn Secure> = Arc::new(evenkeel::net::Tls::new().unwrap());
-    Git::new(repositories, &spec, credentials, GitOptions { secure: Some(secure), allow_file: true, budgets })
+    let tls = Some(evenkeel::net::Tls::new().unwrap());
+    Git::new(repositories, &spec, credentials, GitOptions { tls, allow_file: true, budgets })
 }
 
-pub fn anonymous() -> CredentialsOf {
+pub fn anonymous() -> CredentialsProvider {
     Arc::new(|| Ok(Credentials::None))
 }
 
-/// Long enough for a slow machine; a test that needs it fails.
+/// A deadline that only a failing test reaches.
 pub fn soon() -> Instant {
     Instant::now() + Duration::from_mins(2)
 }
@@ -97,7 +103,7 @@ pub fn text<'a>(fetched: &'a Fetched, path: &str) -> &'a str {
     std::str::from_utf8(&file.bytes).unwrap()
 }
 
-/// All files below a folder that end so.
+/// All files below a folder whose names end with `end`.
 pub fn files_below(folder: &Path, end: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

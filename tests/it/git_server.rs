@@ -1,16 +1,20 @@
 //! Real Git servers on loopback: `git http-backend` behind a small HTTP server with faults on demand, and `sshd`.
-//! They end when dropped.
+//! They stop when dropped.
+
+mod ssh;
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Longest wait for a request's next byte.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub use ssh::{GitSsh, keygen};
+
+/// Maximum wait for a request's next byte.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A bare repository, edited with the `git` command line through a working folder beside it.
 pub struct Repository {
@@ -18,24 +22,24 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// An empty one whose default branch is `main`.
+    /// Creates an empty repository whose default branch is `main`.
     pub fn new() -> Repository {
         let repository = Repository { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(repository.work()).unwrap();
         repository.run(Command::new("git").args(["init", "--quiet", "--bare", "--initial-branch=main", "repo.git"]));
-        // As forges have it: any commit that a reference leads to may be asked for by its id.
+        // As on Git hosts: a client may request any reachable commit by its id.
         repository.git(&["config", "uploadpack.allowReachableSHA1InWant", "true"]);
         repository
     }
 
-    /// One with a first commit of these files.
+    /// Creates a repository with a first commit of these files.
     pub fn with(files: &[(&str, &str)]) -> Repository {
         let repository = Repository::new();
         repository.commit(files, "first");
         repository
     }
 
-    /// The folder that a server gives out, in which this repository is `repo.git`.
+    /// The folder that a server serves, with this repository as `repo.git`.
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
@@ -48,12 +52,12 @@ impl Repository {
         self.folder.path().join("work")
     }
 
-    /// Runs `git` on it; gives what it printed.
+    /// Runs `git` on the repository; returns its output.
     pub fn git(&self, args: &[&str]) -> String {
         self.git_with(args, "")
     }
 
-    /// The same with standard input.
+    /// Runs `git` with standard input.
     pub fn git_with(&self, args: &[&str], input: &str) -> String {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(self.git_dir()).arg("--work-tree").arg(self.work()).args(args);
@@ -81,7 +85,7 @@ impl Repository {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Writes files and commits everything; gives the commit.
+    /// Writes files and commits everything; returns the commit.
     pub fn commit(&self, files: &[(&str, &str)], message: &str) -> String {
         self.write(files);
         self.commit_all(&["-m", message])
@@ -93,7 +97,7 @@ impl Repository {
         }
     }
 
-    /// Commits what the working folder holds; gives the commit.
+    /// Commits the content of the working folder; returns the commit.
     pub fn commit_all(&self, args: &[&str]) -> String {
         self.git(&["add", "--all", "--force", "."]);
         self.git(&[&["commit", "--quiet", "--allow-empty"][..], args].concat());
@@ -104,7 +108,7 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// Makes a tree of any entries, odd ones too, and commits it to the current branch. Lines as of `git mktree`.
+    /// Commits a tree of any entries, also invalid ones, to the current branch. An entry is a mode, an object and a name.
     pub fn commit_tree(&self, entries: &[(&str, &str, &[u8])]) -> String {
         let mut raw = Vec::new();
         for (mode, id, name) in entries {
@@ -128,7 +132,7 @@ impl Repository {
     }
 }
 
-/// Nothing of this machine's Git configuration, agents or proxies.
+/// Removes this machine's Git configuration, agents and proxies from a command's environment.
 pub fn isolated(command: &mut Command) -> &mut Command {
     command
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -138,24 +142,24 @@ pub fn isolated(command: &mut Command) -> &mut Command {
         .env_remove("SSH_AUTH_SOCK")
 }
 
-/// What the HTTP server does to requests.
+/// The fault that the HTTP server applies to requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Fault {
     #[default]
     None,
-    /// Answers everything with this status.
+    /// Responds to every request with this status.
     Status(u16),
-    /// Answers everything with 301 to this prefix and the request's path.
+    /// Responds to every request with 301 to this prefix and the request's path.
     Redirect(String),
-    /// Sends one byte now and then.
+    /// Sends one byte per second.
     Drip,
-    /// Sends the head and no more.
+    /// Sends the head only.
     Stall,
-    /// The same, as long as this is the fault.
+    /// Sends the head, and closes the connection when the fault changes.
     Hold,
-    /// Cuts answers to POST after so many bytes.
+    /// Cuts off responses to POST after this number of bytes.
     Truncate(usize),
-    /// Changes one byte of a pack, so many from its start.
+    /// Changes the byte of a pack at this offset.
     Flip(usize),
 }
 
@@ -178,7 +182,7 @@ impl GitHttp {
         GitHttp::serving(root, None)
     }
 
-    /// The same over TLS.
+    /// Starts the server with TLS.
     pub fn start_tls(root: &Path, config: rustls::ServerConfig) -> GitHttp {
         GitHttp::serving(root, Some(Arc::new(config)))
     }
@@ -204,7 +208,7 @@ impl GitHttp {
                 let Ok(mut stream) = stream else { continue };
                 let tls = tls.clone();
                 std::thread::spawn(move || {
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
                     match tls {
                         None => drop(serve(&mut stream, &serving)),
                         Some(config) => {
@@ -234,7 +238,7 @@ impl GitHttp {
         self.state.rules.lock().unwrap().0 = fault;
     }
 
-    /// Asks everyone for this `Authorization` header.
+    /// Requires this `Authorization` header.
     pub fn require(&self, authorization: Option<&str>) {
         self.state.rules.lock().unwrap().1 = authorization.map(str::to_owned);
     }
@@ -264,7 +268,7 @@ fn serve(stream: &mut (impl Read + Write), state: &State) -> std::io::Result<()>
     reader.read_line(&mut line)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next().unwrap_or("").to_owned(), words.next().unwrap_or("").to_owned());
-    // Through a proxy, a request names the whole address.
+    // A request through a proxy names the whole URL.
     let target = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]).to_owned(),
         None => target,
@@ -326,12 +330,12 @@ fn serve(stream: &mut (impl Read + Write), state: &State) -> std::io::Result<()>
         }
         Fault::Stall => {
             stream.write_all(head.as_bytes())?;
-            wait(state, PATIENCE);
+            wait(state, READ_TIMEOUT);
             Ok(())
         }
         Fault::Hold => {
             stream.write_all(head.as_bytes())?;
-            let until = std::time::Instant::now() + PATIENCE;
+            let until = std::time::Instant::now() + READ_TIMEOUT;
             let held = || state.rules.lock().unwrap().0 == Fault::Hold && !state.ended.load(Ordering::SeqCst);
             while held() && std::time::Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(20));
@@ -366,7 +370,7 @@ fn wait(state: &State, time: Duration) {
     }
 }
 
-/// Runs the CGI program (RFC 3875); gives the status line with headers, and the body.
+/// Runs the CGI program (RFC 3875); returns the status line with headers, and the body.
 fn backend(
     state: &State,
     method: &str,
@@ -407,104 +411,4 @@ fn backend(
         .filter(|line| !line.is_empty() && !line.starts_with("Status: "))
         .fold(String::new(), |all, line| all + line + "\r\n");
     Ok((format!("HTTP/1.1 {status}\r\n{rest}"), body.to_vec()))
-}
-
-/// A real `sshd` that lets one key run `git-upload-pack`.
-pub struct GitSsh {
-    child: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-    user: String,
-}
-
-impl GitSsh {
-    /// `None` where there is no `sshd`, except in CI, where that is a failure.
-    pub fn start() -> Option<GitSsh> {
-        let sshd = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].map(Path::new).into_iter().find(|path| path.exists());
-        let Some(sshd) = sshd else {
-            assert!(std::env::var_os("CI").is_none(), "sshd is missing; tests/run installs it");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        for (name, kind, bits) in
-            [("host", "ed25519", ""), ("other", "ed25519", ""), ("login", "ed25519", ""), ("rsa", "rsa", "3072")]
-        {
-            keygen(&folder.path().join(name), kind, bits);
-        }
-        // Where it separates privileges, it wants this folder.
-        let _ = std::fs::create_dir_all("/run/sshd");
-        let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned();
-        let keys = ["login.pub", "rsa.pub"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
-        std::fs::write(folder.path().join("authorized"), keys.concat()).unwrap();
-        // A port that was free a moment ago may be taken by another test.
-        let (child, port) = (0..5).find_map(|_| GitSsh::listen(sshd, folder.path())).expect("sshd did not start");
-        Some(GitSsh { child, folder, port, user })
-    }
-
-    /// Starts it on a port that was free a moment ago; `None` where it is not any more.
-    fn listen(sshd: &Path, folder: &Path) -> Option<(Child, u16)> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = |name: &str| folder.join(name).display().to_string();
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n\
-             AllowTcpForwarding no\nX11Forwarding no\n",
-            path("host"),
-            path("authorized"),
-        );
-        std::fs::write(folder.join("config"), config).unwrap();
-        let mut child = Command::new(sshd)
-            .args(["-D", "-e", "-f"])
-            .arg(folder.join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("Server listening") {
-            line.clear();
-            if said.read_line(&mut line).unwrap() == 0 {
-                child.wait().unwrap();
-                return None;
-            }
-        }
-        // What it says later must be read, or it stops when the pipe is full.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Some((child, port))
-    }
-
-    /// The address of a repository on this disk.
-    pub fn url(&self, path: &Path) -> String {
-        format!("ssh://{}@127.0.0.1:{}{}", self.user, self.port, path.display())
-    }
-
-    /// The private key `login` (Ed25519), `rsa`, or one that may not log in.
-    pub fn private_key(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
-    }
-
-    /// A line of `known_hosts` with the key `host`, or a wrong one.
-    pub fn known_host(&self, name: &str) -> String {
-        let public = std::fs::read_to_string(self.folder.path().join(format!("{name}.pub"))).unwrap();
-        format!("[127.0.0.1]:{} {}", self.port, public.trim())
-    }
-}
-
-impl Drop for GitSsh {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Makes an SSH key without passphrase.
-pub fn keygen(path: &Path, kind: &str, bits: &str) {
-    let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", kind, "-N", "", "-C", "test", "-f"]).arg(path);
-    if !bits.is_empty() {
-        command.args(["-b", bits]);
-    }
-    assert!(command.stdin(Stdio::null()).status().unwrap().success());
 }

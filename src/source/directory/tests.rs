@@ -18,7 +18,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// As if the file had been written long ago.
+/// Sets the times of a file as if it had been written long ago.
 fn settle(path: &Path) {
     let long_ago = SystemTime::now() - Duration::from_hours(1);
     fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
@@ -31,13 +31,13 @@ fn an_unchanged_folder_is_the_same_value() {
     let first = source.fetch(soon()).unwrap();
     assert!(first.revision.name.starts_with("sha256:") && first.revision.commit.is_empty());
     assert!(Arc::ptr_eq(&first, &source.fetch(soon()).unwrap()));
-    // A file that is only named matters by being there.
+    // Of other files only the name counts.
     write(folder.path(), "code.txt", "1");
     let named = source.fetch(soon()).unwrap();
     assert!(!Arc::ptr_eq(&first, &named) && first.revision != named.revision);
     write(folder.path(), "code.txt", "2");
     assert!(Arc::ptr_eq(&named, &source.fetch(soon()).unwrap()));
-    // Code matters by what it holds: it is checked.
+    // Of code the content counts.
     write(folder.path(), "code.ts", "1");
     let code = source.fetch(soon()).unwrap();
     write(folder.path(), "code.ts", "2");
@@ -68,13 +68,13 @@ fn equal_folders_have_equal_revisions() {
 
 #[cfg(unix)]
 #[test]
-fn a_stamp_tells_every_write_to_a_settled_file() {
+fn detects_every_write_to_a_file_with_old_times() {
     let folder = folder(&[("a.yaml", "1")]);
     let path = folder.path().join("a.yaml");
     settle(&path);
     let before = stamp_of(&fs::symlink_metadata(&path).unwrap());
     assert_eq!(before, stamp_of(&fs::symlink_metadata(&path).unwrap()));
-    // Even where the time of the last write is set back.
+    // Also if the modification time is set back.
     std::thread::sleep(Duration::from_millis(20));
     fs::write(&path, "2").unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(before.written.unwrap()).unwrap();
@@ -82,7 +82,7 @@ fn a_stamp_tells_every_write_to_a_settled_file() {
 }
 
 #[test]
-fn row_03_missing_and_unreadable_folders_are_told_apart() {
+fn row_03_a_missing_and_an_unreadable_folder_have_different_reasons() {
     let folder = folder(&[("a.yaml", "1"), ("note.txt", "x")]);
     let reason = |path: &Path| Directory::new(path).fetch(soon()).unwrap_err().reason;
     assert_eq!(reason(&folder.path().join("gone")), FetchReason::PathNotFound);
@@ -98,7 +98,7 @@ fn row_03_missing_and_unreadable_folders_are_told_apart() {
 }
 
 #[test]
-fn only_plain_files_of_the_folder_are_read() {
+fn reads_only_regular_files_of_the_folder() {
     let folder = folder(&[("a/code.ts", "1"), ("big.bin", &"x".repeat(MAX_ASSET_BYTES + 1))]);
     #[cfg(unix)]
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link.ts")).unwrap();
@@ -110,7 +110,7 @@ fn only_plain_files_of_the_folder_are_read() {
         assert_eq!(reason(path), FetchReason::PathNotFound, "{path}");
     }
     assert_eq!(reason("big.bin"), FetchReason::TooLarge);
-    // A folder on the way that became a link.
+    // A folder of the path that became a link.
     #[cfg(unix)]
     {
         fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();

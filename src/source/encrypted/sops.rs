@@ -1,8 +1,8 @@
-//! SOPS files (<https://getsops.io/docs>), opened with age keys.
+//! SOPS files (<https://getsops.io/docs>), decrypted with age keys.
 //!
 //! Each value is `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`, bound to its path: the names above it, each followed by `:`,
-//! are authenticated with it (items of a list share the list's path). The MAC is SHA-512 over all values in their order, in
-//! the clear, itself encrypted and bound to the time of the last change. Both are checked before anything is given out.
+//! are authenticated with it (items of a list share the list's path). The MAC is SHA-512 over all decrypted values in their
+//! order, itself encrypted and bound to the time of the last change. Both are verified before any value is returned.
 
 use aes_gcm::aead::consts::U32;
 use aes_gcm::aes::Aes256;
@@ -11,43 +11,45 @@ use base64::Engine as _;
 use regex::{Regex, RegexBuilder};
 use zeroize::Zeroizing;
 
+use super::age_file::decrypt_age;
+use super::format::{EncryptedFormat, check_size};
+use super::identities::Identities;
 use super::tree::{self, Plain};
-use super::{Identities, SealedFormat, fits, open_age};
 use crate::text::{self, Node, NodeKind};
 
-/// SOPS takes nonces of 32 bytes, not the usual 12.
+/// SOPS uses nonces of 32 bytes, not the usual 12.
 type Cipher = AesGcm<Aes256, U32>;
 
-/// What the MAC starts with where it covers encrypted values only: SHA-256 of `sops`, as SOPS defines it.
+/// The first bytes under a MAC that covers encrypted values only: SHA-256 of `sops`, as SOPS defines it.
 const ONLY_ENCRYPTED: [u8; 32] = [
     0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b, 0x0b, 0x97, 0x5b,
     0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
 ];
-/// Most recipients of a file.
+/// Maximum number of recipients of a file.
 const MAX_KEYS: usize = 64;
-/// Largest compiled pattern, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// The value at a dotted path of a SOPS file (`a.b`, `a.0`); without a path the whole file: as JSON, or what it held where
-/// SOPS keeps it as one value (`data` of a file that is neither YAML, JSON nor dotenv).
+/// Decrypts the value at a dotted path of a SOPS file (`a.b`, `a.0`). Without a path it returns the whole file: as JSON, or
+/// the original content of a file that SOPS keeps as one value (`data` of a file that is neither YAML, JSON nor dotenv).
 ///
 /// # Errors
-/// One sentence: too large, not encrypted with SOPS, for other keys, damaged, or no such value.
-pub fn open_sops(
+/// One sentence: the file is too large, not encrypted with SOPS, encrypted for other keys, damaged, or has no such value.
+pub fn decrypt_sops(
     bytes: &[u8],
-    format: SealedFormat,
+    format: EncryptedFormat,
     key: Option<&str>,
     identities: &Identities,
 ) -> Result<Zeroizing<Vec<u8>>, String> {
-    fits(bytes)?;
+    check_size(bytes)?;
     let root = tree::read(bytes, format)?;
     let metadata = match format {
-        SealedFormat::Dotenv => Metadata::of(|name| root.get(&format!("sops_{}", name.replace('/', "__")))),
+        EncryptedFormat::Dotenv => Metadata::of(|name| root.get(&format!("sops_{}", name.replace('/', "__")))),
         _ => Metadata::of(|name| root.pointer(&format!("/sops/{name}"))),
     }?;
     let data_key = metadata.data_key(identities)?;
     let cipher = Cipher::new_from_slice(&data_key).map_err(|_| damaged("its data key has the wrong length"))?;
-    // What is in the clear is shorter than what it was encrypted to, so this seldom grows and leaves a copy behind.
+    // Decrypted text is shorter than encrypted text, so this buffer seldom grows and leaves a copy behind.
     let clear = Zeroizing::new(Vec::with_capacity(bytes.len() + ONLY_ENCRYPTED.len()));
     let mut walk = Walk { cipher, metadata: &metadata, clear, path: Vec::new() };
     if metadata.only_encrypted {
@@ -57,7 +59,7 @@ pub fn open_sops(
     for entry in root.entries() {
         let name = &*entry.key.name;
         let is_metadata = match format {
-            SealedFormat::Dotenv => name.starts_with("sops_"),
+            EncryptedFormat::Dotenv => name.starts_with("sops_"),
             _ => name == "sops",
         };
         if !is_metadata {
@@ -68,7 +70,7 @@ pub fn open_sops(
     match (key, values.as_slice()) {
         (Some(key), _) => Plain::Map(values).value(key),
         (None, [(name, data @ (Plain::Text(_) | Plain::Bytes(_)))])
-            if name == "data" && format == SealedFormat::Json =>
+            if name == "data" && format == EncryptedFormat::Json =>
         {
             Ok(data.bytes())
         }
@@ -76,28 +78,28 @@ pub fn open_sops(
     }
 }
 
-/// What SOPS says of a file.
+/// The metadata of a SOPS file.
 struct Metadata {
     last_modified: String,
     mac: String,
     only_encrypted: bool,
     rule: Rule,
-    /// The data key, once for each age recipient, armored.
+    /// The data key, encrypted for each age recipient, armored.
     keys: Vec<String>,
 }
 
-/// Which values are encrypted, told from the names above them.
+/// The rule that determines the encrypted values by the names above them.
 enum Rule {
     Suffix { of: String, encrypted: bool },
     Pattern { of: Regex, encrypted: bool },
 }
 
 impl Metadata {
-    /// From a look-up of what is written: `mac`, `age/0/enc` as in maps. Dotenv files have all this flat; see [`flat`].
+    /// Reads the metadata through a look-up by path: `mac`, `age/0/enc`. Dotenv files have flat names; see [`flat`].
     fn of<'a>(get: impl Fn(&str) -> Option<&'a Node>) -> Result<Metadata, String> {
         let text = |name: &str| get(name).and_then(Node::as_str).map(str::to_owned);
         let (Some(mac), Some(last_modified)) = (text("mac"), text("lastmodified")) else {
-            return Err("it is not encrypted with SOPS; encrypt it, and replace what it held".to_owned());
+            return Err("it is not encrypted with SOPS; encrypt it, and replace the secrets that it held".to_owned());
         };
         let several = ["key_groups/1", "key_groups__list_1__map_age__list_0__map_enc"];
         if several.iter().any(|name| get(name).is_some()) {
@@ -120,10 +122,10 @@ impl Metadata {
     }
 
     fn data_key(&self, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, String> {
-        // Each recipient has a copy of its own; the error of the first is the one to show where none fits.
+        // Each recipient has its own copy. If none can be decrypted, the first error is returned.
         let mut first = None;
         for key in &self.keys {
-            match open_age(key.as_bytes(), identities) {
+            match decrypt_age(key.as_bytes(), identities) {
                 Ok(key) => return Ok(key),
                 Err(error) => first = first.or(Some(error)),
             }
@@ -132,7 +134,7 @@ impl Metadata {
     }
 }
 
-/// The name of a recipient's data key in a dotenv file, without its start.
+/// The name of a recipient's data key in a dotenv file, without its prefix.
 fn flat(path: &[&str; 2]) -> String {
     format!("{}__list_{}__map_enc", path[0], path[1])
 }
@@ -140,7 +142,7 @@ fn flat(path: &[&str; 2]) -> String {
 impl Rule {
     fn of(text: impl Fn(&str) -> Option<String>) -> Result<Rule, String> {
         if ["encrypted_comment_regex", "unencrypted_comment_regex"].iter().any(|name| text(name).is_some()) {
-            return Err("it encrypts by comments, which are not read; use encrypted_regex instead".to_owned());
+            return Err("it encrypts by comments, which is not supported; use encrypted_regex instead".to_owned());
         }
         let names = [
             ("unencrypted_suffix", false, false),
@@ -153,14 +155,14 @@ impl Rule {
         });
         let given: Vec<_> = given.collect();
         match given.as_slice() {
-            // The default of SOPS, where no rule is written.
+            // The default of SOPS without a rule.
             [] => Ok(Rule::Suffix { of: "_unencrypted".to_owned(), encrypted: false }),
             [(of, false, encrypted)] => Ok(Rule::Suffix { of: of.clone(), encrypted: *encrypted }),
             [(of, true, encrypted)] => match RegexBuilder::new(of).size_limit(MAX_PATTERN_BYTES).build() {
                 Ok(of) => Ok(Rule::Pattern { of, encrypted: *encrypted }),
-                Err(_) => Err("its pattern of what is encrypted cannot be used; write a simpler one".to_owned()),
+                Err(_) => Err("its pattern for encrypted names cannot be used; write a simpler one".to_owned()),
             },
-            _ => Err("it has more than one rule for what is encrypted; leave one".to_owned()),
+            _ => Err("it has more than one rule for encrypted names; keep one".to_owned()),
         }
     }
 
@@ -172,10 +174,10 @@ impl Rule {
     }
 }
 
-/// A value, and its bytes as the MAC covers them.
-type Opened = (Plain, Zeroizing<Vec<u8>>);
+/// A decrypted value, and its bytes as the MAC covers them.
+type Decrypted = (Plain, Zeroizing<Vec<u8>>);
 
-/// A walk over all values in their order, which gathers what the MAC covers.
+/// A traversal of all values in their order that collects the bytes under the MAC.
 struct Walk<'a> {
     cipher: Cipher,
     metadata: &'a Metadata,
@@ -184,7 +186,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// A named value; `None` where it is a comment.
+    /// Decrypts a named value; `None` for a comment.
     fn entry(&mut self, name: &'a str, node: &'a Node) -> Result<Option<(String, Plain)>, String> {
         self.path.push(name);
         let value = self.value(node);
@@ -222,8 +224,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An encrypted value, and its bytes as the MAC covers them; `None` for a comment, which the MAC does not cover.
-    fn open(&self, text: &str) -> Result<Option<Opened>, String> {
+    /// Decrypts a value, with its bytes as the MAC covers them; `None` for a comment, which the MAC does not cover.
+    fn open(&self, text: &str) -> Result<Option<Decrypted>, String> {
         let wrong = || damaged(&format!("`{}` was changed, or moved from another place", self.path.join(".")));
         // SOPS leaves empty strings as they are.
         if text.is_empty() {
@@ -233,7 +235,7 @@ impl<'a> Walk<'a> {
         let (clear, kind) = self.decrypt(text, bound.as_bytes()).ok_or_else(wrong)?;
         let text = match std::str::from_utf8(&clear) {
             Ok(text) if kind != "bytes" => Zeroizing::new(text.to_owned()),
-            // Whole files are strings to SOPS, whatever bytes they hold.
+            // SOPS stores whole files as strings, also if they are binary.
             Err(_) if !matches!(kind, "bytes" | "str") => return Err(wrong()),
             _ => return Ok(Some((Plain::Bytes(clear.clone()), clear))),
         };
@@ -252,7 +254,7 @@ impl<'a> Walk<'a> {
             "comment" => return Ok(None),
             _ => return Err(wrong()),
         };
-        // The MAC covers values as SOPS writes them, which need not be how they were encrypted.
+        // The MAC covers values as SOPS writes them, which may differ from the encrypted text.
         let clear = match &value {
             Plain::Number(number) => Zeroizing::new(number.as_bytes().to_vec()),
             Plain::Bool(value) => Zeroizing::new(boolean(*value).to_vec()),
@@ -261,7 +263,7 @@ impl<'a> Walk<'a> {
         Ok(Some((value, clear)))
     }
 
-    /// `ENC[…]` to what it holds and the word for its type.
+    /// Decrypts `ENC[…]` to its content and the name of its type.
     fn decrypt<'t>(&self, text: &'t str, bound: &[u8]) -> Option<(Zeroizing<Vec<u8>>, &'t str)> {
         let rest = text.strip_prefix("ENC[AES256_GCM,data:")?.strip_suffix(']')?;
         let (data, rest) = rest.split_once(",iv:")?;
@@ -284,7 +286,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A value in the clear as the MAC covers it: numbers without exponents, booleans in title case.
+/// An unencrypted value as the MAC covers it: numbers without exponents, booleans in title case.
 fn as_sops_writes(node: &Node) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(match &node.kind {
         NodeKind::Bool(value) => boolean(*value).to_vec(),
@@ -292,7 +294,7 @@ fn as_sops_writes(node: &Node) -> Zeroizing<Vec<u8>> {
             Some(float) => float.to_string().into_bytes(),
             None => number.to_string().into_bytes(),
         },
-        // A point in time is written as it is covered: SOPS writes `2024-02-29` as `2024-02-29T00:00:00Z`.
+        // A time needs no conversion: SOPS writes `2024-02-29` as `2024-02-29T00:00:00Z`.
         NodeKind::Text(text) => text.value.as_bytes().to_vec(),
         NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => Vec::new(),
     })

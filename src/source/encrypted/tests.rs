@@ -1,8 +1,11 @@
-//! Against files that age and SOPS wrote (`tests/sealed`), and what is left of them after a change.
+//! Tests with files that age and SOPS wrote (`tests/encrypted`), unchanged and changed.
 
+use zeroize::Zeroizing;
+
+use super::identities::{MAX_IDENTITIES, MAX_IDENTITY_BYTES};
 use super::*;
 
-const AT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sealed/");
+const AT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/encrypted/");
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{AT}{name}")).unwrap()
@@ -17,11 +20,11 @@ fn text(opened: Result<Zeroizing<Vec<u8>>, String>) -> Result<String, String> {
 }
 
 fn sops(name: &str, key: Option<&str>) -> Result<String, String> {
-    sops_of(&file(name), SealedFormat::of(name), key)
+    sops_of(&file(name), EncryptedFormat::of(name), key)
 }
 
-fn sops_of(bytes: &[u8], format: SealedFormat, key: Option<&str>) -> Result<String, String> {
-    text(open_sops(bytes, format, key, &keys("key.txt")))
+fn sops_of(bytes: &[u8], format: EncryptedFormat, key: Option<&str>) -> Result<String, String> {
+    text(decrypt_sops(bytes, format, key, &keys("key.txt")))
 }
 
 /// A file with one text exchanged for another, each place.
@@ -38,18 +41,18 @@ fn line(name: &str, start: &str) -> String {
 }
 
 #[test]
-fn keys_are_read_as_age_keygen_writes_them() {
+fn parses_keys_in_the_format_of_age_keygen() {
     let key = String::from_utf8(file("key.txt")).unwrap();
     let other = String::from_utf8(file("other.txt")).unwrap();
     let both = Identities::parse(&format!("\n# two\r\n  {}\r\n\n{}", other.trim(), key.trim())).unwrap();
-    assert_eq!(text(open_age(&file("whole.age"), &both)).unwrap(), "opened with age\n");
+    assert_eq!(text(decrypt_age(&file("whole.age"), &both)).unwrap(), "opened with age\n");
     let secret = key.lines().find(|line| line.starts_with("AGE")).unwrap();
     let broken = format!("# fine\n{}X", &secret[..secret.len() - 1]);
     let many = format!("{secret}\n").repeat(MAX_IDENTITIES + 1);
     for (wrong, reason) in [
         ("", "there is no age key"),
         ("# only words\n", "there is no age key"),
-        (&broken, "line 2 of the age keys is no key"),
+        (&broken, "line 2 of the age keys is not a key"),
         ("AGE-PLUGIN-YUBIKEY-1XXXX", "line 1"),
         (&many, "at most 32"),
         (&"#".repeat(MAX_IDENTITY_BYTES + 1), "larger than 64 KiB"),
@@ -61,20 +64,20 @@ fn keys_are_read_as_age_keygen_writes_them() {
 }
 
 #[test]
-fn age_files_are_opened() {
+fn decrypts_age_files() {
     let keys = keys("key.txt");
-    assert_eq!(text(open_age(&file("whole.age"), &keys)).unwrap(), "opened with age\n");
+    assert_eq!(text(decrypt_age(&file("whole.age"), &keys)).unwrap(), "opened with age\n");
     let armored = file("whole.armored.age");
-    assert_eq!(text(open_age(&armored, &keys)).unwrap(), "opened with age\n");
+    assert_eq!(text(decrypt_age(&armored, &keys)).unwrap(), "opened with age\n");
     let windows = [b"\r\n\n".to_vec(), String::from_utf8(armored).unwrap().replace('\n', "\r\n").into_bytes()].concat();
-    assert_eq!(text(open_age(&windows, &keys)).unwrap(), "opened with age\n");
+    assert_eq!(text(decrypt_age(&windows, &keys)).unwrap(), "opened with age\n");
 }
 
 #[test]
-fn what_cannot_be_opened_says_why() {
+fn names_the_cause_when_an_age_file_cannot_be_decrypted() {
     let keys = keys("key.txt");
     let others = self::keys("other.txt");
-    let large = [b"age-encryption.org/v1\n".to_vec(), vec![b'x'; MAX_SEALED_BYTES]].concat();
+    let large = [b"age-encryption.org/v1\n".to_vec(), vec![b'x'; MAX_ENCRYPTED_BYTES]].concat();
     let cases: [(&[u8], &Identities, &str); 7] = [
         (&file("whole.age"), &others, "for other age keys"),
         (b"password", &keys, "not encrypted with age"),
@@ -85,31 +88,32 @@ fn what_cannot_be_opened_says_why() {
         (&large, &keys, "larger than 1 MiB"),
     ];
     for (bytes, keys, reason) in cases {
-        let error = open_age(bytes, keys).unwrap_err();
+        let error = decrypt_age(bytes, keys).unwrap_err();
         assert!(error.contains(reason), "{error}, not {reason}");
     }
 }
 
 #[test]
-fn no_byte_of_an_age_file_can_be_changed() {
+fn detects_a_change_of_any_byte_of_an_age_file() {
     let keys = keys("key.txt");
     let whole = file("whole.age");
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        assert!(open_age(&bytes, &keys).is_err(), "byte {at}");
-        assert!(open_age(&whole[..at], &keys).is_err(), "cut at {at}");
+        assert!(decrypt_age(&bytes, &keys).is_err(), "byte {at}");
+        assert!(decrypt_age(&whole[..at], &keys).is_err(), "cut at {at}");
     }
 }
 
 #[test]
 fn one_value_of_an_age_file() {
     let keys = keys("key.txt");
-    let value = |key| text(open_age_value(&file("inner.yaml.age"), SealedFormat::of("inner.yaml.age"), key, &keys));
+    let value =
+        |key| text(decrypt_age_value(&file("inner.yaml.age"), EncryptedFormat::of("inner.yaml.age"), key, &keys));
     assert_eq!(value(Some("database.password")).unwrap(), "pa$$w0rd");
     assert!(value(None).unwrap().starts_with("# A comment"));
     assert!(value(Some("database.nothing")).unwrap_err().contains("no value at `database.nothing`"));
-    let error = open_age_value(&file("whole.age"), SealedFormat::Json, Some("a"), &keys).unwrap_err();
+    let error = decrypt_age_value(&file("whole.age"), EncryptedFormat::Json, Some("a"), &keys).unwrap_err();
     assert!(error.starts_with("line 1 of it cannot be read"), "{error}");
     assert!(!error.contains("opened"), "{error}");
 }
@@ -154,7 +158,7 @@ fn values_of_sops_files_are_found_by_their_path() {
         assert_eq!(sops(name, Some(key)).as_deref(), Ok(value), "{name} {key}");
     }
     assert_eq!(
-        open_sops(&file("whole.bin"), SealedFormat::of("whole.bin"), None, &keys("key.txt")).unwrap().as_slice(),
+        decrypt_sops(&file("whole.bin"), EncryptedFormat::of("whole.bin"), None, &keys("key.txt")).unwrap().as_slice(),
         b"bytes \xff\x00 end\n"
     );
     let whole: serde_json::Value = serde_json::from_str(&sops("values.yaml", None).unwrap()).unwrap();
@@ -164,7 +168,7 @@ fn values_of_sops_files_are_found_by_their_path() {
 }
 
 #[test]
-fn a_path_that_leads_nowhere_says_so() {
+fn names_the_path_that_has_no_value() {
     for key in [
         "nope",
         "database.nope",
@@ -187,22 +191,22 @@ fn a_path_that_leads_nowhere_says_so() {
 }
 
 #[test]
-fn what_is_no_sops_file_for_us_says_why() {
-    let large = vec![b' '; MAX_SEALED_BYTES + 1];
+fn names_the_cause_when_a_sops_file_cannot_be_decrypted() {
+    let large = vec![b' '; MAX_ENCRYPTED_BYTES + 1];
     let bomb = format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(500), "*a,".repeat(500), "*b,".repeat(500));
-    let cases: [(&[u8], SealedFormat, &str); 12] = [
-        (&file("others.yaml"), SealedFormat::Yaml, "for other age keys"),
-        (&file("groups.yaml"), SealedFormat::Yaml, "keys of several groups"),
-        (b"password: clear", SealedFormat::Yaml, "not encrypted with SOPS"),
-        (b"sops: {mac: 1}", SealedFormat::Yaml, "not encrypted with SOPS"),
-        (b"PASSWORD=clear", SealedFormat::Dotenv, "not encrypted with SOPS"),
-        (b"sops: {mac: a, lastmodified: b, pgp: [{enc: x}]}", SealedFormat::Yaml, "for other keys than age's"),
-        (b"{\"a\": ", SealedFormat::Json, "line 1 of it cannot be read"),
-        (b"- a", SealedFormat::Yaml, "no map"),
-        (b"", SealedFormat::Yaml, "is empty"),
-        (b"a: 1\n---\nb: 2\n", SealedFormat::Yaml, "more than one document"),
-        (&large, SealedFormat::Yaml, "larger than 1 MiB"),
-        (bomb.as_bytes(), SealedFormat::Yaml, "cannot be read"),
+    let cases: [(&[u8], EncryptedFormat, &str); 12] = [
+        (&file("others.yaml"), EncryptedFormat::Yaml, "for other age keys"),
+        (&file("groups.yaml"), EncryptedFormat::Yaml, "keys of several groups"),
+        (b"password: clear", EncryptedFormat::Yaml, "not encrypted with SOPS"),
+        (b"sops: {mac: 1}", EncryptedFormat::Yaml, "not encrypted with SOPS"),
+        (b"PASSWORD=clear", EncryptedFormat::Dotenv, "not encrypted with SOPS"),
+        (b"sops: {mac: a, lastmodified: b, pgp: [{enc: x}]}", EncryptedFormat::Yaml, "for other keys than age's"),
+        (b"{\"a\": ", EncryptedFormat::Json, "line 1 of it cannot be read"),
+        (b"- a", EncryptedFormat::Yaml, "no map"),
+        (b"", EncryptedFormat::Yaml, "is empty"),
+        (b"a: 1\n---\nb: 2\n", EncryptedFormat::Yaml, "more than one document"),
+        (&large, EncryptedFormat::Yaml, "larger than 1 MiB"),
+        (bomb.as_bytes(), EncryptedFormat::Yaml, "cannot be read"),
     ];
     for (bytes, format, reason) in cases {
         let error = sops_of(bytes, format, Some("password")).unwrap_err();
@@ -210,12 +214,12 @@ fn what_is_no_sops_file_for_us_says_why() {
         assert!(!error.contains("clear"), "{error}");
     }
     for (line, reason) in [("NAME", "line 1 of it is not written"), ("A=1\nA=2", "given twice"), ("\u{0}", "line 1")] {
-        assert!(sops_of(line.as_bytes(), SealedFormat::Dotenv, None).unwrap_err().contains(reason));
+        assert!(sops_of(line.as_bytes(), EncryptedFormat::Dotenv, None).unwrap_err().contains(reason));
     }
 }
 
 #[test]
-fn no_part_of_a_sops_file_can_be_changed() {
+fn detects_a_change_of_any_part_of_a_sops_file() {
     let password = line("values.yaml", "password:").replace("password: ", "");
     let port = line("values.yaml", "port:").replace("port: ", "");
     let text = line("values.yaml", "text:").replace("text: ", "");
@@ -257,22 +261,22 @@ fn no_part_of_a_sops_file_can_be_changed() {
         ("unencrypted_suffix: _unencrypted".into(), "mac_only_encrypted: true".into()),
     ]);
     for (from, to) in &changes {
-        let error = sops_of(&changed("values.yaml", from, to), SealedFormat::Yaml, Some("fraction")).unwrap_err();
+        let error = sops_of(&changed("values.yaml", from, to), EncryptedFormat::Yaml, Some("fraction")).unwrap_err();
         assert!(error.contains("damaged"), "{from} to {to}: {error}");
         assert!(!error.contains("ENC["), "{error}");
     }
-    // The same for the other ways to write one.
+    // The other formats behave the same.
     let shown = changed("values.env", "SHOWN_unencrypted=1", "SHOWN_unencrypted=2");
-    assert!(sops_of(&shown, SealedFormat::Dotenv, Some("TOKEN")).unwrap_err().contains("damaged"));
-    // What is in the clear is not covered where the file says so: only that, and only there.
+    assert!(sops_of(&shown, EncryptedFormat::Dotenv, Some("TOKEN")).unwrap_err().contains("damaged"));
+    // Unencrypted values are not under the MAC if the file says `mac_only_encrypted`.
     let shown = changed("only.yaml", "shown: 1", "shown: 2");
-    assert_eq!(sops_of(&shown, SealedFormat::Yaml, Some("shown")).unwrap(), "2");
+    assert_eq!(sops_of(&shown, EncryptedFormat::Yaml, Some("shown")).unwrap(), "2");
     let without = changed("only.yaml", "mac_only_encrypted: true", "mac_only_encrypted: false");
-    assert!(sops_of(&without, SealedFormat::Yaml, Some("shown")).unwrap_err().contains("damaged"));
+    assert!(sops_of(&without, EncryptedFormat::Yaml, Some("shown")).unwrap_err().contains("damaged"));
 }
 
 #[test]
-fn rules_that_cannot_be_followed_are_refused() {
+fn rejects_unsupported_rules() {
     let rule = "unencrypted_suffix: _unencrypted";
     for (to, reason) in [
         ("encrypted_comment_regex: x", "by comments"),
@@ -281,10 +285,10 @@ fn rules_that_cannot_be_followed_are_refused() {
         ("encrypted_regex: '(a{1000}){1000}{1000}'", "cannot be used"),
         ("encrypted_suffix: a\n    encrypted_regex: b", "more than one rule"),
     ] {
-        let error = sops_of(&changed("values.yaml", rule, to), SealedFormat::Yaml, None).unwrap_err();
+        let error = sops_of(&changed("values.yaml", rule, to), EncryptedFormat::Yaml, None).unwrap_err();
         assert!(error.contains(reason), "{to}: {error}");
     }
-    // The default of SOPS, where the rule is left out.
+    // The default of SOPS without a rule.
     let without = changed("values.yaml", &format!("    {rule}\n"), "");
-    assert_eq!(sops_of(&without, SealedFormat::Yaml, Some("text")).unwrap(), "top secret");
+    assert_eq!(sops_of(&without, EncryptedFormat::Yaml, Some("text")).unwrap(), "top secret");
 }

@@ -1,16 +1,16 @@
-//! Decrypted values, and how one of them is found and written.
+//! Decrypted values: look-up by path and output as JSON.
 
 use base64::Engine as _;
 use zeroize::Zeroizing;
 
-use super::{SealedFormat, limits};
+use super::format::{EncryptedFormat, limits};
 use crate::text::{self, Entry, Key, Node, NodeKind, Range, Severity, Text, TextStyle};
 
-/// A value in the clear. Has no `Debug`; overwritten when dropped.
+/// A decrypted value. Has no `Debug`; overwritten when dropped.
 pub(super) enum Plain {
     Null,
     Bool(bool),
-    /// A number as it is written in JSON.
+    /// A number in JSON syntax.
     Number(Zeroizing<String>),
     Text(Zeroizing<String>),
     Bytes(Zeroizing<Vec<u8>>),
@@ -19,7 +19,7 @@ pub(super) enum Plain {
 }
 
 impl Plain {
-    /// A value that was never encrypted by itself.
+    /// A value that is not encrypted on its own.
     pub(super) fn of(node: &Node) -> Plain {
         match &node.kind {
             NodeKind::Null => Plain::Null,
@@ -33,10 +33,10 @@ impl Plain {
         }
     }
 
-    /// The bytes of the value at a dotted path: strings as they are, maps and lists as JSON.
+    /// The bytes of the value at a dotted path: the text of a string, JSON for everything else.
     ///
     /// # Errors
-    /// Where there is none; names the path as it was asked for.
+    /// Names the path if there is no such value, or it is null.
     pub(super) fn value(&self, path: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         match self.find(path) {
             Some(Plain::Null) => Err(format!("the value at `{path}` is null; give it one")),
@@ -45,7 +45,7 @@ impl Plain {
         }
     }
 
-    /// The longest key that the path starts with wins, so that a key with dots in it is found too.
+    /// Finds a value. The longest key that the path starts with wins, so that a key with dots is found too.
     fn find(&self, path: &str) -> Option<&Plain> {
         let cuts = path.match_indices('.').map(|(at, _)| at).take(64);
         let cuts: Vec<usize> = std::iter::once(path.len()).chain(cuts.collect::<Vec<_>>().into_iter().rev()).collect();
@@ -62,7 +62,7 @@ impl Plain {
         })
     }
 
-    /// A string as it is; anything else as JSON.
+    /// The text of a string, or JSON for everything else.
     pub(super) fn bytes(&self) -> Zeroizing<Vec<u8>> {
         match self {
             Plain::Text(text) => Zeroizing::new(text.as_bytes().to_vec()),
@@ -111,15 +111,15 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// The one document of a file.
+/// Parses the only document of a file.
 ///
 /// # Errors
-/// Where it is not of its format; with the line, never with what is on it.
-pub(super) fn read(bytes: &[u8], format: SealedFormat) -> Result<Node, String> {
+/// Names the line that does not have the format, never its content.
+pub(super) fn read(bytes: &[u8], format: EncryptedFormat) -> Result<Node, String> {
     let path = match format {
-        SealedFormat::Yaml => "sealed.yaml",
-        SealedFormat::Json => "sealed.json",
-        SealedFormat::Dotenv => return dotenv(bytes),
+        EncryptedFormat::Yaml => "encrypted.yaml",
+        EncryptedFormat::Json => "encrypted.json",
+        EncryptedFormat::Dotenv => return dotenv(bytes),
     };
     let (source, mut findings) = text::decode(path, bytes, &limits());
     let (documents, found) = text::parse(&source, &limits());
@@ -137,7 +137,7 @@ pub(super) fn read(bytes: &[u8], format: SealedFormat) -> Result<Node, String> {
     }
 }
 
-/// `NAME=value` lines as SOPS reads them: a `#` starts a comment line, `\n` in a value is a line break.
+/// Parses `NAME=value` lines as SOPS does: a `#` starts a comment line, `\n` in a value is a line break.
 fn dotenv(bytes: &[u8]) -> Result<Node, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8; correct it".to_owned())?;
     let mut entries: Vec<Entry> = Vec::new();

@@ -1,12 +1,12 @@
-//! Repositories on this disk, one for each address and its credentials, shared by all environments that follow it.
+//! Local copies of repositories, one for each address and its credentials, shared by all environments that follow it.
 //!
 //! ```text
-//! folder/lock                 held while the process lives: nobody else writes here
+//! folder/lock                 held while the process lives: no other process writes here
 //! folder/<address>/<number>   a bare repository; the highest number is current
 //! ```
 //!
-//! A repository is thrown away and begun anew where it is broken, and where it has gathered many packs: that is
-//! simpler than to repair or repack it, and never wrong. The one before is kept until then, for those who still read.
+//! A copy that is damaged or has many packs is replaced by a new one: that is simpler than to repair or repack it, and
+//! never wrong. The previous copy is kept until the next replacement, for readers that still use it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,12 +17,12 @@ use std::time::Instant;
 
 use git2::{Config, Repository};
 
-use super::fail;
+use super::error::fail;
 use super::select::{Head, Selector};
 use crate::source::{FetchError, FetchReason};
 use crate::text::Digest;
 
-/// All repositories of a process.
+/// The local copies of a process.
 pub struct GitRepositories {
     folder: PathBuf,
     known: Mutex<HashMap<Digest, Arc<Shared>>>,
@@ -36,10 +36,10 @@ impl std::fmt::Debug for GitRepositories {
 }
 
 impl GitRepositories {
-    /// Opens the folder that repositories are kept in, and makes it where it is missing.
+    /// Opens the folder of the copies, and creates it if it is missing.
     ///
     /// # Errors
-    /// `Unreadable` where it cannot be written, or another process uses it.
+    /// `Unreadable` if the folder cannot be written, or another process uses it.
     pub fn open(folder: &Path) -> Result<Arc<GitRepositories>, FetchError> {
         let unusable = |error: std::io::Error| {
             fail(FetchReason::Unreadable, format!("the folder for Git repositories cannot be used: {error}"))
@@ -47,7 +47,7 @@ impl GitRepositories {
         make_folder(folder).map_err(unusable)?;
         let mut options = fs::OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
-        // A process that is just ending may have to be waited for.
+        // A process that is about to end may still hold the lock.
         let taken = (0..40).any(|at| {
             std::thread::sleep(std::time::Duration::from_millis(if at == 0 { 0 } else { 50 }));
             lock.try_lock().is_ok()
@@ -59,7 +59,7 @@ impl GitRepositories {
         Ok(Arc::new(GitRepositories { folder: folder.to_owned(), known: Mutex::default(), _lock: lock }))
     }
 
-    /// Removes repositories that no source uses any more. Call it after environments changed.
+    /// Removes copies that no source uses any more. Call it after a change of the environments.
     pub fn forget_unused(&self) {
         let mut known = lock(&self.known);
         known.retain(|_, shared| Arc::strong_count(shared) > 1);
@@ -73,7 +73,7 @@ impl GitRepositories {
         }
     }
 
-    /// The repository of an address, as seen with some credentials. `key` names both.
+    /// The copy for an address and credentials, which `key` identifies.
     pub(super) fn shared(&self, key: Digest) -> Arc<Shared> {
         let mut known = lock(&self.known);
         let new = || Arc::new(Shared::open(self.folder.join(key.hex())));
@@ -81,23 +81,23 @@ impl GitRepositories {
     }
 }
 
-/// One repository, and whose turn it is to fetch.
+/// One local copy, with the coordination of fetches.
 #[derive(Debug)]
 pub(super) struct Shared {
     folder: PathBuf,
     current: Mutex<u64>,
-    gate: Mutex<Gate>,
+    visits: Mutex<Visits>,
     finished: Condvar,
-    rounds: AtomicU64,
+    visit_count: AtomicU64,
 }
 
-/// Who asks, and what was answered last. Rounds are counted when they start.
+/// Coordination of visits to the server: waiting callers share the visit that starts next. Visits are numbered from 1.
 #[derive(Debug, Default)]
-struct Gate {
+struct Visits {
     started: u64,
     running: bool,
-    asking: Vec<Selector>,
-    answered: u64,
+    waiting: Vec<Selector>,
+    finished_number: u64,
     answer: Option<Result<Arc<Vec<Head>>, FetchError>>,
 }
 
@@ -113,21 +113,21 @@ impl Shared {
         Shared {
             folder,
             current: Mutex::new(current),
-            gate: Mutex::default(),
+            visits: Mutex::default(),
             finished: Condvar::new(),
-            rounds: AtomicU64::new(0),
+            visit_count: AtomicU64::new(0),
         }
     }
 
-    /// How often the server was visited.
-    pub(super) fn rounds(&self) -> u64 {
-        self.rounds.load(Ordering::Relaxed)
+    /// Number of visits to the server.
+    pub(super) fn visit_count(&self) -> u64 {
+        self.visit_count.load(Ordering::Relaxed)
     }
 
-    /// The current repository, made where there is none, and its number.
+    /// The current copy, created if it is missing, and its number.
     ///
     /// # Errors
-    /// `Unreadable` where it can neither be opened nor made.
+    /// `Unreadable` if it can be neither opened nor created.
     pub(super) fn repository(&self) -> Result<(Repository, u64), FetchError> {
         let mut current = lock(&self.current);
         if self.path(*current).exists() {
@@ -147,37 +147,38 @@ impl Shared {
         opened.map(|repository| (repository, number))
     }
 
-    /// The number of the current repository.
+    /// The number of the current copy.
     pub(super) fn number(&self) -> u64 {
         *lock(&self.current)
     }
 
-    /// The repository before the current one, for revisions that were read from it.
+    /// The previous copy, for revisions that were read from it.
     pub(super) fn previous(&self) -> Option<Repository> {
         let number = lock(&self.current).checked_sub(1)?;
         self.open_number(number).ok()
     }
 
-    /// Begins anew, unless someone did since `number` was opened. What is `broken` is removed at once.
-    pub(super) fn renew(&self, number: u64, broken: bool) {
+    /// Replaces the copy, unless another caller did so since `number` was opened. A `damaged` copy is removed at once.
+    pub(super) fn renew(&self, number: u64, damaged: bool) {
         let mut current = lock(&self.current);
         if *current == number {
-            self.renew_locked(&mut current, broken);
+            self.renew_locked(&mut current, damaged);
         }
     }
 
-    /// Has it gathered more packs than it may?
-    pub(super) fn is_scattered(&self, number: u64, most: usize) -> bool {
+    /// True if the copy has more than `max_packs` packs.
+    pub(super) fn is_scattered(&self, number: u64, max_packs: usize) -> bool {
         let packs = fs::read_dir(self.path(number).join("objects/pack")).into_iter().flatten().flatten();
-        packs.filter(|entry| entry.path().extension().is_some_and(|end| end == "pack")).take(most + 1).count() > most
+        packs.filter(|entry| entry.path().extension().is_some_and(|end| end == "pack")).take(max_packs + 1).count()
+            > max_packs
     }
 
-    fn renew_locked(&self, current: &mut u64, broken: bool) {
+    fn renew_locked(&self, current: &mut u64, damaged: bool) {
         let before = *current;
         let remove = |number: u64| {
             let _ = fs::remove_dir_all(self.path(number));
         };
-        if broken {
+        if damaged {
             remove(before);
         }
         if let Some(older) = before.checked_sub(1) {
@@ -192,81 +193,81 @@ impl Shared {
 
     fn open_number(&self, number: u64) -> Result<Repository, git2::Error> {
         let repository = Repository::open_bare(self.path(number))?;
-        // An empty configuration: no address rewriting, proxy or helper of this machine reaches a fetch.
+        // An empty configuration: address rewriting, proxies and helpers of this machine do not affect a fetch.
         repository.set_config(&Config::new()?)?;
         Ok(repository)
     }
 
-    /// Answers with a visit to the server that started after this call, together with all who ask at the same time:
-    /// one of them makes it with `visit`, which is given what all of them want.
+    /// Returns the result of a visit to the server that starts after this call. Callers that wait at the same time share
+    /// one visit: one of them runs `visit` with the selections of all of them.
     ///
     /// # Errors
-    /// Those of the visit, and `TimedOut` where none ended before the deadline.
-    pub(super) fn ask(
+    /// Those of the visit, and `TimedOut` if no visit ended before the deadline.
+    pub(super) fn visit(
         &self,
         want: &Selector,
         deadline: Instant,
-        visit: impl Fn(&[Selector]) -> Result<Vec<Head>, FetchError>,
+        run: impl Fn(&[Selector]) -> Result<Vec<Head>, FetchError>,
     ) -> Result<Arc<Vec<Head>>, FetchError> {
-        let timed_out = || fail(FetchReason::TimedOut, "another fetch of the same repository took longer than it may");
-        let mut gate = lock(&self.gate);
-        gate.asking.push(want.clone());
-        let mut needed = gate.started + 1;
+        let timed_out = || fail(FetchReason::TimedOut, "another fetch of the same repository did not end in time");
+        let mut visits = lock(&self.visits);
+        visits.waiting.push(want.clone());
+        let mut needed = visits.started + 1;
         loop {
-            if gate.answered >= needed
-                && let Some(answer) = &gate.answer
+            if visits.finished_number >= needed
+                && let Some(answer) = &visits.answer
             {
-                // Another's deadline may have passed before ours.
-                let in_vain = matches!(answer, Err(error) if error.reason == FetchReason::TimedOut);
-                if !in_vain || Instant::now() >= deadline {
+                // The deadline of the visiting caller may have been earlier than this one.
+                let is_timeout = matches!(answer, Err(error) if error.reason == FetchReason::TimedOut);
+                if !is_timeout || Instant::now() >= deadline {
                     return answer.clone();
                 }
-                gate.asking.push(want.clone());
-                needed = gate.started + 1;
+                visits.waiting.push(want.clone());
+                needed = visits.started + 1;
             }
-            if !gate.running {
-                gate.running = true;
-                gate.started += 1;
-                let mut wants = std::mem::take(&mut gate.asking);
+            if !visits.running {
+                visits.running = true;
+                visits.started += 1;
+                let mut wants = std::mem::take(&mut visits.waiting);
                 wants.dedup();
-                drop(gate);
-                let turn = Turn { shared: self };
-                self.rounds.fetch_add(1, Ordering::Relaxed);
-                let answer = visit(&wants).map(Arc::new);
-                return turn.end(answer);
+                drop(visits);
+                let guard = VisitGuard { shared: self };
+                self.visit_count.fetch_add(1, Ordering::Relaxed);
+                let answer = run(&wants).map(Arc::new);
+                return guard.end(answer);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(timed_out());
             }
-            gate = self.finished.wait_timeout(gate, left).unwrap_or_else(PoisonError::into_inner).0;
+            visits = self.finished.wait_timeout(visits, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
-/// The turn of one caller; given up even where the visit panics.
-struct Turn<'a> {
+/// The visit of one caller. Dropping it lets the next visit start, also after a panic.
+struct VisitGuard<'a> {
     shared: &'a Shared,
 }
 
-impl Turn<'_> {
+impl VisitGuard<'_> {
     fn end(self, answer: Result<Arc<Vec<Head>>, FetchError>) -> Result<Arc<Vec<Head>>, FetchError> {
-        let mut gate = lock(&self.shared.gate);
-        gate.answered = gate.started;
-        gate.answer = Some(answer.clone());
-        drop(gate);
+        let mut visits = lock(&self.shared.visits);
+        visits.finished_number = visits.started;
+        visits.answer = Some(answer.clone());
+        drop(visits);
         answer
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for VisitGuard<'_> {
     fn drop(&mut self) {
-        lock(&self.shared.gate).running = false;
+        lock(&self.shared.visits).running = false;
         self.shared.finished.notify_all();
     }
 }
 
-/// Removes what a killed process left: locks and unfinished packs. Only we write here, so nobody holds them.
+/// Removes locks and unfinished packs of a process that was killed. Only this process writes here, so none is in use.
 fn tidy(repository: &Path) {
     let mut folders = vec![(repository.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -285,7 +286,7 @@ fn tidy(repository: &Path) {
     }
 }
 
-/// Makes a folder that only its owner can read: a private repository is nobody else's to see.
+/// Creates a folder that only its owner can read, because repositories may be private.
 fn make_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,45 +1,47 @@
-//! Revisions of a repository on this disk, for plans between two of them.
+//! Revisions of a local repository, for plans between two of them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use git2::{Commit, ErrorCode, Repository};
 
+use super::commit::revision_of;
+use super::error::{broken, fail, printable};
+use super::options::Budgets;
 use super::tree::{self, Walk};
-use super::{Budgets, fail, revision_of};
 use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES};
 
-/// Longest time that is spent on reading a revision.
-const LONGEST: Duration = Duration::from_mins(5);
+/// Timeout of reading a revision.
+const READ_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// A revision of a repository on this disk, such as `HEAD`, `main~2`, a tag or a commit. Only reads.
+/// Reads a revision of a local repository, such as `HEAD`, `main~2`, a tag or a commit. Changes nothing.
 ///
-/// `repository` may be any folder of its checkout; `path` is the folder of definitions, from the repository's root.
+/// `repository` may be any folder of its checkout; `path` is the folder of definitions, relative to the repository's root.
 ///
 /// # Errors
-/// `RepositoryNotFound`, `RevisionNotFound`, `PathNotFound`, or a limit that was passed.
+/// `RepositoryNotFound`, `RevisionNotFound`, `PathNotFound`, or `TooLarge` if a limit is exceeded.
 pub fn local(repository: &Path, revision: &str, path: Option<&str>) -> Result<Fetched, FetchError> {
     let opened = open(repository)?;
     let commit = commit_of(&opened, repository, revision)?;
     let path = path.unwrap_or("").trim_matches('/');
-    let root = commit.tree().map_err(|error| tree::broken(&error))?;
+    let root = commit.tree().map_err(|error| broken(&error))?;
     let root = tree::subtree(&opened, root, path)?;
-    let odb = opened.odb().map_err(|error| tree::broken(&error))?;
-    let (budgets, deadline) = (Budgets::default(), Instant::now() + LONGEST);
+    let odb = opened.odb().map_err(|error| broken(&error))?;
+    let (budgets, deadline) = (Budgets::default(), Instant::now() + READ_TIMEOUT);
     let walk = Walk { repository: &opened, odb: &odb, budgets: &budgets, deadline };
     let (mut snapshot, unreadable) = walk.root(&root, None)?.flatten(None);
     snapshot.shown_under = path.to_owned();
-    let revision = revision_of(&commit, &super::printable(revision, 100));
+    let revision = revision_of(&commit, &printable(revision, 100));
     Ok(Fetched { revision, snapshot, unreadable, rewritten: false })
 }
 
-/// A file of a revision, definition or not; `folder` is the folder of definitions that its path starts at.
+/// Reads a file of a revision, whether or not it is a definition. `path` is relative to the folder of definitions, `folder`.
 ///
 /// # Errors
-/// As [`local`], or where there is no such plain file.
+/// Those of [`local`], and `PathNotFound` if there is no such regular file.
 pub fn local_file(repository: &Path, commit: &str, folder: Option<&str>, path: &str) -> Result<Vec<u8>, FetchError> {
     let opened = open(repository)?;
-    let root = commit_of(&opened, repository, commit)?.tree().map_err(|error| tree::broken(&error))?;
+    let root = commit_of(&opened, repository, commit)?.tree().map_err(|error| broken(&error))?;
     let root = tree::subtree(&opened, root, folder.unwrap_or("").trim_matches('/'))?;
     tree::blob(&opened, root, path, MAX_ASSET_BYTES)
 }
@@ -57,7 +59,7 @@ fn open(repository: &Path) -> Result<Repository, FetchError> {
 
 fn commit_of<'r>(opened: &'r Repository, shown: &Path, revision: &str) -> Result<Commit<'r>, FetchError> {
     let missing = |_| {
-        let (shown, revision) = (shown.display(), super::printable(revision, 100));
+        let (shown, revision) = (shown.display(), printable(revision, 100));
         fail(FetchReason::RevisionNotFound, format!("the repository at {shown} has no revision `{revision}`"))
     };
     opened.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(missing)

@@ -9,30 +9,30 @@ use pgp::packet::{Signature, SignatureType};
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, PublicParams, Tag};
 
-use super::known_hosts::FEWEST_RSA_BITS;
+use super::known_hosts::MIN_RSA_BITS;
 use crate::source::FetchReason;
 
-/// Most keys in one armored block, and most parts of a key.
+/// Maximum number of keys in one armored block, and of subkeys of a key.
 const MAX_KEYS: usize = 100;
 const MAX_SUBKEYS: usize = 100;
 
 /// A trusted key.
 pub(super) type Key = SignedPublicKey;
 
-/// A state that a key can be in at a time.
+/// The state of a key at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Good,
     Expired,
     Revoked,
-    /// May not sign, or is not bound to its owner.
+    /// The key may not sign, or is not bound to its primary key.
     Unfit,
 }
 
 /// Reads armored public keys.
 ///
 /// # Errors
-/// What is wrong, to follow "the key".
+/// The cause, as the end of a sentence that starts with "the key".
 pub(super) fn keys(text: &str) -> Result<Vec<Key>, String> {
     let unreadable = |_| "cannot be read as an armored OpenPGP public key".to_owned();
     let (read, _) = SignedPublicKey::from_armor_many(Cursor::new(text)).map_err(unreadable)?;
@@ -44,7 +44,10 @@ pub(super) fn keys(text: &str) -> Result<Vec<Key>, String> {
     }
 }
 
-/// Checks a signature now. The reason comes with what is wrong, to follow "the signature of …".
+/// Checks a signature at the current time.
+///
+/// # Errors
+/// The reason, and the cause as the end of a sentence that starts with "the signature of …".
 pub(super) fn check(keys: &[Key], signature: &str, signed: &[u8]) -> Result<(), (FetchReason, &'static str)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     check_at(keys, signature, signed, now)
@@ -55,7 +58,7 @@ fn check_at(keys: &[Key], signature: &str, signed: &[u8], now: u64) -> Result<()
     let (signature, _) = DetachedSignature::from_armor_single(Cursor::new(signature))
         .map_err(|_| bad("cannot be read as an OpenPGP signature"))?;
     if !matches!(signature.signature.typ(), Some(SignatureType::Binary | SignatureType::Text)) {
-        return Err(bad("is of a kind that signs no documents"));
+        return Err(bad("is of a type that does not sign documents"));
     }
     let strong = [
         HashAlgorithm::Sha256,
@@ -65,7 +68,7 @@ fn check_at(keys: &[Key], signature: &str, signed: &[u8], now: u64) -> Result<()
         HashAlgorithm::Sha3_512,
     ];
     if !signature.signature.hash_alg().is_some_and(|hash| strong.contains(&hash)) {
-        return Err(bad("uses a hash that is broken or not known"));
+        return Err(bad("uses a hash that is broken or unknown"));
     }
     let mut claimed = false;
     for key in keys {
@@ -101,24 +104,24 @@ fn check_at(keys: &[Key], signature: &str, signed: &[u8], now: u64) -> Result<()
         }
     }
     if claimed {
-        return Err(bad("does not fit its content"));
+        return Err(bad("does not match its content"));
     }
     Err((FetchReason::UntrustedKey, "is by an OpenPGP key that is not in `trustedKeys`"))
 }
 
-/// Does a signature say that it is by this key?
+/// True if a signature names this key as its issuer.
 fn is_by(signature: &DetachedSignature, key: &impl KeyDetails) -> bool {
     let (id, fingerprint) = (key.legacy_key_id(), key.fingerprint());
     let signature = &signature.signature;
     signature.issuer_key_id().contains(&&id) || signature.issuer_fingerprint().contains(&&fingerprint)
 }
 
-/// A key that can be broken: RSA with few bits, and DSA.
+/// True for a key that can be broken: DSA, and RSA with too few bits.
 fn is_weak(key: &PublicParams) -> bool {
     match key {
-        // A number is written after its length in bits (RFC 9580, 3.2), and the modulus comes first.
+        // A number follows its length in bits (RFC 9580, 3.2), and the modulus comes first.
         PublicParams::RSA(key) => match key.to_bytes().as_deref() {
-            Ok([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])) < FEWEST_RSA_BITS,
+            Ok([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])) < MIN_RSA_BITS,
             _ => true,
         },
         PublicParams::DSA(_) => true,
@@ -161,7 +164,8 @@ fn subkey_state(key: &Key, subkey: &pgp::composed::SignedPublicSubKey, now: u64)
     }
     let newest =
         bindings.into_iter().max_by_key(|signature| signature.created().map_or(0, pgp::types::Timestamp::as_secs));
-    // A subkey that signs says itself that it belongs to the key, so that nobody can claim another's (RFC 9580, 5.2.1.9).
+    // A signing subkey confirms that it belongs to the primary key, so that a foreign subkey cannot be claimed (RFC 9580,
+    // 5.2.1.9).
     let back = newest.and_then(Signature::embedded_signature);
     if back.is_none_or(|back| back.verify_primary_key_binding(&subkey.key, own).is_err()) {
         return State::Unfit;

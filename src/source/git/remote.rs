@@ -1,76 +1,78 @@
-//! One visit to a server: connect, list, and fetch what is wanted, within the deadline and the budgets.
+//! One visit to a server: connect, list the references, and fetch the missing ones, within the deadline and the budgets.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
     Remote, RemoteCallbacks, Repository,
 };
 use ssh_key::known_hosts::Entry;
 
-use super::relay::{ProxyMode, Relay, Stop};
+use super::error::{fail, printable};
+use super::options::{Budgets, Credentials};
+use super::relay::{Relay, SshLogin, StopReason, Upstream};
 use super::select::Head;
 use super::url::GitUrl;
-use super::{Budgets, Credentials, Secure, fail, printable};
+use crate::net::Tls;
 use crate::source::{FetchError, FetchReason};
 
-/// Most times that the server may ask for credentials in one visit: a second time means that they were refused.
-const MAX_ASKED: u32 = 1;
-/// The user name that goes with a token where the server does not care for it.
+/// Maximum number of requests for credentials in one visit: a second request means that they were refused.
+const MAX_CREDENTIAL_REQUESTS: u32 = 1;
+/// The user name that is sent with a token, for servers that ignore it.
 const TOKEN_USER: &str = "x-access-token";
 
-/// Where to go, as whom, and for how long.
+/// The address, credentials and limits of a visit.
 pub(super) struct Visit<'a> {
     pub(super) url: &'a GitUrl,
     pub(super) credentials: &'a Credentials,
-    pub(super) known_hosts: &'a [Entry],
+    pub(super) known_hosts: &'a Arc<[Entry]>,
     pub(super) deadline: Instant,
     pub(super) budgets: &'a Budgets,
-    pub(super) secure: Option<Arc<dyn Secure>>,
+    pub(super) tls: Option<&'a Tls>,
 }
 
-/// How much of the history comes along.
+/// The part of the history that is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Only the commit itself, where the server can do that.
+    /// Only the commit itself, if the server supports shallow fetches.
     One,
-    /// All history, of commits that are here already as well.
+    /// The whole history, also of commits that were fetched without it.
     Full,
-    /// Whatever the server sends to those who ask for no depth.
+    /// The history that the server sends if no depth is requested.
     Unlimited,
 }
 
-/// What callbacks leave for the error that the library then gives.
+/// State of the callbacks: an error that stopped the library, and the number of requests for credentials.
 #[derive(Default)]
-struct Notes {
-    refused: RefCell<Option<FetchError>>,
-    asked: Cell<u32>,
+struct CallbackState {
+    error: RefCell<Option<FetchError>>,
+    credential_requests: Cell<u32>,
 }
 
 impl Visit<'_> {
-    /// Lists the server's references, and fetches the refspecs that `wanted` makes of them.
+    /// Lists the server's references, and fetches the refspecs that `wanted` derives from them.
     ///
     /// # Errors
-    /// With the reason told apart as far as the server lets one.
-    pub(super) fn go(
+    /// The reason is as specific as the server's answer allows.
+    pub(super) fn run(
         &self,
         repository: &Repository,
         depth: Depth,
         wanted: impl Fn(&[Head]) -> Vec<String>,
     ) -> Result<Vec<Head>, FetchError> {
         match self.try_to(repository, depth, &wanted) {
-            // A server from before 2007, or one that was told not to.
+            // A server without support for shallow fetches.
             Err((error, _)) if depth != Depth::Unlimited && error.message().contains("doesn't support shallow") => {
-                self.try_to(repository, Depth::Unlimited, &wanted).map_err(|(_, told)| told)
+                self.try_to(repository, Depth::Unlimited, &wanted).map_err(|(_, error)| error)
             }
-            // Someone pushed between the list and the fetch: what was listed is gone.
+            // A push between the list and the fetch removed the listed commit.
             Err((error, _)) if error.message().contains("not our ref") => {
-                self.try_to(repository, depth, &wanted).map_err(|(_, told)| told)
+                self.try_to(repository, depth, &wanted).map_err(|(_, error)| error)
             }
-            Err((_, told)) => Err(told),
+            Err((_, error)) => Err(error),
             Ok(heads) => Ok(heads),
         }
     }
@@ -81,28 +83,57 @@ impl Visit<'_> {
         depth: Depth,
         wanted: impl Fn(&[Head]) -> Vec<String>,
     ) -> Result<Vec<Head>, (git2::Error, FetchError)> {
-        let told = |error: FetchError| (git2::Error::from_str(""), error);
+        // Errors before the library runs have no error of the library.
+        let own = |error: FetchError| (git2::Error::from_str(""), error);
         if Instant::now() >= self.deadline {
-            return Err(told(self.timed_out()));
+            return Err(own(self.timed_out()));
         }
         let listing = self.budgets.listing_bytes;
-        let entrance = match self.url {
-            GitUrl::Http { tls, .. } => ProxyMode::Http { tls: *tls },
-            _ => ProxyMode::Raw,
+        let relay = match self.upstream().map_err(own)? {
+            Some((host, port, upstream)) => {
+                let started = Relay::start(host, port, upstream, self.deadline, listing);
+                Some(started.map_err(|error| {
+                    let message = format!("no connection can be made from this machine: {error}");
+                    own(fail(FetchReason::Unreachable, message))
+                })?)
+            }
+            None => None,
         };
-        let relay = self.url.authority().map(|(host, port)| {
-            let secure = self.secure.clone();
-            Relay::start(host, port, entrance, secure, self.deadline, listing)
-        });
-        let relay = relay.transpose().map_err(|error| {
-            told(fail(FetchReason::Unreachable, format!("no connection can be made from this machine: {error}")))
-        })?;
-        let notes = Notes::default();
-        let visited = self.connected(repository, depth, wanted, relay.as_ref(), &notes);
+        let state = CallbackState::default();
+        let visited = self.connected(repository, depth, wanted, relay.as_ref(), &state);
         visited.map_err(|error| {
-            let stop = relay.as_ref().and_then(Relay::stopped);
-            let told = self.explain(&error, stop, &notes);
-            (error, told)
+            let stop = relay.as_ref().and_then(Relay::stop_reason);
+            let explained = self.explain(&error, stop, &state);
+            (error, explained)
+        })
+    }
+
+    /// Host, port and protocol of the relay; `None` for a repository on this disk.
+    fn upstream(&self) -> Result<Option<(&str, u16, Upstream)>, FetchError> {
+        Ok(match self.url {
+            GitUrl::File(_) => None,
+            GitUrl::Http { tls: false, host, port, .. } => Some((host, *port, Upstream::Http)),
+            GitUrl::Http { tls: true, host, port, .. } => {
+                let tls = self.tls.cloned();
+                let tls = tls.ok_or_else(|| fail(FetchReason::Invalid, "TLS is not set up for Git"))?;
+                Some((host, *port, Upstream::Https(tls)))
+            }
+            GitUrl::Ssh { user, host, port, path, .. } => {
+                let shown = self.url.shown();
+                let Credentials::Ssh { private_key } = self.credentials else {
+                    let message = format!("`{shown}` requires another kind of credentials than `auth` names");
+                    return Err(fail(FetchReason::Unauthorized, message));
+                };
+                let login = SshLogin::new(user, private_key, path, Arc::clone(self.known_hosts));
+                let login = login.map_err(|error| {
+                    let message = format!(
+                        "the private key for `{shown}` cannot be used ({}); give one without passphrase",
+                        printable(&error.to_string(), 200)
+                    );
+                    fail(FetchReason::Unauthorized, message)
+                })?;
+                Some((host, *port, Upstream::Ssh(login)))
+            }
         })
     }
 
@@ -112,25 +143,27 @@ impl Visit<'_> {
         depth: Depth,
         wanted: impl Fn(&[Head]) -> Vec<String>,
         relay: Option<&Relay>,
-        notes: &Notes,
+        state: &CallbackState,
     ) -> Result<Vec<Head>, git2::Error> {
-        let mut remote = repository.remote_anonymous(&self.url.through(relay.map(Relay::address)))?;
-        let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks(notes)), None)?;
-        let heads = self.heads(connection.remote(), notes)?;
+        let address = relay.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), Relay::address);
+        let url = self.url.library_url(address, relay.and_then(Relay::token));
+        let mut remote = repository.remote_anonymous(&url)?;
+        let mut connection = remote.connect_auth(Direction::Fetch, Some(self.callbacks(state)), None)?;
+        let heads = self.heads(connection.remote(), state)?;
         let refspecs = wanted(&heads);
         if refspecs.is_empty() {
             return Ok(heads);
         }
         if let Some(relay) = relay {
-            relay.allow(self.budgets.listing_bytes.saturating_add(self.budgets.received_bytes));
+            relay.set_max_received(self.budgets.listing_bytes.saturating_add(self.budgets.received_bytes));
         }
         let mut options = FetchOptions::new();
-        options.remote_callbacks(self.callbacks(notes));
+        options.remote_callbacks(self.callbacks(state));
         options.download_tags(AutotagOption::None).update_fetchhead(false);
-        // The library cannot fetch a part of a repository on this disk.
+        // The library cannot make a shallow fetch of a local repository.
         options.depth(match depth {
             Depth::One if relay.is_some() => 1,
-            // What Git calls `--unshallow`.
+            // `git fetch --unshallow`.
             Depth::Full if relay.is_some() => i32::MAX,
             _ => 0,
         });
@@ -138,12 +171,12 @@ impl Visit<'_> {
         Ok(heads)
     }
 
-    fn heads(&self, remote: &Remote<'_>, notes: &Notes) -> Result<Vec<Head>, git2::Error> {
+    fn heads(&self, remote: &Remote<'_>, state: &CallbackState) -> Result<Vec<Head>, git2::Error> {
         let listed = remote.list()?;
         let most = self.budgets.references;
         if listed.len() > most {
             let message = format!("the repository has {} branches and tags, at most {most} are read", listed.len());
-            notes.refused.replace(Some(fail(FetchReason::TooLarge, message)));
+            state.error.replace(Some(fail(FetchReason::TooLarge, message)));
             return Err(git2::Error::from_str("too many references"));
         }
         let head = |head: &git2::RemoteHead<'_>| Head {
@@ -154,10 +187,11 @@ impl Visit<'_> {
         Ok(listed.iter().map(head).collect())
     }
 
-    fn callbacks<'cb>(&'cb self, notes: &'cb Notes) -> RemoteCallbacks<'cb> {
+    fn callbacks<'cb>(&'cb self, state: &'cb CallbackState) -> RemoteCallbacks<'cb> {
         let mut callbacks = RemoteCallbacks::new();
-        callbacks.credentials(move |_, _, allowed| self.credentials(allowed, notes));
-        callbacks.certificate_check(move |certificate, _| self.certificate(certificate, notes));
+        callbacks.credentials(move |_, _, allowed| self.credentials(allowed, state));
+        // The relay verifies certificates.
+        callbacks.certificate_check(|_, _| Ok(CertificateCheckStatus::CertificatePassthrough));
         callbacks.transfer_progress(move |progress| {
             let refused = if Instant::now() >= self.deadline {
                 Some(self.timed_out())
@@ -174,83 +208,68 @@ impl Visit<'_> {
             };
             let go_on = refused.is_none();
             if let Some(error) = refused {
-                notes.refused.replace(Some(error));
+                state.error.replace(Some(error));
             }
             go_on
         });
         callbacks
     }
 
-    fn credentials(&self, allowed: CredentialType, notes: &Notes) -> Result<Cred, git2::Error> {
+    fn credentials(&self, allowed: CredentialType, state: &CallbackState) -> Result<Cred, git2::Error> {
         let user = match self.url {
             GitUrl::Http { user, .. } => user.as_deref(),
-            GitUrl::Ssh { user, .. } => Some(user.as_str()),
-            GitUrl::File(_) => None,
+            // The relay authenticates over SSH.
+            GitUrl::Ssh { .. } | GitUrl::File(_) => None,
         };
         if allowed.is_username() {
             return Cred::username(user.unwrap_or("git"));
         }
         let refuse = |message: &str| {
-            notes.refused.replace(Some(fail(FetchReason::Unauthorized, format!("`{}` {message}", self.url.shown()))));
+            state.error.replace(Some(fail(FetchReason::Unauthorized, format!("`{}` {message}", self.url.shown()))));
             Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "refused"))
         };
-        if notes.asked.get() >= MAX_ASKED {
-            return refuse("refuses the credentials; check that the secret is current and may read the repository");
+        if state.credential_requests.get() >= MAX_CREDENTIAL_REQUESTS {
+            state.error.replace(Some(self.refused()));
+            return Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "refused"));
         }
-        notes.asked.set(notes.asked.get() + 1);
+        state.credential_requests.set(state.credential_requests.get() + 1);
         match self.credentials {
-            Credentials::None => refuse("asks for credentials; name a secret in `auth`"),
+            Credentials::None => refuse("requires credentials; name a secret in `auth`"),
             Credentials::Token(token) if allowed.is_user_pass_plaintext() => {
                 Cred::userpass_plaintext(user.unwrap_or(TOKEN_USER), token)
             }
             Credentials::Basic { username, password } if allowed.is_user_pass_plaintext() => {
                 Cred::userpass_plaintext(username, password)
             }
-            Credentials::Ssh { private_key } if allowed.is_ssh_memory() || allowed.is_ssh_key() => {
-                Cred::ssh_key_from_memory(user.unwrap_or("git"), None, private_key, None)
-            }
-            _ => refuse("asks for another kind of credentials than `auth` names"),
+            _ => refuse("requires another kind of credentials than `auth` names"),
         }
     }
 
-    fn certificate(&self, certificate: &Cert<'_>, notes: &Notes) -> Result<CertificateCheckStatus, git2::Error> {
-        let Some(shown) = certificate.as_hostkey() else {
-            // Certificates of web servers are checked by the relay.
-            return Ok(CertificateCheckStatus::CertificatePassthrough);
-        };
-        let (host, port) = self.url.authority().unwrap_or_default();
-        let key = shown.hostkey().unwrap_or_default();
-        match super::known_hosts::check(self.known_hosts, host, port, key) {
-            Ok(()) => Ok(CertificateCheckStatus::CertificateOk),
-            Err(error) => {
-                notes.refused.replace(Some(error));
-                Err(git2::Error::new(ErrorCode::Certificate, ErrorClass::Ssh, "refused"))
-            }
-        }
-    }
-
-    /// What a failure means. What we refused ourselves is known best; the rest is read from codes, and from texts only
-    /// where the library gives no code.
-    fn explain(&self, error: &git2::Error, stop: Option<Stop>, notes: &Notes) -> FetchError {
+    /// Converts an error of the library. The error of a callback and the stop reason of the relay come first; the rest is
+    /// derived from codes, and from texts only if the library has no code.
+    fn explain(&self, error: &git2::Error, stop: Option<StopReason>, state: &CallbackState) -> FetchError {
         let shown = self.url.shown();
-        let refused = notes.refused.borrow_mut().take();
+        let refused = state.error.borrow_mut().take();
         if let Some(error) = refused {
             return error;
         }
         match stop {
-            Some(Stop::TimedOut) => return self.timed_out(),
-            Some(Stop::TooMuch) => return self.too_much(),
-            Some(Stop::Unreachable(why)) => return fail(FetchReason::Unreachable, why),
-            Some(Stop::OtherHost(host)) => {
+            Some(StopReason::TimedOut) => return self.timed_out(),
+            Some(StopReason::TooLarge) => return self.too_much(),
+            Some(StopReason::Unreachable(why)) => return fail(FetchReason::Unreachable, why),
+            Some(StopReason::OtherHost(host)) => {
                 let message =
-                    format!("`{shown}` points to another host, `{host}`; name that one in `url` if it is right");
+                    format!("`{shown}` redirects to another host, `{host}`; use that host in `url` if it is right");
                 return fail(FetchReason::Unreachable, message);
             }
-            Some(Stop::Untrusted(why)) => {
+            Some(StopReason::UntrustedCertificate(why)) => {
                 let why = printable(&why, 200);
                 let message = format!("the certificate of `{shown}` is not one that this machine trusts: {why}");
                 return fail(FetchReason::UntrustedHost, message);
             }
+            Some(StopReason::UntrustedHostKey(error)) => return error,
+            Some(StopReason::CredentialsRefused) => return self.refused(),
+            Some(StopReason::RepositoryNotFound) => return self.not_found(),
             None => {}
         }
         let text = error.message();
@@ -266,23 +285,17 @@ impl Visit<'_> {
             (_, ErrorCode::Auth, _) => {
                 fail(FetchReason::Unauthorized, format!("`{shown}` refuses the credentials; check the secret"))
             }
-            (ErrorClass::Ssh, _, _) if text.contains("authenticate") => {
-                let message = format!("the private key for `{shown}` cannot be used; give one without passphrase");
-                fail(FetchReason::Unauthorized, message)
-            }
-            // The server's own words, which the library gives for this case only, are not repeated: they may be cut.
-            (ErrorClass::Ssh, ErrorCode::Eof, _) => self.not_found(),
             (ErrorClass::Repository, ErrorCode::NotFound, _) => self.not_found(),
             (ErrorClass::Indexer | ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object, _, _) => fail(
                 FetchReason::Corrupt,
-                format!("what `{shown}` sent is broken or cut off; it is fetched anew next time"),
+                format!("the data from `{shown}` is damaged or cut off; the next fetch starts again"),
             ),
             (ErrorClass::Http, _, _) if text.contains("content-type") => {
-                fail(FetchReason::RepositoryNotFound, format!("`{shown}` does not answer as a Git server does"))
+                fail(FetchReason::RepositoryNotFound, format!("`{shown}` does not respond like a Git server"))
             }
-            (ErrorClass::Os | ErrorClass::Filesystem, _, _) if let Some(why) = own_disk(text) => {
+            (ErrorClass::Os | ErrorClass::Filesystem, _, _) if let Some(why) = local_disk_error(text) => {
                 let message =
-                    format!("what `{shown}` sent cannot be kept in the state folder ({why}); make room for it there");
+                    format!("the data from `{shown}` cannot be stored in the state folder ({why}); free space there");
                 fail(FetchReason::Unreadable, message)
             }
             _ => {
@@ -292,23 +305,30 @@ impl Visit<'_> {
         }
     }
 
+    fn refused(&self) -> FetchError {
+        let shown = self.url.shown();
+        let message =
+            format!("`{shown}` refuses the credentials; check that the secret is current and may read the repository");
+        fail(FetchReason::Unauthorized, message)
+    }
+
     fn not_found(&self) -> FetchError {
         let message = format!("there is no repository at `{}`, or the credentials may not see it", self.url.shown());
         fail(FetchReason::RepositoryNotFound, message)
     }
 
     fn timed_out(&self) -> FetchError {
-        fail(FetchReason::TimedOut, format!("`{}` took longer than it may", self.url.shown()))
+        fail(FetchReason::TimedOut, format!("`{}` did not respond completely before the deadline", self.url.shown()))
     }
 
     fn too_much(&self) -> FetchError {
         let most = self.budgets.received_bytes >> 20;
-        fail(FetchReason::TooLarge, format!("`{}` sends more than the {most} MiB that are read", self.url.shown()))
+        fail(FetchReason::TooLarge, format!("`{}` sends more than the limit of {most} MiB", self.url.shown()))
     }
 }
 
-/// What the operating system says of our own disk, where that is what failed: the texts of POSIX, without a path.
-fn own_disk(text: &str) -> Option<&'static str> {
+/// The operating system's text of an error of the local disk, as POSIX defines it, without a path.
+fn local_disk_error(text: &str) -> Option<&'static str> {
     let known = [
         "No space left on device",
         "File too large",

@@ -1,17 +1,17 @@
-//! Which commit is wanted: a branch, tag, range of versions or commit, found in what the server lists.
+//! Selection of a commit: a branch, tag, version range or commit id, resolved in the server's list of references.
 
 use git2::Oid;
 use semver::{Version, VersionReq};
 
-use super::{fail, invalid};
+use super::error::{fail, invalid};
 use crate::definition::environment::GitSource;
 use crate::source::{FetchError, FetchReason};
 
-/// Longest range of versions, and most alternatives in it.
-const LONGEST_RANGE: usize = 256;
+/// Maximum length of a version range in bytes, and maximum number of its alternatives.
+const MAX_RANGE_BYTES: usize = 256;
 const MAX_ALTERNATIVES: usize = 16;
 
-/// What is asked for.
+/// The selection of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selector {
     Default,
@@ -24,32 +24,32 @@ pub(super) enum Selector {
 /// A reference that a server lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Its full name, such as `refs/heads/main`; `refs/tags/v1^{}` for the commit that an annotated tag names.
+    /// The full name, such as `refs/heads/main`; `refs/tags/v1^{}` for the commit that an annotated tag points to.
     pub(super) name: String,
-    /// What it names.
+    /// The object that the reference points to.
     pub(super) oid: Oid,
-    /// The reference that it stands for, such as the default branch for `HEAD`.
+    /// The target of a symbolic reference, such as the default branch for `HEAD`.
     pub(super) target: Option<String>,
 }
 
-/// What was chosen.
+/// The chosen reference and object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// As people read it: `main`, `v1.2.0`.
+    /// The name that people see, such as `main` or `v1.2.0`.
     pub(super) name: String,
-    /// The reference to fetch; `None` for a commit that none names.
+    /// The reference to fetch; `None` for a commit that no reference points to.
     pub(super) reference: Option<String>,
-    /// What the reference names: a commit, or an annotated tag.
+    /// The object that the reference points to: a commit, or an annotated tag.
     pub(super) object: Oid,
-    /// The short name of the tag it is, if it is one.
+    /// The short name of the tag, if a tag was chosen.
     pub(super) tag: Option<String>,
 }
 
 impl Selector {
-    /// What a source asks for.
+    /// The selection that a source defines.
     ///
     /// # Errors
-    /// `Invalid` where a range or commit is not written as one.
+    /// `Invalid` for a malformed version range, commit id or name.
     pub(super) fn of(spec: &GitSource) -> Result<Selector, FetchError> {
         let plain = |name: &str| {
             let bad = name.is_empty() || name.len() > 255 || name.starts_with(['-', '/']) || name.contains("..");
@@ -69,15 +69,15 @@ impl Selector {
         }
     }
 
-    /// Finds it among what the server lists. Looks at each reference once.
+    /// Resolves the selection in the server's list. Takes linear time.
     ///
     /// # Errors
-    /// `RevisionNotFound`.
+    /// `RevisionNotFound` if no reference matches.
     pub(super) fn choose(&self, heads: &[Head]) -> Result<Choice, FetchError> {
         let missing = |message: String| Err(fail(FetchReason::RevisionNotFound, message));
         let find = |name: &str| heads.iter().find(|head| head.name == name);
         if heads.is_empty() && !matches!(self, Selector::Commit(_)) {
-            return missing("the repository is empty: nothing was pushed to it yet".to_owned());
+            return missing("the repository is empty: it has no commits yet".to_owned());
         }
         match self {
             Selector::Branch(branch) => match find(&format!("refs/heads/{branch}")) {
@@ -112,11 +112,11 @@ fn choice(name: &str, head: &Head) -> Choice {
     Choice { name: name.to_owned(), reference: Some(head.name.clone()), object: head.oid, tag: None }
 }
 
-/// A range of versions (Semantic Versioning 2.0.0).
+/// A version range (Semantic Versioning 2.0.0).
 ///
-/// Comparators side by side (or with commas) must all hold, `||` separates alternatives. A bare version means that
-/// version, `1.2` any `1.2.x`, `^` and `~` what they mean to npm and Cargo. A version before a release (`1.0.0-rc.1`)
-/// is only taken where the range itself names one of the same release.
+/// Comparators separated by spaces or commas must all hold; `||` separates alternatives. A bare version means exactly that
+/// version, and `1.2` any `1.2.x`; `^` and `~` have the meaning of npm and Cargo. A pre-release (`1.0.0-rc.1`) matches only
+/// if the range names a pre-release of the same version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range {
     text: String,
@@ -126,7 +126,7 @@ pub(super) struct Range {
 impl Range {
     pub(super) fn parse(text: &str) -> Result<Range, FetchError> {
         let wrong = || invalid("`semver` is not a range of versions such as `>=1.2.0 <2.0.0` or `~1.4`");
-        if text.len() > LONGEST_RANGE || text.split("||").count() > MAX_ALTERNATIVES {
+        if text.len() > MAX_RANGE_BYTES || text.split("||").count() > MAX_ALTERNATIVES {
             return Err(wrong());
         }
         let any_of = text.split("||").map(|part| comparators(part).and_then(|part| VersionReq::parse(&part).ok()));
@@ -134,7 +134,7 @@ impl Range {
         Ok(Range { text: text.to_owned(), any_of })
     }
 
-    /// The highest version in the range. Of equal versions the last by name wins, whatever the order of the list.
+    /// The highest version in the range. Of equal versions, the last by name wins, independent of the order of the list.
     fn highest<'a>(&self, heads: &'a [Head]) -> Option<(&'a str, &'a Head)> {
         let tags = heads.iter().filter_map(|head| head.name.strip_prefix("refs/tags/").map(|tag| (tag, head)));
         let versions = tags.filter_map(|(tag, head)| version(tag).map(|version| (version, tag, head)));
@@ -150,7 +150,7 @@ fn version(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix(['v', 'V']).unwrap_or(tag)).ok()
 }
 
-/// As the crate writes them: with commas, without `v`, and with `=` before a bare version.
+/// Comparators in the syntax of the `semver` crate: with commas, without `v`, and with `=` before a bare version.
 fn comparators(text: &str) -> Option<String> {
     let mut all: Vec<String> = Vec::new();
     let mut operator = String::new();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn rejects_malformed_ranges() {
         for text in ["", " ", "||", ">=", "1.0.0 - 2.0.0", "latest", ">=1.0.0 <", "==1", "a||b", &"1||".repeat(50)] {
             assert!(Range::parse(text).is_err(), "{text}");
         }

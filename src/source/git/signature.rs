@@ -1,23 +1,24 @@
-//! Who signed a commit or tag, and whether that is someone who is trusted.
+//! Verification of the signatures of commits and tags against the trusted keys.
 
 use git2::{ErrorCode, Oid, Repository};
 
+use super::error::{broken, fail, invalid};
 use super::select::Choice;
-use super::{fail, invalid, openpgp, ssh_signature, tree};
+use super::{openpgp, ssh_signature};
 use crate::definition::environment::Verify;
 use crate::source::{FetchError, FetchReason};
 
-/// Most keys of a source, and largest key and signature in bytes.
+/// Maximum number of trusted keys of a source, and maximum size of a key and of a signature in bytes.
 const MAX_KEYS: usize = 1000;
-const LARGEST_KEY: usize = 1 << 20;
-const LARGEST_SIGNATURE: usize = 64 << 10;
-/// Largest tag that is read.
-const LARGEST_TAG: usize = 1 << 20;
+const MAX_KEY_BYTES: usize = 1 << 20;
+const MAX_SIGNATURE_BYTES: usize = 64 << 10;
+/// Maximum size of a tag, in bytes.
+const MAX_TAG_BYTES: usize = 1 << 20;
 
 const SSH: &str = "-----BEGIN SSH SIGNATURE-----";
 const PGP: [&str; 2] = ["-----BEGIN PGP SIGNATURE-----", "-----BEGIN PGP MESSAGE-----"];
 
-/// Keys that are trusted.
+/// The trusted keys of a source.
 pub(super) struct Keys {
     ssh: Vec<ssh_key::PublicKey>,
     pgp: Vec<openpgp::Key>,
@@ -35,7 +36,7 @@ impl Keys {
         let mut keys = Keys { ssh: Vec::new(), pgp: Vec::new() };
         for (at, text) in texts.iter().enumerate() {
             let text = text.trim();
-            let read = if text.len() > LARGEST_KEY {
+            let read = if text.len() > MAX_KEY_BYTES {
                 Err("is too large".to_owned())
             } else if text.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
                 openpgp::keys(text).map(|read| keys.pgp.extend(read))
@@ -51,10 +52,10 @@ impl Keys {
         self.ssh.is_empty() && self.pgp.is_empty()
     }
 
-    /// Checks what must be signed.
+    /// Verifies the tag, the commit, or both, as `what` requires.
     ///
     /// # Errors
-    /// Each failure with its own reason.
+    /// Each failure has its own reason.
     pub(super) fn verify(
         &self,
         repository: &Repository,
@@ -71,27 +72,27 @@ impl Keys {
     fn commit(&self, repository: &Repository, commit: Oid) -> Result<(), FetchError> {
         let (signature, signed) = repository.extract_signature(&commit, None).map_err(|error| match error.code() {
             ErrorCode::NotFound => fail(FetchReason::Unsigned, format!("the commit `{commit}` is not signed")),
-            _ => tree::broken(&error),
+            _ => broken(&error),
         })?;
         self.check(&signature, &signed, &format!("the commit `{commit}`"))
     }
 
-    /// A tag's signature covers the name that it was made for: one that stands under another name is not taken.
+    /// Verifies a tag. The signature covers the tag's name: a signed tag under another name is rejected.
     fn tag(&self, repository: &Repository, choice: &Choice) -> Result<(), FetchError> {
         let name = choice.tag.as_deref().unwrap_or_default();
         let shown = format!("the tag `{name}`");
         let unsigned = || fail(FetchReason::Unsigned, format!("{shown} is not signed"));
         let tag = repository.find_tag(choice.object).map_err(|_| unsigned())?;
-        let odb = repository.odb().map_err(|error| tree::broken(&error))?;
-        let (size, _) = odb.read_header(choice.object).map_err(|error| tree::broken(&error))?;
-        if size > LARGEST_TAG {
-            return Err(fail(FetchReason::TooLarge, format!("{shown} is larger than {LARGEST_TAG} bytes")));
+        let odb = repository.odb().map_err(|error| broken(&error))?;
+        let (size, _) = odb.read_header(choice.object).map_err(|error| broken(&error))?;
+        if size > MAX_TAG_BYTES {
+            return Err(fail(FetchReason::TooLarge, format!("{shown} is larger than {MAX_TAG_BYTES} bytes")));
         }
-        let raw = odb.read(choice.object).map_err(|error| tree::broken(&error))?;
+        let raw = odb.read(choice.object).map_err(|error| broken(&error))?;
         let start = signature_start(raw.data()).ok_or_else(unsigned)?;
         let (signed, signature) = raw.data().split_at(start);
         if tag.name_bytes() != name.as_bytes() {
-            let message = format!("{shown} holds the signed tag of another name; tag the commit anew");
+            let message = format!("{shown} holds the signed tag of another name; tag the commit again");
             return Err(fail(FetchReason::BadSignature, message));
         }
         self.check(signature, signed, &shown)
@@ -99,7 +100,7 @@ impl Keys {
 
     fn check(&self, signature: &[u8], signed: &[u8], shown: &str) -> Result<(), FetchError> {
         let bad = |why: &str| fail(FetchReason::BadSignature, format!("the signature of {shown} {why}"));
-        if signature.len() > LARGEST_SIGNATURE {
+        if signature.len() > MAX_SIGNATURE_BYTES {
             return Err(bad("is too large"));
         }
         let text = std::str::from_utf8(signature).map_err(|_| bad("cannot be read"))?.trim();
@@ -114,7 +115,7 @@ impl Keys {
     }
 }
 
-/// Where a tag's signature begins: at the last line that begins one, as Git reads it.
+/// Offset of a tag's signature: the last line that starts one, as Git reads it.
 fn signature_start(tag: &[u8]) -> Option<usize> {
     let starts = |line: &[u8]| PGP.iter().chain(&[SSH]).any(|start| line.starts_with(start.as_bytes()));
     let mut at = 0;
@@ -142,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_used_are_told_by_number() {
+    fn names_the_key_that_cannot_be_used() {
         let good = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me";
-        let told = |bad: &str| Keys::parse(&[good.to_owned(), bad.to_owned()]).err().map(|error| error.message);
-        assert_eq!(told(good), None);
+        let message = |bad: &str| Keys::parse(&[good.to_owned(), bad.to_owned()]).err().map(|error| error.message);
+        assert_eq!(message(good), None);
         for bad in ["", "nonsense", "ssh-ed25519 AAAA", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n"] {
-            assert!(told(bad).is_some_and(|told| told.contains("number 2")), "{bad}");
+            assert!(message(bad).is_some_and(|message| message.contains("number 2")), "{bad}");
         }
     }
 }

@@ -1,40 +1,40 @@
 //! From a commit to files, without a checkout: trees are walked and blobs read from the object database.
 //!
-//! What did not change costs nothing: a folder with the same id as before is taken over as a whole, a file with the
-//! same id keeps its bytes. Nothing of the repository is interpreted: no attributes, filters, links or submodules.
+//! Unchanged parts cost nothing: a folder with the same id as before is reused as a whole, and a file with the same id
+//! keeps its bytes. Attributes, filters, links and submodules are not interpreted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use git2::{ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
+use git2::{ObjectType, Odb, Oid, Repository, Tree};
 
-use super::{Budgets, fail, invalid, is_hidden};
+use super::error::{broken, fail, invalid, is_hidden};
+use super::options::Budgets;
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
-use crate::source::directory::Unreadable;
-use crate::source::{FetchError, FetchReason};
+use crate::source::{FetchError, FetchReason, UnreadableFile};
 use crate::text::{Format, ReadLimits, codes};
 
 /// Modes of entries (gitformat-index(5)).
 const LINK: i32 = 0o120000;
 const SUBMODULE: i32 = 0o160000;
-/// Longest path that is read, as on Linux.
-const LONGEST_PATH: usize = 4096;
+/// Maximum length of a path in bytes, as on Linux.
+const MAX_PATH_BYTES: usize = 4096;
 
-/// A folder as it was read.
+/// A folder of a revision.
 #[derive(Debug)]
 pub(super) struct Folder {
     id: Oid,
     children: BTreeMap<Box<str>, Child>,
-    unreadable: Vec<Unreadable>,
+    unreadable: Vec<UnreadableFile>,
     totals: Totals,
 }
 
 #[derive(Clone, Debug)]
 enum Child {
     Folder(Arc<Folder>),
-    /// `bytes` where it may hold definitions or code.
+    /// A file; `bytes` is set if it may hold definitions or code.
     File {
         id: Oid,
         path: Arc<str>,
@@ -42,19 +42,19 @@ enum Child {
     },
 }
 
-/// A path, and bytes where it may hold definitions or code.
+/// A path, and bytes if the file may hold definitions or code.
 type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
 
-/// Sums over a folder and all in it.
+/// Totals of a folder with everything below it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     files: usize,
     bytes: usize,
-    /// Bytes of code, which are in no budget: what is too much is not kept.
+    /// Bytes of code. They count against no budget: code above its limit is not kept.
     code: usize,
 }
 
-/// What a walk is given.
+/// A traversal of trees within its budgets.
 pub(super) struct Walk<'a> {
     pub(super) repository: &'a Repository,
     pub(super) odb: &'a Odb<'a>,
@@ -62,10 +62,10 @@ pub(super) struct Walk<'a> {
     pub(super) deadline: Instant,
 }
 
-/// Finds a folder of a tree.
+/// Finds a folder in a tree.
 ///
 /// # Errors
-/// `PathNotFound` where a part of the path is missing or no folder.
+/// `PathNotFound` if a part of the path is missing or is not a folder.
 pub(super) fn subtree<'r>(repository: &'r Repository, root: Tree<'r>, path: &str) -> Result<Tree<'r>, FetchError> {
     let mut tree = root;
     for part in parts(path)? {
@@ -85,12 +85,17 @@ pub(super) fn subtree<'r>(repository: &'r Repository, root: Tree<'r>, path: &str
     Ok(tree)
 }
 
-/// A plain file of a tree.
+/// Reads a regular file of a tree.
 ///
 /// # Errors
-/// `PathNotFound` unless it is there and plain, `TooLarge` where it has more than `most` bytes.
-pub(super) fn blob(repository: &Repository, root: Tree<'_>, path: &str, most: usize) -> Result<Vec<u8>, FetchError> {
-    let missing = || fail(FetchReason::PathNotFound, format!("the revision has no plain file `{path}`"));
+/// `PathNotFound` if there is no such regular file, `TooLarge` if it has more than `max_bytes` bytes.
+pub(super) fn blob(
+    repository: &Repository,
+    root: Tree<'_>,
+    path: &str,
+    max_bytes: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let missing = || fail(FetchReason::PathNotFound, format!("the revision has no regular file `{path}`"));
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if parts(path)?.next().is_none() {
         return Err(missing());
@@ -102,27 +107,27 @@ pub(super) fn blob(repository: &Repository, root: Tree<'_>, path: &str, most: us
     }
     let odb = repository.odb().map_err(|error| broken(&error))?;
     let (size, _) = odb.read_header(entry.id()).map_err(|error| broken(&error))?;
-    if size > most {
-        let message = format!("`{path}` has {size} bytes, at most {most} are read");
+    if size > max_bytes {
+        let message = format!("`{path}` has {size} bytes, at most {max_bytes} are read");
         return Err(fail(FetchReason::TooLarge, message));
     }
     Ok(odb.read(entry.id()).map_err(|error| broken(&error))?.data().to_vec())
 }
 
-/// Parts of a path inside the repository.
+/// The parts of a path inside the repository.
 fn parts(path: &str) -> Result<impl Iterator<Item = &str>, FetchError> {
     let parts = move || path.split('/').filter(|part| !part.is_empty() && *part != ".");
-    if path.starts_with('/') || path.len() > LONGEST_PATH || parts().any(|part| part == "..") {
+    if path.starts_with('/') || path.len() > MAX_PATH_BYTES || parts().any(|part| part == "..") {
         return Err(invalid("a path inside the repository is relative, and has no `..`"));
     }
     Ok(parts())
 }
 
 impl Walk<'_> {
-    /// Reads a tree. `before` is what was read the last time at the same path.
+    /// Reads a tree. `before` is the result of the previous read of the same path.
     ///
     /// # Errors
-    /// `TooLarge`, `TimedOut`, or `Corrupt` where an object is missing or broken.
+    /// `TooLarge`, `TimedOut`, or `Corrupt` if an object is missing or damaged.
     pub(super) fn root(&self, tree: &Tree<'_>, before: Option<&Arc<Folder>>) -> Result<Arc<Folder>, FetchError> {
         self.folder(tree, before, "", 0, &mut Totals::default())
     }
@@ -144,7 +149,7 @@ impl Walk<'_> {
             Folder { id: tree.id(), children: BTreeMap::new(), unreadable: Vec::new(), totals: Totals::default() };
         for entry in tree {
             let name = entry.name_bytes();
-            // Every name counts, so that a folder of a million odd ones is not a million findings.
+            // Every name counts, so that a million rejected names do not become a million findings.
             self.count(sums, Totals { files: 1, ..Totals::default() })?;
             if name.starts_with(b".") && name != b".." && name != b"." || name == b"node_modules" {
                 continue;
@@ -160,11 +165,11 @@ impl Walk<'_> {
             let child = match (entry.filemode(), entry.kind()) {
                 (SUBMODULE, _) => None,
                 (LINK, _) => {
-                    folder.unreadable.extend(Unreadable::link(path));
+                    folder.unreadable.extend(UnreadableFile::link(path));
                     None
                 }
                 (_, Some(ObjectType::Tree)) if depth >= self.budgets.depth => {
-                    folder.unreadable.push(Unreadable::too_deep(path, self.budgets.depth));
+                    folder.unreadable.push(UnreadableFile::too_deep(path, self.budgets.depth));
                     None
                 }
                 (_, Some(ObjectType::Tree)) => {
@@ -183,7 +188,7 @@ impl Walk<'_> {
             {
                 let message = "two entries of the folder have the same name".to_owned();
                 let help = "repair the repository; see `git fsck`";
-                folder.unreadable.push(Unreadable::new(join(shown, name), &codes::UNREADABLE, message, help));
+                folder.unreadable.push(UnreadableFile::new(join(shown, name), &codes::UNREADABLE, message, help));
             }
         }
         folder.totals =
@@ -197,7 +202,7 @@ impl Walk<'_> {
         path: String,
         known: Option<&Child>,
         sums: &mut Totals,
-        unreadable: &mut Vec<Unreadable>,
+        unreadable: &mut Vec<UnreadableFile>,
     ) -> Result<Option<Child>, FetchError> {
         let known = match known {
             Some(Child::File { id, path, bytes }) => Some((*id, path, bytes)),
@@ -214,7 +219,7 @@ impl Walk<'_> {
         if Format::of(&path).is_none() && !is_script(&path) {
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
-        // The header tells the size before anything is inflated.
+        // The header states the size before the content is inflated.
         let (size, _) = self.odb.read_header(id).map_err(|error| broken(&error))?;
         if is_script(&path) && (size > MAX_SCRIPT_BYTES || sums.code.saturating_add(size) > MAX_CODE_BYTES) {
             return Ok(Some(Child::File { id, path, bytes: None }));
@@ -223,7 +228,7 @@ impl Walk<'_> {
         if size > most {
             let message = format!("the file has {size} bytes, at most {most} are read");
             let help = "split it into several files; the order of files does not matter";
-            unreadable.push(Unreadable::new(path.to_string(), &codes::LIMIT, message, help));
+            unreadable.push(UnreadableFile::new(path.to_string(), &codes::LIMIT, message, help));
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
         self.count(sums, Totals::of(&path, size))?;
@@ -245,14 +250,14 @@ impl Walk<'_> {
             return Err(fail(FetchReason::TooLarge, message));
         }
         if sums.files.is_multiple_of(256) && Instant::now() >= self.deadline {
-            return Err(fail(FetchReason::TimedOut, "reading the revision took longer than it may"));
+            return Err(fail(FetchReason::TimedOut, "reading the revision did not end before the deadline"));
         }
         Ok(())
     }
 }
 
 impl Totals {
-    /// Those of one file's content.
+    /// The totals of one file's content.
     fn of(path: &str, size: usize) -> Totals {
         match is_script(path) {
             true => Totals { code: size, ..Totals::default() },
@@ -262,14 +267,14 @@ impl Totals {
 }
 
 impl Folder {
-    /// All files below, sorted by path, and what could not be read. Keeps the set of names of `before` where it did not
-    /// change.
-    pub(super) fn flatten(&self, before: Option<&Snapshot>) -> (Snapshot, Vec<Unreadable>) {
+    /// All files below the folder, sorted by path, and the unreadable ones. Reuses the set of names of `before` if it is
+    /// unchanged.
+    pub(super) fn flatten(&self, before: Option<&Snapshot>) -> (Snapshot, Vec<UnreadableFile>) {
         let mut all: Vec<Listed<'_>> = Vec::with_capacity(self.totals.files);
         let mut unreadable = Vec::new();
         self.collect(&mut all, &mut unreadable);
         all.sort_by(|a, b| a.0.cmp(b.0));
-        unreadable.sort_by(|a: &Unreadable, b| a.path.cmp(&b.path));
+        unreadable.sort_by(|a: &UnreadableFile, b| a.path.cmp(&b.path));
         let same = before.map(|before| &before.names).filter(|names| {
             names.len() == all.len() && names.iter().zip(&all).all(|(name, (path, _))| name.as_str() == &***path)
         });
@@ -285,7 +290,7 @@ impl Folder {
         (snapshot, unreadable)
     }
 
-    fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<Unreadable>) {
+    fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<UnreadableFile>) {
         unreadable.extend(self.unreadable.iter().cloned());
         for child in self.children.values() {
             match child {
@@ -296,21 +301,21 @@ impl Folder {
     }
 }
 
-/// A name that people can read and that is no way out, with the path it makes.
-fn acceptable<'n>(shown: &str, name: &'n [u8]) -> Result<(&'n str, String), Unreadable> {
+/// Checks that a name is printable and does not leave the folder; returns the name and its path.
+fn acceptable<'n>(shown: &str, name: &'n [u8]) -> Result<(&'n str, String), UnreadableFile> {
     let refuse = |what: &str| {
-        let name: String = String::from_utf8_lossy(name).chars().take(LONGEST_PATH).flat_map(escaped).collect();
-        Err(Unreadable::new(join(shown, &name), &codes::UNREADABLE, what.to_owned(), "rename it"))
+        let name: String = String::from_utf8_lossy(name).chars().take(MAX_PATH_BYTES).flat_map(escaped).collect();
+        Err(UnreadableFile::new(join(shown, &name), &codes::UNREADABLE, what.to_owned(), "rename it"))
     };
     let Ok(text) = std::str::from_utf8(name) else { return refuse("the name is not UTF-8") };
     if text.is_empty() || text == ".." || text == "." || text.contains(['/', '\\']) {
-        return refuse("the name is none that a file can have");
+        return refuse("the name is not valid for a file");
     }
     if text.chars().any(is_hidden) {
         return refuse("the name holds control or invisible characters");
     }
     let path = join(shown, text);
-    if path.len() > LONGEST_PATH {
+    if path.len() > MAX_PATH_BYTES {
         return refuse("the path is too long");
     }
     Ok((text, path))
@@ -322,11 +327,4 @@ fn escaped(c: char) -> Vec<char> {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-/// What a failure to read an object means: the cache is broken, as a fetch is complete or nothing.
-pub(super) fn broken(error: &git2::Error) -> FetchError {
-    let missing = error.code() == ErrorCode::NotFound || error.class() == ErrorClass::Odb;
-    let what = if missing { "misses an object" } else { "holds a broken object" };
-    fail(FetchReason::Corrupt, format!("the local copy of the repository {what}"))
 }

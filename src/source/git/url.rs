@@ -1,33 +1,33 @@
-//! Addresses of repositories: which are taken, and how they are reached through a [`Relay`](super::relay::Relay).
+//! Addresses of repositories: the accepted forms, and the address that the library is given instead.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::invalid;
+use super::error::invalid;
 use crate::source::FetchError;
 
-/// Longest address that is read.
-const LONGEST: usize = 2048;
+/// Maximum length of an address, in bytes.
+const MAX_URL_BYTES: usize = 2048;
 
-/// An address that may be used.
+/// An accepted address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GitUrl {
     /// `https://`, or `http://` to this machine in tests.
     Http { tls: bool, user: Option<String>, host: String, port: u16, path: String },
-    /// `ssh://`, or `user@host:path` where `relative`: such a path starts at the user's home.
+    /// `ssh://`, or `user@host:path` if `relative`: such a path starts in the user's home folder.
     Ssh { user: String, host: String, port: u16, path: String, relative: bool },
     /// A repository on this disk, in tests and development.
     File(PathBuf),
 }
 
 impl GitUrl {
-    /// Reads an address. `allow_file` permits `file://`, and `http://` to this machine.
+    /// Parses an address. `allow_file` permits `file://`, and `http://` to this machine.
     ///
     /// # Errors
     /// `Invalid` for anything that is not plainly a host and a path: helpers (`ext::`), options (`-…`), passwords.
     pub(super) fn parse(text: &str, allow_file: bool) -> Result<GitUrl, FetchError> {
-        if text.len() > LONGEST {
-            return Err(invalid(format!("the repository's URL is longer than {LONGEST} characters")));
+        if text.len() > MAX_URL_BYTES {
+            return Err(invalid(format!("the repository's URL is longer than {MAX_URL_BYTES} characters")));
         }
         if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid("the repository's URL is empty, or holds blanks or control characters"));
@@ -41,15 +41,7 @@ impl GitUrl {
         }
     }
 
-    /// Where to connect; `None` for a file.
-    pub(super) fn authority(&self) -> Option<(&str, u16)> {
-        match self {
-            GitUrl::Http { host, port, .. } | GitUrl::Ssh { host, port, .. } => Some((host, *port)),
-            GitUrl::File(_) => None,
-        }
-    }
-
-    /// As people are shown it: without user name.
+    /// The address that people see: without user name.
     pub(super) fn shown(&self) -> String {
         let at = |host: &str, port: u16, usual: u16| {
             let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -64,21 +56,19 @@ impl GitUrl {
         }
     }
 
-    /// The address that the library is given, which is the relay's: it checks certificates for the real host, and host
-    /// keys are compared with those of the real host.
-    pub(super) fn through(&self, relay: Option<SocketAddr>) -> String {
-        match (self, relay) {
-            (GitUrl::Ssh { user, path, relative: false, .. }, Some(relay)) => format!("ssh://{user}@{relay}{path}"),
-            (GitUrl::Ssh { user, path, .. }, Some(relay)) => format!("[{user}@{relay}]:{path}"),
-            (GitUrl::Http { path, .. }, Some(relay)) => format!("http://{relay}{path}"),
-            (GitUrl::File(path), _) => path.to_string_lossy().into_owned(),
-            _ => self.shown(),
+    /// The address that the library is given: a folder, or the relay's address. `token` is the path that the relay
+    /// expects if the repository is reached over SSH.
+    pub(super) fn library_url(&self, relay: SocketAddr, token: Option<&str>) -> String {
+        match self {
+            GitUrl::Ssh { .. } => format!("git://{relay}/{}", token.unwrap_or_default()),
+            GitUrl::Http { path, .. } => format!("http://{relay}{path}"),
+            GitUrl::File(path) => path.to_string_lossy().into_owned(),
         }
     }
 }
 
 fn by_scheme(text: &str, scheme: &str, allow_file: bool) -> Result<GitUrl, FetchError> {
-    // The address itself is never repeated in an error: someone may have put a password into it.
+    // Errors never repeat the address: it may hold a password.
     let url =
         url::Url::parse(text).map_err(|error| invalid(format!("the repository's URL cannot be read: {error}")))?;
     if url.password().is_some() {
@@ -123,7 +113,7 @@ fn by_scheme(text: &str, scheme: &str, allow_file: bool) -> Result<GitUrl, Fetch
     }
 }
 
-/// `user@host:path`, as `scp` writes it.
+/// Parses `user@host:path`, the form of `scp`.
 fn scp(text: &str) -> Result<GitUrl, FetchError> {
     let (user, rest) = text.split_once('@').ok_or_else(unknown_form)?;
     let (host, path) = match rest.strip_prefix('[') {
@@ -153,7 +143,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn unknown_form() -> FetchError {
-    invalid("the repository's URL is none that is used here; write `https://…`, `ssh://…` or `user@host:path`")
+    invalid("the repository's URL has an unsupported form; write `https://…`, `ssh://…` or `user@host:path`")
 }
 
 #[cfg(test)]
@@ -162,25 +152,25 @@ mod tests {
     use crate::source::FetchReason;
 
     #[test]
-    fn what_names_a_host_and_a_path_is_taken() {
+    fn accepts_urls_of_a_host_and_a_path() {
         for (text, shown, relayed) in [
             ("https://git.example/a/b.git", "https://git.example/a/b.git", "http://127.0.0.1:9/a/b.git"),
             ("HTTPS://Git.Example:8443/a", "https://git.example:8443/a", "http://127.0.0.1:9/a"),
             ("https://bot@git.example/a", "https://git.example/a", "http://127.0.0.1:9/a"),
-            ("ssh://git@git.example/a.git", "ssh://git.example/a.git", "ssh://git@127.0.0.1:9/a.git"),
-            ("ssh://git.example:2222/~u/a", "ssh://git.example:2222/~u/a", "ssh://git@127.0.0.1:9/~u/a"),
-            ("git@git.example:a/b.git", "git.example:a/b.git", "[git@127.0.0.1:9]:a/b.git"),
+            ("ssh://git@git.example/a.git", "ssh://git.example/a.git", "git://127.0.0.1:9/t0k"),
+            ("ssh://git.example:2222/~u/a", "ssh://git.example:2222/~u/a", "git://127.0.0.1:9/t0k"),
+            ("git@git.example:a/b.git", "git.example:a/b.git", "git://127.0.0.1:9/t0k"),
             ("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a", "http://127.0.0.1:9/a"),
             ("file:///srv/a.git", "file:///srv/a.git", "/srv/a.git"),
         ] {
             let url = GitUrl::parse(text, true).unwrap();
             assert_eq!(url.shown(), shown, "{text}");
-            assert_eq!(url.through(Some(SocketAddr::from(([127, 0, 0, 1], 9)))), relayed, "{text}");
+            assert_eq!(url.library_url(SocketAddr::from(([127, 0, 0, 1], 9)), Some("t0k")), relayed, "{text}");
         }
     }
 
     #[test]
-    fn everything_else_is_refused_without_repeating_it() {
+    fn rejects_other_forms_without_repeating_them() {
         for text in [
             "",
             "-oProxyCommand=touch",

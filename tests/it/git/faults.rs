@@ -1,4 +1,4 @@
-//! What can go wrong between us and a repository, by the rows of the faults to survive.
+//! Faults between the process and a repository. Names with `row_NN_` refer to `docs/faults.md`.
 
 use super::*;
 use crate::git_server::Fault;
@@ -14,8 +14,8 @@ fn row_01_a_forced_push_is_fetched_and_noted() {
     let fetched = fetch(&git).unwrap();
     assert_eq!((&*fetched.revision.commit, text(&fetched, "a.yaml")), (&*amended, "2"));
     assert!(fetched.rewritten, "an amended commit was not noticed");
-    assert_eq!(text(&live, "a.yaml"), "1", "what serves was changed");
-    // A history that begins anew.
+    assert_eq!(text(&live, "a.yaml"), "1", "the active revision was changed");
+    // A history with a new root.
     place.repository.git(&["checkout", "--quiet", "--orphan", "other"]);
     place.repository.commit(&[("a.yaml", "3")], "root");
     place.repository.git(&["branch", "--force", "main"]);
@@ -26,7 +26,7 @@ fn row_01_a_forced_push_is_fetched_and_noted() {
 }
 
 #[test]
-fn row_02_a_deleted_branch_and_every_status_keep_the_last() {
+fn row_02_a_deleted_branch_and_every_status_keep_the_last_revision() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     place.repository.git(&["branch", "next"]);
     let git = place.source(&json!({ "branch": "next" }));
@@ -59,15 +59,15 @@ fn row_02_a_redirect_to_another_host_is_refused() {
     let error = fetch(&git).unwrap_err();
     assert!(error.reason == FetchReason::Unreachable && error.message.contains("another host"), "{error}");
     assert_eq!(other.requests(), [""; 0]);
-    // In a circle on the same host.
+    // A redirect loop on the same host.
     place.server.fault(Fault::Redirect(String::new()));
     assert_eq!(reason(&git), FetchReason::Unreachable);
 }
 
 #[test]
-fn row_02_a_server_that_is_gone() {
+fn row_02_a_server_that_does_not_answer_is_unreachable() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    // Nobody listens there; a port that was just free may be another test's by now.
+    // A port without a listener: a port that was just free may be used by another test.
     for url in ["http://127.0.0.1:9/repo.git", "https://nowhere.invalid/repo.git"] {
         let git = source_at(&place.repositories, url, &json!({}), anonymous(), Budgets::default()).unwrap();
         assert_eq!(reason(&git), FetchReason::Unreachable, "{url}");
@@ -78,7 +78,7 @@ fn row_02_a_server_that_is_gone() {
 }
 
 #[test]
-fn row_03_empty_repositories_and_moved_paths_are_told_apart() {
+fn row_03_empty_repositories_and_moved_paths_have_different_reasons() {
     let place = Place::of(Repository::new());
     let git = place.source(&json!({}));
     let error = fetch(&git).unwrap_err();
@@ -95,7 +95,7 @@ fn row_03_empty_repositories_and_moved_paths_are_told_apart() {
 }
 
 #[test]
-fn row_04_a_broken_pack_from_the_server_leaves_the_next_try_clean() {
+fn row_04_the_next_fetch_recovers_from_a_damaged_pack() {
     let place = Place::with(&[("a.yaml", &"0123456789".repeat(100)), ("b.yaml", TENANT)]);
     let git = place.source(&json!({}));
     let faults = [Fault::Truncate(0), Fault::Truncate(60), Fault::Truncate(200), Fault::Flip(20), Fault::Flip(100)];
@@ -109,10 +109,10 @@ fn row_04_a_broken_pack_from_the_server_leaves_the_next_try_clean() {
 }
 
 #[test]
-fn row_04_a_broken_copy_is_fetched_anew() {
+fn row_04_a_damaged_copy_is_replaced() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let mut commit = 0;
-    // Bits of packs and their indexes, and what a crash may leave.
+    // Bits of packs and their indexes, and the states that a crash may leave.
     let mut break_and_fetch = |damage: &dyn Fn(&Path)| {
         let warm = place.source(&json!({}));
         fetch(&warm).unwrap();
@@ -161,7 +161,7 @@ fn row_05_a_server_that_drips_or_stalls_ends_at_the_deadline() {
 }
 
 #[test]
-fn row_06_every_budget_is_kept() {
+fn row_06_every_budget_is_enforced() {
     let files: Vec<(String, String)> =
         (0..50).map(|at| (format!("f/{at}.yaml"), format!("a: {at}\n").repeat(50))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
@@ -202,7 +202,7 @@ fn row_06_deep_folders_and_large_files_are_findings() {
 
 #[test]
 fn row_07_a_bomb_is_not_inflated() {
-    // 200 definitions that are the same 4 MB of nothing: a small pack.
+    // 200 definitions with the same 4 MB of blanks: a small pack.
     let bomb = " ".repeat(4_000_000);
     let files: Vec<String> = (0..200).map(|at| format!("{at}.yaml")).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|name| (&**name, &*bomb)).collect();
@@ -256,7 +256,7 @@ fn row_18_ten_thousand_tags_cost_one_listing() {
 }
 
 #[test]
-fn a_commit_is_found_by_its_id_wherever_it_is() {
+fn finds_a_commit_by_its_id() {
     let place = Place::with(&[("a.yaml", "0")]);
     let old = place.repository.head();
     for at in 1..4 {
@@ -267,7 +267,7 @@ fn a_commit_is_found_by_its_id_wherever_it_is() {
     place.server.requests();
     assert_eq!(text(&fetch(&git).unwrap(), "a.yaml"), "0");
     assert_eq!(place.server.requests(), [""; 0], "a commit never changes");
-    // A server that gives nothing by its id; after a shallow fetch of the branch.
+    // A server that does not send commits by their id, after a shallow fetch of the branch.
     place.repository.git(&["config", "uploadpack.allowReachableSHA1InWant", "false"]);
     let folder = tempfile::tempdir().unwrap();
     let repositories = GitRepositories::open(folder.path()).unwrap();
@@ -279,8 +279,8 @@ fn a_commit_is_found_by_its_id_wherever_it_is() {
 }
 
 #[test]
-fn row_21_hundreds_of_fetches_do_not_grow() {
-    // In a process of its own: what other tests use is not its concern.
+fn row_21_hundreds_of_fetches_do_not_leak() {
+    // In a separate process, so that other tests do not affect the measurement.
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--ignored", "--exact", "git::faults::worker_21"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -288,7 +288,7 @@ fn row_21_hundreds_of_fetches_do_not_grow() {
 }
 
 #[test]
-#[ignore = "a process of its own runs it"]
+#[ignore = "row_21 runs it in a separate process"]
 fn worker_21() {
     let place = Place::with(&[("a.yaml", "0"), ("b.yaml", TENANT)]);
     let budgets = Budgets { packs: 10, ..Budgets::default() };
@@ -310,7 +310,7 @@ fn worker_21() {
     assert!(files < files_before + 20 && threads < threads_before + 20, "{files} files, {threads} threads");
 }
 
-/// Resident memory in bytes, open files and threads of this process; zeros where the system does not tell.
+/// Resident memory in bytes, open files and threads of this process; zeros if the system does not report them.
 fn usage() -> (usize, usize, usize) {
     let count = |folder: &str| std::fs::read_dir(folder).map_or(0, Iterator::count);
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! From a commit to files: odd names and entries, what is left alone, what one change costs, revisions on this disk.
+//! From a commit to files: odd names and entries, ignored content, the cost of a change, and local revisions.
 
 use evenkeel::source::git::local;
 
@@ -77,7 +77,7 @@ fn row_09_odd_names_are_refused_or_visible() {
 }
 
 #[test]
-fn names_that_are_there_twice_are_told() {
+fn reports_duplicate_names() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let (one, other) = (place.repository.blob("1"), place.repository.blob("2"));
     place.repository.commit_tree(&[("100644", &one, b"a.yaml"), ("100644", &other, b"a.yaml")]);
@@ -103,13 +103,13 @@ fn row_10_submodules_are_ignored() {
 }
 
 #[test]
-fn row_11_an_lfs_pointer_is_told_as_one() {
+fn row_11_an_lfs_pointer_is_reported() {
     let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n", "a".repeat(64));
     let place = Place::with(&[("a.yaml", &pointer)]);
     let fetched = fetch(&place.source(&json!({}))).unwrap();
     let (_, findings) = evenkeel::catalog::load(&fetched.snapshot);
-    let told: Vec<_> = findings.iter().map(|finding| finding.code.id).collect();
-    assert_eq!(told, ["EK0010"]);
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code.id).collect();
+    assert_eq!(codes, ["EK0010"]);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn row_13_times_of_commits_are_only_shown() {
 }
 
 #[test]
-fn only_the_folder_that_is_asked_for_is_read() {
+fn reads_only_the_folder_of_the_path() {
     let place = Place::with(&[
         ("a.yaml", "no"),
         ("x/y/b.yaml", "yes"),
@@ -182,7 +182,7 @@ fn one_change_in_many_files_reads_one_file() {
     let pairs = first.snapshot.files.iter().zip(&second.snapshot.files);
     let changed: Vec<&str> = pairs.filter(|(a, b)| !Arc::ptr_eq(&a.bytes, &b.bytes)).map(|(a, _)| &*a.path).collect();
     assert_eq!((second.snapshot.files.len(), changed), (2000, vec!["d07/7.yaml"]));
-    // Files come and go.
+    // Files are removed and added.
     place.repository.git(&["rm", "--quiet", "-r", "d01"]);
     place.repository.commit(&[("new.yaml", TENANT)], "other");
     let third = fetch(&git).unwrap();
@@ -192,7 +192,7 @@ fn one_change_in_many_files_reads_one_file() {
 }
 
 #[test]
-fn revisions_on_this_disk_are_read() {
+fn reads_local_revisions() {
     let repository = Repository::with(&[("a.yaml", "0"), ("d/b.yaml", "0")]);
     let first = repository.head();
     repository.git(&["tag", "v1"]);

@@ -1,20 +1,20 @@
-//! Ways to a repository: HTTP with and without credentials, SSH, this disk; and what one fetch costs.
+//! Repositories over HTTP with and without credentials and on this disk, and the cost of a fetch.
 
 use std::sync::Mutex;
 
 use super::*;
-use crate::git_server::{Fault, GitSsh, basic};
+use crate::git_server::{Fault, basic};
 
-fn credentials(make: impl Fn() -> Credentials + Send + Sync + 'static) -> CredentialsOf {
+fn credentials(make: impl Fn() -> Credentials + Send + Sync + 'static) -> CredentialsProvider {
     Arc::new(move || Ok(make()))
 }
 
-fn token(token: &'static str) -> CredentialsOf {
+fn token(token: &'static str) -> CredentialsProvider {
     credentials(move || Credentials::Token(token.to_owned().into()))
 }
 
 #[test]
-fn a_branch_is_fetched_and_followed() {
+fn fetches_and_follows_a_branch() {
     let place = Place::with(&[("a.yaml", TENANT), ("b/c.json", "{}"), ("read me.txt", "x"), (".ci/x.yaml", "x")]);
     let git = place.source(&json!({ "branch": "main" }));
     let first = fetch(&git).unwrap();
@@ -43,7 +43,7 @@ fn an_unchanged_revision_costs_one_listing() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let git = place.source(&json!({}));
     let first = fetch(&git).unwrap();
-    // A shallow fetch takes two: what is wanted, and what is had.
+    // A shallow fetch needs two requests: one for the wanted, one for the known commits.
     let post = "POST /repo.git/git-upload-pack";
     assert_eq!(place.server.requests(), ["GET /repo.git/info/refs", post, post]);
     let again = fetch(&git).unwrap();
@@ -52,7 +52,7 @@ fn an_unchanged_revision_costs_one_listing() {
 }
 
 #[test]
-fn a_new_process_takes_over_what_was_fetched() {
+fn a_new_process_reuses_the_local_copy() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     fetch(&place.source(&json!({}))).unwrap();
     let Place { repository: _repository, server, repositories, cache } = place;
@@ -72,7 +72,7 @@ fn many_environments_share_one_fetch() {
     let sources: Vec<Git> = (0..8)
         .map(|at| place.source(&if at % 2 == 0 { json!({ "path": "b" }) } else { json!({ "branch": "next" }) }))
         .collect();
-    // The first visit is held up until all have asked: those who came after it started share a second one.
+    // The first visit is delayed until all sources wait: those that came after its start share a second visit.
     place.server.fault(Fault::Stall);
     let deadline = Instant::now() + Duration::from_secs(12);
     std::thread::scope(|scope| {
@@ -89,19 +89,19 @@ fn many_environments_share_one_fetch() {
     });
     let requests = place.server.requests();
     let fetches = requests.iter().filter(|request| request.starts_with("POST")).count();
-    // A shallow fetch takes two of them.
-    assert_eq!((sources[0].rounds(), fetches), (2, 2), "{requests:?}");
+    // A shallow fetch needs two of them.
+    assert_eq!((sources[0].visit_count(), fetches), (2, 2), "{requests:?}");
 }
 
 #[test]
-fn an_answer_is_never_older_than_its_question() {
+fn a_fetch_is_never_older_than_its_call() {
     let place = Place::with(&[("a.yaml", "0")]);
     let sources: Vec<Git> = (0..4).map(|_| place.source(&json!({}))).collect();
     for round in 1..=5 {
         let pushed = place.repository.commit(&[("a.yaml", &round.to_string())], "next");
         std::thread::scope(|scope| {
-            let asked: Vec<_> = sources.iter().map(|source| scope.spawn(|| fetch(source).unwrap())).collect();
-            for fetched in asked {
+            let fetches: Vec<_> = sources.iter().map(|source| scope.spawn(|| fetch(source).unwrap())).collect();
+            for fetched in fetches {
                 assert_eq!(fetched.join().unwrap().revision.commit, pushed);
             }
         });
@@ -109,7 +109,7 @@ fn an_answer_is_never_older_than_its_question() {
 }
 
 #[test]
-fn tokens_and_passwords_are_sent_only_when_asked_for() {
+fn sends_tokens_and_passwords_only_on_request() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let auth = json!({ "auth": { "token": { "secretRef": "x" } } });
     let open = |credentials| place.source_with(&auth, credentials, Budgets::default()).unwrap();
@@ -131,7 +131,7 @@ fn row_15_rotated_credentials_are_picked_up() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let current = Arc::new(Mutex::new(Some("old".to_owned())));
     let secret = Arc::clone(&current);
-    let credentials: CredentialsOf = Arc::new(move || match &*secret.lock().unwrap() {
+    let credentials: CredentialsProvider = Arc::new(move || match &*secret.lock().unwrap() {
         Some(token) => Ok(Credentials::Token(token.clone().into())),
         None => Err(FetchError { reason: FetchReason::SecretMissing, message: "the secret is gone".into() }),
     });
@@ -148,7 +148,7 @@ fn row_15_rotated_credentials_are_picked_up() {
 }
 
 #[test]
-fn a_repository_on_this_disk_is_fetched_in_tests() {
+fn fetches_a_local_repository_in_tests() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let url = format!("file://{}", place.repository.git_dir().display());
     let git = source_at(&place.repositories, &url, &json!({}), anonymous(), Budgets::default()).unwrap();
@@ -161,48 +161,7 @@ fn a_repository_on_this_disk_is_fetched_in_tests() {
     assert!(rewritten.rewritten && rewritten.revision.commit != old);
 }
 
-fn ssh(place: &Place, url: &str, known: &str, key: String) -> Result<Git, FetchError> {
-    let auth = json!({ "auth": { "ssh": { "privateKey": { "secretRef": "x" }, "knownHosts": [known] } } });
-    let key = credentials(move || Credentials::Ssh { private_key: key.clone().into() });
-    source_at(&place.repositories, url, &auth, key, Budgets::default())
-}
-
-#[test]
-fn ssh_works_with_a_known_host_and_key() {
-    let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
-    let url = server.url(&place.repository.git_dir());
-    for key in ["login", "rsa"] {
-        let git = ssh(&place, &url, &server.known_host("host"), server.private_key(key)).unwrap();
-        assert_eq!(paths(&fetch(&git).unwrap()), ["a.yaml"], "{key}");
-        assert!(!format!("{git:?}").contains("PRIVATE"));
-    }
-    let git = ssh(&place, &url, &server.known_host("host"), server.private_key("login")).unwrap();
-    fetch(&git).unwrap();
-    place.repository.commit(&[("b.yaml", TENANT)], "second");
-    assert_eq!(paths(&fetch(&git).unwrap()), ["a.yaml", "b.yaml"]);
-    let wrong = ssh(&place, &url, &server.known_host("host"), server.private_key("other")).unwrap();
-    assert_eq!(reason(&wrong), FetchReason::Unauthorized);
-    let nonsense = ssh(&place, &url, &server.known_host("host"), "nonsense".into()).unwrap();
-    assert_eq!(reason(&nonsense), FetchReason::Unauthorized);
-    let gone = ssh(&place, &(url + "x"), &server.known_host("host"), server.private_key("login")).unwrap();
-    assert_eq!(reason(&gone), FetchReason::RepositoryNotFound);
-}
-
-#[test]
-fn row_14_a_changed_or_missing_host_key_is_refused() {
-    let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
-    let url = server.url(&place.repository.git_dir());
-    for known in [server.known_host("other"), server.known_host("host").replace("127.0.0.1", "127.0.0.2")] {
-        let git = ssh(&place, &url, &known, server.private_key("login")).unwrap();
-        assert_eq!(reason(&git), FetchReason::UntrustedHost, "{known}");
-    }
-    let error = ssh(&place, &url, "nonsense", server.private_key("login")).unwrap_err();
-    assert_eq!(error.reason, FetchReason::Invalid);
-}
-
-/// A certificate for this machine that signs itself, as PEM, and what a server needs to show it.
+/// A self-signed certificate for this machine as PEM, and a server configuration with it.
 fn self_signed() -> (Vec<u8>, rustls::ServerConfig) {
     use rustls::pki_types::pem::PemObject as _;
     let folder = tempfile::tempdir().unwrap();
@@ -228,9 +187,9 @@ fn row_14_certificates_are_verified() {
     let (pem, config) = self_signed();
     let server = GitHttp::start_tls(place.repository.root(), config);
     let fetched = |url: &str, authorities: &[u8]| {
-        let secure: Arc<dyn Secure> = Arc::new(evenkeel::net::Tls::trusting(authorities).unwrap());
+        let tls = Some(evenkeel::net::Tls::trusting(authorities).unwrap());
         let spec: GitSource = serde_json::from_value(json!({ "url": url })).unwrap();
-        let options = GitOptions { secure: Some(secure), ..GitOptions::default() };
+        let options = GitOptions { tls, ..GitOptions::default() };
         let git = Git::new(&place.repositories, &spec, anonymous(), options).unwrap();
         fetch(&git).map(|fetched| paths(&fetched).len()).map_err(|error| error.reason)
     };
@@ -240,13 +199,13 @@ fn row_14_certificates_are_verified() {
     assert_eq!(fetched(&server.url(), &pem), Ok(2));
     let other_name = server.url().replace("127.0.0.1", "localhost");
     assert_eq!(fetched(&other_name, &pem), Err(FetchReason::UntrustedHost));
-    // A server without TLS where TLS is asked for.
+    // A server without TLS at an `https://` URL.
     let plain = place.server.url().replace("http:", "https:");
     assert_eq!(fetched(&plain, &pem), Err(FetchReason::Unreachable));
 }
 
 #[test]
-fn sources_that_contradict_themselves_are_refused() {
+fn rejects_contradictory_sources() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let refused = |url: &str, more: Value| {
         let made = source_at(&place.repositories, url, &more, anonymous(), Budgets::default());

@@ -56,7 +56,7 @@ fn row_19_ssh_signatures_each_with_its_reason() {
     assert_eq!(reason(&git), FetchReason::UntrustedKey);
     assert_eq!(fetch(&place.source(&trusting(&[signer.public("other")]))).unwrap().revision.commit, untrusted);
 
-    // Someone else's content under a good signature.
+    // Other content under a good signature.
     let raw = place.repository.git(&["cat-file", "commit", "HEAD"]);
     let forged = raw.replace("\nother", "\nforged") + "\n";
     let forged = place.repository.git_with(&["hash-object", "-t", "commit", "-w", "--stdin"], &forged);
@@ -65,7 +65,7 @@ fn row_19_ssh_signatures_each_with_its_reason() {
 }
 
 #[test]
-fn row_20_a_signature_is_verified_where_the_parent_is_absent() {
+fn row_20_a_signature_is_verified_without_the_parent() {
     let signer = Signer::new(&[("ed", "ed25519", "")]);
     let place = Place::with(&[("a.yaml", TENANT)]);
     signer.sign(&place.repository, "ed");
@@ -89,11 +89,11 @@ fn row_20_a_signature_is_verified_where_the_parent_is_absent() {
     assert_eq!(shallow, [place.repository.head()]);
 }
 
-/// Signs the current commit anew with a signature made by `make` over what Git signs.
+/// Replaces the current commit by one with a signature that `make` creates over the signed content.
 fn with_signature(repository: &Repository, make: impl Fn(&str) -> String) {
     let tree = repository.git(&["rev-parse", "HEAD^{tree}"]);
     let plain = format!(
-        "tree {tree}\nauthor Ada <a@b> 1700000000 +0000\ncommitter Ada <a@b> 1700000000 +0000\n\nsigned by hand\n"
+        "tree {tree}\nauthor Ada <a@b> 1700000000 +0000\ncommitter Ada <a@b> 1700000000 +0000\n\nsigned by a test\n"
     );
     let signature = make(&plain).trim_end().replace('\n', "\n ");
     let (head, message) = plain.split_once("\n\n").unwrap();
@@ -103,7 +103,7 @@ fn with_signature(repository: &Repository, make: impl Fn(&str) -> String) {
 }
 
 #[test]
-fn row_19_a_signature_for_something_else_is_refused() {
+fn row_19_a_signature_for_another_purpose_is_refused() {
     let signer = Signer::new(&[("key", "ed25519", "")]);
     let place = Place::with(&[("a.yaml", TENANT)]);
     let git = place.source(&trusting(&[signer.public("key")]));
@@ -130,7 +130,7 @@ fn row_19_a_signature_for_something_else_is_refused() {
 }
 
 #[test]
-fn row_19_tags_are_verified_where_asked() {
+fn row_19_tags_are_verified_if_required() {
     let signer = Signer::new(&[("key", "ed25519", ""), ("other", "ed25519", "")]);
     let place = Place::with(&[("a.yaml", TENANT)]);
     signer.sign(&place.repository, "key");
@@ -149,7 +149,7 @@ fn row_19_tags_are_verified_where_asked() {
     place.repository.commit_all(&["-S", "-m", "signed"]);
     place.repository.git(&["tag", "-s", "-m", "note", "v1.1.0"]);
     assert!(fetch(&source("v1.1.0", "TagAndHead")).is_ok());
-    // A good tag under another name would pass an old version off as a new one.
+    // A signed tag under another name would present an old version as a new one.
     place.repository.git(&["update-ref", "refs/tags/v2.0.0", "refs/tags/v1.0.0"]);
     assert_eq!(reason(&source("v2.0.0", "Tag")), FetchReason::BadSignature);
     signer.sign(&place.repository, "other");
@@ -157,14 +157,14 @@ fn row_19_tags_are_verified_where_asked() {
     assert_eq!(reason(&source("v3.0.0", "Tag")), FetchReason::UntrustedKey);
 }
 
-/// A folder of `gpg`'s own; its agent is ended when dropped.
+/// A home folder of `gpg`. Dropping it stops the agent.
 struct Gpg {
     home: tempfile::TempDir,
 }
 
 impl Gpg {
     fn new() -> Gpg {
-        // Short, as sockets have short names.
+        // A short path, because the names of sockets are short.
         let gpg = Gpg { home: tempfile::Builder::new().prefix("gpg").tempdir().unwrap() };
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(gpg.home.path(), mode).unwrap();
@@ -188,7 +188,7 @@ impl Gpg {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Makes a key; gives its fingerprint.
+    /// Creates a key; returns its fingerprint.
     fn key(&self, name: &str, more: &[&str]) -> String {
         self.run(&[more, &["--quick-generate-key", name]].concat(), "");
         let listed = self.run(&["--with-colons", "--list-keys", name], "");
@@ -216,47 +216,47 @@ impl Drop for Gpg {
 fn row_19_openpgp_signatures_each_with_its_reason() {
     let gpg = Gpg::new();
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let told = |keys: &[String]| fetch(&place.source(&trusting(keys))).err().map(|error| error.reason);
+    let refusal = |keys: &[String]| fetch(&place.source(&trusting(keys))).err().map(|error| error.reason);
     let ed = gpg.key("ed <ed@git.test>", &[]);
     let other = gpg.key("other <other@git.test>", &[]);
     with_signature(&place.repository, |plain| gpg.signature(&ed, plain, &[]));
-    assert_eq!(told(&[gpg.public(&other), gpg.public(&ed)]), None);
-    assert_eq!(told(&[gpg.public(&other)]), Some(FetchReason::UntrustedKey));
+    assert_eq!(refusal(&[gpg.public(&other), gpg.public(&ed)]), None);
+    assert_eq!(refusal(&[gpg.public(&other)]), Some(FetchReason::UntrustedKey));
     with_signature(&place.repository, |plain| gpg.signature(&ed, &format!("{plain} "), &[]));
-    assert_eq!(told(&[gpg.public(&ed)]), Some(FetchReason::BadSignature));
+    assert_eq!(refusal(&[gpg.public(&ed)]), Some(FetchReason::BadSignature));
     with_signature(&place.repository, |plain| {
         gpg.signature(&ed, plain, &["--digest-algo", "SHA1", "--weak-digest", "MD5"])
     });
-    assert_eq!(told(&[gpg.public(&ed)]), Some(FetchReason::BadSignature));
+    assert_eq!(refusal(&[gpg.public(&ed)]), Some(FetchReason::BadSignature));
 
-    // A subkey that signs.
+    // A signing subkey.
     gpg.run(&["--quick-add-key", &ed, "rsa2048", "sign"], "");
     let listed = gpg.run(&["--with-colons", "--list-keys", &ed], "");
     let subkey = listed.lines().rfind(|line| line.starts_with("fpr:")).unwrap();
     let subkey = subkey.split(':').nth(9).unwrap().to_owned();
     with_signature(&place.repository, |plain| gpg.signature(&format!("{subkey}!"), plain, &[]));
-    assert_eq!(told(&[gpg.public(&ed)]), None);
+    assert_eq!(refusal(&[gpg.public(&ed)]), None);
     // The same subkey, revoked.
     let revoked = "key 2\nrevkey\ny\n0\n\ny\nsave\n";
     gpg.run(&["--command-fd", "0", "--expert", "--edit-key", &ed], revoked);
-    assert_eq!(told(&[gpg.public(&ed)]), Some(FetchReason::RevokedKey));
+    assert_eq!(refusal(&[gpg.public(&ed)]), Some(FetchReason::RevokedKey));
 }
 
 #[test]
 fn row_19_expired_and_revoked_openpgp_keys() {
     let gpg = Gpg::new();
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let told = |keys: &[String]| fetch(&place.source(&trusting(keys))).err().map(|error| error.reason);
-    // Made and used in 2020, for a day.
+    let refusal = |keys: &[String]| fetch(&place.source(&trusting(keys))).err().map(|error| error.reason);
+    // Created and used in 2020, valid for one day.
     let then = ["--faked-system-time", "20200101T000000!"];
     gpg.run(&[&then[..], &["--quick-generate-key", "old <old@git.test>", "default", "default", "1d"]].concat(), "");
     with_signature(&place.repository, |plain| gpg.signature("old@git.test", plain, &then));
-    assert_eq!(told(&[gpg.public("old@git.test")]), Some(FetchReason::ExpiredKey));
+    assert_eq!(refusal(&[gpg.public("old@git.test")]), Some(FetchReason::ExpiredKey));
     let key = gpg.key("bad <bad@git.test>", &[]);
     with_signature(&place.repository, |plain| gpg.signature(&key, plain, &[]));
-    assert_eq!(told(&[gpg.public(&key)]), None);
+    assert_eq!(refusal(&[gpg.public(&key)]), None);
     let revocation = gpg.home.path().join("openpgp-revocs.d").join(format!("{key}.rev"));
     let revocation = std::fs::read_to_string(revocation).unwrap().replace(":-----BEGIN", "-----BEGIN");
     gpg.run(&["--import"], &revocation);
-    assert_eq!(told(&[gpg.public(&key)]), Some(FetchReason::RevokedKey));
+    assert_eq!(refusal(&[gpg.public(&key)]), Some(FetchReason::RevokedKey));
 }

@@ -74,7 +74,7 @@ spec:
         ("environments/live.yaml", environment),
         ("encrypted/README.md", "encrypted"),
     ]);
-    let encrypted = std::fs::read(root().join("tests/sealed/whole.age")).unwrap();
+    let encrypted = std::fs::read(root().join("tests/encrypted/whole.age")).unwrap();
     std::fs::write(repository.work().join("encrypted/whole.age"), encrypted).unwrap();
     repository.commit_all(&["-m", "first"]);
     repository
@@ -89,7 +89,7 @@ fn overlays_variables_and_encrypted_secrets_reach_the_application() {
     let more = "  overlays: [overlays/live]\n  variables: { region: eu }\n";
     write(&folder.path().join("live.yaml"), &following(&git.url(), more));
     let mut server = serve(folder.path(), &[], |command| {
-        command.env("EVENKEEL_AGE_KEY_FILE", root().join("tests/sealed/key.txt"));
+        command.env("EVENKEEL_AGE_KEY_FILE", root().join("tests/encrypted/key.txt"));
     });
     wait(&server, "live", is_ready, "the first commit");
     let answer = server.post("/v1/connectors/local/actions/read", &[], "{}");
@@ -105,7 +105,7 @@ fn overlays_variables_and_encrypted_secrets_reach_the_application() {
     assert!(server.post("/v1/connectors/local/actions/read", &[], "{}").body.contains("again"));
     received.recv().unwrap();
     // The encrypted file is replaced by one for another key: the call fails and nothing is sent.
-    let other = std::fs::read(root().join("tests/sealed/others.yaml")).unwrap();
+    let other = std::fs::read(root().join("tests/encrypted/others.yaml")).unwrap();
     std::fs::write(repository.work().join("encrypted/whole.age"), other).unwrap();
     repository.commit_all(&["-m", "other"]);
     look(&server, "live");

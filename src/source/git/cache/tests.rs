@@ -22,7 +22,7 @@ fn a_folder_is_used_by_one_process() {
 }
 
 #[test]
-fn what_nobody_uses_is_removed() {
+fn removes_unused_copies() {
     let folder = tempfile::tempdir().unwrap();
     let repositories = GitRepositories::open(folder.path()).unwrap();
     let (used, unused) = (Digest::of(b"1"), Digest::of(b"2"));
@@ -36,7 +36,7 @@ fn what_nobody_uses_is_removed() {
 }
 
 #[test]
-fn a_repository_is_begun_anew_and_the_one_before_is_kept() {
+fn replaces_a_copy_and_keeps_the_previous_one() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());
     let (repository, first) = shared.repository().unwrap();
@@ -50,13 +50,13 @@ fn a_repository_is_begun_anew_and_the_one_before_is_kept() {
     shared.renew(second, false);
     shared.repository().unwrap();
     assert!(!shared.path(first).exists() && shared.path(second).exists());
-    // What stands there is no repository.
+    // A folder that is not a repository.
     fs::remove_file(shared.path(second + 1).join("HEAD")).unwrap();
     assert_eq!(shared.repository().unwrap().1, second + 2);
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed() {
+fn removes_files_of_a_killed_process() {
     let folder = tempfile::tempdir().unwrap();
     let place = {
         let shared = shared(folder.path());
@@ -80,18 +80,18 @@ fn what_a_killed_process_left_is_removed() {
 }
 
 #[test]
-fn a_panic_gives_the_turn_to_the_next() {
+fn a_panic_lets_the_next_visit_start() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());
     let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        shared.ask(&Selector::Default, soon(), |_| panic!("on purpose"))
+        shared.visit(&Selector::Default, soon(), |_| panic!("on purpose"))
     }));
     assert!(broken.is_err());
-    assert!(shared.ask(&Selector::Default, soon(), |_| Ok(Vec::new())).is_ok());
+    assert!(shared.visit(&Selector::Default, soon(), |_| Ok(Vec::new())).is_ok());
 }
 
 #[test]
-fn a_visit_counts_only_for_those_who_asked_before_it_started() {
+fn callers_wait_for_a_visit_that_starts_after_their_call() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());
     let (started, wait) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
@@ -102,19 +102,19 @@ fn a_visit_counts_only_for_those_who_asked_before_it_started() {
                 wait.wait();
                 Ok(Vec::new())
             };
-            shared.ask(&Selector::Default, soon(), visit).unwrap();
+            shared.visit(&Selector::Default, soon(), visit).unwrap();
         });
         started.wait();
-        // Whoever asks now waits for a visit of their own, and gives up at their deadline.
-        let late = shared.ask(&Selector::Default, Instant::now() + Duration::from_millis(20), |_| Ok(Vec::new()));
+        // A caller during the visit waits for the next one until its deadline.
+        let late = shared.visit(&Selector::Default, Instant::now() + Duration::from_millis(20), |_| Ok(Vec::new()));
         assert_eq!(late.unwrap_err().reason, FetchReason::TimedOut);
         wait.wait();
     });
     let wants = std::cell::RefCell::new(0);
-    let visit = |asked: &[Selector]| {
-        *wants.borrow_mut() = asked.len();
+    let visit = |selectors: &[Selector]| {
+        *wants.borrow_mut() = selectors.len();
         Ok(Vec::new())
     };
-    shared.ask(&Selector::Branch("x".into()), soon(), visit).unwrap();
-    assert_eq!((*wants.borrow(), shared.rounds()), (2, 2));
+    shared.visit(&Selector::Branch("x".into()), soon(), visit).unwrap();
+    assert_eq!((*wants.borrow(), shared.visit_count()), (2, 2));
 }

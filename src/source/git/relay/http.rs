@@ -1,58 +1,84 @@
-//! One HTTP exchange through the relay: the library speaks plain HTTP to it, and the relay TLS to the host.
+//! One HTTP exchange through the relay: the library speaks plain HTTP to it, and the relay HTTP or HTTPS to the host.
 //!
-//! Only heads are changed: the host's real name on the way there, a redirect's place on the way back. There is one
-//! exchange for each connection, so bodies pass as they are.
+//! Only heads are changed: the `Host` field of the request, and the `Location` field of a redirect. Each connection
+//! carries one exchange, so bodies pass unchanged.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 
-use super::{Shared, Stop, copy};
-use crate::source::git::TlsError;
+use super::session::{ConnectionError, Session, StopReason, copy};
+use crate::net::{Tls, TlsError};
 
-/// Longest head of a request or answer.
-const LONGEST_HEAD: usize = 64 << 10;
-/// Largest body of a request: what the library has and wants, a line for each.
-const LARGEST_REQUEST: u64 = 64 << 20;
-/// Most answers before the real one (RFC 9110, 15.2).
-const MAX_INTERIM: usize = 10;
+/// Maximum length of the head of a request or response, in bytes.
+const MAX_HEAD_BYTES: u64 = 64 << 10;
+/// Maximum length of the body of a request, in bytes: a line for each object that the library has or wants.
+const MAX_REQUEST_BYTES: u64 = 64 << 20;
+/// Maximum number of interim responses before the final one (RFC 9110, 15.2).
+const MAX_INTERIM_RESPONSES: usize = 10;
 
-/// What ends an exchange: something to tell, or a connection that just broke.
-type Ended = Option<Stop>;
+/// A connection to the host, with or without TLS.
+trait Connection: Read + Write {}
 
-pub(super) fn exchange(client: &mut TcpStream, shared: &Arc<Shared>, tls: bool) -> Result<(), Ended> {
+impl<T: Read + Write> Connection for T {}
+
+/// Relays one request and its response; without `tls` in the clear.
+pub(super) fn exchange(client: &mut TcpStream, session: &Session, tls: Option<&Tls>) -> Result<(), ConnectionError> {
     let broken = |_: std::io::Error| None;
-    let head = read_head(client, &mut |_| {}).map_err(broken)?;
-    let (head, length) = request_head(&head, shared, tls)?;
-    let stream = shared.dial().map_err(Some)?;
-    shared.register(&stream).map_err(broken)?;
-    let _ = (client.set_nodelay(true), stream.set_nodelay(true));
-    let mut upstream: Box<dyn crate::source::git::Stream> = match (&shared.secure, tls) {
-        (Some(secure), true) => secure.secure(stream, &shared.host).map_err(|error| match error {
-            TlsError::Untrusted(why) => Some(Stop::Untrusted(why)),
-            TlsError::Broken(why) => Some(Stop::Unreachable(format!("TLS with `{}` failed: {why}", shared.host))),
-        })?,
-        (None, true) => return Err(Some(Stop::Unreachable("no TLS is set up for Git".to_owned()))),
-        (_, false) => Box::new(stream),
+    let mut request = BufReader::new(client.try_clone().map_err(broken)?);
+    let head = read_head(&mut request).map_err(broken)?;
+    let (head, length) = request_head(&head, session, tls.is_some())?;
+    let stream = session.dial()?;
+    let upstream: Box<dyn Connection> = match tls {
+        Some(tls) => Box::new(tls.connect(stream, &session.host).map_err(|error| match error {
+            TlsError::Untrusted(why) => StopReason::UntrustedCertificate(why),
+            TlsError::Failed(why) => StopReason::Unreachable(format!("TLS with `{}` failed: {why}", session.host)),
+        })?),
+        None => Box::new(stream),
     };
-    upstream.write_all(head.as_bytes()).map_err(broken)?;
-    std::io::copy(&mut client.take(length), &mut upstream).map_err(broken)?;
-    upstream.flush().map_err(broken)?;
-    for _ in 0..MAX_INTERIM {
-        let head = read_head(&mut upstream, &mut |bytes| shared.count(bytes)).map_err(broken)?;
-        let (status, head) = answer_head(&head, shared, tls)?;
+    let mut upstream = BufReader::new(Counted { upstream, session });
+    let to_host = upstream.get_mut();
+    to_host.write_all(head.as_bytes()).map_err(broken)?;
+    std::io::copy(&mut request.take(length), to_host).map_err(broken)?;
+    to_host.flush().map_err(broken)?;
+    for _ in 0..MAX_INTERIM_RESPONSES {
+        let head = read_head(&mut upstream).map_err(broken)?;
+        let (status, head) = response_head(&head, session, tls.is_some())?;
         if (100..200).contains(&status) {
             continue;
         }
         client.write_all(head.as_bytes()).map_err(broken)?;
-        copy(&mut upstream, client, |bytes| shared.count(bytes));
+        copy(&mut upstream, client, |_| {});
         return Ok(());
     }
     Err(None)
 }
 
-/// The head for the host, and the length of the body that follows.
-fn request_head(head: &str, shared: &Shared, tls: bool) -> Result<(String, u64), Ended> {
+/// A connection whose received bytes are counted.
+struct Counted<'a> {
+    upstream: Box<dyn Connection>,
+    session: &'a Session,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.upstream.read(buffer)?;
+        self.session.count(length as u64);
+        Ok(length)
+    }
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.upstream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.upstream.flush()
+    }
+}
+
+/// The request head for the host, and the length of the body that follows.
+fn request_head(head: &str, session: &Session, tls: bool) -> Result<(String, u64), ConnectionError> {
     let mut lines = head.split("\r\n");
     let mut text = lines.next().unwrap_or("").to_owned() + "\r\n";
     let mut length = 0;
@@ -60,22 +86,22 @@ fn request_head(head: &str, shared: &Shared, tls: bool) -> Result<(String, u64),
         match name.as_str() {
             "host" | "connection" | "expect" => {}
             "content-length" => {
-                length = value.parse().ok().filter(|length| *length <= LARGEST_REQUEST).ok_or(None)?;
+                length = value.parse().ok().filter(|length| *length <= MAX_REQUEST_BYTES).ok_or(None)?;
                 text += &format!("{line}\r\n");
             }
-            // The library sends the lengths of what it sends when it fetches.
+            // The library sends `Content-Length` when it fetches.
             "transfer-encoding" => return Err(None),
             _ => text += &format!("{line}\r\n"),
         }
     }
-    let host = if shared.host.contains(':') { format!("[{}]", shared.host) } else { shared.host.clone() };
-    let usual = if tls { 443 } else { 80 };
-    let host = if shared.port == usual { host } else { format!("{host}:{}", shared.port) };
+    let host = bracketed(&session.host);
+    let default_port = if tls { 443 } else { 80 };
+    let host = if session.port == default_port { host } else { format!("{host}:{}", session.port) };
     Ok((format!("{text}Host: {host}\r\nConnection: close\r\n\r\n"), length))
 }
 
-/// The status, and the head for the library. A redirect may lead to another path, never to another host.
-fn answer_head(head: &str, shared: &Shared, tls: bool) -> Result<(u16, String), Ended> {
+/// The status, and the response head for the library. A redirect may lead to another path, never to another host.
+fn response_head(head: &str, session: &Session, tls: bool) -> Result<(u16, String), ConnectionError> {
     let mut lines = head.split("\r\n");
     let first = lines.next().unwrap_or("");
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(None)?;
@@ -83,44 +109,47 @@ fn answer_head(head: &str, shared: &Shared, tls: bool) -> Result<(u16, String), 
     for (name, value, line) in lines.filter_map(field) {
         match name.as_str() {
             "connection" | "keep-alive" => {}
-            "location" => text += &format!("Location: {}\r\n", redirected(value, shared, tls)?),
+            "location" => text += &format!("Location: {}\r\n", relayed_location(value, session, tls)?),
             _ => text += &format!("{line}\r\n"),
         }
     }
     Ok((status, text + "Connection: close\r\n\r\n"))
 }
 
-fn redirected(location: &str, shared: &Shared, tls: bool) -> Result<String, Ended> {
+/// The location of a redirect as an address of the relay.
+fn relayed_location(location: &str, session: &Session, tls: bool) -> Result<String, ConnectionError> {
     let scheme = if tls { "https" } else { "http" };
-    let host = if shared.host.contains(':') { format!("[{}]", shared.host) } else { shared.host.clone() };
-    let base = url::Url::parse(&format!("{scheme}://{host}:{}/", shared.port)).map_err(|_| None)?;
-    let to = base.join(location).map_err(|_| None)?;
-    if to.origin() != base.origin() {
-        let shown = to.host_str().unwrap_or("").chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(Some(Stop::OtherHost(shown)));
+    let base = format!("{scheme}://{}:{}/", bracketed(&session.host), session.port);
+    let base = url::Url::parse(&base).map_err(|_| None)?;
+    let target = base.join(location).map_err(|_| None)?;
+    if target.origin() != base.origin() {
+        let host = target.host_str().unwrap_or("").chars().filter(|c| !c.is_control()).take(100).collect();
+        return Err(Some(StopReason::OtherHost(host)));
     }
-    let relay = shared.address;
-    let query = to.query().map_or_else(String::new, |query| format!("?{query}"));
-    Ok(format!("http://{relay}{}{query}", to.path()))
+    let relay = session.address;
+    let query = target.query().map_or_else(String::new, |query| format!("?{query}"));
+    Ok(format!("http://{relay}{}{query}", target.path()))
 }
 
-/// Name in lower case, value, and the whole line.
+/// The host as it is written in a URL: an IPv6 address in brackets.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// A header field: the name in lower case, the value, and the whole line.
 fn field(line: &str) -> Option<(String, &str, &str)> {
     let (name, value) = line.split_once(':')?;
     Some((name.to_ascii_lowercase(), value.trim(), line))
 }
 
-/// Up to the empty line; without it.
-fn read_head(from: &mut impl Read, count: &mut dyn FnMut(u64)) -> std::io::Result<String> {
+/// Reads up to the empty line that ends a head; gives the head without it.
+fn read_head(from: &mut impl BufRead) -> std::io::Result<String> {
     let mut head = Vec::new();
-    let mut byte = [0];
+    let mut limited = from.take(MAX_HEAD_BYTES);
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= LONGEST_HEAD {
-            return Err(std::io::Error::other("the head is too long"));
+        if limited.read_until(b'\n', &mut head)? == 0 {
+            return Err(std::io::Error::other("the head is cut off or too long"));
         }
-        from.read_exact(&mut byte)?;
-        count(1);
-        head.extend_from_slice(&byte);
     }
     head.truncate(head.len() - 4);
     String::from_utf8(head).map_err(std::io::Error::other)

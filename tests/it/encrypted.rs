@@ -1,4 +1,4 @@
-//! Secrets from files that are encrypted in the repository, from the files to the application that gets them.
+//! Secrets in encrypted files of a repository, from the files to the application that receives them.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::support::{Dev, Said, evenkeel, root, said, write};
 use crate::upstream::application;
 
 const SECRETS: &str = "
-    whole: { age: { file: ../sealed/whole.age } }
-    inner: { age: { file: ../sealed/inner.yaml.age, key: database.password } }
-    password: { sops: { file: ../sealed/values.yaml, key: database.password } }
-    token: { sops: { file: ../sealed/values.env, key: TOKEN } }
-    list: { sops: { file: ../sealed/values.json, key: list } }
-    nowhere: { sops: { file: ../sealed/values.yaml, key: database.nope } }
-    empty: { sops: { file: ../sealed/values.yaml, key: empty } }
-    others: { sops: { file: ../sealed/others.yaml, key: key_secret } }
-    bytes: { sops: { file: ../sealed/whole.bin } }
+    whole: { age: { file: ../encrypted/whole.age } }
+    inner: { age: { file: ../encrypted/inner.yaml.age, key: database.password } }
+    password: { sops: { file: ../encrypted/values.yaml, key: database.password } }
+    token: { sops: { file: ../encrypted/values.env, key: TOKEN } }
+    list: { sops: { file: ../encrypted/values.json, key: list } }
+    nowhere: { sops: { file: ../encrypted/values.yaml, key: database.nope } }
+    empty: { sops: { file: ../encrypted/values.yaml, key: empty } }
+    others: { sops: { file: ../encrypted/others.yaml, key: key_secret } }
+    bytes: { sops: { file: ../encrypted/whole.bin } }
     cluster: { kubernetes: { name: a, key: b } }
     vault: { vault: { path: a, key: b } }
 ";
@@ -27,10 +27,10 @@ const SECRETS: &str = "
 /// A folder of definitions with encrypted files beside them, and an application at a port.
 fn definitions(port: u16) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let sealed = folder.path().join("sealed");
-    std::fs::create_dir(&sealed).unwrap();
-    for file in std::fs::read_dir(root().join("tests/sealed")).unwrap().map(Result::unwrap) {
-        std::fs::copy(file.path(), sealed.join(file.file_name())).unwrap();
+    let encrypted = folder.path().join("encrypted");
+    std::fs::create_dir(&encrypted).unwrap();
+    for file in std::fs::read_dir(root().join("tests/encrypted")).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), encrypted.join(file.file_name())).unwrap();
     }
     let environment = format!(
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Environment\nmetadata: {{ name: test }}\nspec:\n  secrets:{SECRETS}"
@@ -56,30 +56,30 @@ spec:
 }
 
 fn key(name: &str) -> String {
-    std::fs::read_to_string(root().join("tests/sealed").join(name)).unwrap()
+    std::fs::read_to_string(root().join("tests/encrypted").join(name)).unwrap()
 }
 
 #[test]
-fn encrypted_files_beside_definitions_are_no_findings() {
+fn encrypted_files_beside_definitions_cause_no_findings() {
     let folder = definitions(1);
-    let examined = validate::folder(folder.path()).unwrap();
-    let found = examined.findings.iter().map(|finding| finding.message.as_str());
+    let validated = validate::folder(folder.path()).unwrap();
+    let found = validated.findings.iter().map(|finding| finding.message.as_str());
     let found: Vec<_> = found.filter(|message| !message.starts_with("nothing uses the secret")).collect();
     assert_eq!(found, [""; 0]);
-    assert_eq!(examined.catalog.entries.len(), 2);
+    assert_eq!(validated.catalog.entries.len(), 2);
 }
 
 #[test]
-fn each_secret_is_opened_or_says_why_not() {
+fn decrypts_each_secret_or_names_the_cause() {
     let folder = definitions(1);
-    let examined = validate::folder(folder.path()).unwrap();
-    let runtime = Runtime::compile(&examined.catalog, None, String::new(), None).unwrap();
+    let validated = validate::folder(folder.path()).unwrap();
+    let runtime = Runtime::compile(&validated.catalog, None, String::new(), None).unwrap();
     let read = |path: &str| directory::read_inside(folder.path(), path, 1 << 20).ok();
     let identities = Some(Arc::new(Identities::parse(&key("key.txt")).unwrap()));
     let vault = Vault::load(&runtime.secrets, identities, read);
     assert_eq!(vault.files.len(), 7);
     let shown = format!("{vault:?}");
-    assert!(shown.contains("sealed/values.yaml") && !shown.contains("AGE-SECRET"), "{shown}");
+    assert!(shown.contains("encrypted/values.yaml") && !shown.contains("AGE-SECRET"), "{shown}");
     let secrets = ProvidedSecrets::new(runtime.secrets.clone(), Arc::new(vault));
     for (name, value) in [
         ("whole", "opened with age"),
@@ -91,9 +91,9 @@ fn each_secret_is_opened_or_says_why_not() {
         assert_eq!(secrets.get(name).as_deref(), Ok(value), "{name}");
     }
     for (name, reason) in [
-        ("nowhere", "secret `nowhere`: sealed/values.yaml: it has no value at `database.nope`"),
+        ("nowhere", "secret `nowhere`: encrypted/values.yaml: it has no value at `database.nope`"),
         ("empty", "the value is empty"),
-        ("others", "sealed/others.yaml: it is encrypted for other age keys"),
+        ("others", "encrypted/others.yaml: it is encrypted for other age keys"),
         ("bytes", "the value is not UTF-8"),
         ("cluster", "read by `evenkeel operator` only"),
         ("vault", "not from `vault`"),
@@ -106,18 +106,18 @@ fn each_secret_is_opened_or_says_why_not() {
     let error = ProvidedSecrets::new(runtime.secrets.clone(), Arc::new(without)).get("password").unwrap_err();
     assert!(error.contains("this process has no key; set EVENKEEL_AGE_KEY"), "{error}");
     let error = ProvidedSecrets::new(runtime.secrets.clone(), Arc::default()).get("password").unwrap_err();
-    assert!(error.contains("sealed/values.yaml is not in the source"), "{error}");
+    assert!(error.contains("encrypted/values.yaml is not in the source"), "{error}");
 }
 
 #[test]
-fn files_are_read_within_the_folder_only() {
+fn reads_files_inside_the_folder_only() {
     let folder = definitions(1);
     let inside = |path: &str| directory::read_inside(folder.path(), path, 10);
-    assert_eq!(inside("sealed/README.md").unwrap(), b"# Sealed f");
-    std::os::unix::fs::symlink(folder.path().join("sealed/key.txt"), folder.path().join("link")).unwrap();
-    std::os::unix::fs::symlink(folder.path().join("sealed"), folder.path().join("folder")).unwrap();
+    assert_eq!(inside("encrypted/README.md").unwrap(), b"# Encrypte");
+    std::os::unix::fs::symlink(folder.path().join("encrypted/key.txt"), folder.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("encrypted"), folder.path().join("folder")).unwrap();
     for path in
-        ["link", "folder/key.txt", "../x", "sealed/../local.yaml", "/etc/hostname", "", "sealed", "nope", "a\\b"]
+        ["link", "folder/key.txt", "../x", "encrypted/../local.yaml", "/etc/hostname", "", "encrypted", "nope", "a\\b"]
     {
         assert!(inside(path).is_err(), "{path}");
     }
@@ -134,10 +134,10 @@ const ANSWER: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
 
 #[test]
-fn the_application_gets_what_was_encrypted() {
+fn the_application_receives_decrypted_secrets() {
     let (port, received) = application(ANSWER);
     let folder = definitions(port);
-    let file = root().join("tests/sealed/key.txt");
+    let file = root().join("tests/encrypted/key.txt");
     let both = format!("{}{}", key("other.txt"), key("key.txt"));
     for variable in [("EVENKEEL_AGE_KEY", both.as_str()), ("EVENKEEL_AGE_KEY_FILE", file.to_str().unwrap())] {
         let said = call(&folder, &[variable]);
@@ -150,22 +150,22 @@ fn the_application_gets_what_was_encrypted() {
     for (variables, reason) in [
         (&[][..], "has no key"),
         (&[("EVENKEEL_AGE_KEY", other.as_str())], "for other age keys"),
-        (&[("EVENKEEL_AGE_KEY", "AGE-SECRET-KEY-1NONSENSE")], "line 1 of the age keys is no key"),
+        (&[("EVENKEEL_AGE_KEY", "AGE-SECRET-KEY-1NONSENSE")], "line 1 of the age keys is not a key"),
         (&[("EVENKEEL_AGE_KEY_FILE", "/nonexistent/key")], "EVENKEEL_AGE_KEY_FILE cannot be read"),
     ] {
         let said = call(&folder, variables);
         assert_ne!(said.code, 0);
-        let told = said.out + &said.err;
-        assert!(told.contains(reason), "{reason} is not in {told}");
-        assert!(!told.contains("NONSENSE") && !told.to_uppercase().contains("AGE-SECRET-KEY-1NON"), "{told}");
+        let output = said.out + &said.err;
+        assert!(output.contains(reason), "{reason} is not in {output}");
+        assert!(!output.contains("NONSENSE") && !output.to_uppercase().contains("AGE-SECRET-KEY-1NON"), "{output}");
     }
 }
 
 #[test]
-fn dev_opens_them_too() {
+fn dev_names_the_variable_of_the_missing_key() {
     let (port, received) = application(ANSWER);
     let folder = definitions(port);
-    // Dev has no key in its environment here: the error names the variable, and nothing is sent.
+    // `dev` has no key in its environment here: the error names the variable, and nothing is sent.
     let dev = Dev::start(folder.path(), &["--allow-loopback"]);
     let answer = dev.post("/v1/connectors/local/actions/read", &[], "{}");
     assert!(answer.status >= 400 && answer.body.contains("EVENKEEL_AGE_KEY"), "{}", answer.body);

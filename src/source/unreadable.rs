@@ -1,0 +1,33 @@
+//! A file or folder of a source that cannot be read, as a finding.
+
+use crate::text::{Code, Finding, Format, SourceId, Span, codes};
+
+/// A file or folder that cannot be read.
+#[derive(Clone, Debug)]
+pub struct UnreadableFile {
+    /// Path relative to the source's folder.
+    pub path: String,
+    /// The finding: cause and remedy.
+    pub finding: Finding,
+}
+
+impl UnreadableFile {
+    /// Creates a finding for a path, with the cause and the remedy.
+    pub(super) fn new(path: String, code: &'static Code, message: String, help: &str) -> UnreadableFile {
+        let nowhere = Span { source: SourceId::UNKNOWN, start: 0, end: 0 };
+        UnreadableFile { path, finding: Finding::new(code, nowhere, message).help(help) }
+    }
+
+    /// A symbolic link that may stand for definitions: it has the extension of a definition, or may lead to a folder.
+    pub(super) fn link(path: String) -> Option<UnreadableFile> {
+        let may_matter = Format::of(&path).is_some() || !path.rsplit('/').next().unwrap_or("").contains('.');
+        let message = "a symbolic link is not followed".to_owned();
+        may_matter.then(|| UnreadableFile::new(path, &codes::SYMLINK, message, "copy what it points to, or remove it"))
+    }
+
+    /// A folder that is nested deeper than `max_depth`.
+    pub(super) fn too_deep(path: String, max_depth: usize) -> UnreadableFile {
+        let message = format!("folders are nested more than {max_depth} deep");
+        UnreadableFile::new(path, &codes::LIMIT, message, "move its definitions up")
+    }
+}
