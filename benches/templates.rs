@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel::template::{Context, TemplateHost, Limits, Template};
+use evenkeel::template::{Context, Limits, Template, TemplateHost};
 use serde_json::{Value, json};
 
 const SAMPLE: Duration = Duration::from_millis(250);

@@ -14,7 +14,7 @@ use crate::definition::environment::{ClusterSource, EnvironmentSpec, GitAuth, Na
 use crate::net::Tls;
 use crate::source::directory::Directory;
 use crate::source::git::{Credentials, Git, GitOptions, GitRepositories};
-use crate::source::{self, FetchError, FetchReason, Fetched};
+use crate::source::{self, FetchError, FetchReason, Fetched, UnreadableFile};
 
 /// Deadline of a fetch of all sources.
 pub const FETCH_DEADLINE: Duration = Duration::from_mins(2);

@@ -12,9 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use serde_json::json;
 
-use super::{
-    DefinitionsFolder, ENVIRONMENT, KEY, application, ended, eventually, hook, live, wait_for_step, workflow,
-};
+use super::{DefinitionsFolder, ENVIRONMENT, KEY, application, ended, eventually, hook, live, wait_for_step, workflow};
 use crate::support::Dev;
 
 /// The `traceparent` of a caller.
