@@ -10,7 +10,7 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let kubernetes = printed("tests/envtest/build", "--folder").unwrap_or_default();
-    let parts: [(&str, Option<Vec<PathBuf>>); 8] = [
+    let parts: [(&str, Option<Vec<PathBuf>>); 9] = [
         ("postgres", all([postgres()])),
         (
             "kubernetes",
@@ -22,6 +22,7 @@ fn main() {
         ("openssl", all([program("openssl")])),
         ("node", all([program("node")])),
         ("python", all([program("python3")])),
+        ("chromium", all([program("chromium")])),
     ];
     for (part, found) in parts {
         println!("cargo::rustc-check-cfg=cfg(missing_{part})");

@@ -103,7 +103,7 @@ impl Reason {
             Reason::Applied => "Applied",
             Reason::AwaitingApproval => "AwaitingApproval",
             Reason::CompileFailed => "CompileFailed",
-            Reason::ConflictLoop => "Fighting",
+            Reason::ConflictLoop => "ConflictLoop",
             Reason::Drifted => "Drifted",
             Reason::Fenced => "Fenced",
             Reason::FetchFailed => "FetchFailed",

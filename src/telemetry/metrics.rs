@@ -157,7 +157,7 @@ impl Metrics {
             ),
             conflict_loops: LabelledFamily::new(
                 &mut registry,
-                "fights",
+                "conflict_loops",
                 "Number of heals that another writer had made necessary again",
                 None,
             ),

@@ -73,17 +73,14 @@ pub struct Cluster {
 
 impl Cluster {
     /// The cluster that tests share, each in its own namespace. `None` if a program is missing; a failure if `CI` is set.
-    pub fn shared() -> Option<&'static Cluster> {
-        static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-        SHARED.get_or_init(Cluster::start).as_ref()
+    pub fn shared() -> &'static Cluster {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(Cluster::start)
     }
 
     /// A cluster that a test may stop and break.
-    pub fn start() -> Option<Cluster> {
-        let Some(programs) = programs() else {
-            assert!(std::env::var_os("CI").is_none(), "kube-apiserver or etcd is missing; `tests/run` installs them");
-            return None;
-        };
+    pub fn start() -> Cluster {
+        let programs = programs().expect("kube-apiserver or etcd is missing; `tests/run` installs them");
         // Another test may have taken a port that was free a moment ago.
         let cluster = (0..3).find_map(|_| Cluster::try_start(&programs)).expect("cannot start a cluster");
         let crds = root().join("charts/evenkeel/files/crds");
@@ -91,7 +88,7 @@ impl Cluster {
         assert_eq!(applied.code, 0, "{}", applied.err);
         let established = cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=120s"]);
         assert_eq!(established.code, 0, "{}", established.err);
-        Some(cluster)
+        cluster
     }
 
     fn try_start(programs: &Path) -> Option<Cluster> {

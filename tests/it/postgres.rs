@@ -39,33 +39,27 @@ struct Server {
 }
 
 /// The URL of a new, empty database. `None` if PostgreSQL is not installed, which is a failure if `CI` is set.
-pub async fn database() -> Option<String> {
+pub async fn database() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let server = tokio::task::spawn_blocking(server).await.unwrap()?;
+    let server = tokio::task::spawn_blocking(server).await.unwrap();
     let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&url(server, "postgres")).await.unwrap();
     sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
     admin.close().await.unwrap();
-    Some(url(server, &name))
+    url(server, &name)
 }
 
 fn url(server: &Server, database: &str) -> String {
     format!("postgres://evenkeel:evenkeel@127.0.0.1:{}/{database}?sslmode=disable", server.port)
 }
 
-fn server() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER
-        .get_or_init(|| {
-            let Some(programs) = programs() else {
-                assert!(std::env::var_os("CI").is_none(), "PostgreSQL is missing; `tests/run` installs it");
-                return None;
-            };
-            // A port that was free a moment ago may be taken by another test.
-            let server = (0..5).find_map(|_| start(&programs));
-            Some(server.expect("PostgreSQL did not start"))
-        })
-        .as_ref()
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let programs = programs().expect("PostgreSQL is missing; `tests/run` installs it");
+        // A port that was free a moment ago may be taken by another test.
+        (0..5).find_map(|_| start(&programs)).expect("PostgreSQL did not start")
+    })
 }
 
 fn start(programs: &PathBuf) -> Option<Server> {

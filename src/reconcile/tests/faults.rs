@@ -187,6 +187,44 @@ fn row_42_rebuilds_a_generation_that_cannot_be_read() {
 }
 
 #[test]
+fn reported_drift_is_counted_once_and_ends_with_a_new_revision() {
+    on_threads(async {
+        let mut world = World::new("Atomic, mode: Report").await;
+        for text in ["first", "second"] {
+            world.file("a.yaml", &tenant("a", text));
+            world.reconcile().await;
+        }
+        // Another writer activates the first generation again.
+        let first = world.store.generation("live", 1).await.unwrap().unwrap();
+        let undone = store::Activation {
+            environment: "live".into(),
+            expected: 2,
+            digest: first.digest,
+            revisions: first.revisions,
+            cause: store::Cause::Rollback,
+            actor: "mallory".into(),
+            plan: None,
+            summary: serde_json::Value::Null,
+            tombstones: vec![],
+            restored: vec![],
+        };
+        world.store.activate(&undone, None).await.unwrap();
+        for _ in 0..3 {
+            world.reconcile().await;
+            let status = world.status();
+            assert_eq!((world.reason().as_str(), world.live()["a"].as_str()), ("Drifted", "first"));
+            assert_eq!((status.drift.len(), status.drift[0].who.as_str()), (1, "mallory"));
+        }
+        let counted = r#"evenkeel_drift_detected_total{environment="live"} 1"#;
+        assert!(world.context.metrics.encode().contains(counted), "{}", world.context.metrics.encode());
+        world.file("b.yaml", &tenant("b", "new"));
+        world.reconcile().await;
+        assert_eq!((world.reason().as_str(), world.live()["a"].as_str()), ("Applied", "second"));
+        assert_eq!(world.status().drift, []);
+    });
+}
+
+#[test]
 fn each_revision_has_the_notification_of_its_outcome() {
     use super::super::status::{ConditionStatus, Verdict};
     use super::super::status_writer::event;

@@ -49,7 +49,7 @@ fn encodes_openmetrics_text() {
         r#"evenkeel_drift_detected_total{environment="live"} 1"#,
         r#"evenkeel_drift_objects{environment="live"} 4"#,
         r#"evenkeel_prune_blocked_total{environment="live",reason="budget"} 1"#,
-        r#"evenkeel_fights_total{environment="live"} 1"#,
+        r#"evenkeel_conflict_loops_total{environment="live"} 1"#,
         r#"evenkeel_cache_hits_total{stage="parse"} 9999"#,
         r#"evenkeel_cache_misses_total{stage="parse"} 1"#,
         "evenkeel_queue_oldest_seconds 1.5",
@@ -109,7 +109,7 @@ fn environments_beyond_the_limit_are_counted_as_other() {
     }
     let text = metrics.encode();
     has(&text, r#"evenkeel_generation{environment="e99"} 7"#);
-    has(&text, r#"evenkeel_fights_total{environment="other"} 50"#);
+    has(&text, r#"evenkeel_conflict_loops_total{environment="other"} 50"#);
     assert!(!text.contains("e100\"") && !text.contains("guessed"), "{text}");
     has(&text, r#"evenkeel_webhooks_total{environment="other",result="unknown"} 150"#);
     metrics.forget("e0");

@@ -49,7 +49,7 @@ pub struct Tree {
     modules: BTreeMap<Vec<String>, Module>,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     /// An item, defined in the file of this index.

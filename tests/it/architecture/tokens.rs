@@ -157,7 +157,7 @@ impl Lexer<'_> {
         true
     }
 
-    /// What follows a single quote: true for a character, false for a lifetime.
+    /// Reads on after a single quote: true for a character, false for a lifetime.
     fn quote(&mut self) -> bool {
         let mut after = self.rest().chars();
         let is_character = match after.next() {

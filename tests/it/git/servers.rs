@@ -182,6 +182,7 @@ fn self_signed() -> (Vec<u8>, rustls::ServerConfig) {
 }
 
 #[test]
+#[cfg_attr(missing_openssl, ignore = "needs openssl: tests/run installs it")]
 fn row_14_certificates_are_verified() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let (pem, config) = self_signed();

@@ -213,6 +213,7 @@ impl Drop for Gpg {
 }
 
 #[test]
+#[cfg_attr(missing_gpg, ignore = "needs GnuPG: tests/run installs it")]
 fn row_19_openpgp_signatures_each_with_its_reason() {
     let gpg = Gpg::new();
     let place = Place::with(&[("a.yaml", TENANT)]);
@@ -243,6 +244,7 @@ fn row_19_openpgp_signatures_each_with_its_reason() {
 }
 
 #[test]
+#[cfg_attr(missing_gpg, ignore = "needs GnuPG: tests/run installs it")]
 fn row_19_expired_and_revoked_openpgp_keys() {
     let gpg = Gpg::new();
     let place = Place::with(&[("a.yaml", TENANT)]);

@@ -17,9 +17,10 @@ fn source_within(place: &Place, url: &str, known: &str, key: String, budgets: Bu
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn fetches_and_follows_with_keys_of_every_type_and_format() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
+    let server = GitSsh::start();
     let url = server.url(&place.repository.git_dir());
     let keys = [
         server.private_key("login"),
@@ -44,9 +45,10 @@ fn fetches_and_follows_with_keys_of_every_type_and_format() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn rejects_keys_that_may_not_log_in_or_cannot_be_read() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start_with("MaxAuthTries 1") else { return };
+    let server = GitSsh::start_with("MaxAuthTries 1");
     let url = server.url(&place.repository.git_dir());
     for (key, text) in [
         (server.private_key("other"), "refuses the credentials"),
@@ -69,9 +71,10 @@ fn rejects_keys_that_may_not_log_in_or_cannot_be_read() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn row_14_a_changed_or_missing_host_key_is_refused() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
+    let server = GitSsh::start();
     let url = server.url(&place.repository.git_dir());
     for known in [server.known_host("other"), server.known_host("host").replace("127.0.0.1", "127.0.0.2")] {
         let git = source(&place, &url, &known, server.private_key("login")).unwrap();
@@ -85,9 +88,10 @@ fn row_14_a_changed_or_missing_host_key_is_refused() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn paths_are_quoted_for_the_shell_of_the_host() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
+    let server = GitSsh::start();
     let odd = place.repository.root().join("it's $(touch made)!.git");
     std::os::unix::fs::symlink(place.repository.git_dir(), &odd).unwrap();
     let url = server.url(&odd).replace(' ', "%20");
@@ -96,6 +100,7 @@ fn paths_are_quoted_for_the_shell_of_the_host() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn keys_are_exchanged_again_during_a_large_fetch() {
     // Text that does not compress well, in files that hold no definitions.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -111,7 +116,7 @@ fn keys_are_exchanged_again_during_a_large_fetch() {
     };
     let (one, other) = (noise(), noise());
     let place = Place::with(&[("a.yaml", TENANT), ("one.bin", &one), ("other.bin", &other)]);
-    let Some(server) = GitSsh::start_with("RekeyLimit 256K") else { return };
+    let server = GitSsh::start_with("RekeyLimit 256K");
     let url = server.url(&place.repository.git_dir());
     let git = source(&place, &url, &server.known_host("host"), server.private_key("login")).unwrap();
     let fetched = fetch(&git).unwrap();
@@ -120,9 +125,10 @@ fn keys_are_exchanged_again_during_a_large_fetch() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn each_failure_of_the_remote_command_has_its_reason() {
     let place = Place::with(&[("a.yaml", &"0123456789".repeat(100)), ("b.yaml", TENANT)]);
-    let Some(server) = GitSsh::start() else { return };
+    let server = GitSsh::start();
     let url = server.url(&place.repository.git_dir());
     let missing = source(&place, &(url.clone() + "x"), &server.known_host("host"), server.private_key("login"));
     assert_eq!(reason(&missing.unwrap()), FetchReason::RepositoryNotFound);
@@ -151,9 +157,10 @@ fn each_failure_of_the_remote_command_has_its_reason() {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn row_05_a_remote_command_that_stalls_ends_at_the_deadline() {
     let place = Place::with(&[("a.yaml", &"0123456789".repeat(100))]);
-    let Some(server) = GitSsh::start() else { return };
+    let server = GitSsh::start();
     let url = server.url(&place.repository.git_dir());
     for command in ["sleep 20", "sh -c \"$SSH_ORIGINAL_COMMAND\" | (head -c 100; sleep 20)"] {
         let key = server.private_key_with_command(command);
@@ -182,9 +189,10 @@ fn tcp_server(greeting: &'static [u8], closes: bool) -> u16 {
 }
 
 #[test]
+#[cfg_attr(missing_sshd, ignore = "needs sshd: tests/run installs it")]
 fn servers_that_do_not_speak_ssh_are_unreachable() {
     let place = Place::with(&[("a.yaml", TENANT)]);
-    let Some(ssh) = GitSsh::start() else { return };
+    let ssh = GitSsh::start();
     let fetched = |greeting: &'static [u8], closes: bool| {
         let port = tcp_server(greeting, closes);
         let known = ssh.known_host("host").split_once(' ').map(|(_, key)| format!("[127.0.0.1]:{port} {key}")).unwrap();

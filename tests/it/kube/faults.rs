@@ -21,8 +21,9 @@ fn all_ready(cluster: &Cluster, namespace: &str) -> usize {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_60_an_outage_of_the_api_server_that_loses_the_history() {
-    let Some(mut cluster) = Cluster::start() else { return };
+    let mut cluster = Cluster::start();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let proxy = cluster.proxy();
@@ -72,11 +73,12 @@ fn wait_until_all_serve(cluster: &Cluster, operator: &Dev, namespace: &str, coun
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_60_an_api_server_that_throttles_drops_and_delays() {
     const COUNT: usize = 40;
     const FAULTS: [Fault; 4] =
         [Fault::TooManyRequests, Fault::Drop, Fault::DropResponse, Fault::Delay(Duration::from_secs(2))];
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let proxy = cluster.proxy();
@@ -118,8 +120,9 @@ fn row_60_an_api_server_that_throttles_drops_and_delays() {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_61_an_object_that_cannot_be_decoded_stops_no_others() {
-    let Some(cluster) = Cluster::start() else { return };
+    let cluster = Cluster::start();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let operator = follow(&cluster, &namespace, &[], &state);
@@ -183,8 +186,9 @@ fn wait_until_forbidden(cluster: &Cluster, namespace: &str, verb: &str, resource
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_64_rights_that_are_removed_and_granted_again() {
-    let Some(cluster) = Cluster::start() else { return };
+    let cluster = Cluster::start();
     let namespace = cluster.namespace();
     cluster.apply("default", &rights("get, list, watch, patch"));
     let state = tempfile::tempdir().unwrap();
@@ -208,8 +212,9 @@ fn row_64_rights_that_are_removed_and_granted_again() {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_62_the_deletion_of_a_custom_resource_definition_prunes_nothing_without_approval() {
-    let Some(cluster) = Cluster::start() else { return };
+    let cluster = Cluster::start();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let operator = follow(&cluster, &namespace, &[], &state);
@@ -232,8 +237,9 @@ fn row_62_the_deletion_of_a_custom_resource_definition_prunes_nothing_without_ap
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_63_a_thousand_resources_converge_with_one_status_write_each() {
-    let Some(cluster) = Cluster::start() else { return };
+    let cluster = Cluster::start();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let operator = follow(&cluster, &namespace, &[], &state);
@@ -277,8 +283,9 @@ fn row_63_a_thousand_resources_converge_with_one_status_write_each() {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn row_67_rejects_a_definition_of_git_and_of_a_resource() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let operator = follow(cluster, &namespace, &[], &state);

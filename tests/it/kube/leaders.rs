@@ -32,9 +32,13 @@ fn wait_for(what: &str, until: impl Fn() -> bool) {
 }
 
 #[test]
+#[cfg_attr(
+    any(missing_kubernetes, missing_postgres),
+    ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them; needs PostgreSQL: tests/run installs it"
+)]
 fn another_operator_takes_over_from_a_suspended_or_killed_leader() {
-    let Some(cluster) = Cluster::shared() else { return };
-    let Some(database) = database() else { return };
+    let cluster = Cluster::shared();
+    let database = database();
     let namespace = cluster.namespace();
     let start = |identity: &str| {
         let state = tempfile::tempdir().unwrap();
@@ -86,8 +90,9 @@ fn another_operator_takes_over_from_a_suspended_or_killed_leader() {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn a_stopped_leader_releases_its_lease() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace();
     let state = tempfile::tempdir().unwrap();
     let one = follow(cluster, &namespace, &["--identity", "one"], &state);
@@ -98,8 +103,9 @@ fn a_stopped_leader_releases_its_lease() {
 }
 
 #[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
 fn shards_share_environments_by_label() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace();
     let shard = |name: &str| {
         let state = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use super::{World, is_ready, ready, saying};
 use crate::support::{Answer, request};
 
 /// Reason of a conflict loop in the status.
-const LOOP: &str = "Fighting";
+const LOOP: &str = "ConflictLoop";
 
 fn put(world: &World, id: &str, query: &str, text: &str) -> Answer {
     request(&world.server.address, "PUT", &format!("/v1/environments/live/definitions/{id}{query}"), &[], text)
@@ -135,7 +135,7 @@ fn row_46_a_conflict_loop_is_slowed_down() {
     assert_eq!(reasons[..3], ["Applied"; 3], "{reasons:?}");
     assert_eq!(reasons.last().unwrap(), LOOP, "{reasons:?}");
     let counted = world.server.get("/metrics").body;
-    assert!(counted.contains("evenkeel_fights_total{environment=\"live\"}"), "{counted}");
+    assert!(counted.contains("evenkeel_conflict_loops_total{environment=\"live\"}"), "{counted}");
     // An operator ends the wait.
     let resumed = world.run(&["resume", "live"]);
     assert_eq!(resumed.code, 0, "{}{}", resumed.out, resumed.err);

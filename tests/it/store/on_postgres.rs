@@ -29,8 +29,9 @@ async fn wait_for_notification(fixture: &Fixture, changes: &mut Receiver<u64>) {
 const LISTENING: &str = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn notifies_on_commit_with_the_environment() {
-    let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let fixture = Fixture::postgres(Keys::none()).await;
     let mut listener = PgListener::connect(&fixture.url).await.unwrap();
     listener.listen("evenkeel_changes").await.unwrap();
     let store = &*fixture.store;
@@ -46,8 +47,9 @@ async fn notifies_on_commit_with_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn listens_again_after_its_connection_was_terminated() {
-    let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let fixture = Fixture::postgres(Keys::none()).await;
     let mut changes = fixture.store.changes();
     wait_for_notification(&fixture, &mut changes).await;
     for _ in 0..3 {
@@ -63,8 +65,9 @@ async fn listens_again_after_its_connection_was_terminated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn finds_changes_without_a_notification() {
-    let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let fixture = Fixture::postgres(Keys::none()).await;
     fixture.store.put_state("live", "status", &json!(1)).await.unwrap();
     let mut changes = fixture.store.changes();
     wait_for_notification(&fixture, &mut changes).await;
@@ -74,8 +77,9 @@ async fn finds_changes_without_a_notification() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn a_dropped_store_leaves_no_connection() {
-    let Some(mut fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let mut fixture = Fixture::postgres(Keys::none()).await;
     let count = "SELECT count(*) FROM pg_stat_activity \
                  WHERE datname = current_database() AND application_name = 'evenkeel'";
     let mut changes = fixture.store.changes();
@@ -94,8 +98,9 @@ async fn a_dropped_store_leaves_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn concurrent_starts_migrate_once() {
-    let Some(url) = crate::postgres::database().await else { return };
+    let url = crate::postgres::database().await;
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..8 {
         let url = url.clone();
@@ -108,8 +113,9 @@ async fn concurrent_starts_migrate_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn silent_replicas_are_not_listed() {
-    let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let fixture = Fixture::postgres(Keys::none()).await;
     let (store, there) = (&*fixture.store, fixture.another().await);
     let generation = store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
     store.report_replica("a", "live", &generation).await.unwrap();
@@ -125,8 +131,9 @@ async fn silent_replicas_are_not_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn waiting_for_locked_rows_times_out() {
-    let Some(fixture) = Fixture::postgres(Keys::none()).await else { return };
+    let fixture = Fixture::postgres(Keys::none()).await;
     let store = &*fixture.store;
     store.activate(&activation(store, "live", 0, "one").await, None).await.unwrap();
     let mut paused = PgConnection::connect(&fixture.url).await.unwrap();
@@ -141,8 +148,9 @@ async fn waiting_for_locked_rows_times_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 async fn connection_errors_are_classified_and_hide_the_password() {
-    let Some(url) = crate::postgres::database().await else { return };
+    let url = crate::postgres::database().await;
     let wrong_password = url.replace("evenkeel:evenkeel@", "evenkeel:hunter2@");
     let wrong_name = url.replace('?', "x-hunter2?");
     let unreachable = "postgres://evenkeel:hunter2@127.0.0.1:1/x";

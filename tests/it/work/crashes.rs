@@ -243,8 +243,9 @@ fn executes_every_acknowledged_event_once_on_sqlite() {
 }
 
 #[test]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 fn executes_every_acknowledged_event_once_with_three_workers_on_postgresql() {
-    let Some(database) = replicas::database() else { return };
+    let database = replicas::database();
     let folder = DefinitionsFolder::new(&[("a.yaml", &definitions())]);
     run(3, |number| {
         let state = folder.path(&format!("state-{number}"));

@@ -24,8 +24,9 @@ fn times(executions: &[Value]) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(missing_postgres, ignore = "needs PostgreSQL: tests/run installs it")]
 fn three_replicas_fire_each_time_once() {
-    let Some(database) = replicas::database() else { return };
+    let database = replicas::database();
     let folder = DefinitionsFolder::new(&[("a.yaml", &definitions(""))]);
     let began = jiff::Timestamp::now();
     let servers: Vec<_> = (0..3)
@@ -85,6 +86,7 @@ fn evaluated_until(database: &std::path::Path) -> Option<i64> {
 }
 
 #[test]
+#[cfg_attr(missing_python, ignore = "needs Python: tests/run installs it")]
 fn missed_times_are_caught_up_as_declared() {
     for (catch_up, late) in [("Skip", 0..=0), ("One", 1..=1), ("All", 3..=100)] {
         // A time counts as missed after one minute, so the schedule is moved back by two and a half.
@@ -113,6 +115,7 @@ fn missed_times_are_caught_up_as_declared() {
 }
 
 #[test]
+#[cfg_attr(missing_python, ignore = "needs Python: tests/run installs it")]
 fn a_paused_schedule_neither_fires_nor_misses_times() {
     let folder = DefinitionsFolder::new(&[("a.yaml", &definitions(", paused: true"))]);
     let server = folder.serve(&[]);
