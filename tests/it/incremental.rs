@@ -370,7 +370,7 @@ fn every_finding_of_a_definition_names_it() {
     let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     assert!(validated.findings.len() > 1);
     for finding in &validated.findings {
-        let path = validated.catalog.sources.display_position(finding.span().unwrap()).to_string();
+        let path = validated.catalog.sources.display_position(finding.span().unwrap());
         let tenant: Id = "Tenant/acme".parse().unwrap();
         assert_eq!(finding.subject.as_deref().is_some_and(|subject| tenant == *subject), path.starts_with("a.yaml"));
     }
