@@ -198,10 +198,10 @@ mod tests {
     fn help_lines_are_short_phrases() {
         for_each_command(&Cli::command(), "evenkeel", &mut |command, path| {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!((10..=72).contains(&about.len()) && !about.ends_with('.'), "{path}: {about}");
+            assert!((10..=72).contains(&about.chars().count()) && !about.ends_with('.'), "{path}: {about}");
             for argument in command.get_arguments() {
                 let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                assert!((4..=90).contains(&help.len()) && !help.ends_with('.'), "{path}: {help}");
+                assert!((4..=90).contains(&help.chars().count()) && !help.ends_with('.'), "{path}: {help}");
             }
         });
     }

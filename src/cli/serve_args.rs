@@ -41,7 +41,7 @@ pub(super) struct ServeArgs {
     /// Folder for the SQLite database and fetched repositories
     #[arg(long, default_value = ".evenkeel", value_name = "FOLDER", help_heading = STORE)]
     pub(super) state: PathBuf,
-    /// Database: sqlite:PATH for one process, postgres://… for several [default: sqlite:STATE/evenkeel.db]
+    /// Database: sqlite:PATH or postgres://… [default: sqlite:STATE/evenkeel.db]
     #[arg(long, env = "EVENKEEL_STORE", hide_env_values = true, value_name = "URL", help_heading = STORE)]
     store: Option<String>,
     /// Log format; EVENKEEL_LOG sets the filter, such as evenkeel=debug

@@ -14,7 +14,7 @@ use crate::workflow::declarations;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The types are global, so code imports nothing: an editor completes connectors,
-actions, inputs and outputs in `export default async function (ctx: WelcomeCtx)`.
+actions, inputs and outputs of `ctx` in `export default async function (ctx)`.
 
 Examples:
   evenkeel types --out evenkeel.d.ts")]

@@ -73,7 +73,7 @@ fn errors_carry_the_position_of_the_value() {
         ("retries: 1\n", "retries: 1", "missing field `name`"),
         ("name: a\nkind: [Nope]\n", "Nope", "unknown variant `Nope`"),
         ("name: a\nkind: [Nope: 1]\n", "Nope", "unknown variant `Nope`"),
-        ("name: a\nkind: [{Plain: 1}]\n", "1", "this word takes nothing, found a number"),
+        ("name: a\nkind: [{Plain: 1}]\n", "1", "this variant takes no value, found a number"),
         ("name: a\nkind: [{Named: {x: 1}}]\n", "1", "invalid type: integer `1`, expected a boolean"),
         ("name: a\nkind: [{Named: {}}]\n", "{}", "missing field `x`"),
         ("name: a\nkind: [{Named: 1}]\n", "1", "invalid type: a number, expected struct variant"),

@@ -37,7 +37,7 @@ fn rejects_other_encodings_with_one_finding_and_no_text() {
         (b"a\0:\0", "EK0002", "the file contains a NUL byte at offset 1, line 1"),
         (b"a: 1\nb: \x1B[31m", "EK0002", "the file contains the control character 0x1B at offset 8, line 2"),
         (b"a: \x7F", "EK0002", "the file contains the control character 0x7F at offset 3, line 1"),
-        (&long, "EK0003", "the file has 201 bytes, at most 200 are read"),
+        (&long, "EK0003", "the file has 201 bytes, the limit is 200"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
             "EK0010",

@@ -9,7 +9,7 @@ fn report(output: OutputFormat) -> String {
     read(&mut sources, "a b/ü.yaml", b"k: 1\nurl: {{ x }}\nk: 0123\n", &limits, &mut findings);
     read(&mut sources, "c.yaml", "t: ü !x # \u{202E}\n\u{9b}31m: !y 1\n".as_bytes(), &limits, &mut findings);
     let span = findings[0].span().unwrap();
-    findings.push(Finding::new(&codes::UNUSED, span, "empty_report <uses> it,\nnot: 100%").severity(Severity::Warning));
+    findings.push(Finding::new(&codes::UNUSED, span, "nothing <uses> it,\nnot: 100%").severity(Severity::Warning));
     findings.push(Finding {
         labels: Vec::new(),
         ..Finding::new(&codes::EMPTY, span, "no definitions here").help("check the path")
@@ -45,7 +45,7 @@ fn renders_text_for_a_terminal() {
       |
       = help: write `"{{ x }}"`
 
-    warning[EK0209]: empty_report <uses> it, not: 100%
+    warning[EK0209]: nothing <uses> it, not: 100%
      --> a b/ü.yaml:2:6
       |
     2 | url: {{ x }}
@@ -114,7 +114,7 @@ fn renders_json() {
         {
           "code": "EK0209",
           "severity": "warning",
-          "message": "empty_report <uses> it,\nnot: 100%",
+          "message": "nothing <uses> it,\nnot: 100%",
           "file": "a b/ü.yaml",
           "line": 2,
           "column": 6,
@@ -245,11 +245,11 @@ fn renders_sarif() {
                     "text": "no definitions here"
                   },
                   "fullDescription": {
-                    "text": "The folder or file holds no document with `apiVersion: evenkeel.dev/…`. Check the path."
+                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
                   },
                   "help": {
-                    "text": "The folder or file holds no document with `apiVersion: evenkeel.dev/…`. Check the path.",
-                    "markdown": "The folder or file holds no document with `apiVersion: evenkeel.dev/…`. Check the path."
+                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path.",
+                    "markdown": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
                   },
                   "defaultConfiguration": {
                     "level": "warning"
@@ -258,7 +258,7 @@ fn renders_sarif() {
                 {
                   "id": "EK0209",
                   "shortDescription": {
-                    "text": "something declared that empty_report uses"
+                    "text": "something declared that nothing uses"
                   },
                   "fullDescription": {
                     "text": "Nothing refers to it. Remove it, or use it."
@@ -314,7 +314,7 @@ fn renders_sarif() {
               "ruleIndex": 4,
               "level": "warning",
               "message": {
-                "text": "empty_report <uses> it,\nnot: 100%."
+                "text": "nothing <uses> it,\nnot: 100%."
               },
               "locations": [
                 {
@@ -446,7 +446,7 @@ fn renders_junit() {
     help: write `&quot;{{ x }}&quot;`</failure>
         </testcase>
         <testcase classname="a b/ü.yaml" name="EK0209 a b/ü.yaml:2:6">
-          <system-out>warning[EK0209]: a b/ü.yaml:2:6: empty_report &lt;uses&gt; it,&#10;not: 100%</system-out>
+          <system-out>warning[EK0209]: a b/ü.yaml:2:6: nothing &lt;uses&gt; it,&#10;not: 100%</system-out>
         </testcase>
         <testcase classname="a b/ü.yaml" name="EK0005 a b/ü.yaml:3:1">
           <failure type="EK0005" message="the key `k` occurs twice in one map">a b/ü.yaml:3:1: the key `k` occurs twice in one map
@@ -478,7 +478,7 @@ fn renders_github_commands() {
     insta::assert_snapshot!(report(OutputFormat::Github), @r#"
     ::warning title=EK0011::no definitions here%0Acheck the path
     ::error file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0004::a value that starts with a template needs quotes around it%0Awrite `"{{ x }}"`
-    ::warning file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0209::empty_report <uses> it,%0Anot: 100%25
+    ::warning file=a b/ü.yaml,line=2,col=6,endLine=2,endColumn=13,title=EK0209::nothing <uses> it,%0Anot: 100%25
     ::error file=a b/ü.yaml,line=3,col=1,endLine=3,endColumn=2,title=EK0005::the key `k` occurs twice in one map%0Aremove one of the two
     ::error file=a b/ü.yaml,line=3,col=4,endLine=3,endColumn=8,title=EK0006::`0123` is read as different numbers by different YAML readers%0Aquote it if it is text: `"0123"`; drop the leading zero if it is a number
     ::error file=c.yaml,line=2,col=1,endLine=2,endColumn=2,title=EK0004::the control character U+009B is not allowed here%0Aput the whole value in quotes
