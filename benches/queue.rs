@@ -48,10 +48,8 @@ async fn measure_all(only: Option<&str>) -> Value {
         let url = format!("sqlite:{}", folder.path().join("queue.db").display());
         results.insert("sqlite".into(), measure(&url).await);
     }
-    if is_wanted("postgres")
-        && let Some(url) = postgres::database().await
-    {
-        results.insert("postgres".into(), measure(&url).await);
+    if is_wanted("postgres") {
+        results.insert("postgres".into(), measure(&postgres::database().await).await);
     }
     Value::Object(results)
 }

@@ -68,6 +68,7 @@ struct ClusterArgs {
 /// The admission webhook.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Admission options")]
+#[allow(clippy::struct_field_names, reason = "the names of the flags come from them")]
 struct AdmissionArgs {
     /// Port of the admission webhook, 0 selects a free port [default: no webhook]
     #[arg(long, value_name = "PORT")]

@@ -170,7 +170,7 @@ type WatchKey = (Kind, Option<String>);
 /// The known resources of the cluster.
 #[derive(Debug, Default)]
 pub struct Resources {
-    resources: RwLock<ResourceMap>,
+    by_key: RwLock<ResourceMap>,
     /// Watches whose first list is not complete.
     unlisted: Mutex<BTreeSet<WatchKey>>,
     /// Problems of broken watches.
@@ -232,12 +232,12 @@ impl Resources {
 
     /// One resource.
     pub fn get(&self, key: &Key) -> Option<Arc<Resource>> {
-        self.resources.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// Resources that match, ordered by key.
     pub fn all(&self, matches: impl Fn(&Resource) -> bool) -> Vec<Arc<Resource>> {
-        let resources = self.resources.read().unwrap_or_else(PoisonError::into_inner);
+        let resources = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
         resources.values().filter(|resource| matches(resource)).cloned().collect()
     }
 
@@ -313,7 +313,7 @@ impl Resources {
     fn replace(&self, (kind, namespace): &WatchKey, listed: HashMap<Key, Arc<Resource>>) {
         let within = |key: &Key| key.kind == *kind && namespace.as_ref().is_none_or(|only| *only == key.namespace);
         let gone: Vec<Key> = {
-            let resources = self.resources.read().unwrap_or_else(PoisonError::into_inner);
+            let resources = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
             resources.keys().filter(|key| within(key) && !listed.contains_key(*key)).cloned().collect()
         };
         for key in &gone {
@@ -327,7 +327,7 @@ impl Resources {
     fn insert(&self, resource: Arc<Resource>) {
         let key = resource.key.clone();
         let before =
-            self.resources.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&resource));
+            self.by_key.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&resource));
         // A status that the operator wrote returns as a change of metadata only.
         let same = |before: &Arc<Resource>| before.digest == resource.digest && before.deleting == resource.deleting;
         if !before.as_ref().is_some_and(same) {
@@ -339,7 +339,7 @@ impl Resources {
     }
 
     fn remove(&self, key: &Key) {
-        if self.resources.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
+        if self.by_key.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
             self.version.fetch_add(1, Ordering::AcqRel);
             self.mark_changed(key.clone(), Change::Content);
         }

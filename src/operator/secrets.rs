@@ -59,7 +59,7 @@ pub struct Secrets {
     tasks: Mutex<HashMap<SecretKey, JoinSet<()>>>,
     /// Notified when a value changes.
     changed: Arc<Notify>,
-    changed_secrets: Arc<Mutex<BTreeSet<SecretKey>>>,
+    changed_keys: Arc<Mutex<BTreeSet<SecretKey>>>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -78,7 +78,7 @@ impl Secrets {
             users: Mutex::default(),
             tasks: Mutex::default(),
             changed: Arc::default(),
-            changed_secrets: Arc::default(),
+            changed_keys: Arc::default(),
         })
     }
 
@@ -113,7 +113,7 @@ impl Secrets {
     pub async fn changes(&self) -> BTreeSet<String> {
         loop {
             let notified = self.changed.notified();
-            let secrets = std::mem::take(&mut *lock(&self.changed_secrets));
+            let secrets = std::mem::take(&mut *lock(&self.changed_keys));
             if !secrets.is_empty() {
                 let users = lock(&self.users);
                 return users
@@ -159,8 +159,7 @@ impl Secrets {
     fn start(&self, key: &SecretKey) -> watch::Receiver<SecretState> {
         let (sender, receiver) = watch::channel(SecretState::Unread);
         let api = self.api(key);
-        let (changed_secrets, changed, secret) =
-            (Arc::clone(&self.changed_secrets), Arc::clone(&self.changed), key.clone());
+        let (changed_keys, changed, secret) = (Arc::clone(&self.changed_keys), Arc::clone(&self.changed), key.clone());
         let mut task = JoinSet::new();
         task.spawn(async move {
             let api = match api {
@@ -189,7 +188,7 @@ impl Secrets {
                 let unchanged = is_same(&sender.borrow(), &next);
                 sender.send_replace(next);
                 if !first && !unchanged {
-                    lock(&changed_secrets).insert(secret.clone());
+                    lock(&changed_keys).insert(secret.clone());
                     changed.notify_waiters();
                 }
             }

@@ -23,7 +23,7 @@ const SQLITE_WORDS: &[(&str, &str)] = &[
 
 /// The migrations of PostgreSQL.
 pub(super) fn postgres() -> Migrator {
-    migrator(|statements| Cow::Borrowed(statements))
+    migrator(Cow::Borrowed)
 }
 
 /// The migrations of SQLite.

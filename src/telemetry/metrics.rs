@@ -77,6 +77,7 @@ type Labels = Vec<(&'static str, String)>;
 
 impl Metrics {
     /// Metrics in a new registry, all zero.
+    #[allow(clippy::too_many_lines, reason = "one registration for each metric")]
     pub fn new() -> Metrics {
         let mut registry = Registry::with_prefix("evenkeel");
         let build = Family::<Labels, Gauge>::default();

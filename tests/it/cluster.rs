@@ -179,10 +179,10 @@ impl Cluster {
     }
 
     fn write_kubeconfig(&self, user: &str) {
-        self.write_kubeconfig_for(user, &format!("https://127.0.0.1:{}", self.port), &self.kubeconfig(user));
+        Cluster::write_kubeconfig_for(user, &format!("https://127.0.0.1:{}", self.port), &self.kubeconfig(user));
     }
 
-    fn write_kubeconfig_for(&self, user: &str, server: &str, path: &Path) {
+    fn write_kubeconfig_for(user: &str, server: &str, path: &Path) {
         let text = format!(
             "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"{server}\", \
              insecure-skip-tls-verify: true}}}}]\nusers: [{{name: u, user: {{token: token-{user}}}}}]\ncontexts: [{{name: c, \

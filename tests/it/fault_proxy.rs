@@ -149,7 +149,7 @@ fn serve(client: &TcpStream, api_port: u16, state: &Mutex<State>) -> std::io::Re
     upstream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
     upstream.write_all(&body)?;
     upstream.flush()?;
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     let mut is_first = true;
     loop {
         // A server that ends without a TLS close has still sent everything.

@@ -402,7 +402,7 @@ fn withheld_removals_are_shown_and_do_not_stop_the_rest() {
 
 #[test]
 fn definitions_that_are_held_are_listed_up_to_a_limit() {
-    let held: Vec<String> = (0..MAX_LISTED + 1).map(|number| format!("Tenant/t{number}")).collect();
+    let held: Vec<String> = (0..=MAX_LISTED).map(|number| format!("Tenant/t{number}")).collect();
     let decision = Case { held, ..Case::default() }.planned();
     let Decision::Apply { status, .. } = decision else { panic!("{decision:?}") };
     assert_eq!((status.held.len(), status.held[0].as_str()), (MAX_LISTED, "Tenant/t0"));

@@ -114,7 +114,7 @@ fn each_change_between_two_polls_becomes_one_event() {
     assert_eq!(executions(&server, "workflow=take").len(), 3, "a partial listing deletes nothing");
     application_state.lock().unwrap().second_page_fails = false;
     // The state of the poll is stored in one transaction with the executions that it starts.
-    eventually("the recovery", 120, || (poll_error(&server) == "").then_some(()));
+    eventually("the recovery", 120, || poll_error(&server).is_empty().then_some(()));
     assert_eq!(executions(&server, "workflow=take").len(), 3);
 }
 

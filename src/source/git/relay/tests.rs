@@ -37,7 +37,7 @@ fn all(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn stops_above_the_byte_limit() {
     let head = b"HTTP/1.1 200 OK\r\n\r\n";
-    let (port, server) = server([&head[..], &[7; 100_000]].concat());
+    let (port, server) = server([&head[..], &vec![7; 100_000]].concat());
     let relay = Relay::start("127.0.0.1", port, Upstream::Http, soon(), 50_000).unwrap();
     let received = all(request(&relay));
     let body = received.get(head.len() + 19..).unwrap_or_default();
@@ -116,7 +116,7 @@ fn rejects_redirects_to_another_host() {
         match expected {
             Ok(to) => assert!(back.contains(&format!("Location: {to}\r\n")), "{location}: {back}"),
             Err(host) => {
-                assert_eq!((back.as_str(), stop), ("", Some(StopReason::OtherHost(host.into()))), "{location}")
+                assert_eq!((back.as_str(), stop), ("", Some(StopReason::OtherHost(host.into()))), "{location}");
             }
         }
     }

@@ -124,7 +124,7 @@ async fn numbers_signals_of_one_name(fixture: Fixture) {
     for number in 1..=12 {
         let (store, id) = (stores[number % 2].clone(), execution.id.clone());
         tasks.spawn(async move {
-            assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(number)).await.unwrap())
+            assert!(store.signal("live", &id, SignalKind::Event, "go", &json!(number)).await.unwrap());
         });
     }
     tasks.join_all().await;
