@@ -37,7 +37,7 @@ impl Trace {
         }
         let owner = &found["owner"];
         let from = match owner["by"].as_str() {
-            Some("hand") => format!("override by {}", text(&owner["who"])),
+            Some("api") => format!("override by {}", text(&owner["who"])),
             _ => format!("{} {}", text(&owner["source"]), text(&owner["revision"])),
         };
         let mut lines = format!(

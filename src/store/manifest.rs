@@ -68,7 +68,6 @@ pub enum Owner {
         revision: String,
     },
     /// It was written through the API: reconciling does not change it.
-    #[serde(rename = "Hand")]
     Api {
         /// The person or program that wrote it.
         who: String,

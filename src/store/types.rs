@@ -48,7 +48,6 @@ pub enum Cause {
     /// Another environment's generation was requested.
     Promotion,
     /// A definition was written or removed through the API.
-    #[serde(rename = "Hand")]
     Override,
 }
 
@@ -60,7 +59,7 @@ impl Cause {
             Cause::Heal => "Heal",
             Cause::Rollback => "Rollback",
             Cause::Promotion => "Promotion",
-            Cause::Override => "Hand",
+            Cause::Override => "Override",
         }
     }
 

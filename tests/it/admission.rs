@@ -374,7 +374,8 @@ async fn a_stuck_check_delays_no_response_and_keeps_its_permit() {
     }
     drop(barrier);
     let response = created(&admission, &connector("after")).await;
-    assert!(response["allowed"] == true && warnings(&response).is_empty(), "{response}");
+    let has_timed_out = warnings(&response).iter().any(|warning| warning.contains("timed out"));
+    assert!(response["allowed"] == true && !has_timed_out, "{response}");
 }
 
 #[tokio::test]

@@ -342,7 +342,7 @@ pub fn operator(cluster: &Cluster, user: &str, args: &[&str], state: &Path) -> D
 /// Starts `evenkeel operator` as the admin, with a proxy between it and the API server.
 pub fn operator_through(cluster: &Cluster, proxy: &FaultProxy, args: &[&str], state: &Path) -> Dev {
     let path = cluster.folder.path().join(format!("proxy-{}.kubeconfig", proxy.port));
-    cluster.write_kubeconfig_for("admin", &format!("http://127.0.0.1:{}", proxy.port), &path);
+    Cluster::write_kubeconfig_for("admin", &format!("http://127.0.0.1:{}", proxy.port), &path);
     start_operator(&path, args, state)
 }
 

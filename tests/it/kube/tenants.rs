@@ -86,14 +86,11 @@ fn the_rights_of_the_service_account_count() {
     ));
     // That the Secret may not be read is found beside it, a moment before or after.
     let refused = |live: &Value| {
-        message(live).contains("the service account reader may not list")
-            && live["status"]["findings"].to_string().contains("the service account reader needs the verbs")
+        message(live).contains("service account reader may not list")
+            && live["status"]["findings"].to_string().contains("service account reader needs the verbs")
     };
     let found = place.wait("environment", "live", refused, "the refusal");
-    assert!(
-        found["status"]["findings"].to_string().contains("the service account reader needs the verbs"),
-        "{found:#}"
-    );
+    assert!(found["status"]["findings"].to_string().contains("service account reader needs the verbs"), "{found:#}");
     let namespace = &place.namespace;
     place.apply(&format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: reader }}\nrules:\n  - {{ apiGroups: \

@@ -354,7 +354,7 @@ fn row_53_reports_an_unwritable_state_folder_at_the_start() {
         state.as_os_str(),
     ]);
     assert_ne!(said.code, 0);
-    assert!(said.err.contains("check the path and who may write there"), "{}", said.err);
+    assert!(said.err.contains("check the path and its permissions"), "{}", said.err);
     assert!(said.out.is_empty(), "it does not say that it listens: {}", said.out);
 }
 

@@ -38,7 +38,7 @@ fn a_definition_of_a_source_is_changed_by_an_override_only() {
     // A new commit does not end it.
     let (_, status) = world.push(&[("b.yaml", &saying("b", "new"))], "other");
     assert!(is_ready(&status), "{status:#}");
-    assert_eq!(listed(&world, "a")["owner"]["by"], "hand");
+    assert_eq!(listed(&world, "a")["owner"]["by"], "api");
 
     // Once it ends, the source's definition is restored with the same identity.
     let ended = request(&world.server.address, "DELETE", "/v1/environments/live/definitions/Connector/a", &[], "");
@@ -73,7 +73,7 @@ fn a_definition_from_the_api_is_kept_and_never_pruned() {
     let (_, reason, message) = ready(&status);
     assert_eq!(reason, "InvalidDefinitions", "{status:#}");
     assert!(message.contains(&commit) && message.contains("mine.yaml") && message.contains("by-hand/"), "{message}");
-    assert_eq!(listed(&world, "mine")["owner"]["by"], "hand");
+    assert_eq!(listed(&world, "mine")["owner"]["by"], "api");
     world.repository.git(&["revert", "--no-edit", "HEAD"]);
     assert!(is_ready(&world.look()));
     let gone = request(&world.server.address, "DELETE", "/v1/environments/live/definitions/Connector/mine", &[], "");
