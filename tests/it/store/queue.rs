@@ -35,6 +35,7 @@ super::on_both!(
     an_expired_key_accepts_a_new_event,
     a_refused_change_has_no_effect_on_others,
     stores_zero_bytes,
+    keeps_the_order_of_fields_and_the_digits_of_numbers,
     an_execution_claimed_at_once_equals_the_stored_one,
     claims_by_priority_before_tenant_and_age,
     shares_a_claim_among_tenants,
@@ -360,6 +361,27 @@ async fn stores_zero_bytes(fixture: Fixture) {
     assert_eq!((&found.payload, found.message.as_str()), (&odd, "what\u{fffd} it said"));
     store.put_workflow_state("live", "orders", "odd", &odd, None).await.unwrap();
     assert_eq!(store.workflow_state("live", "orders", "odd").await.unwrap(), Some(odd));
+}
+
+async fn keeps_the_order_of_fields_and_the_digits_of_numbers(fixture: Fixture) {
+    let store = &*fixture.store;
+    let text = r#"{"z":1.0,"a":{"y":18446744073709551615,"b":-0.0},"m":[1e300,0.1,5e-324],"é":"\\u0000"}"#;
+    let value: Value = serde_json::from_str(text).unwrap();
+    let event = Event { payload: value.clone(), headers: value.clone(), ..event("orders") };
+    let new = NewExecution { input: value.clone(), headers: value.clone(), ..new_execution("any") };
+    let request = EnqueueRequest { event: Some(event.clone()), executions: vec![new], ..EnqueueRequest::default() };
+    stored(store, Change::Accept(Box::new(request))).await;
+    let found = store.event("live", &event.id).await.unwrap().unwrap();
+    let execution = claim_one(store).await;
+    let disposition = Disposition::Ended(ExecutionStatus::Failed, value.clone(), value.clone());
+    stored(store, release(&execution, disposition)).await;
+    let ended = get(store, &execution.id).await;
+    store.put_workflow_state("live", "s", "k", &value, None).await.unwrap();
+    let state = store.workflow_state("live", "s", "k").await.unwrap().unwrap();
+    let written = value.to_string();
+    for read in [found.payload, found.headers, ended.input, ended.headers, ended.output, ended.error, state] {
+        assert_eq!(read.to_string(), written);
+    }
 }
 
 async fn an_execution_claimed_at_once_equals_the_stored_one(fixture: Fixture) {
