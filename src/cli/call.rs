@@ -17,7 +17,7 @@ use crate::net;
 #[command(after_help = "\
 Examples:
   evenkeel call orbit-crm/list-contacts --tenant acme
-  evenkeel call orbit-crm/create-contact --mock -i '{\"email\": \"ada@example.com\"}'")]
+  evenkeel call orbit-crm/create-contact --mock -i '{\"email\": \"a@b.example\"}'")]
 pub(super) struct Call {
     #[command(flatten)]
     action: ActionArgs,
