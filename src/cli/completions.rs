@@ -11,7 +11,7 @@ use super::output;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  evenkeel completions bash > ~/.local/share/bash-completion/completions/evenkeel
+  evenkeel completions bash > /etc/bash_completion.d/evenkeel
   evenkeel completions zsh > ~/.zfunc/_evenkeel")]
 pub(super) struct Completions {
     /// Shell to complete in
