@@ -143,9 +143,12 @@ fn each_failure_of_the_remote_command_has_its_reason() {
         ("printf 0014; yes | head -c 1000", FetchReason::Unreachable),
         ("while :; do printf '0032'; printf 'a%.0s' $(seq 46); done", FetchReason::Unreachable),
         ("yes >&2", FetchReason::TooLarge),
-        // Cut off in the list of references, and in the pack.
+        // Cut off in the list of references, also with a message.
         ("sh -c \"$SSH_ORIGINAL_COMMAND\" </dev/null | head -c 100", FetchReason::Unreachable),
-        ("sh -c \"$SSH_ORIGINAL_COMMAND\" | (head -c 420; echo broken >&2; exit 1)", FetchReason::Unreachable),
+        (
+            "sh -c \"$SSH_ORIGINAL_COMMAND\" </dev/null | (head -c 420; echo broken >&2; exit 1)",
+            FetchReason::Unreachable,
+        ),
     ] {
         let key = server.private_key_with_command(command);
         let git = source_within(&place, &url, &server.known_host("host"), key, budgets.clone()).unwrap();
