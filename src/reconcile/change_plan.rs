@@ -59,10 +59,13 @@ fn emptied(
     plan: &Plan,
     candidate: &Candidate,
 ) -> Option<BlockedRemovals> {
-    let is_declared = |item: &Arc<Item>| item.id.kind != Kind::Environment && !item.is_api_owned();
+    let is_definition = |item: &Arc<Item>| item.id.kind != Kind::Environment;
+    let is_declared = |item: &Arc<Item>| is_definition(item) && !item.is_api_owned();
+    // An override stands in for a definition of the source, also after it has ended.
+    let was_declared = |item: &Arc<Item>| is_declared(item) || is_definition(item) && item.overrides_until().is_some();
     let removals = plan.actions.iter().filter(|action| action.action == Verb::Delete);
     let removed: Vec<String> = removals.map(|action| action.id.to_string()).collect();
-    let observed = live.is_some_and(|live| live.items().any(is_declared));
+    let observed = live.is_some_and(|live| live.items().any(was_declared));
     if removed.is_empty() || is_of_cluster(scope) || !observed || candidate.manifest.items.values().any(is_declared) {
         return None;
     }

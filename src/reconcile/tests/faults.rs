@@ -258,3 +258,23 @@ fn each_revision_has_the_notification_of_its_outcome() {
         assert_eq!(event(before, after), expected, "{:?} to {:?}", before.conditions, after.conditions);
     }
 }
+
+/// An override that has ended is the last trace of a definition that an emptied source declared.
+#[test]
+fn row_03_an_ended_override_is_not_removed_by_an_empty_source() {
+    for apply in ["Atomic", "Isolate"] {
+        on_threads(async move {
+            let mut world = World::new(apply).await;
+            world.file("a.yaml", &tenant("t3", "declared"));
+            perform(&mut world, &Step::Hand(12, 0)).await;
+            world.reconcile().await;
+            perform(&mut world, &Step::Hand(12, 0)).await;
+            for step in [Step::RemoveAll, Step::Override(3), Step::Verify] {
+                perform(&mut world, &step).await;
+                world.reconcile().await;
+                assert_eq!(world.live().into_keys().collect::<Vec<_>>(), ["t12", "t3"], "{apply}: {step:?}");
+            }
+            assert_eq!(world.reason(), "PruneBlocked", "{apply}");
+        });
+    }
+}
