@@ -216,7 +216,7 @@ fn a_token_of_a_tenant_reaches_the_data_of_that_tenant_only() {
         listed["items"].as_array().unwrap().iter().filter_map(|one| one["tenant"].as_str()).collect();
     assert_eq!(tenants, BTreeSet::from(["acme"]));
     assert_eq!(place.send("GET", "/v1/environments/live/executions?tenant=globex", Some(SHOP), &[]).status, 403);
-    // Whatever is not limited to a tenant is closed to it.
+    // Data of the whole environment is closed to it.
     for path in ["", "/history", "/definitions", "/events", "/dead-letters", "/triggers", "/workflows", "/plan"] {
         let answer = place.send("GET", &format!("/v1/environments/live{path}"), Some(SHOP), &[]);
         assert_eq!(answer.status, 403, "{path}: {answer:?}");
@@ -340,7 +340,7 @@ fn a_written_definition_has_a_tag_that_protects_it() {
 }
 
 #[test]
-fn signals_that_nothing_waits_for_are_refused_and_name_what_is_waited_for() {
+fn refuses_signals_that_nothing_waits_for_and_names_the_awaited_ones() {
     let place = place();
     let started = place.send("POST", "/v1/environments/live/workflows/echo/runs", Some(ALICE), &[]);
     let location = started.header("location").unwrap().to_owned();
@@ -388,6 +388,11 @@ fn other_machines_reach_a_server_only_if_it_knows_its_callers() {
     assert!(said.err.contains("--tokens FILE") && said.err.contains("--allow-anonymous"), "{}", said.err);
     let server = serve(folder.path(), &["--bind", "0.0.0.0", "--allow-anonymous"], |_| {});
     let address = server.address.replace("0.0.0.0", "127.0.0.1");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while request(&address, "GET", "/readyz", &[], "").status != 200 {
+        assert!(std::time::Instant::now() < deadline, "it did not become ready");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let denied = request(&address, "GET", "/v1/environments", &[], "");
     assert_eq!(denied.status, 403, "{denied:?}");
     let open = request(

@@ -34,7 +34,7 @@ fn a_rollback_holds_the_left_revision_back() {
     let wrong = world.run(&["rollback", "live", "99"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there is no generation 99"), "{}", wrong.err);
-    let audit = world.server.get("/v1/environments/live/history").json()["audit"].clone();
+    let audit = world.server.get("/v1/environments/live/audit").json()["items"].clone();
     assert!(
         audit.as_array().unwrap().iter().any(|line| line["action"] == "Rollback" && line["actor"] == "local"),
         "{audit:#}"

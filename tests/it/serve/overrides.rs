@@ -48,7 +48,8 @@ fn a_definition_of_a_source_is_changed_by_an_override_only() {
     assert_eq!(listed(&world, "a")["uid"], before["uid"]);
     let history = world.server.get("/v1/environments/live/history").json();
     assert_eq!(history["items"][0]["cause"], "Heal");
-    assert_eq!(history["audit"][0]["actor"], "reconciler");
+    let audit = world.server.get("/v1/environments/live/audit").json();
+    assert_eq!(audit["items"][0]["actor"], "reconciler");
     let metrics = world.server.get("/metrics").body;
     assert!(metrics.contains("evenkeel_drift_detected_total{environment=\"live\"}"), "{metrics}");
 }
@@ -58,7 +59,7 @@ fn a_definition_from_the_api_is_kept_and_never_pruned() {
     let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
     world.wait(is_ready, "the first commit");
     let made = put(&world, "Connector/mine", "", &saying("mine", "by-hand"));
-    assert_eq!(made.status, 200, "{made:?}");
+    assert_eq!(made.status, 201, "{made:?}");
     std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
     let (_, status) = world.push(&[("a.yaml", &saying("a", "second"))], "change");
     assert!(is_ready(&status), "{status:#}");
