@@ -25,12 +25,14 @@ mod json_input;
 mod listen_args;
 mod logging;
 mod master_key;
+mod new;
 mod operator;
 mod output;
 mod output_format;
 mod plan;
 mod plan_output;
 mod plan_side;
+mod project;
 mod promote;
 mod reconcile;
 mod render;
@@ -83,6 +85,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    New(new::New),
     Validate(validate::Validate),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
@@ -127,6 +130,7 @@ pub fn run() -> ExitCode {
     };
     let result = match cli.command {
         Command::Init(command) => command.run(),
+        Command::New(command) => command.run(),
         Command::Validate(command) => command.run(),
         Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),
