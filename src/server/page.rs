@@ -1,10 +1,12 @@
-//! The page of `evenkeel dev`: static files, built in.
+//! The page of `evenkeel dev`: static files, built in. And the answer of other servers at `/`.
 
-use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
 
-use super::response::set;
+use super::response::{self, set};
+use super::state::Server;
 
 /// Content security policy. Trusted Types make the browser reject every use of text as markup or script.
 const CSP: &str = "default-src 'self'; img-src 'self' data: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -14,13 +16,85 @@ pub(super) async fn index() -> Response {
     file(include_str!("assets/index.html"), "text/html; charset=utf-8")
 }
 
-/// `GET /assets/{name}`
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
-    match name.as_str() {
-        "app.js" => file(include_str!("assets/app.js"), "text/javascript; charset=utf-8"),
-        "style.css" => file(include_str!("assets/style.css"), "text/css; charset=utf-8"),
-        _ => StatusCode::NOT_FOUND.into_response(),
+/// The files of the page by name.
+const FILES: [(&str, &str); 11] = [
+    ("action.js", include_str!("assets/action.js")),
+    ("api.js", include_str!("assets/api.js")),
+    ("app.js", include_str!("assets/app.js")),
+    ("dom.js", include_str!("assets/dom.js")),
+    ("executions.js", include_str!("assets/executions.js")),
+    ("form.js", include_str!("assets/form.js")),
+    ("lists.js", include_str!("assets/lists.js")),
+    ("schema.js", include_str!("assets/schema.js")),
+    ("style.css", include_str!("assets/style.css")),
+    ("text.js", include_str!("assets/text.js")),
+    ("workflow.js", include_str!("assets/workflow.js")),
+];
+
+/// `GET /assets/{name}`: a file of the page, or as `context.json` the data that only the page needs.
+pub(super) async fn asset(State(server): State<Server>, Path(name): Path<String>) -> Response {
+    if name == "context.json" {
+        return response::json(200, &context(&server));
     }
+    let content_type = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        _ => "text/javascript; charset=utf-8",
+    };
+    match FILES.iter().find(|(known, _)| *known == name) {
+        Some((_, text)) => file(text, content_type),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The environment, the folder before paths of definitions as findings show them, and the tenants to choose from.
+fn context(server: &Server) -> Value {
+    let Some(active) = server.pointer.load() else {
+        return json!({"environment": null, "folder": "", "tenants": []});
+    };
+    let environment = Some(&active.runtime.environment).filter(|name| !name.is_empty());
+    let tenants: Vec<Value> = active
+        .runtime
+        .tenants
+        .iter()
+        .map(|(name, tenant)| json!({"name": name, "displayName": tenant.display_name}))
+        .collect();
+    json!({
+        "environment": environment,
+        "folder": active.validated.catalog.sources.path_prefix(),
+        "tenants": tenants,
+    })
+}
+
+/// The addresses of a server of environments, for people and programs that open `/`.
+const ADDRESSES: [(&str, &str, &str); 5] = [
+    ("environments", "/v1/environments", "environments with their status"),
+    ("api", "/openapi.json", "description of the API (OpenAPI 3.1)"),
+    ("health", "/healthz", "liveness"),
+    ("readiness", "/readyz", "readiness"),
+    ("metrics", "/metrics", "metrics (Prometheus)"),
+];
+
+/// `GET /` of a server of environments: its name and version, and where its API is. Text, or JSON if the caller accepts it.
+pub(super) async fn service(headers: HeaderMap) -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("json") {
+        let addresses = ADDRESSES.iter().map(|(name, path, _)| ((*name).to_owned(), Value::from(*path)));
+        let mut value = json!({"name": "evenkeel", "version": version});
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(addresses);
+        }
+        return response::json(200, &value);
+    }
+    let mut text = format!("Evenkeel {version}\n\n");
+    for (_, path, description) in ADDRESSES {
+        text += &format!("{path:<18} {description}\n");
+    }
+    text += "\nThe documentation is the folder `docs` of the repository. The page to try definitions is part of `evenkeel dev`.\n";
+    let mut response = text.into_response();
+    set(&mut response, "x-content-type-options", "nosniff");
+    set(&mut response, "cache-control", "no-store");
+    response
 }
 
 fn file(text: &'static str, content_type: &'static str) -> Response {
