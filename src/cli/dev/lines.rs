@@ -93,7 +93,7 @@ impl EventLines {
                     }
                     (false, "", _) => line("call", Mark::Bad, format!("{action} {took}"), ""),
                     (false, code, _) => {
-                        let text = format!("{action} refused with {took}: {code}: {}", get("reason"));
+                        let text = format!("{action} refused with {took}: {code}: {}", get("detail"));
                         let text = if status >= 500 { text.replacen("refused with", "failed with", 1) } else { text };
                         line("call", Mark::Bad, text, "")
                     }
@@ -118,7 +118,7 @@ impl EventLines {
             "workflow start rejected" => line(
                 "workflow",
                 Mark::Bad,
-                format!("{} refused: {}: {}", get("workflow"), get("code"), get("reason")),
+                format!("{} refused: {}: {}", get("workflow"), get("code"), get("detail")),
                 "",
             ),
             "the execution completed" => {
@@ -273,11 +273,11 @@ mod tests {
             (call(&[("status", "201")]), "call crm/get 201 in 0.4 ms"),
             (call(&[("status", "201"), ("mock", "finds")]), "call crm/get 201 in 0.4 ms, answered by the test `finds`"),
             (
-                call(&[("status", "400"), ("code", "INVALID_INPUT"), ("reason", "/a: b")]),
+                call(&[("status", "400"), ("code", "INVALID_INPUT"), ("detail", "/a: b")]),
                 "call crm/get refused with 400 in 0.4 ms: INVALID_INPUT: /a: b",
             ),
             (
-                call(&[("status", "502"), ("code", "UNREACHABLE"), ("reason", "no answer")]),
+                call(&[("status", "502"), ("code", "UNREACHABLE"), ("detail", "no answer")]),
                 "call crm/get failed with 502 in 0.4 ms: UNREACHABLE: no answer",
             ),
             (hook("webhook", &[("executions", "1"), ("event", "01ev")]), "webhook sign-ups: 1 execution started 01ev"),
