@@ -28,6 +28,7 @@ use crate::reconcile::watch::{self, Event, Source};
 use crate::server::Server;
 use crate::server::access::Access;
 use crate::store;
+use crate::trigger::readiness::Surroundings;
 
 /// Run definitions locally and reload them on every edit
 #[derive(Debug, Args)]
@@ -93,9 +94,9 @@ impl Dev {
         logging::start_lines(EventLines { path_prefix: validated.catalog.sources.path_prefix().to_owned() });
         let (listener, address) = self.listen.bind().await?;
         let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let mut warnings = Warnings { public_url, known: BTreeSet::new() };
-        self.print_summary(&pointer, &validated, address, &mut warnings);
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
+        let mut warnings = Warnings { public_url, mocking, known: BTreeSet::new() };
+        self.print_summary(&pointer, &validated, address, &mut warnings);
         let live = LiveEnvironments { pointer: pointer.clone(), environments: None, mocking };
         // The store lives as long as the process: `dev` is for trying definitions.
         let store = store::open("sqlite::memory:", store::Keys::none()).await?;
@@ -151,6 +152,7 @@ impl Dev {
 /// Warnings about definitions that are valid and cannot work, such as a webhook whose secret has no value.
 struct Warnings {
     public_url: String,
+    mocking: Mocking,
     /// Problems of the last generation.
     known: BTreeSet<Problem>,
 }
@@ -159,7 +161,8 @@ impl Warnings {
     /// Prints the problems of the generation that serves, except for those of the generation before it.
     fn print(&mut self, pointer: &Pointer) {
         let Some(active) = pointer.load() else { return };
-        let found: BTreeSet<Problem> = problems(&active, Some(&self.public_url), now()).into_iter().collect();
+        let surroundings = Surroundings { public_url: Some(&self.public_url), mocking: self.mocking, now: now() };
+        let found: BTreeSet<Problem> = problems(&active, surroundings).into_iter().collect();
         for problem in found.difference(&self.known) {
             output::warning(&problem.to_string());
         }

@@ -4,10 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
+use super::address::is_example_host;
+use super::caller::Mocking;
 use super::host::resolve_secret;
-use super::runtime::Runtime;
+use super::runtime::{Connector, Runtime};
 use crate::definition::common::Credential;
 use crate::definition::connection::ConnectionSpec;
+
+/// True if tests of the definitions answer the calls of a connector. The host may be a template; its literal part is enough
+/// to recognize the host of an example.
+pub fn is_mocked(connector: &Connector, mocking: Mocking) -> bool {
+    let literal = connector.spec.base_url.as_deref().unwrap_or_default();
+    let host = literal.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
+    mocking == Mocking::All || mocking == Mocking::Examples && is_example_host(host)
+}
 
 /// The reason why a secret has no value; `None` if it has one.
 ///

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::active::Active;
-use crate::connector::{Runtime, missing_secrets, secrets_of_connection};
+use crate::connector::{Mocking, is_mocked, missing_secrets, secrets_of_connection};
 use crate::net::signature;
-use crate::store::Micros;
-use crate::trigger::readiness::obstacles;
+use crate::trigger::readiness::{Surroundings, obstacles};
 use crate::trigger::{Trigger, TriggerKind};
 
 /// Maximum number of uses of a secret that are named.
@@ -42,15 +41,18 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The problems of a generation, in order. `public_url` is the address that applications call; `None` if it is unknown.
-pub fn problems(active: &Active, public_url: Option<&str>, now: Micros) -> Vec<Problem> {
+/// The problems of a generation, in order.
+pub fn problems(active: &Active, surroundings: Surroundings<'_>) -> Vec<Problem> {
     let (runtime, work) = (&active.runtime, &active.work);
     let mut problems: Vec<Problem> = missing_secrets(runtime)
         .into_iter()
-        .map(|(name, cause)| Problem::Secret { effect: effect(active, &name), cause, name })
+        .filter_map(|(name, cause)| {
+            let effect = effect(active, &name, surroundings.mocking)?;
+            Some(Problem::Secret { name, cause, effect })
+        })
         .collect();
     for trigger in work.triggers.values() {
-        let found = obstacles(trigger, runtime, &work.programs, public_url, now);
+        let found = obstacles(trigger, runtime, &work.programs, surroundings);
         // A secret is reported once, with everything that needs it.
         let causes: Vec<String> =
             found.into_iter().filter(|obstacle| obstacle.secret.is_none()).map(|obstacle| obstacle.reason).collect();
@@ -61,13 +63,14 @@ pub fn problems(active: &Active, public_url: Option<&str>, now: Micros) -> Vec<P
     problems
 }
 
-/// The effects of a secret without a value.
-fn effect(active: &Active, secret: &str) -> String {
+/// The effects of a secret without a value; `None` if only calls use it that tests of the definitions answer.
+fn effect(active: &Active, secret: &str, mocking: Mocking) -> Option<String> {
     let mut effects = BTreeSet::new();
     for trigger in active.work.triggers.values().filter(|trigger| trigger.spec.active) {
         effects.extend(effect_on_trigger(trigger, secret));
     }
-    effects.extend(effects_on_connections(&active.runtime, secret));
+    let (real, mocked) = uses_by_connections(active, secret, mocking);
+    effects.extend(real.into_iter().map(|name| format!("calls with connection `{name}` fail")));
     for program in active.work.programs.values().filter(|program| program.spec.active) {
         if program.spec.secrets.iter().any(|name| name == secret) {
             effects.insert(format!("workflow `{}` cannot read it", program.name));
@@ -75,14 +78,13 @@ fn effect(active: &Active, secret: &str) -> String {
     }
     let more = effects.len().saturating_sub(MAX_NAMED);
     let mut named: Vec<String> = effects.into_iter().take(MAX_NAMED).collect();
-    match (named.is_empty(), more) {
-        (true, _) => "calls that need it fail".to_owned(),
-        (false, 0) => named.join(", "),
-        (false, more) => {
-            named.push(format!("and {more} more"));
-            named.join(", ")
-        }
+    if named.is_empty() {
+        return mocked.is_empty().then(|| "calls that need it fail".to_owned());
     }
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    Some(named.join(", "))
 }
 
 fn effect_on_trigger(trigger: &Trigger, secret: &str) -> Option<String> {
@@ -95,10 +97,18 @@ fn effect_on_trigger(trigger: &Trigger, secret: &str) -> Option<String> {
     is_needed.then(|| format!("{noun} `{}` refuses all calls", trigger.name))
 }
 
-fn effects_on_connections(runtime: &Runtime, secret: &str) -> Vec<String> {
+/// Active connections that use a secret: those with calls to applications, and those whose calls are mocked.
+fn uses_by_connections<'a>(active: &'a Active, secret: &str, mocking: Mocking) -> (Vec<&'a String>, Vec<&'a String>) {
+    let runtime = &active.runtime;
     let uses = runtime.connections.iter().filter(|(_, connection)| connection.active);
     let uses = uses.filter(|(_, connection)| secrets_of_connection(connection).contains(secret));
-    uses.map(|(name, _)| format!("calls with connection `{name}` fail")).collect()
+    let is_real = |(_, connector): &(&String, &str)| {
+        !runtime.connectors.get(*connector).is_some_and(|connector| is_mocked(connector, mocking))
+    };
+    let (real, mocked): (Vec<_>, Vec<_>) =
+        uses.map(|(name, connection)| (name, connection.connector.as_str())).partition(is_real);
+    let names = |uses: Vec<(&'a String, &str)>| uses.into_iter().map(|(name, _)| name).collect();
+    (names(real), names(mocked))
 }
 
 #[cfg(test)]
@@ -108,13 +118,16 @@ mod tests {
     use crate::reconcile::watch::Source;
 
     /// The problems of definitions, as text.
-    fn problems_of(definitions: &str, public_url: &str) -> Vec<String> {
+    fn problems_of(definitions: &str, public_url: &str, mocking: Mocking) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.yaml"), definitions).unwrap();
         let source = Source { path: folder.path().to_owned(), environment: None, allow_loopback: true };
         let (validated, active, _) = source.load(&mut Validator::new()).unwrap();
         let active = active.unwrap_or_else(|| panic!("{:?}", validated.findings));
-        problems(&active, Some(public_url), 0).iter().map(ToString::to_string).collect()
+        problems(&active, Surroundings { public_url: Some(public_url), mocking, now: 0 })
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     const HEAD: &str = "apiVersion: evenkeel.dev/v1alpha1\n";
@@ -154,7 +167,7 @@ mod tests {
             "secret `key`: the environment variable {variable} is not set; webhook `one` refuses all calls, webhook `two` \
              refuses all calls, workflow `flow` cannot read it"
         );
-        assert_eq!(problems_of(&definitions, "http://127.0.0.1:7400"), [expected]);
+        assert_eq!(problems_of(&definitions, "http://127.0.0.1:7400", Mocking::None), [expected]);
     }
 
     #[test]
@@ -175,7 +188,7 @@ mod tests {
         for (trigger, expected) in rows {
             let definitions =
                 environment("") + &workflow("flow", "") + &workflow("idle", "  active: false\n") + &trigger;
-            assert_eq!(problems_of(&definitions, "http://127.0.0.1:7400"), expected, "{trigger}");
+            assert_eq!(problems_of(&definitions, "http://127.0.0.1:7400", Mocking::None), expected, "{trigger}");
         }
     }
 
@@ -202,7 +215,21 @@ mod tests {
             ("api.shop.example", local, Vec::new()),
         ] {
             let definitions = environment("") + &connector(host) + &workflow("flow", "") + &trigger;
-            assert_eq!(problems_of(&definitions, url), expected, "{host} {url}");
+            assert_eq!(problems_of(&definitions, url, Mocking::None), expected, "{host} {url}");
         }
+    }
+
+    #[test]
+    fn a_secret_of_a_mocked_connector_is_no_problem() {
+        let connector = "  displayName: CRM\n  baseUrl: https://crm.example\n  auth: { methods: { key: { apiKey: { in: Header, name: \
+                         X-Key } } } }\n  actions: { get: { http: { path: /get } } }\n";
+        let definitions = environment(&format!("key: {{ env: {UNSET} }}"))
+            + &document("Connector", "crm", connector)
+            + &document("Connection", "own", "  connector: crm\n  credentials: { apiKey: { secretRef: key } }\n");
+        let expected =
+            format!("secret `key`: the environment variable {UNSET} is not set; calls with connection `own` fail");
+        let url = "http://127.0.0.1:7400";
+        assert_eq!(problems_of(&definitions, url, Mocking::None), [expected]);
+        assert_eq!(problems_of(&definitions, url, Mocking::Examples), Vec::<String>::new());
     }
 }

@@ -6,6 +6,7 @@ use super::readiness::{self, Problem};
 use super::reason::{Reason, ReconcileError};
 use super::status::{BlockedPrune, ConditionKind, Pending, Status};
 use crate::telemetry::repetition;
+use crate::trigger::readiness::Surroundings;
 
 /// Counts an occurrence of a fault; the number of occurrences so far if this one is to be logged.
 pub(super) fn repetitions(environment: &str, error: &ReconcileError) -> Option<u64> {
@@ -19,7 +20,7 @@ fn fault_prefix(environment: &str) -> String {
 /// Logs the problems of a generation that serves, except for those that are known, and returns them all.
 pub(super) fn report_problems(environment: &str, active: &Active, known: Vec<Problem>) -> Vec<Problem> {
     // The public address belongs to the server, so subscriptions report it themselves.
-    let problems = readiness::problems(active, None, now());
+    let problems = readiness::problems(active, Surroundings { now: now(), ..Surroundings::default() });
     for problem in problems.iter().filter(|problem| !known.contains(problem)) {
         match problem {
             Problem::Secret { name, cause, effect } => {

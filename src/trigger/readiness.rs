@@ -4,11 +4,22 @@ use std::net::IpAddr;
 
 use super::app_event::AppEvent;
 use super::compiled::{Trigger, TriggerKind};
-use crate::connector::{Runtime, is_example_host, missing_secret, secrets_of_connection};
+use crate::connector::{Mocking, Runtime, is_example_host, is_mocked, missing_secret, secrets_of_connection};
 use crate::definition::event::Verify;
 use crate::net::signature;
 use crate::store::Micros;
 use crate::workflow::Programs;
+
+/// The surroundings that triggers work in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings<'a> {
+    /// The address that applications call; `None` if it is unknown.
+    pub public_url: Option<&'a str>,
+    /// The recipient of calls.
+    pub mocking: Mocking,
+    /// The time.
+    pub now: Micros,
+}
 
 /// A reason why a trigger cannot work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +31,13 @@ pub struct Obstacle {
 }
 
 /// The reason why an active trigger cannot work, in one line; `None` if it can, or if it is not active.
-///
-/// `public_url` is the address that applications call; `None` if it is unknown.
 pub fn blocked_reason(
     trigger: &Trigger,
     runtime: &Runtime,
     programs: &Programs,
-    public_url: Option<&str>,
-    now: Micros,
+    surroundings: Surroundings<'_>,
 ) -> Option<String> {
-    let obstacles = obstacles(trigger, runtime, programs, public_url, now);
+    let obstacles = obstacles(trigger, runtime, programs, surroundings);
     let reasons: Vec<String> = obstacles.into_iter().map(|obstacle| obstacle.reason).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
@@ -39,8 +47,7 @@ pub fn obstacles(
     trigger: &Trigger,
     runtime: &Runtime,
     programs: &Programs,
-    public_url: Option<&str>,
-    now: Micros,
+    surroundings: Surroundings<'_>,
 ) -> Vec<Obstacle> {
     let mut found = Vec::new();
     if !trigger.spec.active {
@@ -52,11 +59,11 @@ pub fn obstacles(
             webhook.routes.iter().map(|route| route.spec.workflow.as_str()).collect()
         }
         TriggerKind::AppEvent(app) => {
-            app_event(&mut found, app, runtime, public_url);
+            app_event(&mut found, app, runtime, surroundings);
             app.routes.iter().map(|route| route.spec.workflow.as_str()).collect()
         }
         TriggerKind::Schedule(schedule) => {
-            let from = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
+            let from = jiff::Timestamp::from_microsecond(surroundings.now).unwrap_or_default();
             let spec = trigger.spec.schedule.as_ref();
             if !spec.is_some_and(|spec| spec.paused) && schedule.next(from).is_none() {
                 found.push(other("the schedule has no further time".to_owned()));
@@ -83,8 +90,10 @@ fn verification(runtime: &Runtime, rule: &Verify) -> Option<Obstacle> {
     Some(Obstacle { secret: Some(name.to_owned()), reason: format!("{cause}; it refuses all calls") })
 }
 
-fn app_event(found: &mut Vec<Obstacle>, app: &AppEvent, runtime: &Runtime, public_url: Option<&str>) {
+fn app_event(found: &mut Vec<Obstacle>, app: &AppEvent, runtime: &Runtime, surroundings: Surroundings<'_>) {
     let webhook = app.event.webhook.as_ref();
+    let connector = runtime.connectors.get(&app.spec.connector);
+    let is_mocked = connector.is_some_and(|connector| is_mocked(connector, surroundings.mocking));
     found.extend(webhook.and_then(|webhook| verification(runtime, &webhook.verify)));
     for name in app.connections(runtime).iter().filter(|name| !name.is_empty()) {
         let Some(connection) = runtime.connections.get(name) else {
@@ -94,7 +103,7 @@ fn app_event(found: &mut Vec<Obstacle>, app: &AppEvent, runtime: &Runtime, publi
         if !connection.active {
             found.push(other(format!("the connection `{name}` is not active")));
         }
-        for secret in secrets_of_connection(connection) {
+        for secret in secrets_of_connection(connection).into_iter().filter(|_| !is_mocked) {
             if let Some(cause) = missing_secret(runtime, secret) {
                 let reason = format!("{cause}; the connection `{name}` cannot be used");
                 found.push(Obstacle { secret: Some(secret.to_owned()), reason });
@@ -102,9 +111,8 @@ fn app_event(found: &mut Vec<Obstacle>, app: &AppEvent, runtime: &Runtime, publi
         }
     }
     let subscribes = webhook.is_some_and(|webhook| webhook.subscribe.is_some());
-    if let Some(url) =
-        public_url.filter(|url| subscribes && is_local_url(url) && is_remote(runtime, &app.spec.connector))
-    {
+    let local = surroundings.public_url.filter(|url| subscribes && is_local_url(url));
+    if let Some(url) = local.filter(|_| is_remote(runtime, &app.spec.connector)) {
         found.push(other(format!("the application cannot reach {url}; start the server with `--public-url URL`")));
     }
 }

@@ -93,7 +93,8 @@ export function refreshTimes() {
   }
 }
 
-export const clock = (time) => h("time", { datetime: time, title: time }, new Date(time).toLocaleTimeString("en-GB", { hour12: false, fractionalSecondDigits: 3 }));
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
+export const clock = (time) => h("time", { datetime: time, title: time }, CLOCK.format(new Date(time)));
 
 /** A list of names and values; those without a value are omitted. */
 export function facts(pairs) {
