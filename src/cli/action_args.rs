@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{definitions, json_input, output};
+use crate::api::Problem;
 use crate::connector::{self, Call, CallError, ErrorCode, Runtime};
 
 /// An action and its arguments.
@@ -114,7 +115,8 @@ impl ActionArgs {
 
 /// Prints an error as the HTTP API returns it, and the option that supplies a missing value.
 pub(super) fn print_error(error: &CallError, request_id: &str) -> ExitCode {
-    output::data(&format!("{:#}\n", error.envelope(request_id)));
+    let problem = Problem { request_id: request_id.to_owned(), ..Problem::from(error.clone()) };
+    output::data(&format!("{:#}\n", serde_json::to_value(problem).unwrap_or_default()));
     match error.code {
         ErrorCode::InvalidInput => output::note("help: pass the input with --input JSON or --test TEST"),
         ErrorCode::MissingPathParameters | ErrorCode::InvalidPathParameters => {

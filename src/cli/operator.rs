@@ -140,7 +140,7 @@ impl Operator {
         };
         let running = operator::start(context, settings).await.context("cannot watch the cluster")?;
         output::data(&format!("listening on http://{address}\n"));
-        self.args.log_start(address, &running.description);
+        self.args.log_start(address, &access, &running.description);
         output::note(&format!("watching {}", running.description));
         let environments = running.environments.clone();
         let live = LiveEnvironments {
@@ -151,7 +151,7 @@ impl Operator {
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
-        let server = server.with_workflows(workflows);
+        let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
         let served = server.serve(listener, logged_shutdown_signal()).await;
         let stopping = Instant::now();
         background.stop().await;

@@ -47,13 +47,14 @@ impl Serve {
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
         self.workflows.traces.endpoint()?;
+        self.args.check_bind()?;
         let (listener, address) = self.args.listen.bind().await?;
         let access = self.args.access()?;
         let context = self.args.context(folder_of(&self.path)).await?;
         let environments = Environments::start(&self.path, context)?;
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
-        self.args.log_start(address, &names.join(", "));
+        self.args.log_start(address, &access, &names.join(", "));
         output::note(&format!("serving {}: {}", output::count(names.len(), "environment"), names.join(", ")));
         let live = LiveEnvironments {
             pointer: Pointer::empty(),
@@ -63,7 +64,7 @@ impl Serve {
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
-        let server = server.with_workflows(workflows);
+        let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
         let served = server.serve(listener, logged_shutdown_signal()).await;
         let stopping = Instant::now();
         background.stop().await;

@@ -1,12 +1,16 @@
-//! The page of `evenkeel dev`: static files, built in. And the answer of other servers at `/`.
+//! Static responses: the page of `evenkeel dev`, built in, the answer of other servers at `/`, and the OpenAPI document.
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::LazyLock;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::response::{self, set};
+use super::extract::PathParams;
+use super::reply::{self, ApiResult, Reply, set};
 use super::state::Server;
+use crate::api::Problem;
 
 /// Content security policy. Trusted Types make the browser reject every use of text as markup or script.
 const CSP: &str = "default-src 'self'; img-src 'self' data: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -32,17 +36,18 @@ const FILES: [(&str, &str); 11] = [
 ];
 
 /// `GET /assets/{name}`: a file of the page, or as `context.json` the data that only the page needs.
-pub(super) async fn asset(State(server): State<Server>, Path(name): Path<String>) -> Response {
+pub(super) async fn asset(State(server): State<Server>, params: PathParams) -> ApiResult<Response> {
+    let name = params.get("name");
     if name == "context.json" {
-        return response::json(200, &context(&server));
+        return Ok(reply::json(200, &context(&server)));
     }
     let content_type = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
         _ => "text/javascript; charset=utf-8",
     };
     match FILES.iter().find(|(known, _)| *known == name) {
-        Some((_, text)) => file(text, content_type),
-        None => StatusCode::NOT_FOUND.into_response(),
+        Some((_, text)) => Ok(file(text, content_type)),
+        None => Err(Problem::unknown("file", name).into()),
     }
 }
 
@@ -84,7 +89,7 @@ pub(super) async fn service(headers: HeaderMap) -> Response {
         if let Some(fields) = value.as_object_mut() {
             fields.extend(addresses);
         }
-        return response::json(200, &value);
+        return reply::json(200, &value);
     }
     let mut text = format!("Evenkeel {version}\n\n");
     for (_, path, description) in ADDRESSES {
@@ -95,6 +100,12 @@ pub(super) async fn service(headers: HeaderMap) -> Response {
     set(&mut response, "x-content-type-options", "nosniff");
     set(&mut response, "cache-control", "no-store");
     response
+}
+
+/// `GET /openapi.json`
+pub(super) async fn openapi() -> Reply<&'static Value> {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(super::router::openapi);
+    Reply(&DOCUMENT)
 }
 
 fn file(text: &'static str, content_type: &'static str) -> Response {

@@ -360,7 +360,7 @@ fn each_call_webhook_execution_and_logged_line_is_a_line() {
     let said = dev.wait_for("it fails on purpose");
     assert!(said.contains("execution writes failed after ") && said.contains("(defs/writes.ts:4:"), "{said}");
     dev.post("/v1/workflows/write/runs", &[], "{}");
-    let said = dev.wait_for("write refused");
+    let said = dev.wait_for("workflow  write refused with 404");
     assert!(said.contains("NOT_FOUND") && said.contains("did you mean `writes`?"), "{said}");
 
     dev.post("/hooks/open-door", &[], r#"{"kind":"known","name":"Cy"}"#);

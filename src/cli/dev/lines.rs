@@ -115,12 +115,15 @@ impl EventLines {
             "webhook rejected" => {
                 line("webhook", Mark::Bad, format!("{} refused: {}", get("trigger"), get("reason")), "")
             }
-            "workflow start rejected" => line(
-                "workflow",
-                Mark::Bad,
-                format!("{} refused: {}: {}", get("workflow"), get("code"), get("detail")),
-                "",
-            ),
+            "request refused" => {
+                // Requests that only read are those of the page.
+                if get("method") == "GET" {
+                    return None;
+                }
+                let (kind, subject) = subject(get("path"));
+                let text = format!("{subject} refused with {}: {}: {}", get("status"), get("code"), get("detail"));
+                line(kind, Mark::Bad, text, "")
+            }
             "the execution completed" => {
                 let text = format!("{} completed in {}", get("workflow"), duration(get("ms")));
                 line("execution", Mark::Good, text, "execution")
@@ -180,6 +183,22 @@ impl EventLines {
             "" => cause,
             place => format!("{cause} ({}{place})", self.path_prefix),
         }
+    }
+}
+
+/// The kind of a request, and its subject, by its path.
+fn subject(path: &str) -> (&'static str, String) {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    // The long form of an address has the environment before the rest.
+    let rest = match parts.as_slice() {
+        ["v1", "environments", _, rest @ ..] | ["v1", rest @ ..] => rest,
+        rest => rest,
+    };
+    match rest {
+        ["connectors", connector, "actions", action, ..] => ("call", format!("{connector}/{action}")),
+        ["workflows", workflow, "runs"] => ("workflow", (*workflow).to_owned()),
+        ["hooks", trigger, ..] => ("webhook", (*trigger).to_owned()),
+        _ => ("request", path.to_owned()),
     }
 }
 
@@ -268,6 +287,17 @@ mod tests {
             fields.extend(more);
             shown(Level::INFO, &fields).unwrap()
         };
+        let refused = |method: &'static str, path: &'static str| {
+            let fields = [
+                ("message", "request refused"),
+                ("method", method),
+                ("path", path),
+                ("status", "400"),
+                ("code", "BAD_REQUEST"),
+                ("detail", "not JSON"),
+            ];
+            shown(Level::INFO, &fields).unwrap()
+        };
         let failure = [("code", "UPSTREAM_ERROR"), ("reason", "out of paper"), ("place", "a.ts:2:3"), ("attempt", "1")];
         let rows = [
             (call(&[("status", "201")]), "call crm/get 201 in 0.4 ms"),
@@ -288,6 +318,16 @@ mod tests {
             (
                 hook("webhook rejected", &[("reason", "HOOK_KEY is not set")]),
                 "webhook sign-ups refused: HOOK_KEY is not set",
+            ),
+            (refused("POST", "/v1/connectors/crm/actions/get"), "call crm/get refused with 400: BAD_REQUEST: not JSON"),
+            (
+                refused("POST", "/v1/environments/draft/workflows/welcome/runs"),
+                "workflow welcome refused with 400: BAD_REQUEST: not JSON",
+            ),
+            (refused("POST", "/hooks/none"), "webhook none refused with 400: BAD_REQUEST: not JSON"),
+            (
+                refused("POST", "/v1/executions/7/cancel"),
+                "request /v1/executions/7/cancel refused with 400: BAD_REQUEST: not JSON",
             ),
             (work("the execution completed", &[]), "execution welcome completed in 2.5 s 01kb"),
             (
