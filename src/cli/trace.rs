@@ -31,7 +31,7 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let found = self.client.get(&format!("/v1/environments/{}/trace/{}", self.environment, self.id))?;
+        let found = self.client.get(&format!("/v1/environments/{}/definitions/{}", self.environment, self.id))?;
         if let Some(code) = self.output.print_json(&found) {
             return Ok(code);
         }

@@ -17,6 +17,7 @@ fn an_action_answers_and_says_who_served() {
     assert_eq!(answer.json()["email"], "ada@example.com");
     assert!(answer.header("x-request-id").is_some_and(|id| id.len() > 4));
     assert!(answer.header("x-evenkeel-digest").is_some_and(|digest| digest.starts_with("sha256:")));
+    assert_eq!(answer.header("x-evenkeel-generation"), None, "dev counts no generations");
     let source = answer.header("x-evenkeel-source").unwrap();
     assert!(source.starts_with("2-connector.yaml:"), "{source}");
     assert!(answer.header("x-evenkeel-mock").is_some());
@@ -53,9 +54,12 @@ fn errors_have_one_form() {
         let answer = dev.post(path, &headers, body);
         assert_eq!(answer.status, status, "{path} {answer:?}");
         let error = answer.json();
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
-        assert_eq!((&error["code"], &error["status"]), (&json!(code), &json!(status)), "{error}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!((&error["status"], error["title"].is_string()), (&status.into(), true), "{error}");
+        assert_eq!(error["code"], code, "{error}");
         assert!(error["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        // A malformed request has no stage; a call has one.
+        assert_eq!(error["scope"].is_string(), code != "BAD_REQUEST", "{error}");
         assert_eq!(error["requestId"], "mine-1");
         assert_eq!(answer.header("x-request-id"), Some("mine-1"));
     }
