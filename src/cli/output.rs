@@ -26,6 +26,12 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Prints a warning for people to stderr.
+pub(super) fn warning(text: &str) {
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    note(&format!("{yellow}warning{yellow:#}: {text}"));
+}
+
 /// Prints the error that ended a command to stderr.
 pub(super) fn error(error: &anyhow::Error) {
     let red = anstyle::AnsiColor::Red.on_default().bold();
