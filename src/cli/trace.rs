@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::api_client::{ApiClient, environment_name};
+use super::environment_args::ApiArgs;
 use super::output;
-use super::output_format::OutputFormat;
+use super::style::Style;
 use super::table::text;
 use crate::definition::Id;
 
@@ -19,37 +19,32 @@ pub(super) struct Trace {
     /// Definition, as KIND/NAME
     #[arg(value_name = "KIND/NAME")]
     id: Id,
-    /// Environment of the definition
-    #[arg(short, long, value_name = "ENVIRONMENT", value_parser = environment_name)]
-    environment: String,
-    /// Output format
-    #[arg(short, long, default_value = "human", value_name = "FORMAT")]
-    output: OutputFormat,
     #[command(flatten)]
-    client: ApiClient,
+    api: ApiArgs,
 }
 
 impl Trace {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let found = self.client.get(&format!("/v1/environments/{}/trace/{}", self.environment, self.id))?;
-        if let Some(code) = self.output.print_json(&found) {
+        let id = self.id.to_string();
+        let segments: Vec<&str> = ["trace"].into_iter().chain(id.split('/')).collect();
+        let found = self.api.connect()?.get(&segments, Vec::new())?;
+        if let Some(code) = self.api.output.print_json(&found) {
             return Ok(code);
         }
+        let style = Style::of_stdout();
         let owner = &found["owner"];
         let from = match owner["by"].as_str() {
             Some("api") => format!("override by {}", text(&owner["who"])),
             _ => format!("{} {}", text(&owner["source"]), text(&owner["revision"])),
         };
-        let mut lines = format!(
-            "{}\n  from        {from}\n  file        {}:{}\n",
-            text(&found["id"]),
-            text(&found["file"]),
-            found["line"]
-        );
+        let mut lines = format!("{}\n", text(&found["id"]));
+        lines += &style.field("from", &from);
+        lines += &style.field("file", &format!("{}:{}", text(&found["file"]), found["line"]));
         for overlay in found["overlays"].as_array().into_iter().flatten() {
-            lines += &format!("  overlay     {}\n", text(overlay));
+            lines += &style.field("overlay", &text(overlay));
         }
-        lines += &format!("  generation  {}\n  identity    {}\n", found["generation"], text(&found["uid"]));
+        lines += &style.field("generation", &found["generation"].to_string());
+        lines += &style.field("identity", &text(&found["uid"]));
         output::data(&lines);
         Ok(ExitCode::SUCCESS)
     }

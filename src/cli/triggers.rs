@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::execution_api::ExecutionApi;
+use super::environment_args::ApiArgs;
 use super::output;
-use super::table::{table, text};
+use super::page_args::{PageArgs, items, note_next};
+use super::style::Style;
+use super::table::{fixed, text, text_column};
 
 /// List triggers with their addresses, schedules and subscriptions
 #[derive(Debug, Args)]
@@ -16,20 +18,27 @@ Examples:
   evenkeel triggers -e live")]
 pub(super) struct Triggers {
     #[command(flatten)]
-    api: ExecutionApi,
+    page: PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 impl Triggers {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let response = self.api.get("/v1/triggers", &[])?;
-        if let Some(code) = self.api.output.print_json(&response) {
+        let page = self.api.connect()?.get(&["triggers"], self.page.query([]))?;
+        if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let rows = response["triggers"].as_array().into_iter().flatten().map(|trigger| {
-            let active = if trigger["active"] == true { "yes" } else { "no" };
-            [text(&trigger["name"]), text(&trigger["kind"]), active.to_owned(), details(trigger)]
-        });
-        output::data(&table(["TRIGGER", "KIND", "ACTIVE", "DETAILS"], rows.collect()));
+        let rows: Vec<[String; 5]> = items(&page)
+            .map(|trigger| {
+                let active = if trigger["active"] == true { "yes" } else { "no" };
+                let [name, kind, reason] = ["name", "kind", "reason"].map(|name| text(&trigger[name]));
+                [name, kind, active.to_owned(), reason, details(trigger)]
+            })
+            .collect();
+        let columns = [fixed("TRIGGER"), fixed("KIND"), fixed("ACTIVE"), text_column("REASON"), text_column("DETAILS")];
+        output::data(&Style::of_stdout().table(columns, &rows));
+        note_next(&page);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,0 +1,55 @@
+//! `evenkeel dlq list`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::environment_args::ApiArgs;
+use super::super::output;
+use super::super::page_args::{PageArgs, items, note_next};
+use super::super::style::Style;
+use super::super::table::{excerpt, fixed, text, text_column};
+
+/// List dead letters, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel dlq list --status Pending --limit 10")]
+pub(super) struct List {
+    /// Status: Pending, Replayed or Expired
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+impl List {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let page = self.api.connect()?.get(&["dead-letters"], self.page.query([("status", self.status)]))?;
+        if let Some(code) = self.api.output.print_json(&page) {
+            return Ok(code);
+        }
+        let style = Style::of_stdout();
+        let rows: Vec<[String; 6]> = items(&page)
+            .map(|letter| {
+                let names = ["id", "trigger", "workflow", "status", "reason", "message"];
+                let [id, trigger, workflow, status, reason, message] = names.map(|name| text(&letter[name]));
+                let reason = format!("{reason}: {}", excerpt(&message));
+                [id, style.time_cell(&letter["at"]), trigger, workflow, status, reason]
+            })
+            .collect();
+        let columns = [
+            fixed("DEAD LETTER"),
+            fixed(style.time_title()),
+            text_column("TRIGGER"),
+            text_column("WORKFLOW"),
+            text_column("STATUS"),
+            text_column("REASON"),
+        ];
+        output::data(&style.table(columns, &rows));
+        note_next(&page);
+        Ok(ExitCode::SUCCESS)
+    }
+}
