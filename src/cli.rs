@@ -2,6 +2,7 @@
 
 mod action_args;
 mod api_client;
+mod api_error;
 mod apply;
 mod call;
 mod cluster_status;
@@ -36,7 +37,6 @@ mod page_args;
 mod plan;
 mod plan_output;
 mod plan_side;
-mod problem;
 mod promote;
 mod reconcile;
 mod render;

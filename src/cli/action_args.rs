@@ -8,10 +8,12 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::api_error::describe;
 use super::environment_args::{VARIABLE, environment_name};
 use super::output_format::OutputFormat;
 use super::table::excerpt;
 use super::{definitions, json_input, output};
+use crate::api::Problem;
 use crate::connector::{self, Call, CallError, ErrorCode, Runtime};
 
 /// An action and its arguments.
@@ -140,16 +142,14 @@ fn known_actions(runtime: &Runtime, connector: &str) -> String {
 /// Prints a failed call: for people on stderr, with the option that supplies a missing value; as JSON in the form of the
 /// HTTP API.
 pub(super) fn print_error(error: &CallError, request_id: &str, format: OutputFormat) -> ExitCode {
-    if format.print_json(&error.envelope(request_id)).is_some() {
+    let problem = Problem { request_id: request_id.to_owned(), ..Problem::from(error.clone()) };
+    if format.print_json(&serde_json::to_value(&problem).unwrap_or_default()).is_some() {
         return ExitCode::FAILURE;
     }
-    let mut text = format!("{}: {}", error.code.as_str(), error.detail);
-    for parameter in error.params.iter().filter(|parameter| !error.detail.contains(*parameter)) {
-        text += &format!("\n  {parameter}");
-    }
-    if let Some(status) = error.upstream_status {
-        text += &format!("\n  the application responded with status {status}");
-        if let Some(body) = &error.upstream {
+    let mut text = format!("{}: {}", problem.code, describe(&problem));
+    if let Some(upstream) = &problem.upstream {
+        text += &format!("\n  the application responded with status {}", upstream.status);
+        if let Some(body) = &upstream.body {
             text += &format!(": {}", excerpt(&body.to_string()));
         }
     }

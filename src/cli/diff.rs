@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::environment_args::EnvironmentArgs;
-use super::environment_status::EnvironmentStatus;
-use super::output;
 use super::plan_output::{self, PlanFormat};
+use super::{environment_status, output};
 use crate::plan::render::Revisions;
 
 /// Show what changed between two generations of an environment
@@ -43,7 +42,7 @@ impl Diff {
         let environment = self.environment.connect()?;
         let to = match self.to {
             Some(to) => to,
-            None => EnvironmentStatus::parse(&environment.get(&[], Vec::new())?)?.generation().unwrap_or_default(),
+            None => environment_status::parse(&environment.get(&[], Vec::new())?)?.generation.unwrap_or_default(),
         };
         let from = self.from.unwrap_or_else(|| to.saturating_sub(1));
         let query = vec![("from", Some(from.to_string())), ("to", Some(to.to_string()))];

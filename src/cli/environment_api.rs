@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::api_client::{ApiClient, ApiResponse};
+use super::api_error::ApiError;
 use super::output;
-use super::problem::Problem;
 
 /// Parameters of a query; those without a value are omitted.
 pub(super) type Query = Vec<(&'static str, Option<String>)>;
@@ -30,7 +30,7 @@ impl EnvironmentApi {
     /// Sends a GET request. The path is relative to the environment; an empty path is its status.
     ///
     /// # Errors
-    /// A [`Problem`] if the server refuses it; fails if the server cannot be reached.
+    /// An [`ApiError`] if the server refuses it; fails if the server cannot be reached.
     pub(super) fn get(&self, path: &[&str], query: Query) -> anyhow::Result<Value> {
         get(&self.client, &self.path(path, query))
     }
@@ -81,7 +81,7 @@ impl EnvironmentApi {
 /// Sends a GET request to a server.
 ///
 /// # Errors
-/// A [`Problem`] if the server refuses it; fails if the server cannot be reached.
+/// An [`ApiError`] if the server refuses it; fails if the server cannot be reached.
 pub(super) fn get(client: &ApiClient, path: &str) -> anyhow::Result<Value> {
     Ok(send(client, Method::GET, path, None, &[])?.value)
 }
@@ -98,7 +98,7 @@ fn send(
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     output::detail(&format!("{method} {}{path}: {} in {milliseconds:.0} ms", client.server, response.status));
     if response.status >= 400 {
-        return Err(Problem::of(&response).into());
+        return Err(ApiError(response.problem()).into());
     }
     Ok(response)
 }

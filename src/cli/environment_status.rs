@@ -1,233 +1,147 @@
 //! The status of an environment, for people.
 
-use std::collections::BTreeMap;
-
-use anyhow::Context as _;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_client::one_line;
 use super::output;
 use super::response_view;
 use super::style::Style;
-use crate::reconcile::status::{ConditionKind, ConditionStatus};
+use crate::api::environment::{Blocked, Condition, Drift, Environment, HeldBack, Suspension, Tombstone};
 
 /// Maximum number of findings, removals or definitions of a kind in a status for people.
 const MAX_LISTED: usize = 5;
 
-/// The status of an environment.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct EnvironmentStatus {
-    #[serde(alias = "environment")]
-    name: String,
-    conditions: Vec<Condition>,
-    generation: Option<u64>,
-    digest: String,
-    active_since: Value,
-    definitions: usize,
-    last_applied: BTreeMap<String, String>,
-    last_attempted: BTreeMap<String, String>,
-    history_rewritten: BTreeMap<String, String>,
-    errors: usize,
-    findings: Vec<Value>,
-    drift: Vec<Drift>,
-    held: Vec<String>,
-    blocked: Vec<Blocked>,
-    pending: Option<Pending>,
-    suspended: Option<Request>,
-    held_back: Option<HeldBack>,
-    replicas: Vec<Replica>,
-    tombstones: Vec<Tombstone>,
+/// Reads the status of a response.
+///
+/// # Errors
+/// Fails if it is not a status.
+pub(super) fn parse(value: &Value) -> anyhow::Result<Environment> {
+    response_view::parse(value, "the status of an environment")
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: ConditionKind,
-    status: ConditionStatus,
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    last_transition_time: Value,
+/// Formats the status: first the generation that serves, then the reason why not everything declared is live.
+pub(super) fn human(environment: &Environment, style: Style) -> String {
+    StatusText { environment, style }.format()
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Drift {
-    id: String,
-    how: String,
-    who: String,
-    at: Value,
-    until: Option<Value>,
+/// The text of a status.
+struct StatusText<'a> {
+    environment: &'a Environment,
+    style: Style,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Blocked {
-    message: String,
-    ids: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Pending {
-    plan: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Request {
-    by: String,
-    at: Value,
-    reason: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct HeldBack {
-    revisions: BTreeMap<String, String>,
-    by: String,
-    at: Value,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Replica {
-    #[serde(alias = "number")]
-    generation: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Tombstone {
-    id: String,
-    until: Value,
-}
-
-impl EnvironmentStatus {
-    /// Reads the status of a response.
-    ///
-    /// # Errors
-    /// Fails if it is not a status.
-    pub(super) fn parse(value: &Value) -> anyhow::Result<EnvironmentStatus> {
-        let status: EnvironmentStatus =
-            response_view::parse(&one_name(value)).context("the response is not the status of an environment")?;
-        anyhow::ensure!(!status.name.is_empty(), "the response is not the status of an environment");
-        Ok(status)
-    }
-
-    /// True if everything that is declared is live.
-    pub(super) fn is_ready(&self) -> bool {
-        self.ready().is_some_and(|ready| ready.status == ConditionStatus::True)
-    }
-
-    /// Number of the active generation.
-    pub(super) fn generation(&self) -> Option<u64> {
-        self.generation
-    }
-
+impl StatusText<'_> {
     fn ready(&self) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready)
+        self.environment.conditions.iter().find(|condition| condition.kind == "Ready")
     }
 
-    /// Formats the status: first the generation that serves, then the reason why not everything declared is live.
-    pub(super) fn human(&self, style: Style) -> String {
+    fn format(&self) -> String {
+        let StatusText { environment, style } = *self;
         let paint = style.paint();
         let reason = self.ready().map_or("Unknown", |ready| ready.reason.as_str());
-        let word = if self.is_ready() { paint.green("Ready") } else { paint.red("not ready") };
-        let mut text = format!("{}: {word} ({reason})\n", paint.bold(&self.name));
-        text += &self.serving(style);
-        text += &self.reasons(style);
-        for drift in &self.drift {
-            let until = drift.until.as_ref().map(|until| format!(", allowed until {}", style.with_rest(until)));
-            let until = until.unwrap_or_default();
-            let Drift { id, how, who, at, .. } = drift;
-            text += &style.field("drift", &format!("{id} {how} by {who}, {}{until}", style.with_age(at)));
-        }
-        for tombstone in self.tombstones.iter().take(MAX_LISTED) {
-            let (id, name, until) = (&tombstone.id, &self.name, style.with_rest(&tombstone.until));
-            text +=
-                &style.field("removed", &format!("{id}; `evenkeel restore {id} -e {name}` restores it until {until}"));
-        }
-        text += &more(self.tombstones.len(), style);
+        let word = if environment.ready { paint.green("Ready") } else { paint.red("not ready") };
+        let mut text = format!("{}: {word} ({reason})\n", paint.bold(&environment.name));
+        text += &self.serving();
+        text += &self.reasons();
+        text += &self.definitions();
         text
     }
 
-    fn serving(&self, style: Style) -> String {
-        let Some(generation) = self.generation.filter(|generation| *generation > 0) else {
-            return style.field("serves", "nothing yet");
-        };
-        let (digest, definitions) = (short_digest(&self.digest), output::count(self.definitions, "definition"));
-        let since = style.with_age(&self.active_since);
-        let mut text =
-            style.field("serves", &format!("generation {generation} {digest}, {definitions}, since {since}"));
-        for (source, revision) in &self.last_applied {
+    fn serving(&self) -> String {
+        let StatusText { environment, style } = *self;
+        let Some(digest) = environment.digest else { return style.field("serves", "nothing yet") };
+        let definitions = output::count(environment.definitions, "definition");
+        // `evenkeel dev` does not count generations.
+        let number = environment.generation.map_or_else(String::new, |number| format!("{number} "));
+        let since = environment.active_since.map(|since| format!(", since {}", style.with_age(Some(since))));
+        let since = since.unwrap_or_default();
+        let mut text = style.field("serves", &format!("generation {number}{}, {definitions}{since}", digest.short()));
+        for (source, revision) in &environment.last_applied {
             text += &style.field("revision", &format!("{}{revision}", source_prefix(source)));
         }
-        if self.replicas.len() > 1 {
-            let current = self.replicas.iter().filter(|replica| replica.generation == self.generation).count();
-            text += &style.field("replicas", &format!("{current} of {} serve this generation", self.replicas.len()));
+        let replicas = &environment.replicas;
+        if replicas.len() > 1 {
+            let current = replicas.iter().filter(|replica| Some(replica.generation) == environment.generation).count();
+            text += &style.field("replicas", &format!("{current} of {} serve this generation", replicas.len()));
         }
         text
     }
 
     /// The reasons why not everything that is declared is live, with the command that helps.
-    fn reasons(&self, style: Style) -> String {
-        let name = &self.name;
+    fn reasons(&self) -> String {
+        let StatusText { environment, style } = *self;
+        let name = &environment.name;
         let mut text = String::new();
-        if let Some(ready) = self.ready().filter(|_| !self.is_ready()) {
-            let since = style.with_age(&ready.last_transition_time);
-            text += &style.field("reason", &format!("{}, since {since}", ready.message));
+        if let Some(ready) = self.ready().filter(|_| !environment.ready) {
+            let since = ready.last_transition_time.map(|since| format!(", since {}", style.with_age(Some(since))));
+            text += &style.field("reason", &format!("{}{}", ready.message, since.unwrap_or_default()));
         }
-        if let Some(Request { by, at, reason }) = &self.suspended {
+        if let Some(Suspension { by, at, reason }) = &environment.suspended {
             let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-            text += &style.field("suspended", &format!("by {by}, {}{reason}", style.with_age(at)));
+            text += &style.field("suspended", &format!("by {by}, {}{reason}", style.with_age(*at)));
         }
-        for (source, revision) in &self.last_attempted {
-            if self.last_applied.get(source) != Some(revision) {
-                text += &style.field(self.label(source, revision), &format!("{}{revision}", source_prefix(source)));
+        for (source, revision) in &environment.last_attempted {
+            if environment.last_applied.get(source) != Some(revision) {
+                let label = self.label(source, revision);
+                text += &style.field(label, &format!("{}{revision}", source_prefix(source)));
             }
         }
-        if let Some(HeldBack { by, at, .. }) = &self.held_back {
+        if let Some(HeldBack { by, at, .. }) = &environment.held_back {
             let resume = format!("`evenkeel resume -e {name}` applies it again");
-            text += &style.field("held back", &format!("at the request of {by}, {}; {resume}", style.with_age(at)));
+            text += &style.field("held back", &format!("at the request of {by}, {}; {resume}", style.with_age(*at)));
         }
-        if let Some(Pending { plan }) = &self.pending {
-            let plan = short_digest(plan);
+        if let Some(pending) = &environment.pending {
             let help = format!("`evenkeel apply -e {name}` shows it, with `--yes` it is approved");
-            text += &style.field("waits", &format!("plan {plan} for approval; {help}"));
+            text += &style.field("waits", &format!("plan {} for approval; {help}", pending.plan.short()));
         }
-        for (source, revision) in &self.history_rewritten {
+        for (source, revision) in &environment.history_rewritten {
             let source = source_prefix(source);
             let rewritten = format!("{source}rewritten: {revision} does not descend from the previous revision");
             text += &style.field("history", &rewritten);
         }
-        if self.errors > 0 {
-            text += &style.field("findings", &output::count(self.errors, "error"));
-            let errors = self.findings.iter().filter(|finding| finding["severity"] == "error");
+        if environment.errors > 0 {
+            text += &style.field("findings", &output::count(environment.errors, "error"));
+            let errors = environment.findings.iter().filter(|finding| finding["severity"] == "error");
             text += &errors.take(MAX_LISTED).map(|finding| style.field("", &one_line(finding))).collect::<String>();
-            text += &more(self.errors, style);
+            text += &more(environment.errors, style);
         }
-        for held in self.held.iter().take(MAX_LISTED) {
-            text +=
-                &style.field("isolated", &format!("{held} has errors; its last good version serves if there is one"));
+        text
+    }
+
+    /// Definitions with a state of their own.
+    fn definitions(&self) -> String {
+        let StatusText { environment, style } = *self;
+        let mut text = String::new();
+        for held in environment.held.iter().take(MAX_LISTED) {
+            let remark = "has errors; its last good version serves if there is one";
+            text += &style.field("isolated", &format!("{held} {remark}"));
         }
-        text += &more(self.held.len(), style);
-        for Blocked { message, ids } in &self.blocked {
+        text += &more(environment.held.len(), style);
+        for Blocked { message, ids, .. } in &environment.blocked {
             text += &style.field("blocked", message);
             text += &ids.iter().take(MAX_LISTED).map(|id| style.field("", id)).collect::<String>();
             text += &more(ids.len(), style);
         }
+        for Drift { id, how, who, at, until } in environment.drift.iter().take(MAX_LISTED) {
+            let who = who.as_ref().map_or_else(String::new, |who| format!(" by {who}"));
+            let until = until.map(|until| format!(", allowed until {}", style.with_rest(Some(until))));
+            let until = until.unwrap_or_default();
+            text += &style.field("drift", &format!("{id} {how}{who}, {}{until}", style.with_age(*at)));
+        }
+        text += &more(environment.drifted, style);
+        for Tombstone { id, until, .. } in environment.tombstones.iter().take(MAX_LISTED) {
+            let command = format!("evenkeel restore {id} -e {}", environment.name);
+            let until = style.with_rest(*until);
+            text += &style.field("removed", &format!("{id}; `{command}` restores it until {until}"));
+        }
+        text += &more(environment.tombstones.len(), style);
         text
     }
 
     /// Label of a revision that is not live.
     fn label(&self, source: &str, revision: &str) -> &'static str {
-        if self.held_back.as_ref().is_some_and(|held| held.revisions.get(source).is_some_and(|held| held == revision)) {
+        let held = self.environment.held_back.as_ref().and_then(|held| held.revisions.get(source));
+        if held.is_some_and(|held| held == revision) {
             return "held back";
         }
         match self.ready().map_or("", |ready| ready.reason.as_str()) {
@@ -246,22 +160,6 @@ fn more(number: usize, style: Style) -> String {
     }
 }
 
-/// The value without the second of its two names.
-fn one_name(value: &Value) -> Value {
-    let mut value = value.clone();
-    if let Some(members) = value.as_object_mut()
-        && members.contains_key("name")
-    {
-        members.remove("environment");
-    }
-    value
-}
-
-/// The first characters of a digest, as people compare them.
-pub(super) fn short_digest(digest: &str) -> &str {
-    digest.get(..23).unwrap_or(digest)
-}
-
 /// Prefix of a revision; empty for the only source.
 fn source_prefix(name: &str) -> String {
     if name == crate::reconcile::sources::ONLY { String::new() } else { format!("{name} ") }
@@ -275,8 +173,8 @@ mod tests {
 
     fn shown(more: &Value) -> String {
         let mut value = json!({
-            "name": "live", "environment": "live", "ready": false, "generation": 3, "definitions": 12,
-            "digest": "sha256:2e1d00000000000012345678", "activeSince": "2026-11-29T11:55:00.5Z",
+            "name": "live", "ready": false, "errors": 0, "warnings": 0, "findings": [], "drifted": 0, "generation": 3, "definitions": 12,
+            "digest": format!("sha256:2e1d{}", "0".repeat(60)), "activeSince": "2026-11-29T11:55:00.5Z",
             "lastApplied": {"source": "main@sha1:aaa"}, "lastAttempted": {"source": "main@sha1:bbb"},
             "conditions": [{"type": "Ready", "status": "False", "reason": "FetchFailed",
                 "message": "the host does not respond", "lastTransitionTime": "2026-11-29T11:58:00Z"}],
@@ -286,7 +184,7 @@ mod tests {
         for (name, member) in more.as_object().unwrap() {
             value[name] = member.clone();
         }
-        EnvironmentStatus::parse(&value).unwrap().human(Style::with(None, "2026-11-29T12:00:00Z"))
+        human(&parse(&value).unwrap(), Style::with(None, "2026-11-29T12:00:00Z"))
     }
 
     fn because(reason: &str) -> Value {
@@ -321,22 +219,24 @@ mod tests {
         let held = json!({"revisions": {"source": "main@sha1:bbb"}, "by": "ada", "at": "2026-11-29T11:00:00Z"});
         let text = shown(&json!({"conditions": because("HeldBack"), "heldBack": held}));
         assert!(text.contains("\n  held back   main@sha1:bbb\n") && text.contains("evenkeel resume -e live"), "{text}");
-        let pending = json!({"plan": "sha256:9ab3", "reason": "AwaitingApproval", "summary": {}});
+        let pending =
+            json!({"plan": format!("sha256:9ab3{}", "0".repeat(60)), "reason": "AwaitingApproval", "summary": {}});
         let text = shown(&json!({"conditions": because("AwaitingApproval"), "pending": pending}));
         assert!(
-            text.contains("  waits       plan sha256:9ab3 for approval; `evenkeel apply -e live` shows it"),
+            text.contains("  waits       plan sha256:9ab3000000000000 for approval; `evenkeel apply -e live` shows it"),
             "{text}"
         );
     }
 
     #[test]
     fn the_status_shows_suspensions_blocked_removals_and_tombstones() {
+        let replica = |generation: u64| json!({"name": "a", "generation": generation, "digest": format!("sha256:{}", "0".repeat(64)), "at": null});
         let ids: Vec<String> = (0..7).map(|at| format!("Connector/c{at}")).collect();
         let text = shown(&json!({
             "suspended": {"by": "ada", "at": "2026-11-29T11:00:00Z", "reason": "audit until Friday"},
             "blocked": [{"reason": "Budget", "ids": ids, "message": "7 removals need approval"}],
-            "tombstones": [{"id": "Connector/b", "until": "2026-11-29T13:00:00Z"}],
-            "replicas": [{"number": 3}, {"number": 2}],
+            "tombstones": [{"id": "Connector/b", "generation": 2, "at": null, "until": "2026-11-29T13:00:00Z"}],
+            "replicas": [replica(3), replica(2)],
             "drift": [{"id": "Connector/a", "how": "changed", "who": "bob", "at": "2026-11-29T11:59:00Z",
                 "until": "2026-11-29T12:30:00Z"}],
         }));
@@ -355,8 +255,8 @@ mod tests {
 
     #[test]
     fn another_document_is_refused() {
-        for value in [json!({}), json!({"name": 7}), json!([]), json!({"name": "live", "generation": "one"})] {
-            assert!(EnvironmentStatus::parse(&value).is_err(), "{value}");
+        for value in [json!({}), json!({"name": 7}), json!([]), json!(null)] {
+            assert!(parse(&value).is_err(), "{value}");
         }
     }
 }

@@ -8,7 +8,8 @@ use super::environment_args::ApiArgs;
 use super::output;
 use super::page_args::{PageArgs, items, note_next};
 use super::style::Style;
-use super::table::{fixed, text, text_column};
+use super::table::{fixed, text_column};
+use crate::api::event::EventSummary;
 
 /// List received events, newest first
 #[derive(Debug, Args)]
@@ -32,10 +33,11 @@ impl Events {
             return Ok(code);
         }
         let style = Style::of_stdout();
-        let rows: Vec<[String; 5]> = items(&page)
+        let rows: Vec<[String; 5]> = items::<EventSummary>(&page, "events")?
+            .into_iter()
             .map(|event| {
-                let [id, trigger, kind, outcome] = ["id", "trigger", "kind", "outcome"].map(|name| text(&event[name]));
-                [id, style.time_cell(&event["at"]), trigger, kind, outcome]
+                let (kind, outcome) = (event.kind.to_string(), event.outcome.to_string());
+                [event.id, style.time_cell(event.at), event.trigger, kind, outcome]
             })
             .collect();
         let columns = [

@@ -1,141 +1,86 @@
-//! An execution of a server's response.
-
-use serde::Deserialize;
-use serde_json::Value;
+//! Executions for people: origin, status and waits.
 
 use super::environment_api::EnvironmentApi;
 use super::style::Style;
-use crate::store::queue::{ExecutionStatus, StepKind, StepStatus};
+use crate::api::execution::{ExecutionSummary, Wait};
+use crate::store::queue::StepKind;
 
-/// An execution: a row of a list, or with its payloads and steps.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Execution {
-    pub(super) id: String,
-    pub(super) workflow: String,
-    pub(super) version: i64,
-    pub(super) tier: String,
-    pub(super) status: ExecutionStatus,
-    pub(super) tenant: String,
-    pub(super) triggered_by: String,
-    pub(super) source: String,
-    pub(super) event: String,
-    pub(super) digest: String,
-    pub(super) attempt: i64,
-    pub(super) created_at: Value,
-    pub(super) duration_ms: Option<f64>,
-    pub(super) error: Value,
-    pub(super) trace: String,
-    pub(super) parent: String,
-    pub(super) waits_for: Vec<Wait>,
-    pub(super) input: Value,
-    pub(super) output: Value,
-    pub(super) steps: Vec<Step>,
-    pub(super) cancel_requested: bool,
-}
-
-/// The subject that a waiting execution waits for.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Wait {
-    kind: WaitKind,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    until: Value,
-}
-
-/// Kind of a [`Wait`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum WaitKind {
-    Approval,
-    Event,
-    Timer,
-    Execution,
-    /// A kind that this version does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-/// A recorded step.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Step {
-    pub(super) name: String,
-    pub(super) order: i64,
-    pub(super) kind: StepKind,
-    pub(super) status: StepStatus,
-    pub(super) output: Value,
-    pub(super) error: Value,
-    pub(super) started_at: Value,
-    pub(super) finished_at: Value,
-}
-
-impl Execution {
-    /// The trigger, person or workflow that started it.
-    pub(super) fn origin(&self) -> String {
-        match self.source.as_str() {
-            "" => self.triggered_by.clone(),
-            source => format!("{} {source}", self.triggered_by),
-        }
-    }
-
-    /// The status, with the subjects that it waits for.
-    pub(super) fn status_with_waits(&self) -> String {
-        match self.waits_for.is_empty() {
-            true => self.status.to_string(),
-            false => {
-                let waits: Vec<String> = self.waits_for.iter().map(Wait::subject).collect();
-                format!("{} for {}", self.status, waits.join(", "))
-            }
-        }
-    }
-
-    /// True once it has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.status.is_final()
-    }
-
-    /// Message of the error, if it failed.
-    pub(super) fn error_message(&self) -> &str {
-        self.error.as_str().or(self.error["message"].as_str()).unwrap_or_default()
+/// The trigger, person or workflow that started an execution.
+pub(super) fn origin(execution: &ExecutionSummary) -> String {
+    match &execution.source {
+        None => execution.triggered_by.to_string(),
+        Some(source) => format!("{} {source}", execution.triggered_by),
     }
 }
 
-impl Wait {
-    /// The subject, such as "approval `ship`".
-    fn subject(&self) -> String {
-        let noun = match self.kind {
-            WaitKind::Approval => "approval",
-            WaitKind::Event => "signal",
-            WaitKind::Timer => return "a time".to_owned(),
-            WaitKind::Execution => "execution",
-            WaitKind::Unknown => "something that this version does not know",
-        };
-        if self.name.is_empty() { noun.to_owned() } else { format!("{noun} `{}`", self.name) }
+/// The status, with the subjects that the execution waits for.
+pub(super) fn status_with_waits(execution: &ExecutionSummary) -> String {
+    let waits: Vec<String> = execution.waits_for.iter().map(subject).collect();
+    match waits.is_empty() {
+        true => execution.status.to_string(),
+        false => format!("{} for {}", execution.status, waits.join(", ")),
     }
+}
 
-    /// The subject with the end of the wait.
-    pub(super) fn describe(&self, style: Style) -> String {
-        if self.until.is_null() {
-            return self.subject();
-        }
-        let until = style.with_rest(&self.until);
-        match self.kind {
-            WaitKind::Timer => until,
-            _ => format!("{} until {until}", self.subject()),
-        }
-    }
+/// The subject of a wait, such as "approval `ship`".
+fn subject(wait: &Wait) -> String {
+    let noun = match wait.kind {
+        StepKind::Approval => "approval",
+        StepKind::Event => "signal",
+        StepKind::Workflow => "workflow",
+        StepKind::Sleep => return "a time".to_owned(),
+        StepKind::Action | StepKind::Step | StepKind::State | StepKind::Fetch => "step",
+    };
+    format!("{noun} `{}`", plain_name(wait.kind, &wait.name))
+}
 
-    /// The command that ends the wait, if there is one.
-    pub(super) fn command(&self, execution: &str, environment: &EnvironmentApi) -> Option<String> {
-        let option = environment.option();
-        match self.kind {
-            WaitKind::Approval => Some(format!("evenkeel executions approve {execution} {}{option}", self.name)),
-            WaitKind::Event => Some(format!("evenkeel executions signal {execution} {} -d JSON{option}", self.name)),
-            WaitKind::Timer | WaitKind::Execution | WaitKind::Unknown => None,
-        }
+/// The subject of a wait, with its end.
+pub(super) fn describe_wait(wait: &Wait, style: Style) -> String {
+    match (wait.kind, wait.until) {
+        (_, None) => subject(wait),
+        (StepKind::Sleep, until) => style.with_rest(until),
+        (_, until) => format!("{} until {}", subject(wait), style.with_rest(until)),
     }
+}
+
+/// The command that ends a wait, if there is one.
+pub(super) fn wait_command(wait: &Wait, execution: &str, environment: &EnvironmentApi) -> Option<String> {
+    let option = environment.option();
+    match wait.kind {
+        StepKind::Approval => Some(format!("evenkeel executions approve {execution} {}{option}", wait.name)),
+        StepKind::Event => Some(format!("evenkeel executions signal {execution} {} -d JSON{option}", wait.name)),
+        _ => None,
+    }
+}
+
+/// The name of a step for people: without its kind, and without the digest that distinguishes calls of one name.
+pub(super) fn plain_name(kind: StepKind, name: &str) -> String {
+    let mut words: Vec<&str> = name.split(' ').collect();
+    let is_digest = |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Names that people chose have none.
+    let has_digest = !matches!(kind, StepKind::Step | StepKind::Event | StepKind::Approval);
+    if has_digest && let Some(at) = words.iter().rposition(is_digest).filter(|at| *at > 0) {
+        words.remove(at);
+    }
+    if kind != StepKind::Step && words.len() > 1 && words.first().is_some_and(|word| *word == kind.as_str()) {
+        words.remove(0);
+    }
+    words.join(" ")
+}
+
+/// An execution for tests, with some members of their own.
+#[cfg(test)]
+pub(super) fn summary(more: &serde_json::Value) -> serde_json::Value {
+    let mut value = serde_json::json!({
+        "id": "01kb", "workflow": "pay", "version": 2, "generation": 3, "tier": "Long", "status": "Waiting",
+        "tenant": null, "triggeredBy": "manual", "source": null, "event": null, "parent": null, "attempt": 1,
+        "priority": 0, "createdAt": "2026-11-29T11:55:00Z", "startedAt": null, "finishedAt": null,
+        "durationMs": null, "errorMessage": null, "trace": null, "waitsFor": [],
+    });
+    for (name, member) in more.as_object().unwrap() {
+        value[name] = member.clone();
+    }
+    value
 }
 
 #[cfg(test)]
@@ -143,53 +88,58 @@ mod tests {
     use serde_json::json;
 
     use super::super::api_client::ApiClient;
-    use super::super::response_view::parse;
     use super::*;
 
     #[test]
     fn a_waiting_execution_names_the_subject_and_the_command() {
-        let execution: Execution = parse(&json!({
-            "id": "01kb", "status": "Waiting", "triggeredBy": "manual", "source": null, "waitsFor": [
-                {"kind": "approval", "name": "ship", "until": "2026-11-29T12:15:00Z"},
-                {"kind": "event", "name": "paid", "until": null},
-                {"kind": "timer", "name": null, "until": "2026-11-29T13:00:00Z"},
-                {"kind": "planet", "name": "x"},
-            ],
-        }))
+        let execution: ExecutionSummary = serde_json::from_value(summary(&json!({"waitsFor": [
+            {"kind": "approval", "name": "ship", "until": "2026-11-29T12:15:00Z"},
+            {"kind": "event", "name": "paid", "until": null},
+            {"kind": "sleep", "name": "7200000ms 0a1b2c3d", "until": "2026-11-29T13:00:00Z"},
+            {"kind": "workflow", "name": "child 0a1b2c3d #2", "until": null},
+        ]})))
         .unwrap();
-        let status = execution.status_with_waits();
-        assert!(status.starts_with("Waiting for approval `ship`, signal `paid`, a time"), "{status}");
-        assert_eq!(execution.origin(), "manual");
+        let status = status_with_waits(&execution);
+        assert_eq!(status, "Waiting for approval `ship`, signal `paid`, a time, workflow `child #2`");
+        assert_eq!(origin(&execution), "manual");
         let style = Style::with(None, "2026-11-29T12:00:00Z");
-        let described: Vec<String> = execution.waits_for.iter().map(|wait| wait.describe(style)).collect();
+        let described: Vec<String> = execution.waits_for.iter().map(|wait| describe_wait(wait, style)).collect();
         assert_eq!(
-            described[..3],
+            described,
             [
                 "approval `ship` until 2026-11-29T12:15:00Z (15 min left)",
                 "signal `paid`",
-                "2026-11-29T13:00:00Z (1 h left)"
+                "2026-11-29T13:00:00Z (1 h left)",
+                "workflow `child #2`",
             ]
         );
         let client = ApiClient { server: String::new(), token: None };
         let environment = EnvironmentApi { client, environment: "live".into(), is_chosen: true };
         let commands: Vec<Option<String>> =
-            execution.waits_for.iter().map(|wait| wait.command("01kb", &environment)).collect();
+            execution.waits_for.iter().map(|wait| wait_command(wait, "01kb", &environment)).collect();
         assert_eq!(
             commands,
             [
                 Some("evenkeel executions approve 01kb ship -e live".to_owned()),
                 Some("evenkeel executions signal 01kb paid -d JSON -e live".to_owned()),
                 None,
-                None
+                None,
             ]
         );
     }
 
     #[test]
-    fn the_message_of_an_error_is_read_from_lists_and_details() {
-        for error in [json!("it broke"), json!({"code": "X", "message": "it broke"})] {
-            let execution: Execution = parse(&json!({"status": "Failed", "error": error})).unwrap();
-            assert_eq!((execution.error_message(), execution.has_ended()), ("it broke", true));
+    fn names_of_people_keep_their_words() {
+        for (kind, name, plain) in [
+            (StepKind::Step, "deadbeef", "deadbeef"),
+            (StepKind::Step, "pay deadbeef", "pay deadbeef"),
+            (StepKind::Step, "step one", "step one"),
+            (StepKind::Sleep, "sleep 2000ms 0a1b2c3d", "2000ms"),
+            (StepKind::Event, "event paid", "paid"),
+            (StepKind::Approval, "approval ship cafebabe", "ship cafebabe"),
+            (StepKind::Action, "orbit/create 01b82868 #2", "orbit/create #2"),
+        ] {
+            assert_eq!(plain_name(kind, name), plain);
         }
     }
 }

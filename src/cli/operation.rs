@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::environment_args::ApiArgs;
-use super::environment_status::{EnvironmentStatus, short_digest};
-use super::output;
 use super::output_format::OutputFormat;
 use super::style::Style;
-use super::table::text;
+use super::{environment_status, output, response_view};
+use crate::api::environment::{CommandResult, Generation};
 
 /// Sends an operation to the environment of a command. Returns the environment's name and the response.
 ///
@@ -22,14 +21,21 @@ pub(super) fn operate(api: &ApiArgs, verb: &str, body: &Value) -> anyhow::Result
 }
 
 /// Prints the generation that an operation activated.
-pub(super) fn print_activated(environment: &str, response: &Value, format: OutputFormat) -> ExitCode {
+///
+/// # Errors
+/// Fails if the response is not the result of a command.
+pub(super) fn print_activated(environment: &str, response: &Value, format: OutputFormat) -> anyhow::Result<ExitCode> {
     if let Some(code) = format.print_json(response) {
-        return code;
+        return Ok(code);
     }
-    let number = response["generation"].as_u64().or(response["number"].as_u64()).unwrap_or_default();
-    let digest = text(&response["digest"]);
-    output::data(&format!("{environment}: generation {number} is live ({})\n", short_digest(&digest)));
-    ExitCode::SUCCESS
+    let result: CommandResult = response_view::parse(response, "the result of a command")?;
+    output::data(&match result.generation {
+        Some(Generation { generation, digest, .. }) => {
+            format!("{environment}: generation {generation} is live ({})\n", digest.short())
+        }
+        None => format!("{environment}: nothing changed\n"),
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the status that an operation led to. Returns 0 if the environment is ready, and 1 otherwise.
@@ -37,9 +43,9 @@ pub(super) fn print_activated(environment: &str, response: &Value, format: Outpu
 /// # Errors
 /// Fails if the response has no status.
 pub(super) fn print_status(response: &Value, format: OutputFormat) -> anyhow::Result<ExitCode> {
-    let status = EnvironmentStatus::parse(&response["status"])?;
+    let status = environment_status::parse(&response["status"])?;
     if format.print_json(response).is_none() {
-        output::data(&status.human(Style::of_stdout()));
+        output::data(&environment_status::human(&status, Style::of_stdout()));
     }
-    Ok(if status.is_ready() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status.ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,16 +1,18 @@
 //! The arguments of lists: one page at a time.
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::environment_api::Query;
-use super::output;
+use super::{output, response_view};
+use crate::api::page::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// A page of a list.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PageArgs {
     /// Maximum number of entries, 1 to 1000
-    #[arg(long, default_value_t = 50, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = DEFAULT_LIMIT, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
     limit: u32,
     /// Page to show: `next` of the page before it
     #[arg(long, value_name = "CURSOR")]
@@ -25,9 +27,12 @@ impl PageArgs {
     }
 }
 
-/// The entries of a page.
-pub(super) fn items(page: &Value) -> impl Iterator<Item = &Value> {
-    page["items"].as_array().into_iter().flatten()
+/// Reads the entries of a page; `noun` names the list in an error.
+///
+/// # Errors
+/// Fails if the response is not a page of such entries.
+pub(super) fn items<T: DeserializeOwned>(page: &Value, noun: &str) -> anyhow::Result<Vec<T>> {
+    response_view::parse(&page["items"], noun)
 }
 
 /// Prints the option for the next page to stderr, if there is one.

@@ -31,6 +31,6 @@ impl Promote {
         for warning in response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             output::warning(warning);
         }
-        Ok(print_activated(&environment, &response, self.api.output))
+        print_activated(&environment, &response, self.api.output)
     }
 }

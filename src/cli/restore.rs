@@ -27,6 +27,6 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let (environment, response) = operate(&self.api, "restore", &json!({"id": self.id.to_string()}))?;
-        Ok(print_activated(&environment, &response, self.api.output))
+        print_activated(&environment, &response, self.api.output)
     }
 }

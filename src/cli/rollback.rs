@@ -27,6 +27,6 @@ pub(super) struct Rollback {
 impl Rollback {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let (environment, response) = operate(&self.api, "rollback", &json!({"to": self.generation}))?;
-        Ok(print_activated(&environment, &response, self.api.output))
+        print_activated(&environment, &response, self.api.output)
     }
 }

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
+use super::api_error::ApiError;
 use super::environment_api::EnvironmentApi;
 use super::environment_args::{ApiArgs, environment_name};
-use super::execution_view::Execution;
-use super::problem::Problem;
+use super::execution_view::{describe_wait, wait_command};
 use super::style::Style;
 use super::{json_input, output, response_view};
+use crate::api::execution::{Execution, ExecutionSummary};
 use crate::store::queue::ExecutionStatus;
 
 /// First interval at which `--wait` reads the status; it grows to the second.
@@ -84,12 +84,12 @@ impl Run {
         let mut shown = String::new();
         loop {
             let value = environment.get(&["executions", id], Vec::new())?;
-            let execution: Execution =
-                response_view::parse(&value).context("the server's response is not an execution")?;
-            if execution.has_ended() {
+            let execution: Execution = response_view::parse(&value, "an execution")?;
+            let summary = &execution.summary;
+            if summary.status.is_final() {
                 return Ok(self.print_end(&execution, &value, environment));
             }
-            let waits = waits(&execution, environment);
+            let waits = waits(summary, environment);
             if !waits.is_empty() && waits != shown {
                 output::note(waits.trim_end());
                 shown = waits;
@@ -100,22 +100,23 @@ impl Run {
     }
 
     fn print_end(&self, execution: &Execution, value: &Value, environment: &EnvironmentApi) -> ExitCode {
-        let is_completed = execution.status == ExecutionStatus::Completed;
+        let is_completed = execution.summary.status == ExecutionStatus::Completed;
         if self.api.output.print_json(value).is_none() && is_completed {
             output::data(&format!("{:#}\n", execution.output));
         }
         if is_completed {
             return ExitCode::SUCCESS;
         }
-        let (status, message) = (execution.status, execution.error_message());
-        output::failure(&format!("{status}: {message}; `{}` shows the steps", show(&execution.id, environment)));
+        let message = execution.error.as_ref().map_or("no message", |error| error.message.as_str());
+        let ExecutionSummary { id, status, .. } = &execution.summary;
+        output::failure(&format!("{status}: {message}; `{}` shows the steps", show(id, environment)));
         ExitCode::FAILURE
     }
 }
 
 /// A failed execution exits with 1; any other error, such as an unknown workflow, with 2.
 fn failed(error: anyhow::Error, environment: &EnvironmentApi) -> anyhow::Result<ExitCode> {
-    match error.downcast_ref::<Problem>().and_then(|problem| problem.execution.as_deref()) {
+    match error.downcast_ref::<ApiError>().and_then(|error| error.0.execution.as_deref()) {
         Some(id) => {
             output::failure(&format!("failed: {error}; `{}` shows the steps", show(id, environment)));
             Ok(ExitCode::FAILURE)
@@ -130,12 +131,12 @@ fn show(id: &str, environment: &EnvironmentApi) -> String {
 }
 
 /// The subjects that an execution waits for, each with the command that ends the wait.
-fn waits(execution: &Execution, environment: &EnvironmentApi) -> String {
+fn waits(execution: &ExecutionSummary, environment: &EnvironmentApi) -> String {
     // Without the remaining time, which changes by itself.
     let style = Style::default();
     let lines = execution.waits_for.iter().map(|wait| {
-        let command = wait.command(&execution.id, environment).map(|command| format!("  {command}\n"));
-        format!("waits for {}\n{}", wait.describe(style), command.unwrap_or_default())
+        let command = wait_command(wait, &execution.id, environment).map(|command| format!("  {command}\n"));
+        format!("waits for {}\n{}", describe_wait(wait, style), command.unwrap_or_default())
     });
     lines.collect()
 }
@@ -145,6 +146,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::api_client::{ApiClient, ApiResponse};
+    use super::super::execution_view::summary;
     use super::*;
 
     fn environment() -> EnvironmentApi {
@@ -154,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_shown_with_the_command_that_ends_it() {
-        let execution: Execution = response_view::parse(&json!({"id": "01kb", "status": "Waiting", "waitsFor": [
+        let execution = summary(&json!({"waitsFor": [
             {"kind": "approval", "name": "ship", "until": "2026-11-29T12:15:00Z"},
-            {"kind": "timer", "until": "2026-11-29T12:15:00Z"}]}))
-        .unwrap();
+            {"kind": "sleep", "name": "7ms", "until": "2026-11-29T12:15:00Z"}]}));
+        let execution: ExecutionSummary = serde_json::from_value(execution).unwrap();
         assert_eq!(
             waits(&execution, &environment()),
             "waits for approval `ship` until 2026-11-29T12:15:00Z\n  evenkeel executions approve 01kb ship\nwaits for \
@@ -167,8 +169,8 @@ mod tests {
 
     #[test]
     fn only_a_failed_execution_is_a_result() {
-        let problem = |value: Value| Problem::of(&ApiResponse { status: 500, value }).into();
-        let broken = failed(problem(json!({"detail": "it broke", "execution": "01kb"})), &environment());
+        let problem = |value: Value| ApiError(ApiResponse { status: 500, value }.problem()).into();
+        let broken = failed(problem(json!({"code": "X", "detail": "it broke", "execution": "01kb"})), &environment());
         assert_eq!(broken.unwrap(), ExitCode::FAILURE);
         assert!(failed(problem(json!({"detail": "unknown workflow"})), &environment()).is_err());
     }

@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::api_client::ApiClient;
 use super::environment_args::{VARIABLE, environment_name, environment_names};
-use super::environment_status::EnvironmentStatus;
 use super::output_format::OutputFormat;
 use super::watch::{Poll, WatchArgs};
-use super::{cluster_status, environment_api, output};
+use super::{cluster_status, environment_api, environment_status, output};
 
 /// Show the status of environments
 #[derive(Debug, Args)]
@@ -57,7 +56,7 @@ impl StatusCommand {
             let values = self.read()?;
             let mut all_ready = true;
             for value in &values {
-                all_ready &= EnvironmentStatus::parse(value)?.is_ready();
+                all_ready &= environment_status::parse(value)?.ready;
             }
             // One document: the status of the chosen environment, or the list of all.
             match (self.environment, values.as_slice()) {
@@ -69,9 +68,9 @@ impl StatusCommand {
         self.watch.print(self.output, |style| {
             let mut poll = Poll { text: String::new(), code: ExitCode::SUCCESS };
             for value in self.read()? {
-                let status = EnvironmentStatus::parse(&value)?;
-                poll.text += &status.human(style);
-                if !status.is_ready() {
+                let status = environment_status::parse(&value)?;
+                poll.text += &environment_status::human(&status, style);
+                if !status.ready {
                     poll.code = ExitCode::FAILURE;
                 }
             }

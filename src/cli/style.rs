@@ -1,11 +1,11 @@
 //! The form of output for people: width, colors, and ages or times.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::output::{self, Paint};
 use super::table::{self, Column};
-use super::times::{between, parse, time, whole};
+use super::times::{between, time};
+use crate::api::Time;
 
 /// Form of the output for people. A terminal gets colors, folded lines and ages; a pipe or a file gets whole lines and
 /// times.
@@ -55,46 +55,45 @@ impl Style {
     }
 
     /// Cell of a column of times.
-    pub(super) fn time_cell(self, value: &Value) -> String {
-        match (self.now, parse(value)) {
-            (Some(now), Some(at)) => between(at, now),
-            _ => time(value),
+    pub(super) fn time_cell(self, at: Option<Time>) -> String {
+        match (self.now, at) {
+            (Some(now), Some(at)) => between(at.0, now),
+            _ => time(at),
         }
     }
 
     /// A time with its age in parentheses.
-    pub(super) fn with_age(self, value: &Value) -> String {
-        match (self.now, parse(value)) {
-            (Some(now), Some(at)) => format!("{} ({} ago)", whole(at), between(at, now)),
-            _ => time(value),
+    pub(super) fn with_age(self, at: Option<Time>) -> String {
+        match (self.now, at) {
+            (Some(now), Some(past)) => format!("{} ({} ago)", time(at), between(past.0, now)),
+            _ => time(at),
         }
     }
 
     /// A time in the future with the remaining time in parentheses.
-    pub(super) fn with_rest(self, value: &Value) -> String {
-        match (self.now, parse(value)) {
-            (Some(now), Some(at)) => format!("{} ({} left)", whole(at), between(now, at)),
-            _ => time(value),
+    pub(super) fn with_rest(self, at: Option<Time>) -> String {
+        match (self.now, at) {
+            (Some(now), Some(future)) => format!("{} ({} left)", time(at), between(now, future.0)),
+            _ => time(at),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn ages_and_remaining_times_count_from_now() {
+        let at = |text: &str| Some(Time(text.parse().unwrap()));
         let style = Style::with(Some(80), "2026-11-29T12:00:00Z");
-        assert_eq!(style.time_cell(&json!("2026-11-29T11:58:30.5Z")), "1 min 30 s");
-        assert_eq!(style.with_age(&json!("2026-11-29T11:59:59.9Z")), "2026-11-29T11:59:59Z (0 s ago)");
-        assert_eq!(style.with_rest(&json!("2026-11-29T12:15:00Z")), "2026-11-29T12:15:00Z (15 min left)");
-        assert_eq!(style.with_rest(&json!("2026-11-29T11:00:00Z")), "2026-11-29T11:00:00Z (0 s left)");
+        assert_eq!(style.time_cell(at("2026-11-29T11:58:30.5Z")), "1 min 30 s");
+        assert_eq!(style.with_age(at("2026-11-29T11:59:59.9Z")), "2026-11-29T11:59:59Z (0 s ago)");
+        assert_eq!(style.with_rest(at("2026-11-29T12:15:00Z")), "2026-11-29T12:15:00Z (15 min left)");
+        assert_eq!(style.with_rest(at("2026-11-29T11:00:00Z")), "2026-11-29T11:00:00Z (0 s left)");
         let repeated = style.without_ages();
         assert_eq!((style.time_title(), repeated.time_title()), ("AGE", "TIME"));
-        assert_eq!(repeated.time_cell(&json!("2026-11-29T11:58:30.5Z")), "2026-11-29T11:58:30Z");
-        assert_eq!(repeated.with_age(&json!(null)), "-");
+        assert_eq!(repeated.time_cell(at("2026-11-29T11:58:30.5Z")), "2026-11-29T11:58:30Z");
+        assert_eq!(repeated.with_age(None), "-");
     }
 }

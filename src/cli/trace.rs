@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::environment_args::ApiArgs;
-use super::output;
 use super::style::Style;
-use super::table::text;
+use super::{output, response_view};
+use crate::api::definition::{Definition, Owner};
 use crate::definition::Id;
 
 /// Show the source, commit, file and line of a live definition
@@ -26,26 +26,51 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let id = self.id.to_string();
-        let segments: Vec<&str> = ["trace"].into_iter().chain(id.split('/')).collect();
+        let segments: Vec<&str> = ["definitions"].into_iter().chain(id.split('/')).collect();
         let found = self.api.connect()?.get(&segments, Vec::new())?;
         if let Some(code) = self.api.output.print_json(&found) {
             return Ok(code);
         }
-        let style = Style::of_stdout();
-        let owner = &found["owner"];
-        let from = match owner["by"].as_str() {
-            Some("api") => format!("override by {}", text(&owner["who"])),
-            _ => format!("{} {}", text(&owner["source"]), text(&owner["revision"])),
-        };
-        let mut lines = format!("{}\n", text(&found["id"]));
-        lines += &style.field("from", &from);
-        lines += &style.field("file", &format!("{}:{}", text(&found["file"]), found["line"]));
-        for overlay in found["overlays"].as_array().into_iter().flatten() {
-            lines += &style.field("overlay", &text(overlay));
-        }
-        lines += &style.field("generation", &found["generation"].to_string());
-        lines += &style.field("identity", &text(&found["uid"]));
-        output::data(&lines);
+        let definition: Definition = response_view::parse(&found, "a definition")?;
+        output::data(&human(&definition, Style::of_stdout()));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn human(definition: &Definition, style: Style) -> String {
+    let from = match &definition.owner {
+        Owner::Api { who, until, .. } => {
+            let until = until.map(|until| format!(", until {}", style.with_rest(Some(until)))).unwrap_or_default();
+            format!("override by {who}{until}")
+        }
+        Owner::Source { source, revision } => format!("{source} {revision}"),
+    };
+    let mut lines = format!("{}\n", definition.id);
+    lines += &style.field("from", &from);
+    lines += &style.field("file", &format!("{}:{}", definition.file, definition.line));
+    lines += &definition.overlays.iter().map(|overlay| style.field("overlay", overlay)).collect::<String>();
+    let generation = definition.generation.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    lines += &style.field("generation", &generation);
+    lines += &style.field("identity", &definition.uid);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_override_shows_its_writer_and_its_end() {
+        let definition = json!({"id": "Connector/a", "uid": "7", "file": "a.yaml", "line": 4, "overlays": ["live.yaml"],
+            "digest": format!("sha256:{}", "0".repeat(64)), "generation": 3,
+            "owner": {"by": "api", "who": "ada", "at": null, "reason": null, "until": "2026-11-29T12:30:00Z"}});
+        let text = human(&serde_json::from_value(definition).unwrap(), Style::with(None, "2026-11-29T12:00:00Z"));
+        assert_eq!(
+            text,
+            "Connector/a\n  from        override by ada, until 2026-11-29T12:30:00Z (30 min left)\n  file        \
+             a.yaml:4\n  overlay     live.yaml\n  generation  3\n  identity    7\n"
+        );
     }
 }

@@ -8,7 +8,8 @@ use super::environment_args::ApiArgs;
 use super::output;
 use super::page_args::{PageArgs, items, note_next};
 use super::style::Style;
-use super::table::{fixed, text, text_column};
+use super::table::{fixed, text_column};
+use crate::api::workflow::Workflow;
 
 /// List workflows with their versions
 #[derive(Debug, Args)]
@@ -28,14 +29,12 @@ impl Workflows {
         if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let rows: Vec<[String; 5]> = items(&page)
+        let rows: Vec<[String; 5]> = items::<Workflow>(&page, "workflows")?
+            .into_iter()
             .map(|workflow| {
-                let active = if workflow["active"] == true { "yes" } else { "no" };
-                let version =
-                    workflow["version"].as_i64().map_or_else(|| "-".to_owned(), |number| format!("v{number}"));
-                let location = workflow["location"].as_str().or(workflow["place"].as_str()).unwrap_or_default();
-                let [name, tier] = ["name", "tier"].map(|name| text(&workflow[name]));
-                [name, tier, active.to_owned(), version, location.to_owned()]
+                let active = if workflow.active { "yes" } else { "no" };
+                let version = workflow.version.map_or_else(|| "-".to_owned(), |number| format!("v{number}"));
+                [workflow.name, workflow.tier.as_str().to_owned(), active.to_owned(), version, workflow.source]
             })
             .collect();
         let columns = [fixed("WORKFLOW"), fixed("TIER"), fixed("ACTIVE"), fixed("VERSION"), text_column("LOCATION")];

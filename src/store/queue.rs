@@ -27,7 +27,8 @@ pub use states::{
     SubscriptionStatus, TriggeredBy,
 };
 pub use triggers::{
-    DeadLetter, DedupKey, Event, EventSummary, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
+    DeadLetter, DeadLetterSummary, DedupKey, Event, EventSummary, PollCommit, PollState, RowRange, ScheduleState,
+    StoredRecord, Subscription,
 };
 
 /// The time of [`Disposition::Suspend`] that only a signal ends.
@@ -158,6 +159,9 @@ pub trait Queue: Send + Sync {
     /// Recorded steps of an execution, in order.
     async fn steps(&self, execution: &str) -> Result<Vec<Step>, StoreError>;
 
+    /// Steps of at most 10,000 executions that wait, without input, output and error, each with the execution's id.
+    async fn waiting_steps(&self, executions: &[String]) -> Result<Vec<(String, Step)>, StoreError>;
+
     /// Log lines of an execution, the oldest first, at most 10,000.
     async fn logs(&self, execution: &str) -> Result<Vec<LogLine>, StoreError>;
 
@@ -215,19 +219,19 @@ pub trait Queue: Send + Sync {
         &self,
         environment: &str,
         trigger: Option<&str>,
-        limit: u32,
+        range: &RowRange,
     ) -> Result<Vec<EventSummary>, StoreError>;
 
     /// One event.
     async fn event(&self, environment: &str, id: &str) -> Result<Option<Event>, StoreError>;
 
-    /// Dead letters from the newest, optionally of one status.
+    /// Dead letters from the newest, without headers and payload, optionally of one status.
     async fn dead_letters(
         &self,
         environment: &str,
         status: Option<DeadLetterStatus>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, StoreError>;
+        range: &RowRange,
+    ) -> Result<Vec<DeadLetterSummary>, StoreError>;
 
     /// One dead letter.
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError>;

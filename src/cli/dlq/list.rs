@@ -8,7 +8,8 @@ use super::super::environment_args::ApiArgs;
 use super::super::output;
 use super::super::page_args::{PageArgs, items, note_next};
 use super::super::style::Style;
-use super::super::table::{excerpt, fixed, text, text_column};
+use super::super::table::{excerpt, fixed, text_column};
+use crate::api::event::DeadLetterSummary;
 
 /// List dead letters, newest first
 #[derive(Debug, Args)]
@@ -32,12 +33,12 @@ impl List {
             return Ok(code);
         }
         let style = Style::of_stdout();
-        let rows: Vec<[String; 6]> = items(&page)
+        let rows: Vec<[String; 6]> = items::<DeadLetterSummary>(&page, "dead letters")?
+            .into_iter()
             .map(|letter| {
-                let names = ["id", "trigger", "workflow", "status", "reason", "message"];
-                let [id, trigger, workflow, status, reason, message] = names.map(|name| text(&letter[name]));
-                let reason = format!("{reason}: {}", excerpt(&message));
-                [id, style.time_cell(&letter["at"]), trigger, workflow, status, reason]
+                let reason = format!("{}: {}", letter.reason, excerpt(&letter.message));
+                let [trigger, workflow] = [letter.trigger, letter.workflow].map(Option::unwrap_or_default);
+                [letter.id, style.time_cell(letter.at), trigger, workflow, letter.status.to_string(), reason]
             })
             .collect();
         let columns = [

@@ -10,6 +10,7 @@ use super::super::environment_args::ApiArgs;
 use super::super::output;
 use super::super::page_args::items;
 use super::super::table::text;
+use crate::api::event::DeadLetterSummary;
 
 /// Maximum number of pages of 1000 dead letters that `replay all` reads.
 const MAX_PAGES: usize = 100;
@@ -85,7 +86,8 @@ fn pending(environment: &EnvironmentApi) -> anyhow::Result<Vec<String>> {
             ("cursor", cursor.clone()),
         ];
         let page = environment.get(&["dead-letters"], query)?;
-        ids.extend(items(&page).map(|letter| text(&letter["id"])));
+        let letters: Vec<DeadLetterSummary> = items(&page, "dead letters")?;
+        ids.extend(letters.into_iter().map(|letter| letter.id));
         cursor = page["next"].as_str().map(str::to_owned);
         if cursor.is_none() {
             break;

@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::super::environment_args::ApiArgs;
-use super::super::execution_view::Execution;
+use super::super::execution_view::{origin, status_with_waits};
 use super::super::output_format::OutputFormat;
 use super::super::page_args::{PageArgs, items, note_next};
-use super::super::response_view;
 use super::super::style::Style;
 use super::super::table::{fixed, text_column};
 use super::super::times::duration;
 use super::super::watch::{Poll, WatchArgs};
+use crate::api::execution::ExecutionSummary;
 use crate::store::queue::ExecutionStatus;
 
 /// List executions, newest first
@@ -78,8 +77,7 @@ impl List {
         }
         self.watch.print(self.api.output, |style| {
             let page = read()?;
-            let executions = items(&page).map(response_view::parse::<Execution>).collect::<Result<Vec<_>, _>>();
-            let executions = executions.context("the server's response is not a list of executions")?;
+            let executions: Vec<ExecutionSummary> = items(&page, "executions")?;
             if !self.watch.is_on() {
                 note_next(&page);
             }
@@ -88,7 +86,7 @@ impl List {
     }
 }
 
-fn human(executions: &[Execution], style: Style) -> String {
+fn human(executions: &[ExecutionSummary], style: Style) -> String {
     let columns = [
         fixed("EXECUTION"),
         fixed(style.time_title()),
@@ -103,12 +101,15 @@ fn human(executions: &[Execution], style: Style) -> String {
         .map(|execution| {
             [
                 execution.id.clone(),
-                style.time_cell(&execution.created_at),
-                format!("{} v{}", execution.workflow, execution.version),
-                execution.status_with_waits(),
+                style.time_cell(execution.created_at),
+                match execution.version {
+                    Some(version) => format!("{} v{version}", execution.workflow),
+                    None => execution.workflow.clone(),
+                },
+                status_with_waits(execution),
                 execution.duration_ms.map_or_else(|| "-".to_owned(), duration),
-                execution.origin(),
-                execution.tenant.clone(),
+                origin(execution),
+                execution.tenant.clone().unwrap_or_default(),
             ]
         })
         .collect();
@@ -119,18 +120,20 @@ fn human(executions: &[Execution], style: Style) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::super::execution_view::summary;
     use super::*;
 
     #[test]
     fn the_list_says_how_long_and_for_whom_and_fits_a_terminal() {
         let rows = [
             json!({"id": "01kb8m2w9ya7c3d5e7f9g1h3j5", "workflow": "hold-orders", "version": 3, "status": "Waiting",
-                "createdAt": "2026-11-29T11:57:00Z", "durationMs": null, "triggeredBy": "webhook", "source": "orders-in",
-                "tenant": null, "waitsFor": [{"kind": "approval", "name": "wait-for-boss", "until": null}]}),
+                "createdAt": "2026-11-29T11:57:00Z", "triggeredBy": "webhook", "source": "orders-in",
+                "waitsFor": [{"kind": "approval", "name": "wait-for-boss", "until": null}]}),
             json!({"id": "01kb8m2w9ya7c3d5e7f9g1h3j4", "workflow": "note", "version": 1, "status": "Completed",
-                "createdAt": "2026-11-29T11:00:00Z", "durationMs": 10_674.3, "triggeredBy": "manual", "source": "ada"}),
+                "createdAt": "2026-11-29T11:00:00Z", "durationMs": 10_674.3, "source": "ada"}),
         ];
-        let rows: Vec<Execution> = rows.iter().map(|row| response_view::parse(row).unwrap()).collect();
+        let rows: Vec<ExecutionSummary> =
+            rows.iter().map(|row| serde_json::from_value(summary(row)).unwrap()).collect();
         let whole = human(&rows, Style::default());
         assert!(whole.starts_with("EXECUTION ") && !whole.contains("TENANT"), "{whole}");
         for part in

@@ -7,8 +7,8 @@ use clap::Args;
 use super::super::environment_args::ApiArgs;
 use super::super::output;
 use super::super::page_args::{PageArgs, items, note_next};
-use super::super::table::text;
 use super::super::times::time;
+use crate::api::execution::LogLine;
 
 /// Print the log of an execution
 #[derive(Debug, Args)]
@@ -31,9 +31,10 @@ impl Logs {
         if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let lines = items(&page).map(|line| {
-            let (level, message) = (text(&line["level"]), text(&line["message"]));
-            format!("{} {level:<5} {message}\n", time(&line["at"]))
+        let lines: Vec<LogLine> = items(&page, "log lines")?;
+        let lines = lines.into_iter().map(|line| {
+            // `Display` of an enum has no width.
+            format!("{} {:<5} {}\n", time(line.at), line.level.as_str(), line.message)
         });
         output::data(&lines.collect::<String>());
         note_next(&page);

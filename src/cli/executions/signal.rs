@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::super::api_error::ApiError;
 use super::super::environment_api::Query;
-use super::super::problem::Problem;
 use super::super::table::text;
 use super::super::{json_input, output};
 use super::ExecutionArgs;
@@ -83,8 +83,8 @@ fn send(
 ) -> anyhow::Result<ExitCode> {
     let environment = api.connect()?;
     let response = environment.post(&["executions", id, kind, name], query, body);
-    let response = response.map_err(|error| match error.downcast::<Problem>() {
-        Ok(problem) => anyhow!(refusal(&problem, |name| command(id, name) + &environment.option())),
+    let response = response.map_err(|error| match error.downcast::<ApiError>() {
+        Ok(error) => anyhow!(refusal(&error, |name| command(id, name) + &environment.option())),
         Err(other) => other,
     })?;
     if api.output.print_json(&response).is_none() {
@@ -94,8 +94,9 @@ fn send(
 }
 
 /// The text of a refusal, with the names that are waited for.
-fn refusal(problem: &Problem, command: impl Fn(&str) -> String) -> String {
-    let mut text = problem.to_string();
+fn refusal(error: &ApiError, command: impl Fn(&str) -> String) -> String {
+    let mut text = error.to_string();
+    let problem = &error.0;
     if problem.code == "NOT_WAITED_FOR" {
         let names: Vec<String> = problem.waiting.iter().map(|name| format!("`{name}`")).collect();
         if let Some(unnamed) = names.iter().find(|name| !text.contains(*name)) {
@@ -116,7 +117,7 @@ mod tests {
 
     fn refused(waiting: Value, detail: &str) -> String {
         let value = json!({"status": 409, "code": "NOT_WAITED_FOR", "detail": detail, "waiting": waiting});
-        refusal(&Problem::of(&ApiResponse { status: 409, value }), |name| format!("approve 01kb {name}"))
+        refusal(&ApiError(ApiResponse { status: 409, value }.problem()), |name| format!("approve 01kb {name}"))
     }
 
     #[test]
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn another_refusal_is_shown_as_it_is() {
         let value = json!({"code": "NOT_FOUND", "detail": "unknown execution `01kb`", "waiting": ["a"]});
-        let text = refusal(&Problem::of(&ApiResponse { status: 404, value }), |_| unreachable!());
+        let text = refusal(&ApiError(ApiResponse { status: 404, value }.problem()), |_| unreachable!());
         assert_eq!(text, "unknown execution `01kb`");
     }
 }

@@ -1,10 +1,11 @@
 //! The steps of an execution as a table.
 
-use super::super::execution_view::Step;
+use super::super::execution_view::plain_name;
 use super::super::style::Style;
 use super::super::table::{excerpt, fixed, text_column};
-use super::super::times::{duration, parse, time_of_day};
-use crate::store::queue::{StepKind, StepStatus};
+use super::super::times::{duration, time_of_day};
+use crate::api::execution::Step;
+use crate::store::queue::StepKind;
 
 /// Formats steps in the order in which they started; calls inside a durable step are indented below it.
 pub(super) fn table(steps: &[Step], style: Style) -> String {
@@ -21,12 +22,13 @@ pub(super) fn table(steps: &[Step], style: Style) -> String {
         .map(|(step, parent)| {
             let name = match parent {
                 Some(parent) => {
-                    format!("· {}", label(step, step.name.get(parent.name.len() + 1..).unwrap_or_default()))
+                    let own = step.name.get(parent.name.len() + 1..).unwrap_or_default();
+                    format!("· {}", plain_name(step.kind, own))
                 }
-                None => label(step, &step.name),
+                None => plain_name(step.kind, &step.name),
             };
             [
-                time_of_day(&step.started_at),
+                time_of_day(step.started_at),
                 name,
                 step.kind.to_string(),
                 step.status.to_string(),
@@ -47,46 +49,28 @@ fn ordered(steps: &[Step]) -> Vec<(&Step, Option<&Step>)> {
         });
         parents.max_by_key(|parent| parent.name.len())
     };
-    let place = |step: &Step| (parse(&step.started_at), step.order);
+    let place = |step: &Step| (step.started_at, step.order);
     let mut all: Vec<(&Step, Option<&Step>)> = steps.iter().map(|step| (step, parent_of(step))).collect();
     // A durable step is recorded at its end, after the calls inside it.
     all.sort_by_key(|(step, parent)| (place(parent.unwrap_or(step)), parent.is_some(), place(step)));
     all
 }
 
-/// The name of a step for people: without the digest that tells equal calls apart, and without its kind.
-fn label(step: &Step, name: &str) -> String {
-    let mut words: Vec<&str> = name.split(' ').collect();
-    let is_digest = |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if step.kind != StepKind::Step && words.len() > 1 {
-        if let Some(at) = words.iter().rposition(is_digest).filter(|at| *at > 0) {
-            words.remove(at);
-        }
-        if words.len() > 1 && words.first().is_some_and(|word| *word == step.kind.as_str()) {
-            words.remove(0);
-        }
-    }
-    words.join(" ")
-}
-
-/// Duration of a finished step. The end of a waiting one is the limit of its wait.
+/// Duration of a finished step.
 fn took(step: &Step) -> String {
-    match (step.status, parse(&step.started_at), parse(&step.finished_at)) {
-        (StepStatus::Completed | StepStatus::Failed, Some(from), Some(to)) => {
-            duration((to.as_microsecond().saturating_sub(from.as_microsecond())) as f64 / 1000.0)
-        }
+    match (step.started_at, step.finished_at) {
+        (Some(from), Some(to)) => duration(to.micros().saturating_sub(from.micros()) as f64 / 1000.0),
         _ => "-".to_owned(),
     }
 }
 
+/// The output or error of a step, or the end of its wait.
 fn result(step: &Step, style: Style) -> String {
-    match (step.status, &step.error["message"]) {
-        (StepStatus::Waiting, _) if parse(&step.finished_at).is_some() => {
-            format!("until {}", style.with_rest(&step.finished_at))
-        }
-        (_, message) if !step.error.is_null() => excerpt(message.as_str().unwrap_or(&step.error.to_string())),
-        _ if step.output.is_null() => String::new(),
-        _ => excerpt(&step.output.to_string()),
+    match (&step.error, step.waits_until) {
+        (Some(error), _) => excerpt(&error.message),
+        (None, Some(until)) => format!("until {}", style.with_rest(Some(until))),
+        (None, None) if step.output.is_null() => String::new(),
+        (None, None) => excerpt(&step.output.to_string()),
     }
 }
 
@@ -94,11 +78,18 @@ fn result(step: &Step, style: Style) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::super::response_view;
     use super::*;
 
     fn steps(values: &[Value]) -> Vec<Step> {
-        values.iter().map(|value| response_view::parse(value).unwrap()).collect()
+        let step = |value: &Value| {
+            let mut step = json!({"attempt": 1, "input": null, "output": null, "error": null, "finishedAt": null,
+                "waitsUntil": null});
+            for (name, member) in value.as_object().unwrap() {
+                step[name] = member.clone();
+            }
+            serde_json::from_value(step).unwrap()
+        };
+        values.iter().map(step).collect()
     }
 
     #[test]
@@ -110,7 +101,7 @@ mod tests {
             json!({"name": "list", "order": 1, "kind": "step", "status": "Completed", "startedAt": at(1),
                 "finishedAt": at(2), "output": {"items": 3}}),
             json!({"name": "approval ship", "order": 4, "kind": "approval", "status": "Waiting", "startedAt": at(9),
-                "finishedAt": "2026-11-29T12:15:00Z"}),
+                "waitsUntil": "2026-11-29T12:15:00Z"}),
             json!({"name": "orbit/create 01b82868 #2", "order": 2, "kind": "action", "status": "Failed",
                 "startedAt": at(3), "finishedAt": at(14), "error": {"code": "X", "message": "it broke"}}),
         ]);
@@ -129,18 +120,5 @@ mod tests {
                 vec!["12:00:09.250", "ship", "approval", "Waiting", "-", "until 2026-11-29T12:15:00Z (14 min left)"],
             ]
         );
-    }
-
-    #[test]
-    fn names_of_people_keep_their_words() {
-        let named = |kind: &str, name: &str| {
-            let step = steps(&[json!({"name": name, "kind": kind})]).remove(0);
-            label(&step, name)
-        };
-        assert_eq!(named("step", "deadbeef"), "deadbeef");
-        assert_eq!(named("step", "pay deadbeef"), "pay deadbeef");
-        assert_eq!(named("sleep", "sleep 2000ms 0a1b2c3d"), "2000ms");
-        assert_eq!(named("event", "event paid"), "paid");
-        assert_eq!(named("action", "orbit/create"), "orbit/create");
     }
 }

@@ -6,7 +6,7 @@ use super::super::super::queue::{
     Execution, ExecutionFilter, ExecutionMatch, ExecutionStatus, ExecutionSummary, MAX_CANDIDATES, Step, StepKind,
     StepStatus,
 };
-use super::super::super::sql::{Connection, query};
+use super::super::super::sql::{Connection, Row, query};
 use super::rows::{self, COLUMNS, PAYLOADS, SUMMARY};
 
 /// Number of executions that a list returns by default.
@@ -114,18 +114,42 @@ pub(super) async fn steps(connection: &mut dyn Connection, execution: &str) -> R
     let rows = query(statement).bind(execution).bind(i64::from(MAX_ROWS) * 10).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
-            Ok(Step {
-                name: row.get("name")?,
-                order: row.get("position")?,
-                kind: row.name("kind", StepKind::from_name)?,
-                attempt: row.get("attempt")?,
-                status: row.name("status", StepStatus::from_name)?,
-                input: row.json("input")?,
-                output: row.json("output")?,
-                error: row.json("error")?,
-                started_at: row.get("started_at")?,
-                finished_at: row.get("finished_at")?,
-            })
+            let (input, output, error) = (row.json("input")?, row.json("output")?, row.json("error")?);
+            Ok(Step { input, output, error, ..read_step(row)? })
         })
         .collect()
+}
+
+/// Steps that wait, without input, output and error, each with its execution.
+pub(super) async fn waiting_steps(
+    connection: &mut dyn Connection,
+    executions: &[String],
+) -> Result<Vec<(String, Step)>, StoreError> {
+    if executions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statement = query(
+        "SELECT execution, name, position, kind, attempt, status, started_at, finished_at FROM execution_steps \
+         WHERE status = 'Waiting' AND execution IN (",
+    );
+    for (at, execution) in executions.iter().take(MAX_ROWS as usize).enumerate() {
+        statement.push(if at == 0 { "" } else { ", " }).push_bind(execution);
+    }
+    statement.push(") ORDER BY execution, position, name LIMIT ").push_bind(i64::from(MAX_ROWS) * 10);
+    let rows = statement.fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.get("execution")?, read_step(row)?))).collect()
+}
+
+/// A step without input, output and error.
+fn read_step(row: &Row) -> Result<Step, StoreError> {
+    Ok(Step {
+        name: row.get("name")?,
+        order: row.get("position")?,
+        kind: row.name("kind", StepKind::from_name)?,
+        attempt: row.get("attempt")?,
+        status: row.name("status", StepStatus::from_name)?,
+        started_at: row.get("started_at")?,
+        finished_at: row.get("finished_at")?,
+        ..Step::default()
+    })
 }

@@ -3,7 +3,7 @@
 use evenkeel::store::Store;
 use evenkeel::store::queue::{
     Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionMatch, ExecutionStatus,
-    ExecutionSummary, MAX_CANDIDATES, NewExecution, SignalKind, StepStatus,
+    ExecutionSummary, MAX_CANDIDATES, NewExecution, RowRange, SignalKind, StepStatus,
 };
 use serde_json::{Value, json};
 
@@ -279,7 +279,7 @@ async fn lists_read_no_payloads(fixture: Fixture) {
     let listed = store.executions("live", &ExecutionFilter::default()).await.unwrap();
     let listed: Vec<_> = listed.iter().map(|one| (one.id.as_str(), one.error_message.as_deref())).collect();
     assert_eq!(listed, [(execution.id.as_str(), Some("it did not work"))]);
-    let events = store.events("live", None, 9).await.unwrap();
+    let events = store.events("live", None, &RowRange::newest(9)).await.unwrap();
     assert_eq!(events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [received.id]);
     assert!(store.execution("live", &execution.id).await.is_err() && store.event("live", &events[0].id).await.is_err());
 }
@@ -325,11 +325,17 @@ async fn replays_a_dead_letter_once(fixture: Fixture) {
         accepted.push(add_dead_letter(store, name).await);
     }
     let list = async |status: Option<DeadLetterStatus>| -> Vec<String> {
-        store.dead_letters("live", status, 9).await.unwrap().into_iter().map(|letter| letter.id).collect()
+        store
+            .dead_letters("live", status, &RowRange::newest(9))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|letter| letter.id)
+            .collect()
     };
     assert_eq!(list(None).await, [&*accepted[2], &*accepted[1], &*accepted[0]]);
-    assert_eq!(store.dead_letters("live", None, 1).await.unwrap().len(), 1);
-    assert!(store.dead_letters("draft", None, 9).await.unwrap().is_empty());
+    assert_eq!(store.dead_letters("live", None, &RowRange::newest(1)).await.unwrap().len(), 1);
+    assert!(store.dead_letters("draft", None, &RowRange::newest(9)).await.unwrap().is_empty());
     assert!(!replayed(store, "draft", &accepted[1]).await);
     let (one, other) = tokio::join!(replayed(store, "live", &accepted[1]), replayed(&*there, "live", &accepted[1]));
     assert!(one ^ other);
