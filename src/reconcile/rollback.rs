@@ -23,7 +23,7 @@ impl Reconciler {
     pub(super) async fn roll_back(&mut self, to: u64, actor: &str) -> Result<Value, CommandError> {
         let generation = self.scope.store().generation(self.scope.key(), to).await?;
         let missing = || {
-            let message = format!("there is no generation {to}; see `evenkeel history {}`", self.scope.key());
+            let message = format!("there is no generation {to}; see `evenkeel history -e {}`", self.scope.key());
             CommandError::new(404, "NO_GENERATION", message)
         };
         let generation = generation.ok_or_else(missing)?;

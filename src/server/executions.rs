@@ -14,7 +14,7 @@ use crate::api::page::{Position, cursor_after};
 use crate::api::query::{EventQuery, ExecutionQuery, NoQuery, PageQuery};
 use crate::api::{Page, Problem};
 use crate::definition::common::Duration;
-use crate::store::queue::{self, ExecutionFilter, ExecutionStatus, RowRange, Step};
+use crate::store::queue::{self, ExecutionFilter, ExecutionMatch, ExecutionStatus, RowRange, Step};
 use crate::store::{Micros, Store};
 
 /// `GET …/executions`
@@ -79,15 +79,36 @@ async fn waiting_steps(store: &dyn Store, rows: &[queue::ExecutionSummary]) -> A
 /// An execution that the caller may see, by its id or an unambiguous prefix.
 ///
 /// # Errors
-/// 404 if it does not exist, or belongs to another tenant.
+/// 404 if it does not exist, or belongs to another tenant; 409 with the candidates if a prefix names several.
 pub(super) async fn find(server: &Server, context: &RequestContext, id: &str) -> ApiResult<queue::Execution> {
     let store = workflow_service(server)?.dispatcher.store();
-    let found = store.execution(&context.target()?.key, id).await?;
+    let key = &context.target()?.key;
     let visible = |execution: &queue::Execution| {
         let tenant = Some(execution.tenant.as_str()).filter(|tenant| !tenant.is_empty());
         context.principal.reaches_tenant(tenant)
     };
-    Ok(found.filter(visible).ok_or_else(|| Problem::unknown("execution", id))?)
+    let mut found = match store.find_execution(key, id).await? {
+        ExecutionMatch::None => Vec::new(),
+        ExecutionMatch::One(execution) => vec![*execution],
+        ExecutionMatch::Several(ids) => {
+            let mut candidates = Vec::new();
+            for id in &ids {
+                candidates.extend(store.execution(key, id).await?);
+            }
+            candidates
+        }
+    };
+    // Ids of other tenants are not shown, and do not make a prefix ambiguous.
+    found.retain(visible);
+    match found.len() {
+        0 => Err(Problem::unknown("execution", id).into()),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let ids: Vec<&str> = found.iter().map(|execution| execution.id.as_str()).collect();
+            let detail = format!("several executions begin with `{id}`: {}", ids.join(", "));
+            Err(Problem::new(409, "AMBIGUOUS_ID", detail).into())
+        }
+    }
 }
 
 /// `GET …/executions/{id}`: an execution with its steps.

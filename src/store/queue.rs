@@ -19,7 +19,8 @@ mod states;
 mod triggers;
 
 pub use executions::{
-    Claim, Execution, ExecutionFilter, ExecutionSummary, LogLine, LostLease, NewExecution, QueueDepth, Step, Version,
+    Claim, Execution, ExecutionFilter, ExecutionMatch, ExecutionSummary, LogLine, LostLease, MAX_CANDIDATES,
+    NewExecution, QueueDepth, Step, Version,
 };
 pub use states::{
     DeadLetterReason, DeadLetterStatus, EventOutcome, ExecutionStatus, LogLevel, SignalKind, StepKind, StepStatus,
@@ -164,8 +165,16 @@ pub trait Queue: Send + Sync {
     /// Log lines of an execution, the oldest first, at most 10,000.
     async fn logs(&self, execution: &str) -> Result<Vec<LogLine>, StoreError>;
 
+    /// The executions that an id, or a prefix of at least 8 characters, names.
+    async fn find_execution(&self, environment: &str, id: &str) -> Result<ExecutionMatch, StoreError>;
+
     /// One execution, by its id or an unambiguous prefix of at least 8 characters.
-    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError>;
+    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
+        Ok(match self.find_execution(environment, id).await? {
+            ExecutionMatch::One(execution) => Some(*execution),
+            ExecutionMatch::None | ExecutionMatch::Several(_) => None,
+        })
+    }
 
     /// Executions from the newest, without their payloads.
     async fn executions(

@@ -7,8 +7,8 @@ use super::super::failpoint::failpoint;
 use super::super::limits::{self, bounded};
 use super::super::queue::{
     Change, CommitResult, DeadLetter, DeadLetterStatus, DeadLetterSummary, EnqueueRequest, Event, EventSummary,
-    Execution, ExecutionFilter, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit, PollState, Queue,
-    QueueDepth, RowRange, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
+    Execution, ExecutionFilter, ExecutionMatch, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit,
+    PollState, Queue, QueueDepth, RowRange, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Micros, StoreError};
 use super::Backend;
@@ -125,8 +125,8 @@ impl Queue for Backend {
         bounded(async { logs::list(self.read().await?.connection(), execution).await }).await
     }
 
-    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
-        bounded(async { history::get(self.read().await?.connection(), environment, id).await }).await
+    async fn find_execution(&self, environment: &str, id: &str) -> Result<ExecutionMatch, StoreError> {
+        bounded(async { history::find(self.read().await?.connection(), environment, id).await }).await
     }
 
     async fn executions(

@@ -3,7 +3,8 @@
 use super::super::super::StoreError;
 use super::super::super::limits::MAX_ROWS;
 use super::super::super::queue::{
-    Execution, ExecutionFilter, ExecutionStatus, ExecutionSummary, Step, StepKind, StepStatus,
+    Execution, ExecutionFilter, ExecutionMatch, ExecutionStatus, ExecutionSummary, MAX_CANDIDATES, Step, StepKind,
+    StepStatus,
 };
 use super::super::super::sql::{Connection, Row, query};
 use super::rows::{self, COLUMNS, PAYLOADS, SUMMARY};
@@ -14,30 +15,49 @@ const DEFAULT_ROWS: u32 = 100;
 const ID_LENGTHS: std::ops::RangeInclusive<usize> = 8..=26;
 /// The condition of a prefix search. A range instead of LIKE, and the environment as an expression: both databases then
 /// read the range from the primary key.
-const HAS_PREFIX: &str = "id >= $2 AND id < $3 AND environment || '' = $1 LIMIT 2";
+const HAS_PREFIX: &str = "id >= $2 AND id < $3 AND environment || '' = $1 ORDER BY id LIMIT $4";
 /// Sorts after every character of an id.
 const AFTER_IDS: char = '~';
 
-/// One execution with its payloads, by its id or an unambiguous prefix.
-pub(super) async fn get(
+/// The executions that an id or a prefix names; one execution has its payloads.
+pub(super) async fn find(
     connection: &mut dyn Connection,
     environment: &str,
     id: &str,
-) -> Result<Option<Execution>, StoreError> {
-    let select =
-        format!("SELECT {COLUMNS}, {PAYLOADS} FROM executions JOIN execution_payloads ON execution = id WHERE ");
-    let statement = query(format!("{select} environment = $1 AND id = $2")).bind(environment).bind(id);
-    if let Some(row) = statement.fetch_optional(connection).await? {
-        return rows::read_with_payloads(&row).map(Some);
+) -> Result<ExecutionMatch, StoreError> {
+    if let Some(execution) = get(connection, environment, id).await? {
+        return Ok(ExecutionMatch::One(Box::new(execution)));
     }
     if !ID_LENGTHS.contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Ok(None);
+        return Ok(ExecutionMatch::None);
     }
-    let statement = query(format!("{select} {HAS_PREFIX}")).bind(environment).bind(id);
-    match statement.bind(format!("{id}{AFTER_IDS}")).fetch_all(connection).await?.as_slice() {
-        [row] => rows::read_with_payloads(row).map(Some),
-        _ => Ok(None),
-    }
+    // Payloads may be large, so the ids are read without them.
+    let statement = query(format!("SELECT id FROM executions WHERE {HAS_PREFIX}")).bind(environment).bind(id);
+    let statement = statement.bind(format!("{id}{AFTER_IDS}")).bind(MAX_CANDIDATES as i64);
+    let rows = statement.fetch_all(connection).await?;
+    let mut ids = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<String>, StoreError>>()?;
+    Ok(match (ids.pop(), ids.is_empty()) {
+        (None, _) => ExecutionMatch::None,
+        (Some(only), true) => match get(connection, environment, &only).await? {
+            Some(execution) => ExecutionMatch::One(Box::new(execution)),
+            // It was deleted meanwhile.
+            None => ExecutionMatch::None,
+        },
+        (Some(last), false) => {
+            ids.push(last);
+            ExecutionMatch::Several(ids)
+        }
+    })
+}
+
+/// One execution with its payloads, by its whole id.
+async fn get(connection: &mut dyn Connection, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
+    let statement = query(format!(
+        "SELECT {COLUMNS}, {PAYLOADS} FROM executions JOIN execution_payloads ON execution = id \
+         WHERE environment = $1 AND id = $2"
+    ));
+    let row = statement.bind(environment).bind(id).fetch_optional(connection).await?;
+    row.as_ref().map(rows::read_with_payloads).transpose()
 }
 
 /// Executions from the newest, without payloads. Those are read only to search a text in them.
