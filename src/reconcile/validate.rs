@@ -8,7 +8,7 @@ use crate::check::{self, Checker};
 use crate::connector::Runtime;
 use crate::definition::Id;
 use crate::source::{UnreadableFile, directory};
-use crate::text::{self, Code, Finding, Range, Severity, Source, Span, codes};
+use crate::text::{self, Code, Finding, Range, Severity, Source, SourceId, Span, codes};
 
 /// A catalog with its findings.
 #[derive(Debug)]
@@ -165,10 +165,16 @@ impl Validator {
             collected.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }
         if catalog.entries.is_empty() && collected.findings.is_empty() {
-            let id = catalog.sources.add(Source::new(".", ""));
-            let empty = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
+            let place = match input.snapshot.shown_under.as_str() {
+                "" | "." => "here".to_owned(),
+                folder => format!("in `{folder}`"),
+            };
+            let empty = Finding::new(&codes::EMPTY, Range::default().within(SourceId::UNKNOWN), "")
                 .help("check the path, or let `evenkeel init` write a first one")
                 .severity(Severity::Error);
+            // It has no place: there is no file.
+            let message = format!("there are no definitions {place}");
+            let empty = Finding { message, labels: Vec::new(), ..empty };
             collected.add([AttributedFinding::unattributed(empty)]);
         }
         let CollectedFindings { mut findings, broken, unattributed } = collected;
