@@ -10,7 +10,7 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let kubernetes = printed("tests/envtest/build", "--folder").unwrap_or_default();
-    let parts: [(&str, Option<Vec<PathBuf>>); 9] = [
+    let parts: [(&str, Option<Vec<PathBuf>>); 10] = [
         ("postgres", all([postgres()])),
         (
             "kubernetes",
@@ -20,6 +20,7 @@ fn main() {
         ("sshd", all([program("sshd"), program("ssh-keygen")])),
         ("gpg", all([program("gpg"), program("gpgconf"), program("ssh-keygen")])),
         ("openssl", all([program("openssl")])),
+        ("jq", all([program("jq")])),
         ("node", all([program("node")])),
         ("python", all([program("python3")])),
         ("chromium", all([program("chromium")])),
