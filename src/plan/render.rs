@@ -12,8 +12,8 @@ mod summary;
 
 pub use document::document;
 pub use human::human;
-pub use markdown::{MAX_COMMENT, Revisions, markdown, markdown_without_plan};
-pub use review::{Review, ReviewSide};
+pub use markdown::{MAX_COMMENT, markdown, markdown_without_plan};
+pub use review::{Review, ReviewSide, Revisions};
 
 #[cfg(test)]
 mod tests;

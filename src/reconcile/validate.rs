@@ -169,12 +169,12 @@ impl Validator {
                 "" | "." => "here".to_owned(),
                 folder => format!("in `{folder}`"),
             };
-            let empty = Finding::new(&codes::EMPTY, Range::default().within(SourceId::UNKNOWN), "")
+            let message = format!("there are no definitions {place}");
+            let mut empty = Finding::new(&codes::EMPTY, Range::default().within(SourceId::UNKNOWN), message)
                 .help("check the path, or let `evenkeel init` write a first one")
                 .severity(Severity::Error);
-            // It has no place: there is no file.
-            let message = format!("there are no definitions {place}");
-            let empty = Finding { message, labels: Vec::new(), ..empty };
+            // There is no file to point at.
+            empty.labels.clear();
             collected.add([AttributedFinding::unattributed(empty)]);
         }
         let CollectedFindings { mut findings, broken, unattributed } = collected;

@@ -47,6 +47,6 @@ fn item(side: &ReviewSide, finding: &ReportedFinding) -> String {
         ShownPlace { text: neutral(&format!("{file}{line}")), link: side.link(file, finding.line) }
     });
     let at = at.map_or_else(String::new, |at| format!(" {}", place(&at)));
-    let help = finding.help.as_ref().map_or_else(String::new, |help| format!("  \n  help: {}", sentence(help)));
+    let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\n  - help: {}", sentence(help)));
     format!("- {severity} {}{at}: {}{help}\n", code(&finding.code), sentence(&finding.message))
 }

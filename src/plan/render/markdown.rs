@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::findings::{counted, listed};
 use super::inline::{code, fenced, html, place, sentence};
-use super::review::Review;
+use super::review::{Review, ReviewSide};
 use super::summary::{counts, label, sign};
 use super::{change_lines, neutral};
 use crate::plan::breaking::ChangeClass;
@@ -38,15 +38,6 @@ const MAX_NOTES: usize = 20;
 /// Maximum size of the list of findings if there is no plan, and of a folded list above a plan, in bytes.
 const MAX_FINDINGS: usize = 40_000;
 const MAX_FOLDED: usize = 6_000;
-
-/// The revisions of both sides of a plan, in readable form.
-#[derive(Clone, Copy, Debug)]
-pub struct Revisions<'a> {
-    /// The revision of the observed definitions.
-    pub from: &'a str,
-    /// The revision of the desired definitions.
-    pub to: &'a str,
-}
 
 /// The plan as a comment in GitHub's Markdown: at most [`MAX_COMMENT`] bytes, and never cut within a definition. It starts
 /// with a hidden marker that identifies the comment for later edits: `<!-- evenkeel:plan:ENVIRONMENT -->`.
@@ -102,7 +93,7 @@ pub fn markdown_without_plan(review: &Review) -> String {
         let _ = writeln!(text, "- **error**: {}", sentence(&neutral::short(error, 4_000)));
     }
     text += &listed(&review.after, MAX_FINDINGS);
-    remarks(&Review { after: super::ReviewSide::default(), ..review.clone() }, &mut text);
+    remarks(&Review { after: ReviewSide::default(), ..review.clone() }, &mut text);
     text
 }
 

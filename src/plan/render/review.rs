@@ -3,7 +3,6 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::markdown::Revisions;
 use super::neutral::neutral;
 use crate::plan::model::{Action, Verb};
 use crate::plan::object::SourceLocation;
@@ -12,6 +11,15 @@ use crate::text::render::ReportedFinding;
 
 /// Characters that are escaped in a path of a URL: all except the unreserved ones of RFC 3986 and the separator.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The revisions of both sides of a plan, in readable form.
+#[derive(Clone, Copy, Debug)]
+pub struct Revisions<'a> {
+    /// The revision of the observed definitions.
+    pub from: &'a str,
+    /// The revision of the desired definitions.
+    pub to: &'a str,
+}
 
 /// The compared states of a plan.
 #[derive(Clone, Debug, Default)]
