@@ -22,7 +22,7 @@ pub(super) fn print(plan: &Plan, format: PlanFormat, revisions: &Revisions<'_>) 
     }
 }
 
-/// Prints the document of a review to stdout: the plan, or the reason why there is none. For people the reason is on stderr.
+/// Prints the document of a review to stdout: the plan, or the reason for its absence. People find the reason on stderr.
 pub(super) fn print_review(plan: Option<&Plan>, format: PlanFormat, review: &Review) {
     match (format, plan) {
         (PlanFormat::Human, Some(plan)) => output::data(&render::human(plan, review, output::colored())),

@@ -39,7 +39,7 @@ impl Mistakes {
         self.made.push(Mistake { title, command: command.to_owned(), code: said.code, output, parts: parts.to_vec() });
     }
 
-    /// The text of the file, and what is missing from it.
+    /// The text of the file, and the missing parts.
     fn finish(&self) -> (String, Vec<String>) {
         let mut text = String::new();
         let mut missing = Vec::new();

@@ -126,7 +126,7 @@ fn remarks(review: &Review, text: &mut String) {
             continue;
         }
         let _ = writeln!(text, "<details><summary>Findings{state}: {}</summary>\n", counted(side));
-        let _ = writeln!(text, "{}\n</details>", listed(side, MAX_FOLDED));
+        let _ = writeln!(text, "{}\n</details>\n", listed(side, MAX_FOLDED));
     }
 }
 

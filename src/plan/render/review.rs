@@ -50,6 +50,7 @@ pub struct ReviewSide {
     /// `https://git.example/team/definitions/blob/4f0c2d1a`.
     pub url: Option<String>,
     /// The findings; their paths start at the root of the repository.
+    #[serde(skip)]
     pub findings: Vec<ReportedFinding>,
 }
 

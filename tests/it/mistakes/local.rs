@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::Mistakes;
 use crate::git_server::isolated;
@@ -19,7 +20,18 @@ pub fn run_in(folder: &Path, line: &str, variables: &[(&str, &str)]) -> Said {
         command.env_remove(name);
     }
     command.env("HOME", folder).envs(variables.iter().copied());
-    said(&command.output().unwrap())
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() >= deadline {
+            // A mistake that is not refused, such as a server that starts.
+            child.kill().unwrap();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    said(&child.wait_with_output().unwrap())
 }
 
 /// The words of a command line; single quotes keep spaces.

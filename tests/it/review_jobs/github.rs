@@ -208,9 +208,9 @@ fn the_action_reviews_without_a_comment_or_a_base() {
     let last = summary.rsplit("<!-- evenkeel:review:").next().unwrap();
     assert!(last.contains("### No plan: 1 error") && last.contains(HEAD), "{last}");
     // An environment, and a folder whose name is code in a shell.
-    let job = run(&checkout, &[("folder", "definitions"), ("environment", "local"), ("base", &checkout.base)], false);
+    let job = run(&checkout, &[("folder", "definitions"), ("environment", "draft"), ("base", &checkout.base)], false);
     assert!(job.succeeded, "{}", job.log);
-    assert!(checkout.read("summary").contains("<!-- evenkeel:review:definitions:local -->"));
+    assert!(checkout.read("summary").contains("<!-- evenkeel:review:definitions:draft -->"));
     let job = run(&checkout, &[("folder", "$(touch pwned) --><b>"), ("base", &checkout.base)], false);
     assert!(!job.succeeded && !checkout.folder.path().join("pwned").exists(), "{}", job.log);
     assert!(

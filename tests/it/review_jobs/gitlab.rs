@@ -121,10 +121,10 @@ fn the_template_plans_without_a_token_and_with_a_wrong_one() {
     let said = run(&checkout, &["sh", "-e"], &FOLDER, "evenkeel-plan", &[("EVENKEEL_GITLAB_TOKEN", "wrong")]);
     assert!(said.code == 0 && said.out.contains("could not be posted"), "{}{}", said.out, said.err);
     assert_eq!(checkout.read("notes"), "[]");
-    let inputs = [FOLDER[0], ("environment", "local")];
+    let inputs = [FOLDER[0], ("environment", "draft")];
     let said = run(&checkout, &["sh", "-e"], &inputs, "evenkeel-plan", &TOKEN);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(checkout.read("notes").contains("<!-- evenkeel:review:definitions:local -->"));
+    assert!(checkout.read("notes").contains("<!-- evenkeel:review:definitions:draft -->"));
 }
 
 #[test]
