@@ -55,6 +55,7 @@
 //! 7. Every finding has a stable code, and a position if it comes from a file.
 //! 8. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
 
+pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod cli;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
-use super::api_client::{ApiClient, environment_name, one_line};
+use super::api_client::{ApiClient, one_line};
 use super::ci_links::GitHost;
+use super::environment_api::EnvironmentApi;
+use super::environment_args::{VARIABLE, environment_name};
 use super::output;
 use super::plan_output::{PlanFormat, print_review};
 use super::plan_server::{self, ServerPlan};
@@ -60,7 +62,7 @@ pub(super) struct PlanCommand {
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
     /// Environment to plan for; of a server, without --from and two folders
-    #[arg(short, long, env = "EVENKEEL_ENVIRONMENT", value_name = "ENVIRONMENT")]
+    #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "human", value_name = "FORMAT")]
@@ -139,8 +141,8 @@ impl PlanCommand {
 
     /// Prints the plan of a server, which includes definitions that the environment adds.
     fn plan_of_server(&self, environment: &str) -> anyhow::Result<ExitCode> {
-        let address = environment_name(&environment.replace('/', "."));
-        let address = address.map_err(|problem| anyhow!("`{environment}` is not an environment: {problem}"))?;
+        let address = environment_name(environment)
+            .map_err(|problem| anyhow!("`{environment}` is not an environment: {problem}"))?;
         let folder = self.paths.first().map(PathBuf::as_path);
         let after = folder.map_or_else(|| "its sources".to_owned(), |folder| folder.display().to_string());
         let side = |name: &str| ReviewSide { name: name.to_owned(), ..ReviewSide::default() };
@@ -150,7 +152,8 @@ impl PlanCommand {
             after: side(&after),
             ..Review::default()
         };
-        match plan_server::request(&self.client, &address, folder)? {
+        let api = EnvironmentApi { client: self.client.clone(), environment: address, is_chosen: true };
+        match plan_server::request(&api, folder)? {
             ServerPlan::Planned(plan, notes) => {
                 notes.iter().for_each(|note| output::note(note));
                 review.notes = notes;

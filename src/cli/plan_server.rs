@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail};
-use http::Method;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::api_client::{ApiClient, ApiResponse};
+use super::api_error::ApiError;
+use super::environment_api::EnvironmentApi;
 use crate::plan::Plan;
 use crate::source::{MAX_ASSET_BYTES, directory};
 use crate::text::render::ReportedFinding;
@@ -22,40 +22,33 @@ pub(super) enum ServerPlan {
 /// Requests the plan of an environment: for a folder the one that its files would make.
 ///
 /// # Errors
-/// Fails if the folder cannot be read, the server cannot be reached, or it refuses the request.
-pub(super) fn request(client: &ApiClient, environment: &str, folder: Option<&Path>) -> anyhow::Result<ServerPlan> {
-    let path = format!("/v1/environments/{environment}/plan");
+/// Fails if the folder cannot be read, the server cannot be reached, or it refuses the request for another reason than
+/// findings.
+pub(super) fn request(api: &EnvironmentApi, folder: Option<&Path>) -> anyhow::Result<ServerPlan> {
     let response = match folder {
-        None => client.send(Method::GET, &path, None, &[])?,
-        Some(folder) => client.send(Method::POST, &path, Some(&files_body(folder)?), &[])?,
+        None => api.get(&["plan"], Vec::new()),
+        Some(folder) => api.post(&["plan"], Vec::new(), &files_body(folder)?),
     };
-    if response.status >= 400 {
-        return refused(&response);
-    }
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return refused(error),
+    };
     let (plan, blocked) = match folder {
-        None => (&response.value, &Value::Null),
-        Some(_) => (&response.value["plan"], &response.value["blocked"]),
+        None => (&response, &Value::Null),
+        Some(_) => (&response["plan"], &response["blocked"]),
     };
     let note = |blocked: &Value| format!("would need approval: {}", blocked["message"].as_str().unwrap_or_default());
     let notes = blocked.as_array().into_iter().flatten().map(note).collect();
-    Ok(ServerPlan::Planned(Box::new(client.plan(plan)?), notes))
+    Ok(ServerPlan::Planned(Box::new(api.client.plan(plan)?), notes))
 }
 
-fn refused(response: &ApiResponse) -> anyhow::Result<ServerPlan> {
-    let value = &response.value;
-    let text = [&value["detail"], &value["errors"]["detail"], &value["errors"]["message"]];
-    let text = text.into_iter().find_map(Value::as_str);
-    let text = text.map_or_else(|| format!("the server returned status {}", response.status), str::to_owned);
-    let findings = [&value["findings"], &value["errors"]["findings"]].into_iter().find(|findings| findings.is_array());
-    let findings: Vec<ReportedFinding> = match findings {
-        Some(findings) => serde_json::from_value(findings.clone())
-            .map_err(|_| anyhow!("{text}; the findings in the server's response are not readable"))?,
-        None => Vec::new(),
-    };
-    if findings.is_empty() {
-        bail!("{text}");
-    }
-    Ok(ServerPlan::Refused(findings, text))
+fn refused(error: anyhow::Error) -> anyhow::Result<ServerPlan> {
+    let refused = error.downcast_ref::<ApiError>().and_then(|ApiError(problem)| {
+        // Findings in another form are part of the error's text.
+        let findings = serde_json::from_value::<Vec<ReportedFinding>>(Value::Array(problem.findings.clone())).ok()?;
+        (!findings.is_empty()).then(|| ServerPlan::Refused(findings, problem.detail.clone()))
+    });
+    refused.map_or(Err(error), Ok)
 }
 
 /// Request body with the text files of a folder.

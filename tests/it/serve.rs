@@ -1,5 +1,6 @@
 //! The real binary against real Git servers: from a commit to the active generation.
 
+mod command_line;
 mod commands;
 mod crashes;
 mod faults;

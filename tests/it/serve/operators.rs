@@ -9,18 +9,22 @@ fn a_rollback_holds_the_left_revision_back() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     world.push(&[("a.yaml", &saying("a", "second")), ("b.yaml", &saying("b", "new"))], "second");
-    let history = world.run(&["history", "live"]);
+    let history = world.run(&["history", "-e", "live"]);
     assert_eq!(history.code, 0, "{}", history.err);
-    assert_eq!(history.out.lines().count(), 2, "{}", history.out);
-    assert!(history.out.lines().next().unwrap().contains("+1 ~1"), "{}", history.out);
+    let lines: Vec<&str> = history.out.lines().collect();
+    let [header, second, first] = lines.as_slice() else { panic!("{}", history.out) };
+    assert!(header.starts_with("  GENERATION  TIME ") && second.contains("+1 ~1"), "{}", history.out);
+    assert!(second.starts_with("* 2 ") && first.starts_with("  1 "), "the active one is marked: {}", history.out);
+    assert_eq!(world.run(&["history", "--limit", "1"]).out.lines().count(), 2, "the only environment is the default");
 
-    let diff = world.run(&["diff", "live", "--exit-code"]);
+    let diff = world.run(&["diff", "-e", "live", "--exit-code"]);
     assert_eq!(diff.code, 1, "{}", diff.err);
+    assert!(diff.err.contains("live: generation 1 -> 2"), "{}", diff.err);
     assert!(diff.out.contains("Connector/b") && diff.out.contains("Connector/a"), "{}", diff.out);
-    assert_eq!(world.run(&["diff", "live", "--from", "2", "--to", "2", "--exit-code"]).code, 0);
-    assert_eq!(world.run(&["diff", "live", "--from", "7"]).code, 2);
+    assert_eq!(world.run(&["diff", "-e", "live", "--from", "2", "--to", "2", "--exit-code"]).code, 0);
+    assert_eq!(world.run(&["diff", "-e", "live", "--from", "7"]).code, 2);
 
-    let back = world.run(&["rollback", "live", "1"]);
+    let back = world.run(&["rollback", "1", "-e", "live"]);
     assert_eq!((back.code, back.out.starts_with("live: generation 3 is live")), (0, true), "{}{}", back.out, back.err);
     assert_eq!(world.connectors(), ["a"]);
     // The revision that was left is not applied again.
@@ -31,7 +35,7 @@ fn a_rollback_holds_the_left_revision_back() {
     let (_, status) = world.push(&[("c.yaml", &saying("c", "new"))], "third");
     assert!(is_ready(&status) && ready(&status).1 == "Applied", "{status:#}");
     assert_eq!(world.connectors(), ["a", "b", "c"]);
-    let wrong = world.run(&["rollback", "live", "99"]);
+    let wrong = world.run(&["rollback", "99"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there is no generation 99"), "{}", wrong.err);
     let audit = world.server.get("/v1/environments/live/history").json()["audit"].clone();
@@ -119,7 +123,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
     let draft = super::look(&server, "draft");
     assert_eq!(draft["generation"], 2, "{draft:#}");
-    let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
+    let promoted = super::cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
     let trace = |environment: &str| server.get(&format!("/v1/environments/{environment}/trace/Connector/a")).json();
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
@@ -134,7 +138,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     let path = "/v1/environments/draft/definitions/Connector/a?override=1h&reason=trying";
     let put = crate::support::request(&server.address, "PUT", path, &[], &saying("a", "by-hand"));
     assert_eq!(put.status, 200, "{put:?}");
-    let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
+    let promoted = super::cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
     let warning = "warning: Connector/a: the override by `local` in `draft` (trying)";
     assert!(promoted.err.contains(warning), "{}", promoted.err);

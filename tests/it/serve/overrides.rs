@@ -137,7 +137,7 @@ fn row_46_a_conflict_loop_is_slowed_down() {
     let counted = world.server.get("/metrics").body;
     assert!(counted.contains("evenkeel_conflict_loops_total{environment=\"live\"}"), "{counted}");
     // An operator ends the wait.
-    let resumed = world.run(&["resume", "live"]);
+    let resumed = world.run(&["resume", "-e", "live"]);
     assert_eq!(resumed.code, 0, "{}{}", resumed.out, resumed.err);
 }
 
@@ -194,7 +194,8 @@ fn the_api_accepts_exactly_the_definition_that_the_url_names() {
     let changed = world.run(&["apply", path]);
     assert_eq!(changed.code, 2, "{}", changed.out);
     assert!(changed.err.contains("was changed after it was made"), "{}", changed.err);
-    for args in [&["trace", "Conector/a", "-e", "live"][..], &["status", "../x"], &["rollback", "a b", "1"]] {
+    for args in [&["trace", "Conector/a", "-e", "live"][..], &["status", "-e", "../x"], &["rollback", "-e", "a b", "1"]]
+    {
         let refused = world.run(args);
         assert!(refused.code == 2 && refused.err.contains("invalid value"), "{}", refused.err);
     }

@@ -104,9 +104,12 @@ fn row_70_planted_secrets_are_in_no_output() {
     ask(&server, "GET", "/metrics", "");
     ask(&server, "PUT", "/v1/environments/live/definitions/Connector/a?override=1h", &using);
     ask(&server, "POST", "/v1/environments/live/rollback", "{\"to\":1}");
-    for args in
-        [&["status"][..], &["history", "live"], &["diff", "live"], &["plan", "--server", &server.address, "-e", "live"]]
-    {
+    for args in [
+        &["status"][..],
+        &["history", "-e", "live"],
+        &["diff", "-e", "live"],
+        &["plan", "--server", &server.address, "-e", "live"],
+    ] {
         let said = evenkeel()
             .args(args)
             .env("EVENKEEL_SERVER", &server.address)
