@@ -30,6 +30,7 @@ mod listen_args;
 mod logging;
 mod man;
 mod master_key;
+mod new;
 mod operation;
 mod operator;
 mod output;
@@ -39,6 +40,7 @@ mod plan;
 mod plan_output;
 mod plan_server;
 mod plan_side;
+mod project;
 mod promote;
 mod reconcile;
 mod render;
@@ -106,6 +108,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    New(new::New),
     Validate(validate::Validate),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
@@ -153,6 +156,7 @@ pub fn run() -> ExitCode {
     cli.global.apply();
     let result = match cli.command {
         Command::Init(command) => command.run(),
+        Command::New(command) => command.run(),
         Command::Validate(command) => command.run(),
         Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),

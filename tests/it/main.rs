@@ -14,6 +14,7 @@ mod documents;
 mod encrypted;
 mod examples;
 mod fault_proxy;
+mod first_hour;
 mod git;
 mod git_server;
 mod hostile;
