@@ -36,6 +36,7 @@
 //! | [`workflow`] | executions: durable, claimed under a lease, each step recorded; the script engine |
 //! | [`trigger`] | webhooks, schedules, events of applications, and the executions that they start; tests beside workflows |
 //! | [`reconcile`] | the loop of each environment: watch, fetch, validate, plan, activate, notify; `dev` follows edits |
+//! | [`api`] | types of the HTTP API, and the OpenAPI document made of them |
 //! | [`server`] | the HTTP surface: gateway, hooks, executions, environments, the page of `dev`, metrics |
 //! | [`operator`] | Kubernetes: controller, status, admission webhook, leader election, rights of namespaces |
 //! | [`cli`] | one file per command; the only module that prints |

@@ -53,7 +53,7 @@ pub enum Owner {
         at: Option<Time>,
         /// Reason in the writer's words.
         reason: Option<String>,
-        /// End of its time as an override of the source's definition; null if it is none.
+        /// End of its time as an override of the source's definition; null for other definitions.
         until: Option<Time>,
     },
 }

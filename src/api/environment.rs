@@ -12,7 +12,7 @@ use crate::reconcile::status::{self, ConditionKind, ConditionStatus, DriftKind, 
 use crate::store::{self, Cause};
 use crate::text::Digest;
 
-/// An environment: what serves, and how that compares with what is declared.
+/// An environment: its active generation, and the difference from the declared definitions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
@@ -224,7 +224,7 @@ pub struct AuditLine {
 }
 
 impl Environment {
-    /// The environment of a status. The fields about what serves come from `serving`, since a status may be older.
+    /// The environment of a status. The fields about the active generation come from `serving`, since a status may be older.
     pub fn new(name: &str, status: &Status, serving: Serving) -> Environment {
         Environment {
             name: name.to_owned(),
@@ -253,7 +253,7 @@ impl Environment {
     }
 }
 
-/// The generation that serves an environment.
+/// The active generation of an environment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Serving {
     /// Its number; `None` if generations are not counted.

@@ -233,6 +233,11 @@ fn query_parameters(schema: Schema, generator: &SchemaGenerator) -> Vec<Value> {
     let parameter = |(name, property): (&String, &Value)| {
         let mut property = property.clone();
         let description = property.as_object_mut().and_then(|property| property.shift_remove("description"));
+        if property["default"].is_null()
+            && let Some(property) = property.as_object_mut()
+        {
+            property.shift_remove("default");
+        }
         // A parameter that is not sent is absent, never null.
         if let Some(kinds) = property.get_mut("type").filter(|kinds| kinds.is_array()) {
             let kind = kinds.as_array().and_then(|kinds| kinds.iter().find(|kind| *kind != "null")).cloned();

@@ -39,7 +39,7 @@ impl Position {
         URL_SAFE_NO_PAD.encode(format!("{}:{}", self.at, self.id))
     }
 
-    /// The position of a cursor; `None` if the text is none.
+    /// The position of a cursor; `None` for any other text.
     pub fn parse(cursor: &str) -> Option<Position> {
         let (at, id) = decode(cursor)?.split_once(':').map(|(at, id)| (at.to_owned(), id.to_owned()))?;
         Some(Position { at: at.parse().ok()?, id })
@@ -51,7 +51,7 @@ pub fn cursor_after(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
 
-/// The name or number of a cursor; `None` if the text is none.
+/// The name or number of a cursor; `None` for any other text.
 pub fn decode(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_read_back_and_anything_else_is_none() {
+    fn positions_are_read_back_and_other_texts_are_refused() {
         let position = Position { at: -5, id: "a:b".into() };
         assert_eq!(Position::parse(&position.cursor()), Some(position));
         for text in ["", "%", "AAAA", "bm90aW1lOmlk", "äö"] {

@@ -77,7 +77,7 @@ pub struct DiffQuery {
     pub to: Option<u64>,
 }
 
-/// How a definition is written.
+/// Options of writing a definition.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PutQuery {
@@ -88,7 +88,7 @@ pub struct PutQuery {
     pub reason: Option<String>,
 }
 
-/// How a signal is delivered.
+/// Options of sending a signal.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalQuery {

@@ -63,7 +63,7 @@ impl ApiClient {
         let server = &self.server;
         let plain = server.strip_prefix("https://");
         match plain {
-            // rustls says so if the first bytes are not TLS.
+            // rustls reports this if the first bytes are not TLS.
             Some(plain) if error.contains("InvalidContentType") => {
                 format!("cannot reach {server}: the port does not speak TLS; did you mean `http://{plain}`?")
             }

@@ -130,7 +130,7 @@ impl Precondition {
         }
         let now = live.map_or_else(|| "does not exist".to_owned(), |digest| format!("has the digest {digest} now"));
         let message = format!("{id} {now}; read it again before you change it");
-        Err(CommandError::new(412, "P_R_E_C_O_N_D_I_T_I_O_N__F_A_I_L_E_D", message))
+        Err(CommandError::new(412, "PRECONDITION_FAILED", message))
     }
 }
 

@@ -23,7 +23,7 @@ type Change = Option<(Item, PinnedDefinition)>;
 /// Contents of files by path.
 type Assets = BTreeMap<String, Arc<[u8]>>;
 
-/// How a definition is written.
+/// Options of writing a definition.
 #[derive(Clone, Debug)]
 pub(super) struct ManualWrite {
     /// Duration of an override of a source's definition.

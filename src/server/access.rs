@@ -151,7 +151,7 @@ impl Access {
     /// The caller of a request.
     ///
     /// # Errors
-    /// 401 `INVALID_TOKEN` if the token is not known, `UNAUTHORIZED` if there is none and one is required.
+    /// 401 `INVALID_TOKEN` if the token is not known, `UNAUTHORIZED` if it is missing and required.
     pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return self.anonymous() };
         let token = value.to_str().ok().and_then(|value| value.split_once(' '));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_and_an_unknown_token_are_told_apart() {
+    fn a_missing_and_an_unknown_token_have_different_codes() {
         let access = Access::new(LINES, Anonymous::Refused).unwrap();
         assert_eq!(access.principal(&HeaderMap::new()).unwrap_err().code, "UNAUTHORIZED");
         for value in ["Bearer fedcba987654321", "Bearer", "Basic YTpi", "Bearer "] {

@@ -38,7 +38,7 @@ impl Target {
     /// The generation that serves.
     ///
     /// # Errors
-    /// 503 if there is none yet.
+    /// 503 before the first one.
     pub(super) fn active(&self) -> Result<Arc<Active>, Problem> {
         self.pointer.load().ok_or_else(|| {
             let detail = format!("environment `{}` serves no generation yet; `evenkeel status` shows why", self.name);
@@ -57,17 +57,23 @@ impl Target {
         })
     }
 
-    /// The address of a path below the environment, as it is shown to people: it means the same whatever other environments
-    /// exist.
+    /// The address of a path below the environment, as it is shown to people. It means the same when further environments
+    /// are added.
     pub(super) fn path(&self, path: &str) -> String {
         if self.handle.is_some() { format!("/v1/environments/{}{path}", self.name) } else { format!("/v1{path}") }
     }
 }
 
+/// The address of a webhook as people give it to applications. It means the same when further environments are added.
+pub(super) fn hook_address(server: &Server, target: &Target, trigger: &str) -> String {
+    let path = format!("/hooks/{trigger}");
+    server.address(&if target.handle.is_some() { target.path(&path) } else { path })
+}
+
 /// The environment of a name in an address; without one, the only environment.
 ///
 /// # Errors
-/// 404 if there is none of that name, 400 if there are several and none is named. Names are listed only for callers whose
+/// 404 if the name is unknown, 400 if there are several environments and the address names no environment. Names are listed only for callers whose
 /// rights extend to them.
 pub(super) fn target(server: &Server, name: Option<&str>, principal: Option<&Principal>) -> Result<Target, Problem> {
     let Some(environments) = &server.environments else {

@@ -21,7 +21,7 @@ const ENVIRONMENT: &str = "/v1/environments/{environment}";
 /// Prefix of the short addresses, for a server with one environment.
 const SHORT: &str = "/v1";
 
-/// What a request needs to reach the handler.
+/// The permission that a request needs to reach the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permission {
     /// Nothing: the response holds nothing about definitions or data.
@@ -47,7 +47,7 @@ pub(super) enum Scope {
 pub(super) struct Endpoint {
     /// Its description; `path` is relative to its scope.
     pub(super) operation: Operation,
-    /// What a request needs.
+    /// The permission that a request needs.
     pub(super) permission: Permission,
     /// Its addresses.
     pub(super) scope: Scope,

@@ -61,7 +61,7 @@ pub(super) async fn status(
     Ok(Reply(environment))
 }
 
-/// The status of an environment, with what serves now: a status may be older than the active generation.
+/// The status of an environment, with its active generation, which may be newer than the status.
 pub(super) async fn describe(server: &Server, target: &Target) -> ApiResult<Environment> {
     let active = target.pointer.load();
     let Some(handle) = &target.handle else { return Ok(describe_folder(server, target)) };

@@ -79,7 +79,7 @@ async fn waiting_steps(store: &dyn Store, rows: &[queue::ExecutionSummary]) -> A
 /// An execution that the caller may see, by its id or an unambiguous prefix.
 ///
 /// # Errors
-/// 404 if there is none, also for executions of other tenants; 409 with the candidates if a prefix names several.
+/// 404 if it does not exist, or belongs to another tenant; 409 with the candidates if a prefix names several.
 pub(super) async fn find(server: &Server, context: &RequestContext, id: &str) -> ApiResult<queue::Execution> {
     let store = workflow_service(server)?.dispatcher.store();
     let key = &context.target()?.key;

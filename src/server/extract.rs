@@ -1,4 +1,4 @@
-//! Parts of requests, with problem documents for what is malformed.
+//! Parts of requests, with problem documents for malformed ones.
 
 use std::collections::BTreeMap;
 

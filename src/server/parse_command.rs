@@ -65,6 +65,8 @@ pub(super) fn parse_precondition(headers: &HeaderMap) -> Result<Precondition, Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderName;
+
     use crate::text::Digest;
 
     #[test]
@@ -81,7 +83,7 @@ mod tests {
             ("x-other", "*", Some(Precondition::None)),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(axum::http::HeaderName::from_static(name), value.parse().unwrap());
+            headers.insert(HeaderName::from_static(name), value.parse().unwrap());
             assert_eq!(parse_precondition(&headers).ok(), expected, "{name}: {value}");
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::access::{Access, Anonymous};
-use super::context::Target;
 use crate::connector::Mocking;
 use crate::reconcile::active::Pointer;
 use crate::reconcile::environments::Environments;
@@ -95,11 +94,5 @@ impl Server {
     pub(super) fn address(&self, path: &str) -> String {
         let base = self.workflows.as_ref().map_or("", |workflows| workflows.public_url.trim_end_matches('/'));
         format!("{base}{path}")
-    }
-
-    /// The address of a webhook as people give it to applications: it means the same whatever other environments exist.
-    pub(super) fn hook_address(&self, target: &Target, trigger: &str) -> String {
-        let path = format!("/hooks/{trigger}");
-        self.address(&if target.handle.is_some() { target.path(&path) } else { path })
     }
 }

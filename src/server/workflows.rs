@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::context::{RequestContext, Target, workflow_service};
+use super::context::{RequestContext, Target, hook_address, workflow_service};
 use super::extract::{QueryParams, after, limit};
 use super::reply::{ApiResult, Reply};
 use super::state::Server;
@@ -91,7 +91,7 @@ pub(super) async fn triggers(
 }
 
 fn describe_trigger(found: &trigger::Trigger, server: &Server, target: &Target) -> Trigger {
-    let url = matches!(found.kind, TriggerKind::Webhook(_)).then(|| server.hook_address(target, &found.name));
+    let url = matches!(found.kind, TriggerKind::Webhook(_)).then(|| hook_address(server, target, &found.name));
     Trigger {
         name: found.name.clone(),
         kind: found.triggered_by(),

@@ -102,7 +102,7 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     assert_eq!(planned[0], online[0]);
     // The generation that was planned offline is activated.
     world.push(&after, "code");
-    let live = world.server.get("/v1/environments/live/trace/Workflow/sync").json();
+    let live = world.server.get("/v1/environments/live/definitions/Workflow/sync").json();
     assert_eq!(live["digest"], online[3], "{live:#}");
     // A file that a server refuses cannot be planned either.
     write(&new.path().join("w/sync.ts"), &"x".repeat((4 << 20) + 1));

@@ -93,7 +93,7 @@ fn row_50_circles_and_missing_references_are_held_and_others_go_live() {
     assert!(!held.contains(&json!("Workflow/new")) && !held.contains(&json!("Connector/c")), "{held:?}");
     let live = format!("main@sha1:{commit}");
     assert_eq!(served_by(&world.server, "c").0, Some(live.clone()));
-    let traced = |id: &str| world.server.get(&format!("/v1/environments/live/trace/{id}"));
+    let traced = |id: &str| world.server.get(&format!("/v1/environments/live/definitions/{id}"));
     assert_eq!(traced("Workflow/new").json()["owner"]["revision"], live.as_str());
     assert_ne!(traced("Workflow/a").json()["owner"]["revision"], live.as_str(), "its last good version");
     for id in ["Workflow/self", "Workflow/lost"] {

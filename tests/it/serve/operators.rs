@@ -38,7 +38,7 @@ fn a_rollback_holds_the_left_revision_back() {
     let wrong = world.run(&["rollback", "99"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there is no generation 99"), "{}", wrong.err);
-    let audit = world.server.get("/v1/environments/live/history").json()["audit"].clone();
+    let audit = world.server.get("/v1/environments/live/audit").json()["items"].clone();
     assert!(
         audit.as_array().unwrap().iter().any(|line| line["action"] == "Rollback" && line["actor"] == "local"),
         "{audit:#}"
@@ -105,7 +105,7 @@ fn a_folder_is_planned_against_the_live_generation() {
     // The plan that a reviewer saw is the one that is applied.
     world.push(&[("a.yaml", &saying("a", "mine")), ("b.yaml", &saying("b", "new"))], "merge");
     let history = world.server.get("/v1/environments/live/history").json();
-    assert_eq!(history["generations"][0]["plan"], plan["digest"]);
+    assert_eq!(history["items"][0]["plan"], plan["digest"]);
 }
 
 #[test]
@@ -125,7 +125,8 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert_eq!(draft["generation"], 2, "{draft:#}");
     let promoted = super::cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
-    let trace = |environment: &str| server.get(&format!("/v1/environments/{environment}/trace/Connector/a")).json();
+    let trace =
+        |environment: &str| server.get(&format!("/v1/environments/{environment}/definitions/Connector/a")).json();
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
     assert_eq!(trace("draft")["owner"], trace("live")["owner"], "the owner is promoted too");
     // The branch of the environment does not undo the promotion.
@@ -149,7 +150,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert!(all.out.contains("draft: Ready") && all.out.contains("live: Ready"), "{}", all.out);
     let path = "/v1/connectors/a/actions/say";
     assert_eq!(server.post(path, &[], "{}").status, 400, "which of the two?");
-    let answer = server.post(path, &[("x-evenkeel-environment", "draft")], "{}");
+    let answer = server.post("/v1/environments/draft/connectors/a/actions/say", &[], "{}");
     assert_eq!(answer.header("x-evenkeel-environment"), Some("draft"), "{answer:?}");
 }
 
@@ -166,7 +167,7 @@ fn row_51_one_broken_definition_among_many_is_isolated() {
     assert_eq!(ready(&status).1, "Isolated", "{status:#}");
     assert_eq!((&status["generation"], &status["held"][0]), (&2.into(), &"Connector/c7".into()), "{status:#}");
     assert_eq!(world.connectors().len(), 200, "the broken one keeps its last good version");
-    let trace = |name: &str| world.server.get(&format!("/v1/environments/live/trace/Connector/{name}")).json();
+    let trace = |name: &str| world.server.get(&format!("/v1/environments/live/definitions/Connector/{name}")).json();
     assert_ne!(trace("c7")["owner"]["revision"], trace("c8")["owner"]["revision"]);
     let (_, status) = world.push(&[("c7.yaml", &saying("c7", "third")), ("new.yaml", &saying("new", "x"))], "repair");
     assert!(is_ready(&status), "{status:#}");
@@ -176,7 +177,7 @@ fn row_51_one_broken_definition_among_many_is_isolated() {
 #[test]
 fn tokens_say_who_asks() {
     let folder = tempfile::tempdir().unwrap();
-    crate::support::write(&folder.path().join("tokens"), "alice:0123456789abcdef\n");
+    crate::support::write(&folder.path().join("tokens"), "alice:0123456789abcdef rights=read,call,operate\n");
     let tokens = folder.path().join("tokens");
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
