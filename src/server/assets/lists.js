@@ -121,11 +121,9 @@ export function showLetter(view, id) {
 
 /** Shows the findings of the last edit. `show` renders them again when they change. */
 export function showFindings(view, report) {
-  const show = ({ findings, current }) => {
-    const content = findings.length === 0
-      ? [h("p", { class: "empty" }, "No findings: every definition is valid.")]
-      : [!current && h("p", { class: "note bad" }, "The last edit has errors. The last good generation keeps serving until they are corrected."), h("ol", { class: "findings" }, findings.map(finding))];
-    view.replaceChildren(h("div", { class: "page-head" }, h("h2", { class: "title" }, "Findings"), h("p", { class: "hint" }, summaryOf(findings))), ...content.filter(Boolean));
+  const show = ({ findings }) => {
+    const content = findings.length === 0 ? h("p", { class: "empty" }, "No findings: every definition is valid.") : h("ol", { class: "findings" }, findings.map(finding));
+    view.replaceChildren(h("div", { class: "page-head" }, h("h2", { class: "title" }, "Findings"), h("p", { class: "hint" }, summaryOf(findings))), content);
   };
   show(report);
   return { title: "Findings", show, close() {} };

@@ -164,10 +164,12 @@ fn plans_that_await_approval_and_commands_of_operators_are_logged() {
     world.look();
     let log = world.server.wait_for("a plan awaits approval");
     assert_has(line(&log, "a plan awaits approval"), &["WARN", "reason=\"AwaitingApproval\"", "plan=", "create"]);
-    assert_eq!(world.run(&["apply", "-e", "live", "--yes"]).code, 0);
+    let path = "/v1/environments/live";
+    let plan = world.server.get(&format!("{path}/plan")).json()["digest"].clone();
+    let applied = world.server.post(&format!("{path}/apply"), &[], &json!({ "plan": plan }).to_string());
+    assert_eq!(applied.status, 200, "{applied:?}");
     let log = world.server.wait_for("a generation is live");
     assert_has(line(&log, "the command was carried out"), &["INFO", "action=\"Approve\"", "actor=\"local\""]);
-    let path = "/v1/environments/live";
     assert_eq!(world.server.post(&format!("{path}/suspend"), &[], r#"{"reason":"audit until Friday"}"#).status, 200);
     let log = world.server.wait_for("the environment is suspended");
     assert_has(line(&log, "is suspended"), &["INFO", "actor=\"local\"", "reason=\"audit until Friday\""]);
