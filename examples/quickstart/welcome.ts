@@ -12,6 +12,7 @@ export default async function (ctx: WelcomeCtx) {
     tags: ["customer"],
   });
   const { contact: saved } = await ctx.connectors.orbitCrm.getContact({}, { pathParams: { id: contact.id } });
+  if (!saved) throw new Error(`Orbit does not have the contact ${contact.id}`);
 
   // Stored across executions, per tenant.
   const customers: number = ((await ctx.state.get<number>("customers")) ?? 0) + 1;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `apiVersion: evenkeel.dev/v1alpha1` | definition |
 //! | another `apiVersion` that mentions Evenkeel, resembles its group, or has no group and a kind of ours | near miss (EK0108) |
-//! | an `apiVersion` that is not a string | near miss (EK0108) |
+//! | an `apiVersion` that is not a string, and a kind of ours or a mention of Evenkeel in it | near miss (EK0108) |
 //! | any other `apiVersion` | another tool |
 //! | no `apiVersion`, and the file holds a definition or a near miss | near miss (EK0111) |
 //! | no `apiVersion`, and a kind of ours | near miss (EK0111) |
@@ -22,10 +22,12 @@
 //! neither `evenkeel.dev`, nor an `apiVersion` of ours, nor, without any `apiVersion`, a kind of ours. Errors that hide
 //! the content (a file that is too large, or stored in Git LFS) are always reported.
 
+use std::borrow::Cow;
+
 use super::input::File;
 use crate::definition::schema_validator::nearest;
 use crate::definition::{API_GROUP, API_VERSION, Kind};
-use crate::text::{self, Document, Finding, Node, NodeKind, ReadLimits, codes};
+use crate::text::{self, Document, Finding, Node, NodeKind, ReadLimits, Source, codes};
 
 /// The owner of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,16 @@ pub fn foreign_documents(file: &File) -> usize {
     let (source, mut findings) = text::decode(&file.path, &file.bytes, &limits);
     let (documents, found) = text::parse(&source, &limits);
     findings.extend(found);
-    count_foreign(&of_documents(&documents), &findings, source.text())
+    count_foreign(&of_documents(&documents), &findings, &searchable(&source, &file.bytes))
+}
+
+/// The text of a file to search for mentions of definitions: its content also if that could not be decoded.
+pub(super) fn searchable<'a>(source: &'a Source, bytes: &'a [u8]) -> Cow<'a, str> {
+    match source.text().is_empty() {
+        false => Cow::Borrowed(source.text()),
+        // UTF-16 has zeros between the letters.
+        true => Cow::Owned(String::from_utf8_lossy(bytes).replace('\0', "")),
+    }
 }
 
 /// See [`foreign_documents`].
@@ -98,7 +109,8 @@ fn of_document(root: &Node) -> Ownership {
                 Ownership::UnknownVersion
             }
             Some(_) => Ownership::Foreign,
-            None => Ownership::UnknownVersion,
+            None if has_own_kind(root) || is_near_version(&version.to_json().to_string()) => Ownership::UnknownVersion,
+            None => Ownership::Foreign,
         };
     }
     let has = |key: &str| root.get(key).is_some();

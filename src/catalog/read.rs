@@ -63,10 +63,12 @@ pub(super) fn content(path: &Arc<str>, bytes: &[u8], id: SourceId) -> FileConten
         document.source = id;
     }
     let owners = ownership::of_documents(&documents);
-    let foreign = ownership::count_foreign(&owners, &findings, source.text());
-    if ownership::is_foreign_text(&owners, &findings, source.text()) {
+    let text = ownership::searchable(&source, bytes);
+    let foreign = ownership::count_foreign(&owners, &findings, &text);
+    if ownership::is_foreign_text(&owners, &findings, &text) {
         findings.clear();
     }
+    drop(text);
     let findings = findings.into_iter().map(|finding| finding.within(id)).collect();
     FileContent { source, documents: documents.into_iter().zip(owners).collect(), findings, foreign }
 }

@@ -3,7 +3,7 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, braces, connections, connectors, credentials, cycles, entities, inputs, references, schemas, scripts,
+    action_tests, braces, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
     settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
@@ -20,7 +20,6 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     references::check(catalog, entry, out);
     templates::check(entry, settings, out);
     braces::check(entry, out);
-    inputs::check(entry, out);
     settings::check(catalog, entry, settings, out);
     credentials::check(catalog, entry, out);
     schemas::check(entry, out);

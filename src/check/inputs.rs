@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::schema_validator::TemplateUse;
-use crate::template::{FieldLocation, analyse};
+use crate::definition::schema_validator::{TemplateUse, nearest};
+use crate::template::{Analysis, FieldLocation, analyse};
 use crate::text::{Finding, Node, NodeKind, codes};
 
 /// Methods that templates call on a map.
@@ -36,19 +36,29 @@ pub(super) fn properties(schema: &Node) -> Option<Vec<&str>> {
     Some(properties.entries().iter().map(|entry| &*entry.key.name).collect())
 }
 
-/// Warns of templates that fail if an optional input is absent. A condition of the same action or workflow that tests the
-/// input counts as a guard, and so does a page setting that fills it in.
-pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
-    let mut reported = BTreeSet::new();
-    for template in &entry.facts.templates {
-        let Some(owner) = owner(entry, template) else { continue };
-        let Some(node) = entry.node(&template.pointer) else { continue };
-        let Some(text) = node.as_str().filter(|text| text.contains("input")) else { continue };
-        let Some(schema) = entry.node(&format!("{owner}/input")) else { continue };
-        for (path, range) in &analyse(text, location(template), false).unguarded {
-            let Some(parts) = path.strip_prefix("input.") else { continue };
-            let Some(optional) = optional(schema, parts) else { continue };
-            if !reported.insert((owner.clone(), optional.to_owned())) || is_guarded(entry, &owner, optional) {
+/// Warns of templates that fail if an optional input is absent, once for each input of an action or workflow. A condition
+/// of the same action or workflow that tests the input counts as a guard, and so does a page setting that fills it in.
+#[derive(Default)]
+pub(super) struct OptionalInputs {
+    reported: BTreeSet<(String, String)>,
+}
+
+impl OptionalInputs {
+    /// Checks the reads of one template.
+    pub(super) fn check(
+        &mut self,
+        entry: &Entry,
+        template: &TemplateUse,
+        node: &Node,
+        analysis: &Analysis,
+        findings: &mut Vec<Finding>,
+    ) {
+        let reads = analysis.unguarded.iter().filter_map(|(path, range)| Some((path.strip_prefix("input.")?, range)));
+        for (path, range) in reads {
+            let Some(owner) = owner(entry, template) else { return };
+            let Some(schema) = entry.node(&format!("{owner}/input")) else { return };
+            let Some(optional) = optional(schema, path) else { continue };
+            if is_guarded(entry, &owner, optional) || !self.reported.insert((owner, optional.to_owned())) {
                 continue;
             }
             let span = entry.span(node.locate(entry.text(), range.clone()));
@@ -60,13 +70,6 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
             );
             findings.push(Finding::new(&codes::TEMPLATE_OPTIONAL, span, message).help(help));
         }
-    }
-}
-
-fn location(template: &TemplateUse) -> FieldLocation {
-    match template.location {
-        "url" | "pathParam" | "absoluteUrl" => FieldLocation::Url,
-        other => other.parse().unwrap_or(FieldLocation::Body),
     }
 }
 
@@ -82,8 +85,13 @@ fn optional<'p>(schema: &Node, path: &'p str) -> Option<&'p str> {
         end += part.len() + usize::from(end > 0);
         let required = schema.get("required").map_or(&[][..], Node::items);
         let is_required = required.iter().any(|name| name.as_str() == Some(part));
+        // A misspelt or misplaced `required` is reported itself.
+        let is_misspelt = |key: &str| key != "required" && nearest(key, ["required"].into_iter()).is_some();
+        if schema.entries().iter().any(|entry| is_misspelt(&entry.key.name)) {
+            return None;
+        }
         schema = schema.get("properties")?.get(part)?;
-        if schema.get("default").is_some() {
+        if schema.get("default").is_some() || schema.get("required").is_some_and(|node| node.items().is_empty()) {
             return None;
         }
         if !is_required {

@@ -1,6 +1,6 @@
 //! Templates: the functions and variables that their field allows, and the inputs that they read.
 
-use super::inputs::{METHODS, owner, properties};
+use super::inputs::{METHODS, OptionalInputs, owner, properties};
 use super::settings::TrackedSettings;
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use crate::template::{Analysis, FieldLocation, Problem, ProblemKind, analyse};
 use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
 pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut Vec<Finding>) {
+    let mut optional = OptionalInputs::default();
     for template in &entry.facts.templates {
         let Some(node) = entry.node(&template.pointer) else { continue };
         let Some(text) = node.as_str() else { continue };
@@ -30,6 +31,7 @@ pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut
             settings.variable(&variable.name, place(variable.range.clone()), findings);
         }
         reads(entry, template, node, &analysis, findings);
+        optional.check(entry, template, node, &analysis, findings);
     }
     keys(entry, findings);
     for marked in entry.facts.formatted.iter().filter(|marked| marked.format == ValueFormat::NoTemplate) {

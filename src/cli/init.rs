@@ -31,7 +31,7 @@ pub(super) struct Init {
     /// Folder to write to; created if it does not exist
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// First definitions
+    /// First definitions: one tested action, or a tour of all kinds
     #[arg(long, value_enum, default_value = "tour", value_name = "TEMPLATE")]
     template: Template,
     /// Write a CI job that validates, tests and plans
@@ -39,12 +39,10 @@ pub(super) struct Init {
     ci: Option<CiHost>,
 }
 
-/// A set of first definitions.
+/// A set of first definitions. Variants have no comments, so that the help stays short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Template {
-    /// An environment, and a connector with one tested action
     Minimal,
-    /// All kinds, explained in comments
     Tour,
 }
 

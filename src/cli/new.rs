@@ -46,11 +46,8 @@ pub(super) struct New {
 /// A kind that `new` can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum DefinitionKind {
-    /// An application with one tested action
     Connector,
-    /// Steps with a test
     Workflow,
-    /// A schedule that starts a workflow
     Trigger,
 }
 

@@ -392,7 +392,7 @@ impl Walk<'_> {
     }
 }
 
-/// The content of the file of patterns in a folder, or why it cannot be read; `None` if there is none.
+/// The content of the file of patterns in a folder, or the reason that it cannot be read; `None` if it does not exist.
 fn ignore_file_in(folder: &Path) -> Option<Result<Vec<u8>, String>> {
     match read_inside(folder, IGNORE_FILE, MAX_IGNORE_BYTES + 1) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

@@ -7,7 +7,7 @@ use crate::text::codes;
 /// The rules of a source, with the problems of its file of patterns as findings.
 ///
 /// `content` is the content of the file, of which at most one byte more than [`MAX_IGNORE_BYTES`] need be read; `None` if
-/// there is none. A problem never excludes anything silently: it is an error, after which nothing is removed.
+/// it does not exist. A problem never excludes anything silently: it is an error, after which nothing is removed.
 pub(super) fn rules(
     content: Option<Result<Vec<u8>, String>>,
     exclude: &[String],

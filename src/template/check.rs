@@ -5,7 +5,7 @@ mod calls;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
-use minijinja::machinery::ast::{self, CompareOpKind, Expr, Stmt};
+use minijinja::machinery::ast::{self, BinOpKind, CompareOpKind, Expr, Stmt};
 
 use super::location::{attributes, is_root, nearest};
 use super::name_path::{NamePath, name_path};
@@ -274,7 +274,8 @@ impl<'s> Checker<'s> {
             Expr::UnaryOp(op) => self.expr(&op.expr),
             Expr::BinOp(op) => {
                 self.expr(&op.left);
-                self.expr(&op.right);
+                let tests_keys = matches!(op.op, BinOpKind::In);
+                self.guarded(tests_keys && name_path(&op.right).is_some(), &op.right);
             }
             Expr::Compare(compare) => {
                 self.expr(&compare.expr);

@@ -29,7 +29,7 @@ fn passes_over_documents_of_other_tools() {
             "chart/templates/role.yaml",
             "{{ if .Values.on }}\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n{{ end }}\n",
         ),
-        ("chart/templates/y.yaml", "apiVersion: {{ include \"version\" . }}\nkind: Role\n"),
+        ("chart/templates/y.yaml", "apiVersion: {{ include \"version\" . }}\nkind: Deployment\n"),
         ("kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: []\n"),
         ("role.yaml", "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: r }\n"),
         ("catalog-info.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: { name: c }\nspec: {}\n"),
@@ -45,7 +45,7 @@ fn passes_over_documents_of_other_tools() {
         ("notes.yaml", "just text\n"),
         ("tags.yaml", "Resources: { Bucket: !Ref other }\n"),
         ("twice.yaml", "a: 1\na: 2\n"),
-        ("secrets.yaml", "kind: ENC[x]\nsops: { mac: ENC[y] }\n"),
+        ("secrets.yaml", "kind: \"ENC[x]\"\nsops: { mac: \"ENC[y]\" }\n"),
         ("two.yaml", "a: 1\n---\nb: 2\n"),
     ] {
         assert_eq!(verdict(path, text), "silent", "{path}: {text}");
@@ -106,7 +106,7 @@ fn a_document_between_definitions_is_one_of_them() {
     assert_eq!(beside("services: {}\n"), "EK0111");
     assert_eq!(beside("- a list\n"), "EK0111");
     assert_eq!(beside("apiVersion: v1\nkind: ConfigMap\n"), "");
-    assert_eq!(beside("a: 1\nsops: { mac: ENC[y] }\n"), "");
+    assert_eq!(beside("a: 1\nsops: { mac: \"ENC[y]\" }\n"), "");
     assert_eq!(beside("apiVersion: v1\nkind: Connector\n"), "EK0108");
 }
 
@@ -118,5 +118,10 @@ fn counts_documents_of_other_tools() {
     assert_eq!(count("a: [\n"), 1, "cannot be read, and mentions nothing of ours");
     assert_eq!(count("apiVersion: evenkeel.dev/v1alpha1\nkind: [\n"), 0, "an error of its own");
     assert_eq!((count(""), count(" \n\n"), count("# commented out\n")), (1, 1, 0));
+    let latin = |text: &str| {
+        let bytes: Vec<u8> = text.chars().map(|character| character as u8).collect();
+        foreign_documents(&File { path: "a.yaml".into(), bytes: bytes.into() })
+    };
+    assert_eq!((latin("# größe\na: 1\n"), latin("# größe\napiVersion: evenkeel.dev/v1alpha1\n")), (1, 0));
     assert!(is_foreign("a/package.json") && is_foreign("tsconfig.base.json") && !is_foreign("a.yaml"));
 }

@@ -10,10 +10,8 @@ use super::files::NewFile;
 /// A host of CI jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum CiHost {
-    /// A workflow of GitHub Actions
     #[value(name = "github")]
     GitHub,
-    /// A job of GitLab CI
     #[value(name = "gitlab")]
     GitLab,
 }

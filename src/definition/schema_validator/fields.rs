@@ -1,7 +1,7 @@
 //! Maps with a fixed set of fields: unknown, missing and contradicting fields, one finding for each mistake.
 
 use super::model::ObjectFields;
-use super::suggestions::{keys_help, nearest_field, needs, quoted, quoted_list, sorted};
+use super::suggestions::{keys_help, nearest_field, possible_fields, quoted, quoted_list};
 use super::validate::{Marks, Walk};
 use crate::text::NodeKind as Value;
 use crate::text::{Key, Node, Range, codes};
@@ -31,9 +31,12 @@ impl Walk<'_> {
             unknown.iter().any(near)
         };
         let is_unlike = unknown.iter().any(|key| nearest_field(&key.name, fields).is_none());
-        let needs = if is_unlike { needs(&missing, &missing_groups) } else { String::new() };
+        let possible = match is_unlike {
+            true => possible_fields(fields, &missing, &missing_groups),
+            false => possible_fields(fields, &[], &[]),
+        };
         for key in &unknown {
-            self.unknown_field(key, fields, name, &needs);
+            self.unknown_field(key, fields, name, &possible);
         }
         for field in missing.into_iter().filter(|field| !is_unlike && !is_misspelt(field)) {
             self.report(&codes::MISSING_FIELD, start_of(node), format!("{} lacks `{field}`", quoted(name))).help =
@@ -70,12 +73,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Reports an unknown field. `needs` names the fields that the map lacks, if they are not reported themselves.
-    fn unknown_field(&mut self, key: &Key, fields: &ObjectFields, name: &str, needs: &str) {
+    /// Reports an unknown field. `possible` is the help if no field has a similar name.
+    fn unknown_field(&mut self, key: &Key, fields: &ObjectFields, name: &str, possible: &str) {
         let message = format!("unknown field `{}` in {}", key.name, quoted(name));
         let help = match nearest_field(&key.name, fields) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known fields: {}{needs}", quoted_list(&sorted(fields))),
+            None => possible.to_owned(),
         };
         self.report(&codes::UNKNOWN_FIELD, key.span, message).help = Some(help);
     }

@@ -71,12 +71,20 @@ pub(super) fn keys_of(fields: &ObjectFields) -> String {
     }
 }
 
-/// The fields that a map lacks, as the end of a help.
-pub(super) fn needs(missing: &[&String], groups: &[&Vec<String>]) -> String {
-    let mut all = Vec::new();
+/// The fields of a map, for a help: first those that it lacks and that are not reported themselves.
+pub(super) fn possible_fields(fields: &ObjectFields, missing: &[&String], groups: &[&Vec<String>]) -> String {
+    let mut needed = Vec::new();
     if !missing.is_empty() {
-        all.push(quoted_list(missing));
+        needed.push(quoted_list(missing));
     }
-    all.extend(groups.iter().map(|group| format!("one of {}", quoted_list(group.as_slice()))));
-    if all.is_empty() { String::new() } else { format!("; it needs {}", all.join(" and ")) }
+    needed.extend(groups.iter().map(|group| format!("one of {}", quoted_list(group.as_slice()))));
+    let is_needed = |name: &&str| {
+        missing.iter().any(|field| field == name) || groups.iter().any(|group| group.iter().any(|field| field == name))
+    };
+    let rest: Vec<&str> = sorted(fields).into_iter().filter(|name| !is_needed(name)).collect();
+    match (needed.is_empty(), rest.is_empty()) {
+        (true, _) => format!("known fields: {}", quoted_list(&rest)),
+        (false, true) => format!("it needs {}", needed.join(" and ")),
+        (false, false) => format!("it needs {}; it may have {}", needed.join(" and "), quoted_list(&rest)),
+    }
 }

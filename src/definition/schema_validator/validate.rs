@@ -154,7 +154,7 @@ impl Walk<'_> {
             let expected: Vec<&str> = cases.iter().map(|index| expected_type(self.schemas, *index)).collect();
             let fields = cases.iter().find_map(|index| object_fields(self.schemas, *index));
             let expected = expected.join(" or ");
-            let remedy = fields.map(|fields| format!("write {expected} with {}", keys_of(fields)));
+            let remedy = fields.map(|fields| format!("write {expected}; a map has {}", keys_of(fields)));
             self.wrong_value(node, &expected, name, remedy);
         }
     }

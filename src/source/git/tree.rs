@@ -117,7 +117,7 @@ pub(super) fn blob(
     Ok(odb.read(entry.id()).map_err(|error| broken(&error))?.data().to_vec())
 }
 
-/// The content of the file of ignored paths in a folder, or why it cannot be read; `None` if there is none.
+/// The content of the file of ignored paths in a folder, or the reason that it cannot be read; `None` if it does not exist.
 ///
 /// # Errors
 /// `Corrupt` if the object is missing or damaged.

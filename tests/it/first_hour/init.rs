@@ -105,7 +105,7 @@ fn the_ci_jobs_validate_test_and_plan() {
         assert_eq!(written.code, 0, "{}", written.err);
         assert!(written.err.contains("EVENKEEL_ARCHIVE"), "{}", written.err);
         git(&["add", "."]);
-        git(&["commit", "--quiet", "-m", "definitions"]);
+        git(&["-c", "user.name=Ada", "-c", "user.email=ada@git.test", "commit", "--quiet", "-m", "definitions"]);
         git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
         let base = git(&["rev-parse", "HEAD"]);
         let connector = path.join("example.connector.yaml");

@@ -42,9 +42,9 @@ fn one(action: &str, expected: &[&str]) {
 
 #[test]
 fn single_braces_in_a_url_are_errors() {
-    one("http: { path: \"/a/{id}\" }", &["EK0312! a.yaml:10:24 `{id}`", "percent-encoded", "write `{{ input.id }}`"]);
-    one("http: { path: \"/a/${id}\" }", &["EK0312! a.yaml:10:24 `${id}`", "write `{{ input.id }}`"]);
-    one("http: { path: \"/a/{ input.w }\" }", &["EK0312! a.yaml:10:24 `{ input.w }`", "write `{{ input.w }}`"]);
+    one("http: { path: \"/a/{id}\" }", &["EK0312! a.yaml:10:25 `{id}`", "percent-encoded", "write `{{ input.id }}`"]);
+    one("http: { path: \"/a/${id}\" }", &["EK0312! a.yaml:10:25 `${id}`", "write `{{ input.id }}`"]);
+    one("http: { path: \"/a/{ input.w }\" }", &["EK0312! a.yaml:10:25 `{ input.w }`", "write `{{ input.w }}`"]);
     one(
         "http: { url: \"https://a.example/{other}\" }",
         &["EK0312! a.yaml:10:39 `{other}`", "declare it in `pathParams`"],
@@ -52,7 +52,7 @@ fn single_braces_in_a_url_are_errors() {
     // The path parameter that is meant is declared, and is not reported as unused.
     one(
         "http: { path: \"/a/{order}\", pathParams: { order: {} } }",
-        &["EK0312! a.yaml:10:24", "write `{{ pathParams.order }}`"],
+        &["EK0312! a.yaml:10:25", "write `{{ pathParams.order }}`"],
     );
     let base =
         connector(&format!("{INPUT}http: {{ path: /a }}\n{TESTS}")).replace("parcelo.example", "${REGION}.example");
@@ -89,9 +89,9 @@ fn a_response_body_has_no_fields() {
     let response = |text: &str| format!("http: {{ path: /a }}\nresponse: {{ body: \"{text}\" }}");
     one(
         &response("{{ response.body.shipment.id }}"),
-        &["EK0302! a.yaml:11:28", "did you mean `response.json.shipment.id`?"],
+        &["EK0302! a.yaml:11:29", "did you mean `response.json.shipment.id`?"],
     );
-    one(&response("{{ response.body['a'] }}"), &["EK0302! a.yaml:11:28", "did you mean `response.json.a`?"]);
+    one(&response("{{ response.body['a'] }}"), &["EK0302! a.yaml:11:29", "did you mean `response.json.a`?"]);
     for text in
         ["{{ response.body }}", "{{ response.body | upper }}", "{{ response.body.upper() }}", "{{ response.json.a }}"]
     {
@@ -110,7 +110,7 @@ fn names_of_headers_are_in_lower_case() {
     ] {
         one(
             &response(text),
-            &["EK0302! a.yaml:11:28", "`X-Total` is never found", "write `response.headers['x-total']`"],
+            &["EK0302! a.yaml:11:29", "`X-Total` is never found", "write `response.headers['x-total']`"],
         );
     }
     let text = connector(&format!("{INPUT}{}\n{TESTS}", response("{{ response.headers['x-total'] }}")));
@@ -214,8 +214,8 @@ fn help_names_the_possible_keys() {
         &["EK0103! a.yaml:11:17", "write a map with the keys `body`, `contentType`, "],
     );
     one(
-        "http: { path: /a }\npagination: { page: 1 }",
-        &["EK0103! a.yaml:11:27", "write a map with the keys", "of which `input`"],
+        "http: { path: /a }\npagination: { records: \"{{ output }}\", page: 1 }",
+        &["EK0103! a.yaml:11:52", "write a map with the keys", "of which `input`"],
     );
 }
 
