@@ -11,7 +11,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let kubernetes = printed("tests/envtest/build", "--folder").unwrap_or_default();
     let contract = printed("tests/contract/build", "--folder").unwrap_or_default().join("bin");
-    let parts: [(&str, Option<Vec<PathBuf>>); 10] = [
+    let parts: [(&str, Option<Vec<PathBuf>>); 11] = [
         ("postgres", all([postgres()])),
         (
             "kubernetes",
@@ -21,6 +21,7 @@ fn main() {
         ("sshd", all([program("sshd"), program("ssh-keygen")])),
         ("gpg", all([program("gpg"), program("gpgconf"), program("ssh-keygen")])),
         ("openssl", all([program("openssl")])),
+        ("jq", all([program("jq")])),
         ("node", all([program("node")])),
         ("python", all([program("python3")])),
         ("chromium", all([program("chromium")])),
