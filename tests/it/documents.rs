@@ -1,4 +1,14 @@
-//! Documents that name code: the fault table, the glossary, the map of files. A name that no longer exists fails.
+//! Documents: the commands, definitions and links of the README and the book, and the names of code in the documents of
+//! contributors. A name that no longer exists fails.
+
+mod blocks;
+mod command_lines;
+mod definitions;
+mod follow;
+mod links;
+mod output;
+mod runbooks;
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
