@@ -36,7 +36,7 @@ fn evenkeel_commands(line: &str) -> Vec<Vec<String>> {
 
 /// True for commands in which `evenkeel` is the name of a release, a namespace or a kind.
 fn is_other(line: &str) -> bool {
-    ["kubectl ", "helm ", "docker build ", "git "].iter().any(|program| line.starts_with(program))
+    ["kubectl ", "helm ", "docker build ", "git "].iter().any(|program| line.contains(program))
 }
 
 /// The words of a command, with quotes as in a shell.
@@ -52,6 +52,9 @@ fn words(command: &str) -> Vec<String> {
         }
     }
     words.retain(|word| !word.is_empty() && word != "…");
+    // Placeholders, such as NAME, stand for names, which are written in lower case.
+    let is_placeholder = |word: &String| word.chars().all(|character| character.is_ascii_uppercase());
+    words.iter_mut().filter(|word| is_placeholder(word)).for_each(|word| word.make_ascii_lowercase());
     words
 }
 

@@ -124,7 +124,7 @@ fn the_table_of_contents_lists_each_page_once() {
 
 #[test]
 fn every_page_begins_with_its_title() {
-    for page in pages() {
+    for page in pages().into_iter().filter(|page| page.path != "docs/SUMMARY.md") {
         let titles = page.prose().lines().filter(|line| line.starts_with("# ")).count();
         assert!(page.text.starts_with("# ") && titles == 1, "{} has {titles} titles", page.path);
     }
