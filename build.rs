@@ -10,7 +10,8 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let kubernetes = printed("tests/envtest/build", "--folder").unwrap_or_default();
-    let parts: [(&str, Option<Vec<PathBuf>>); 9] = [
+    let contract = printed("tests/contract/build", "--folder").unwrap_or_default().join("bin");
+    let parts: [(&str, Option<Vec<PathBuf>>); 10] = [
         ("postgres", all([postgres()])),
         (
             "kubernetes",
@@ -23,6 +24,7 @@ fn main() {
         ("node", all([program("node")])),
         ("python", all([program("python3")])),
         ("chromium", all([program("chromium")])),
+        ("contract", all([file(contract.join("schemathesis")), file(contract.join("openapi-spec-validator"))])),
     ];
     for (part, found) in parts {
         println!("cargo::rustc-check-cfg=cfg(missing_{part})");

@@ -2,6 +2,7 @@
 
 mod action_args;
 mod api_client;
+mod api_error;
 mod apply;
 mod call;
 mod cluster_status;
@@ -13,27 +14,33 @@ mod diff;
 mod dlq;
 mod egress;
 mod environment_api;
+mod environment_args;
 mod environment_status;
 mod events;
-mod execution_api;
+mod execution_view;
 mod executions;
 mod explain;
 mod fmt;
+mod global_args;
 mod history;
 mod init;
 mod json_input;
 mod listen_args;
 mod logging;
+mod man;
 mod master_key;
+mod operation;
 mod operator;
 mod output;
 mod output_format;
+mod page_args;
 mod plan;
 mod plan_output;
 mod plan_side;
 mod promote;
 mod reconcile;
 mod render;
+mod response_view;
 mod restore;
 mod resume;
 mod rollback;
@@ -45,13 +52,18 @@ mod secrets;
 mod serve;
 mod serve_args;
 mod status;
+mod style;
 mod suspend;
 mod table;
 mod test;
+mod times;
 mod trace;
 mod triggers;
 mod types;
+mod usage;
 mod validate;
+mod version;
+mod watch;
 mod workflow_args;
 mod workflows;
 
@@ -59,13 +71,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::global_args::GlobalArgs;
+
 /// Connectors, widgets, triggers and workflows as code
 #[derive(Debug, Parser)]
 #[command(
     name = "evenkeel",
     version,
     propagate_version = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
     help_template = command_list::help_template(&Command::augment_subcommands(clap::Command::new("evenkeel"))),
     after_help = "\
@@ -73,9 +86,16 @@ Examples:
   evenkeel init definitions
   evenkeel dev definitions
 
-Run `evenkeel COMMAND --help` for the options of a command."
+Exit status:
+  0  success
+  1  findings, a failed execution, or an environment that is not ready
+  2  a usage error, a refused request, or a server that cannot be reached
+
+`evenkeel help COMMAND` shows the options of a command."
 )]
 pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -114,6 +134,8 @@ enum Command {
     Workflows(workflows::Workflows),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
+    Man(man::ManCommand),
+    Version(version::Version),
     #[command(hide = true)]
     ScriptWorker(script_worker::ScriptWorker),
 }
@@ -123,8 +145,9 @@ pub fn run() -> ExitCode {
     crate::net::install_crypto_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return output::usage(&error),
+        Err(error) => return usage::exit_with(error, Cli::command()),
     };
+    cli.global.apply();
     let result = match cli.command {
         Command::Init(command) => command.run(),
         Command::Validate(command) => command.run(),
@@ -158,6 +181,8 @@ pub fn run() -> ExitCode {
         Command::Workflows(command) => command.run(),
         Command::Secrets(command) => command.run(),
         Command::Completions(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command()),
+        Command::Version(command) => command.run(),
         Command::ScriptWorker(command) => command.run(),
     };
     match result {

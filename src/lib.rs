@@ -36,6 +36,7 @@
 //! | [`workflow`] | executions: durable, claimed under a lease, each step recorded; the script engine |
 //! | [`trigger`] | webhooks, schedules, events of applications, and the executions that they start; tests beside workflows |
 //! | [`reconcile`] | the loop of each environment: watch, fetch, validate, plan, activate, notify; `dev` follows edits |
+//! | [`api`] | types of the HTTP API, and the OpenAPI document made of them |
 //! | [`server`] | the HTTP surface: gateway, hooks, executions, environments, the page of `dev`, metrics |
 //! | [`operator`] | Kubernetes: controller, status, admission webhook, leader election, rights of namespaces |
 //! | [`cli`] | one file per command; the only module that prints |
@@ -55,6 +56,7 @@
 //! 7. Every finding has a stable code, and a position if it comes from a file.
 //! 8. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
 
+pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod cli;

@@ -4,11 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::api_error::describe;
+use super::environment_args::{VARIABLE, environment_name};
+use super::output_format::OutputFormat;
+use super::table::excerpt;
 use super::{definitions, json_input, output};
+use crate::api::Problem;
 use crate::connector::{self, Call, CallError, ErrorCode, Runtime};
 
 /// An action and its arguments.
@@ -21,8 +26,11 @@ pub(super) struct ActionArgs {
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Environment to use [default: the first one found]
-    #[arg(short, long, value_name = "ENVIRONMENT")]
+    #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT", value_parser = environment_name)]
     environment: Option<String>,
+    /// Output format
+    #[arg(short, long, default_value = "human", value_name = "FORMAT")]
+    output: OutputFormat,
     /// Variable to set, over the environment's; repeatable
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
@@ -67,7 +75,11 @@ pub(super) struct ActionCall {
     pub(super) connector: String,
     pub(super) action: String,
     pub(super) call: Call,
+    pub(super) output: OutputFormat,
 }
+
+/// Maximum number of actions that a message lists.
+const MAX_LISTED: usize = 20;
 
 impl ActionArgs {
     /// Compiles the definitions; prints their errors and returns `None` if there are any.
@@ -77,10 +89,10 @@ impl ActionArgs {
         };
         let Some(validated) = definitions::load(&self.path)? else { return Ok(None) };
         let runtime = definitions::compile(&validated, self.environment.as_deref())?;
+        let (_, found) = connector::find(&runtime, connector, action)
+            .map_err(|error| anyhow!("{}{}", error.detail, known_actions(&runtime, connector)))?;
         let mut call = Call { input: json!({}), ..Call::default() };
         if let Some(name) = &self.test {
-            let (_, found) =
-                connector::find(&runtime, connector, action).map_err(|error| anyhow::anyhow!(error.detail))?;
             let tests = &found.spec.tests;
             let Some(test) = tests.iter().find(|test| test.name == *name) else {
                 let names: Vec<String> = tests.iter().map(|test| format!("`{}`", test.name)).collect();
@@ -107,23 +119,53 @@ impl ActionArgs {
         if call.request_id.is_empty() {
             call.request_id = "cli".into();
         }
-        let (connector, action) = (connector.into(), action.into());
-        Ok(Some(ActionCall { path: self.path, runtime: Arc::new(runtime), connector, action, call }))
+        let (connector, action, output) = (connector.into(), action.into(), self.output);
+        Ok(Some(ActionCall { path: self.path, runtime: Arc::new(runtime), connector, action, call, output }))
     }
 }
 
-/// Prints an error as the HTTP API returns it, and the option that supplies a missing value.
-pub(super) fn print_error(error: &CallError, request_id: &str) -> ExitCode {
-    output::data(&format!("{:#}\n", error.envelope(request_id)));
-    match error.code {
-        ErrorCode::InvalidInput => output::note("help: pass the input with --input JSON or --test TEST"),
+/// The actions of a connector, or the connectors if there is no such one, for a message.
+fn known_actions(runtime: &Runtime, connector: &str) -> String {
+    let (noun, names): (&str, Vec<&str>) = match runtime.connectors.get(connector) {
+        Some(connector) => ("actions", connector.actions.keys().map(String::as_str).collect()),
+        None => ("connectors", runtime.connectors.keys().map(String::as_str).collect()),
+    };
+    if names.is_empty() {
+        return format!("; there are no {noun}");
+    }
+    let more = names.len().saturating_sub(MAX_LISTED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let listed: Vec<&str> = names.into_iter().take(MAX_LISTED).collect();
+    format!("\n  {noun}: {}{more}", listed.join(", "))
+}
+
+/// Prints a failed call: for people on stderr, with the option that supplies a missing value; as JSON in the form of the
+/// HTTP API.
+pub(super) fn print_error(error: &CallError, request_id: &str, format: OutputFormat) -> ExitCode {
+    let problem = Problem { request_id: request_id.to_owned(), ..Problem::from(error.clone()) };
+    if format.print_json(&serde_json::to_value(&problem).unwrap_or_default()).is_some() {
+        return ExitCode::FAILURE;
+    }
+    let mut text = format!("{}: {}", problem.code, describe(&problem));
+    if let Some(upstream) = &problem.upstream {
+        text += &format!("\n  the application responded with status {}", upstream.status);
+        if let Some(body) = &upstream.body {
+            text += &format!(": {}", excerpt(&body.to_string()));
+        }
+    }
+    let help = match error.code {
+        ErrorCode::InvalidInput => "pass the input with --input JSON or --test TEST",
         ErrorCode::MissingPathParameters | ErrorCode::InvalidPathParameters => {
-            output::note("help: pass path parameters with --path-param NAME=VALUE");
+            "pass path parameters with --path-param NAME=VALUE"
         }
         ErrorCode::ConnectionRequired | ErrorCode::UnknownTenant => {
-            output::note("help: pass a tenant with --tenant TENANT, or a connection with --connection CONNECTION");
+            "pass a tenant with --tenant TENANT, or a connection with --connection CONNECTION"
         }
-        _ => {}
+        _ => "",
+    };
+    if !help.is_empty() {
+        text += &format!("\n  help: {help}");
     }
+    output::failure(&text);
     ExitCode::FAILURE
 }

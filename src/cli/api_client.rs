@@ -8,6 +8,7 @@ use url::Url;
 
 use super::egress::private_policy;
 use super::runtime::runtime;
+use crate::api::Problem;
 use crate::definition::is_name;
 use crate::net::{Client, Limits, Request};
 use crate::plan::Plan;
@@ -40,6 +41,36 @@ impl ApiClient {
             .map_err(|problem| anyhow!("the response of {} is not a plan: {problem}", self.server))
     }
 
+    /// The address of a path.
+    ///
+    /// # Errors
+    /// Fails if the server's address has no scheme or another one than http and https.
+    fn url(&self, path: &str) -> anyhow::Result<Url> {
+        let server = self.server.trim_end_matches('/');
+        if !server.contains("://") {
+            bail!("the server address `{server}` has no scheme; did you mean `http://{server}`?");
+        }
+        let url = Url::parse(&format!("{server}{path}"))
+            .with_context(|| format!("`{server}` is not a URL; expected for example http://127.0.0.1:7400"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!("the scheme of `{server}` is not supported; expected http or https");
+        }
+        Ok(url)
+    }
+
+    /// The message for a server that did not respond.
+    fn unreachable(&self, error: &str) -> String {
+        let server = &self.server;
+        let plain = server.strip_prefix("https://");
+        match plain {
+            // rustls reports this if the first bytes are not TLS.
+            Some(plain) if error.contains("InvalidContentType") => {
+                format!("cannot reach {server}: the port does not speak TLS; did you mean `http://{plain}`?")
+            }
+            _ => format!("cannot reach {server}: {error}; start a server, or select one with `--server URL`"),
+        }
+    }
+
     /// Sends a GET request and returns the body of a successful response.
     pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
         success(self.send(Method::GET, path, None, &[])?)
@@ -58,9 +89,7 @@ impl ApiClient {
         body: Option<&Value>,
         headers: &[(&'static str, &str)],
     ) -> anyhow::Result<ApiResponse> {
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
-        let url = Url::parse(&url)
-            .with_context(|| format!("`{}` is not a URL; expected for example http://127.0.0.1:7400", self.server))?;
+        let url = self.url(path)?;
         let mut request = Request::new(method, url);
         if let Some(body) = body {
             request.body = body.to_string().into();
@@ -84,13 +113,22 @@ impl ApiClient {
         };
         let response = runtime()?.block_on(async {
             let client = Client::new(private_policy(true)?)?;
-            client
-                .send(request, &limits)
-                .await
-                .map_err(|error| anyhow!("cannot reach {}: {error}; `--server URL` selects another one", self.server))
+            client.send(request, &limits).await.map_err(|error| anyhow!("{}", self.unreachable(&error.to_string())))
         })?;
         let value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
         Ok(ApiResponse { status: response.status.as_u16(), value })
+    }
+}
+
+impl ApiResponse {
+    /// The problem document of an error; one that is made of the status if the server sent none.
+    pub(super) fn problem(&self) -> Problem {
+        let problem = serde_json::from_value::<Problem>(self.value.clone()).ok();
+        problem.filter(|problem| !problem.code.is_empty()).unwrap_or_else(|| {
+            let detail =
+                format!("the server returned status {}; is this the address of an Evenkeel server?", self.status);
+            Problem::new(self.status, "UNKNOWN", detail)
+        })
     }
 }
 
@@ -98,12 +136,21 @@ fn success(response: ApiResponse) -> anyhow::Result<Value> {
     if response.status < 400 {
         return Ok(response.value);
     }
-    let message = response.value["errors"]["message"].as_str().or(response.value["errors"]["detail"].as_str());
-    let mut message = message.map_or_else(|| format!("the server returned status {}", response.status), str::to_owned);
-    for finding in response.value["errors"]["findings"].as_array().into_iter().flatten() {
-        message += &format!("\n  {}", one_line(finding));
+    bail!("{}", describe(&response.problem()))
+}
+
+/// The text of a problem: its sentence, then its findings in one line each.
+pub(super) fn describe(problem: &Problem) -> String {
+    let mut text = problem.detail.clone();
+    if problem.code == "AMBIGUOUS_ENVIRONMENT"
+        && let Some((_, names)) = text.split_once("; there are ")
+    {
+        text = format!("the server has several environments; select one with `-e NAME`: {names}");
     }
-    bail!("{message}")
+    for finding in &problem.findings {
+        text += &format!("\n  {}", one_line(finding));
+    }
+    text
 }
 
 /// Parses the name of an environment.

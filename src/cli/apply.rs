@@ -7,11 +7,11 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::api_client::{ApiClient, environment_name};
-use super::environment_api::operate;
+use super::environment_args::ApiArgs;
+use super::operation::print_status;
+use super::output;
 use super::output_format::OutputFormat;
 use super::plan_output::{self, PlanFormat};
-use super::{environment_status, output};
 use crate::plan::Plan;
 use crate::plan::render::Revisions;
 
@@ -21,6 +21,11 @@ use crate::plan::render::Revisions;
 The server refuses a saved plan that no longer matches what it would do.
 Without PLAN, the pending plan is shown; --yes approves it.
 
+Exit status:
+  0  the plan is live
+  1  the plan is approved, and the environment is not ready
+  2  the plan is not approved
+
 Examples:
   evenkeel plan --server https://keel.example -e live --out live.plan
   evenkeel apply live.plan --server https://keel.example
@@ -28,35 +33,43 @@ Examples:
 pub(super) struct Apply {
     /// Plan that `evenkeel plan --out` saved
     plan: Option<PathBuf>,
-    /// Environment to change [default: the plan's]
-    #[arg(short, long, value_name = "ENVIRONMENT", value_parser = environment_name)]
-    environment: Option<String>,
     /// Approve the pending plan that is shown
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    client: ApiClient,
+    api: ApiArgs,
 }
 
 impl Apply {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (environment, plan) = if let Some(path) = &self.plan {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let plan = Plan::from_json(&text).map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
-            (self.environment.clone().unwrap_or_else(|| plan.environment.clone()), plan)
+    pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
+        let saved = self.plan.take().map(|path| {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            Plan::from_json(&text).map_err(|problem| anyhow!("{}: {problem}", path.display()))
+        });
+        let saved = saved.transpose()?;
+        if let Some(plan) = &saved {
+            let chosen = self.api.environment.environment.get_or_insert_with(|| plan.environment.clone());
+            if *chosen != plan.environment {
+                bail!("the plan is for `{}` and not for `{chosen}`", plan.environment);
+            }
+        }
+        let environment = self.api.connect()?;
+        let plan = if let Some(plan) = saved {
+            plan
         } else {
-            let environment = self.environment.clone();
-            let environment = environment.context("expected an environment (`-e`) or a saved plan")?;
-            let pending = self.client.get(&format!("/v1/environments/{environment}/plan"))?;
-            let plan = self.client.plan(&pending)?;
-            plan_output::print(&plan, PlanFormat::Human, &Revisions { from: "live", to: "declared" });
+            let plan = environment.client.plan(&environment.get(&["plan"], Vec::new())?)?;
+            // With `-o json`, stdout has the result only.
+            if self.api.output == OutputFormat::Human || !self.yes {
+                let format = if self.api.output == OutputFormat::Json { PlanFormat::Json } else { PlanFormat::Human };
+                plan_output::print(&plan, format, &Revisions { from: "live", to: "declared" });
+            }
             if !self.yes {
                 bail!("nothing was approved; `--yes` approves this plan, {}", plan.digest);
             }
-            (environment, plan)
+            plan
         };
-        let response = operate(&self.client, &environment, "apply", &json!({"plan": plan.digest}))?;
-        let code = environment_status::print(&response["status"], OutputFormat::Human);
+        let response = environment.post(&["apply"], Vec::new(), &json!({"plan": plan.digest}))?;
+        let code = print_status(&response, self.api.output)?;
         if code != ExitCode::SUCCESS {
             output::note("the plan is approved but not live yet; see the status above");
         }

@@ -58,7 +58,7 @@ impl Call {
         match outcome.result {
             Ok(ActionOutput::Json { value, .. }) => output::data(&format!("{value:#}\n")),
             Ok(ActionOutput::Raw { bytes, .. }) => output::bytes(&bytes),
-            Err(error) => return Ok(print_error(&error, &prepared.call.request_id)),
+            Err(error) => return Ok(print_error(&error, &prepared.call.request_id, prepared.output)),
         }
         Ok(ExitCode::SUCCESS)
     }

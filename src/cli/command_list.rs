@@ -27,8 +27,11 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Executions", &["run", "executions", "events", "dlq", "triggers", "workflows"]),
-    ("Other", &["secrets", "completions"]),
+    ("Other", &["secrets", "completions", "man", "version", "help"]),
 ];
+
+/// The line of `help`, which clap adds to the commands later.
+const HELP: &str = "Print the help of a command";
 
 /// The help template of the top level, with the commands of `cli` in groups.
 pub(super) fn help_template(cli: &clap::Command) -> String {
@@ -37,9 +40,12 @@ pub(super) fn help_template(cli: &clap::Command) -> String {
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     for (title, names) in GROUPS {
         let _ = write!(text, "\n{header}{title}:{header:#}\n");
-        for command in names.iter().filter_map(|name| cli.find_subcommand(name)) {
-            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {literal}{:<11}{literal:#}  {about}", command.get_name());
+        for name in names {
+            let about = match cli.find_subcommand(name).and_then(clap::Command::get_about) {
+                Some(about) => about.to_string(),
+                None => HELP.to_owned(),
+            };
+            let _ = writeln!(text, "  {literal}{name:<11}{literal:#}  {about}");
         }
     }
     let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}{{after-help}}");

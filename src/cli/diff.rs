@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::api_client::{ApiClient, environment_name};
+use super::environment_args::EnvironmentArgs;
 use super::plan_output::{self, PlanFormat};
+use super::{environment_status, output};
 use crate::plan::render::Revisions;
 
 /// Show what changed between two generations of an environment
@@ -17,12 +18,9 @@ Exit status with --exit-code:
   2  error
 
 Examples:
-  evenkeel diff live                    # the last change
-  evenkeel diff live --from 3 --to 7")]
+  evenkeel diff -e live                 # the last change
+  evenkeel diff -e live --from 3 --to 7")]
 pub(super) struct Diff {
-    /// Environment to show
-    #[arg(value_parser = environment_name)]
-    environment: String,
     /// Earlier generation [default: the one before the later]
     #[arg(long, value_name = "GENERATION")]
     from: Option<u64>,
@@ -36,18 +34,23 @@ pub(super) struct Diff {
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
-    client: ApiClient,
+    environment: EnvironmentArgs,
 }
 
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let number =
-            |name: &str, number: Option<u64>| number.map_or_else(String::new, |number| format!("{name}={number}&"));
-        let query = format!("{}{}", number("from", self.from), number("to", self.to));
-        let response = self.client.get(&format!("/v1/environments/{}/diff?{query}", self.environment))?;
-        let plan = self.client.plan(&response)?;
-        let shown = |number: Option<u64>| number.map_or_else(|| "active".to_owned(), |number| number.to_string());
-        plan_output::print(&plan, self.output, &Revisions { from: &shown(self.from), to: &shown(self.to) });
+        let environment = self.environment.connect()?;
+        let to = match self.to {
+            Some(to) => to,
+            None => environment_status::parse(&environment.get(&[], Vec::new())?)?.generation.unwrap_or_default(),
+        };
+        let from = self.from.unwrap_or_else(|| to.saturating_sub(1));
+        let query = vec![("from", Some(from.to_string())), ("to", Some(to.to_string()))];
+        let plan = environment.client.plan(&environment.get(&["diff"], query)?)?;
+        if matches!(self.output, PlanFormat::Human) {
+            output::note(&format!("{}: generation {from} -> {to}", environment.environment));
+        }
+        plan_output::print(&plan, self.output, &Revisions { from: &from.to_string(), to: &to.to_string() });
         let changed = !plan.actions.is_empty();
         Ok(if changed && self.exit_code { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

@@ -4,44 +4,51 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::execution_api::ExecutionApi;
+use super::environment_args::ApiArgs;
 use super::output;
-use super::table::{table, text, time};
+use super::page_args::{PageArgs, items, note_next};
+use super::style::Style;
+use super::table::{fixed, text_column};
+use crate::api::event::EventSummary;
 
 /// List received events, newest first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  evenkeel events --trigger orders-in -n 10")]
+  evenkeel events --trigger orders-in --limit 10")]
 pub(super) struct Events {
     /// Trigger that received the events
     #[arg(long, value_name = "TRIGGER")]
     trigger: Option<String>,
-    /// Maximum number of events
-    #[arg(short = 'n', long, default_value_t = 50, value_name = "NUMBER")]
-    limit: u32,
     #[command(flatten)]
-    api: ExecutionApi,
+    page: PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 impl Events {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let limit = self.limit.to_string();
-        let query = [("trigger", self.trigger.as_deref()), ("limit", Some(limit.as_str()))];
-        let response = self.api.get("/v1/events", &query)?;
-        if let Some(code) = self.api.output.print_json(&response) {
+        let page = self.api.connect()?.get(&["events"], self.page.query([("trigger", self.trigger)]))?;
+        if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let rows = response["events"].as_array().into_iter().flatten().map(|event| {
-            [
-                text(&event["id"]),
-                time(&event["at"]),
-                text(&event["trigger"]),
-                text(&event["kind"]),
-                text(&event["outcome"]),
-            ]
-        });
-        output::data(&table(["EVENT", "TIME", "TRIGGER", "KIND", "OUTCOME"], rows.collect()));
+        let style = Style::of_stdout();
+        let rows: Vec<[String; 5]> = items::<EventSummary>(&page, "events")?
+            .into_iter()
+            .map(|event| {
+                let (kind, outcome) = (event.kind.to_string(), event.outcome.to_string());
+                [event.id, style.time_cell(event.at), event.trigger, kind, outcome]
+            })
+            .collect();
+        let columns = [
+            fixed("EVENT"),
+            fixed(style.time_title()),
+            text_column("TRIGGER"),
+            text_column("KIND"),
+            text_column("OUTCOME"),
+        ];
+        output::data(&style.table(columns, &rows));
+        note_next(&page);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,9 +12,14 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts the log on stderr; `EVENKEEL_LOG` overrides the default filter.
+/// Starts the log on stderr; `--quiet` and `--verbose`, or else `EVENKEEL_LOG`, override the default filter.
 pub(super) fn start(format: LogFormat, default_filter: &str) {
-    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let filter = match output::verbosity() {
+        ..=-1 => EnvFilter::new("error"),
+        0 => EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter)),
+        1 => EnvFilter::new("info,sqlx=warn,evenkeel=debug"),
+        2.. => EnvFilter::new("debug,sqlx=info,evenkeel=trace"),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Human => builder.with_ansi(output::colored_stderr()).init(),

@@ -148,8 +148,9 @@ impl Operator {
         };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
+        tracing::info!(access = access.describe(), "access");
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
-        let server = server.with_workflows(workflows);
+        let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
         let served = server.serve(listener, shutdown_signal()).await;
         background.stop().await;
         running.stop().await;

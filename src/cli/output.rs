@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicI8, Ordering};
 
 use crate::reconcile::validate::Validated;
 use crate::text::render::{OutputFormat, Report, render};
@@ -21,47 +22,81 @@ pub(super) fn bytes(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// Prints a remark for people to stderr.
+/// Prints a remark for people to stderr; `--quiet` omits it.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    if verbosity() >= 0 {
+        stderr(text);
+    }
+}
+
+/// Prints a detail to stderr with `--verbose`.
+pub(super) fn detail(text: &str) {
+    if verbosity() > 0 {
+        stderr(text);
+    }
 }
 
 /// Prints the error that ended a command to stderr.
 pub(super) fn error(error: &anyhow::Error) {
+    failure(&format!("{error:#}"));
+}
+
+/// Prints a failure to stderr.
+pub(super) fn failure(text: &str) {
     let red = anstyle::AnsiColor::Red.on_default().bold();
-    note(&format!("{red}error{red:#}: {error:#}"));
+    stderr(&format!("{red}error{red:#}: {text}"));
 }
 
-/// Prints help or a usage error, and returns the exit code.
-///
-/// With `--detailed-exitcode`, 2 means "changes", so a usage error exits with 1.
-pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
-    match error.use_stderr() {
-        false => ExitCode::SUCCESS,
-        true if detailed => ExitCode::FAILURE,
-        true => ExitCode::from(2),
-    }
+/// Prints a warning to stderr.
+pub(super) fn warning(text: &str) {
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    stderr(&format!("{yellow}warning{yellow:#}: {text}"));
 }
 
-/// True if stdout shows colors: a terminal, or `CLICOLOR_FORCE`; never with `NO_COLOR`.
+fn stderr(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Number of `--verbose`, or -1 with `--quiet`.
+static VERBOSITY: AtomicI8 = AtomicI8::new(0);
+
+/// Sets the verbosity of this process.
+pub(super) fn set_verbosity(verbosity: i8) {
+    VERBOSITY.store(verbosity, Ordering::Relaxed);
+}
+
+/// Number of `--verbose`; -1 with `--quiet`.
+pub(super) fn verbosity() -> i8 {
+    VERBOSITY.load(Ordering::Relaxed)
+}
+
+/// True if stdout shows colors: a terminal, `CLICOLOR_FORCE` or `--color always`; never with `NO_COLOR`.
 pub(super) fn colored() -> bool {
-    let wanted = anstream::AutoStream::choice(&std::io::stdout());
-    !matches!(wanted, anstream::ColorChoice::Never) && std::io::stdout().is_terminal()
-        || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0")
-            && std::env::var_os("NO_COLOR").is_none()
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// True if stderr shows colors: a terminal without `NO_COLOR`.
+/// True if stderr shows colors: as [`colored`].
 pub(super) fn colored_stderr() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// Width of reports in columns: `COLUMNS` if it is sensible (default: 120).
+/// Width of reports in columns: that of the terminal (default: 120).
 pub(super) fn width() -> usize {
+    columns().unwrap_or(120)
+}
+
+/// Columns that stdout shows: `COLUMNS`, or the width of the terminal; `None` if neither is known, as in a pipe.
+pub(super) fn columns() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.filter(|columns| (40..=500).contains(columns)).unwrap_or(120)
+    let columns = columns.or_else(|| Some(terminal_size()?.0));
+    columns.filter(|columns| (40..=500).contains(columns))
+}
+
+/// Columns and rows of the terminal; `None` if stdout is not a terminal.
+pub(super) fn terminal_size() -> Option<(usize, usize)> {
+    let stdout = std::io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal())?;
+    Some((size.ws_col.into(), size.ws_row.into()))
 }
 
 /// Prints a report to stdout and returns the exit code: 0 without errors, 1 with errors.
@@ -73,7 +108,7 @@ pub(super) fn report(validated: &Validated, output: OutputFormat) -> ExitCode {
 
 /// Prints findings to stderr: those that prevent a command.
 pub(super) fn findings(validated: &Validated) {
-    note(render(&report_of(validated), OutputFormat::Human, colored_stderr(), width()).trim_end());
+    stderr(render(&report_of(validated), OutputFormat::Human, colored_stderr(), width()).trim_end());
 }
 
 /// Adds colors if the output shows them.
@@ -83,6 +118,11 @@ impl Paint {
     /// Colors for stdout.
     pub(super) fn new() -> Paint {
         Paint(colored())
+    }
+
+    /// Colors.
+    pub(super) fn colored() -> Paint {
+        Paint(true)
     }
 
     /// No colors.

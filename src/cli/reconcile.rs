@@ -5,30 +5,27 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::api_client::{ApiClient, environment_name};
-use super::environment_api::operate;
-use super::environment_status;
-use super::output_format::OutputFormat;
+use super::environment_args::ApiArgs;
+use super::operation::{operate, print_status};
 
 /// Reconcile an environment now and print its status
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit status:
+  0  the environment is ready
+  1  the environment is not ready
+  2  the server cannot be reached
+
 Examples:
-  evenkeel reconcile live")]
+  evenkeel reconcile -e live")]
 pub(super) struct Reconcile {
-    /// Environment to reconcile
-    #[arg(value_parser = environment_name)]
-    environment: String,
-    /// Reconcile now, which the command always does
-    #[arg(long, hide = true)]
-    now: bool,
     #[command(flatten)]
-    client: ApiClient,
+    api: ApiArgs,
 }
 
 impl Reconcile {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let response = operate(&self.client, &self.environment, "reconcile", &json!({}))?;
-        Ok(environment_status::print(&response["status"], OutputFormat::Human))
+        let (_, response) = operate(&self.api, "reconcile", &json!({}))?;
+        print_status(&response, self.api.output)
     }
 }

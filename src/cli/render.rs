@@ -17,14 +17,11 @@ use crate::connector::{self, PreparedRequest};
 Uses no network. Secrets are shown by name, as `[secret NAME]`.
 
 Examples:
-  evenkeel render orbit-crm/get-contact --path-param id=7
+  evenkeel render orbit-crm/get-contact --path-param id=7 -o json
   evenkeel render orbit-crm/create-contact --test 'creates a contact with tags'")]
 pub(super) struct Render {
     #[command(flatten)]
     action: ActionArgs,
-    /// Print the request as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Render {
@@ -34,11 +31,14 @@ impl Render {
         let request =
             connector::prepare(&prepared.runtime, masked, &prepared.connector, &prepared.action, &prepared.call);
         match request {
-            Ok(request) if self.json => output::data(&format!("{:#}\n", request_json(&request))),
-            Ok(request) => output::data(&request_text(&request)),
-            Err(error) => return Ok(print_error(&error, &prepared.call.request_id)),
+            Ok(request) => {
+                if prepared.output.print_json(&request_json(&request)).is_none() {
+                    output::data(&request_text(&request));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => Ok(print_error(&error, &prepared.call.request_id, prepared.output)),
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 

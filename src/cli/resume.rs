@@ -5,27 +5,22 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::api_client::{ApiClient, environment_name};
-use super::environment_api::operate;
-use super::environment_status;
-use super::output_format::OutputFormat;
+use super::environment_args::ApiArgs;
+use super::operation::{operate, print_status};
 
 /// Apply changes again after a suspension or a rollback
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  evenkeel resume live")]
+  evenkeel resume -e live")]
 pub(super) struct Resume {
-    /// Environment to resume
-    #[arg(value_parser = environment_name)]
-    environment: String,
     #[command(flatten)]
-    client: ApiClient,
+    api: ApiArgs,
 }
 
 impl Resume {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let response = operate(&self.client, &self.environment, "resume", &json!({}))?;
-        Ok(environment_status::print(&response["status"], OutputFormat::Human))
+        let (_, response) = operate(&self.api, "resume", &json!({}))?;
+        print_status(&response, self.api.output)
     }
 }

@@ -1,24 +1,29 @@
 //! `evenkeel run`: starts a workflow.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
-use http::Method;
 use serde_json::Value;
 
-use super::api_client::environment_name;
-use super::execution_api::ExecutionApi;
-use super::{json_input, output};
+use super::api_error::ApiError;
+use super::environment_api::EnvironmentApi;
+use super::environment_args::{ApiArgs, environment_name};
+use super::execution_view::{describe_wait, wait_command};
+use super::style::Style;
+use super::{json_input, output, response_view};
+use crate::api::execution::{Execution, ExecutionSummary};
+use crate::store::queue::ExecutionStatus;
 
-/// Interval at which `--wait` reads the status.
-const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
+/// First interval at which `--wait` reads the status; it grows to the second.
+const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Start a workflow and print its result
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints the output of an Instant workflow, and the execution ID of a Standard or
-Long one. With --wait, prints the output of any workflow.
+Long one. With --wait, prints the output of any workflow; stderr shows the ID,
+and what the execution waits for.
 
 Exit status:
   0  the workflow completed or, without --wait, was started
@@ -42,57 +47,131 @@ pub(super) struct Run {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    api: ExecutionApi,
+    api: ApiArgs,
 }
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let input: Value = json_input::read(&self.input)?;
-        let mut headers = Vec::new();
-        if let Some(environment) = &self.api.environment {
-            headers.push(("x-evenkeel-environment", environment.as_str()));
-        }
-        if let Some(tenant) = &self.tenant {
-            headers.push(("x-evenkeel-tenant", tenant.as_str()));
-        }
-        let path = format!("/v1/workflows/{}/runs", self.workflow);
-        let response = self.api.client.send(Method::POST, &path, Some(&input), &headers)?;
-        let execution = response.value["execution"].as_str().map(str::to_owned);
-        if let (202, Some(id)) = (response.status, &execution) {
-            if !self.wait {
-                output::note(&format!("started; `evenkeel executions show {id}` shows the result"));
-                output::data(&format!("{id}\n"));
-                return Ok(ExitCode::SUCCESS);
+        let environment = self.api.connect()?;
+        let tenant = self.tenant.as_deref().map(|tenant| ("x-evenkeel-tenant", tenant));
+        let headers: Vec<(&str, &str)> = tenant.into_iter().collect();
+        let path = ["workflows", &*self.workflow, "runs"];
+        let response = match environment.send(&path, Vec::new(), &input, &headers) {
+            Ok(response) => response,
+            Err(error) => return failed(error, &environment),
+        };
+        match (response.status, response.value["execution"].as_str()) {
+            (202, Some(id)) if self.wait => self.wait_for_end(id, &environment),
+            (202, Some(id)) => {
+                if self.api.output.print_json(&response.value).is_none() {
+                    output::note(&format!("started; `{}` shows the result", show(id, &environment)));
+                    output::data(&format!("{id}\n"));
+                }
+                Ok(ExitCode::SUCCESS)
             }
-            return self.wait_for_end(id);
+            _ => {
+                output::data(&format!("{:#}\n", response.value));
+                Ok(ExitCode::SUCCESS)
+            }
         }
-        if response.status < 300 {
-            output::data(&format!("{:#}\n", response.value));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let errors = &response.value["errors"];
-        let detail = errors["detail"].as_str().or(errors["message"].as_str());
-        let detail = detail.map_or_else(|| format!("the server returned status {}", response.status), str::to_owned);
-        let Some(id) = errors["execution"].as_str() else { bail!("{detail}") };
-        output::note(&format!("failed: {detail}; `evenkeel executions show {id}` shows the steps"));
-        Ok(ExitCode::FAILURE)
     }
 
-    fn wait_for_end(&self, id: &str) -> anyhow::Result<ExitCode> {
+    /// Waits until the execution ends. Its own timeout bounds the wait.
+    fn wait_for_end(&self, id: &str, environment: &EnvironmentApi) -> anyhow::Result<ExitCode> {
+        output::note(&format!("started {id}"));
+        let mut interval = POLL_INTERVALS.0;
+        let mut shown = String::new();
         loop {
-            let execution = self.api.get(&format!("/v1/executions/{id}"), &[])?;
-            match execution["status"].as_str().unwrap_or_default() {
-                "Completed" => {
-                    output::data(&format!("{:#}\n", execution["output"]));
-                    return Ok(ExitCode::SUCCESS);
-                }
-                "Queued" | "Running" | "Waiting" => std::thread::sleep(POLL_INTERVAL),
-                status => {
-                    let message = execution["error"]["message"].as_str().unwrap_or_default();
-                    output::note(&format!("{status}: {message}; `evenkeel executions show {id}` shows the steps"));
-                    return Ok(ExitCode::FAILURE);
-                }
+            let value = environment.get(&["executions", id], Vec::new())?;
+            let execution: Execution = response_view::parse(&value, "an execution")?;
+            let summary = &execution.summary;
+            if summary.status.is_final() {
+                return Ok(self.print_end(&execution, &value, environment));
             }
+            let waits = waits(summary, environment);
+            if !waits.is_empty() && waits != shown {
+                output::note(waits.trim_end());
+                shown = waits;
+            }
+            std::thread::sleep(interval);
+            interval = (interval * 3 / 2).min(POLL_INTERVALS.1);
         }
+    }
+
+    fn print_end(&self, execution: &Execution, value: &Value, environment: &EnvironmentApi) -> ExitCode {
+        let is_completed = execution.summary.status == ExecutionStatus::Completed;
+        if self.api.output.print_json(value).is_none() && is_completed {
+            output::data(&format!("{:#}\n", execution.output));
+        }
+        if is_completed {
+            return ExitCode::SUCCESS;
+        }
+        let message = execution.error.as_ref().map_or("no message", |error| error.message.as_str());
+        let ExecutionSummary { id, status, .. } = &execution.summary;
+        output::failure(&format!("{status}: {message}; `{}` shows the steps", show(id, environment)));
+        ExitCode::FAILURE
+    }
+}
+
+/// A failed execution exits with 1; any other error, such as an unknown workflow, with 2.
+fn failed(error: anyhow::Error, environment: &EnvironmentApi) -> anyhow::Result<ExitCode> {
+    match error.downcast_ref::<ApiError>().and_then(|error| error.0.execution.as_deref()) {
+        Some(id) => {
+            output::failure(&format!("failed: {error}; `{}` shows the steps", show(id, environment)));
+            Ok(ExitCode::FAILURE)
+        }
+        None => Err(error),
+    }
+}
+
+/// The command that shows an execution.
+fn show(id: &str, environment: &EnvironmentApi) -> String {
+    format!("evenkeel executions show {id}{}", environment.option())
+}
+
+/// The subjects that an execution waits for, each with the command that ends the wait.
+fn waits(execution: &ExecutionSummary, environment: &EnvironmentApi) -> String {
+    // Without the remaining time, which changes by itself.
+    let style = Style::default();
+    let lines = execution.waits_for.iter().map(|wait| {
+        let command = wait_command(wait, &execution.id, environment).map(|command| format!("  {command}\n"));
+        format!("waits for {}\n{}", describe_wait(wait, style), command.unwrap_or_default())
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::api_client::{ApiClient, ApiResponse};
+    use super::super::execution_view::summary;
+    use super::*;
+
+    fn environment() -> EnvironmentApi {
+        let client = ApiClient { server: String::new(), token: None };
+        EnvironmentApi { client, environment: "live".into(), is_chosen: false }
+    }
+
+    #[test]
+    fn a_wait_is_shown_with_the_command_that_ends_it() {
+        let execution = summary(&json!({"waitsFor": [
+            {"kind": "approval", "name": "ship", "until": "2026-11-29T12:15:00Z"},
+            {"kind": "sleep", "name": "7ms", "until": "2026-11-29T12:15:00Z"}]}));
+        let execution: ExecutionSummary = serde_json::from_value(execution).unwrap();
+        assert_eq!(
+            waits(&execution, &environment()),
+            "waits for approval `ship` until 2026-11-29T12:15:00Z\n  evenkeel executions approve 01kb ship\nwaits for \
+             2026-11-29T12:15:00Z\n"
+        );
+    }
+
+    #[test]
+    fn only_a_failed_execution_is_a_result() {
+        let problem = |value: Value| ApiError(ApiResponse { status: 500, value }.problem()).into();
+        let broken = failed(problem(json!({"code": "X", "detail": "it broke", "execution": "01kb"})), &environment());
+        assert_eq!(broken.unwrap(), ExitCode::FAILURE);
+        assert!(failed(problem(json!({"detail": "unknown workflow"})), &environment()).is_err());
     }
 }

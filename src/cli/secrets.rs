@@ -12,10 +12,13 @@ use crate::store::{self, Keys};
 
 /// Create and rotate the keys that encrypt stored credentials
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
 Examples:
   evenkeel secrets keygen > master.key
-  EVENKEEL_MASTER_KEY_FILE=master.key evenkeel secrets rotate")]
+  EVENKEEL_MASTER_KEY_FILE=master.key evenkeel secrets rotate"
+)]
 pub(super) struct Secrets {
     #[command(subcommand)]
     command: Command,

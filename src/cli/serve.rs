@@ -46,6 +46,7 @@ impl Serve {
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
         self.workflows.traces.endpoint()?;
+        self.args.check_bind()?;
         let (listener, address) = self.args.listen.bind().await?;
         let access = self.args.access()?;
         let context = self.args.context(folder_of(&self.path)).await?;
@@ -60,8 +61,9 @@ impl Serve {
         };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
+        tracing::info!(access = access.describe(), "access");
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
-        let server = server.with_workflows(workflows);
+        let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
         let served = server.serve(listener, shutdown_signal()).await;
         background.stop().await;
         served.context("the server failed")?;

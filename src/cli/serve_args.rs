@@ -15,7 +15,7 @@ use crate::net;
 use crate::reconcile::context;
 use crate::reconcile::notifications::{Notifier, Settings};
 use crate::reconcile::sources::SourceContext;
-use crate::server::access::Access;
+use crate::server::access::{Access, Anonymous};
 use crate::source::encrypted::Identities;
 use crate::source::git::GitRepositories;
 use crate::store;
@@ -29,9 +29,15 @@ const STORE: &str = "Storage options";
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) listen: ListenArgs,
-    /// File with lines of `name:token` [default: access from this machine only]
+    /// File with lines of `name:token rights=…` [default: loopback only]
     #[arg(long, env = "EVENKEEL_TOKENS_FILE", value_name = "FILE", help_heading = listen_args::HEADING)]
     tokens: Option<PathBuf>,
+    /// Let callers without a token call actions and start workflows
+    #[arg(long, help_heading = listen_args::HEADING)]
+    allow_anonymous: bool,
+    /// Serve /metrics without a token
+    #[arg(long, help_heading = listen_args::HEADING)]
+    pub(super) public_metrics: bool,
     /// Allow applications on this machine, such as http://localhost:3000
     #[arg(long, help_heading = listen_args::HEADING)]
     allow_loopback: bool,
@@ -55,23 +61,42 @@ impl ServeArgs {
         logging::start(self.log, "info,sqlx=warn");
     }
 
-    /// Access to environments by the tokens of `--tokens`.
+    /// Access by the tokens of `--tokens`, and for callers without one.
     ///
     /// # Errors
     /// Fails if the file cannot be read or has no tokens.
     pub(super) fn access(&self) -> anyhow::Result<Access> {
+        let anonymous = match () {
+            () if self.allow_anonymous => Anonymous::Calls,
+            () if self.tokens.is_none() && self.listen.bind.is_loopback() => Anonymous::Local,
+            () => Anonymous::Refused,
+        };
         let lines = match &self.tokens {
             Some(path) => master_key::read_file(path)?,
             None => Zeroizing::default(),
         };
         let shown = self.tokens.as_deref().unwrap_or(Path::new("")).display();
-        let access =
-            Access::new(&lines, self.listen.bind.is_loopback()).map_err(|error| anyhow!("{shown}: {error}"))?;
+        let access = Access::new(&lines, anonymous).map_err(|error| anyhow!("{shown}: {error}"))?;
         if self.tokens.is_some() && access.is_empty() {
             // A truncated or unmounted file must not open access to everyone.
-            bail!("{shown} has no tokens; expected lines of `name:token`, or no --tokens option");
+            bail!("{shown} has no tokens; expected lines of `name:token rights=…`, or no --tokens option");
         }
         Ok(access)
+    }
+
+    /// Checks that a server which other machines reach knows its callers.
+    ///
+    /// # Errors
+    /// Fails if the address is not loopback and neither `--tokens` nor `--allow-anonymous` is given.
+    pub(super) fn check_bind(&self) -> anyhow::Result<()> {
+        if self.listen.bind.is_loopback() || self.tokens.is_some() || self.allow_anonymous {
+            return Ok(());
+        }
+        bail!(
+            "cannot listen on {}: other machines could reach this server, and it knows no callers; give `--tokens FILE`, or \
+             `--allow-anonymous` to let everyone call actions and start workflows",
+            self.listen.bind
+        );
     }
 
     /// The context that environments share; relative folders start at `folder`.

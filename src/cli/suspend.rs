@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::api_client::{ApiClient, environment_name};
-use super::environment_api::operate;
+use super::environment_args::ApiArgs;
+use super::operation::operate;
 use super::output;
 
 /// Stop applying changes to an environment
@@ -15,24 +15,22 @@ use super::output;
 The active generation keeps serving. `evenkeel resume` ends the suspension.
 
 Examples:
-  evenkeel suspend live --reason 'incident 1234'")]
+  evenkeel suspend -e live --reason 'incident 1234'")]
 pub(super) struct Suspend {
-    /// Environment to suspend
-    #[arg(value_parser = environment_name)]
-    environment: String,
     /// Reason to show in the status
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    client: ApiClient,
+    api: ApiArgs,
 }
 
 impl Suspend {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let body = self.reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-        operate(&self.client, &self.environment, "suspend", &body)?;
-        let name = &self.environment;
-        output::data(&format!("{name}: suspended; `evenkeel resume {name}` ends the suspension\n"));
+        let body = self.reason.as_ref().map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+        let (name, response) = operate(&self.api, "suspend", &body)?;
+        if self.api.output.print_json(&response).is_none() {
+            output::data(&format!("{name}: suspended; `evenkeel resume -e {name}` ends the suspension\n"));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

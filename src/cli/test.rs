@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::environment_args::VARIABLE;
 use super::runtime::runtime;
 use super::{definitions, output};
 use crate::connector::Runtime;
@@ -43,7 +44,7 @@ pub(super) struct Test {
     #[arg(short, long, value_name = "TEXT")]
     filter: Option<String>,
     /// Environment to take variables from [default: the first one found]
-    #[arg(short, long, value_name = "ENVIRONMENT")]
+    #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "human", value_name = "FORMAT")]

@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::Value;
 
-use super::execution_api::ExecutionApi;
+use super::environment_args::ApiArgs;
 use super::output;
-use super::table::{table, text};
+use super::page_args::{PageArgs, items, note_next};
+use super::style::Style;
+use super::table::{fixed, text_column};
+use super::times::time;
+use crate::api::trigger::{ScheduleCounts, Trigger};
 
 /// List triggers with their addresses, schedules and subscriptions
 #[derive(Debug, Args)]
@@ -16,41 +19,46 @@ Examples:
   evenkeel triggers -e live")]
 pub(super) struct Triggers {
     #[command(flatten)]
-    api: ExecutionApi,
+    page: PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 impl Triggers {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let response = self.api.get("/v1/triggers", &[])?;
-        if let Some(code) = self.api.output.print_json(&response) {
+        let page = self.api.connect()?.get(&["triggers"], self.page.query([]))?;
+        if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let rows = response["triggers"].as_array().into_iter().flatten().map(|trigger| {
-            let active = if trigger["active"] == true { "yes" } else { "no" };
-            [text(&trigger["name"]), text(&trigger["kind"]), active.to_owned(), details(trigger)]
-        });
-        output::data(&table(["TRIGGER", "KIND", "ACTIVE", "DETAILS"], rows.collect()));
+        let rows: Vec<[String; 5]> = items::<Trigger>(&page, "triggers")?
+            .into_iter()
+            .map(|trigger| {
+                let active = if trigger.active { "yes" } else { "no" };
+                let details = details(&trigger);
+                [trigger.name, trigger.kind.to_string(), active.to_owned(), trigger.reason.unwrap_or_default(), details]
+            })
+            .collect();
+        let columns = [fixed("TRIGGER"), fixed("KIND"), fixed("ACTIVE"), text_column("REASON"), text_column("DETAILS")];
+        output::data(&Style::of_stdout().table(columns, &rows));
+        note_next(&page);
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Address of a webhook, times of a schedule, or subscriptions of an app event.
-fn details(trigger: &Value) -> String {
-    match text(&trigger["kind"]).as_str() {
-        "webhook" => text(&trigger["url"]),
-        "schedule" => {
-            let counts = &trigger["counts"];
-            let (fired, missed, late) = (&counts["fired"], &counts["missed"], &counts["late"]);
-            let next = trigger["next"].as_str().unwrap_or("never");
-            format!("{}; next {next}; {fired} fired, {missed} missed, {late} late", text(&trigger["description"]))
-        }
-        _ => {
-            let rows = trigger["subscriptions"].as_array().into_iter().flatten();
-            let states = rows.map(|row| format!("{} {}", text(&row["connection"]), text(&row["status"])));
-            let polls = trigger["polls"].as_array().into_iter().flatten();
-            let polls = polls.map(|row| format!("{} polled", text(&row["connection"])));
-            let states: Vec<String> = states.chain(polls).map(|state| state.trim().to_owned()).collect();
-            format!("{}: {}", text(&trigger["event"]), states.join(", "))
-        }
+/// Address of a webhook, times of a schedule, or subscriptions of an event of an application.
+fn details(trigger: &Trigger) -> String {
+    if let Some(url) = &trigger.url {
+        return url.clone();
     }
+    if let Some(counts) = &trigger.counts {
+        let ScheduleCounts { fired, missed, late } = counts;
+        let next = trigger.next.map_or_else(|| "never".to_owned(), |next| time(Some(next)));
+        let description = trigger.description.as_deref().unwrap_or_default();
+        return format!("{description}; next {next}; {fired} fired, {missed} missed, {late} late");
+    }
+    let name = |connection: &Option<String>| connection.as_ref().map_or_else(String::new, |name| format!("{name} "));
+    let subscriptions = trigger.subscriptions.iter().map(|row| format!("{}{}", name(&row.connection), row.status));
+    let polls = trigger.polls.iter().map(|row| format!("{}polled", name(&row.connection)));
+    let states: Vec<String> = subscriptions.chain(polls).collect();
+    format!("{}: {}", trigger.event.as_deref().unwrap_or_default(), states.join(", "))
 }

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::execution_api::ExecutionApi;
+use super::environment_args::ApiArgs;
 use super::output;
-use super::table::{table, text};
+use super::page_args::{PageArgs, items, note_next};
+use super::style::Style;
+use super::table::{fixed, text_column};
+use crate::api::workflow::Workflow;
 
 /// List workflows with their versions
 #[derive(Debug, Args)]
@@ -15,26 +18,28 @@ Examples:
   evenkeel workflows -e live")]
 pub(super) struct Workflows {
     #[command(flatten)]
-    api: ExecutionApi,
+    page: PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 impl Workflows {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let response = self.api.get("/v1/workflows", &[])?;
-        if let Some(code) = self.api.output.print_json(&response) {
+        let page = self.api.connect()?.get(&["workflows"], self.page.query([]))?;
+        if let Some(code) = self.api.output.print_json(&page) {
             return Ok(code);
         }
-        let rows = response["workflows"].as_array().into_iter().flatten().map(|workflow| {
-            let active = if workflow["active"] == true { "yes" } else { "no" };
-            [
-                text(&workflow["name"]),
-                text(&workflow["tier"]),
-                active.to_owned(),
-                workflow["version"].as_i64().map_or_else(|| "-".to_owned(), |version| format!("v{version}")),
-                text(&workflow["place"]),
-            ]
-        });
-        output::data(&table(["WORKFLOW", "TIER", "ACTIVE", "VERSION", "LOCATION"], rows.collect()));
+        let rows: Vec<[String; 5]> = items::<Workflow>(&page, "workflows")?
+            .into_iter()
+            .map(|workflow| {
+                let active = if workflow.active { "yes" } else { "no" };
+                let version = workflow.version.map_or_else(|| "-".to_owned(), |number| format!("v{number}"));
+                [workflow.name, workflow.tier.as_str().to_owned(), active.to_owned(), version, workflow.source]
+            })
+            .collect();
+        let columns = [fixed("WORKFLOW"), fixed("TIER"), fixed("ACTIVE"), fixed("VERSION"), text_column("LOCATION")];
+        output::data(&Style::of_stdout().table(columns, &rows));
+        note_next(&page);
         Ok(ExitCode::SUCCESS)
     }
 }

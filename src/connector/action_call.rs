@@ -50,8 +50,9 @@ impl<'a> ActionCall<'a> {
                         pointer => format!("{pointer}: {}", violation.message),
                     })
                     .collect();
-                let params = violations.into_iter().map(|violation| violation.pointer).collect();
-                return Err(CallError::new(ErrorCode::InvalidInput, shown.join("; ")).params(params));
+                let violations =
+                    violations.into_iter().map(|violation| (violation.pointer, violation.message)).collect();
+                return Err(CallError::new(ErrorCode::InvalidInput, shown.join("; ")).violations(violations));
             }
         }
         let tenant = match &call.tenant {

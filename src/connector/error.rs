@@ -1,6 +1,6 @@
 //! Errors of calls, as callers see them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A failed call.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,8 @@ pub struct CallError {
     pub detail: String,
     /// The invalid parameters, or JSON pointers into the input.
     pub params: Vec<String>,
+    /// The violation of each of `params`; empty if `detail` says it for all of them.
+    pub violations: Vec<String>,
     /// The transformed response of the application, if it responded.
     pub upstream: Option<Box<Value>>,
     /// The status of the application's response.
@@ -101,13 +103,27 @@ error_codes! {
 impl CallError {
     /// A failure with a sentence that describes it.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> CallError {
-        CallError { code, detail: detail.into(), params: Vec::new(), upstream: None, upstream_status: None }
+        CallError {
+            code,
+            detail: detail.into(),
+            params: Vec::new(),
+            violations: Vec::new(),
+            upstream: None,
+            upstream_status: None,
+        }
     }
 
     /// Sets the invalid parameters.
     #[must_use]
     pub fn params(mut self, params: Vec<String>) -> CallError {
         self.params = params;
+        self
+    }
+
+    /// Sets the invalid parameters with their violations.
+    #[must_use]
+    pub fn violations(mut self, violations: Vec<(String, String)>) -> CallError {
+        (self.params, self.violations) = violations.into_iter().unzip();
         self
     }
 
@@ -120,6 +136,7 @@ impl CallError {
             self.detail = format!("{}: {}", self.code.as_str(), self.detail);
             self.code = ErrorCode::Template;
             self.params.clear();
+            self.violations.clear();
         }
         self
     }
@@ -129,22 +146,6 @@ impl CallError {
     pub fn in_step(mut self, name: &str, index: usize) -> CallError {
         self.detail = format!("step `{name}` (index {index}): {}", self.detail);
         self
-    }
-
-    /// The body of the response.
-    pub fn envelope(&self, request_id: &str) -> Value {
-        let mut errors = json!({
-            "code": self.code.as_str(),
-            "detail": self.detail,
-            "scope": self.code.scope(),
-        });
-        if !self.params.is_empty() {
-            errors["params"] = json!(self.params);
-        }
-        if let Some(status) = self.upstream_status {
-            errors["upstream"] = json!({"status": status, "body": self.upstream});
-        }
-        json!({"success": false, "errors": errors, "request_id": request_id})
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::change_plan::empty_plan;
 use super::clock::now;
 use super::commands::{CommandError, Request};
-use super::manual_override::manual_document;
+use super::manual_override::{ManualWrite, manual_document};
 use super::reason::Reason;
 use super::reconciler::Reconciler;
 use super::sources::MergedSources;
@@ -58,10 +58,11 @@ impl Reconciler {
             }
             Request::Rollback { to } => return self.roll_back(to, actor).await,
             Request::Promote { from } => return self.promote(&from, actor).await,
-            Request::Put { id, text, json, over, reason } => {
-                return self.put(&id, manual_document(&id, &text, json), over, reason, actor).await;
+            Request::Put { id, text, json, over, reason, precondition } => {
+                let document = manual_document(&id, &text, json);
+                return self.put(&id, document, ManualWrite { over, reason, precondition }, actor).await;
             }
-            Request::Delete { id } => return self.delete(&id, actor).await,
+            Request::Delete { id, precondition } => return self.delete(&id, precondition, actor).await,
             Request::Restore { id } => return self.restore(&id, actor).await,
             Request::Plan => return self.pending_plan().await,
             Request::Preview { files } => return self.preview(files).await,
@@ -82,7 +83,7 @@ impl Reconciler {
             && ready.status != ConditionStatus::True
             && ready.reason != Reason::Progressing
         {
-            return Err(CommandError::new(409, "NoPlan", format!("there is no plan: {}", ready.message)));
+            return Err(CommandError::new(409, "NO_PLAN", format!("there is no plan: {}", ready.message)));
         }
         let plan = self.status.plan().cloned().unwrap_or_else(|| empty_plan(&self.scope, self.active.live()));
         Ok(serde_json::to_value(&*plan).unwrap_or_default())
@@ -122,10 +123,10 @@ fn approve(status: &Status, waiting: Option<Digest>, plan: Digest, actor: &str) 
             Some(waiting) => format!("the plan is stale: {waiting} waits now; read it and approve that one"),
             None => "no plan waits for approval".to_owned(),
         };
-        return Err(CommandError::new(409, "StalePlan", message));
+        return Err(CommandError::new(409, "STALE_PLAN", message));
     }
     if let Some(blocked) = status.blocked.iter().find(|blocked| blocked.reason.is_final()) {
-        return Err(CommandError::new(409, "NotApprovable", blocked.message.clone()));
+        return Err(CommandError::new(409, "NOT_APPROVABLE", blocked.message.clone()));
     }
     Ok(Approved { plan, by: actor.to_owned(), at: now() })
 }
@@ -148,14 +149,14 @@ mod tests {
             ..Status::default()
         };
         let rows = [
-            ("nothing waits", Status::default(), None, "StalePlan"),
-            ("another plan waits", waits(&[]), Some(two), "StalePlan"),
+            ("nothing waits", Status::default(), None, "STALE_PLAN"),
+            ("another plan waits", waits(&[]), Some(two), "STALE_PLAN"),
             ("over the budget", waits(&[BlockedReason::Budget]), Some(one), "approved"),
             ("still referenced", waits(&[BlockedReason::StillReferenced]), None, "approved"),
             ("nothing is pruned", waits(&[BlockedReason::Disabled]), None, "approved"),
-            ("protected", waits(&[BlockedReason::Budget, BlockedReason::Protected]), Some(one), "NotApprovable"),
-            ("empty source", waits(&[BlockedReason::EmptySource]), Some(one), "NotApprovable"),
-            ("incomplete", waits(&[BlockedReason::Incomplete]), Some(one), "NotApprovable"),
+            ("protected", waits(&[BlockedReason::Budget, BlockedReason::Protected]), Some(one), "NOT_APPROVABLE"),
+            ("empty source", waits(&[BlockedReason::EmptySource]), Some(one), "NOT_APPROVABLE"),
+            ("incomplete", waits(&[BlockedReason::Incomplete]), Some(one), "NOT_APPROVABLE"),
         ];
         for (row, status, waiting, outcome) in rows {
             let approved = approve(&status, waiting, one, "alice");

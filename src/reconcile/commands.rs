@@ -54,11 +54,15 @@ pub enum Request {
         over: Option<Micros>,
         /// Reason in the operator's words.
         reason: Option<String>,
+        /// Condition on the definition that is live.
+        precondition: Precondition,
     },
     /// Remove a definition that was written through the API, or end an override.
     Delete {
         /// Kind and name of the definition.
         id: Id,
+        /// Condition on the definition that is live.
+        precondition: Precondition,
     },
     /// Restore a removed definition through the API.
     Restore {
@@ -88,10 +92,45 @@ impl Request {
             Request::Put { id, over, reason, .. } => {
                 Some(("Put", json!({"id": id.to_string(), "overMicros": over, "reason": reason})))
             }
-            Request::Delete { id } => Some(("Delete", json!({"id": id.to_string()}))),
+            Request::Delete { id, .. } => Some(("Delete", json!({"id": id.to_string()}))),
             Request::Restore { id } => Some(("Restore", json!({"id": id.to_string()}))),
             Request::Plan | Request::Preview { .. } => None,
         }
+    }
+}
+
+/// Condition on the live definition that a write replaces, as `If-Match` and `If-None-Match` say it (RFC 9110, section 13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// None.
+    #[default]
+    None,
+    /// It exists.
+    Exists,
+    /// It does not exist.
+    Absent,
+    /// It exists with this digest.
+    Digest(Digest),
+}
+
+impl Precondition {
+    /// Checks the condition.
+    ///
+    /// # Errors
+    /// 412 `PRECONDITION_FAILED` with the present state.
+    pub fn check(self, id: &Id, live: Option<Digest>) -> Result<(), CommandError> {
+        let holds = match self {
+            Precondition::None => true,
+            Precondition::Exists => live.is_some(),
+            Precondition::Absent => live.is_none(),
+            Precondition::Digest(digest) => live == Some(digest),
+        };
+        if holds {
+            return Ok(());
+        }
+        let now = live.map_or_else(|| "does not exist".to_owned(), |digest| format!("has the digest {digest} now"));
+        let message = format!("{id} {now}; read it again before you change it");
+        Err(CommandError::new(412, "PRECONDITION_FAILED", message))
     }
 }
 
@@ -136,7 +175,7 @@ impl CommandError {
         let message = format!("the change makes the environment invalid: {first}");
         CommandError {
             findings: rendered["findings"].as_array().cloned().unwrap_or_default(),
-            ..CommandError::new(422, "InvalidDefinitions", message)
+            ..CommandError::new(422, "INVALID_DEFINITIONS", message)
         }
     }
 }
@@ -144,7 +183,7 @@ impl CommandError {
 impl From<ReconcileError> for CommandError {
     fn from(error: ReconcileError) -> CommandError {
         let status = if error.reason.is_of_store() { 503 } else { 409 };
-        CommandError::new(status, "Refused", error.message)
+        CommandError::new(status, "REFUSED", error.message)
     }
 }
 

@@ -66,11 +66,11 @@ impl Reconciler {
                 let message = format!(
                     "the environment's `selector` excludes {id}: give it the labels that the selector requires"
                 );
-                return Err(CommandError::new(409, "NotSelected", message));
+                return Err(CommandError::new(409, "NOT_SELECTED", message));
             }
             let (plan, blocked) = plan_change(&self.scope, self.active.live(), &candidate, false);
             if let Some(protected) = blocked.iter().find(|blocked| blocked.reason == BlockedReason::Protected) {
-                return Err(CommandError::new(409, "Protected", protected.message.clone()));
+                return Err(CommandError::new(409, "PROTECTED", protected.message.clone()));
             }
             match self.activate(candidate, &plan, request, None).await {
                 Ok(generation) => return Ok(generation),
@@ -79,7 +79,7 @@ impl Reconciler {
             }
         }
         Err(last.map_or_else(
-            || CommandError::new(409, "Stale", "the environment keeps changing; try again"),
+            || CommandError::new(409, "STALE", "the environment keeps changing; try again"),
             CommandError::from,
         ))
     }

@@ -248,7 +248,7 @@ pub(super) fn pending(plan: &Plan, reason: Reason) -> Pending {
 fn suspended(observed: &Observed<'_>, desired: &Desired<'_>, controls: &Controls) -> Option<Verdict> {
     let message = match &controls.suspended {
         Some(request) => {
-            format!("suspended by {}: nothing is applied until `evenkeel resume {}`", request.by, observed.key)
+            format!("suspended by {}: nothing is applied until `evenkeel resume -e {}`", request.by, observed.key)
         }
         None if desired.suspend => "nothing is applied while its Environment document says `suspend: true`".to_owned(),
         None => return None,
@@ -270,7 +270,7 @@ fn held_back(observed: &Observed<'_>, revisions: &Revisions, controls: &Controls
     }
     let message = format!(
         "generation {} serves at the request of {}; the revision that was left is not applied again until a newer one \
-         exists or `evenkeel resume {}` is run",
+         exists or `evenkeel resume -e {}` is run",
         observed.generation.map_or(0, |generation| generation.number),
         held.by,
         observed.key

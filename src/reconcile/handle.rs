@@ -55,8 +55,8 @@ impl Handle {
     pub async fn send(&self, request: Request, actor: &str) -> Result<Value, CommandError> {
         let (answer, response) = oneshot::channel();
         self.heartbeat.queued();
-        let busy = || CommandError::new(503, "Busy", "too many requests wait for the environment; try again");
+        let busy = || CommandError::new(503, "BUSY", "too many requests wait for the environment; try again");
         self.commands.try_send(Command { request, actor: actor.to_owned(), answer }).map_err(|_| busy())?;
-        response.await.map_err(|_| CommandError::new(500, "Failed", "the request failed unexpectedly; see the log"))?
+        response.await.map_err(|_| CommandError::new(500, "FAILED", "the request failed unexpectedly; see the log"))?
     }
 }

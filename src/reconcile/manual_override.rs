@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::active_generation::ActivationRequest;
 use super::candidate::{self, Contents, TombstonePayload};
 use super::clock::now;
-use super::commands::CommandError;
+use super::commands::{CommandError, Precondition};
 use super::composition::{Composition, without_own_document};
 use super::live_generation::LiveGeneration;
 use super::reconciler::Reconciler;
@@ -23,20 +23,32 @@ type Change = Option<(Item, PinnedDefinition)>;
 /// Contents of files by path.
 type Assets = BTreeMap<String, Arc<[u8]>>;
 
+/// Options of writing a definition.
+#[derive(Clone, Debug)]
+pub(super) struct ManualWrite {
+    /// Duration of an override of a source's definition.
+    pub(super) over: Option<Micros>,
+    /// Reason in the operator's words.
+    pub(super) reason: Option<String>,
+    /// Condition on the definition that is live.
+    pub(super) precondition: Precondition,
+}
+
 impl Reconciler {
-    /// Writes a definition. `over` is the duration of an override of a source's definition.
+    /// Writes a definition.
     pub(super) async fn put(
         &mut self,
         id: &Id,
         document: RawDocument,
-        over: Option<Micros>,
-        reason: Option<String>,
+        write: ManualWrite,
         actor: &str,
     ) -> Result<Value, CommandError> {
+        let ManualWrite { over, reason, precondition } = write;
         expect_one_document(id, &document)?;
         let now = now();
         let environment = self.scope.key().to_owned();
         self.change(id, actor, &Assets::new(), |_, known| {
+            precondition.check(id, known.map(|known| known.digest))?;
             let until = expiry(id, known, over, now)?;
             let base = Part { path: Arc::clone(&document.path), content: Digest::of(&document.bytes), index: 0 };
             let uid = known.map_or_else(
@@ -54,9 +66,15 @@ impl Reconciler {
 
     /// Removes a definition that was written through the API. An override expires now, and the next pass restores the
     /// source's definition.
-    pub(super) async fn delete(&mut self, id: &Id, actor: &str) -> Result<Value, CommandError> {
+    pub(super) async fn delete(
+        &mut self,
+        id: &Id,
+        precondition: Precondition,
+        actor: &str,
+    ) -> Result<Value, CommandError> {
         self.change(id, actor, &Assets::new(), |live, known| {
-            let item = known.ok_or_else(|| CommandError::new(404, "NotFound", format!("there is no {id}")))?;
+            precondition.check(id, known.map(|known| known.digest))?;
+            let item = known.ok_or_else(|| CommandError::new(404, "NOT_FOUND", format!("there is no {id}")))?;
             match &item.owner {
                 Owner::Source { .. } => Err(owned_by(item)),
                 Owner::Api { until: None, .. } => Ok(None),
@@ -75,7 +93,7 @@ impl Reconciler {
     pub(super) async fn restore(&mut self, id: &Id, actor: &str) -> Result<Value, CommandError> {
         let tombstones = self.scope.store().tombstones(self.scope.key()).await?;
         let tombstone = tombstones.into_iter().find(|tombstone| tombstone.id == id.to_string());
-        let missing = || CommandError::new(404, "NotFound", format!("{id} was not removed, or too long ago"));
+        let missing = || CommandError::new(404, "NOT_FOUND", format!("{id} was not removed, or too long ago"));
         let payload = tombstone.and_then(|tombstone| serde_json::from_value::<TombstonePayload>(tombstone.item).ok());
         let payload = payload.ok_or_else(missing)?;
         let digests: Vec<Digest> = payload.contents().collect();
@@ -113,7 +131,7 @@ impl Reconciler {
         self.activate_composition(|reconciler| {
             let scope = &reconciler.scope;
             let live = reconciler.active.live();
-            let live = live.ok_or_else(|| CommandError::new(409, "NoGeneration", "nothing was applied yet"))?;
+            let live = live.ok_or_else(|| CommandError::new(409, "NO_GENERATION", "nothing was applied yet"))?;
             let change = decide(live, live.item(id).map(|item| &**item))?;
             let manifest = &live.candidate.manifest;
             let mut pinned = manifest.items.clone();
@@ -163,7 +181,7 @@ fn expiry(id: &Id, known: Option<&Item>, over: Option<Micros>, now: Micros) -> R
         (Some(_), Some(over)) => Ok(Some(now.saturating_add(over))),
         (None, Some(_)) => {
             let message = format!("no source has {id}: there is nothing to override; omit `override`");
-            Err(CommandError::new(400, "NothingToOverride", message))
+            Err(CommandError::new(400, "NOTHING_TO_OVERRIDE", message))
         }
         (None, None) => Ok(None),
     }
@@ -177,7 +195,7 @@ fn expect_one_document(id: &Id, document: &RawDocument) -> Result<(), CommandErr
     let text = |document: &text::Document, pointer| {
         document.root.pointer(pointer).and_then(text::Node::as_str).map(str::to_owned)
     };
-    let wrong = |message: String| Err(CommandError::new(400, "BadRequest", message));
+    let wrong = |message: String| Err(CommandError::new(400, "BAD_REQUEST", message));
     match &documents[..] {
         [] => wrong(format!(
             "the body holds no document; write {id} as YAML, or as JSON with `content-type: application/json`"
@@ -205,7 +223,7 @@ fn owned_by(item: &Item) -> CommandError {
             format!("{} is overridden by {who}: end that override first, or give a duration", item.id)
         }
     };
-    CommandError::new(409, "OwnedBySource", message)
+    CommandError::new(409, "OWNED_BY_SOURCE", message)
 }
 
 fn response(generation: &Generation) -> Value {

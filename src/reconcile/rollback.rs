@@ -23,14 +23,14 @@ impl Reconciler {
     pub(super) async fn roll_back(&mut self, to: u64, actor: &str) -> Result<Value, CommandError> {
         let generation = self.scope.store().generation(self.scope.key(), to).await?;
         let missing = || {
-            let message = format!("there is no generation {to}; see `evenkeel history {}`", self.scope.key());
-            CommandError::new(404, "NoGeneration", message)
+            let message = format!("there is no generation {to}; see `evenkeel history -e {}`", self.scope.key());
+            CommandError::new(404, "NO_GENERATION", message)
         };
         let generation = generation.ok_or_else(missing)?;
         let before = self.scope.store().active(self.scope.key()).await?;
-        let before = before.ok_or_else(|| CommandError::new(409, "NoGeneration", "nothing was applied yet"))?;
+        let before = before.ok_or_else(|| CommandError::new(409, "NO_GENERATION", "nothing was applied yet"))?;
         if before.digest == generation.digest {
-            return Err(CommandError::new(409, "AlreadyActive", format!("generation {to} is already active")));
+            return Err(CommandError::new(409, "ALREADY_ACTIVE", format!("generation {to} is already active")));
         }
         let controls = self.hold_back(Some(before), actor).await?;
         let result = self.activate_stored(generation.digest, generation.revisions, Cause::Rollback, actor).await;
@@ -43,11 +43,12 @@ impl Reconciler {
         let expected = self.scope.document.spec.promote_from.as_deref();
         if expected.is_some_and(|expected| self.neighbour(expected) != *from) {
             let message = format!("`{}` is promoted from `{}` only", self.scope.key(), expected.unwrap_or_default());
-            return Err(CommandError::new(409, "WrongEnvironment", message));
+            return Err(CommandError::new(409, "WRONG_ENVIRONMENT", message));
         }
         let promoted = self.scope.store().active(from).await?;
-        let promoted = promoted
-            .ok_or_else(|| CommandError::new(404, "NoGeneration", format!("environment `{from}` has no generation")))?;
+        let promoted = promoted.ok_or_else(|| {
+            CommandError::new(404, "NO_GENERATION", format!("environment `{from}` has no generation"))
+        })?;
         let before = self.scope.store().active(self.scope.key()).await?;
         let controls = self.hold_back(before, actor).await?;
         let result = self.activate_stored(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;

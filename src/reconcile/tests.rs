@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::active::Pointer;
-use super::commands::Request;
+use super::commands::{Precondition, Request};
 use super::context::Context;
 use super::document::EnvironmentDocument;
 use super::notifications::{Notifier, Settings};
@@ -296,16 +296,31 @@ async fn perform(world: &mut World, step: &Step) {
         Step::Hand(number, text) => {
             let id = format!("Tenant/{}", name(number)).parse().unwrap();
             let text = tenant(&name(number), &format!("hand {text}"));
-            Some(ask(Request::Put { id, text, json: false, over: None, reason: None }))
+            Some(ask(Request::Put {
+                id,
+                text,
+                json: false,
+                over: None,
+                reason: None,
+                precondition: Precondition::None,
+            }))
         }
-        Step::HandRemove(number) => {
-            Some(ask(Request::Delete { id: format!("Tenant/{}", name(number)).parse().unwrap() }))
-        }
+        Step::HandRemove(number) => Some(ask(Request::Delete {
+            id: format!("Tenant/{}", name(number)).parse().unwrap(),
+            precondition: Precondition::None,
+        })),
         Step::Override(number) => {
             let id = format!("Tenant/{}", name(number)).parse().unwrap();
             let text = tenant(&name(number), "override");
             // It expires before the next pass.
-            Some(ask(Request::Put { id, text, json: false, over: Some(1), reason: Some("trying".into()) }))
+            Some(ask(Request::Put {
+                id,
+                text,
+                json: false,
+                over: Some(1),
+                reason: Some("trying".into()),
+                precondition: Precondition::None,
+            }))
         }
         Step::Suspend => Some(ask(Request::Suspend { reason: None })),
         Step::Resume => Some(ask(Request::Resume)),
@@ -396,7 +411,7 @@ async fn settle(world: &mut World) {
     for name in manual_items(world) {
         if world.declared().contains_key(&name) {
             let id = format!("Tenant/{name}").parse().unwrap();
-            world.reconciler.handle(Request::Delete { id }, "alice").await.unwrap();
+            world.reconciler.handle(Request::Delete { id, precondition: Precondition::None }, "alice").await.unwrap();
         }
     }
     world.reconcile().await;

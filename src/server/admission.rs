@@ -25,7 +25,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
 use super::listener::{Connection, IdleTimeoutListener};
-use super::response;
+use super::reply;
 
 /// Largest request: two objects of the API server's limit of 3 MiB (old and new), with a margin.
 const MAX_BODY: usize = 8 << 20;
@@ -70,7 +70,7 @@ pub async fn serve(
 
 async fn review(State(reviewer): State<Reviewer>, body: Bytes) -> Response {
     match reviewer(body).await {
-        Some(value) => response::json(200, &value),
+        Some(value) => reply::json(200, &value),
         None => (StatusCode::BAD_REQUEST, "the body is not an AdmissionReview\n").into_response(),
     }
 }

@@ -1,114 +1,123 @@
-//! `/v1/connectors` and `/v1/findings`: the active connectors and the findings, for the page and for tools.
+//! Connectors and findings that are live, for the page and for tools.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::context::{ENVIRONMENT, header_text};
-use super::response::{self, respond};
+use super::context::{RequestContext, Target};
+use super::extract::{QueryParams, after, limit};
+use super::reply::{ApiResult, Reply};
 use super::state::Server;
-use crate::connector::{Action, Connector, Mocking, is_example_host};
+use crate::api::connector::{Action, Connector, PathParam, Sample};
+use crate::api::environment::Findings;
+use crate::api::{Page, query::NoQuery, query::PageQuery};
+use crate::connector::{self, Mocking, is_example_host};
 use crate::definition::Json;
 use crate::definition::common::SchemaValue;
 use crate::definition::json_schema::entity_schemas;
+use crate::reconcile::validate::Validated;
 use crate::text::render::{OutputFormat, Report, render};
 
-/// `GET /v1/connectors`
-pub(super) async fn connectors(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if server.environments.is_some()
-        && let Err(error) = server.access.reader(&headers)
-    {
-        return respond(Err(error));
-    }
-    let active = match server.active(header_text(&headers, ENVIRONMENT)) {
-        Ok(active) => active,
-        Err(error) => return response::error(&error, &response::request_id(&headers)),
-    };
-    let runtime = &active.runtime;
-    let connectors: Vec<Value> =
-        runtime.connectors.values().map(|connector| connector_json(connector, server.mocking)).collect();
-    response::json(
-        200,
-        &json!({"generation": runtime.generation, "environment": runtime.environment, "connectors": connectors}),
-    )
+/// `GET …/connectors`
+pub(super) async fn connectors(
+    State(server): State<Server>,
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Connector>>> {
+    let target = context.target()?;
+    let active = target.active()?;
+    let (limit, after) = (limit(query.limit)?, after(query.cursor.as_deref())?);
+    let all: Vec<&connector::Connector> = active.runtime.connectors.values().map(|connector| &**connector).collect();
+    let page = Page::of(all, |connector| connector.name.clone(), after.as_deref(), limit);
+    let page = page.map(|connector| describe(connector, &server, target));
+    Ok(Reply(page.of_environment(&target.name)))
 }
 
-fn connector_json(connector: &Connector, mocking: Mocking) -> Value {
+fn describe(connector: &connector::Connector, server: &Server, target: &Target) -> Connector {
     // The host may be a template; its literal part is enough to recognize the host of an example.
     let literal = connector.spec.base_url.as_deref().unwrap_or_default();
     let host = literal.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
-    let mocked = mocking == Mocking::All || mocking == Mocking::Examples && is_example_host(host);
-    let actions: Vec<Value> = connector.actions.values().map(|action| action_json(connector, action, mocked)).collect();
-    json!({
-        "name": connector.name,
-        "displayName": connector.spec.display_name,
-        "description": connector.spec.description,
-        "source": connector.place,
-        "actions": actions,
-    })
-}
-
-fn action_json(connector: &Connector, action: &Action, mocked: bool) -> Value {
-    let spec = &action.spec;
-    let with_entities = |schema: Option<&SchemaValue>| match schema.map(|schema| schema.0.value()) {
-        Some(Value::Object(mut map)) if !connector.spec.entities.is_empty() => {
-            map.insert("entities".into(), Value::Object(entity_schemas(&connector.spec.entities)));
-            Value::Object(map)
-        }
-        Some(other) => other,
-        None => Value::Null,
+    let mocked = server.mocking == Mocking::All || server.mocking == Mocking::Examples && is_example_host(host);
+    let action = |action: &connector::Action| {
+        let path = format!("/connectors/{}/actions/{}", connector.name, action.name);
+        Action { mocked, url: server.address(&target.path(&path)), ..describe_action(connector, action) }
     };
-    let path_params: Vec<Value> = spec
-        .http
-        .iter()
-        .flat_map(|http| &http.path_params)
-        .map(|(name, param)| json!({"name": name, "description": param.description, "required": param.default.is_none()}))
-        .collect();
-    let samples: Vec<Value> = spec
-        .tests
-        .iter()
-        .map(|test| json!({"name": test.name, "input": test.input.as_ref().map_or_else(|| json!({}), Json::value), "pathParams": test.path_params}))
-        .collect();
-    json!({
-        "name": action.name,
-        "title": spec.title,
-        "description": spec.description,
-        "operation": spec.operation,
-        "entity": spec.entity,
-        "method": "POST",
-        "transport": action.transport_name(),
-        "runnable": action.is_runnable(),
-        "source": action.place,
-        "input": with_entities(spec.input.as_ref()),
-        "output": with_entities(spec.output.as_ref()),
-        "pathParams": path_params,
-        "samples": samples,
-        "mocked": mocked,
-    })
-}
-
-/// `GET /v1/findings`
-pub(super) async fn findings(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if server.environments.is_some()
-        && let Err(error) = server.access.reader(&headers)
-    {
-        return respond(Err(error));
+    Connector {
+        name: connector.name.clone(),
+        display_name: Some(connector.spec.display_name.clone()).filter(|name| !name.is_empty()),
+        description: connector.spec.description.clone(),
+        source: connector.place.clone(),
+        actions: connector.actions.values().map(|found| action(found)).collect(),
     }
-    let active = match server.active(None) {
-        Ok(active) => active,
-        Err(error) => return response::error(&error, &response::request_id(&headers)),
+}
+
+fn describe_action(connector: &connector::Connector, action: &connector::Action) -> Action {
+    let spec = &action.spec;
+    let with_entities = |schema: Option<&SchemaValue>| {
+        schema.map(|schema| match schema.0.value() {
+            Value::Object(mut map) if !connector.spec.entities.is_empty() => {
+                map.insert("entities".into(), Value::Object(entity_schemas(&connector.spec.entities)));
+                Value::Object(map)
+            }
+            other => other,
+        })
     };
-    let validated = &active.validated;
+    let path_params = spec.http.iter().flat_map(|http| &http.path_params);
+    let tests = spec.tests.iter();
+    Action {
+        name: action.name.clone(),
+        title: spec.title.clone(),
+        description: spec.description.clone(),
+        operation: serde_json::to_value(spec.operation).ok().and_then(|word| word.as_str().map(str::to_owned)),
+        entity: spec.entity.clone(),
+        url: String::new(),
+        transport: action.transport_name().to_owned(),
+        runnable: action.is_runnable(),
+        mocked: false,
+        source: action.place.clone(),
+        input: with_entities(spec.input.as_ref()),
+        output: with_entities(spec.output.as_ref()),
+        path_params: path_params
+            .map(|(name, param)| PathParam {
+                name: name.clone(),
+                description: param.description.clone(),
+                required: param.default.is_none(),
+            })
+            .collect(),
+        samples: tests
+            .map(|test| Sample {
+                name: test.name.clone(),
+                input: test.input.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), Json::value),
+                path_params: test.path_params.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// `GET …/findings`: the findings of the revision that was read last.
+pub(super) async fn findings(
+    context: RequestContext,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Reply<Findings>> {
+    let target = context.target()?;
+    let active = target.pointer.load();
+    let found = match &target.handle {
+        Some(handle) => handle.view.load().validated.as_ref().map(|validated| list(validated)),
+        None => active.as_ref().map(|active| list(&active.validated)),
+    };
+    let digest = active.as_ref().map(|active| active.runtime.generation.clone());
+    let (findings, summary) = found.unwrap_or_default();
+    let current = active.is_some_and(|active| active.current);
+    Ok(Reply(Findings { environment: target.name.clone(), digest, current, findings, summary }))
+}
+
+/// The findings and their counts, in the format of `validate -o json`.
+fn list(validated: &Validated) -> (Vec<Value>, Value) {
     let report = Report {
         findings: &validated.findings,
         sources: &validated.catalog.sources,
         definitions: validated.catalog.entries.len(),
     };
-    // The same format as `validate -o json`.
-    let mut value: Value =
-        serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_else(|_| json!({}));
-    value["generation"] = json!(active.runtime.generation);
-    value["current"] = json!(active.current);
-    response::json(200, &value)
+    let mut value: Value = serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default();
+    let findings = value["findings"].take();
+    (findings.as_array().cloned().unwrap_or_default(), value["summary"].take())
 }

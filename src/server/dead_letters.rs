@@ -1,85 +1,92 @@
-//! `/v1/dead-letters`: lists, shows and replays dead letters.
+//! Lists, shows and replays dead letters.
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
-use serde_json::json;
 
-use super::context::{ListQuery, not_found, workflow_context};
+use super::context::{RequestContext, Target, workflow_service};
 use super::execution_start::manual_execution;
-use super::response::{JsonResult, command_error, respond};
+use super::extract::{PathParams, QueryParams, limit, position};
+use super::reply::{ApiError, ApiResult, Reply};
 use super::spans::trace_of;
 use super::state::{Server, WorkflowService};
-use crate::reconcile::commands::CommandError;
+use crate::api::event::{DeadLetter, DeadLetterSummary, Replayed};
+use crate::api::page::Position;
+use crate::api::query::{DeadLetterQuery, NoQuery};
+use crate::api::{Page, Problem};
 use crate::store::queue::{
-    CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, NewExecution, TriggeredBy, new_id,
+    self, CommitResult, DeadLetterStatus, EnqueueRequest, NewExecution, RowRange, TriggeredBy, new_id,
 };
 use crate::trigger::TriggerKind;
+use crate::trigger::routing::{IncomingEvent, route_event};
 
-/// `GET /v1/dead-letters`
-pub(super) async fn list(State(server): State<Server>, Query(query): Query<ListQuery>, headers: HeaderMap) -> Response {
-    let result = async {
-        let (environment, service) = workflow_context(&server, &headers, query.environment.as_deref())?;
-        let store = service.dispatcher.store();
-        let status = query.status.as_deref().filter(|status| !status.is_empty()).map(DeadLetterStatus::from_name);
-        let letters = match status {
-            // No dead letter has an unknown status.
-            Some(None) => Vec::new(),
-            status => store.dead_letters(&environment, status.flatten(), query.limit()).await?,
-        };
-        Ok(json!({"environment": environment, "deadLetters": letters}))
-    };
-    respond(result.await)
+/// `GET …/dead-letters`
+pub(super) async fn list(
+    State(server): State<Server>,
+    context: RequestContext,
+    QueryParams(query): QueryParams<DeadLetterQuery>,
+) -> ApiResult<Reply<Page<DeadLetterSummary>>> {
+    let target = context.target()?;
+    let limit = limit(query.limit)?;
+    let status = query.status.as_deref().map(|word| {
+        let found = DeadLetterStatus::ALL.iter().copied().find(|status| status.as_str().eq_ignore_ascii_case(word));
+        found.ok_or_else(|| {
+            let words: Vec<&str> = DeadLetterStatus::ALL.iter().map(|status| status.as_str()).collect();
+            Problem::bad_request(format!("unknown status `{word}`; expected one of {}", words.join(", ")))
+                .of_parameter("status")
+        })
+    });
+    let before = position(query.cursor.as_deref())?.map(|position| (position.at, position.id));
+    let store = workflow_service(&server)?.dispatcher.store();
+    let range = RowRange { before, limit: limit + 1 };
+    let rows = store.dead_letters(&target.key, status.transpose()?, &range).await?;
+    let page = Page::of_rows(rows, limit, |row| Position { at: row.at, id: row.id.clone() }.cursor());
+    Ok(Reply(page.map(DeadLetterSummary::from).of_environment(&target.name)))
 }
 
-/// `GET /v1/dead-letters/{id}`
+async fn find(server: &Server, context: &RequestContext, id: &str) -> ApiResult<queue::DeadLetter> {
+    let letter = workflow_service(server)?.dispatcher.store().dead_letter(&context.target()?.key, id).await?;
+    Ok(letter.ok_or_else(|| Problem::unknown("dead letter", id))?)
+}
+
+/// `GET …/dead-letters/{id}`
 pub(super) async fn show(
     State(server): State<Server>,
-    Path(id): Path<String>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-) -> Response {
-    let result = async {
-        let (environment, service) = workflow_context(&server, &headers, query.environment.as_deref())?;
-        let letter = service.dispatcher.store().dead_letter(&environment, &id).await?;
-        Ok(json!(letter.ok_or_else(|| not_found("dead letter", &id))?))
-    };
-    respond(result.await)
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Reply<DeadLetter>> {
+    Ok(Reply(find(&server, &context, params.get("id")).await?.into()))
 }
 
-/// `POST /v1/dead-letters/{id}/replay`: starts an execution. An event that no route matched goes through the routes that
-/// are live now.
+/// `POST …/dead-letters/{id}/replay`: starts an execution. An event that no route matched goes through the routes that are
+/// live now.
 pub(super) async fn replay(
     State(server): State<Server>,
-    Path(id): Path<String>,
-    Query(query): Query<ListQuery>,
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
     headers: HeaderMap,
-) -> Response {
-    respond(start_again(&server, &id, query, &headers).await)
-}
-
-async fn start_again(server: &Server, id: &str, query: ListQuery, headers: &HeaderMap) -> JsonResult {
-    server.access.writer(headers)?;
-    let (environment, service) = workflow_context(server, headers, query.environment.as_deref())?;
-    let store = service.dispatcher.store();
-    let letter = store.dead_letter(&environment, id).await?.ok_or_else(|| not_found("dead letter", id))?;
+) -> ApiResult<Reply<Replayed>> {
+    let (target, service) = (context.target()?, workflow_service(&server)?);
+    let letter = find(&server, &context, params.get("id")).await?;
+    let trace = trace_of(&headers);
     let mut request = match letter.workflow.as_str() {
-        "" => reroute(server, service, &environment, &letter, trace_of(headers)).await?,
+        "" => reroute(service, target, &letter, trace).await?,
         workflow => {
-            let (_, active) = server.active_with_name(Some(&environment)).map_err(command_error)?;
-            let program = active.work.programs.get(workflow).ok_or_else(|| not_found("workflow", workflow))?;
-            let (input, trace) = (letter.payload.clone(), trace_of(headers));
-            let execution =
-                manual_execution(service, &environment, &active, program, input, &letter.tenant, trace).await;
+            let active = target.active()?;
+            let unknown = || Problem::unknown("workflow", workflow);
+            let program = active.work.programs.get(workflow).ok_or_else(unknown)?;
+            let input = letter.payload.clone();
+            let execution = manual_execution(service, target, &active, program, input, &letter.tenant, trace).await?;
             let execution = NewExecution {
                 headers: letter.headers.clone(),
                 event: letter.event.clone(),
                 parent: letter.execution.clone(),
                 triggered_by: TriggeredBy::Webhook,
                 source: letter.trigger.clone(),
-                ..execution.map_err(command_error)?
+                ..execution
             };
             EnqueueRequest { executions: vec![execution], ..EnqueueRequest::default() }
         }
@@ -87,32 +94,35 @@ async fn start_again(server: &Server, id: &str, query: ListQuery, headers: &Head
     let executions: Vec<String> = request.executions.iter().map(|execution| execution.id.clone()).collect();
     // One transaction stores the executions and marks the letter: a second request starts nothing, and a failure in
     // between loses nothing.
-    request.replays = Some((environment.clone(), letter.id.clone()));
+    request.replays = Some((target.key.clone(), letter.id.clone()));
     match service.dispatcher.accept(request).await? {
-        CommitResult::Stored(_) => Ok(json!({"deadLetter": letter.id, "executions": executions})),
-        CommitResult::Refused(reason) => Err(CommandError::new(422, "Unstorable", reason)),
-        _ => Err(CommandError::new(409, "NotPending", format!("dead letter {} is no longer pending", letter.id))),
+        CommitResult::Stored(_) => Ok(Reply(Replayed { dead_letter: letter.id, executions })),
+        CommitResult::Refused(reason) => Err(Problem::new(422, "UNSTORABLE", reason).into()),
+        _ => {
+            let detail = format!("dead letter {} is no longer pending", letter.id);
+            Err(Problem::new(409, "NOT_PENDING", detail).into())
+        }
     }
 }
 
 /// Matches an event with the live routes.
 async fn reroute(
-    server: &Server,
     service: &WorkflowService,
-    environment: &str,
-    letter: &DeadLetter,
+    target: &Target,
+    letter: &queue::DeadLetter,
     trace: String,
-) -> Result<EnqueueRequest, CommandError> {
-    let (_, active) = server.active_with_name(Some(environment)).map_err(command_error)?;
-    let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(|| not_found("trigger", &letter.trigger))?;
+) -> Result<EnqueueRequest, ApiError> {
+    let active = target.active()?;
+    let unknown = || Problem::unknown("trigger", &letter.trigger);
+    let trigger = active.work.triggers.get(&letter.trigger).ok_or_else(unknown)?;
     let routes = match &trigger.kind {
         TriggerKind::Webhook(webhook) => &webhook.routes,
         TriggerKind::AppEvent(app) => &app.routes,
-        TriggerKind::Schedule(_) => return Err(not_found("webhook", &letter.trigger)),
+        TriggerKind::Schedule(_) => return Err(Problem::unknown("webhook", &letter.trigger).into()),
     };
     let live = service.live.live_of(&active);
     let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers.clone()).unwrap_or_default();
-    let event = crate::trigger::routing::IncomingEvent {
+    let event = IncomingEvent {
         body: letter.payload.clone(),
         headers,
         query: BTreeMap::new(),
@@ -125,10 +135,9 @@ async fn reroute(
         trace,
         live: &live,
     };
-    let request =
-        crate::trigger::routing::route_event(&service.dispatcher, environment, trigger, routes, event).await?;
+    let request = route_event(&service.dispatcher, &target.key, trigger, routes, event).await?;
     if request.executions.is_empty() {
-        return Err(CommandError::new(409, "Unmatched", "no route of the trigger matches the event"));
+        return Err(Problem::new(409, "UNMATCHED", "no route of the trigger matches the event").into());
     }
     Ok(request)
 }

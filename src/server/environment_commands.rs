@@ -1,111 +1,178 @@
-//! `/v1/environments/…`: plans, overrides and operations.
+//! Plans, overrides and operations of environments.
 
-use std::collections::BTreeMap;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
 
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
-use serde::Deserialize;
-
-use super::context::{bad_request, environment, header_text};
-use super::parse_command::{parse_arguments, parse_command, parse_id, parse_override, parse_reason};
-use super::response::respond;
+use super::context::{RequestContext, environments, target};
+use super::environments::describe;
+use super::extract::{BodyBytes, JsonBody, PathParams, QueryParams, media_type};
+use super::parse_command::{parse_id, parse_override, parse_precondition, parse_reason};
+use super::reply::{ApiResult, Reply, set};
 use super::state::Server;
-use crate::reconcile::commands::{CommandError, Request};
+use crate::api::Problem;
+use crate::api::command::{Apply, NoArguments, Preview, Promote, Restore, Rollback, Suspend};
+use crate::api::environment::{CommandResult, Generation};
+use crate::api::query::{NoQuery, PutQuery};
+use crate::definition::Id;
+use crate::reconcile::commands::Request;
+use crate::store;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PutQuery {
-    #[serde(rename = "override")]
-    over: Option<String>,
-    reason: Option<String>,
-}
-
-/// `PUT /v1/environments/{environment}/definitions/{kind}/{name}`: writes a definition or an override.
+/// `PUT …/definitions/{kind}/{name}`: writes a definition or an override.
 pub(super) async fn put_definition(
     State(server): State<Server>,
-    Path((environment, kind, name)): Path<(String, String, String)>,
-    Query(query): Query<PutQuery>,
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(query): QueryParams<PutQuery>,
     headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = (|| {
-        let id = parse_id(&kind, &name)?;
-        let text = String::from_utf8(body.to_vec()).map_err(|_| bad_request("the definition is not UTF-8"))?;
-        let over = query.over.as_deref().map(parse_override).transpose()?;
-        let json = header_text(&headers, header::CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("json"));
-        Ok(Request::Put { id, text, json, over, reason: parse_reason(query.reason)? })
-    })();
-    send(&server, &environment, &headers, request).await
+    BodyBytes(body): BodyBytes,
+) -> ApiResult<Response> {
+    let id = parse_id(params.get("kind"), params.get("name"))?;
+    let media_type = media_type(&headers);
+    let json = media_type.ends_with("json");
+    let known = ["", "application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain"];
+    // curl declares a form if nothing else is said.
+    if !json && !known.contains(&media_type.as_str()) && media_type != "application/x-www-form-urlencoded" {
+        let detail = format!("`{media_type}` bodies are not accepted here; send YAML or JSON");
+        return Err(Problem::new(415, "UNSUPPORTED_MEDIA_TYPE", detail).into());
+    }
+    let text = String::from_utf8(body.to_vec()).map_err(|_| Problem::bad_request("the definition is not UTF-8"))?;
+    let over = query.over.as_deref().map(parse_override).transpose()?;
+    let precondition = parse_precondition(&headers)?;
+    let created = digest_of(&context, &id)?.is_none();
+    let request = Request::Put { id: id.clone(), text, json, over, reason: parse_reason(query.reason)?, precondition };
+    let mut response = send(&server, &context, request).await?.into_response();
+    if created {
+        *response.status_mut() = StatusCode::CREATED;
+        let path = format!("/definitions/{}/{}", id.kind.as_str(), id.name);
+        set(&mut response, "location", &context.target()?.path(&path));
+    }
+    if let Some(digest) = digest_of(&context, &id)? {
+        set(&mut response, "etag", &format!("\"{digest}\""));
+    }
+    Ok(response)
 }
 
-/// `DELETE /v1/environments/{environment}/definitions/{kind}/{name}`
+/// `DELETE …/definitions/{kind}/{name}`
 pub(super) async fn delete_definition(
     State(server): State<Server>,
-    Path((environment, kind, name)): Path<(String, String, String)>,
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
     headers: HeaderMap,
-) -> Response {
-    let request = parse_id(&kind, &name).map(|id| Request::Delete { id });
-    send(&server, &environment, &headers, request).await
+) -> ApiResult<Reply<CommandResult>> {
+    let id = parse_id(params.get("kind"), params.get("name"))?;
+    let precondition = parse_precondition(&headers)?;
+    send(&server, &context, Request::Delete { id, precondition }).await
 }
 
-/// `GET /v1/environments/{environment}/plan`: the pending plan.
+/// Digest of a live definition.
+fn digest_of(context: &RequestContext, id: &Id) -> ApiResult<Option<crate::text::Digest>> {
+    let view = context.target()?.handle()?.view.load();
+    Ok(view.manifest.as_ref().and_then(|manifest| manifest.items.get(id)).map(|item| item.digest))
+}
+
+/// `GET …/plan`: the pending plan.
 pub(super) async fn pending_plan(
-    State(server): State<Server>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let result = async {
-        server.access.reader(&headers)?;
-        environment(&server, &name)?.send(Request::Plan, "reader").await
-    };
-    respond(result.await)
+    context: RequestContext,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Reply<Value>> {
+    let handle = context.target()?.handle()?;
+    Ok(Reply(handle.send(Request::Plan, &context.principal.name).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PreviewBody {
-    files: BTreeMap<String, String>,
-}
-
-/// `POST /v1/environments/{environment}/plan` with `{"files": {"path": "content"}}`: the plan that the files would cause.
+/// `POST …/plan` with `{"files": {"path": "content"}}`: the plan that the files would cause.
 pub(super) async fn preview(
-    State(server): State<Server>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let result = async {
-        server.access.reader(&headers)?;
-        let body: PreviewBody = serde_json::from_slice(&body)
-            .map_err(|error| bad_request(format!("the body is not `{{\"files\": …}}`: {error}")))?;
-        environment(&server, &name)?.send(Request::Preview { files: body.files }, "reader").await
-    };
-    respond(result.await)
+    context: RequestContext,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+    JsonBody(body): JsonBody<Preview>,
+) -> ApiResult<Reply<Value>> {
+    let handle = context.target()?.handle()?;
+    Ok(Reply(handle.send(Request::Preview { files: body.files }, &context.principal.name).await?))
 }
 
-/// `POST /v1/environments/{environment}/{verb}` with its arguments as JSON.
-pub(super) async fn act(
+/// `POST …/reconcile`
+pub(super) async fn reconcile(
     State(server): State<Server>,
-    Path((environment, verb)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = parse_arguments(&body).and_then(|arguments| parse_command(&verb, &arguments));
-    send(&server, &environment, &headers, request).await
+    context: RequestContext,
+    JsonBody(NoArguments {}): JsonBody<NoArguments>,
+) -> ApiResult<Reply<CommandResult>> {
+    send(&server, &context, Request::Reconcile).await
 }
 
-/// Checks the right to write, sends the request to the environment, and adds its status to the response.
-async fn send(server: &Server, name: &str, headers: &HeaderMap, request: Result<Request, CommandError>) -> Response {
-    let result = async {
-        let actor = server.access.writer(headers)?;
-        let handle = environment(server, name)?;
-        let mut value = handle.send(request?, &actor).await?;
-        if value.get("status").is_none() {
-            value["status"] = serde_json::to_value(&**handle.status.borrow()).unwrap_or_default();
-        }
-        Ok(value)
-    };
-    respond(result.await)
+/// `POST …/suspend`
+pub(super) async fn suspend(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(body): JsonBody<Suspend>,
+) -> ApiResult<Reply<CommandResult>> {
+    send(&server, &context, Request::Suspend { reason: parse_reason(body.reason)? }).await
+}
+
+/// `POST …/resume`
+pub(super) async fn resume(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(NoArguments {}): JsonBody<NoArguments>,
+) -> ApiResult<Reply<CommandResult>> {
+    send(&server, &context, Request::Resume).await
+}
+
+/// `POST …/rollback`
+pub(super) async fn rollback(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(body): JsonBody<Rollback>,
+) -> ApiResult<Reply<CommandResult>> {
+    send(&server, &context, Request::Rollback { to: body.to }).await
+}
+
+/// `POST …/promote`: the caller needs rights in both environments.
+pub(super) async fn promote(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(body): JsonBody<Promote>,
+) -> ApiResult<Reply<CommandResult>> {
+    let from = body.from.replace('/', ".");
+    if !context.principal.reaches_environment(&from) {
+        return Err(context.forbidden(&format!("has no rights in environment `{from}`")).into());
+    }
+    let from = target(&server, Some(&from), Some(&context.principal))?.key;
+    send(&server, &context, Request::Promote { from }).await
+}
+
+/// `POST …/apply`
+pub(super) async fn apply(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(body): JsonBody<Apply>,
+) -> ApiResult<Reply<CommandResult>> {
+    send(&server, &context, Request::Approve { plan: body.plan }).await
+}
+
+/// `POST …/restore`
+pub(super) async fn restore(
+    State(server): State<Server>,
+    context: RequestContext,
+    JsonBody(body): JsonBody<Restore>,
+) -> ApiResult<Reply<CommandResult>> {
+    let id: Id = body.id.parse().map_err(|error: String| Problem::bad_request(error))?;
+    send(&server, &context, Request::Restore { id }).await
+}
+
+/// Sends the request to the environment, and adds its status to the response.
+async fn send(server: &Server, context: &RequestContext, request: Request) -> ApiResult<Reply<CommandResult>> {
+    let target = context.target()?;
+    let value = target.handle()?.send(request, &context.principal.name).await?;
+    // A request answers with the generation that it activated, or with the number of requests so far.
+    let generation = serde_json::from_value::<store::Generation>(value.clone()).ok();
+    let active = environments(server)?.context.store.active(&target.key).await?.map_or(0, |active| active.number);
+    let warnings = value["warnings"].as_array().into_iter().flatten();
+    Ok(Reply(CommandResult {
+        generation: generation.map(|generation| Generation::new(generation, active)),
+        warnings: warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect(),
+        requested: value["requested"].as_u64(),
+        status: describe(server, target).await?,
+    }))
 }

@@ -1,160 +1,192 @@
-//! `/v1/environments/…`: status, history and definitions of environments. `environment_commands` changes them.
+//! Environments: their status, history and definitions. `environment_commands` changes them.
 
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
 
-use super::context;
+use super::context::{RequestContext, Target, environments, target};
+use super::extract::{PathParams, QueryParams, after, bad_cursor, limit};
 use super::parse_command::parse_id;
-use super::response::{JsonResult, respond};
+use super::reply::{ApiResult, Reply, set};
 use super::state::Server;
+use crate::api::definition::{Definition, Owner};
+use crate::api::environment::{AuditLine, Condition, Environment, Generation, Replica, Serving, Tombstone};
+use crate::api::page::cursor_after;
+use crate::api::query::{DiffQuery, NoQuery, PageQuery};
+use crate::api::{Page, Problem, Time};
 use crate::plan::{self, Inventory};
 use crate::reconcile::candidate;
-use crate::reconcile::commands::CommandError;
 use crate::reconcile::environments::Handle;
+use crate::reconcile::status::Status;
 use crate::reconcile::validate::Validator;
+use crate::reconcile::view::EnvironmentView;
 use crate::store::manifest::Item;
-use crate::text::render::{OutputFormat, Report, render};
 
-/// Maximum number of generations and audit records in one response.
-const MAX_HISTORY: u32 = 1000;
-
-/// `GET /v1/environments`
-pub(super) async fn list(State(server): State<Server>, headers: HeaderMap) -> Response {
-    respond((|| {
-        server.access.reader(&headers)?;
-        let all = context::environments(&server)?.all.load();
-        let list: Vec<Value> = all.values().map(summary).collect();
-        Ok(json!({"environments": list}))
-    })())
-}
-
-fn summary(handle: &Handle) -> Value {
-    let status = handle.status.borrow().clone();
-    json!({
-        "name": handle.name,
-        "ready": status.is_ready(),
-        "generation": status.generation,
-        "digest": status.digest,
-        "lastApplied": status.last_applied,
-        "lastAttempted": status.last_attempted,
-        "conditions": status.conditions,
-    })
+/// `GET /v1/environments`: those that the caller's rights extend to.
+pub(super) async fn list(
+    State(server): State<Server>,
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Environment>>> {
+    let (limit, after) = (limit(query.limit)?, after(query.cursor.as_deref())?);
+    let names: Vec<String> = match &server.environments {
+        Some(environments) => environments.all.load().keys().cloned().collect(),
+        None => vec![target(&server, None, None)?.name],
+    };
+    let visible = names.into_iter().filter(|name| context.principal.reaches_environment(name)).collect();
+    let page = Page::of(visible, Clone::clone, after.as_deref(), limit);
+    let mut items = Vec::new();
+    for name in &page.items {
+        // An environment may have been removed meanwhile.
+        if let Ok(target) = target(&server, Some(name), None) {
+            items.push(describe(&server, &target).await?);
+        }
+    }
+    Ok(Reply(Page { environment: None, items, next: page.next }))
 }
 
 /// `GET /v1/environments/{environment}`
-pub(super) async fn status(State(server): State<Server>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    respond(read_status(&server, &name, &headers).await)
+pub(super) async fn status(
+    State(server): State<Server>,
+    context: RequestContext,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Reply<Environment>> {
+    let target = context.target()?;
+    let mut environment = describe(&server, target).await?;
+    if target.handle.is_some() {
+        let store = &environments(&server)?.context.store;
+        environment.replicas = store.replicas(&target.key).await?.into_iter().map(Replica::from).collect();
+        environment.tombstones = store.tombstones(&target.key).await?.into_iter().map(Tombstone::from).collect();
+    }
+    Ok(Reply(environment))
 }
 
-async fn read_status(server: &Server, name: &str, headers: &HeaderMap) -> JsonResult {
-    server.access.reader(headers)?;
-    let handle = context::environment(server, name)?;
-    let shared = &context::environments(server)?.context;
+/// The status of an environment, with its active generation, which may be newer than the status.
+pub(super) async fn describe(server: &Server, target: &Target) -> ApiResult<Environment> {
+    let active = target.pointer.load();
+    let Some(handle) = &target.handle else { return Ok(describe_folder(server, target)) };
     let status = handle.status.borrow().clone();
-    let mut value = serde_json::to_value(&*status).unwrap_or_default();
-    value["environment"] = json!(name);
-    value["replicas"] = json!(shared.store.replicas(name).await?);
-    value["tombstones"] = shared
-        .store
-        .tombstones(name)
-        .await?
-        .iter()
-        .map(|tombstone| {
-            let until = tombstone.at.saturating_add(tombstone.window);
-            json!({"id": tombstone.id, "generation": tombstone.generation, "at": tombstone.at, "until": until})
-        })
-        .collect();
-    Ok(value)
+    let stored = environments(server)?.context.store.active(&target.key).await?;
+    let definitions = handle.view.load().manifest.as_ref().map_or(status.definitions, |manifest| manifest.items.len());
+    let serving = match (stored, active) {
+        (Some(stored), Some(active)) if stored.number == active.number => Serving {
+            generation: Some(stored.number),
+            digest: Some(stored.digest),
+            since: Time::of(stored.at),
+            definitions,
+        },
+        // This process serves another generation than the store's, for a moment.
+        (_, Some(active)) => Serving {
+            generation: Some(active.number).filter(|number| *number > 0),
+            digest: active.runtime.generation.parse().ok(),
+            since: Time::of(status.applied_at).filter(|_| status.generation == active.number),
+            definitions,
+        },
+        (_, None) => Serving::default(),
+    };
+    Ok(Environment::new(&target.name, &status, serving))
 }
 
-/// `GET /v1/environments/{environment}/findings`: findings of the latest revision, as `validate -o json`.
-pub(super) async fn findings(State(server): State<Server>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    respond((|| {
-        server.access.reader(&headers)?;
-        let handle = context::environment(&server, &name)?;
-        let view = handle.view.load();
-        let Some(validated) = &view.validated else { return Ok(json!({"findings": []})) };
-        let report = Report {
-            findings: &validated.findings,
-            sources: &validated.catalog.sources,
-            definitions: validated.catalog.entries.len(),
-        };
-        Ok(serde_json::from_str(&render(&report, OutputFormat::Json, false, 0)).unwrap_or_default())
-    })())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct HistoryQuery {
-    below: Option<u64>,
-    limit: Option<u32>,
+/// The status of the folder that `evenkeel dev` serves.
+fn describe_folder(server: &Server, target: &Target) -> Environment {
+    let active = server.pointer.load();
+    let (mut status, mut serving) = (Status::default(), Serving::default());
+    let mut ready = true;
+    if let Some(active) = active {
+        let catalog = &active.validated.catalog;
+        serving.digest = active.runtime.generation.parse().ok();
+        serving.definitions = catalog.entries.len();
+        let errors = |severity| active.validated.findings.iter().filter(move |finding| finding.severity == severity);
+        status.errors = errors(crate::text::Severity::Error).count();
+        status.warnings = errors(crate::text::Severity::Warning).count();
+        ready = active.current;
+    }
+    let (state, reason, message) = match ready {
+        true => ("True", "Applied", "the folder's definitions are live".to_owned()),
+        false => ("False", "InvalidDefinitions", format!("{} errors; an earlier generation serves", status.errors)),
+    };
+    let condition = Condition {
+        kind: "Ready".into(),
+        status: state.into(),
+        reason: reason.into(),
+        message,
+        last_transition_time: None,
+    };
+    Environment { ready, conditions: vec![condition], ..Environment::new(&target.name, &status, serving) }
 }
 
 /// `GET /v1/environments/{environment}/history`
 pub(super) async fn history(
     State(server): State<Server>,
-    Path(name): Path<String>,
-    Query(query): Query<HistoryQuery>,
-    headers: HeaderMap,
-) -> Response {
-    respond(read_history(&server, &name, &query, &headers).await)
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Generation>>> {
+    let target = context.target()?;
+    target.handle()?;
+    let limit = limit(query.limit)?;
+    let below =
+        after(query.cursor.as_deref())?.map(|below| below.parse::<u64>().map_err(|_| bad_cursor())).transpose()?;
+    let store = &environments(&server)?.context.store;
+    let active = store.active(&target.key).await?.map_or(0, |active| active.number);
+    let rows = store.history(&target.key, below, limit + 1).await?;
+    let page = Page::of_rows(rows, limit, |row| cursor_after(&row.number.to_string()));
+    Ok(Reply(page.map(|row| Generation::new(row, active)).of_environment(&target.name)))
 }
 
-async fn read_history(server: &Server, name: &str, query: &HistoryQuery, headers: &HeaderMap) -> JsonResult {
-    server.access.reader(headers)?;
-    context::environment(server, name)?;
-    let store = &context::environments(server)?.context.store;
-    let limit = query.limit.unwrap_or(50).min(MAX_HISTORY);
-    let generations = store.history(name, query.below, limit).await?;
-    Ok(json!({"environment": name, "generations": generations, "audit": store.audit_log(name, limit).await?}))
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct DiffQuery {
-    from: Option<u64>,
-    to: Option<u64>,
+/// `GET /v1/environments/{environment}/audit`: the newest lines of the audit log.
+pub(super) async fn audit(
+    State(server): State<Server>,
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<AuditLine>>> {
+    let target = context.target()?;
+    target.handle()?;
+    let limit = limit(query.limit)?;
+    let start: u32 = match after(query.cursor.as_deref())? {
+        Some(start) => start.parse().map_err(|_| bad_cursor())?,
+        None => 0,
+    };
+    let store = &environments(&server)?.context.store;
+    // The store keeps at most 10,000 lines of an environment.
+    let lines = store.audit_log(&target.key, start.saturating_add(limit).saturating_add(1).min(10_001)).await?;
+    let end = start.saturating_add(limit);
+    let next = (lines.len() > end as usize).then(|| cursor_after(&end.to_string()));
+    let items = lines.into_iter().skip(start as usize).take(limit as usize).map(AuditLine::from).collect();
+    Ok(Reply(Page { environment: Some(target.name.clone()), items, next }))
 }
 
 /// `GET /v1/environments/{environment}/diff?from=&to=`: the plan from one generation to another.
 pub(super) async fn diff(
     State(server): State<Server>,
-    Path(name): Path<String>,
-    Query(query): Query<DiffQuery>,
-    headers: HeaderMap,
-) -> Response {
-    respond(read_diff(&server, &name, &query, &headers).await)
-}
-
-async fn read_diff(server: &Server, name: &str, query: &DiffQuery, headers: &HeaderMap) -> JsonResult {
-    server.access.reader(headers)?;
-    context::environment(server, name)?;
-    let shared = &context::environments(server)?.context;
-    let active = shared.store.active(name).await?.map_or(0, |active| active.number);
+    context: RequestContext,
+    QueryParams(query): QueryParams<DiffQuery>,
+) -> ApiResult<Reply<Value>> {
+    let target = context.target()?;
+    target.handle()?;
+    let shared = &environments(&server)?.context;
+    let active = shared.store.active(&target.key).await?.map_or(0, |active| active.number);
     let to = query.to.unwrap_or(active);
     let from = query.from.unwrap_or(to.saturating_sub(1));
     let mut sides = Vec::new();
     for number in [from, to] {
-        sides.push(inventory(server, name, number).await?);
+        sides.push(inventory(&server, &target.key, number).await?);
     }
-    let options = plan::PlanOptions { environment: name, fingerprint: Some(&shared.fingerprint) };
+    let options = plan::PlanOptions { environment: &target.key, fingerprint: Some(&shared.fingerprint) };
     let plan = plan::plan(&sides[0], &sides[1], &options);
-    Ok(serde_json::to_value(&plan).unwrap_or_default())
+    Ok(Reply(serde_json::to_value(&plan).unwrap_or_default()))
 }
 
 /// The definitions of a generation; generation 0 has none.
-async fn inventory(server: &Server, name: &str, number: u64) -> Result<Inventory, CommandError> {
+async fn inventory(server: &Server, key: &str, number: u64) -> ApiResult<Inventory> {
     if number == 0 {
         return Ok(Inventory::new());
     }
-    let shared = &context::environments(server)?.context;
-    let generation = shared.store.generation(name, number).await?;
-    let missing = || CommandError::new(404, "NoGeneration", format!("unknown generation {number} of `{name}`"));
-    let generation = generation.ok_or_else(missing)?;
+    let shared = &environments(server)?.context;
+    let generation = shared.store.generation(key, number).await?;
+    let unknown = || Problem::new(404, "NOT_FOUND", format!("unknown generation {number} of `{key}`"));
+    let generation = generation.ok_or_else(unknown)?;
     let (manifest, contents) = candidate::stored(&*shared.store, generation.digest).await?;
-    let name = name.to_owned();
+    let name = key.to_owned();
     let restored = tokio::task::block_in_place(|| {
         candidate::restore(
             &name,
@@ -168,55 +200,59 @@ async fn inventory(server: &Server, name: &str, number: u64) -> Result<Inventory
     Ok(restored.inventory)
 }
 
-/// `GET /v1/environments/{environment}/trace/{kind}/{name}`: the origin of a live definition.
-pub(super) async fn trace(
-    State(server): State<Server>,
-    Path((environment, kind, name)): Path<(String, String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    respond((|| {
-        server.access.reader(&headers)?;
-        let handle = context::environment(&server, &environment)?;
-        let id = parse_id(&kind, &name)?;
-        let view = handle.view.load();
-        let item = view.manifest.as_ref().and_then(|manifest| manifest.items.get(&id));
-        let item =
-            item.ok_or_else(|| CommandError::new(404, "NotFound", format!("{id} is not live in `{environment}`")))?;
-        Ok(origin(item, &handle, &view.shown_under))
-    })())
+/// `GET /v1/environments/{environment}/definitions`: all live definitions with their owners and locations.
+pub(super) async fn definitions(
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Definition>>> {
+    let target = context.target()?;
+    let handle = target.handle()?;
+    let (limit, after) = (limit(query.limit)?, after(query.cursor.as_deref())?);
+    let view = handle.view.load();
+    let mut items: Vec<&Item> =
+        view.manifest.iter().flat_map(|manifest| manifest.items.values()).map(|item| &**item).collect();
+    items.sort_by_cached_key(|item| item.id.to_string());
+    let page = Page::of(items, |item| item.id.to_string(), after.as_deref(), limit);
+    Ok(Reply(page.map(|item| origin(item, handle, &view)).of_environment(&target.name)))
+}
+
+/// `GET /v1/environments/{environment}/definitions/{kind}/{name}`: a live definition with its document.
+pub(super) async fn definition(
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Response> {
+    let target = context.target()?;
+    let handle = target.handle()?;
+    let id = parse_id(params.get("kind"), params.get("name"))?;
+    let view = handle.view.load();
+    let item = view.manifest.as_ref().and_then(|manifest| manifest.items.get(&id));
+    let unknown = || Problem::new(404, "NOT_FOUND", format!("{id} is not live in `{}`", target.name));
+    let item = item.ok_or_else(unknown)?;
+    let active = target.active()?;
+    let entry = active.validated.catalog.find(id.kind, &id.name).filter(|_| active.current);
+    let document = entry.map(|entry| entry.document.root.to_json());
+    let mut response = Reply(Definition { document, ..origin(item, handle, &view) }).into_response();
+    set(&mut response, "etag", &format!("\"{}\"", item.digest));
+    Ok(response)
 }
 
 /// Source, file, line and generation of a definition.
-fn origin(item: &Item, handle: &Handle, display_root: &str) -> Value {
-    let status = handle.status.borrow().clone();
-    let displayed = |path: &str| match (item.is_api_owned(), display_root) {
+pub(super) fn origin(item: &Item, handle: &Handle, view: &EnvironmentView) -> Definition {
+    let displayed = |path: &str| match (item.is_api_owned(), view.shown_under.as_str()) {
         (true, _) | (_, "") => path.to_owned(),
         (_, folder) => format!("{}/{path}", folder.trim_end_matches('/')),
     };
-    json!({
-        "id": item.id.to_string(),
-        "uid": item.uid,
-        "owner": item.owner,
-        "file": displayed(&item.base.path),
-        "line": item.line,
-        "overlays": item.patches.iter().map(|patch| displayed(&patch.path)).collect::<Vec<_>>(),
-        "digest": item.digest,
-        "generation": status.generation,
-    })
-}
-
-/// `GET /v1/environments/{environment}/definitions`: all live definitions with their owners and locations.
-pub(super) async fn definitions(
-    State(server): State<Server>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    respond((|| {
-        server.access.reader(&headers)?;
-        let handle = context::environment(&server, &name)?;
-        let view = handle.view.load();
-        let items = view.manifest.iter().flat_map(|manifest| manifest.items.values());
-        let list: Vec<Value> = items.map(|item| origin(item, &handle, &view.shown_under)).collect();
-        Ok(json!({"environment": name, "definitions": list}))
-    })())
+    let generation = handle.pointer.load().map(|active| active.number).filter(|number| *number > 0);
+    Definition {
+        id: item.id.to_string(),
+        uid: item.uid.clone(),
+        owner: Owner::from(&item.owner),
+        file: displayed(&item.base.path),
+        line: item.line,
+        overlays: item.patches.iter().map(|patch| displayed(&patch.path)).collect(),
+        digest: item.digest,
+        generation,
+        document: None,
+    }
 }

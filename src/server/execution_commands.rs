@@ -1,140 +1,161 @@
 //! Cancels and retries executions, and sends them signals and approvals.
 
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::context::{ListQuery, bad_request, not_found, workflow_context};
-use super::execution_start::manual_execution;
-use super::response::{JsonResult, command_error, respond};
+use super::context::{RequestContext, Target, workflow_service};
+use super::execution_start::{manual_execution, started};
+use super::executions::find;
+use super::extract::{JsonBody, PathParams, QueryParams};
+use super::reply::{ApiError, ApiResult, Reply};
 use super::spans::trace_of;
 use super::state::{Server, WorkflowService};
-use crate::reconcile::commands::CommandError;
-use crate::store::queue::{CommitResult, EnqueueRequest, Execution, NewExecution, SignalKind};
+use crate::api::Problem;
+use crate::api::execution::{Cancelled, Decision, Delivered, waits};
+use crate::api::query::{NoQuery, SignalQuery};
+use crate::store::queue::{CommitResult, EnqueueRequest, Execution, NewExecution, SignalKind, StepKind};
 
-/// `POST /v1/executions/{id}/{verb}`: `cancel` or `retry`.
-pub(super) async fn act(
+/// `POST …/executions/{id}/cancel`
+pub(super) async fn cancel(
     State(server): State<Server>,
-    Path((id, verb)): Path<(String, String)>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-) -> Response {
-    respond(cancel_or_retry(&server, &id, &verb, query, &headers).await)
-}
-
-async fn cancel_or_retry(server: &Server, id: &str, verb: &str, query: ListQuery, headers: &HeaderMap) -> JsonResult {
-    server.access.writer(headers)?;
-    let (environment, service) = workflow_context(server, headers, query.environment.as_deref())?;
-    let store = service.dispatcher.store();
-    let execution = store.execution(&environment, id).await?.ok_or_else(|| not_found("execution", id))?;
-    match verb {
-        "cancel" => {
-            let previous = store.cancel(&environment, &execution.id).await?;
-            service.dispatcher.wake();
-            match previous {
-                Some(status) if status.is_final() => {
-                    let message = format!("execution {} is already {}", execution.id, status.as_str());
-                    Err(CommandError::new(409, "Ended", message))
-                }
-                Some(status) => Ok(json!({"execution": execution.id, "was": status.as_str()})),
-                None => Err(not_found("execution", id)),
-            }
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+) -> ApiResult<Reply<Cancelled>> {
+    let execution = find(&server, &context, params.get("id")).await?;
+    let service = workflow_service(&server)?;
+    let previous = service.dispatcher.store().cancel(&context.target()?.key, &execution.id).await?;
+    service.dispatcher.wake();
+    match previous {
+        Some(status) if status.is_final() => {
+            let detail = format!("execution {} is already {}", execution.id, status.as_str());
+            Err(Problem::new(409, "ENDED", detail).into())
         }
-        "retry" => {
-            if !execution.status.is_final() {
-                let message = format!("execution {} is still {}", execution.id, execution.status.as_str());
-                return Err(CommandError::new(409, "NotEnded", message));
-            }
-            let new = retry(server, service, &environment, &execution, trace_of(headers)).await?;
-            Ok(json!({"execution": new, "of": execution.id}))
-        }
-        _ => {
-            let message = format!("unknown operation `{verb}`; expected one of cancel, retry");
-            Err(CommandError::new(404, "NotFound", message))
-        }
+        Some(was) => Ok(Reply(Cancelled { execution: execution.id, was })),
+        None => Err(Problem::unknown("execution", &execution.id).into()),
     }
 }
 
+/// `POST …/executions/{id}/retry`: starts the workflow again with the same input and origin.
+pub(super) async fn retry(
+    State(server): State<Server>,
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let execution = find(&server, &context, params.get("id")).await?;
+    if !execution.status.is_final() {
+        let detail = format!("execution {} is still {}", execution.id, execution.status.as_str());
+        return Err(Problem::new(409, "NOT_ENDED", detail).into());
+    }
+    let (service, target) = (workflow_service(&server)?, context.target()?);
+    let new = start_again(service, target, &execution, trace_of(&headers)).await?;
+    Ok(started(target, &new, Some(&execution.id)))
+}
+
 /// Starts the workflow of an execution with the same input and origin; returns the new ID.
-async fn retry(
-    server: &Server,
+async fn start_again(
     service: &WorkflowService,
-    environment: &str,
+    target: &Target,
     of: &Execution,
     trace: String,
-) -> Result<String, CommandError> {
-    let (_, active) = server.active_with_name(Some(environment)).map_err(command_error)?;
-    let program = active.work.programs.get(&of.workflow).ok_or_else(|| not_found("workflow", &of.workflow))?;
-    let execution = manual_execution(service, environment, &active, program, of.input.clone(), &of.tenant, trace).await;
+) -> Result<String, ApiError> {
+    let active = target.active()?;
+    let unknown = || Problem::unknown("workflow", &of.workflow);
+    let program = active.work.programs.get(&of.workflow).ok_or_else(unknown)?;
+    let execution = manual_execution(service, target, &active, program, of.input.clone(), &of.tenant, trace).await?;
     let execution = NewExecution {
         headers: of.headers.clone(),
         event: of.event.clone(),
         parent: of.id.clone(),
         triggered_by: of.triggered_by,
         source: of.source.clone(),
-        ..execution.map_err(command_error)?
+        ..execution
     };
     let id = execution.id.clone();
     let request = EnqueueRequest { executions: vec![execution], ..EnqueueRequest::default() };
     match service.dispatcher.accept(request).await? {
-        CommitResult::Refused(reason) => Err(CommandError::new(422, "Unstorable", reason)),
+        CommitResult::Refused(reason) => Err(Problem::new(422, "UNSTORABLE", reason).into()),
         _ => Ok(id),
     }
 }
 
-/// `POST /v1/executions/{id}/events/{name}` with the data for `ctx.waitForEvent(name)`.
+/// `POST …/executions/{id}/events/{name}` with the data for `ctx.waitForEvent(name)`.
 pub(super) async fn signal(
     State(server): State<Server>,
-    Path((id, name)): Path<(String, String)>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    respond(send_signal(&server, &id, SignalKind::Event, &name, query, &headers, &body).await)
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(query): QueryParams<SignalQuery>,
+    JsonBody(payload): JsonBody<Value>,
+) -> ApiResult<Reply<Delivered>> {
+    let execution = find(&server, &context, params.get("id")).await?;
+    let keep = query.keep.unwrap_or(false);
+    deliver(&server, &context, &execution, SignalKind::Event, params.get("name"), payload, keep).await
 }
 
-/// `POST /v1/executions/{id}/approvals/{name}` with `{"approved": true}` or `{"approved": false}`.
+/// `POST …/executions/{id}/approvals/{name}` with `{"approved": true}` or `{"approved": false}`.
 pub(super) async fn approve(
     State(server): State<Server>,
-    Path((id, name)): Path<(String, String)>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    respond(send_signal(&server, &id, SignalKind::Approval, &name, query, &headers, &body).await)
+    context: RequestContext,
+    params: PathParams,
+    QueryParams(NoQuery {}): QueryParams<NoQuery>,
+    JsonBody(decision): JsonBody<Decision>,
+) -> ApiResult<Reply<Delivered>> {
+    let name = params.get("name");
+    let execution = find(&server, &context, params.get("id")).await?;
+    let store = workflow_service(&server)?.dispatcher.store();
+    if store.received_signal(&execution.id, &SignalKind::Approval.step_name(name)).await?.is_some() {
+        return Err(Problem::new(409, "ANSWERED", format!("approval `{name}` is already decided")).into());
+    }
+    let mut payload = Value::Object(decision.data);
+    payload["approved"] = json!(decision.approved);
+    payload["by"] = json!(context.principal.name);
+    deliver(&server, &context, &execution, SignalKind::Approval, name, payload, false).await
 }
 
-async fn send_signal(
+/// Stores a signal that the execution waits for. `keep` stores it also if the execution does not wait for it yet.
+async fn deliver(
     server: &Server,
-    id: &str,
+    context: &RequestContext,
+    execution: &Execution,
     kind: SignalKind,
     name: &str,
-    query: ListQuery,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> JsonResult {
-    let actor = server.access.writer(headers)?;
-    let (environment, service) = workflow_context(server, headers, query.environment.as_deref())?;
+    payload: Value,
+    keep: bool,
+) -> ApiResult<Reply<Delivered>> {
+    let service = workflow_service(server)?;
     let store = service.dispatcher.store();
-    let execution = store.execution(&environment, id).await?.ok_or_else(|| not_found("execution", id))?;
-    let mut payload: Value = match body.is_empty() {
-        true => json!({}),
-        false => serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not JSON: {error}")))?,
-    };
-    if kind == SignalKind::Approval {
-        if store.received_signal(&execution.id, &kind.step_name(name)).await?.is_some() {
-            return Err(CommandError::new(409, "Answered", format!("approval `{name}` is already decided")));
-        }
-        if !payload.get("approved").is_some_and(Value::is_boolean) {
-            return Err(bad_request("expected {\"approved\": true} or {\"approved\": false}"));
-        }
-        payload["by"] = json!(actor);
+    let ended = || Problem::new(409, "ENDED", format!("execution {} has ended", execution.id));
+    if execution.status.is_final() {
+        return Err(ended().into());
     }
-    if !store.signal(&environment, &execution.id, kind, name, &payload).await? {
-        return Err(CommandError::new(409, "Ended", format!("execution {} has ended", execution.id)));
+    let wanted = if kind == SignalKind::Approval { StepKind::Approval } else { StepKind::Event };
+    let steps = store.waiting_steps(std::slice::from_ref(&execution.id)).await?;
+    let steps: Vec<_> = steps.into_iter().map(|(_, step)| step).collect();
+    let waiting: Vec<String> =
+        waits(&steps).into_iter().filter(|wait| wait.kind == wanted).map(|wait| wait.name).collect();
+    let waited_for = waiting.iter().any(|waiting| waiting == name);
+    if !waited_for && !keep {
+        return Err(not_waited_for(execution, kind, name, waiting).into());
+    }
+    if !store.signal(&context.target()?.key, &execution.id, kind, name, &payload).await? {
+        return Err(ended().into());
     }
     service.dispatcher.wake();
-    Ok(json!({"execution": execution.id, "told": kind.step_name(name)}))
+    Ok(Reply(Delivered { execution: execution.id.clone(), kind: kind.to_string(), name: name.to_owned(), waited_for }))
+}
+
+fn not_waited_for(execution: &Execution, kind: SignalKind, name: &str, waiting: Vec<String>) -> Problem {
+    let what = if kind == SignalKind::Approval { "approval" } else { "event" };
+    let shown: Vec<String> = waiting.iter().map(|name| format!("`{name}`")).collect();
+    let now = match shown.len() {
+        0 => format!("it waits for no {what} now"),
+        _ => format!("it waits for {}", shown.join(", ")),
+    };
+    let remedy = if kind == SignalKind::Event { "; `keep=true` keeps the event until it does" } else { "" };
+    let detail = format!("execution {} does not wait for {what} `{name}`; {now}{remedy}", execution.id);
+    Problem { waiting, ..Problem::new(409, "NOT_WAITED_FOR", detail) }
 }

@@ -1,13 +1,14 @@
 //! `POST /v1/environments/{environment}/webhook`: push notifications of Git hosts. They only trigger a fetch.
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::json;
 
-use super::response;
+use super::extract::{BodyBytes, PathParams};
+use super::reply::{self, ApiResult};
 use super::state::Server;
+use crate::api::Problem;
+use crate::api::environment::PushNotification;
 use crate::connector::resolve_secret;
 use crate::definition::environment::GitSource;
 use crate::net::signature::{self, SignedRequest};
@@ -18,10 +19,11 @@ use crate::source::push_notification;
 /// a secret learn nothing.
 pub(super) async fn webhook(
     State(server): State<Server>,
-    Path(name): Path<String>,
+    params: PathParams,
     headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+    BodyBytes(body): BodyBytes,
+) -> ApiResult<Response> {
+    let name = params.get("environment").replace('/', ".");
     let handle = server.environments.as_ref().and_then(|environments| environments.find(Some(&name)));
     let metrics = server.environments.as_ref().map(|environments| environments.context.metrics.clone());
     let outcome = handle.as_ref().map_or(Outcome::Refused, |handle| receive(handle, &headers, &body));
@@ -29,12 +31,9 @@ pub(super) async fn webhook(
         metrics.webhook(&handle.name, outcome.as_str());
     }
     match outcome {
-        Outcome::Refused => response::json(
-            401,
-            &json!({"errors": {"code": "Unauthorized", "message": "the signature is missing or wrong"}}),
-        ),
+        Outcome::Refused => Err(Problem::new(401, "UNAUTHORIZED", "the signature is missing or wrong").into()),
         outcome @ (Outcome::Accepted | Outcome::Ignored) => {
-            response::json(202, &json!({"environment": name, "result": outcome.as_str()}))
+            Ok(reply::json(202, &PushNotification { environment: name, result: outcome.as_str().to_owned() }))
         }
     }
 }

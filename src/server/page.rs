@@ -1,10 +1,14 @@
-//! The page of `evenkeel dev`: static files, built in.
+//! Static responses: the page of `evenkeel dev`, built in, and the OpenAPI document.
 
-use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
+use std::sync::LazyLock;
+
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
 
-use super::response::set;
+use super::extract::PathParams;
+use super::reply::{ApiResult, Reply, set};
+use crate::api::Problem;
 
 /// Content security policy. Trusted Types make the browser reject every use of text as markup or script.
 const CSP: &str = "default-src 'self'; img-src 'self' data: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -15,12 +19,18 @@ pub(super) async fn index() -> Response {
 }
 
 /// `GET /assets/{name}`
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
-    match name.as_str() {
-        "app.js" => file(include_str!("assets/app.js"), "text/javascript; charset=utf-8"),
-        "style.css" => file(include_str!("assets/style.css"), "text/css; charset=utf-8"),
-        _ => StatusCode::NOT_FOUND.into_response(),
+pub(super) async fn asset(params: PathParams) -> ApiResult<Response> {
+    match params.get("name") {
+        "app.js" => Ok(file(include_str!("assets/app.js"), "text/javascript; charset=utf-8")),
+        "style.css" => Ok(file(include_str!("assets/style.css"), "text/css; charset=utf-8")),
+        name => Err(Problem::unknown("file", name).into()),
     }
+}
+
+/// `GET /openapi.json`
+pub(super) async fn openapi() -> Reply<&'static Value> {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(super::router::openapi);
+    Reply(&DOCUMENT)
 }
 
 fn file(text: &'static str, content_type: &'static str) -> Response {

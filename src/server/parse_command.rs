@@ -1,101 +1,99 @@
-//! Parses the operations on environments: the last part of a path and a JSON object.
+//! Parses the arguments of operations on environments.
 
-use std::collections::BTreeMap;
+use axum::http::HeaderMap;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::context::bad_request;
+use super::extract::header_text;
+use crate::api::Problem;
 use crate::definition::Id;
 use crate::definition::common::Duration;
-use crate::reconcile::commands::{CommandError, Request};
-use crate::text::Digest;
+use crate::reconcile::commands::Precondition;
 
 /// Longest duration of an override: 30 days, in seconds.
 const MAX_OVERRIDE: u64 = 30 * 24 * 3600;
 /// Longest reason, in bytes.
 const MAX_REASON: usize = 500;
-/// The operations that `parse_command` accepts.
-const OPERATIONS: [&str; 7] = ["reconcile", "suspend", "resume", "rollback", "promote", "apply", "restore"];
-
-/// Arguments of an operation; an empty body has none.
-pub(super) fn parse_arguments(body: &[u8]) -> Result<BTreeMap<String, Value>, CommandError> {
-    if body.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not a JSON object: {error}")))
-}
-
-/// The request of an operation.
-pub(super) fn parse_command(verb: &str, arguments: &BTreeMap<String, Value>) -> Result<Request, CommandError> {
-    let text = |name: &str| {
-        let value = arguments.get(name).and_then(Value::as_str).map(str::to_owned);
-        value.ok_or_else(|| bad_request(format!("`{name}` is missing")))
-    };
-    Ok(match verb {
-        "reconcile" => Request::Reconcile,
-        "suspend" => Request::Suspend { reason: parse_reason(text("reason").ok())? },
-        "resume" => Request::Resume,
-        "rollback" => {
-            let to = arguments.get("to").and_then(Value::as_u64);
-            Request::Rollback { to: to.ok_or_else(|| bad_request("`to` must be the number of a generation"))? }
-        }
-        "promote" => Request::Promote { from: text("from")? },
-        "apply" => Request::Approve { plan: text("plan")?.parse::<Digest>().map_err(bad_request)? },
-        "restore" => Request::Restore { id: text("id")?.parse::<Id>().map_err(bad_request)? },
-        _ => {
-            let message = format!("unknown operation `{verb}`; expected one of {}", OPERATIONS.join(", "));
-            return Err(CommandError::new(404, "NotFound", message));
-        }
-    })
-}
 
 /// The ID of a kind and a name.
-pub(super) fn parse_id(kind: &str, name: &str) -> Result<Id, CommandError> {
-    format!("{kind}/{name}").parse().map_err(|error: String| bad_request(error))
+pub(super) fn parse_id(kind: &str, name: &str) -> Result<Id, Problem> {
+    format!("{kind}/{name}").parse().map_err(|error: String| Problem::bad_request(error))
 }
 
 /// Duration of an override in microseconds: 1 second to 30 days.
-pub(super) fn parse_override(text: &str) -> Result<i64, CommandError> {
-    let duration: Duration =
-        serde_json::from_value(json!(text)).map_err(|error| bad_request(format!("override: {error}")))?;
+pub(super) fn parse_override(text: &str) -> Result<i64, Problem> {
+    let bad = |detail: String| Problem::bad_request(format!("override: {detail}")).of_parameter("override");
+    let duration: Duration = serde_json::from_value(json!(text)).map_err(|error| bad(error.to_string()))?;
     let seconds = duration.0.as_secs();
     if seconds == 0 || seconds > MAX_OVERRIDE {
-        return Err(bad_request("override: must be between 1 second and 30 days"));
+        return Err(bad("must be between 1 second and 30 days".to_owned()));
     }
     Ok(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000)
 }
 
 /// A reason: one line of at most 500 bytes.
-pub(super) fn parse_reason(text: Option<String>) -> Result<Option<String>, CommandError> {
+pub(super) fn parse_reason(text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if text.len() > MAX_REASON || text.chars().any(char::is_control) => {
-            Err(bad_request("reason: must be one line of at most 500 bytes"))
+            Err(Problem::bad_request("reason: must be one line of at most 500 bytes"))
         }
         text => Ok(text),
+    }
+}
+
+/// The precondition of a write: `If-Match` or `If-None-Match` (RFC 9110, section 13.1). A list of tags is not supported.
+pub(super) fn parse_precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+    let bad = |name: &str| {
+        let detail = format!("`{name}` must be one entity tag, such as \"sha256:…\" of a GET response, or `*`");
+        Problem::bad_request(detail).of_parameter(name)
+    };
+    let value = |name: &str| match headers.get(name) {
+        None => Ok(None),
+        Some(_) => header_text(headers, name).map(|value| Some(value.trim())).ok_or_else(|| bad(name)),
+    };
+    match (value("if-match")?, value("if-none-match")?) {
+        (None, None) => Ok(Precondition::None),
+        (Some("*"), None) => Ok(Precondition::Exists),
+        (None, Some("*")) => Ok(Precondition::Absent),
+        (Some(tag), None) => {
+            let digest = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            digest.and_then(|digest| digest.parse().ok()).map(Precondition::Digest).ok_or_else(|| bad("if-match"))
+        }
+        (_, Some(_)) => Err(bad("if-none-match")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderName;
+
+    use crate::text::Digest;
 
     #[test]
-    fn an_unknown_operation_names_the_known_ones() {
-        let error = parse_command("explode", &BTreeMap::new()).unwrap_err();
-        assert_eq!(error.status, 404);
-        assert_eq!(
-            error.message,
-            "unknown operation `explode`; expected one of reconcile, suspend, resume, rollback, promote, apply, restore"
-        );
+    fn preconditions_are_read_as_rfc_9110_writes_them() {
+        let digest = Digest::of(b"x");
+        let tag = format!("\"{digest}\"");
+        for (name, value, expected) in [
+            ("if-match", tag.as_str(), Some(Precondition::Digest(digest))),
+            ("if-match", "*", Some(Precondition::Exists)),
+            ("if-none-match", "*", Some(Precondition::Absent)),
+            ("if-match", &digest.to_string(), None),
+            ("if-match", "W/\"sha256:1\"", None),
+            ("if-none-match", &tag, None),
+            ("x-other", "*", Some(Precondition::None)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), value.parse().unwrap());
+            assert_eq!(parse_precondition(&headers).ok(), expected, "{name}: {value}");
+        }
     }
 
     #[test]
-    fn every_listed_operation_is_parsed() {
-        let digest = Digest::of(b"").to_string();
-        let arguments = json!({"to": 3, "from": "staging", "plan": digest, "id": "Connector/a"});
-        let arguments = serde_json::from_value(arguments).unwrap();
-        for verb in OPERATIONS {
-            assert!(parse_command(verb, &arguments).is_ok(), "{verb}");
+    fn overrides_last_between_a_second_and_thirty_days() {
+        assert_eq!(parse_override("2h").unwrap(), 7_200_000_000);
+        assert_eq!(parse_override("30d").unwrap(), 30 * 86_400_000_000);
+        for text in ["0s", "10ms", "31d", "soon", ""] {
+            assert_eq!(parse_override(text).unwrap_err().status, 400, "{text}");
         }
     }
 }

@@ -3,11 +3,11 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
-use super::response::{self, request_id};
+use super::reply::ApiError;
 use super::state::Server;
-use crate::connector::{CallError, ErrorCode};
+use crate::api::Problem;
 
 /// Rejects requests that a page of another site makes a browser send: its name resolves to this machine (DNS
 /// rebinding), or its script posts in the user's name (CSRF). An address cannot be rebound, a name can.
@@ -17,7 +17,7 @@ pub(super) async fn check(State(server): State<Server>, request: Request, next: 
     }
     let detail =
         "the host or origin is not allowed; use the server's address, or allow a name with `--allow-host NAME`";
-    response::error(&CallError::new(ErrorCode::BadRequest, detail), &request_id(request.headers()))
+    ApiError::from(Problem::new(400, "FOREIGN_ORIGIN", detail)).into_response()
 }
 
 fn is_same_site(headers: &HeaderMap, allowed_hosts: &[String]) -> bool {

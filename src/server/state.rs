@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::access::Access;
-use crate::connector::{CallError, ErrorCode, Mocking};
-use crate::reconcile::active::{Active, Pointer};
+use super::access::{Access, Anonymous};
+use crate::connector::Mocking;
+use crate::reconcile::active::Pointer;
 use crate::reconcile::environments::Environments;
 use crate::reconcile::live_environments::LiveEnvironments;
 use crate::workflow::Dispatcher;
@@ -31,6 +31,7 @@ pub struct Server {
     pub mocking: Mocking,
     /// Execution of workflows; `None` if this server runs none.
     pub workflows: Option<WorkflowService>,
+    pub(super) public_metrics: bool,
     pub(super) allowed_hosts: Arc<[String]>,
     pub(super) call_permits: Arc<Semaphore>,
     pub(super) hook_permits: Arc<Semaphore>,
@@ -55,9 +56,10 @@ impl Server {
         Server {
             pointer,
             environments: None,
-            access: Access::default(),
+            access: Access::without_tokens(Anonymous::Local),
             mocking,
             workflows: None,
+            public_metrics: false,
             allowed_hosts: allowed_hosts.into(),
             call_permits: Arc::new(Semaphore::new(MAX_CALLS)),
             hook_permits: Arc::new(Semaphore::new(MAX_HOOKS)),
@@ -82,38 +84,15 @@ impl Server {
         Server { access, ..self }
     }
 
-    /// The active generation of the named environment, or of the only one.
-    ///
-    /// # Errors
-    /// Fails if the environment does not exist, is ambiguous, or has no active generation.
-    pub(super) fn active(&self, environment: Option<&str>) -> Result<Arc<Active>, CallError> {
-        let pointer = match &self.environments {
-            None => self.pointer.clone(),
-            Some(environments) => {
-                let handle = environments.find(environment).ok_or_else(|| match environment {
-                    Some(name) => CallError::new(ErrorCode::NotFound, format!("unknown environment `{name}`")),
-                    None => CallError::new(
-                        ErrorCode::BadRequest,
-                        "there are several environments; select one with the header `x-evenkeel-environment`",
-                    ),
-                })?;
-                handle.pointer
-            }
-        };
-        pointer.load().ok_or_else(|| CallError::new(ErrorCode::Unavailable, "no generation is active yet"))
+    /// Serves `/metrics` to callers without a token too.
+    #[must_use]
+    pub fn with_public_metrics(self, public_metrics: bool) -> Server {
+        Server { public_metrics, ..self }
     }
 
-    /// The same, with the name of the environment.
-    pub(super) fn active_with_name(&self, environment: Option<&str>) -> Result<(String, Arc<Active>), CallError> {
-        let active = self.active(environment)?;
-        Ok((active.runtime.environment.clone(), active))
-    }
-
-    /// The execution of workflows.
-    ///
-    /// # Errors
-    /// Fails if this server runs none.
-    pub(super) fn workflow_service(&self) -> Result<&WorkflowService, CallError> {
-        self.workflows.as_ref().ok_or_else(|| CallError::new(ErrorCode::Unavailable, "this server runs no workflows"))
+    /// The public address of a path.
+    pub(super) fn address(&self, path: &str) -> String {
+        let base = self.workflows.as_ref().map_or("", |workflows| workflows.public_url.trim_end_matches('/'));
+        format!("{base}{path}")
     }
 }

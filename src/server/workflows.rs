@@ -1,97 +1,104 @@
-//! `/v1/workflows` and `/v1/triggers`: live workflows with versions, live triggers with schedules and subscriptions.
+//! Live workflows with versions, live triggers with schedules and subscriptions.
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use serde_json::{Value, json};
+use axum::extract::State;
 
-use super::context::{ListQuery, workflow_context};
-use super::response::{JsonResult, command_error, respond};
-use super::state::{Server, WorkflowService};
-use crate::trigger::{Trigger, TriggerKind};
+use super::context::{RequestContext, Target, hook_address, workflow_service};
+use super::extract::{QueryParams, after, limit};
+use super::reply::{ApiResult, Reply};
+use super::state::Server;
+use crate::api::query::PageQuery;
+use crate::api::trigger::{Poll, ScheduleCounts, Subscription, Trigger};
+use crate::api::workflow::Workflow;
+use crate::api::{Page, Time};
+use crate::store::queue::{self, Version};
+use crate::trigger::{self, TriggerKind};
+use crate::workflow::Program;
 
-/// `GET /v1/workflows`
+/// `GET …/workflows`
 pub(super) async fn workflows(
     State(server): State<Server>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-) -> Response {
-    let result = async {
-        let (environment, service) = workflow_context(&server, &headers, query.environment.as_deref())?;
-        let versions = service.dispatcher.store().versions(&environment).await?;
-        let programs = server.active_with_name(Some(&environment)).map(|(_, active)| Arc::clone(&active.work.programs));
-        let programs = programs.unwrap_or_default();
-        let list: Vec<Value> = programs
-            .values()
-            .map(|program| {
-                let own = |version: &&crate::store::queue::Version| version.workflow == program.name;
-                let current = versions.iter().filter(own).find(|version| version.digest == program.digest);
-                let latest = versions.iter().filter(own).map(|version| version.version).max();
-                json!({
-                    "name": program.name, "displayName": program.spec.display_name, "tier": program.spec.tier,
-                    "active": program.spec.active, "version": current.map(|version| version.version),
-                    "latest": latest, "place": program.source_location,
-                })
-            })
-            .collect();
-        Ok(json!({"environment": environment, "workflows": list}))
-    };
-    respond(result.await)
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Workflow>>> {
+    let target = context.target()?;
+    let (limit, after) = (limit(query.limit)?, after(query.cursor.as_deref())?);
+    let versions = workflow_service(&server)?.dispatcher.store().versions(&target.key).await?;
+    let active = target.active()?;
+    let programs: Vec<&Arc<Program>> = active.work.programs.values().collect();
+    let page = Page::of(programs, |program| program.name.clone(), after.as_deref(), limit);
+    Ok(Reply(page.map(|program| describe(program, &versions)).of_environment(&target.name)))
 }
 
-/// `GET /v1/triggers`
+fn describe(program: &Program, versions: &[Version]) -> Workflow {
+    let own = |version: &&Version| version.workflow == program.name;
+    let number = |version: &Version| u64::try_from(version.version).ok();
+    Workflow {
+        name: program.name.clone(),
+        display_name: program.spec.display_name.clone(),
+        tier: program.spec.tier,
+        active: program.spec.active,
+        version: versions.iter().filter(own).find(|version| version.digest == program.digest).and_then(number),
+        latest: versions.iter().filter(own).filter_map(number).max(),
+        requires_tenant: program.spec.requires_tenant,
+        input: program.spec.input.as_ref().map(|schema| schema.0.value()),
+        source: program.source_location.clone(),
+    }
+}
+
+/// `GET …/triggers`
 pub(super) async fn triggers(
     State(server): State<Server>,
-    Query(query): Query<ListQuery>,
-    headers: HeaderMap,
-) -> Response {
-    respond(read_triggers(&server, query, &headers).await)
-}
-
-async fn read_triggers(server: &Server, query: ListQuery, headers: &HeaderMap) -> JsonResult {
-    let (environment, service) = workflow_context(server, headers, query.environment.as_deref())?;
-    let (_, active) = server.active_with_name(Some(&environment)).map_err(command_error)?;
-    let store = service.dispatcher.store();
-    let subscriptions = store.subscriptions(&environment).await?;
-    let polls = store.polls(&environment).await?;
-    let mut list = Vec::new();
-    for trigger in active.work.triggers.values() {
-        let mut value = trigger_json(trigger, service);
-        match &trigger.kind {
+    context: RequestContext,
+    QueryParams(query): QueryParams<PageQuery>,
+) -> ApiResult<Reply<Page<Trigger>>> {
+    let target = context.target()?;
+    let (limit, after) = (limit(query.limit)?, after(query.cursor.as_deref())?);
+    let active = target.active()?;
+    let store = workflow_service(&server)?.dispatcher.store();
+    let subscriptions = store.subscriptions(&target.key).await?;
+    let polls = store.polls(&target.key).await?;
+    let triggers: Vec<&Arc<trigger::Trigger>> = active.work.triggers.values().collect();
+    let page = Page::of(triggers, |trigger| trigger.name.clone(), after.as_deref(), limit);
+    let mut items = Vec::new();
+    for found in page.items {
+        let mut item = describe_trigger(found, &server, target);
+        match &found.kind {
             TriggerKind::Schedule(schedule) => {
-                let state = store.schedule(&environment, &trigger.name).await?;
+                let state = store.schedule(&target.key, &found.name).await?;
                 let from = jiff::Timestamp::from_microsecond(state.until).unwrap_or_default();
-                value["description"] = json!(schedule.describe());
-                value["next"] = json!(schedule.next(from).map(|next| next.to_string()));
-                value["counts"] = json!({"fired": state.fired, "missed": state.missed, "late": state.late});
+                item.description = Some(schedule.describe());
+                item.next = schedule.next(from).map(Time);
+                item.counts = Some(ScheduleCounts::from(&state));
             }
             TriggerKind::AppEvent(app) => {
-                value["event"] = json!(format!("{}/{}", app.spec.connector, app.spec.event));
-                // The address of a subscription is a secret, so it is not listed.
-                let rows = subscriptions.iter().filter(|row| row.trigger == trigger.name);
-                value["subscriptions"] = rows
-                    .map(|row| json!({"connection": row.connection, "status": row.status, "id": row.external, "error": row.error}))
-                    .collect();
-                let rows = polls.iter().filter(|row| row.trigger == trigger.name);
-                value["polls"] = rows
-                    .map(|row| json!({"connection": row.connection, "next": row.next_at, "failures": row.failures, "error": row.error}))
-                    .collect();
+                item.event = Some(format!("{}/{}", app.spec.connector, app.spec.event));
+                let own = |row: &&queue::Subscription| row.trigger == found.name;
+                item.subscriptions = subscriptions.iter().filter(own).map(Subscription::from).collect();
+                item.polls = polls.iter().filter(|row| row.trigger == found.name).map(Poll::from).collect();
             }
             TriggerKind::Webhook(_) => {}
         }
-        list.push(value);
+        items.push(item);
     }
-    Ok(json!({"environment": environment, "triggers": list}))
+    Ok(Reply(Page { environment: Some(target.name.clone()), items, next: page.next }))
 }
 
-fn trigger_json(trigger: &Trigger, service: &WorkflowService) -> Value {
-    let mut value = json!({
-        "name": trigger.name, "kind": trigger.triggered_by(), "active": trigger.spec.active, "place": trigger.source_location,
-    });
-    if matches!(trigger.kind, TriggerKind::Webhook(_)) {
-        value["url"] = json!(format!("{}/hooks/{}", service.public_url.trim_end_matches('/'), trigger.name));
+fn describe_trigger(found: &trigger::Trigger, server: &Server, target: &Target) -> Trigger {
+    let url = matches!(found.kind, TriggerKind::Webhook(_)).then(|| hook_address(server, target, &found.name));
+    Trigger {
+        name: found.name.clone(),
+        kind: found.triggered_by(),
+        active: found.spec.active,
+        reason: None,
+        source: found.source_location.clone(),
+        url,
+        description: None,
+        next: None,
+        counts: None,
+        event: None,
+        subscriptions: Vec::new(),
+        polls: Vec::new(),
     }
-    value
 }

@@ -19,14 +19,16 @@ mod states;
 mod triggers;
 
 pub use executions::{
-    Claim, Execution, ExecutionFilter, ExecutionSummary, LogLine, LostLease, NewExecution, QueueDepth, Step, Version,
+    Claim, Execution, ExecutionFilter, ExecutionMatch, ExecutionSummary, LogLine, LostLease, MAX_CANDIDATES,
+    NewExecution, QueueDepth, Step, Version,
 };
 pub use states::{
     DeadLetterReason, DeadLetterStatus, EventOutcome, ExecutionStatus, LogLevel, SignalKind, StepKind, StepStatus,
     SubscriptionStatus, TriggeredBy,
 };
 pub use triggers::{
-    DeadLetter, DedupKey, Event, EventSummary, PollCommit, PollState, ScheduleState, StoredRecord, Subscription,
+    DeadLetter, DeadLetterSummary, DedupKey, Event, EventSummary, PollCommit, PollState, RowRange, ScheduleState,
+    StoredRecord, Subscription,
 };
 
 /// The time of [`Disposition::Suspend`] that only a signal ends.
@@ -157,11 +159,22 @@ pub trait Queue: Send + Sync {
     /// Recorded steps of an execution, in order.
     async fn steps(&self, execution: &str) -> Result<Vec<Step>, StoreError>;
 
+    /// Steps of at most 10,000 executions that wait, without input, output and error, each with the execution's id.
+    async fn waiting_steps(&self, executions: &[String]) -> Result<Vec<(String, Step)>, StoreError>;
+
     /// Log lines of an execution, the oldest first, at most 10,000.
     async fn logs(&self, execution: &str) -> Result<Vec<LogLine>, StoreError>;
 
+    /// The executions that an id, or a prefix of at least 8 characters, names.
+    async fn find_execution(&self, environment: &str, id: &str) -> Result<ExecutionMatch, StoreError>;
+
     /// One execution, by its id or an unambiguous prefix of at least 8 characters.
-    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError>;
+    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
+        Ok(match self.find_execution(environment, id).await? {
+            ExecutionMatch::One(execution) => Some(*execution),
+            ExecutionMatch::None | ExecutionMatch::Several(_) => None,
+        })
+    }
 
     /// Executions from the newest, without their payloads.
     async fn executions(
@@ -206,19 +219,19 @@ pub trait Queue: Send + Sync {
         &self,
         environment: &str,
         trigger: Option<&str>,
-        limit: u32,
+        range: &RowRange,
     ) -> Result<Vec<EventSummary>, StoreError>;
 
     /// One event.
     async fn event(&self, environment: &str, id: &str) -> Result<Option<Event>, StoreError>;
 
-    /// Dead letters from the newest, optionally of one status.
+    /// Dead letters from the newest, without headers and payload, optionally of one status.
     async fn dead_letters(
         &self,
         environment: &str,
         status: Option<DeadLetterStatus>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, StoreError>;
+        range: &RowRange,
+    ) -> Result<Vec<DeadLetterSummary>, StoreError>;
 
     /// One dead letter.
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError>;

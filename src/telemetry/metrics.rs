@@ -64,6 +64,7 @@ struct Inner {
     fetch_duration: LabelledFamily<Histogram>,
     notifications: LabelledFamily<Counter>,
     webhooks: LabelledFamily<Counter>,
+    denied: LabelledFamily<Counter>,
     cluster_writes: LabelledFamily<Counter>,
     store_writes: Counter,
     executions_open: LabelledFamily<Gauge>,
@@ -182,6 +183,12 @@ impl Metrics {
                 &mut registry,
                 "cluster_status_writes",
                 "Number of statuses written to the API server, by result",
+                None,
+            ),
+            denied: LabelledFamily::new(
+                &mut registry,
+                "denied_requests",
+                "Number of requests that were denied, by the code of the error",
                 None,
             ),
             webhooks: LabelledFamily::new(&mut registry, "webhooks", "Number of received webhooks, by result", None),
@@ -353,6 +360,11 @@ impl Metrics {
         let environment = if known { environment } else { OTHER }.to_owned();
         let labels = vec![("environment", environment), ("result", result.to_owned())];
         self.0.webhooks.with(labels, Counter::inc);
+    }
+
+    /// Counts a request that was denied, by the code of the error.
+    pub fn denied(&self, code: &str) {
+        self.0.denied.with(vec![("code", code.to_owned())], Counter::inc);
     }
 
     /// Counts a write of the status of a resource: `ok`, `conflict`, `gone` or `failed`.

@@ -176,6 +176,12 @@ impl Program {
         self.spec.timeout.map_or(default, |timeout| timeout.0)
     }
 
+    /// JSON pointers to at most 20 invalid values of an input, with their violations.
+    pub fn input_errors(&self, input: &Value) -> Vec<(String, String)> {
+        let violations = self.input.iter().flat_map(|schema| schema.violations(input, 20));
+        violations.map(|violation| (violation.pointer, violation.message)).collect()
+    }
+
     /// The violations of the input schema; `None` if the input is valid.
     pub fn input_violations(&self, input: &Value) -> Option<String> {
         self.input.as_ref().and_then(|schema| violations(schema, input))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use evenkeel::api::Problem;
 use evenkeel::catalog::{self, Snapshot};
 use evenkeel::connector::{
     Call, CallOutcome, ErrorCode, MaskedSecrets, PreparedRequest, ResponseFuture, Runtime, Upstream, UpstreamResponse,
@@ -84,6 +85,12 @@ fn run(runtime: &Runtime, application: &Application, action: &str, with: Call) -
 
 fn value(outcome: &CallOutcome) -> Value {
     outcome.result.as_ref().unwrap_or_else(|error| panic!("{error:?}")).to_value()
+}
+
+/// The problem document of a failed call.
+fn problem(outcome: &CallOutcome) -> Value {
+    let error = outcome.result.as_ref().expect_err("it succeeded").clone();
+    serde_json::to_value(Problem::from(error)).unwrap()
 }
 
 fn error(outcome: &CallOutcome) -> (&'static str, &str) {
@@ -248,11 +255,10 @@ fn the_response_is_transformed_on_every_status() {
     let bad = Application::new(&[(422, json!({"why": "no"}))]);
     let outcome = run(&runtime, &bad, "a", input(json!({})));
     assert_eq!(error(&outcome).0, "UPSTREAM_ERROR");
-    let envelope = outcome.result.as_ref().unwrap_err().envelope("1");
-    assert_eq!(envelope["errors"]["upstream"], json!({"status": 422, "body": {"status": 422, "why": "no"}}));
+    assert_eq!(problem(&outcome)["upstream"], json!({"status": 422, "body": {"status": 422, "why": "no"}}));
     // A transform that fails on an error does not hide it.
     let outcome = run(&runtime, &bad, "picky", input(json!({})));
-    assert_eq!(outcome.result.as_ref().unwrap_err().envelope("1")["errors"]["upstream"]["body"], json!({"why": "no"}));
+    assert_eq!(problem(&outcome)["upstream"]["body"], json!({"why": "no"}));
     let refused = Application::new(&[(200, json!({"ok": false, "data": 1}))]);
     assert_eq!(error(&run(&runtime, &refused, "picky", input(json!({})))).0, "UPSTREAM_ERROR");
     let missing = Application::new(&[(404, json!({}))]);

@@ -88,7 +88,8 @@ fn every_code_is_explained_and_used() {
 fn help(path: &[&str]) -> String {
     let text = run(path.iter().copied().chain(["--help"])).out;
     let mut all = format!("$ evenkeel {} --help\n{text}\n", path.join(" ")).replace("evenkeel  ", "evenkeel ");
-    for name in subcommands(&text) {
+    // `help` is a command without options.
+    for name in subcommands(&text).into_iter().filter(|name| name != "help") {
         all += &help(&[path, &[&name]].concat());
     }
     all
@@ -100,10 +101,10 @@ fn subcommands(help: &str) -> Vec<String> {
     let mut in_list = false;
     for line in help.lines() {
         if !line.starts_with(' ') {
-            let is_top = help.contains("Usage: evenkeel <COMMAND>");
+            let is_top = help.contains("Usage: evenkeel [OPTIONS] <COMMAND>");
             let title = line.trim_end_matches(':');
-            in_list = line.ends_with(':')
-                && if is_top { !matches!(title, "Options" | "Examples") } else { title == "Commands" };
+            let is_other = matches!(title, "Options" | "Global options" | "Examples" | "Exit status");
+            in_list = line.ends_with(':') && if is_top { !is_other } else { title == "Commands" };
         } else if in_list && line.starts_with("  ") && !line.starts_with("   ") {
             names.extend(line.split_whitespace().next().map(str::to_owned));
         }
@@ -125,6 +126,112 @@ fn colors_are_for_terminals() {
     assert!(!said(&command.output().unwrap()).out.contains('\u{1b}'));
     assert!(said(&command.env("CLICOLOR_FORCE", "1").output().unwrap()).out.contains('\u{1b}'));
     assert!(!said(&command.env("NO_COLOR", "1").output().unwrap()).out.contains('\u{1b}'));
+}
+
+#[test]
+fn an_option_chooses_the_colors_of_data_help_and_errors() {
+    let colored = |args: &[&str], variable: Option<(&str, &str)>| {
+        let mut command = evenkeel();
+        command.args(args).envs(variable);
+        let said = said(&command.output().unwrap());
+        (said.out + &said.err).contains('\u{1b}')
+    };
+    for args in [&["validate", "tests/planted"][..], &["--help"], &["validate", "--nope"], &["validate", "no/such"]] {
+        assert!(!colored(args, None), "{args:?}");
+        let always = [args, &["--color", "always"]].concat();
+        assert!(colored(&always, Some(("NO_COLOR", "1"))), "{always:?}");
+        let never = [&["--color=never"], args].concat();
+        assert!(!colored(&never, Some(("CLICOLOR_FORCE", "1"))), "{never:?}");
+    }
+    assert_eq!(run(["version", "--color", "pink"]).code, 2);
+}
+
+#[test]
+fn quiet_omits_remarks_and_keeps_errors_and_data() {
+    let loud = run(["fmt", "--check", "examples/quickstart"]);
+    assert!(loud.code == 0 && loud.err.contains("would change"), "{}", loud.err);
+    let quiet = run(["-q", "fmt", "--check", "examples/quickstart"]);
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""));
+    let broken = run(["validate", "no/such", "--quiet"]);
+    assert!(broken.code == 2 && broken.err.contains("no/such"), "{}", broken.err);
+    assert!(run(["validate", "tests/planted", "-q"]).out.contains("EK0101"));
+    assert_eq!(run(["validate", "-q", "-v"]).code, 2, "one of them");
+}
+
+#[test]
+fn help_and_version_are_commands_and_options() {
+    let listed = run(["help"]);
+    assert_eq!((listed.code, &listed.out), (0, &run(["--help"]).out));
+    let nested = run(["help", "executions", "list"]);
+    assert_eq!((nested.code, &nested.out), (0, &run(["executions", "list", "--help"]).out));
+    assert_eq!(run(["help", "exections"]).code, 2);
+    let version = run(["version"]);
+    assert_eq!((version.code, version.out.as_str()), (0, concat!("evenkeel ", env!("CARGO_PKG_VERSION"), "\n")));
+    assert_eq!(run(["--version"]).out, version.out);
+    let document: serde_json::Value = serde_json::from_str(&run(["version", "-o", "json"]).out).unwrap();
+    assert_eq!(
+        (&document["version"], &document["apiVersion"]),
+        (&env!("CARGO_PKG_VERSION").into(), &"evenkeel.dev/v1alpha1".into())
+    );
+}
+
+#[test]
+fn a_usage_error_shows_the_usage_without_options_of_the_environment() {
+    let mut command = evenkeel();
+    command.args(["rollback"]).env("EVENKEEL_SERVER", "http://127.0.0.1:1").env("EVENKEEL_ENVIRONMENT", "live");
+    let said = said(&command.output().unwrap());
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("Usage: evenkeel rollback [OPTIONS] <GENERATION>"), "{}", said.err);
+}
+
+#[test]
+fn each_command_of_an_environment_takes_one_option_and_one_variable_for_it() {
+    // The pages of help hold every command, so a new command is found here.
+    let text = help(&[]);
+    let mut commands = 0;
+    for page in text.split("$ evenkeel ").skip(1).filter(|page| page.contains("--server <URL>")) {
+        let name = page.lines().next().unwrap();
+        if name.starts_with("plan ") {
+            continue;
+        }
+        commands += 1;
+        assert!(page.contains("-e, --environment <ENVIRONMENT>"), "{name}");
+        assert!(page.contains("[env: EVENKEEL_ENVIRONMENT=]"), "{name}");
+        assert!(page.contains("-o, --output <FORMAT>"), "{name}");
+        assert!(!page.contains("<ENVIRONMENT>\n\n"), "the environment is an option: {name}");
+    }
+    assert!(commands >= 22, "{commands}");
+    // Both spellings reach the server, which does not run here.
+    for environment in ["integrations/live", "integrations.live"] {
+        let unreachable = run(["status", "-e", environment, "--server", "http://127.0.0.1:1"]);
+        assert_eq!(unreachable.code, 2);
+        assert!(unreachable.err.contains("cannot reach http://127.0.0.1:1"), "{}", unreachable.err);
+    }
+    let wrong = run(["status", "-e", "a/b/c"]);
+    assert!(wrong.code == 2 && wrong.err.contains("NAMESPACE/NAME"), "{}", wrong.err);
+    let both = run(["status", "--watch", "-o", "json", "--server", "http://127.0.0.1:1"]);
+    assert!(both.code == 2 && both.err.contains("use one of them"), "{}", both.err);
+}
+
+#[test]
+fn manual_pages_are_written_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let said = run(["man".as_ref(), "--out".as_ref(), pages.as_os_str()]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let read = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let list = read("evenkeel-executions-list.1");
+    for part in
+        [".TH evenkeel-executions-list 1", ".SH EXAMPLES", "evenkeel executions list \\-\\-watch", "EVENKEEL_SERVER"]
+    {
+        assert!(list.contains(part), "{part}: {list}");
+    }
+    assert!(read("evenkeel.1").contains("evenkeel\\-status(1)") && read("evenkeel-status.1").contains(".SH NOTES"));
+    let number = std::fs::read_dir(&pages).unwrap().count();
+    // One for each page of help: neither hidden commands nor `help`.
+    assert_eq!(number, help(&[]).matches("$ evenkeel ").count());
+    assert!(said.err.contains(&format!("wrote {number} pages")), "{}", said.err);
+    assert!(!pages.join("evenkeel-script-worker.1").exists());
 }
 
 #[test]
@@ -307,6 +414,8 @@ fn errors_name_the_option_that_supplies_a_missing_value() {
     let cases = [
         (vec!["render", "orbit-crm/create-contct", "--test", "x"], 2, "did you mean `create-contact`?"),
         (vec!["render", "orbit-crm/create-contact", "--test", "x"], 2, "expected one of `creates a contact with tags`"),
+        (vec!["render", "orbit-crm/nope"], 2, "actions: create-contact"),
+        (vec!["call", "orbit/create-contact", "--mock"], 2, "connectors: orbit-crm"),
         (vec!["render", "orbit-crm/get-contact"], 1, "--path-param NAME=VALUE"),
         (vec!["render", "orbit-crm/create-contact"], 1, "--input JSON"),
         (vec!["call", "orbit-crm/list-contacts"], 1, "--tenant TENANT"),
@@ -316,6 +425,19 @@ fn errors_name_the_option_that_supplies_a_missing_value() {
         args.insert(2, "examples/quickstart");
         let said = run(&args);
         assert_eq!(said.code, code, "{args:?}: {}{}", said.out, said.err);
-        assert!(said.err.contains(expected), "{args:?}: {}", said.err);
+        assert!(said.err.contains(expected) && said.out.is_empty(), "{args:?}: {}", said.err);
     }
+}
+
+#[test]
+fn a_request_and_a_failed_call_have_a_json_form() {
+    let render = ["render", "orbit-crm/create-contact", "examples/quickstart", "--tenant", "acme", "-o", "json"];
+    let test = ["--test", "creates a contact with tags"];
+    let rendered = run(render.iter().chain(&test));
+    let request: serde_json::Value = serde_json::from_str(&rendered.out).unwrap_or_else(|_| panic!("{}", rendered.err));
+    assert_eq!((rendered.code, &request["method"]), (0, &"POST".into()), "{request:#}");
+    let failed = run(render);
+    let document: serde_json::Value = serde_json::from_str(&failed.out).unwrap_or_else(|_| panic!("{}", failed.err));
+    assert!(failed.code == 1 && document.to_string().contains("INVALID_INPUT"), "{document:#}");
+    assert_eq!(failed.err, "", "a program reads one document");
 }

@@ -16,7 +16,8 @@ fn an_action_answers_and_says_who_served() {
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.json()["email"], "ada@example.com");
     assert!(answer.header("x-request-id").is_some_and(|id| id.len() > 4));
-    assert!(answer.header("x-evenkeel-generation").is_some_and(|generation| generation.starts_with("sha256:")));
+    assert!(answer.header("x-evenkeel-digest").is_some_and(|digest| digest.starts_with("sha256:")));
+    assert_eq!(answer.header("x-evenkeel-generation"), None, "dev counts no generations");
     let source = answer.header("x-evenkeel-source").unwrap();
     assert!(source.starts_with("2-connector.yaml:"), "{source}");
     assert!(answer.header("x-evenkeel-mock").is_some());
@@ -53,11 +54,13 @@ fn errors_have_one_form() {
         let answer = dev.post(path, &headers, body);
         assert_eq!(answer.status, status, "{path} {answer:?}");
         let error = answer.json();
-        assert_eq!(error["success"], false);
-        assert_eq!(error["errors"]["code"], code, "{error}");
-        assert!(error["errors"]["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
-        assert!(error["errors"]["scope"].as_str().is_some_and(|scope| !scope.is_empty()));
-        assert_eq!(error["request_id"], "mine-1");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!((&error["status"], error["title"].is_string()), (&status.into(), true), "{error}");
+        assert_eq!(error["code"], code, "{error}");
+        assert!(error["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        // A malformed request has no stage; a call has one.
+        assert_eq!(error["scope"].is_string(), code != "BAD_REQUEST", "{error}");
+        assert_eq!(error["requestId"], "mine-1");
         assert_eq!(answer.header("x-request-id"), Some("mine-1"));
     }
     assert_eq!(dev.get(CREATE).status, 405);
@@ -156,7 +159,7 @@ fn an_emptied_folder_keeps_the_last_generation() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let served = dev.get("/v1/connectors").json();
-    assert_eq!(served["connectors"].as_array().unwrap().len(), 1, "{served}");
+    assert_eq!(served["items"].as_array().unwrap().len(), 1, "{served}");
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn the_page_is_there_and_may_do_little() {
     }
     assert_eq!(dev.get("/assets/..%2f..%2fCargo.toml").status, 404);
     let listed = dev.get("/v1/connectors").json();
-    let actions = &listed["connectors"][0]["actions"];
+    let actions = &listed["items"][0]["actions"];
     assert_eq!(actions.as_array().unwrap().len(), 3);
     assert!(
         actions[0]["input"].is_object() && actions[0]["samples"].as_array().is_some_and(|samples| !samples.is_empty())
@@ -265,7 +268,7 @@ fn what_may_be_reached_follows_the_environment() {
     let local = saying("one").replace("https://extra.example", "http://127.0.0.1:9");
     let folder = crate::support::folder(&[("a.yaml", &local), ("e.yaml", &environment("127.0.0.1"))]);
     let mut dev = Dev::start(folder.path(), &["--allow-loopback"]);
-    let code = |dev: &Dev| dev.post("/v1/connectors/extra/actions/say", &[], "").json()["errors"]["code"].clone();
+    let code = |dev: &Dev| dev.post("/v1/connectors/extra/actions/say", &[], "").json()["code"].clone();
     assert_eq!(code(&dev), "UNREACHABLE");
     write(&folder.path().join("e.yaml"), &environment("other.example"));
     dev.wait_for("live: generation");
@@ -278,5 +281,5 @@ fn integers_that_cannot_be_kept_are_refused() {
     let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","name":"100000000000000000000"}"#);
     assert_eq!(answer.status, 201, "{answer:?}");
     let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","tags":[100000000000000000000]}"#);
-    assert_eq!((answer.status, answer.json()["errors"]["code"].as_str()), (400, Some("BAD_REQUEST")), "{answer:?}");
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("BAD_REQUEST")), "{answer:?}");
 }

@@ -9,6 +9,7 @@ mod calls;
 mod chart;
 mod cli;
 mod cluster;
+mod contract;
 mod dev;
 mod documents;
 mod encrypted;

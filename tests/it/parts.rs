@@ -17,6 +17,7 @@ fn missing() -> Vec<&'static str> {
         (cfg!(missing_node), "Node"),
         (cfg!(missing_python), "Python"),
         (cfg!(missing_chromium), "Chromium"),
+        (cfg!(missing_contract), "the tools of the contract tests"),
         (cfg!(missing_mount), "the right to mount a file system"),
     ];
     parts.into_iter().filter_map(|(is_missing, name)| is_missing.then_some(name)).collect()

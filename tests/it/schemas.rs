@@ -10,7 +10,8 @@ fn the_committed_schemas_are_up_to_date() {
         golden(&format!("schemas/{name}"), &format!("{schema:#}\n"));
     }
     let committed = std::fs::read_dir(root().join("schemas")).unwrap().count();
-    assert_eq!(committed, schema::all().len(), "schemas/ contains a file that no kind generates");
+    // The OpenAPI document is the other one: tests/it/contract.rs compares it.
+    assert_eq!(committed, schema::all().len() + 1, "schemas/ contains a file that no kind generates");
 }
 
 #[test]

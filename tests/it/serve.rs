@@ -1,5 +1,6 @@
 //! The real binary against real Git servers: from a commit to the active generation.
 
+mod command_line;
 mod commands;
 mod crashes;
 mod faults;
@@ -153,8 +154,8 @@ pub fn wait(server: &Dev, environment: &str, until: impl Fn(&Value) -> bool, wha
 }
 
 pub fn connectors(server: &Dev) -> Vec<String> {
-    let listed = server.get("/v1/connectors").json();
-    let names = listed["connectors"].as_array().into_iter().flatten();
+    let listed = server.get("/v1/connectors?limit=1000").json();
+    let names = listed["items"].as_array().into_iter().flatten();
     names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
 }
 

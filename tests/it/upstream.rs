@@ -200,7 +200,7 @@ fn responses_of_applications_are_limited() {
         let said = call(&folder, "local/raw", &[]);
         assert_eq!(said.code, 1, "{response:?}: {}{}", said.out, said.err);
         let error: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-        assert_eq!(error["errors"]["code"], code, "{error}");
+        assert_eq!(error["code"], code, "{error}");
         assert!(!format!("{}{}", said.out, said.err).contains("s3cret-value"), "{}", said.out);
     }
 }
@@ -218,7 +218,7 @@ fn the_local_machine_is_refused_unless_allowed() {
     let dev = Dev::start(folder.path(), &[]);
     let answer = dev.post("/v1/connectors/local/actions/raw", &[], "");
     assert!(
-        ["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["errors"]["code"].as_str().unwrap()),
+        ["REFUSED_ADDRESS", "CREDENTIAL_UNAVAILABLE"].contains(&answer.json()["code"].as_str().unwrap()),
         "{answer:?}"
     );
     assert!(received.try_recv().is_err(), "a request was sent");

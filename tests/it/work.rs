@@ -134,7 +134,7 @@ pub fn wait_for_step(server: &Dev, id: &str, kind: &str) {
 /// Executions that match a query.
 pub fn executions(server: &Dev, query: &str) -> Vec<Value> {
     let answer = server.get(&format!("/v1/executions?limit=1000&{query}")).json();
-    answer["executions"].as_array().cloned().unwrap_or_default()
+    answer["items"].as_array().cloned().unwrap_or_default()
 }
 
 /// Waits until the environment is live.

@@ -227,7 +227,7 @@ fn suspension_stops_before_the_sources_are_fetched() {
         assert_eq!(summary(&case.decide(|_| Stage::NotFetched)), expected, "{row}");
     }
     let decision = Case::default().suspended().decide(|_| Stage::NotFetched);
-    assert_eq!(message(&decision), "suspended by alice: nothing is applied until `evenkeel resume live`");
+    assert_eq!(message(&decision), "suspended by alice: nothing is applied until `evenkeel resume -e live`");
     // `evenkeel resume` does not end a suspension by the document, and the message says which one holds.
     let decision = by_document().decide(|_| Stage::NotFetched);
     assert_eq!(message(&decision), "nothing is applied while its Environment document says `suspend: true`");
@@ -250,7 +250,7 @@ fn a_revision_that_was_left_is_held_back_until_a_newer_one_exists() {
     }
     let case = Case { overrides: vec![expires("a", NOW + 1)], ..rolled_back("r1") };
     let decision = case.decide(|case| Stage::Fetched(&case.revisions));
-    for part in ["generation 3 serves at the request of alice", "`evenkeel resume live`"] {
+    for part in ["generation 3 serves at the request of alice", "`evenkeel resume -e live`"] {
         assert!(message(&decision).contains(part), "{decision:?}");
     }
     let Decision::HeldBack { held: by, drift, .. } = decision else { panic!("{decision:?}") };

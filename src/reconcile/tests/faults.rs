@@ -114,6 +114,7 @@ fn definitions_written_on_two_processes_are_both_kept() {
             json: false,
             over: None,
             reason: None,
+            precondition: Precondition::None,
         };
         two.handle(put("x"), "bob").await.unwrap();
         // The first process does not know of it yet.
@@ -130,7 +131,14 @@ fn an_expired_override_does_not_shorten_the_wait_while_suspended() {
         world.file("a.yaml", &tenant("a", "first"));
         world.reconcile().await;
         let id = "Tenant/a".parse().unwrap();
-        let request = Request::Put { id, text: tenant("a", "hand"), json: false, over: Some(1), reason: None };
+        let request = Request::Put {
+            id,
+            text: tenant("a", "hand"),
+            json: false,
+            over: Some(1),
+            reason: None,
+            precondition: Precondition::None,
+        };
         world.reconciler.handle(request, "alice").await.unwrap();
         world.reconciler.handle(Request::Suspend { reason: None }, "alice").await.unwrap();
         let wait = world.reconciler.reconcile().await;

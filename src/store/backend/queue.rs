@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::super::failpoint::failpoint;
 use super::super::limits::{self, bounded};
 use super::super::queue::{
-    Change, CommitResult, DeadLetter, DeadLetterStatus, EnqueueRequest, Event, EventSummary, Execution,
-    ExecutionFilter, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit, PollState, Queue, QueueDepth,
-    ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
+    Change, CommitResult, DeadLetter, DeadLetterStatus, DeadLetterSummary, EnqueueRequest, Event, EventSummary,
+    Execution, ExecutionFilter, ExecutionMatch, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit,
+    PollState, Queue, QueueDepth, RowRange, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
 };
 use super::super::{Micros, StoreError};
 use super::Backend;
@@ -117,12 +117,16 @@ impl Queue for Backend {
         bounded(async { history::steps(self.read().await?.connection(), execution).await }).await
     }
 
+    async fn waiting_steps(&self, executions: &[String]) -> Result<Vec<(String, Step)>, StoreError> {
+        bounded(async { history::waiting_steps(self.read().await?.connection(), executions).await }).await
+    }
+
     async fn logs(&self, execution: &str) -> Result<Vec<LogLine>, StoreError> {
         bounded(async { logs::list(self.read().await?.connection(), execution).await }).await
     }
 
-    async fn execution(&self, environment: &str, id: &str) -> Result<Option<Execution>, StoreError> {
-        bounded(async { history::get(self.read().await?.connection(), environment, id).await }).await
+    async fn find_execution(&self, environment: &str, id: &str) -> Result<ExecutionMatch, StoreError> {
+        bounded(async { history::find(self.read().await?.connection(), environment, id).await }).await
     }
 
     async fn executions(
@@ -214,9 +218,9 @@ impl Queue for Backend {
         &self,
         environment: &str,
         trigger: Option<&str>,
-        limit: u32,
+        range: &RowRange,
     ) -> Result<Vec<EventSummary>, StoreError> {
-        bounded(async { events::list(self.read().await?.connection(), environment, trigger, limit).await }).await
+        bounded(async { events::list(self.read().await?.connection(), environment, trigger, range).await }).await
     }
 
     async fn event(&self, environment: &str, id: &str) -> Result<Option<Event>, StoreError> {
@@ -227,9 +231,9 @@ impl Queue for Backend {
         &self,
         environment: &str,
         status: Option<DeadLetterStatus>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
-        bounded(async { dead_letters::list(self.read().await?.connection(), environment, status, limit).await }).await
+        range: &RowRange,
+    ) -> Result<Vec<DeadLetterSummary>, StoreError> {
+        bounded(async { dead_letters::list(self.read().await?.connection(), environment, status, range).await }).await
     }
 
     async fn dead_letter(&self, environment: &str, id: &str) -> Result<Option<DeadLetter>, StoreError> {

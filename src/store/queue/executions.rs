@@ -138,6 +138,20 @@ impl Execution {
     }
 }
 
+/// The executions that an id, or the first characters of one, names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExecutionMatch {
+    /// No execution.
+    None,
+    /// One execution.
+    One(Box<Execution>),
+    /// Several executions: at most [`MAX_CANDIDATES`] of their ids, in order.
+    Several(Vec<String>),
+}
+
+/// Maximum number of ids that an ambiguous prefix lists.
+pub const MAX_CANDIDATES: usize = 10;
+
 /// An execution as lists show it, without its payloads (which may have 4 MiB each).
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "described in `NewExecution` and `Execution`")]

@@ -62,7 +62,6 @@ pub struct DeadLetter {
     /// Id of the event; empty if none.
     pub event: String,
     /// Id of the execution that failed; empty if none was started.
-    #[serde(rename = "run")]
     pub execution: String,
     /// The tenant; empty if none.
     pub tenant: String,
@@ -82,6 +81,87 @@ pub struct DeadLetter {
     pub at: Micros,
     /// Time for which it can be replayed, in microseconds.
     pub retention: Micros,
+}
+
+/// A dead letter as lists show it, without its headers and payload.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "described in `DeadLetter`")]
+pub struct DeadLetterSummary {
+    pub id: String,
+    pub environment: String,
+    pub trigger: String,
+    pub workflow: String,
+    pub event: String,
+    pub execution: String,
+    pub tenant: String,
+    pub reason: DeadLetterReason,
+    pub message: String,
+    pub status: DeadLetterStatus,
+    pub replays: i64,
+    pub at: Micros,
+    pub retention: Micros,
+}
+
+impl DeadLetter {
+    /// The part that lists show.
+    pub fn summary(&self) -> DeadLetterSummary {
+        DeadLetterSummary {
+            id: self.id.clone(),
+            environment: self.environment.clone(),
+            trigger: self.trigger.clone(),
+            workflow: self.workflow.clone(),
+            event: self.event.clone(),
+            execution: self.execution.clone(),
+            tenant: self.tenant.clone(),
+            reason: self.reason,
+            message: self.message.clone(),
+            status: self.status,
+            replays: self.replays,
+            at: self.at,
+            retention: self.retention,
+        }
+    }
+}
+
+impl DeadLetterSummary {
+    /// The dead letter with its headers and payload.
+    pub fn with_payload(self, headers: Value, payload: Value) -> DeadLetter {
+        let DeadLetterSummary { id, environment, trigger, workflow, event, execution, tenant, reason, message, .. } =
+            self;
+        DeadLetter {
+            id,
+            environment,
+            trigger,
+            workflow,
+            event,
+            execution,
+            tenant,
+            reason,
+            message,
+            payload,
+            headers,
+            status: self.status,
+            replays: self.replays,
+            at: self.at,
+            retention: self.retention,
+        }
+    }
+}
+
+/// A part of a list from the newest row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowRange {
+    /// Only rows before this one (its time and id): the last one of the previous part.
+    pub before: Option<(Micros, String)>,
+    /// Maximum number of rows.
+    pub limit: u32,
+}
+
+impl RowRange {
+    /// The newest rows.
+    pub fn newest(limit: u32) -> RowRange {
+        RowRange { before: None, limit }
+    }
 }
 
 /// The state of a schedule.

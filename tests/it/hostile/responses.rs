@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use evenkeel::api::Problem;
 use evenkeel::connector::{ActionOutput, Call, ErrorCode, Runtime};
 use serde_json::{Value, json};
 
@@ -145,7 +146,8 @@ fn row_37_steps_and_errors_carry_the_response() {
         let error = failed.result.unwrap_err();
         assert_eq!((failed.status, error.code, error.upstream_status), (502, ErrorCode::Upstream, Some(418)));
         assert_eq!(error.upstream.as_deref(), Some(&expected), "{}", body.escape_ascii());
-        assert_eq!(error.envelope("r")["errors"]["upstream"], json!({"status": 418, "body": expected}));
+        let problem = serde_json::to_value(Problem::from(error)).unwrap();
+        assert_eq!(problem["upstream"], json!({"status": 418, "body": expected}));
     }
 }
 

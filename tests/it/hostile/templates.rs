@@ -90,7 +90,7 @@ fn row_32_undefined_is_strict() {
     let runtime =
         runtime(&probe("send:\n  http: { method: POST, path: /x, body: { a: { b: \"{{ input.nope }}\" } } }\n"));
     let error = prepare(&runtime, "send", &input(json!({}))).unwrap_err();
-    assert_eq!(error.envelope("r")["errors"]["code"], "TEMPLATE_ERROR");
+    assert_eq!(error.code.as_str(), "TEMPLATE_ERROR");
     assert!(error.detail.contains("body") && error.detail.contains("/a/b") && error.detail.contains("input.nope"));
 }
 

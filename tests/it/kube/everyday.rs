@@ -73,7 +73,7 @@ fn applied_broken_mended_deleted() {
     place.wait("connector", "again", is_ready, "one more");
     place.cluster.delete_namespace(&place.namespace);
     let left = place.operator.get("/v1/environments").json();
-    assert_eq!(left["environments"].as_array().map(Vec::len), Some(0), "{left}");
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(0), "{left}");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_deleted_environment_comes_back_as_new_or_as_it_was() {
     assert_eq!((&second["status"]["generation"], &second["metadata"]["finalizers"]), (&2.into(), &Value::Null));
     let history = |place: &Place| {
         let path = format!("/v1/environments/{}.live/history", place.namespace);
-        place.operator.get(&path).json()["generations"].as_array().map(Vec::len)
+        place.operator.get(&path).json()["items"].as_array().map(Vec::len)
     };
     assert_eq!(history(&place), Some(1));
     assert_eq!(place.kubectl(&["delete", "env", "live"]).code, 0);

@@ -69,7 +69,7 @@ fn another_operator_takes_over_from_a_suspended_or_killed_leader() {
     wait_for("the second to serve it", || said(&two, "hello") == "second");
     // The status follows a moment after the generation serves.
     let history = two.get(&format!("/v1/environments/{namespace}.live/history")).json();
-    let number = &history["generations"][0]["number"];
+    let number = &history["items"][0]["generation"];
     let says = |live: &Value| live["status"]["generation"] == *number;
     let before = cluster.wait(&namespace, "environment", "live", says, "the second generation");
     signal(&one, "-CONT");

@@ -101,7 +101,7 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     assert_eq!(planned[0], online[0]);
     // The generation that was planned offline is activated.
     world.push(&after, "code");
-    let live = world.server.get("/v1/environments/live/trace/Workflow/sync").json();
+    let live = world.server.get("/v1/environments/live/definitions/Workflow/sync").json();
     assert_eq!(live["digest"], online[3], "{live:#}");
     // A file that a server refuses cannot be planned either.
     write(&new.path().join("w/sync.ts"), &"x".repeat((4 << 20) + 1));
@@ -173,16 +173,16 @@ fn reconcile_waits_for_the_pass_that_it_requests() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     let commit = world.repository.commit(&[("b.yaml", &saying("b", "new"))], "second");
-    let requested = world.run(&["reconcile", "live", "--now"]);
+    let requested = world.run(&["reconcile", "-e", "live"]);
     assert_eq!(requested.code, 0, "{}{}", requested.out, requested.err);
     assert!(requested.out.contains(&commit), "{}", requested.out);
     assert_eq!(world.connectors(), ["a", "b"], "it is live when the command ends");
     // It fails if the pass fails.
     world.repository.commit(&[("b.yaml", &saying("b", "x").replace("baseUrl", "baseUlr"))], "broken");
-    let broken = world.run(&["reconcile", "live"]);
+    let broken = world.run(&["reconcile", "-e", "live"]);
     assert_ne!(broken.code, 0, "{}{}", broken.out, broken.err);
     assert!(broken.out.contains("InvalidDefinitions") && broken.out.contains("baseUlr"), "{}", broken.out);
-    let missing = world.run(&["reconcile", "nowhere", "--now"]);
+    let missing = world.run(&["reconcile", "-e", "nowhere"]);
     assert_eq!(missing.code, 2);
     assert!(missing.err.contains("nowhere"), "{}", missing.err);
 }

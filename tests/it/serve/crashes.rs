@@ -59,7 +59,7 @@ fn kill_at(point: &str, args: &[&str]) {
     assert_eq!(status["lastApplied"]["source"], format!("main@sha1:{}", world.repository.head()), "{point}");
     let history = world.server.get("/v1/environments/live/history").json();
     let numbers: Vec<u64> =
-        history["generations"].as_array().unwrap().iter().filter_map(|one| one["number"].as_u64()).collect();
+        history["items"].as_array().unwrap().iter().filter_map(|one| one["generation"].as_u64()).collect();
     assert_eq!(numbers, [2, 1], "{point}: nothing is applied twice");
     let stones = status["tombstones"].as_array().unwrap();
     assert_eq!((stones.len(), stones[0]["id"].as_str()), (1, Some("Connector/b")), "{point}");

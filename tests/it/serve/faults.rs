@@ -93,7 +93,7 @@ fn row_50_circles_and_missing_references_are_held_and_others_go_live() {
     assert!(!held.contains(&json!("Workflow/new")) && !held.contains(&json!("Connector/c")), "{held:?}");
     let live = format!("main@sha1:{commit}");
     assert_eq!(served_by(&world.server, "c").0, Some(live.clone()));
-    let traced = |id: &str| world.server.get(&format!("/v1/environments/live/trace/{id}"));
+    let traced = |id: &str| world.server.get(&format!("/v1/environments/live/definitions/{id}"));
     assert_eq!(traced("Workflow/new").json()["owner"]["revision"], live.as_str());
     assert_ne!(traced("Workflow/a").json()["owner"]["revision"], live.as_str(), "its last good version");
     for id in ["Workflow/self", "Workflow/lost"] {
@@ -177,7 +177,7 @@ fn row_55_a_flood_of_pushes_to_one_environment_does_not_delay_another() {
 fn row_56_applies_removals_after_a_suspension() {
     let world = World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &saying("b", "first"))]);
     world.wait(is_ready, "the first commit");
-    assert_eq!(world.run(&["suspend", "live"]).code, 0);
+    assert_eq!(world.run(&["suspend", "-e", "live"]).code, 0);
     std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
     let (_, status) = world.push(&[("a.yaml", &saying("a", "second"))], "remove");
     assert_eq!((ready(&status).1.as_str(), &status["generation"]), ("Suspended", &1.into()), "{status:#}");
@@ -189,7 +189,7 @@ fn row_56_applies_removals_after_a_suspension() {
             scope.spawn(move || request(address, "POST", &format!("/v1/environments/live/{verb}"), &[], "{}"));
         }
     });
-    let resumed = world.run(&["resume", "live"]);
+    let resumed = world.run(&["resume", "-e", "live"]);
     assert_eq!(resumed.code, 0, "{}{}", resumed.out, resumed.err);
     let status = world.status();
     assert!(is_ready(&status) && status["suspended"].is_null(), "{status:#}");

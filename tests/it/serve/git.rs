@@ -69,7 +69,7 @@ fn row_01_a_forced_push_prunes_nothing_unasked() {
     let waits = status["pending"]["plan"].as_str().unwrap().to_owned();
     let other = format!("sha256:{}", "0".repeat(64));
     let refused = world.server.post("/v1/environments/live/apply", &[], &format!("{{\"plan\":\"{other}\"}}"));
-    assert_eq!((refused.status, refused.json()["errors"]["code"].as_str()), (409, Some("StalePlan")));
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("STALE_PLAN")));
     let approved = world.server.post("/v1/environments/live/apply", &[], &format!("{{\"plan\":\"{waits}\"}}"));
     assert_eq!(approved.status, 200, "{approved:?}");
     assert!(is_ready(&approved.json()["status"]), "{approved:?}");
@@ -113,7 +113,7 @@ fn row_03_empty_trees_and_renamed_folders_prune_nothing() {
     assert!(is_ready(&status), "{status:#}");
     assert_eq!(world.connectors().len(), 10);
     let history = world.server.get("/v1/environments/live/history").json();
-    let summary = &history["generations"][0]["summary"];
+    let summary = &history["items"][0]["summary"];
     assert_eq!(
         (&summary["move"], &summary["delete"], &summary["create"]),
         (&10.into(), &0.into(), &0.into()),

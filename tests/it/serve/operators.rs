@@ -9,18 +9,22 @@ fn a_rollback_holds_the_left_revision_back() {
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");
     world.push(&[("a.yaml", &saying("a", "second")), ("b.yaml", &saying("b", "new"))], "second");
-    let history = world.run(&["history", "live"]);
+    let history = world.run(&["history", "-e", "live"]);
     assert_eq!(history.code, 0, "{}", history.err);
-    assert_eq!(history.out.lines().count(), 2, "{}", history.out);
-    assert!(history.out.lines().next().unwrap().contains("+1 ~1"), "{}", history.out);
+    let lines: Vec<&str> = history.out.lines().collect();
+    let [header, second, first] = lines.as_slice() else { panic!("{}", history.out) };
+    assert!(header.starts_with("  GENERATION  TIME ") && second.contains("+1 ~1"), "{}", history.out);
+    assert!(second.starts_with("* 2 ") && first.starts_with("  1 "), "the active one is marked: {}", history.out);
+    assert_eq!(world.run(&["history", "--limit", "1"]).out.lines().count(), 2, "the only environment is the default");
 
-    let diff = world.run(&["diff", "live", "--exit-code"]);
+    let diff = world.run(&["diff", "-e", "live", "--exit-code"]);
     assert_eq!(diff.code, 1, "{}", diff.err);
+    assert!(diff.err.contains("live: generation 1 -> 2"), "{}", diff.err);
     assert!(diff.out.contains("Connector/b") && diff.out.contains("Connector/a"), "{}", diff.out);
-    assert_eq!(world.run(&["diff", "live", "--from", "2", "--to", "2", "--exit-code"]).code, 0);
-    assert_eq!(world.run(&["diff", "live", "--from", "7"]).code, 2);
+    assert_eq!(world.run(&["diff", "-e", "live", "--from", "2", "--to", "2", "--exit-code"]).code, 0);
+    assert_eq!(world.run(&["diff", "-e", "live", "--from", "7"]).code, 2);
 
-    let back = world.run(&["rollback", "live", "1"]);
+    let back = world.run(&["rollback", "1", "-e", "live"]);
     assert_eq!((back.code, back.out.starts_with("live: generation 3 is live")), (0, true), "{}{}", back.out, back.err);
     assert_eq!(world.connectors(), ["a"]);
     // The revision that was left is not applied again.
@@ -31,10 +35,10 @@ fn a_rollback_holds_the_left_revision_back() {
     let (_, status) = world.push(&[("c.yaml", &saying("c", "new"))], "third");
     assert!(is_ready(&status) && ready(&status).1 == "Applied", "{status:#}");
     assert_eq!(world.connectors(), ["a", "b", "c"]);
-    let wrong = world.run(&["rollback", "live", "99"]);
+    let wrong = world.run(&["rollback", "99"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("there is no generation 99"), "{}", wrong.err);
-    let audit = world.server.get("/v1/environments/live/history").json()["audit"].clone();
+    let audit = world.server.get("/v1/environments/live/audit").json()["items"].clone();
     assert!(
         audit.as_array().unwrap().iter().any(|line| line["action"] == "Rollback" && line["actor"] == "local"),
         "{audit:#}"
@@ -101,7 +105,7 @@ fn a_folder_is_planned_against_the_live_generation() {
     // The plan that a reviewer saw is the one that is applied.
     world.push(&[("a.yaml", &saying("a", "mine")), ("b.yaml", &saying("b", "new"))], "merge");
     let history = world.server.get("/v1/environments/live/history").json();
-    assert_eq!(history["generations"][0]["plan"], plan["digest"]);
+    assert_eq!(history["items"][0]["plan"], plan["digest"]);
 }
 
 #[test]
@@ -119,9 +123,10 @@ fn one_environment_is_promoted_to_another_exactly() {
     repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
     let draft = super::look(&server, "draft");
     assert_eq!(draft["generation"], 2, "{draft:#}");
-    let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
+    let promoted = super::cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
-    let trace = |environment: &str| server.get(&format!("/v1/environments/{environment}/trace/Connector/a")).json();
+    let trace =
+        |environment: &str| server.get(&format!("/v1/environments/{environment}/definitions/Connector/a")).json();
     assert_eq!(trace("draft")["digest"], trace("live")["digest"]);
     assert_eq!(trace("draft")["owner"], trace("live")["owner"], "the owner is promoted too");
     // The branch of the environment does not undo the promotion.
@@ -134,7 +139,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     let path = "/v1/environments/draft/definitions/Connector/a?override=1h&reason=trying";
     let put = crate::support::request(&server.address, "PUT", path, &[], &saying("a", "by-hand"));
     assert_eq!(put.status, 200, "{put:?}");
-    let promoted = super::cli(&server.address, &["promote", "draft", "live"]);
+    let promoted = super::cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
     let warning = "warning: Connector/a: the override by `local` in `draft` (trying)";
     assert!(promoted.err.contains(warning), "{}", promoted.err);
@@ -145,7 +150,7 @@ fn one_environment_is_promoted_to_another_exactly() {
     assert!(all.out.contains("draft: Ready") && all.out.contains("live: Ready"), "{}", all.out);
     let path = "/v1/connectors/a/actions/say";
     assert_eq!(server.post(path, &[], "{}").status, 400, "which of the two?");
-    let answer = server.post(path, &[("x-evenkeel-environment", "draft")], "{}");
+    let answer = server.post("/v1/environments/draft/connectors/a/actions/say", &[], "{}");
     assert_eq!(answer.header("x-evenkeel-environment"), Some("draft"), "{answer:?}");
 }
 
@@ -162,7 +167,7 @@ fn row_51_one_broken_definition_among_many_is_isolated() {
     assert_eq!(ready(&status).1, "Isolated", "{status:#}");
     assert_eq!((&status["generation"], &status["held"][0]), (&2.into(), &"Connector/c7".into()), "{status:#}");
     assert_eq!(world.connectors().len(), 200, "the broken one keeps its last good version");
-    let trace = |name: &str| world.server.get(&format!("/v1/environments/live/trace/Connector/{name}")).json();
+    let trace = |name: &str| world.server.get(&format!("/v1/environments/live/definitions/Connector/{name}")).json();
     assert_ne!(trace("c7")["owner"]["revision"], trace("c8")["owner"]["revision"]);
     let (_, status) = world.push(&[("c7.yaml", &saying("c7", "third")), ("new.yaml", &saying("new", "x"))], "repair");
     assert!(is_ready(&status), "{status:#}");
@@ -172,7 +177,7 @@ fn row_51_one_broken_definition_among_many_is_isolated() {
 #[test]
 fn tokens_say_who_asks() {
     let folder = tempfile::tempdir().unwrap();
-    crate::support::write(&folder.path().join("tokens"), "alice:0123456789abcdef\n");
+    crate::support::write(&folder.path().join("tokens"), "alice:0123456789abcdef rights=read,call,operate\n");
     let tokens = folder.path().join("tokens");
     let world = World::start(&[("a.yaml", &saying("a", "first"))]);
     world.wait(is_ready, "the first commit");

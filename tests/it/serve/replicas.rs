@@ -50,7 +50,7 @@ fn row_44_a_process_that_was_paused_is_refused_and_follows() {
     wait(&one, "live", |_| connectors(&one) == ["a", "b"], "the paused one following");
     let after = look(&two, "live");
     assert_eq!((&after["generation"], after["definitions"].as_u64()), (&2.into(), Some(3)), "{after:#}");
-    let numbers = two.get("/v1/environments/live/history").json()["generations"].as_array().unwrap().len();
+    let numbers = two.get("/v1/environments/live/history").json()["items"].as_array().unwrap().len();
     assert_eq!(numbers, 2, "the paused process activated nothing");
 }
 

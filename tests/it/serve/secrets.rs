@@ -60,7 +60,13 @@ fn row_70_planted_secrets_are_in_no_output() {
                   provider: GitHub, secret: { secretRef: hook-secret } }, commitStatus: { provider: Gitea, repository: a/b, \
                   apiUrl: \"http://127.0.0.1:9/api\", token: { secretRef: status-token } }";
     write(&folder.path().join("live.yaml"), &following(&git.url(), &more).replace("branch: main", source));
-    write(&folder.path().join("tokens"), &format!("alice:{TOKEN}\n"));
+    write(
+        &folder.path().join("tokens"),
+        &format!(
+            "alice:{TOKEN} rights=read,call,operate
+"
+        ),
+    );
     let tokens = folder.path().join("tokens");
     let mut server = serve(folder.path(), &["--tokens", tokens.to_str().unwrap(), "--log", "json"], |command| {
         command.envs(PLANTED).env("EVENKEEL_LOG", "trace");
@@ -104,9 +110,12 @@ fn row_70_planted_secrets_are_in_no_output() {
     ask(&server, "GET", "/metrics", "");
     ask(&server, "PUT", "/v1/environments/live/definitions/Connector/a?override=1h", &using);
     ask(&server, "POST", "/v1/environments/live/rollback", "{\"to\":1}");
-    for args in
-        [&["status"][..], &["history", "live"], &["diff", "live"], &["plan", "--server", &server.address, "-e", "live"]]
-    {
+    for args in [
+        &["status"][..],
+        &["history", "-e", "live"],
+        &["diff", "-e", "live"],
+        &["plan", "--server", &server.address, "-e", "live"],
+    ] {
         let said = evenkeel()
             .args(args)
             .env("EVENKEEL_SERVER", &server.address)

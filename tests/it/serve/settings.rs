@@ -23,7 +23,7 @@ fn files(files: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 fn traced(world: &World, connector: &str) -> Value {
-    world.server.get(&format!("/v1/environments/live/trace/Connector/{connector}")).json()
+    world.server.get(&format!("/v1/environments/live/definitions/Connector/{connector}")).json()
 }
 
 #[test]
@@ -138,16 +138,15 @@ fn an_environment_is_promoted_from_the_one_that_it_names_only() {
     repository.commit(&[("a.yaml", &saying("a", "second"))], "second");
     assert_eq!(look(&server, "draft")["generation"], 2);
     let refused = server.post("/v1/environments/live/promote", &[], "{\"from\":\"draft\"}");
-    assert_eq!((refused.status, refused.json()["errors"]["code"].as_str()), (409, Some("WrongEnvironment")));
-    let refused = cli(&server.address, &["promote", "draft", "live"]);
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("WRONG_ENVIRONMENT")));
+    let refused = cli(&server.address, &["promote", "--from", "draft", "-e", "live"]);
     assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
     assert!(refused.err.contains("promoted from `staging` only"), "{}", refused.err);
     assert_eq!(look(&server, "live")["generation"], 1, "nothing changed");
     look(&server, "staging");
-    let promoted = cli(&server.address, &["promote", "staging", "live"]);
+    let promoted = cli(&server.address, &["promote", "--from", "staging", "-e", "live"]);
     assert_eq!(promoted.code, 0, "{}{}", promoted.out, promoted.err);
-    let path = "/v1/connectors/a/actions/say";
-    let said = server.post(path, &[("x-evenkeel-environment", "live")], "{}");
+    let said = server.post("/v1/environments/live/connectors/a/actions/say", &[], "{}");
     let head = format!("main@sha1:{}", repository.head());
     assert_eq!(said.header("x-evenkeel-revision"), Some(head.as_str()), "{said:?}");
 }

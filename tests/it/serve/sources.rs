@@ -32,7 +32,7 @@ impl Both {
         let server = serve(folder.path(), &[], |_| {});
         wait(&server, "live", is_ready, "the first pass");
         // The view is published after the status.
-        while server.get("/v1/environments/live/definitions").json()["definitions"] == json!([]) {
+        while server.get("/v1/environments/live/definitions").json()["items"] == json!([]) {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         Both { repository, git, b, _folder: folder, server }
@@ -43,17 +43,16 @@ impl Both {
     }
 
     fn history(&self) -> Value {
-        self.server.get("/v1/environments/live/history").json()["generations"].clone()
+        self.server.get("/v1/environments/live/history").json()["items"].clone()
     }
 
     fn trace(&self, name: &str) -> Value {
-        self.server.get(&format!("/v1/environments/live/trace/Connector/{name}")).json()
+        self.server.get(&format!("/v1/environments/live/definitions/Connector/{name}")).json()
     }
 
     fn uid(&self, name: &str) -> Value {
         let listed = self.server.get("/v1/environments/live/definitions").json();
-        let found =
-            listed["definitions"].as_array().unwrap().iter().find(|item| item["id"] == format!("Connector/{name}"));
+        let found = listed["items"].as_array().unwrap().iter().find(|item| item["id"] == format!("Connector/{name}"));
         found.unwrap_or_else(|| panic!("{name} is not live: {listed:#}"))["uid"].clone()
     }
 }

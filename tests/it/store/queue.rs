@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel::definition::workflow::Tier;
 use evenkeel::store::queue::{
     Change, CommitResult, DeadLetter, DeadLetterReason, DeadLetterStatus, DedupKey, Disposition, EnqueueRequest, Event,
-    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, Step, StepKind,
+    EventOutcome, EventSummary, Execution, ExecutionStatus, LogLevel, LogLine, NewExecution, RowRange, Step, StepKind,
     StepStatus, TriggeredBy, new_id,
 };
 use evenkeel::store::{Store, StoreError};
@@ -218,8 +218,8 @@ async fn stores_an_event_with_everything_that_it_starts(fixture: Fixture) {
         request: found.request.clone(),
         trace: found.trace.clone(),
     };
-    assert_eq!(store.events("live", Some("orders"), 9).await.unwrap(), [listed]);
-    assert!(store.events("live", Some("others"), 9).await.unwrap().is_empty());
+    assert_eq!(store.events("live", Some("orders"), &RowRange::newest(9)).await.unwrap(), [listed]);
+    assert!(store.events("live", Some("others"), &RowRange::newest(9)).await.unwrap().is_empty());
     for execution in &executions {
         let found = get(store, &execution.id).await;
         assert_eq!(

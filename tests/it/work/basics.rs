@@ -48,11 +48,11 @@ fn a_webhook_is_answered_with_the_output_of_an_instant_workflow() {
     let id = answer.json()["executions"][0].as_str().unwrap().to_owned();
     let run = ended(&server, &id);
     assert_eq!((&run["input"], &run["output"], &run["priority"]), (&json!({"n": 7}), &json!(1), &json!(2)));
-    assert_eq!(server.get(&format!("/v1/executions/{id}/logs")).json()["lines"][0]["message"], "later {\"n\":7}");
+    assert_eq!(server.get(&format!("/v1/executions/{id}/logs")).json()["items"][0]["message"], "later {\"n\":7}");
     // No alternative of `whenAny` matches.
     let answer = call(&server, "in", &json!({"kind": "later", "number": 1}));
     assert_eq!((answer.status, &answer.json()["executions"]), (202, &json!([])));
-    assert_eq!(server.get("/v1/events?trigger=in").json()["events"][0]["outcome"], "Unmatched");
+    assert_eq!(server.get("/v1/events?trigger=in").json()["items"][0]["outcome"], "Unmatched");
 
     // A duplicate starts nothing, and is reported as a duplicate.
     let headers = [("x-evenkeel-key", KEY), ("x-id", "one")];
@@ -105,9 +105,11 @@ fn a_failed_event_becomes_a_dead_letter_that_can_be_replayed() {
     let line = text.lines().position(|line| line.contains("it is broken")).unwrap() + 1;
     assert_eq!((&failed["error"]["file"], &failed["error"]["line"]), (&json!("a.yaml"), &json!(line)), "{failed:#}");
 
-    let letters = |status: &str| server.get(&format!("/v1/dead-letters?status={status}")).json()["deadLetters"].clone();
+    let letters = |status: &str| server.get(&format!("/v1/dead-letters?status={status}")).json()["items"].clone();
     let letter = &letters("Pending")[0];
-    assert_eq!((&letter["reason"], &letter["run"], &letter["payload"]["n"]), (&json!("Failed"), &json!(id), &json!(1)));
+    assert_eq!((&letter["reason"], &letter["execution"]), (&json!("Failed"), &json!(id)));
+    let whole = server.get(&format!("/v1/dead-letters/{}", letter["id"].as_str().unwrap())).json();
+    assert_eq!((&letter["payload"], &whole["payload"]["n"]), (&json!(null), &json!(1)), "lists hold no payloads");
     assert_eq!(run(json!({"broken": false})).json(), json!(null));
     let path = format!("/v1/dead-letters/{}/replay", letter["id"].as_str().unwrap());
     let replayed = server.post(&path, &[], "").json()["executions"][0].as_str().unwrap().to_owned();
@@ -237,13 +239,13 @@ fn each_change_of_a_workflow_is_a_version_and_executions_keep_theirs() {
     let version = |wanted: u64| {
         eventually("the version", 120, || {
             let workflows = server.get("/v1/workflows").json();
-            (workflows["workflows"][0]["version"] == wanted).then_some(())
+            (workflows["items"][0]["version"] == wanted).then_some(())
         });
     };
     version(2);
     let second = start();
     for id in [&first, &second] {
-        server.post(&format!("/v1/executions/{id}/events/go"), &[], "{}");
+        server.post(&format!("/v1/executions/{id}/events/go?keep=true"), &[], "{}");
     }
     let (first, second) = (ended(&server, &first), ended(&server, &second));
     assert_eq!((&first["version"], &first["output"]), (&json!(1), &json!("one")));
@@ -269,7 +271,7 @@ fn secrets_are_readable_in_code_and_masked_everywhere_else() {
     let bad = server.post("/v1/workflows/reads/runs", &[], r#"{"fail": true}"#);
     assert_eq!(bad.status, 500);
     let refused = server.post("/v1/workflows/steals/runs", &[], "{}");
-    assert_eq!(refused.json()["errors"]["code"], "SECRET_NOT_DECLARED");
+    assert_eq!(refused.json()["code"], "SECRET_NOT_DECLARED");
     let mut shown = bad.body + &server.get("/v1/executions").body + &server.said();
     for answer in [&good, &refused] {
         let id = answer.header("x-evenkeel-execution").unwrap();

@@ -148,10 +148,10 @@ fn check(server: &Dev) {
     let ordered = all_with_payloads(server, "take");
     check_exactly_once(&ordered, 0..UNORDERED_FROM);
     // An execution of an ordering key starts in a transaction after the one that ended its predecessor.
-    let mut keys: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+    let mut keys: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
     for execution in &ordered {
         let (key, n) = event_of(execution);
-        keys.entry(key).or_default().push((execution["finishedAt"].as_i64().unwrap(), n));
+        keys.entry(key).or_default().push((execution["finishedAt"].as_str().unwrap().to_owned(), n));
     }
     for (key, mut ends) in keys {
         ends.sort_unstable();

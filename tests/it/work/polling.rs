@@ -120,6 +120,6 @@ fn each_change_between_two_polls_becomes_one_event() {
 
 /// The error of the last stored poll; empty if it succeeded.
 fn poll_error(server: &Dev) -> String {
-    let polls = server.get("/v1/triggers").json()["triggers"][0]["polls"].clone();
+    let polls = server.get("/v1/triggers").json()["items"][0]["polls"].clone();
     polls[0]["error"].as_str().unwrap().to_owned()
 }

@@ -67,7 +67,7 @@ fn three_replicas_fire_each_time_once() {
 
 /// The counters of the schedule.
 fn counts(server: &Dev) -> Value {
-    server.get("/v1/triggers").json()["triggers"][0]["counts"].clone()
+    server.get("/v1/triggers").json()["items"][0]["counts"].clone()
 }
 
 /// Runs a statement on a server's database. Returns the first value of the result, or an empty text.

@@ -156,7 +156,7 @@ fn a_trigger_has_exactly_one_subscription_while_it_exists() {
     assert!(*application.peak.lock().unwrap() <= 2, "more than the old and the new subscription of a rename exist");
     // The server stores the response of the application a moment later.
     eventually("one row, subscribed", 120, || {
-        let rows = server.get("/v1/triggers").json()["triggers"][0]["subscriptions"].clone();
+        let rows = server.get("/v1/triggers").json()["items"][0]["subscriptions"].clone();
         ((rows.as_array().unwrap().len(), &rows[0]["status"]) == (1, &json!("Subscribed"))).then_some(())
     });
     folder.remove("t.yaml");

@@ -1,12 +1,13 @@
 //! Dead letters.
 
 use super::super::super::limits::MAX_ROWS;
-use super::super::super::queue::{DeadLetter, DeadLetterReason, DeadLetterStatus};
+use super::super::super::queue::{DeadLetter, DeadLetterReason, DeadLetterStatus, DeadLetterSummary, RowRange};
 use super::super::super::sql::{Connection, Json, Row, optional, query};
 use super::super::super::{Micros, StoreError};
 
-const COLUMNS: &str = "id, environment, trigger_name, workflow, event, execution, tenant, reason, message, status, \
-     replays, created_at, retention, headers, payload";
+const SUMMARY: &str = "id, environment, trigger_name, workflow, event, execution, tenant, reason, message, status, \
+     replays, created_at, retention";
+const PAYLOADS: &str = "headers, payload";
 
 /// Stores a dead letter, pending for its retention and kept as long again.
 pub(super) async fn insert(
@@ -15,7 +16,7 @@ pub(super) async fn insert(
     now: Micros,
 ) -> Result<(), StoreError> {
     let statement = format!(
-        "INSERT INTO dead_letters ({COLUMNS}, expires_at, delete_at) \
+        "INSERT INTO dead_letters ({SUMMARY}, {PAYLOADS}, expires_at, delete_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     );
     let expires_at = now.saturating_add(letter.retention);
@@ -43,19 +44,22 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Dead letters from the newest.
+/// Dead letters from the newest, without headers and payload.
 pub(super) async fn list(
     connection: &mut dyn Connection,
     environment: &str,
     status: Option<DeadLetterStatus>,
-    limit: u32,
-) -> Result<Vec<DeadLetter>, StoreError> {
-    let mut statement = query(format!("SELECT {COLUMNS} FROM dead_letters WHERE environment = $1")).bind(environment);
+    range: &RowRange,
+) -> Result<Vec<DeadLetterSummary>, StoreError> {
+    let mut statement = query(format!("SELECT {SUMMARY} FROM dead_letters WHERE environment = $1")).bind(environment);
     if let Some(status) = status {
         statement.push(" AND status = ").push_bind(status.as_str());
     }
-    statement.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(limit.min(MAX_ROWS)));
-    statement.fetch_all(connection).await?.iter().map(read).collect()
+    if let Some((at, id)) = &range.before {
+        statement.push(" AND (created_at, id) < (").push_bind(*at).push(", ").push_bind(id).push(")");
+    }
+    statement.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(range.limit.min(MAX_ROWS)));
+    statement.fetch_all(connection).await?.iter().map(read_summary).collect()
 }
 
 /// One dead letter.
@@ -64,7 +68,7 @@ pub(super) async fn get(
     environment: &str,
     id: &str,
 ) -> Result<Option<DeadLetter>, StoreError> {
-    let statement = format!("SELECT {COLUMNS} FROM dead_letters WHERE environment = $1 AND id = $2");
+    let statement = format!("SELECT {SUMMARY}, {PAYLOADS} FROM dead_letters WHERE environment = $1 AND id = $2");
     let row = query(statement).bind(environment).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
@@ -81,7 +85,12 @@ pub(super) async fn mark_replayed(
 }
 
 fn read(row: &Row) -> Result<DeadLetter, StoreError> {
-    Ok(DeadLetter {
+    let summary = read_summary(row)?;
+    Ok(summary.with_payload(row.json("headers")?, row.json("payload")?))
+}
+
+fn read_summary(row: &Row) -> Result<DeadLetterSummary, StoreError> {
+    Ok(DeadLetterSummary {
         id: row.get("id")?,
         environment: row.get("environment")?,
         trigger: row.text("trigger_name")?,
@@ -91,8 +100,6 @@ fn read(row: &Row) -> Result<DeadLetter, StoreError> {
         tenant: row.text("tenant")?,
         reason: row.name("reason", DeadLetterReason::from_name)?,
         message: row.get("message")?,
-        payload: row.json("payload")?,
-        headers: row.json("headers")?,
         status: row.name("status", DeadLetterStatus::from_name)?,
         replays: row.get("replays")?,
         at: row.get("created_at")?,

@@ -2,7 +2,7 @@
 
 use super::super::super::StoreError;
 use super::super::super::limits::MAX_ROWS;
-use super::super::super::queue::{Event, EventOutcome, EventSummary, TriggeredBy};
+use super::super::super::queue::{Event, EventOutcome, EventSummary, RowRange, TriggeredBy};
 use super::super::super::sql::{Connection, Row, query};
 
 const SUMMARY: &str = "id, environment, trigger_name, kind, received_at, outcome, request, trace";
@@ -12,13 +12,16 @@ pub(super) async fn list(
     connection: &mut dyn Connection,
     environment: &str,
     trigger: Option<&str>,
-    limit: u32,
+    range: &RowRange,
 ) -> Result<Vec<EventSummary>, StoreError> {
     let mut statement = query(format!("SELECT {SUMMARY} FROM events WHERE environment = $1")).bind(environment);
     if let Some(trigger) = trigger {
         statement.push(" AND trigger_name = ").push_bind(trigger);
     }
-    statement.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(i64::from(limit.min(MAX_ROWS)));
+    if let Some((at, id)) = &range.before {
+        statement.push(" AND (received_at, id) < (").push_bind(*at).push(", ").push_bind(id).push(")");
+    }
+    statement.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(i64::from(range.limit.min(MAX_ROWS)));
     statement.fetch_all(connection).await?.iter().map(read_summary).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use evenkeel::store::queue::{
     Change, CommitResult, Disposition, EnqueueRequest, Event, Execution, ExecutionStatus, NEVER, NewExecution,
-    SignalKind, StepStatus,
+    RowRange, SignalKind, StepStatus,
 };
 use serde_json::json;
 
@@ -79,8 +79,8 @@ async fn changes_committed_together_equal_single_commits(fixture: Fixture) {
     for execution in &claimed {
         assert_eq!(get(store, &execution.id).await, *execution, "the returned execution is the stored one");
     }
-    assert_eq!(store.events("live", None, 100).await.unwrap().len(), 39);
-    assert_eq!(store.dead_letters("live", None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.events("live", None, &RowRange::newest(100)).await.unwrap().len(), 39);
+    assert_eq!(store.dead_letters("live", None, &RowRange::newest(10)).await.unwrap().len(), 1);
 
     // Each writes a step twice and ends; each then writes again; one has lost its lease; one waits for a signal that was
     // received already.

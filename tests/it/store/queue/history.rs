@@ -2,8 +2,8 @@
 
 use evenkeel::store::Store;
 use evenkeel::store::queue::{
-    Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionStatus, ExecutionSummary,
-    NewExecution, SignalKind, StepStatus,
+    Change, DeadLetterStatus, Disposition, EnqueueRequest, ExecutionFilter, ExecutionMatch, ExecutionStatus,
+    ExecutionSummary, MAX_CANDIDATES, NewExecution, RowRange, SignalKind, StepStatus,
 };
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ on_both!(
     finds_text_literally,
     pages_have_no_gaps,
     finds_an_execution_by_an_unambiguous_prefix,
+    lists_the_candidates_of_an_ambiguous_prefix,
     a_prefix_search_reads_the_primary_key,
     lists_read_no_payloads,
     replays_a_dead_letter_once,
@@ -232,12 +233,32 @@ async fn finds_an_execution_by_an_unambiguous_prefix(fixture: Fixture) {
     }
 }
 
+async fn lists_the_candidates_of_an_ambiguous_prefix(fixture: Fixture) {
+    let store = &*fixture.store;
+    let with = |id: String| NewExecution { id, ..new_execution("any") };
+    let ids: Vec<String> =
+        (0..2 * MAX_CANDIDATES).map(|number| format!("01aaaaaaaa00000000000000{number:02}")).collect();
+    stored(store, enqueue(ids.iter().rev().cloned().map(with).collect())).await;
+    let elsewhere = NewExecution { environment: "draft".to_owned(), ..with("01aaaaaaaabbbbbbbbbbbbbbbb".to_owned()) };
+    stored(store, enqueue(vec![elsewhere])).await;
+    let find = async |environment: &str, id: &str| store.find_execution(environment, id).await.unwrap();
+    assert_eq!(find("live", "01aaaaaaaa").await, ExecutionMatch::Several(ids[..MAX_CANDIDATES].to_vec()), "bounded");
+    assert_eq!(find("live", &ids[10][..25]).await, ExecutionMatch::Several(ids[10..].to_vec()), "in order");
+    stored(store, enqueue(vec![with("01aaaaaaaa00000000000000x0".to_owned())])).await;
+    assert_eq!(find("live", "01aaaaaaaa00000000000000x").await, find("live", "01aaaaaaaa00000000000000x0").await);
+    assert!(matches!(find("draft", "01aaaaaaaa").await, ExecutionMatch::One(one) if one.id.ends_with("bb")));
+    assert!(matches!(find("live", &ids[3]).await, ExecutionMatch::One(one) if one.id == ids[3]));
+    assert_eq!(find("live", "01bbbbbbbb").await, ExecutionMatch::None);
+    assert_eq!(find("live", "01aaaaa").await, ExecutionMatch::None, "too short");
+}
+
 /// The plan of the search that `finds_an_execution_by_an_unambiguous_prefix` runs.
 async fn a_prefix_search_reads_the_primary_key(fixture: Fixture) {
     let store = &*fixture.store;
     let executions = (0..2_000).map(|_| new_execution("any")).collect();
     stored(store, enqueue(executions)).await;
-    let search = "SELECT id FROM executions WHERE id >= '01aaaaaa' AND id < '01aaaaaa~' AND environment || '' = 'live'";
+    let search = "SELECT id FROM executions WHERE id >= '01aaaaaa' AND id < '01aaaaaa~' AND environment || '' = 'live' \
+                  ORDER BY id LIMIT 10";
     let plan = fixture.plan(search).await;
     let keys = ["sqlite_autoindex_executions_1 (id>? AND id<?)", "executions_pkey"];
     assert!(keys.iter().any(|key| plan.contains(key)), "{plan}");
@@ -258,7 +279,7 @@ async fn lists_read_no_payloads(fixture: Fixture) {
     let listed = store.executions("live", &ExecutionFilter::default()).await.unwrap();
     let listed: Vec<_> = listed.iter().map(|one| (one.id.as_str(), one.error_message.as_deref())).collect();
     assert_eq!(listed, [(execution.id.as_str(), Some("it did not work"))]);
-    let events = store.events("live", None, 9).await.unwrap();
+    let events = store.events("live", None, &RowRange::newest(9)).await.unwrap();
     assert_eq!(events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [received.id]);
     assert!(store.execution("live", &execution.id).await.is_err() && store.event("live", &events[0].id).await.is_err());
 }
@@ -304,11 +325,17 @@ async fn replays_a_dead_letter_once(fixture: Fixture) {
         accepted.push(add_dead_letter(store, name).await);
     }
     let list = async |status: Option<DeadLetterStatus>| -> Vec<String> {
-        store.dead_letters("live", status, 9).await.unwrap().into_iter().map(|letter| letter.id).collect()
+        store
+            .dead_letters("live", status, &RowRange::newest(9))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|letter| letter.id)
+            .collect()
     };
     assert_eq!(list(None).await, [&*accepted[2], &*accepted[1], &*accepted[0]]);
-    assert_eq!(store.dead_letters("live", None, 1).await.unwrap().len(), 1);
-    assert!(store.dead_letters("draft", None, 9).await.unwrap().is_empty());
+    assert_eq!(store.dead_letters("live", None, &RowRange::newest(1)).await.unwrap().len(), 1);
+    assert!(store.dead_letters("draft", None, &RowRange::newest(9)).await.unwrap().is_empty());
     assert!(!replayed(store, "draft", &accepted[1]).await);
     let (one, other) = tokio::join!(replayed(store, "live", &accepted[1]), replayed(&*there, "live", &accepted[1]));
     assert!(one ^ other);

@@ -2,7 +2,7 @@
 
 use evenkeel::store::StoreError;
 use evenkeel::store::queue::{
-    Change, CommitResult, EnqueueRequest, NewExecution, PollCommit, PollState, ScheduleState, StoredRecord,
+    Change, CommitResult, EnqueueRequest, NewExecution, PollCommit, PollState, RowRange, ScheduleState, StoredRecord,
     Subscription, SubscriptionStatus,
 };
 use evenkeel::text::Digest;
@@ -205,7 +205,7 @@ async fn stores_one_of_concurrent_polls(fixture: Fixture) {
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
         let fenced = answers.iter().filter(|answer| matches!(answer, Err(StoreError::Fenced { .. })));
         assert_eq!(fenced.count(), 5, "{answers:?}");
-        let kept = stores[0].events("live", Some("orders"), 99).await.unwrap().len();
+        let kept = stores[0].events("live", Some("orders"), &RowRange::newest(99)).await.unwrap().len();
         assert_eq!(i64::try_from(kept).unwrap(), version + 1);
     }
 }
