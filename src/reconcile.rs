@@ -34,6 +34,7 @@ mod manual_override;
 pub mod notifications;
 mod notify;
 mod propose;
+pub mod readiness;
 pub mod reason;
 mod reconcile_loop;
 mod reconciler;
@@ -44,6 +45,7 @@ mod scope;
 mod source_reader;
 pub mod sources;
 pub mod status;
+mod status_log;
 mod status_writer;
 mod store_inbox;
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod listener;
 mod page;
 mod parse_command;
 mod probes;
+mod render;
 mod reply;
 mod router;
 mod routes;

@@ -1,4 +1,4 @@
-//! Traces and metrics. Traces are exported to an OpenTelemetry collector if an operator configures one.
+//! Traces, metrics, and the rate of log lines about repeated faults. Traces are exported to an OpenTelemetry collector if an operator configures one.
 //!
 //! Traces pass through the product as the text of a `traceparent` (W3C Trace Context). A [`Span`] is created as the child of
 //! one, has a `traceparent` of its own for the work within it, and is exported when it is dropped. Spans are neither
@@ -6,6 +6,7 @@
 
 mod export;
 pub mod metrics;
+pub mod repetition;
 mod span;
 
 /// The header that carries a trace (W3C Trace Context), in lower case.

@@ -13,6 +13,7 @@
 //! | `filter`, `route` | conditions on events; compiled routes |
 //! | `webhook`, `schedule`, `app_event` | the compiled kinds of triggers |
 //! | `compiled` | triggers of a generation, compiled |
+//! | `readiness` | the reasons why a trigger cannot work |
 //! | `routing` | the executions that an event starts |
 //! | `request`, `receive` | received webhook calls: parsed, verified, stored |
 //! | `snapshot`, `poller` | changes between two listings of an application; polls |
@@ -24,6 +25,7 @@ pub mod app_event;
 pub mod compiled;
 pub mod filter;
 pub mod poller;
+pub mod readiness;
 pub mod receive;
 pub mod request;
 pub mod route;

@@ -1,5 +1,8 @@
 //! `evenkeel dev`: serves a folder of definitions and reloads it on every edit.
 
+mod lines;
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,23 +12,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+pub(super) use self::lines::EventLines;
 use super::listen_args::{self, ListenArgs};
-use super::logging::{self, LogFormat};
+use super::logging;
 use super::output;
 use super::runtime::{runtime, shutdown_signal};
 use super::workflow_args::{TraceArgs, WorkflowArgs};
 use crate::connector::{Mocking, Runtime};
 use crate::reconcile::active::Pointer;
+use crate::reconcile::clock::now;
 use crate::reconcile::live_environments::LiveEnvironments;
+use crate::reconcile::readiness::{Problem, problems};
 use crate::reconcile::validate::{Validated, Validator};
 use crate::reconcile::watch::{self, Event, Source};
 use crate::server::Server;
 use crate::store;
+use crate::trigger::readiness::Surroundings;
 
 /// Run definitions locally and reload them on every edit
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Serves actions, workflows and a page to try them, in one process on one port.
+Prints a line for each call, webhook, execution and line that code logs.
 After an edit with errors, the last good generation keeps serving. Calls to
 hosts under `.example`, `.test` and `example.com` are answered from the tests
 of actions, so that the examples need no account.
@@ -48,6 +56,9 @@ pub(super) struct Dev {
     /// Allow applications on this machine, such as http://localhost:3000
     #[arg(long, help_heading = listen_args::HEADING)]
     allow_loopback: bool,
+    /// Address at which applications reach this server [default: http://ADDRESS:PORT]
+    #[arg(long, env = "EVENKEEL_PUBLIC_URL", value_name = "URL", help_heading = listen_args::HEADING)]
+    public_url: Option<String>,
     #[command(flatten)]
     traces: TraceArgs,
 }
@@ -78,18 +89,18 @@ impl Dev {
         validated: Arc<Validated>,
         generation: String,
     ) -> anyhow::Result<ExitCode> {
-        if self.traces.endpoint()?.is_some() {
-            // Export failures are logged.
-            logging::start(LogFormat::Human, "warn");
-        }
+        self.traces.endpoint()?;
+        logging::start_lines(EventLines { path_prefix: validated.catalog.sources.path_prefix().to_owned() });
         let (listener, address) = self.listen.bind().await?;
-        self.print_summary(&pointer, &validated, address);
+        let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let mocking = if self.mock { Mocking::All } else { Mocking::Examples };
+        let mut warnings = Warnings { public_url, mocking, known: BTreeSet::new() };
+        self.print_summary(&pointer, &validated, address, &mut warnings);
         let live = LiveEnvironments { pointer: pointer.clone(), environments: None, mocking };
         // The store lives as long as the process: `dev` is for trying definitions.
         let store = store::open("sqlite::memory:", store::Keys::none()).await?;
         let (workflows, background) =
-            WorkflowArgs::local(self.traces).start(store, live, "dev".to_owned(), address).await?;
+            WorkflowArgs::local(self.traces, self.public_url).start(store, live, "dev".to_owned(), address).await?;
         let server = Server::new(pointer.clone(), mocking, self.listen.allow_host);
         // `dev` trusts its callers: it serves examples and drafts, on this machine unless `--bind` says otherwise.
         let server = server.with_workflows(workflows);
@@ -98,6 +109,7 @@ impl Dev {
         let watch = move || {
             watch::watch_folder(&source, &pointer, validator, generation, |event| {
                 print_event(&event);
+                warnings.print(&pointer);
                 !watcher_stopped.load(Ordering::Relaxed)
             });
         };
@@ -109,7 +121,7 @@ impl Dev {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print_summary(&self, pointer: &Pointer, validated: &Validated, address: SocketAddr) {
+    fn print_summary(&self, pointer: &Pointer, validated: &Validated, address: SocketAddr, warnings: &mut Warnings) {
         let Some(active) = pointer.load() else { return };
         let runtime = &active.runtime;
         output::data(&format!("listening on http://{address}\n"));
@@ -125,6 +137,7 @@ impl Dev {
         if !validated.findings.is_empty() {
             output::findings(validated);
         }
+        warnings.print(pointer);
         if let Some(command) = sample_call(runtime, address) {
             output::note(&format!("try: {command}"));
         }
@@ -132,6 +145,27 @@ impl Dev {
             output::note("every call is answered from the tests of actions (--mock)");
         }
         output::note("edits go live when saved; Ctrl+C stops");
+    }
+}
+
+/// Warnings about definitions that are valid and cannot work, such as a webhook whose secret has no value.
+struct Warnings {
+    public_url: String,
+    mocking: Mocking,
+    /// Problems of the last generation.
+    known: BTreeSet<Problem>,
+}
+
+impl Warnings {
+    /// Prints the problems of the generation that serves, except for those of the generation before it.
+    fn print(&mut self, pointer: &Pointer) {
+        let Some(active) = pointer.load() else { return };
+        let surroundings = Surroundings { public_url: Some(&self.public_url), mocking: self.mocking, now: now() };
+        let found: BTreeSet<Problem> = problems(&active, surroundings).into_iter().collect();
+        for problem in found.difference(&self.known) {
+            output::warning(&problem.to_string());
+        }
+        self.known = found;
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::output;
-use super::runtime::{runtime, shutdown_signal};
+use super::runtime::{logged_shutdown_signal, runtime};
 use super::serve_args::ServeArgs;
 use super::workflow_args::WorkflowArgs;
 use crate::connector::Mocking;
@@ -139,6 +140,7 @@ impl Operator {
         };
         let running = operator::start(context, settings).await.context("cannot watch the cluster")?;
         output::data(&format!("listening on http://{address}\n"));
+        self.args.log_start(address, &access, &running.description);
         output::note(&format!("watching {}", running.description));
         let environments = running.environments.clone();
         let live = LiveEnvironments {
@@ -148,13 +150,14 @@ impl Operator {
         };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
-        tracing::info!(access = access.describe(), "access");
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
         let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
-        let served = server.serve(listener, shutdown_signal()).await;
+        let served = server.serve(listener, logged_shutdown_signal()).await;
+        let stopping = Instant::now();
         background.stop().await;
         running.stop().await;
         served.context("the server failed")?;
+        tracing::info!(ms = stopping.elapsed().as_micros() as f64 / 1000.0, "shutdown ended");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,6 +10,12 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the worker threads")
 }
 
+/// Completes on Ctrl+C (SIGINT) or SIGTERM, and reports it in the log.
+pub(super) async fn logged_shutdown_signal() {
+    shutdown_signal().await;
+    tracing::info!("shutdown begins");
+}
+
 /// Completes on Ctrl+C (SIGINT) or SIGTERM.
 pub(super) async fn shutdown_signal() {
     let terminated = async {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::output;
-use super::runtime::{runtime, shutdown_signal};
+use super::runtime::{logged_shutdown_signal, runtime};
 use super::serve_args::ServeArgs;
 use super::workflow_args::WorkflowArgs;
 use crate::connector::Mocking;
@@ -53,6 +54,7 @@ impl Serve {
         let environments = Environments::start(&self.path, context)?;
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();
+        self.args.log_start(address, &access, &names.join(", "));
         output::note(&format!("serving {}: {}", output::count(names.len(), "environment"), names.join(", ")));
         let live = LiveEnvironments {
             pointer: Pointer::empty(),
@@ -61,12 +63,13 @@ impl Serve {
         };
         let (store, replica) = (Arc::clone(&environments.context.store), environments.context.replica.clone());
         let (workflows, background) = self.workflows.start(store, live, replica, address).await?;
-        tracing::info!(access = access.describe(), "access");
         let server = Server::with_environments(environments, access, self.args.listen.allow_host);
         let server = server.with_workflows(workflows).with_public_metrics(self.args.public_metrics);
-        let served = server.serve(listener, shutdown_signal()).await;
+        let served = server.serve(listener, logged_shutdown_signal()).await;
+        let stopping = Instant::now();
         background.stop().await;
         served.context("the server failed")?;
+        tracing::info!(ms = stopping.elapsed().as_micros() as f64 / 1000.0, "shutdown ended");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,5 +1,6 @@
 //! The arguments that `evenkeel serve` and `evenkeel operator` share.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +60,14 @@ impl ServeArgs {
     /// Starts the log.
     pub(super) fn start_log(&self) {
         logging::start(self.log, "info,sqlx=warn");
+    }
+
+    /// Reports the facts that operators need first.
+    pub(super) fn log_start(&self, address: SocketAddr, access: &Access, environments: &str) {
+        let store = self.store.as_deref().and_then(|url| url.split_once(':')).map_or("sqlite", |(scheme, _)| scheme);
+        let access = access.describe();
+        let (version, state) = (env!("CARGO_PKG_VERSION"), self.state.display());
+        tracing::info!(version, %address, store, %state, access, environments, "the server starts");
     }
 
     /// Access by the tokens of `--tokens`, and for callers without one.

@@ -101,8 +101,8 @@ impl Background {
 
 impl WorkflowArgs {
     /// The settings of `evenkeel dev`.
-    pub(super) fn local(traces: TraceArgs) -> WorkflowArgs {
-        WorkflowArgs { public_url: None, executions: 64, scripts: ScriptIsolation::Thread, keep: 30, traces }
+    pub(super) fn local(traces: TraceArgs, public_url: Option<String>) -> WorkflowArgs {
+        WorkflowArgs { public_url, executions: 64, scripts: ScriptIsolation::Thread, keep: 30, traces }
     }
 
     /// Starts the dispatcher, the triggers and the worker.

@@ -10,9 +10,11 @@ use super::active::{Active, Pointer, Work};
 use super::candidate::{self, Candidate, TombstonePayload};
 use super::candidate_builder::CandidateBuilder;
 use super::live_generation::LiveGeneration;
+use super::readiness::Problem;
 use super::reason::{Reason, ReconcileError};
 use super::scope::Scope;
 use super::status::Status;
+use super::status_log;
 use crate::definition::{Id, Kind};
 use crate::net;
 use crate::plan::{Plan, Verb};
@@ -43,12 +45,14 @@ pub(super) struct ActiveGeneration {
     /// Number of the active generation, which the next one replaces; 0 before the first one.
     number: u64,
     unreadable: bool,
+    /// The problems of the generation that serves, as reported in the log.
+    problems: Vec<Problem>,
 }
 
 impl ActiveGeneration {
     /// Serves nothing yet; `pointer` and `serving` are updated with each generation that serves.
     pub(super) fn new(pointer: Pointer, serving: Arc<ArcSwapOption<Generation>>) -> ActiveGeneration {
-        ActiveGeneration { pointer, serving, live: None, number: 0, unreadable: false }
+        ActiveGeneration { pointer, serving, live: None, number: 0, unreadable: false, problems: Vec::new() }
     }
 
     /// The generation that serves.
@@ -271,6 +275,9 @@ impl ActiveGeneration {
         active.revisions.clone_from(&generation.revisions);
         self.pointer.store(active);
         self.serving.store(Some(Arc::new(generation.clone())));
+        if let Some(active) = self.pointer.load() {
+            self.problems = status_log::report_problems(scope.key(), &active, std::mem::take(&mut self.problems));
+        }
         let (metrics, key) = (scope.metrics(), scope.key());
         metrics.generation(key, generation.number);
         metrics.replica_generation(key, generation.number);

@@ -26,6 +26,7 @@ impl Reconciler {
         let audit = request.audit();
         let response = self.execute(request, actor).await?;
         if let Some((action, details)) = audit {
+            log_command(self.scope.key(), action, actor, &details);
             let (environment, actor) = (self.scope.key().to_owned(), actor.to_owned());
             let line = Audit { at: 0, environment, actor, action: action.to_owned(), details };
             // The request has been carried out, so a failure here must not look as if it had not.
@@ -111,6 +112,16 @@ impl Reconciler {
                 None => Err(error.into()),
             },
         }
+    }
+}
+
+/// Reports a request that was carried out, with its sender and the reason.
+fn log_command(environment: &str, action: &str, actor: &str, details: &Value) {
+    let reason = details["reason"].as_str();
+    match action {
+        "Suspend" => tracing::info!(environment, actor, reason, "the environment is suspended"),
+        "Resume" => tracing::info!(environment, actor, "the environment is resumed"),
+        _ => tracing::info!(environment, actor, action, %details, "the command was carried out"),
     }
 }
 

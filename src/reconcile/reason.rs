@@ -134,6 +134,18 @@ impl Reason {
         matches!(self, Reason::Fenced | Reason::Stale)
     }
 
+    /// True if an applied revision after it is a recovery.
+    pub fn is_failure(self) -> bool {
+        !matches!(
+            self,
+            Reason::Progressing
+                | Reason::AwaitingApproval
+                | Reason::PruneBlocked
+                | Reason::Suspended
+                | Reason::HeldBack
+        )
+    }
+
     /// True if the store failed.
     pub fn is_of_store(self) -> bool {
         matches!(self, Reason::StoreCorrupt | Reason::StoreRefused | Reason::StoreUnavailable)

@@ -23,6 +23,7 @@ use super::reconciler::Reconciler;
 use super::schedule::{PassOutcome, Timing, jittered};
 use super::sources::MergedSources;
 use super::status::{BlockedPrune, ConditionKind, Controls, Status};
+use super::status_log::repetitions;
 use super::status_writer::{record_drift, record_rewritten_history};
 use crate::plan::{BlockedReason, BlockedRemovals, Plan};
 use crate::store::{Lease, Micros};
@@ -53,12 +54,15 @@ impl Reconciler {
                 return jittered(LOST_RACE_WAIT, rand::random());
             }
             Err(error) => {
-                tracing::warn!(
-                    environment = self.scope.key(),
-                    reason = error.reason.as_str(),
-                    error = error.message,
-                    "the pass failed"
-                );
+                if let Some(repetitions) = repetitions(self.scope.key(), &error) {
+                    tracing::warn!(
+                        environment = self.scope.key(),
+                        reason = error.reason.as_str(),
+                        error = error.message,
+                        repetitions,
+                        "the pass failed"
+                    );
+                }
                 status.conclude(&refusal(&error), now());
                 PassOutcome::Failed
             }
@@ -173,12 +177,15 @@ impl Reconciler {
                 if let Decision::Refuse(verdict) = self.decide(status, Stage::Refused(&error), &controls) {
                     status.conclude(&verdict, now());
                 }
-                tracing::warn!(
-                    environment = self.scope.key(),
-                    reason = error.reason.as_str(),
-                    error = error.message,
-                    "the revision was refused"
-                );
+                if let Some(repetitions) = repetitions(self.scope.key(), &error) {
+                    tracing::warn!(
+                        environment = self.scope.key(),
+                        reason = error.reason.as_str(),
+                        error = error.message,
+                        repetitions,
+                        "the revision was refused"
+                    );
+                }
                 Ok(PassOutcome::Failed)
             }
         }

@@ -12,6 +12,7 @@ use super::schedule::PassOutcome;
 use super::scope::Scope;
 use super::sources::MergedSources;
 use super::status::{ConditionKind, Drift, MAX_LISTED, Status};
+use super::status_log::StatusLog;
 use super::validate::{CacheStats, Validated};
 use super::view::EnvironmentView;
 use crate::connector::Vault;
@@ -32,12 +33,20 @@ pub(super) struct StatusWriter {
     validated: Option<Arc<Validated>>,
     /// The plan that waits.
     plan: Option<Arc<Plan>>,
+    log: StatusLog,
 }
 
 impl StatusWriter {
     /// Publishes to these readers.
     pub(super) fn new(published: watch::Sender<Arc<Status>>, view: Arc<ArcSwap<EnvironmentView>>) -> StatusWriter {
-        StatusWriter { status: Status::default(), published, view, validated: None, plan: None }
+        StatusWriter {
+            status: Status::default(),
+            published,
+            view,
+            validated: None,
+            plan: None,
+            log: StatusLog::default(),
+        }
     }
 
     /// The status that was stored last.
@@ -122,6 +131,9 @@ impl StatusWriter {
         if **self.published.borrow() != status {
             self.published.send_replace(Arc::new(status.clone()));
         }
+        if outcome != PassOutcome::Following {
+            self.log.report(scope.key(), &status);
+        }
         if status == self.status {
             return;
         }
@@ -194,7 +206,7 @@ pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent
     let is_new = was != is || before.last_attempted != after.last_attempted;
     let drifted = after.drifted > before.drifted;
     match is {
-        Some(Reason::Applied) if !before.is_ready() && was.is_some_and(is_failure) => {
+        Some(Reason::Applied) if !before.is_ready() && was.is_some_and(Reason::is_failure) => {
             Some(NotificationEvent::Recovered)
         }
         Some(Reason::Applied)
@@ -208,13 +220,6 @@ pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent
         Some(reason) if is_new && !is_expected(reason) => Some(NotificationEvent::Failed),
         _ => None,
     }
-}
-
-/// True for reasons after which an applied revision is a recovery.
-fn is_failure(reason: Reason) -> bool {
-    let waits =
-        [Reason::Progressing, Reason::AwaitingApproval, Reason::PruneBlocked, Reason::Suspended, Reason::HeldBack];
-    !waits.contains(&reason)
 }
 
 /// True for reasons that are no failure of a revision.

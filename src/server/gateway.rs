@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{RequestContext, TENANT, USER};
 use super::extract::{BodyBytes, PathParams, expect_json, header_text};
-use super::reply::{self, ApiError, ApiResult, set};
+use super::reply::{self, ApiError, ApiResult, Reported, set};
 use super::state::Server;
 use crate::api::Problem;
 use crate::connector::{self, ActionOutput, Call, Caller};
@@ -65,6 +65,7 @@ pub(super) async fn call(
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         "call"
     );
+    response.extensions_mut().insert(Reported);
     Ok(response)
 }
 

@@ -12,7 +12,7 @@ use super::context::{Target, target, workflow_service};
 use super::execution_start::{WAIT_MARGIN, finished, started};
 use super::extract::{BodyBytes, PathParams};
 use super::gateway::set_origin;
-use super::reply::{self, ApiError, ApiResult, RequestId, set};
+use super::reply::{self, ApiError, ApiResult, Reported, RequestId, set};
 use super::state::{Server, WorkflowService};
 use crate::api::Problem;
 use crate::api::event::Accepted;
@@ -70,6 +70,7 @@ pub(super) async fn hook(
             rejected(&rejection)
         }
     };
+    response.extensions_mut().insert(Reported);
     set_origin(&mut response, &active);
     set(&mut response, "x-evenkeel-source", &found.source_location);
     Ok(response)
@@ -204,8 +205,8 @@ fn log_rejection(rejection: &WebhookRejection, request_id: &str, environment: &s
         WebhookRejection::TooLarge => "too large".to_owned(),
     };
     match rejection {
-        // Only the operator can repair these.
-        WebhookRejection::NoSecret(_) | WebhookRejection::Unavailable(_) => {
+        // Only the operator can repair this. Missing secrets are warned of where calls are verified, at a falling rate.
+        WebhookRejection::Unavailable(_) => {
             tracing::warn!(request_id, environment, trigger, reason, "webhook rejected");
         }
         _ => tracing::info!(request_id, environment, trigger, reason, "webhook rejected"),

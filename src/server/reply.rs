@@ -19,6 +19,13 @@ use crate::store::StoreError;
 /// Header with the id of a request.
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
+/// Longest path in the log, in characters.
+const MAX_LOGGED_PATH: usize = 300;
+
+/// Mark of a response whose handler has reported it in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
 /// The id of a request, in its extensions.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) String);
@@ -93,9 +100,16 @@ pub(super) fn set(response: &mut Response, name: &'static str, value: &str) {
 pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, path) = (request.method().clone(), loggable(request.uri().path()));
     let mut response = next.run(request).await;
+    let is_reported = response.extensions_mut().remove::<Reported>().is_some();
     if let Some(mut problem) = response.extensions_mut().remove::<Box<Problem>>() {
         problem.request_id.clone_from(&id);
+        // The audit log has the requests that lack a right.
+        if !is_reported && !matches!(problem.status, 401 | 403) {
+            let (status, code, detail) = (problem.status, &problem.code, &problem.detail);
+            tracing::info!(request_id = id, %method, path, status, code, detail, "request refused");
+        }
         let mut body = serde_json::to_vec(&problem).unwrap_or_default();
         body.push(b'\n');
         *response.body_mut() = Body::from(body);
@@ -105,6 +119,15 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     }
     set(&mut response, REQUEST_ID, &id);
     response
+}
+
+/// A path for the log: bounded, and without the secret part of the address of a webhook.
+fn loggable(path: &str) -> String {
+    let end = path
+        .find("/hooks/")
+        .map(|at| at + "/hooks/".len())
+        .and_then(|start| Some(start + path.get(start..)?.find('/')?));
+    path.get(..end.unwrap_or(path.len())).unwrap_or_default().chars().take(MAX_LOGGED_PATH).collect()
 }
 
 /// Responds 404 to an unknown path.
@@ -132,4 +155,24 @@ fn request_id(headers: &HeaderMap) -> String {
         },
         str::to_owned,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_address_of_a_webhook_is_logged() {
+        let rows = [
+            ("/v1/executions/7", "/v1/executions/7"),
+            ("/hooks/orders", "/hooks/orders"),
+            ("/hooks/orders/5f0c-secret", "/hooks/orders"),
+            ("/v1/environments/live/hooks/orders/5f0c-secret/more", "/v1/environments/live/hooks/orders"),
+            ("/hooks/", "/hooks/"),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(loggable(path), expected);
+        }
+        assert_eq!(loggable(&"/ä".repeat(1000)).chars().count(), MAX_LOGGED_PATH);
+    }
 }

@@ -8,7 +8,7 @@ use super::endpoint::{Endpoint, Permission, Scope};
 use super::state::Server;
 use super::{
     catalog, dead_letters, environment_commands as commands, environments, execution_commands, execution_start,
-    executions, gateway, git_webhook, hooks, page, probes, workflows,
+    executions, gateway, git_webhook, hooks, page, probes, render, workflows,
 };
 use crate::api::Page;
 use crate::api::command::{Apply, NoArguments, Preview, Promote, Restore, Rollback, Suspend};
@@ -41,8 +41,9 @@ pub(super) fn endpoints(is_dev: bool, public_metrics: bool) -> Vec<Endpoint> {
     all.extend(definition_endpoints());
     all.extend(command_endpoints());
     all.extend(server_endpoints(public_metrics));
-    if is_dev {
-        all.extend(page_endpoints());
+    match is_dev {
+        true => all.extend(page_endpoints()),
+        false => all.push(root_endpoint()),
     }
     all
 }
@@ -447,9 +448,30 @@ fn server_endpoints(public_metrics: bool) -> Vec<Endpoint> {
     ]
 }
 
+fn root_endpoint() -> Endpoint {
+    let operation =
+        Operation::new("GET", "/", "Server", "getRoot", "Show the version and the addresses of this server");
+    let operation = operation.returns_as::<String>("200", "Text, or JSON if the caller accepts it", "*/*", &[]);
+    Endpoint::new(Scope::Server, Permission::Public, operation, page::service)
+}
+
 fn page_endpoints() -> Vec<Endpoint> {
     let get = |path, id, summary| Operation::new("GET", path, "Page", id, summary);
+    let path = "/connectors/{connector}/actions/{action}/render";
     vec![
+        short(
+            Call,
+            Operation::new(
+                "POST",
+                path,
+                "Page",
+                "renderAction",
+                "Show the request that a call would send, without sending it",
+            )
+            .body::<Value>(false)
+            .returns::<Value>("200", "The request, with secrets by their names"),
+            render::render,
+        ),
         Endpoint::new(
             Scope::Server,
             Permission::Public,

@@ -13,6 +13,7 @@ use crate::api::trigger::{Poll, ScheduleCounts, Subscription, Trigger};
 use crate::api::workflow::Workflow;
 use crate::api::{Page, Time};
 use crate::store::queue::{self, Version};
+use crate::trigger::readiness::{Surroundings, blocked_reason};
 use crate::trigger::{self, TriggerKind};
 use crate::workflow::Program;
 
@@ -61,9 +62,13 @@ pub(super) async fn triggers(
     let polls = store.polls(&target.key).await?;
     let triggers: Vec<&Arc<trigger::Trigger>> = active.work.triggers.values().collect();
     let page = Page::of(triggers, |trigger| trigger.name.clone(), after.as_deref(), limit);
+    let service = workflow_service(&server)?;
+    let surroundings =
+        Surroundings { public_url: Some(&service.public_url), mocking: server.mocking, now: service.dispatcher.now() };
     let mut items = Vec::new();
     for found in page.items {
         let mut item = describe_trigger(found, &server, target);
+        item.reason = blocked_reason(found, &active.runtime, &active.work.programs, surroundings);
         match &found.kind {
             TriggerKind::Schedule(schedule) => {
                 let state = store.schedule(&target.key, &found.name).await?;

@@ -190,6 +190,11 @@ impl SourceMap {
         self
     }
 
+    /// The prefix of display paths; empty for none.
+    pub fn path_prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The display path of a file, with the prefix; empty for an unknown file.
     pub fn display_path(&self, id: SourceId) -> String {
         self.find(id).map_or_else(String::new, |source| format!("{}{}", self.prefix, source.path()))

@@ -14,6 +14,7 @@ use crate::definition::trigger::ExecutionMode;
 use crate::definition::workflow::Tier;
 use crate::store::queue::{CommitResult, EnqueueRequest, Execution, MAX_VALUE_BYTES};
 use crate::store::{Micros, StoreError};
+use crate::telemetry::repetition;
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// The default deduplication window of webhooks.
@@ -48,7 +49,9 @@ pub async fn receive_webhook(
     request: &WebhookRequest,
 ) -> Result<Received, WebhookRejection> {
     let now = dispatcher.now();
-    request.verify(&webhook.spec.verify, live, now)?;
+    let verified = request.verify(&webhook.spec.verify, live, now);
+    report_missing_secret(environment, trigger, &verified);
+    verified?;
     if request.body.len() > MAX_VALUE_BYTES {
         return Err(WebhookRejection::TooLarge);
     }
@@ -95,7 +98,9 @@ pub async fn receive_app_event(
         return Err(WebhookRejection::Malformed("this event is polled and accepts no calls".to_owned()));
     };
     let now = dispatcher.now();
-    request.verify(&definition.verify, live, now)?;
+    let verified = request.verify(&definition.verify, live, now);
+    report_missing_secret(environment, trigger, &verified);
+    verified?;
     let body = request.parsed_body()?;
     // The application sends several kinds of events to one address; the others are accepted and ignored.
     if let Some(when) = request.render("when", app.when.as_ref(), &body, live, now)?
@@ -128,6 +133,27 @@ pub async fn receive_app_event(
     };
     let accept = route_event(dispatcher, environment, trigger, &app.routes, event).await.map_err(unavailable)?;
     store(dispatcher, accept).await
+}
+
+/// Logs that calls are refused for lack of a secret, at a falling rate, until a call is verified.
+fn report_missing_secret(environment: &str, trigger: &Trigger, verified: &Result<(), WebhookRejection>) {
+    let fault = format!("webhook secret {environment} {} ", trigger.name);
+    match verified {
+        Ok(()) => repetition::faults_ended(&fault),
+        Err(WebhookRejection::NoSecret(cause)) => {
+            if let Some(repetitions) = repetition::fault_occurred(&format!("{fault}{cause}")) {
+                let trigger = &trigger.name;
+                tracing::warn!(
+                    environment,
+                    trigger,
+                    cause,
+                    repetitions,
+                    "webhook calls are refused for lack of a secret"
+                );
+            }
+        }
+        Err(_) => {}
+    }
 }
 
 fn unavailable(error: StoreError) -> WebhookRejection {

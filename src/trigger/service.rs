@@ -17,6 +17,7 @@ use super::{poller, routing};
 use crate::definition::trigger::{CatchUp, Overlap};
 use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, PollState, ScheduleState};
 use crate::store::{Micros, StoreError};
+use crate::telemetry::repetition;
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
 /// Maximum interval between two passes, and so the delay until a new generation is noticed.
@@ -77,7 +78,12 @@ impl TriggerService {
                 match self.pass(&environment).await {
                     Ok(Some(due)) => next = next.min(due),
                     Ok(None) => {}
-                    Err(error) => tracing::warn!(environment, error = error.to_string(), "trigger pass failed"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        if let Some(repetitions) = repetition::fault_occurred(&format!("pass {environment} {error}")) {
+                            tracing::warn!(environment, error, repetitions, "trigger pass failed");
+                        }
+                    }
                 }
             }
             let left = u64::try_from(next.saturating_sub(self.dispatcher.now())).unwrap_or(0).max(1_000);
@@ -372,8 +378,10 @@ async fn run_poll(
     let (trigger_name, connection) = (&trigger.name, state.connection.clone());
     let limit = Duration::from_secs(u64::from(POLL_LEASE_SECONDS) - 60);
     let polling = poller::poll(dispatcher, environment, live, trigger, app, state);
+    let fault = format!("poll {environment} {trigger_name} {connection} ");
     let error = match tokio::time::timeout(limit, polling).await {
         Ok(Ok(poller::PollSummary { error: None, events })) => {
+            repetition::faults_ended(&fault);
             if events > 0 {
                 tracing::info!(environment, trigger = trigger_name, connection, events, "poll completed");
             }
@@ -383,7 +391,9 @@ async fn run_poll(
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {} s", limit.as_secs()),
     };
-    tracing::warn!(environment, trigger = trigger_name, connection, error, "poll failed");
+    if let Some(repetitions) = repetition::fault_occurred(&(fault + &error)) {
+        tracing::warn!(environment, trigger = trigger_name, connection, error, repetitions, "poll failed");
+    }
 }
 
 fn timestamp(micros: Micros) -> jiff::Timestamp {

@@ -13,7 +13,7 @@ use super::compiled::{Trigger, TriggerKind, Triggers};
 use crate::connector;
 use crate::store::queue::{Subscription, SubscriptionStatus};
 use crate::store::{Micros, StoreError};
-use crate::telemetry::{Span, SpanKind};
+use crate::telemetry::{Span, SpanKind, repetition};
 use crate::text::Digest;
 use crate::workflow::{Dispatcher, LiveEnvironment};
 
@@ -180,6 +180,7 @@ impl Subscriber {
                     other => other.to_string(),
                 };
                 dispatcher.store().put_subscription(environment, &row).await?;
+                repetition::faults_ended(&fault_prefix(environment, &row));
                 tracing::info!(environment, trigger = row.trigger, connection = row.connection, "subscribed");
                 Ok(None)
             }
@@ -247,18 +248,26 @@ impl Subscriber {
         let failures = self.failures.entry((row.trigger.clone(), row.connection.clone())).or_insert(0);
         *failures = failures.saturating_add(1);
         let delay = INITIAL_RETRY_DELAY.saturating_mul(1 << (*failures - 1).min(12)).min(MAX_RETRY_DELAY);
-        tracing::warn!(
-            environment,
-            trigger = row.trigger,
-            connection = row.connection,
-            error,
-            "subscription request failed"
-        );
+        let fault = format!("{}{error}", fault_prefix(environment, &row));
+        if let Some(repetitions) = repetition::fault_occurred(&fault) {
+            tracing::warn!(
+                environment,
+                trigger = row.trigger,
+                connection = row.connection,
+                error,
+                repetitions,
+                "subscription request failed"
+            );
+        }
         (row.status, row.error) = (status, error);
         row.retry_at = dispatcher.now().saturating_add(delay);
         dispatcher.store().put_subscription(environment, &row).await?;
         Ok(Some(row.retry_at))
     }
+}
+
+fn fault_prefix(environment: &str, row: &Subscription) -> String {
+    format!("subscription {environment} {} {} ", row.trigger, row.connection)
 }
 
 fn is_row_of(row: &Subscription, desired: &DesiredSubscription<'_>) -> bool {

@@ -14,6 +14,7 @@ use super::program::Program;
 use super::release::Release;
 use super::runtime_context::LiveEnvironment;
 use super::{spans, steps};
+use crate::store::Micros;
 use crate::store::queue::{
     CommitResult, DeadLetter, DeadLetterReason, Disposition, Execution, ExecutionStatus, NewExecution, TriggeredBy,
     new_id,
@@ -55,8 +56,10 @@ pub(super) async fn execute(
         return Vec::new();
     };
     let ended = ended(dispatcher, &execution, &disposition);
-    if let Some(ended) = &ended {
-        log_end(ended, started);
+    match (&ended, &disposition) {
+        (Some(ended), _) => log_end(ended, started),
+        (None, Disposition::Retry(at, error)) => log_retry(dispatcher, &execution, *at, error),
+        (None, _) => {}
     }
     let program = active.as_ref().map(|active| Arc::clone(&active.program));
     let unsaved = active.as_ref().map(|active| active.take_unsaved()).unwrap_or_default();
@@ -222,19 +225,56 @@ fn ended(dispatcher: &Dispatcher, execution: &Execution, disposition: &Dispositi
     })
 }
 
+/// Logs the end of an execution: failures with their code, reason and place, so that no further command is needed.
 fn log_end(execution: &Execution, started: Instant) {
+    macro_rules! log {
+        ($level:ident, $message:literal $(, $field:ident)*) => {
+            tracing::$level!(
+                execution = execution.id,
+                environment = execution.environment,
+                workflow = execution.workflow,
+                version = execution.version,
+                generation = execution.generation,
+                status = execution.status.as_str(),
+                attempt = execution.attempt,
+                ms = started.elapsed().as_micros() as f64 / 1000.0,
+                trace = execution.trace,
+                $($field,)*
+                $message
+            )
+        };
+    }
+    let error = &execution.error;
+    let (code, reason) = (error["code"].as_str(), error["message"].as_str());
+    let place = place_of(error);
+    match execution.status {
+        ExecutionStatus::Failed | ExecutionStatus::TimedOut => log!(warn, "the execution failed", code, reason, place),
+        ExecutionStatus::Cancelled => log!(info, "the execution was cancelled"),
+        _ => log!(info, "the execution completed"),
+    }
+}
+
+/// Logs a failed attempt that is followed by another one.
+fn log_retry(dispatcher: &Dispatcher, execution: &Execution, at: Micros, error: &Value) {
     tracing::info!(
-        run = execution.id,
+        execution = execution.id,
         environment = execution.environment,
         workflow = execution.workflow,
-        version = execution.version,
-        generation = execution.generation,
-        status = execution.status.as_str(),
         attempt = execution.attempt,
-        ms = started.elapsed().as_micros() as f64 / 1000.0,
-        trace = execution.trace,
-        "execution"
+        code = error["code"].as_str(),
+        reason = error["message"].as_str(),
+        place = place_of(error),
+        retry_in_ms = at.saturating_sub(dispatcher.now()).max(0) / 1000,
+        "the attempt failed and is repeated"
     );
+}
+
+/// `file:line:column` of an error; `None` if it has no place.
+fn place_of(error: &Value) -> Option<String> {
+    let file = error["file"].as_str().filter(|file| !file.is_empty())?;
+    let numbers =
+        [&error["line"], &error["column"]].into_iter().map_while(|number| number.as_u64().filter(|at| *at > 0));
+    Some(numbers.fold(file.to_owned(), |place, number| format!("{place}:{number}")))
 }
 
 /// The consequences of a failed execution: the workflow for failures, and a dead letter.

@@ -53,6 +53,16 @@ impl ActiveExecution {
                 message.push('…');
             }
             let message = if state.lines == MAX_LINES { "further lines are not kept".to_owned() } else { message };
+            // The lines belong to the record of the execution; the log of a server has them on request only.
+            tracing::debug!(
+                target: "evenkeel::ctx_log",
+                execution = self.record.id,
+                environment = self.record.environment,
+                workflow = self.record.workflow,
+                severity = level.as_str(),
+                line = message,
+                "line of an execution"
+            );
             ActiveExecution::push_line(&mut state, LogLine { at: now, level, message });
         }
         HostReply::Value(Value::Null, now)

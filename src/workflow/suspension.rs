@@ -55,7 +55,7 @@ impl ActiveExecution {
             SignalKind::Approval => StepKind::Approval,
         };
         let now = self.dispatcher.now();
-        let entry = self.lock().journal.wait(&signal.step_name(name));
+        let (signal_name, entry) = (name, self.lock().journal.wait(&signal.step_name(name)));
         let limit = timeout.map_or(self.deadline, |ms| now.saturating_add(micros_of_ms(ms)));
         match entry {
             JournalEntry::Completed(output, at) => HostReply::Value(output, at),
@@ -66,6 +66,16 @@ impl ActiveExecution {
                 let step = self.step(StepKey { name: &name, kind, order }, StepStatus::Waiting, values, now, limit);
                 if let Some(reply) = self.save_step(step.clone(), None).await {
                     return reply;
+                }
+                if !self.dispatcher.clock().is_virtual() {
+                    tracing::info!(
+                        execution = self.record.id,
+                        environment = self.record.environment,
+                        workflow = self.record.workflow,
+                        signal = signal.as_str(),
+                        name = signal_name,
+                        "the execution waits for a signal"
+                    );
                 }
                 self.receive_signal(step).await
             }

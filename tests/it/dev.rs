@@ -180,9 +180,6 @@ fn the_page_is_there_and_may_do_little() {
     assert!(page.body.contains("/assets/app.js") && page.body.contains("/assets/style.css"));
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'self'")));
     assert!(!page.body.contains("<script>") && !page.body.contains("style=\"") && !page.body.contains("onclick"));
-    for asset in ["app.js", "style.css"] {
-        assert_eq!(dev.get(&format!("/assets/{asset}")).status, 200);
-    }
     assert_eq!(dev.get("/assets/..%2f..%2fCargo.toml").status, 404);
     let listed = dev.get("/v1/connectors").json();
     let actions = &listed["items"][0]["actions"];
@@ -282,4 +279,136 @@ fn integers_that_cannot_be_kept_are_refused() {
     assert_eq!(answer.status, 201, "{answer:?}");
     let answer = dev.post(CREATE, &[], r#"{"email":"ada@example.com","tags":[100000000000000000000]}"#);
     assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("BAD_REQUEST")), "{answer:?}");
+}
+
+/// Definitions with a webhook whose secret is unset, a workflow that fails, and one whose code writes lines.
+const LINES: &str = "\
+apiVersion: evenkeel.dev/v1alpha1
+kind: Environment
+metadata: { name: draft }
+spec: { secrets: { hook-key: { env: EVENKEEL_TEST_HOOK_KEY } } }
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Connector
+metadata: { name: crm }
+spec:
+  displayName: CRM
+  baseUrl: https://crm.example
+  actions:
+    get:
+      input: { type: object, required: [id], properties: { id: { type: integer } } }
+      http: { path: /get }
+      tests: [{ name: finds, input: { id: 1 }, respond: { status: 200, body: { id: 1 } } }]
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Workflow
+metadata: { name: writes }
+spec: { tier: Instant, source: { file: writes.ts } }
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Trigger
+metadata: { name: sign-ups }
+spec: { webhook: { verify: { apiKey: { secretRef: hook-key } }, routes: [{ workflow: writes }] } }
+---
+apiVersion: evenkeel.dev/v1alpha1
+kind: Trigger
+metadata: { name: open-door }
+spec: { webhook: { verify: { none: {} }, routes: [{ workflow: writes, when: { kind: known } }] } }
+";
+
+const WRITES: &str = "\
+export default async function (ctx) {
+  ctx.log.info(`hello ${ctx.input.name}\\u001b[31m`);
+  if (ctx.input.fails) {
+    throw new Error('it fails on purpose');
+  }
+  return 1;
+}
+";
+
+/// A folder with these definitions, and `dev` that runs it with the secret's variable unset or set.
+fn lines_project(key: Option<&str>) -> (tempfile::TempDir, Dev) {
+    let folder = crate::support::folder(&[("defs/a.yaml", LINES), ("defs/writes.ts", WRITES)]);
+    let mut command = crate::support::evenkeel();
+    command.current_dir(folder.path()).args(["dev", "defs", "--port", "0"]).env_remove("EVENKEEL_TEST_HOOK_KEY");
+    if let Some(key) = key {
+        command.env("EVENKEEL_TEST_HOOK_KEY", key);
+    }
+    (folder, Dev::spawn(&mut command))
+}
+
+#[test]
+fn each_call_webhook_execution_and_logged_line_is_a_line() {
+    let (_folder, mut dev) = lines_project(Some("0123456789abcdef"));
+    let start = dev.wait_for("edits go live");
+    assert!(!start.contains("warning"), "{start}");
+
+    dev.post("/v1/connectors/crm/actions/get", &[], r#"{"id":1}"#);
+    let said = dev.wait_for("answered by the test");
+    assert!(said.contains("call      crm/get 200 in "), "{said}");
+    dev.post("/v1/connectors/crm/actions/get", &[], "{}");
+    let said = dev.wait_for("INVALID_INPUT");
+    assert!(said.contains("crm/get refused with 400 in ") && said.contains("id"), "{said}");
+    dev.post("/v1/connectors/crm/actions/gett", &[], "{}");
+    let said = dev.wait_for("UNKNOWN_ACTION");
+    assert!(said.contains("did you mean `get`?"), "{said}");
+    dev.post("/v1/connectors/crm/actions/get", &[], "{");
+    let said = dev.wait_for("BAD_REQUEST");
+    assert!(said.contains("crm/get refused with 400"), "{said}");
+
+    dev.post("/v1/workflows/writes/runs", &[], r#"{"name":"Ada"}"#);
+    let said = dev.wait_for("writes completed in ");
+    assert!(said.contains("log       writes info: hello Ada\\u{1b}[31m"), "{said}");
+    dev.post("/v1/workflows/writes/runs", &[], r#"{"name":"Bob","fails":true}"#);
+    let said = dev.wait_for("it fails on purpose");
+    assert!(said.contains("execution writes failed after ") && said.contains("(defs/writes.ts:4:"), "{said}");
+    dev.post("/v1/workflows/write/runs", &[], "{}");
+    let said = dev.wait_for("workflow  write refused with 404");
+    assert!(said.contains("NOT_FOUND") && said.contains("did you mean `writes`?"), "{said}");
+
+    dev.post("/hooks/open-door", &[], r#"{"kind":"known","name":"Cy"}"#);
+    let said = dev.wait_for("writes completed in ");
+    assert!(said.contains("webhook   open-door: 1 execution started"), "{said}");
+    dev.post("/hooks/open-door", &[], r#"{"kind":"other"}"#);
+    dev.wait_for("webhook   open-door: no route matches, nothing started");
+    dev.post("/hooks/sign-ups", &[("x-evenkeel-key", "wrong")], "{}");
+    dev.wait_for("webhook   sign-ups refused: ");
+}
+
+#[test]
+fn a_secret_without_a_value_is_reported_at_the_start_and_at_each_refusal() {
+    let (folder, mut dev) = lines_project(None);
+    let start = dev.wait_for("edits go live");
+    let warning = "warning: secret `hook-key`: the environment variable EVENKEEL_TEST_HOOK_KEY is not set; webhook \
+                   `sign-ups` refuses all calls";
+    assert_eq!(start.matches(warning).count(), 1, "{start}");
+    for _ in 0..3 {
+        assert_eq!(dev.post("/hooks/sign-ups", &[("x-evenkeel-key", "a")], "{}").status, 503);
+        dev.wait_for(
+            "webhook   sign-ups refused: secret `hook-key`: the environment variable EVENKEEL_TEST_HOOK_KEY is not set",
+        );
+    }
+    let listed = dev.get("/v1/triggers").json();
+    let trigger = listed["items"].as_array().unwrap().iter().find(|each| each["name"] == "sign-ups").unwrap().clone();
+    assert!(trigger["reason"].as_str().is_some_and(|reason| reason.contains("EVENKEEL_TEST_HOOK_KEY")), "{trigger}");
+    // An edit that causes a problem reports that one, and none that is known.
+    let more = "---\napiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: { name: over }\nspec: { schedule: { cron: \"0 3 * * *\", \
+                endsAt: \"2001-01-01T00:00:00Z\", routes: [{ workflow: writes }] } }\n";
+    write(&folder.path().join("defs/a.yaml"), &(LINES.to_owned() + more));
+    let said = dev.wait_for("warning: trigger `over`: the schedule has no further time");
+    assert!(!said.contains("hook-key"), "{said}");
+}
+
+#[test]
+fn a_request_is_rendered_without_sending_it() {
+    let dev = Dev::start(&copy("examples/quickstart").keep(), &[]);
+    let answer = dev.post(&format!("{CREATE}/render"), &[], r#"{"email":"Ada@Example.com"}"#);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let request = answer.json();
+    assert_eq!(request["method"], "POST");
+    assert_eq!(request["url"], "https://eu.orbit.example/v2/contacts");
+    assert_eq!(request["headers"]["X-API-Key"], "[credential apiKey]", "{request}");
+    assert_eq!(request["body"], json!({"email": "ada@example.com", "tags": [], "source": "evenkeel"}));
+    let answer = dev.post(&format!("{CREATE}/render"), &[], "{}");
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("INVALID_INPUT")), "{answer:?}");
 }

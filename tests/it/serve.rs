@@ -6,6 +6,7 @@ mod crashes;
 mod faults;
 mod git;
 mod load;
+mod log;
 mod notifications;
 mod operators;
 mod overrides;

@@ -1,7 +1,7 @@
-// The pure functions of the page of `dev`, run by tests/it/page.rs: node unit.mjs APP.MJS
+// The pure functions of the page of `dev`, run by tests/it/page.rs: node unit.mjs FOLDER-OF-ASSETS
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-const a = await import(process.argv[2]);
+const a = { ...await import(`${process.argv[2]}/text.js`), ...await import(`${process.argv[2]}/schema.js`) };
 const eq = assert.deepEqual, plain = (v) => v === undefined ? undefined : JSON.parse(a.stringify(v));
 // indenter
 const big = '{"id":9007199254740993,"f":1.0,"e":1E400,"n":-0,"s":"a\\"{[,]}:\\u00e9 12345678901234567890","a":[],"o":{},"l":[1,[true,null]]}';
@@ -36,7 +36,7 @@ eq(k({anyOf:[{type:"string"},{type:"integer"}]}),"json"); eq(k({type:["string","
 eq(plain(a.prefill({type:"object",required:["v"],properties:{v:{const:2},a:{default:1},b:{examples:["x","y"]},c:{type:"string"},o:{type:"object",properties:{z:{default:false},q:{}}},p:{type:"object",properties:{q:{}}}}},{})),{v:2,a:1,b:"x",o:{z:false}});
 // curl through a real shell
 const nasty = `{"a":"it's $HOME \`x\` \\"q\\" !! é\\n"}`;
-const cmd = a.curl({url:"http://127.0.0.1:1/v1/connectors/a/actions/b",body:nasty,params:"a=1&b=x%20y+z"});
+const cmd = a.curl({url:"http://127.0.0.1:1/v1/connectors/a/actions/b",body:nasty,headers:{"x-path-params":"a=1&b=x%20y+z"}});
 console.log(cmd);
 const out = execFileSync("bash",["-c","curl() { printf '%s\\0' \"$@\"; }; "+cmd]).toString().split("\0").slice(0,-1);
 eq(out,["-sS","http://127.0.0.1:1/v1/connectors/a/actions/b","-H","content-type: application/json","-H","x-path-params: a=1&b=x%20y+z","--data-raw",nasty]);
@@ -44,6 +44,21 @@ eq(a.shellQuote(""),"''");
 // the rest
 eq(a.timings('transform;dur=0.123, external;dur=10.5;desc="a,b.example", step.x;dur=1.000, total;dur=11.2'),[["transform",.123,""],["external",10.5,"a,b.example"],["step.x",1,""],["total",11.2,""]]);
 eq(a.timings(null),[]); eq(a.place({file:"a.yaml",line:3,column:null}),"a.yaml:3"); eq(a.shortId("sha256:0123456789abcdef"),"0123456789ab"); eq(a.milliseconds(1234),"1.23 s");eq(a.milliseconds(.04),"under 0.1 ms");
-eq(a.matches("orbit CREATE",{name:"orbit-crm"},{name:"x",operation:"Create"}),true); eq(a.matches("zzz",{name:"o"},{name:"x"}),false);
+eq(a.matches("orbit CREATE","orbit-crm","x",undefined,"Create"),true); eq(a.matches("zzz","o","x"),false);
+eq(a.milliseconds(64_000),"1 min 4 s"); eq(a.milliseconds(3_720_000),"1 h 2 min");
+// times
+const base=Date.parse("2026-01-01T00:00:00Z");
+for (const [time,text] of [["2026-01-01T00:00:00Z","now"],["2025-12-31T23:59:30Z","30 s ago"],["2025-12-31T23:00:00Z","1 h ago"],["2026-01-03T00:00:00Z","in 2 d"],["nonsense",""]]) eq(a.relative(time,base),text);
+// routes
+for (const [hash,parts,query] of [["",[],{}],["#/executions/7?status=Failed&text=a%20b",["executions","7"],{status:"Failed",text:"a b"}],["#/actions/a%2Fb/c",["actions","a/b","c"],{}],["#/%zz",["%zz"],{}]]) {
+  const route=a.parseRoute(hash); eq(route.parts,parts); eq(Object.fromEntries(route.query),query);
+}
+eq(a.routeTo(["executions","a/b"],{status:"",text:"x y"}),"#/executions/a%2Fb?text=x+y"); eq(a.parseRoute(a.routeTo(["a/b"],{q:"1&2"})).query.get("q"),"1&2");
+// steps
+const step=(name,order,startedAt)=>({name,order,attempt:1,startedAt});
+eq(a.nested([step("list/parcelo/get",1,"t2"),step("note 01b82868",3,"t3"),step("list",2,"t1"),step("note 01b82868 #2",4,"t4")]).map(({label,depth})=>[label,depth]),[["list",0],["parcelo/get",1],["note",0],["note #2",0]]);
+eq(a.nested([step("a",1,"t1"),{...step("a/b",1,"t2"),attempt:2}]).map(({depth})=>depth),[0,0]); eq(a.nested([]),[]);
+// backoff
+const wait=new a.Backoff(1000,5000); eq([wait.unchanged(),wait.unchanged(),wait.failed(),wait.failed(),wait.changed()],[1500,2250,4500,5000,1000]);
 eq(a.limits({type:"integer",minimum:1,maximum:100},"number"),"integer, 1 to 100"); eq(a.limits({type:"boolean"},"select"),"boolean");
 console.log("unit ok");

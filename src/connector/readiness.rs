@@ -1,0 +1,48 @@
+//! Secrets without a value, before a call needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
+use super::address::is_example_host;
+use super::caller::Mocking;
+use super::host::resolve_secret;
+use super::runtime::{Connector, Runtime};
+use crate::definition::common::Credential;
+use crate::definition::connection::ConnectionSpec;
+
+/// True if tests of the definitions answer the calls of a connector. The host may be a template; its literal part is enough
+/// to recognize the host of an example.
+pub fn is_mocked(connector: &Connector, mocking: Mocking) -> bool {
+    let literal = connector.spec.base_url.as_deref().unwrap_or_default();
+    let host = literal.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
+    mocking == Mocking::All || mocking == Mocking::Examples && is_example_host(host)
+}
+
+/// The reason why a secret has no value; `None` if it has one.
+///
+/// Secrets of Kubernetes count as present: their first read may wait for the cluster, and the operator reports them.
+pub fn missing_secret(runtime: &Runtime, name: &str) -> Option<String> {
+    let Some(source) = runtime.secrets.get(name) else {
+        return Some(format!("the environment provides no secret `{name}`"));
+    };
+    if source.kubernetes.is_some() {
+        return None;
+    }
+    resolve_secret(name, source, &runtime.vault).map(Zeroizing::new).err()
+}
+
+/// The secrets of an environment that have no value, each with its reason.
+pub fn missing_secrets(runtime: &Runtime) -> BTreeMap<String, String> {
+    let missing = |name: &String| Some((name.clone(), missing_secret(runtime, name)?));
+    runtime.secrets.keys().filter_map(missing).collect()
+}
+
+/// The secrets that the credentials of a connection name. Secrets that templates read are not among them.
+pub fn secrets_of_connection(connection: &ConnectionSpec) -> BTreeSet<&str> {
+    let secret = |credential| match credential {
+        &Credential::Reference(ref reference) => Some(reference.secret_ref.as_str()),
+        Credential::Template(_) => None,
+    };
+    connection.credentials.values().filter_map(secret).collect()
+}
