@@ -7,6 +7,7 @@
 //! changed (`catalog::dependencies`).
 
 mod action_tests;
+mod braces;
 mod connections;
 mod connectors;
 mod credentials;
@@ -14,6 +15,7 @@ mod cycles;
 mod definition;
 mod entities;
 mod incremental;
+mod inputs;
 mod references;
 mod result;
 mod schemas;

@@ -29,6 +29,7 @@ mod listen_args;
 mod logging;
 mod man;
 mod master_key;
+mod new;
 mod operation;
 mod operator;
 mod output;
@@ -37,6 +38,7 @@ mod page_args;
 mod plan;
 mod plan_output;
 mod plan_side;
+mod project;
 mod promote;
 mod reconcile;
 mod render;
@@ -103,6 +105,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    New(new::New),
     Validate(validate::Validate),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
@@ -150,6 +153,7 @@ pub fn run() -> ExitCode {
     cli.global.apply();
     let result = match cli.command {
         Command::Init(command) => command.run(),
+        Command::New(command) => command.run(),
         Command::Validate(command) => command.run(),
         Command::Fmt(command) => command.run(),
         Command::Explain(command) => command.run(),

@@ -34,6 +34,7 @@ mod envelope;
 pub mod environment;
 pub mod event;
 pub mod form;
+pub mod ignore_rules;
 mod json;
 pub mod json_schema;
 pub mod pagination;

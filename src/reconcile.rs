@@ -30,6 +30,7 @@ mod leadership;
 mod lease_renewal;
 pub mod live_environments;
 mod live_generation;
+mod lost_definitions;
 mod manual_override;
 pub mod notifications;
 mod notify;

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod encrypted;
 mod fetch;
 pub mod git;
+mod ignore_file;
 pub mod push_notification;
 mod unreadable;
 

@@ -2,7 +2,7 @@
 // `evenkeel types` writes their types to evenkeel.d.ts, so that editors complete connectors and actions.
 type Input = { email: string; name?: string };
 
-export default async function (ctx: any) {
+export default async function (ctx: WelcomeCtx) {
   const input: Input = ctx.input;
 
   // Two calls of the connector in file 2, by its name and its actions' names in camelCase.
@@ -12,9 +12,10 @@ export default async function (ctx: any) {
     tags: ["customer"],
   });
   const { contact: saved } = await ctx.connectors.orbitCrm.getContact({}, { pathParams: { id: contact.id } });
+  if (!saved) throw new Error(`Orbit does not have the contact ${contact.id}`);
 
   // Stored across executions, per tenant.
-  const customers: number = ((await ctx.state.get("customers")) ?? 0) + 1;
+  const customers: number = ((await ctx.state.get<number>("customers")) ?? 0) + 1;
   await ctx.state.set("customers", customers);
 
   ctx.log.info(`welcome, ${saved.email}`);

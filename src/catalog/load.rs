@@ -16,7 +16,7 @@ use super::input::{Input, Snapshot};
 use super::overlays;
 use crate::text::{Finding, SourceMap};
 
-pub use self::state::{CacheTally, Loaded, LoadedCatalog, Loader};
+pub use self::state::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader};
 
 /// Loads every definition of a snapshot. Pure: the same snapshot gives the same catalog and findings.
 pub fn load(snapshot: &Snapshot) -> (Catalog, Vec<Finding>) {
@@ -58,6 +58,6 @@ impl Loader {
         let environments = self.environments(&mut call, &main);
         self.composed = call.composed;
         self.patches = call.patches;
-        Loaded { main, environments, read: self.read }
+        Loaded { main, environments, read: self.read, foreign: self.foreign() }
     }
 }

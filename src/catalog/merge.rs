@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use super::input::{Origin, RawDocument};
+use super::ownership::Ownership;
 use super::read::{self, ParsedDocument};
 use crate::text::{self, Document, Entry as Field, Finding, Node, NodeKind, Range, Source, SourceId};
 
@@ -110,7 +111,8 @@ impl<'a> Layers<'a> {
         let origin = Origin { base: base.written.clone(), patches };
         let source = Arc::new(source);
         let mut findings = Vec::new();
-        let entry = read::entry(Document { source: id, root }, &source, origin, &mut findings);
+        let document = Document { source: id, root };
+        let entry = read::entry(document, Ownership::Definition, &source, origin, &mut findings);
         let findings = findings.into_iter().map(|finding| relocated(finding, &source, id)).collect();
         ParsedDocument { entry: entry.map(Arc::new), nameless: None, findings }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::input::RawDocument;
 use super::merge::Layer;
-use super::read::{self, ParsedFile};
+use super::read::{self, FileContent, ParsedFile};
 use super::references::resolve_path;
 use crate::definition::Id;
 use crate::text::{Finding, Node, SourceId, Span, codes};
@@ -34,10 +34,10 @@ pub(super) struct Patch {
 impl PatchFile {
     /// Reads the patches of a file.
     pub(super) fn read(file: &ParsedFile) -> PatchFile {
-        let (_, documents, mut findings) = read::text(&file.path, &file.bytes, file.id);
+        let FileContent { documents, mut findings, .. } = read::content(&file.path, &file.bytes, file.id);
         let mut patches = Vec::with_capacity(documents.len());
-        for (document, index) in documents.into_iter().zip(0..) {
-            let Some(kind) = read::header(&document, &mut findings) else {
+        for ((document, owner), index) in documents.into_iter().zip(0..) {
+            let Some(kind) = read::header(&document, owner, &mut findings) else {
                 patches.push(None);
                 continue;
             };

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use super::entry::Entry;
 use super::error_recovery;
 use super::input::{Origin, RawDocument};
+use super::ownership::{self, Ownership};
+use crate::definition::ignore_rules::IGNORE_FILE;
 use crate::definition::schema_validator;
-use crate::definition::{API_GROUP, API_VERSION, Definition, Envelope, Id, Kind, Spec};
+use crate::definition::{API_VERSION, Definition, Envelope, Id, Kind, Spec};
 use crate::text::{self, Document, Finding, Node, Range, ReadLimits, Source, SourceId, codes};
 
 /// A file with its definitions.
@@ -24,6 +26,8 @@ pub(super) struct ParsedFile {
     pub(super) documents: Vec<ParsedDocument>,
     /// Findings about its text.
     pub(super) findings: Vec<Finding>,
+    /// Number of documents that belong to other tools, see [`ownership::foreign_documents`].
+    pub(super) foreign: usize,
 }
 
 /// A document of a file.
@@ -37,16 +41,19 @@ pub(super) struct ParsedDocument {
     pub(super) findings: Vec<Finding>,
 }
 
-/// True for files of other tools, which hold no definitions.
-pub fn is_foreign(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(name, "package.json" | "package-lock.json" | "pnpm-lock.yaml" | "deno.json" | "jsconfig.json")
-        || name.starts_with("tsconfig") && name.ends_with(".json")
-        || path.split('/').any(|part| part == "node_modules")
+/// The content of a file.
+pub(super) struct FileContent {
+    pub(super) source: Arc<Source>,
+    /// The documents, in order, each with its owner.
+    pub(super) documents: Vec<(Document, Ownership)>,
+    /// The findings about the text; none if the file belongs to another tool.
+    pub(super) findings: Vec<Finding>,
+    /// Number of documents that belong to other tools, see [`ownership::foreign_documents`].
+    pub(super) foreign: usize,
 }
 
-/// The text of a file, its documents, and the findings about its text.
-pub(super) fn text(path: &Arc<str>, bytes: &[u8], id: SourceId) -> (Arc<Source>, Vec<Document>, Vec<Finding>) {
+/// Reads the text of a file into documents.
+pub(super) fn content(path: &Arc<str>, bytes: &[u8], id: SourceId) -> FileContent {
     let limits = ReadLimits::default();
     let (source, mut findings) = text::decode(path, bytes, &limits);
     let source = Arc::new(source);
@@ -55,13 +62,22 @@ pub(super) fn text(path: &Arc<str>, bytes: &[u8], id: SourceId) -> (Arc<Source>,
     for document in &mut documents {
         document.source = id;
     }
-    (source, documents, findings.into_iter().map(|finding| finding.within(id)).collect())
+    let owners = ownership::of_documents(&documents);
+    let text = ownership::searchable(&source, bytes);
+    let foreign = ownership::count_foreign(&owners, &findings, &text);
+    if ownership::is_foreign_text(&owners, &findings, &text) {
+        findings.clear();
+    }
+    drop(text);
+    let findings = findings.into_iter().map(|finding| finding.within(id)).collect();
+    FileContent { source, documents: documents.into_iter().zip(owners).collect(), findings, foreign }
 }
 
 /// Reads a file's definitions.
 pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> ParsedFile {
-    let (source, documents, mut findings) = text(path, bytes, id);
-    if documents.is_empty() && findings.is_empty() {
+    let FileContent { source, documents, mut findings, foreign } = content(path, bytes, id);
+    let is_read = foreign == 0 || source.text().trim().is_empty();
+    if documents.is_empty() && findings.is_empty() && is_read {
         findings.push(
             Finding::new(&codes::EMPTY, Range::default().within(id), "this file holds no definition")
                 .help("remove it, or write a document that starts with `apiVersion`"),
@@ -71,10 +87,16 @@ pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> ParsedFi
     let path = source.shared_path();
     let documents = documents.into_iter().zip(0..);
     let documents = documents.map(|(document, index)| parsed(document, index, &path, bytes, &source));
-    ParsedFile { documents: documents.collect(), path, bytes: Arc::clone(bytes), id, source, findings }
+    ParsedFile { documents: documents.collect(), path, bytes: Arc::clone(bytes), id, source, findings, foreign }
 }
 
-fn parsed(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, source: &Arc<Source>) -> ParsedDocument {
+fn parsed(
+    (document, owner): (Document, Ownership),
+    index: u32,
+    path: &Arc<str>,
+    bytes: &Arc<[u8]>,
+    source: &Arc<Source>,
+) -> ParsedDocument {
     let mut findings = Vec::new();
     let file = path.rsplit('/').next().unwrap_or(path);
     if ["connectors_registry.json", "extensions_registry.json", "widget_registry.json"].contains(&file) {
@@ -87,7 +109,8 @@ fn parsed(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, so
     }
     let name = document.root.pointer("/metadata/name").and_then(Node::as_str).map(str::to_owned);
     let base = RawDocument { path: Arc::clone(path), bytes: Arc::clone(bytes), index };
-    let entry = entry(document, source, Origin { base, patches: Vec::new() }, &mut findings).map(Arc::new);
+    let origin = Origin { base, patches: Vec::new() };
+    let entry = entry(document, owner, source, origin, &mut findings).map(Arc::new);
     // References to it are not reported: its own error is.
     let nameless = name.filter(|_| entry.is_none() && !findings.is_empty());
     ParsedDocument { entry, nameless, findings }
@@ -99,11 +122,12 @@ fn parsed(document: Document, index: u32, path: &Arc<str>, bytes: &Arc<[u8]>, so
 /// Places of findings are in the document's own source, which is not a file for a composed document.
 pub(super) fn entry(
     document: Document,
+    owner: Ownership,
     source: &Arc<Source>,
     origin: Origin,
     findings: &mut Vec<Finding>,
 ) -> Option<Entry> {
-    let kind = header(&document, findings)?;
+    let kind = header(&document, owner, findings)?;
     let root = &document.root;
     let first = first_key(root);
     let before = findings.len();
@@ -138,38 +162,31 @@ fn first_key(root: &Node) -> Range {
 
 /// The kind of a definition; `None` if the document is not a definition, with a finding unless it belongs to another
 /// tool.
-pub(super) fn header(document: &Document, findings: &mut Vec<Finding>) -> Option<Kind> {
+pub(super) fn header(document: &Document, owner: Ownership, findings: &mut Vec<Finding>) -> Option<Kind> {
     let root = &document.root;
     let at = |range: Range| range.within(document.source);
     let first = first_key(root);
-    let Some(version) = root.get("apiVersion") else {
-        // Secrets encrypted by SOPS are stored beside the environments that name them.
-        if root.pointer("/sops/mac").is_some() {
-            return None;
+    match owner {
+        Ownership::Definition => return kind(root, first, document, findings),
+        Ownership::Foreign => {}
+        Ownership::NoVersion => {
+            findings.push(
+                Finding::new(&codes::NOT_A_DEFINITION, at(first), "this document has no `apiVersion`").help(format!(
+                    "start it with `apiVersion: {API_VERSION}` and `kind`; if it belongs to another tool, list the file \
+                     in `{IGNORE_FILE}`"
+                )),
+            );
         }
-        findings.push(
-            Finding::new(&codes::NOT_A_DEFINITION, at(first), "this document has no `apiVersion`")
-                .help(format!("start it with `apiVersion: {API_VERSION}` and `kind`, or move it to another folder")),
-        );
-        return None;
-    };
-    let written = version.as_str().unwrap_or_default();
-    if written != API_VERSION {
-        let (group, _) = written.split_once('/').unwrap_or(("", written));
-        let near = written.contains("evenkeel") || !group.is_empty() && strsim::levenshtein(group, API_GROUP) <= 3;
-        let ours = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.parse::<Kind>().is_ok());
-        // Manifests of other tools, such as a `kustomization.yaml`, may be stored among definitions.
-        if version.as_str().is_some() && !near && !(group.is_empty() && ours) {
-            return None;
+        Ownership::UnknownVersion => {
+            let version = root.get("apiVersion").unwrap_or(root);
+            let written = version.as_str().map_or_else(|| version.to_json().to_string(), str::to_owned);
+            findings.push(
+                Finding::new(&codes::API_VERSION, at(version.span), format!("unknown apiVersion `{written}`"))
+                    .help(format!("this version of Evenkeel reads `{API_VERSION}`")),
+            );
         }
-        let written = version.as_str().map_or_else(|| version.to_json().to_string(), str::to_owned);
-        findings.push(
-            Finding::new(&codes::API_VERSION, at(version.span), format!("unknown apiVersion `{written}`"))
-                .help(format!("this version of Evenkeel reads `{API_VERSION}`")),
-        );
-        return None;
     }
-    kind(root, first, document, findings)
+    None
 }
 
 fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Finding>) -> Option<Kind> {

@@ -173,7 +173,12 @@ fn path_params(entry: &Entry, request: &Http, base: &str, findings: &mut Vec<Fin
             Finding::new(&codes::PATH_PARAMETER, entry.value_span(&format!("{base}/{field}")), message).help(help),
         );
     }
-    for name in request.path_params.keys().filter(|name| !unknown && !used.contains(*name)) {
+    // `{id}` in the URL is reported there.
+    let is_misspelt = |name: &str| {
+        [&request.url, &request.path].into_iter().flatten().any(|url| super::braces::has_placeholder(url, name))
+    };
+    let unused = request.path_params.keys().filter(|name| !unknown && !used.contains(*name) && !is_misspelt(name));
+    for name in unused {
         let message = format!("the path parameter `{name}` is not used");
         findings.push(
             Finding::new(&codes::PATH_PARAMETER, entry.key_span(&format!("{base}/pathParams/{name}")), message)

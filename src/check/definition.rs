@@ -3,8 +3,8 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, connections, connectors, credentials, cycles, entities, references, schemas, scripts, settings,
-    steps, templates, triggers, widgets, workflows,
+    action_tests, braces, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
+    settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
 use crate::catalog::{Catalog, Entry};
@@ -19,6 +19,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     let out = &mut findings;
     references::check(catalog, entry, out);
     templates::check(entry, settings, out);
+    braces::check(entry, out);
     settings::check(catalog, entry, settings, out);
     credentials::check(catalog, entry, out);
     schemas::check(entry, out);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Entry;
 use crate::definition::Kind;
-use crate::definition::schema_validator::nearest;
+use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::template::{FieldLocation, analyse};
-use crate::text::{Finding, Node, codes, escaped};
+use crate::text::{Finding, Node, Span, codes, escaped};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.id.kind {
@@ -14,8 +14,13 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
         Kind::Connector => {
             for action in entry.node("/spec/actions").map_or(&[][..], Node::entries) {
                 let pointer = format!("/spec/actions/{}/steps", action.key.name);
-                if action.value.get("steps").is_some() {
+                if let Some(steps) = action.value.get("steps") {
                     check_list(entry, &pointer, &BTreeSet::new(), false, findings);
+                    let names = steps.items().iter().filter_map(|step| step.get("name")?.as_str());
+                    let done = names.map(str::to_owned).collect();
+                    // The response of the action reads the results of all steps.
+                    let base = format!("/spec/actions/{}/response", escaped(&action.key.name));
+                    reads(entry, &base, &done, &[], true, findings);
                 }
             }
         }
@@ -80,8 +85,11 @@ fn reads(
                     Finding::new(&codes::TEMPLATE_NOT_HERE, span, message).help("move the step into `loop.steps`"),
                 );
             }
-            let Some(name) = read.strip_prefix("steps.").and_then(|rest| rest.split('.').next()) else { continue };
+            let mut parts = read.split('.');
+            let (Some("steps"), Some(name)) = (parts.next(), parts.next()) else { continue };
             if done.contains(name) {
+                let span = entry.span(node.locate(entry.text(), range.clone()));
+                findings.extend(parts.next().and_then(|field| unknown_result(entry.id.kind, read, name, field, span)));
                 continue;
             }
             let span = entry.span(node.locate(entry.text(), range.clone()));
@@ -98,4 +106,29 @@ fn reads(
             findings.push(finding);
         }
     }
+}
+
+/// The finding about a field that the result of a step does not have.
+fn unknown_result(kind: Kind, read: &str, name: &str, field: &str, span: Span) -> Option<Finding> {
+    let fields: &[&str] = match kind {
+        Kind::Connector => &["output", "body", "status_code", "headers", "error"],
+        _ => &["output", "body", "error"],
+    };
+    if fields.contains(&field) {
+        return None;
+    }
+    let step = if name.contains('-') { format!("steps['{name}']") } else { format!("steps.{name}") };
+    let rest = read.split('.').skip(2).collect::<Vec<_>>().join(".");
+    let near = nearest(field, fields.iter().copied());
+    let meant = match near {
+        Some(near) => format!("{step}.{}", rest.replacen(field, near, 1)),
+        // Other names for a result.
+        None if ["json", "data", "result", "response", "value"].contains(&field) => {
+            format!("{step}.{}", rest.replacen(field, "output", 1))
+        }
+        None => format!("{step}.output.{rest}"),
+    };
+    let message = format!("the result of step `{name}` has no `{field}`");
+    let help = format!("did you mean `{meant}`? A result has {}", quoted_list(fields));
+    Some(Finding::new(&codes::TEMPLATE_NAME, span, message).help(help))
 }

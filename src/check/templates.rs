@@ -1,13 +1,16 @@
 //! Templates: the functions and variables that their field allows, and the inputs that they read.
 
+use super::inputs::{METHODS, OptionalInputs, owner, properties};
 use super::settings::TrackedSettings;
+use std::collections::BTreeSet;
+
 use crate::catalog::Entry;
-use crate::definition::Kind;
 use crate::definition::schema_validator::{TemplateUse, ValueFormat, nearest, quoted_list};
 use crate::template::{Analysis, FieldLocation, Problem, ProblemKind, analyse};
 use crate::text::{Code, Finding, Node, Severity, Span, codes};
 
 pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut Vec<Finding>) {
+    let mut optional = OptionalInputs::default();
     for template in &entry.facts.templates {
         let Some(node) = entry.node(&template.pointer) else { continue };
         let Some(text) = node.as_str() else { continue };
@@ -28,7 +31,9 @@ pub(super) fn check(entry: &Entry, settings: TrackedSettings<'_>, findings: &mut
             settings.variable(&variable.name, place(variable.range.clone()), findings);
         }
         reads(entry, template, node, &analysis, findings);
+        optional.check(entry, template, node, &analysis, findings);
     }
+    keys(entry, findings);
     for marked in entry.facts.formatted.iter().filter(|marked| marked.format == ValueFormat::NoTemplate) {
         literals(entry, &marked.pointer, findings);
     }
@@ -83,9 +88,16 @@ fn finding(problem: &Problem, span: Span) -> Finding {
         ProblemKind::NotLiteral => "write the name in quotes, so that it can be checked before anything runs",
         ProblemKind::HostNotVariable => "use literal text and `get_variable('name')` in the host",
         ProblemKind::SecretNotAllowed => "secrets may be used in headers, query and auth only",
-        _ => "see `evenkeel explain` for what templates may use",
+        _ => "",
     };
-    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(|| usual.into()))
+    let usual = || {
+        if usual.is_empty() {
+            format!("see `evenkeel explain {}` for the names that templates may use", code.id)
+        } else {
+            usual.to_owned()
+        }
+    };
+    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(usual))
 }
 
 /// A host without a URL, such as that of a database. Checked as the host of a URL.
@@ -161,32 +173,23 @@ fn form_fields<'a>(entry: &'a Entry, template: &TemplateUse) -> Option<Vec<&'a s
     Some(fields.items().iter().filter_map(|field| field.get("name")?.as_str()).collect())
 }
 
-/// Methods that templates call on a map.
-const METHODS: [&str; 7] = ["get", "items", "keys", "values", "update", "pop", "copy"];
-
-/// The action or workflow whose `input` a template reads.
-fn owner(entry: &Entry, template: &TemplateUse) -> Option<String> {
-    match entry.id.kind {
-        Kind::Connector => {
-            let rest = template.pointer.strip_prefix("/spec/actions/")?;
-            Some(format!("/spec/actions/{}", rest.split('/').next()?))
+/// Reports templates in the keys of trees, which are literal. Keys of headers have a form of their own.
+fn keys(entry: &Entry, findings: &mut Vec<Finding>) {
+    let mut reported = BTreeSet::new();
+    for template in entry.facts.templates.iter().filter(|template| template.location != "header") {
+        let mut end = 0;
+        for part in template.pointer.split('/').skip(1) {
+            end += part.len() + 1;
+            let pointer = &template.pointer[..end];
+            if (part.contains("{{") || part.contains("{%")) && reported.insert(pointer) {
+                findings.push(
+                    Finding::new(&codes::TEMPLATE_IN_LITERAL, entry.key_span(pointer), "a key is not a template").help(
+                        "write a literal key; a map with computed keys is one template: `\"{{ {input.key: 1} }}\"`",
+                    ),
+                );
+            }
         }
-        Kind::Workflow => Some("/spec".into()),
-        _ => None,
     }
-}
-
-/// Names that a schema declares; `None` if it declares none, or allows others on purpose.
-fn properties(schema: &Node) -> Option<Vec<&str>> {
-    let open = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "propertyNames"];
-    let open = open.iter().any(|keyword| schema.get(keyword).is_some());
-    let additional = schema.get("additionalProperties");
-    let additional = additional.is_some_and(|value| !matches!(value.kind, crate::text::NodeKind::Bool(false)));
-    let properties = schema.get("properties")?;
-    if open || additional {
-        return None;
-    }
-    Some(properties.entries().iter().map(|entry| &*entry.key.name).collect())
 }
 
 /// Reports template expressions in a field that is never rendered.

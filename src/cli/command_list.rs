@@ -6,7 +6,7 @@ use clap::builder::styling::Styles;
 
 /// Groups of commands, in the order of the help.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Write definitions", &["init", "validate", "fmt", "explain", "schema", "types"]),
+    ("Write definitions", &["init", "new", "validate", "fmt", "explain", "schema", "types"]),
     ("Run locally", &["dev", "test", "render", "call"]),
     ("Serve", &["serve", "operator"]),
     (

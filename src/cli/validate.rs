@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::output;
-use crate::reconcile::validate;
+use crate::reconcile::validate::{self, Validated};
 use crate::text::Severity;
 use crate::text::render::OutputFormat;
 
@@ -27,7 +27,7 @@ pub(super) struct Validate {
     /// Folder of definitions, or one file
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// OutputFormat format: human, json, sarif, junit or github
+    /// Output format: human, json, sarif, junit or github
     #[arg(short, long, default_value = "human", value_name = "FORMAT")]
     output: OutputFormat,
     /// Treat warnings as errors
@@ -45,8 +45,27 @@ impl Validate {
             }
         }
         let code = output::report(&validated, self.output);
+        if code == ExitCode::SUCCESS && self.output == OutputFormat::Human {
+            passed_over(&validated);
+        }
         // The process ends here: dropping a large catalog value by value would take a tenth of the total time.
         std::mem::forget(validated);
         Ok(code)
     }
+}
+
+/// Maximum number of files that the note names.
+const MAX_NAMED: usize = 3;
+
+/// Notes the files of other tools, so that a definition among them is noticed.
+fn passed_over(validated: &Validated) {
+    let files = validated.foreign().iter().filter(|file| file.is_passed_over);
+    let names: Vec<&str> = files.map(|file| &*file.path).collect();
+    if names.is_empty() {
+        return;
+    }
+    let more = if names.len() > MAX_NAMED { ", …" } else { "" };
+    let named = names.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let count = output::count(names.len(), "file");
+    output::note(&format!("{count} of other tools, without definitions: {named}{more}"));
 }

@@ -6,6 +6,7 @@
 
 mod compile;
 mod facts;
+mod fields;
 mod format;
 mod model;
 mod suggestions;
@@ -14,5 +15,6 @@ mod validate;
 
 pub use facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};
 pub use format::ValueFormat;
+pub(crate) use format::suggested_name;
 pub(crate) use suggestions::{nearest, quoted_list};
 pub use validate::validate;

@@ -8,6 +8,7 @@ use super::candidate::{Candidate, Provenance};
 use super::candidate_builder::CandidateBuilder;
 use super::change_plan::plan_change;
 use super::live_generation::LiveGeneration;
+use super::lost_definitions;
 use super::reason::{Reason, ReconcileError};
 use super::scope::Scope;
 use super::sources::{MergedSources, Sources};
@@ -78,6 +79,9 @@ impl Proposer<'_> {
         };
         let mut validated = self.builder.validate(&draft.input, &self.merged.unreadable);
         explain_duplicates(&mut validated, &draft.pinned);
+        if let Some(Err(error)) = self.live.map(|live| lost_definitions::report(&mut validated, live)) {
+            return Proposed { validated: Some(Arc::new(validated)), result: Err(error.into()) };
+        }
         let validated = Arc::new(validated);
         let result = self.plan(draft, &validated, approved);
         Proposed { validated: Some(validated), result }

@@ -182,7 +182,10 @@ fn create(
         return Ok(Arc::new(git));
     }
     match (&wanted.directory, &context.cluster) {
-        (Some(directory), _) => Ok(Arc::new(Directory::new(context.folder.join(&directory.path)))),
+        (Some(directory), _) => {
+            let path = context.folder.join(&directory.path);
+            Ok(Arc::new(Directory::excluding(path, directory.exclude.clone())))
+        }
         (None, Some(cluster)) => cluster.source(document, &wanted.cluster.clone().unwrap_or_default()),
         (None, None) if wanted.cluster.is_some() => {
             let message = "a cluster is a source for `evenkeel operator` only; `serve` follows `git` and `directory`";

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, Input, Loader};
+use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, ForeignFile, Input, Loader};
 use crate::check::{self, Checker};
 use crate::connector::Runtime;
 use crate::definition::Id;
 use crate::source::{UnreadableFile, directory};
-use crate::text::{self, Code, Finding, Range, Severity, Source, Span, codes};
+use crate::text::{self, Code, Finding, Severity, Source, Span, codes};
 
 /// A catalog with its findings.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Validated {
     pub findings: Vec<Finding>,
     /// Catalogs of environments with overlays or a selector, unless an environment is selected.
     environments: BTreeMap<String, Catalog>,
+    /// Files with documents of other tools.
+    foreign: Vec<ForeignFile>,
     broken: BTreeSet<Id>,
     unattributed: bool,
 }
@@ -37,6 +39,18 @@ impl Validated {
     /// True if an error may belong to an unknown definition, such as one in a file that cannot be parsed.
     pub fn unattributed(&self) -> bool {
         self.unattributed
+    }
+
+    /// Files with documents of other tools, by path.
+    pub fn foreign(&self) -> &[ForeignFile] {
+        &self.foreign
+    }
+
+    /// Adds errors that may belong to any definition.
+    pub(super) fn add_unattributed(&mut self, errors: Vec<Finding>) {
+        self.unattributed |= !errors.is_empty();
+        self.findings.extend(errors);
+        text::sort(&mut self.findings, &self.catalog.sources);
     }
 
     /// The catalog of an environment with its overlays: of the named one, or of the first one.
@@ -165,15 +179,12 @@ impl Validator {
             collected.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }
         if catalog.entries.is_empty() && collected.findings.is_empty() {
-            let id = catalog.sources.add(Source::new(".", ""));
-            let empty = Finding::new(&codes::EMPTY, Range::default().within(id), "there are no definitions here")
-                .help("check the path, or let `evenkeel init` write a first one")
-                .severity(Severity::Error);
+            let empty = no_definitions(&input.snapshot.shown_under, &loaded.foreign);
             collected.add([AttributedFinding::unattributed(empty)]);
         }
         let CollectedFindings { mut findings, broken, unattributed } = collected;
         text::sort(&mut findings, &catalog.sources);
-        Validated { catalog, findings, environments, broken, unattributed }
+        Validated { catalog, findings, environments, foreign: loaded.foreign, broken, unattributed }
     }
 
     /// Counts the connectors that a runtime took over from the previous one.
@@ -185,6 +196,21 @@ impl Validator {
     pub fn stats(&self) -> CacheStats {
         self.stats
     }
+}
+
+/// The error of a folder without definitions. It has no place: there is no file to show.
+fn no_definitions(folder: &str, foreign: &[ForeignFile]) -> Finding {
+    let place = match folder.trim_end_matches('/') {
+        "" | "." => "this folder".to_owned(),
+        folder => format!("`{folder}`"),
+    };
+    let message = match foreign.first() {
+        None => format!("{place} holds no definitions"),
+        Some(first) => format!("{place} holds no definitions; `{}` belongs to another tool", first.path),
+    };
+    let help = "name the folder that holds them, or run `evenkeel init` to write a first set; a definition starts with \
+                `apiVersion: evenkeel.dev/v1alpha1`";
+    Finding::general(&codes::EMPTY, message).help(help).severity(Severity::Error)
 }
 
 /// Findings that were reported: an equal one at the same place is not reported again for another environment.

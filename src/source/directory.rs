@@ -1,7 +1,7 @@
 //! Local folders as sources.
 //!
 //! Symbolic links are never followed: the target may lie outside the folder, and is not part of a commit. Files and folders
-//! whose name starts with a dot, and `node_modules`, are ignored.
+//! whose name starts with a dot, `node_modules`, and paths that `.evenkeelignore` or `exclude` name are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::fetch::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
+use super::ignore_file;
 use super::unreadable::UnreadableFile;
-use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
+use crate::catalog::{File, MAX_CODE_BYTES, Snapshot, is_foreign};
+use crate::definition::ignore_rules::{IGNORE_FILE, IgnoreRules, MAX_IGNORE_BYTES};
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
 use crate::text::{Code, Digest, Format, ReadLimits, codes};
 
@@ -29,7 +31,7 @@ const MIN_STAMP_AGE: Duration = Duration::from_secs(3);
 /// # Errors
 /// The error of the operating system if the path itself cannot be read.
 pub fn read(path: &Path) -> std::io::Result<(Snapshot, Vec<UnreadableFile>)> {
-    let mut walk = Walk::new(path);
+    let mut walk = Walk::new(path, &[]);
     walk.all(path)?;
     Ok((walk.snapshot, walk.unreadable))
 }
@@ -58,6 +60,7 @@ pub fn read_inside(folder: &Path, file: &str, max_bytes: usize) -> std::io::Resu
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
+    exclude: Vec<String>,
     last: Mutex<LastRead>,
 }
 
@@ -83,14 +86,20 @@ struct Stamp {
 impl Directory {
     /// Creates a source of the definitions in a folder, or of one file.
     pub fn new(path: impl Into<PathBuf>) -> Directory {
-        Directory { path: path.into(), last: Mutex::default() }
+        Directory::excluding(path, Vec::new())
+    }
+
+    /// Creates a source of the definitions in a folder without the paths that match `exclude`, see
+    /// [`IgnoreRules`](crate::definition::ignore_rules::IgnoreRules).
+    pub fn excluding(path: impl Into<PathBuf>, exclude: Vec<String>) -> Directory {
+        Directory { path: path.into(), exclude, last: Mutex::default() }
     }
 }
 
 impl Source for Directory {
     fn fetch(&self, deadline: Instant) -> Result<Arc<Fetched>, FetchError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut walk = Walk::new(&self.path);
+        let mut walk = Walk::new(&self.path, &self.exclude);
         walk.deadline = Some(deadline);
         walk.before = Some(std::mem::take(&mut last.files));
         let walked = walk.all(&self.path);
@@ -175,13 +184,14 @@ fn digest(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -> Digest {
     Digest::of_parts(files.chain(names).chain(code).chain(broken))
 }
 
-impl Walk {
-    fn new(path: &Path) -> Walk {
+impl<'a> Walk<'a> {
+    fn new(path: &Path, exclude: &'a [String]) -> Walk<'a> {
         let (snapshot, unreadable) = (Snapshot::default(), Vec::new());
         let stamped = StampedFiles::new();
         let root = path.to_owned();
         let (before, deadline, late) = (None, None, false);
-        Walk { snapshot, unreadable, root, bytes: 0, code_bytes: 0, before, stamped, deadline, late }
+        let rules = IgnoreRules::default();
+        Walk { snapshot, unreadable, root, bytes: 0, code_bytes: 0, before, stamped, deadline, late, exclude, rules }
     }
 
     fn all(&mut self, path: &Path) -> std::io::Result<()> {
@@ -203,6 +213,9 @@ impl Walk {
             walk.file(path.to_owned(), name);
         } else {
             fs::read_dir(path)?;
+            let (rules, problems) = ignore_file::rules(ignore_file_in(path), walk.exclude);
+            walk.rules = rules;
+            walk.unreadable.extend(problems);
             walk.snapshot.shown_under = path.to_string_lossy().into_owned();
             walk.folder(path, "", 0);
         }
@@ -212,7 +225,9 @@ impl Walk {
     }
 }
 
-struct Walk {
+struct Walk<'a> {
+    exclude: &'a [String],
+    rules: IgnoreRules,
     /// The files of the last fetch; `None` if nothing is kept between fetches.
     before: Option<StampedFiles>,
     stamped: StampedFiles,
@@ -225,7 +240,7 @@ struct Walk {
     unreadable: Vec<UnreadableFile>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn report(&mut self, path: String, code: &'static Code, message: String, help: &str) {
         self.unreadable.push(UnreadableFile::new(path, code, message, help));
     }
@@ -253,6 +268,9 @@ impl Walk {
                 continue;
             }
             let shown = join(shown, &name);
+            if self.rules.ignores(&shown, entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                continue;
+            }
             match entry.file_type() {
                 Ok(kind) if kind.is_symlink() => self.unreadable.extend(UnreadableFile::link(shown)),
                 Ok(kind) if kind.is_dir() && depth >= MAX_DEPTH => {
@@ -278,7 +296,7 @@ impl Walk {
             return;
         }
         self.names().insert(shown.clone());
-        if Format::of(&shown).is_none() {
+        if Format::of(&shown).is_none() || is_foreign(&shown) {
             if is_script(&shown) {
                 self.code(&path, &shown);
             }
@@ -371,6 +389,14 @@ impl Walk {
             self.code(&path, name);
         }
         self.names().extend(names);
+    }
+}
+
+/// The content of the file of patterns in a folder, or the reason that it cannot be read; `None` if it does not exist.
+fn ignore_file_in(folder: &Path) -> Option<Result<Vec<u8>, String>> {
+    match read_inside(folder, IGNORE_FILE, MAX_IGNORE_BYTES + 1) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.map_err(|error| format!("the file cannot be read: {error}"))),
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Analysis {
     pub variables: Vec<NameUse>,
     /// Dotted paths that the template reads from the context, for example `input.email`, with the byte range of the first read.
     pub reads: BTreeMap<String, Range<usize>>,
+    /// The reads that fail if the value is absent: without `default`, and tested with `is defined` or `in` nowhere in the
+    /// template.
+    pub unguarded: BTreeMap<String, Range<usize>>,
     /// True if the source contains no Jinja.
     pub plain: bool,
     /// True if the template is exactly one `{{ expression }}`.
@@ -43,6 +46,7 @@ pub fn analyse(source: &str, location: FieldLocation, absolute_url: bool) -> Ana
     }
     found.problems.sort_by_key(|problem| (problem.range.start, problem.range.end));
     Analysis {
+        unguarded: found.unguarded(),
         problems: found.problems,
         secrets: found.secrets,
         variables: found.variables,

@@ -2,10 +2,10 @@
 
 mod calls;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
-use minijinja::machinery::ast::{self, Expr, Stmt};
+use minijinja::machinery::ast::{self, BinOpKind, CompareOpKind, Expr, Stmt};
 
 use super::location::{attributes, is_root, nearest};
 use super::name_path::{NamePath, name_path};
@@ -30,6 +30,25 @@ pub(super) struct CheckResult {
     pub secrets: Vec<NameUse>,
     pub variables: Vec<NameUse>,
     pub reads: BTreeMap<String, Range<usize>>,
+    /// Reads that fail if the value is undefined.
+    pub strict_reads: BTreeMap<String, Range<usize>>,
+    /// Paths whose absence the template handles.
+    pub guarded: BTreeSet<String>,
+}
+
+impl CheckResult {
+    /// Reads that fail if the value is undefined, and whose absence the template handles nowhere.
+    pub fn unguarded(&mut self) -> BTreeMap<String, Range<usize>> {
+        let mut reads = std::mem::take(&mut self.strict_reads);
+        reads.retain(|read, _| {
+            // A guard of `input` guards everything in it.
+            let handles = |guard: &String| {
+                read.strip_prefix(guard.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            !self.guarded.iter().any(handles)
+        });
+        reads
+    }
 }
 
 /// Checks a template.  Without a location, names are not checked.
@@ -41,6 +60,7 @@ pub(super) fn check(template: &Stmt<'_>, location: Option<FieldLocation>) -> Che
         set_anywhere: HashSet::new(),
         in_macro: 0,
         in_loop: 0,
+        is_guarding: false,
     };
     checker.note_names(std::slice::from_ref(template));
     checker.stmt(template);
@@ -56,6 +76,8 @@ struct Checker<'s> {
     set_anywhere: HashSet<&'s str>,
     in_macro: usize,
     in_loop: usize,
+    /// True within an expression that may be undefined.
+    is_guarding: bool,
 }
 
 impl<'s> Checker<'s> {
@@ -76,6 +98,13 @@ impl<'s> Checker<'s> {
         self.scopes.push(HashSet::new());
         f(self);
         self.scopes.pop();
+    }
+
+    /// Checks an expression that may be undefined if `guards` is set.
+    fn guarded(&mut self, guards: bool, expr: &Expr<'s>) {
+        let outer = std::mem::replace(&mut self.is_guarding, guards);
+        self.expr(expr);
+        self.is_guarding = outer;
     }
 
     fn set_name(&mut self, name: &'s str) {
@@ -245,12 +274,14 @@ impl<'s> Checker<'s> {
             Expr::UnaryOp(op) => self.expr(&op.expr),
             Expr::BinOp(op) => {
                 self.expr(&op.left);
-                self.expr(&op.right);
+                let tests_keys = matches!(op.op, BinOpKind::In);
+                self.guarded(tests_keys && name_path(&op.right).is_some(), &op.right);
             }
             Expr::Compare(compare) => {
                 self.expr(&compare.expr);
                 for op in &compare.ops {
-                    self.expr(&op.expr);
+                    let tests_keys = matches!(op.op, CompareOpKind::In | CompareOpKind::NotIn);
+                    self.guarded(tests_keys && name_path(&op.expr).is_some(), &op.expr);
                 }
             }
             Expr::IfExpr(choice) => {
@@ -262,7 +293,8 @@ impl<'s> Checker<'s> {
             }
             Expr::Filter(filter) => self.filter(filter),
             Expr::Test(test) => {
-                self.expr(&test.expr);
+                let tests_absence = matches!(test.name, "defined" | "undefined");
+                self.guarded(tests_absence && name_path(&test.expr).is_some(), &test.expr);
                 self.args(&test.args);
                 if !predicates::names().any(|known| known == test.name) {
                     let help = suggestion(nearest(test.name, predicates::names()));
@@ -335,13 +367,43 @@ impl<'s> Checker<'s> {
             path.push('.');
             path.push_str(name);
         }
+        if self.is_guarding {
+            self.found.guarded.insert(path.clone());
+        } else {
+            self.found.strict_reads.entry(path.clone()).or_insert_with(|| range.clone());
+        }
         self.found.reads.entry(path).or_insert_with(|| range.clone());
+        self.header_name(root, names, &range);
+        if root == "response"
+            && let ["body", field, rest @ ..] = names
+        {
+            let meant = ["response.json", field].into_iter().chain(rest.iter().copied()).collect::<Vec<_>>().join(".");
+            let help = Some(format!("did you mean `{meant}`? `response.json` is the parsed body"));
+            return self.problem(ProblemKind::UnknownName, "`response.body` is text, which has no fields", range, help);
+        }
         if let (Some(known), Some(name)) = (attributes(root), names.first())
             && !known.contains(name)
         {
             let help = suggestion(nearest(name, known.iter().copied()))
                 .or_else(|| Some(format!("`{root}` has {}", known.join(", "))));
             self.problem(ProblemKind::UnknownName, format!("`{root}` has no `{name}`"), range, help);
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Reports a header that is never found because of its upper-case letters.
+    fn header_name(&mut self, root: &str, names: &[&str], range: &Range<usize>) {
+        let (name, before) = match (root, names) {
+            ("headers", [name, ..]) => (*name, "headers".to_owned()),
+            ("request" | "response", ["headers", name, ..]) => (*name, format!("{root}.headers")),
+            ("steps", [step, "headers", name, ..]) => (*name, format!("steps.{step}.headers")),
+            _ => return,
+        };
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let message = format!("names of headers are in lower case here, so `{name}` is never found");
+            let help = Some(format!("write `{before}['{}']`", name.to_ascii_lowercase()));
+            self.problem(ProblemKind::UnknownName, message, range.clone(), help);
         }
     }
 }

@@ -74,6 +74,9 @@ codes! {
     EK0015 REGISTRY_FILE Warning "a registry file that is not read"
         "`connectors_registry.json` and `extensions_registry.json` are another way to write connectors and widgets. This version does not read them; nothing in them is checked or run."
 
+    EK0016 IGNORE_PATTERN Error "a pattern of ignored files that cannot be used"
+        "`.evenkeelignore` and `exclude` of a source hold patterns as in `.gitignore`, one a line: `schemas/`, `*.tmp.yaml`, `/docker-compose.yaml`, `!keep.yaml`. A pattern that cannot be read might have excluded definitions or not, so it is an error and nothing is removed because of it. At most 64 KiB and 1,000 patterns are read. The file belongs into the folder that is read."
+
     // EK01: the shape of a document
     EK0101 UNKNOWN_FIELD Error "a field that does not exist"
         "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. See `evenkeel schema KIND` for all fields; an editor with the YAML language server completes them."
@@ -96,7 +99,7 @@ codes! {
     EK0110 BAD_NAME Error "a name that is not a DNS label"
         "Names of definitions are identities: 1 to 63 characters, lower-case letters, digits and `-`, starting and ending with a letter or digit (RFC 1123). Show people another text with `displayName` or `title`."
     EK0111 NOT_A_DEFINITION Error "a document that is not a definition"
-        "Every document of a definitions folder is a map with `apiVersion`, `kind`, `metadata` and `spec`. Files for other tools belong in another folder, or in one whose name starts with a dot."
+        "A definition is a map with `apiVersion`, `kind`, `metadata` and `spec`. A document that is clearly of another tool is passed over: it has an `apiVersion` of another group, or none and nothing else that looks like a definition, in a file that holds no definition. So a `docker-compose.yaml`, a workflow of GitHub, a chart or a JSON Schema may be stored beside definitions.\n\nA document is an error, and never taken for removed, if it looks like a definition that lost its head: `kind: Connector` without `apiVersion`; `metadata` with a name and `spec`; a misspelt key such as `apiversion`; nothing but fields of a definition; no `apiVersion` in a file with definitions. A misspelt `apiVersion` is EK0108. A file that cannot be read as YAML or JSON is an error if it mentions `evenkeel.dev`, an `apiVersion` close to it, or one of the kinds without an `apiVersion`.\n\nIn an environment, a file that held a live definition and now holds such a document of another tool, or nothing at all, is an error too. Restore the definition, or remove the file to remove it. List files that shall not be read in `.evenkeelignore`."
     EK0112 BAD_FORMAT Error "a value in the wrong format"
         "The field takes text of a certain form: a duration (`15s`, `5m`, `2h30m`, `7d`), a date and time (RFC 3339), a URL, an e-mail address, a time of day, a pattern."
     EK0113 BAD_URL Error "not a usable URL"
@@ -147,6 +150,10 @@ codes! {
         "The schema next to the template has no such field, so the value would always be missing. Correct the name, or add the field to the schema."
     EK0311 TEMPLATE_IN_LITERAL Warning "a template that is never rendered"
         "The field is taken as it is; `{{` would be sent as text."
+    EK0312 TEMPLATE_BRACES Error "single braces that are not a template"
+        "Expressions stand in double braces: `/shipments/{{ pathParams.id }}`, not `/shipments/{id}` as in OpenAPI, `${id}` as in a shell or JavaScript, or `{ input.id }`. Single braces are text: a URL would be sent with `%7Bid%7D`. In a body, a header or a step they may be meant, so they are a warning there, and only if the name is one that a template could read. Literal braces stand in `{% raw %}{id}{% endraw %}`."
+    EK0313 TEMPLATE_OPTIONAL Warning "an input that may be absent"
+        "The input schema declares the field and does not require it, and the template fails if the caller omits it. Handle its absence in the template (`{{ input.note | default('') }}`, `{{ input.note | default(none) }}` with `omitEmpty`, `{% if input.note is defined %}`), give the schema a `default`, which is applied before templates run, or add the field to `required`."
 
     // EK04: connectors
     EK0401 ENTITY_FIELD Error "a canonical field that does not exist"

@@ -54,6 +54,12 @@ impl Finding {
         }
     }
 
+    /// Creates a finding without a position, for one that no file is involved in.
+    pub fn general(code: &'static Code, message: impl Into<String>) -> Finding {
+        let message = message.into();
+        Finding { code, severity: code.severity, message, labels: Vec::new(), help: None, subject: None }
+    }
+
     /// Sets the text at the primary position.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Finding {

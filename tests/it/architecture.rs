@@ -38,7 +38,7 @@ const LAYERS: [&str; 19] = [
 const FIRST_IMPURE: &str = "store";
 
 /// Crates that shape the code which uses them, each with the module that hides it.
-const HEAVY: [(&str, &str); 45] = [
+const HEAVY: [(&str, &str); 46] = [
     ("aes_gcm", "source"),
     ("age", "source"),
     ("annotate_snippets", "text"),
@@ -52,6 +52,7 @@ const HEAVY: [(&str, &str); 45] = [
     ("git2", "source"),
     ("granit_parser", "text"),
     ("hmac", "text"),
+    ("ignore", "definition"),
     ("jsonschema", "definition"),
     ("jsonwebtoken", "template"),
     ("k8s_openapi", "operator"),

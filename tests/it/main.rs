@@ -15,6 +15,7 @@ mod documents;
 mod encrypted;
 mod examples;
 mod fault_proxy;
+mod first_hour;
 mod git;
 mod git_server;
 mod hostile;

@@ -169,7 +169,7 @@ fn a_patch_needs_a_target() {
             "EK0109 overlays/live/a.yaml:2:7",
         ),
         ("apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nspec: {}\n", "EK0102 overlays/live/a.yaml:1:1"),
-        ("apiVersion: [\n", "EK0004 overlays/live/a.yaml:"),
+        ("apiVersion: evenkeel.dev/v1alpha1\nkind: [\n", "EK0004 overlays/live/a.yaml:"),
     ];
     for (text, expected) in headless {
         for environment in [None, Some("live")] {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::state::{LoadCall, Loader};
+use super::state::{ForeignFile, LoadCall, Loader};
 use crate::catalog::code;
 use crate::catalog::input::{File, RawDocument, Snapshot};
 use crate::catalog::merge::{BaseLayer, Layers};
 use crate::catalog::overlays::{self, PatchFile};
-use crate::catalog::read::{self, ParsedFile, is_foreign};
+use crate::catalog::ownership::is_foreign;
+use crate::catalog::read::{self, ParsedFile};
 use crate::definition::Kind;
 use crate::text::SourceId;
 
@@ -56,6 +57,18 @@ impl Loader {
         } else {
             jobs.into_par_iter().map(|job| job.unwrap_or_else(make)).collect()
         };
+    }
+
+    /// The files of the snapshot with documents of other tools.
+    pub(super) fn foreign(&self) -> Vec<ForeignFile> {
+        let foreign = self.files.iter().filter(|file| file.foreign > 0);
+        let described = foreign.map(|file| ForeignFile {
+            path: Arc::clone(&file.path),
+            bytes: Arc::clone(&file.bytes),
+            documents: file.foreign,
+            is_passed_over: file.foreign >= file.documents.len() && file.findings.is_empty(),
+        });
+        described.collect()
     }
 
     /// Updates the code files.

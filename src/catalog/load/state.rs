@@ -45,6 +45,19 @@ pub struct CacheTally {
     pub misses: u64,
 }
 
+/// A file of the snapshot with documents of other tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignFile {
+    /// Path from the root of the source.
+    pub path: Arc<str>,
+    /// The content.
+    pub bytes: Arc<[u8]>,
+    /// Number of these documents; 1 for a blank file.
+    pub documents: usize,
+    /// True if the file holds nothing else, and is not blank: it is passed over.
+    pub is_passed_over: bool,
+}
+
 /// The content of an input.
 #[derive(Debug)]
 pub struct Loaded {
@@ -54,6 +67,8 @@ pub struct Loaded {
     pub environments: Vec<(String, LoadedCatalog)>,
     /// Files that were reused, and files that were read.
     pub read: CacheTally,
+    /// Files with documents of other tools, by path.
+    pub foreign: Vec<ForeignFile>,
 }
 
 /// A catalog and the findings about its documents.

@@ -50,6 +50,12 @@ pub struct GitSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "relativePath"))]
     pub path: Option<String>,
+    /// Files and folders to exclude: patterns as in `.gitignore`, relative to the folder that is read. They are applied
+    /// after those of the file `.evenkeelignore` in that folder. Excluded definitions are removed like deleted ones.
+    /// Example: `schemas/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-evenkeel-type" = "ignorePattern"))]
+    pub exclude: Vec<String>,
     /// Credentials of the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<GitAuth>,
@@ -194,6 +200,12 @@ pub struct DirectorySource {
     /// Path of the folder.
     #[schemars(length(min = 1, max = 4096))]
     pub path: String,
+    /// Files and folders to exclude: patterns as in `.gitignore`, relative to the folder that is read. They are applied
+    /// after those of the file `.evenkeelignore` in that folder. Excluded definitions are removed like deleted ones.
+    /// Example: `schemas/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-evenkeel-type" = "ignorePattern"))]
+    pub exclude: Vec<String>,
 }
 
 /// Custom resources of a Kubernetes cluster.

@@ -1,10 +1,11 @@
 //! Formats of values. Those that depend on the text alone are validated here.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use url::Url;
 
-use crate::definition::{is_identifier, is_name};
+use crate::definition::{ignore_rules, is_identifier, is_name};
 use crate::text::{Code, codes};
 
 /// The format of a value or a key, from the mark `x-evenkeel-type` or `x-evenkeel-keys`.
@@ -22,6 +23,7 @@ pub enum ValueFormat {
     GitUrl,
     GitRef,
     RelativePath,
+    IgnorePattern,
     Email,
     Uuid,
     TimeOfDay,
@@ -55,6 +57,7 @@ impl ValueFormat {
             "gitUrl" => ValueFormat::GitUrl,
             "gitRef" => ValueFormat::GitRef,
             "relativePath" => ValueFormat::RelativePath,
+            "ignorePattern" => ValueFormat::IgnorePattern,
             "email" => ValueFormat::Email,
             "uuid" => ValueFormat::Uuid,
             "timeOfDay" => ValueFormat::TimeOfDay,
@@ -82,15 +85,18 @@ impl ValueFormat {
     }
 
     /// Validates a text. Returns the code, the message and the help of a problem.
-    pub(crate) fn problem(self, text: &str) -> Option<(&'static Code, String, &'static str)> {
-        let wrong =
-            |code: &'static Code, what: &str, help: &'static str| Some((code, format!("`{text}` is not {what}"), help));
+    pub(crate) fn problem(self, text: &str) -> Option<FormatProblem> {
+        let wrong = |code: &'static Code, what: &str, help: &'static str| {
+            Some((code, format!("`{text}` is not {what}"), Cow::Borrowed(help)))
+        };
         match self {
-            ValueFormat::Name if !is_name(text) => wrong(
-                &codes::BAD_NAME,
-                "a name",
-                "use 1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit",
-            ),
+            ValueFormat::Name if !is_name(text) => {
+                let help = match suggested_name(text) {
+                    Some(name) => Cow::Owned(format!("write `{name}`: lower-case letters, digits and `-`")),
+                    None => Cow::Borrowed(NAME_HELP),
+                };
+                Some((&codes::BAD_NAME, format!("`{text}` is not a name"), help))
+            }
             ValueFormat::Identifier if !is_identifier(text) => wrong(
                 &codes::BAD_NAME,
                 "an identifier",
@@ -119,6 +125,10 @@ impl ValueFormat {
             ValueFormat::RelativePath if !is_relative(text) => {
                 wrong(&codes::OUTSIDE, "a path inside the folder", "use a relative path without `..`")
             }
+            ValueFormat::IgnorePattern => ignore_rules::problem_of(text).map(|problem| {
+                let help = "write a pattern as in `.gitignore`, such as `schemas/` or `*.tmp.yaml`";
+                (&codes::IGNORE_PATTERN, format!("the pattern `{text}` {problem}"), Cow::Borrowed(help))
+            }),
             ValueFormat::Email if !is_email(text) => {
                 wrong(&codes::BAD_FORMAT, "an e-mail address", "write it like `name@example.com`")
             }
@@ -141,6 +151,38 @@ impl ValueFormat {
     }
 }
 
+/// A problem of a text: the code, the message and the help.
+pub(crate) type FormatProblem = (&'static Code, String, Cow<'static, str>);
+
+const NAME_HELP: &str = "use 1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit";
+
+/// The name that is closest to a text: `create-shipment` for `createShipment`; `None` if the text has letters that a name
+/// cannot have, or none at all.
+pub(crate) fn suggested_name(text: &str) -> Option<String> {
+    if text.chars().any(|character| character.is_alphanumeric() && !character.is_ascii()) {
+        return None;
+    }
+    let mut name = String::new();
+    let mut before = ' ';
+    let mut characters = text.chars().take(200).peekable();
+    while let Some(character) = characters.next() {
+        let starts_word = character.is_ascii_uppercase()
+            && (before.is_ascii_lowercase()
+                || before.is_ascii_digit()
+                || before.is_ascii_uppercase() && characters.peek().is_some_and(char::is_ascii_lowercase));
+        if (starts_word || !character.is_ascii_alphanumeric()) && !name.is_empty() && !name.ends_with('-') {
+            name.push('-');
+        }
+        if character.is_ascii_alphanumeric() {
+            name.push(character.to_ascii_lowercase());
+        }
+        before = character;
+    }
+    name.truncate(63);
+    let name = name.trim_end_matches('-');
+    is_name(name).then(|| name.to_owned())
+}
+
 /// Headers that belong to the connection itself (RFC 9110, section 7.6.1) or are derived from other fields.
 const OWN_HEADERS: [&str; 12] = [
     "connection",
@@ -157,33 +199,33 @@ const OWN_HEADERS: [&str; 12] = [
     "upgrade",
 ];
 
-fn header(text: &str) -> Option<(&'static Code, String, &'static str)> {
+fn header(text: &str) -> Option<FormatProblem> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if text.is_empty() || text.len() > 255 || !text.bytes().all(token) {
         return Some((
             &codes::BAD_HEADER,
             format!("`{text}` is not a header name"),
-            "use letters, digits and `-` (RFC 9110, 5.6.2)",
+            "use letters, digits and `-` (RFC 9110, 5.6.2)".into(),
         ));
     }
     OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(text)).then(|| {
         (
             &codes::BAD_HEADER,
             format!("the header `{text}` belongs to the connection and cannot be set"),
-            "remove it; it is made from the URL and the body",
+            "remove it; it is made from the URL and the body".into(),
         )
     })
 }
 
-fn https(text: &str) -> Option<(&'static Code, String, &'static str)> {
-    let wrong = |why: &str, help: &'static str| Some((&codes::BAD_URL, format!("`{text}` {why}"), help));
+fn https(text: &str) -> Option<FormatProblem> {
+    let wrong = |why: &str, help: &'static str| Some((&codes::BAD_URL, format!("`{text}` {why}"), help.into()));
     match Url::parse(text) {
         Err(_) => wrong("is not an absolute URL", "write it like `https://example.com/path`"),
         Ok(url) if url.scheme() != "https" => wrong("is not an `https://` URL", "use `https://`"),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Some((
             &codes::BAD_URL,
             "the URL contains a user name or password".into(),
-            "remove them; credentials go into `auth`",
+            "remove them; credentials go into `auth`".into(),
         )),
         Ok(_) => None,
     }
@@ -268,4 +310,33 @@ fn is_cidr(text: &str) -> bool {
         };
         bits.parse::<u8>().is_ok_and(|bits| bits <= max)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_the_closest_name() {
+        for (text, name) in [
+            ("createShipment", Some("create-shipment")),
+            ("create_shipment", Some("create-shipment")),
+            ("Create Shipment!", Some("create-shipment")),
+            ("listHTTPCalls", Some("list-http-calls")),
+            ("v2Orders", Some("v2-orders")),
+            ("--a--", Some("a")),
+            ("Orbit.CRM", Some("orbit-crm")),
+            ("größe", None),
+            ("___", None),
+            ("", None),
+        ] {
+            assert_eq!(suggested_name(text).as_deref(), name, "{text}");
+        }
+        let long = suggested_name(&"aB".repeat(200)).unwrap();
+        assert!(is_name(&long) && long.len() <= 63, "{long}");
+        let (_, message, help) = ValueFormat::Name.problem("createShipment").unwrap();
+        assert_eq!(message, "`createShipment` is not a name");
+        assert!(help.contains("`create-shipment`"), "{help}");
+        assert!(ValueFormat::Name.problem("___").unwrap().2.contains("1 to 63"));
+    }
 }

@@ -1,6 +1,6 @@
 //! Types and patterns of schemas, for messages.
 
-use super::model::{CompiledSchemas, ValueType};
+use super::model::{CompiledSchemas, ObjectFields, ValueType};
 use crate::text::{Node, NodeKind as Value};
 
 /// True if a schema accepts the type of a node.
@@ -29,6 +29,15 @@ pub(super) fn expected_type(schemas: &CompiledSchemas, index: usize) -> &'static
         ValueType::Text { .. } | ValueType::Enum(_) => "a string",
         ValueType::List { .. } => "a list",
         ValueType::Map { .. } | ValueType::Object(_) => "a map",
+    }
+}
+
+/// The fields of the maps that a schema accepts, if it lists them.
+pub(super) fn object_fields(schemas: &CompiledSchemas, index: usize) -> Option<&ObjectFields> {
+    match &schemas.schemas[index].value_type {
+        ValueType::Object(fields) => Some(fields),
+        ValueType::Alias(index) => object_fields(schemas, *index),
+        _ => None,
     }
 }
 

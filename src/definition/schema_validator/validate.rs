@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use super::compile;
 use super::facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};
 use super::format::ValueFormat;
-use super::model::{CompiledSchema, CompiledSchemas, ObjectFields, ValueType};
-use super::suggestions::{nearest, quoted_list};
-use super::types::{accepts_type, expected_type, pattern_help};
+use super::model::{CompiledSchema, CompiledSchemas, ValueType};
+use super::suggestions::{keys_of, nearest, quoted, quoted_list};
+use super::types::{accepts_type, expected_type, object_fields, pattern_help};
 use crate::definition::Kind;
 use crate::definition::common::Duration;
 use crate::text::NodeKind as Value;
@@ -30,15 +30,15 @@ pub fn validate(document: &Document, kind: Kind, findings: &mut Vec<Finding>) ->
 
 /// Marks of enclosing schemas, which apply to all nested values.
 #[derive(Clone, Copy, Default)]
-struct Marks {
-    template: Option<&'static str>,
-    format: Option<ValueFormat>,
-    reference: Option<ReferenceKind>,
-    code: Option<&'static Code>,
-    duration: (Option<u64>, Option<u64>),
+pub(super) struct Marks {
+    pub(super) template: Option<&'static str>,
+    pub(super) format: Option<ValueFormat>,
+    pub(super) reference: Option<ReferenceKind>,
+    pub(super) code: Option<&'static Code>,
+    pub(super) duration: (Option<u64>, Option<u64>),
 }
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     schemas: &'static CompiledSchemas,
     document: &'a Document,
     findings: &'a mut Vec<Finding>,
@@ -49,13 +49,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn report(&mut self, code: &'static Code, span: Range, message: String) -> &mut Finding {
+    pub(super) fn report(&mut self, code: &'static Code, span: Range, message: String) -> &mut Finding {
         let code = self.code.unwrap_or(code);
         self.findings.push(Finding::new(code, span.within(self.document.source), message));
         self.findings.last_mut().expect("just pushed")
     }
 
-    fn inside(&mut self, part: impl std::fmt::Display, walk: impl FnOnce(&mut Self)) {
+    pub(super) fn inside(&mut self, part: impl std::fmt::Display, walk: impl FnOnce(&mut Self)) {
         use std::fmt::Write as _;
         let length = self.pointer.len();
         let start = length + 1;
@@ -68,7 +68,7 @@ impl Walk<'_> {
         self.pointer.truncate(length);
     }
 
-    fn node(&mut self, node: &Node, index: usize, outer: Marks, name: &str) {
+    pub(super) fn node(&mut self, node: &Node, index: usize, outer: Marks, name: &str) {
         let schema: &'static CompiledSchema = &self.schemas.schemas[index];
         if node.is_null() && (schema.nullable || matches!(schema.value_type, ValueType::Any)) {
             return;
@@ -152,7 +152,10 @@ impl Walk<'_> {
             self.node(node, *index, marks, name);
         } else {
             let expected: Vec<&str> = cases.iter().map(|index| expected_type(self.schemas, *index)).collect();
-            self.wrong_type(node, &expected.join(" or "), name);
+            let fields = cases.iter().find_map(|index| object_fields(self.schemas, *index));
+            let expected = expected.join(" or ");
+            let remedy = fields.map(|fields| format!("write {expected}; a map has {}", keys_of(fields)));
+            self.wrong_value(node, &expected, name, remedy);
         }
     }
 
@@ -173,62 +176,6 @@ impl Walk<'_> {
             }
             _ => {}
         }
-    }
-
-    fn object(&mut self, node: &Node, fields: &'static ObjectFields, marks: Marks, name: &str) {
-        let Value::Map(entries) = &node.kind else { return self.wrong_type(node, "a map", name) };
-        for entry in entries {
-            match fields.by_name.get(&*entry.key.name) {
-                Some(index) => {
-                    let marks = Marks { format: None, reference: None, duration: (None, None), ..marks };
-                    self.inside(&entry.key.name, |walk| walk.node(&entry.value, *index, marks, &entry.key.name));
-                }
-                None => self.unknown_field(&entry.key, fields, name),
-            }
-        }
-        // An explicit null counts as omitted, as on Kubernetes.
-        let given = |field: &String| entries.iter().any(|entry| *entry.key.name == **field && !entry.value.is_null());
-        for field in fields.required.iter().filter(|field| !given(field)) {
-            self.report(&codes::MISSING_FIELD, start_of(node), format!("{} lacks `{field}`", quoted(name))).help =
-                Some(format!("add `{field}`"));
-        }
-        for group in &fields.exactly_one {
-            let present: Vec<&String> = group.iter().filter(|field| given(field)).collect();
-            if present.len() != 1 {
-                let (span, message) = match present.get(1) {
-                    None => (start_of(node), format!("{} needs one of {}", quoted(name), quoted_list(group))),
-                    Some(second) => (
-                        key_span(node, second),
-                        format!("{} has {}, which exclude each other", quoted(name), quoted_list(&present)),
-                    ),
-                };
-                self.report(fields.exactly_one_code.unwrap_or(&codes::EXACTLY_ONE), span, message).help =
-                    Some(format!("keep exactly one of {}", quoted_list(group)));
-            }
-        }
-        for group in &fields.at_most_one {
-            let present: Vec<&String> = group.iter().filter(|field| given(field)).collect();
-            if let Some(second) = present.get(1) {
-                let message = format!("{} has {}, which exclude each other", quoted(name), quoted_list(&present));
-                self.report(&codes::AT_MOST_ONE, key_span(node, second), message).help =
-                    Some("keep one of them".into());
-            }
-        }
-        if fields.not_empty && entries.is_empty() {
-            self.report(&codes::OUT_OF_RANGE, node.span, format!("{} is empty", quoted(name))).help =
-                Some("give it at least one field".into());
-        }
-    }
-
-    fn unknown_field(&mut self, key: &Key, fields: &ObjectFields, name: &str) {
-        let message = format!("unknown field `{}` in {}", key.name, quoted(name));
-        let mut known: Vec<&str> = fields.by_name.keys().map(String::as_str).collect();
-        known.sort_unstable();
-        let help = match nearest(&key.name, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known fields: {}", quoted_list(&known)),
-        };
-        self.report(&codes::UNKNOWN_FIELD, key.span, message).help = Some(help);
     }
 
     fn key(&mut self, key: &Key, format: Option<ValueFormat>, values: &[String]) {
@@ -364,6 +311,11 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, expected: &str, name: &str) {
+        self.wrong_value(node, expected, name, None);
+    }
+
+    /// Reports a value of the wrong type. `remedy` is the help for a value of another type than null.
+    pub(super) fn wrong_value(&mut self, node: &Node, expected: &str, name: &str, remedy: Option<String>) {
         let message = format!("{} takes {expected}, and this is {}", quoted(name), node.kind_name());
         let help = match (&node.kind, expected) {
             (Value::Text(text), "true or false")
@@ -381,22 +333,10 @@ impl Walk<'_> {
             }
             (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
             (Value::Null, _) => format!("give it a value, or remove {}", quoted(name)),
+            _ if remedy.is_some() => remedy.unwrap_or_default(),
             (_, "a list") => "write each item on a line of its own after `- `, or `[a, b]`".to_owned(),
             _ => format!("write {expected}"),
         };
         self.report(&codes::WRONG_TYPE, node.span, message).help = Some(help);
     }
-}
-
-fn quoted(name: &str) -> String {
-    if name.contains(' ') { name.to_owned() } else { format!("`{name}`") }
-}
-
-/// The position of the first key of a map, as a snippet of the whole map would be too long.
-fn start_of(node: &Node) -> Range {
-    node.entries().first().map_or(node.span, |entry| entry.key.span)
-}
-
-fn key_span(node: &Node, field: &str) -> Range {
-    node.entry(field).map_or(node.span, |entry| entry.key.span)
 }

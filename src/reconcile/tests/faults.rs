@@ -154,7 +154,9 @@ fn row_51_an_unparsable_file_holds_back_nothing_else() {
         world.file("a.yaml", &tenant("a", "first"));
         world.reconcile().await;
         world.file("a.yaml", &tenant("a", "second"));
-        world.file("garbage.yaml", "{{{");
+        world.file("garbage.yaml", "# evenkeel.dev/v1alpha1\n{{{");
+        // Other tools have files that cannot be read as YAML.
+        world.file("template.yaml", "{{{");
         world.reconcile().await;
         assert_eq!((world.live()["a"].as_str(), world.reason().as_str()), ("second", "Isolated"));
     });

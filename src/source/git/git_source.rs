@@ -18,7 +18,7 @@ use super::url::GitUrl;
 use super::{known_hosts, signature};
 use crate::definition::environment::{GitSource, Verify};
 use crate::net::Tls;
-use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Source};
+use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Source, ignore_file};
 use crate::text::Digest;
 
 /// A branch, tag, version range or commit of a repository.
@@ -27,6 +27,7 @@ pub struct Git {
     url: GitUrl,
     selector: Selector,
     path: String,
+    exclude: Vec<String>,
     verify: Verify,
     keys: signature::Keys,
     known_hosts: Arc<[Entry]>,
@@ -40,6 +41,8 @@ pub struct Git {
 struct LastFetch {
     choice: Choice,
     folder: Arc<Folder>,
+    /// Identity of the ignore rules that the folder was read with.
+    rules: Digest,
     fetched: Arc<Fetched>,
 }
 
@@ -94,7 +97,8 @@ impl Git {
         let shared = repositories.shared(key);
         let GitOptions { tls, budgets, .. } = options;
         let last = Mutex::new(None);
-        Ok(Git { shared, url, selector, path, verify, keys, known_hosts, credentials, tls, budgets, last })
+        let exclude = spec.exclude.clone();
+        Ok(Git { shared, url, selector, path, exclude, verify, keys, known_hosts, credentials, tls, budgets, last })
     }
 
     /// Number of visits to the server, by all sources of this repository together.
@@ -194,15 +198,20 @@ impl Git {
         let root = commit.tree().map_err(|error| broken(&error))?;
         let root = tree::subtree(repository, root, &self.path)?;
         let odb = repository.odb().map_err(|error| broken(&error))?;
-        let walk = Walk { repository, odb: &odb, budgets: &self.budgets, deadline };
+        let ignored = tree::ignore_file(repository, &root)?;
+        let (rules, problems) = ignore_file::rules(ignored, &self.exclude);
+        let walk = Walk { repository, odb: &odb, budgets: &self.budgets, deadline, rules: &rules };
         let mut last = self.last();
-        let folder = walk.root(&root, last.as_ref().map(|last| &last.folder))?;
-        let (mut snapshot, unreadable) = folder.flatten(last.as_ref().map(|last| &last.fetched.snapshot));
+        let rules = rules.digest();
+        let before = last.as_ref().filter(|last| last.rules == rules).map(|last| &last.folder);
+        let folder = walk.root(&root, before)?;
+        let (mut snapshot, mut unreadable) = folder.flatten(last.as_ref().map(|last| &last.fetched.snapshot));
         snapshot.shown_under = self.path.clone();
+        unreadable.extend(problems);
         let rewritten = last.as_ref().is_some_and(|last| is_rewritten(repository, &last.fetched.revision, &commit));
         let revision = revision_of(&commit, &choice.name);
         let fetched = Arc::new(Fetched { revision, snapshot, unreadable, rewritten });
-        *last = Some(LastFetch { choice, folder, fetched: Arc::clone(&fetched) });
+        *last = Some(LastFetch { choice, folder, rules, fetched: Arc::clone(&fetched) });
         Ok(fetched)
     }
 }

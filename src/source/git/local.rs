@@ -9,7 +9,7 @@ use super::commit::revision_of;
 use super::error::{broken, fail, printable};
 use super::options::Budgets;
 use super::tree::{self, Walk};
-use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES};
+use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, ignore_file};
 
 /// Timeout of reading a revision.
 const READ_TIMEOUT: Duration = Duration::from_mins(5);
@@ -28,8 +28,10 @@ pub fn local(repository: &Path, revision: &str, path: Option<&str>) -> Result<Fe
     let root = tree::subtree(&opened, root, path)?;
     let odb = opened.odb().map_err(|error| broken(&error))?;
     let (budgets, deadline) = (Budgets::default(), Instant::now() + READ_TIMEOUT);
-    let walk = Walk { repository: &opened, odb: &odb, budgets: &budgets, deadline };
-    let (mut snapshot, unreadable) = walk.root(&root, None)?.flatten(None);
+    let (rules, problems) = ignore_file::rules(tree::ignore_file(&opened, &root)?, &[]);
+    let walk = Walk { repository: &opened, odb: &odb, budgets: &budgets, deadline, rules: &rules };
+    let (mut snapshot, mut unreadable) = walk.root(&root, None)?.flatten(None);
+    unreadable.extend(problems);
     snapshot.shown_under = path.to_owned();
     let revision = revision_of(&commit, &printable(revision, 100));
     Ok(Fetched { revision, snapshot, unreadable, rewritten: false })

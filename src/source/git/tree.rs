@@ -11,7 +11,8 @@ use git2::{ObjectType, Odb, Oid, Repository, Tree};
 
 use super::error::{broken, fail, invalid, is_hidden};
 use super::options::Budgets;
-use crate::catalog::{File, MAX_CODE_BYTES, Snapshot};
+use crate::catalog::{File, MAX_CODE_BYTES, Snapshot, is_foreign};
+use crate::definition::ignore_rules::{IGNORE_FILE, IgnoreRules, MAX_IGNORE_BYTES};
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
 use crate::source::{FetchError, FetchReason, UnreadableFile};
 use crate::text::{Format, ReadLimits, codes};
@@ -60,6 +61,8 @@ pub(super) struct Walk<'a> {
     pub(super) odb: &'a Odb<'a>,
     pub(super) budgets: &'a Budgets,
     pub(super) deadline: Instant,
+    /// Paths that are not read. The folders of an earlier read can be reused only if it had the same rules.
+    pub(super) rules: &'a IgnoreRules,
 }
 
 /// Finds a folder in a tree.
@@ -114,6 +117,27 @@ pub(super) fn blob(
     Ok(odb.read(entry.id()).map_err(|error| broken(&error))?.data().to_vec())
 }
 
+/// The content of the file of ignored paths in a folder, or the reason that it cannot be read; `None` if it does not exist.
+///
+/// # Errors
+/// `Corrupt` if the object is missing or damaged.
+pub(super) fn ignore_file(
+    repository: &Repository,
+    folder: &Tree<'_>,
+) -> Result<Option<Result<Vec<u8>, String>>, FetchError> {
+    let Some(entry) = folder.get_name(IGNORE_FILE) else { return Ok(None) };
+    if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == LINK {
+        return Ok(Some(Err("it is not a regular file".to_owned())));
+    }
+    let odb = repository.odb().map_err(|error| broken(&error))?;
+    let (size, _) = odb.read_header(entry.id()).map_err(|error| broken(&error))?;
+    // A file over the limit is refused by its size, without its content.
+    if size > MAX_IGNORE_BYTES {
+        return Ok(Some(Ok(vec![b'#'; MAX_IGNORE_BYTES + 1])));
+    }
+    Ok(Some(Ok(odb.read(entry.id()).map_err(|error| broken(&error))?.data().to_vec())))
+}
+
 /// The parts of a path inside the repository.
 fn parts(path: &str) -> Result<impl Iterator<Item = &str>, FetchError> {
     let parts = move || path.split('/').filter(|part| !part.is_empty() && *part != ".");
@@ -161,6 +185,9 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            if self.rules.ignores(&path, entry.kind() == Some(ObjectType::Tree)) {
+                continue;
+            }
             let known = before.and_then(|before| before.children.get(name));
             let child = match (entry.filemode(), entry.kind()) {
                 (SUBMODULE, _) => None,
@@ -216,7 +243,7 @@ impl Walk<'_> {
             return Ok(Some(Child::File { id, path: Arc::clone(path), bytes: bytes.clone() }));
         }
         let path: Arc<str> = known.map_or_else(|| path.into(), |(_, path, _)| Arc::clone(path));
-        if Format::of(&path).is_none() && !is_script(&path) {
+        if Format::of(&path).is_none() && !is_script(&path) || is_foreign(&path) {
             return Ok(Some(Child::File { id, path, bytes: None }));
         }
         // The header states the size before the content is inflated.

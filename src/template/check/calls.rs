@@ -4,6 +4,7 @@ use minijinja::machinery::ast::{self, Expr};
 use minijinja::value::ValueKind;
 
 use super::super::location::nearest;
+use super::super::name_path::name_path;
 use super::super::parser::range_of;
 use super::super::{ProblemKind, filters, functions};
 use super::{Checker, NameUse, suggestion};
@@ -12,8 +13,9 @@ impl<'s> Checker<'s> {
     pub(super) fn filter(&mut self, filter: &ast::Spanned<ast::Filter<'s>>) {
         if let Some(expr) = &filter.expr {
             let (secrets, variables) = (self.found.secrets.len(), self.found.variables.len());
-            self.expr(expr);
-            let direct = matches!(expr, Expr::Call(_)) && matches!(filter.name, "default" | "d");
+            let is_default = matches!(filter.name, "default" | "d");
+            self.guarded(is_default && name_path(expr).is_some(), expr);
+            let direct = matches!(expr, Expr::Call(_)) && is_default;
             if direct {
                 // The call itself is recorded last, after its arguments.
                 if let Some(last) = self.found.secrets.get_mut(secrets..).and_then(<[_]>::last_mut) {
@@ -57,9 +59,27 @@ impl<'s> Checker<'s> {
                 Expr::Var(var) if var.id == "self" => {
                     self.forbid("`self` cannot be used here", range_of(var.span()));
                 }
-                object => self.expr(object),
+                object => {
+                    self.expr(object);
+                    self.header_argument(attr.name, object, &call.args);
+                }
             },
             other => self.expr(other),
+        }
+    }
+
+    /// Checks the name in `headers.get('name')`.
+    fn header_argument(&mut self, method: &str, object: &Expr<'s>, args: &[ast::CallArg<'s>]) {
+        let (Some(path), Some(ast::CallArg::Pos(Expr::Const(name)))) = (name_path(object), args.first()) else {
+            return;
+        };
+        if method == "get"
+            && let Some(name) = name.value.as_str()
+            && !self.is_local(path.root)
+        {
+            let range = path.range.clone();
+            let names: Vec<&str> = path.names.iter().copied().chain([name]).collect();
+            self.header_name(path.root, &names, &range);
         }
     }
 

@@ -63,9 +63,10 @@ fn row_24_file_names() {
     let mut expected = [&read[..], &read_json[..]].concat();
     expected.sort_unstable();
     assert_eq!(found, expected);
-    // A README with the extension of a definition file is read like any other.
-    let validated = folder(&[("README.yaml", "# Definitions\n\nHow they are written.\n")]);
-    assert_eq!(errors(&validated), ["EK0111 README.yaml:3:1"]);
+    // A README with the extension of a definition file is read like any other, and belongs to no definition.
+    let readme = ("README.yaml", "# Definitions\n\nHow they are written.\n".to_owned());
+    assert_eq!(errors(&folder(&[readme.clone(), ("a.yaml", tenant("a"))])), [""; 0]);
+    assert_eq!(errors(&folder(&[readme])), ["EK0011 "], "a folder without definitions");
     // The name determines the format: YAML is not JSON.
     assert_eq!(errors(&folder(&[("a.JSON", tenant("a"))])), ["EK0004 a.JSON:1:1"]);
     assert_eq!(errors(&folder(&[("a.YML", tenant_json("a"))])), [""; 0], "JSON is YAML");
