@@ -21,6 +21,7 @@ fn main() {
         ("sshd", all([program("sshd"), program("ssh-keygen")])),
         ("gpg", all([program("gpg"), program("gpgconf"), program("ssh-keygen")])),
         ("openssl", all([program("openssl")])),
+        ("jq", all([program("jq")])),
         ("node", all([program("node")])),
         ("python", all([program("python3")])),
         ("chromium", all([program("chromium")])),

@@ -43,7 +43,8 @@ mod watch_backoff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use kube::config::KubeconfigError;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -116,12 +117,26 @@ impl RunningOperator {
     }
 }
 
+/// The cluster of the pod, or of KUBECONFIG.
+async fn cluster_config() -> anyhow::Result<Config> {
+    Config::infer().await.map_err(|error| {
+        // Each error of the chain repeats the text of the next one.
+        let source = std::error::Error::source(&error);
+        let cause = match source.and_then(|source| source.downcast_ref::<KubeconfigError>()) {
+            Some(KubeconfigError::ReadConfig(cause, path)) => format!("cannot read {}: {cause}", path.display()),
+            Some(cause) => cause.to_string(),
+            None => error.to_string(),
+        };
+        anyhow!("cannot find a cluster: this is not a pod, and there is no kubeconfig: {cause}; set KUBECONFIG to one")
+    })
+}
+
 /// Starts the operator for the cluster of the pod, or of KUBECONFIG.
 ///
 /// # Errors
 /// Fails if no cluster is configured.
 pub async fn start(mut context: context::Context, settings: OperatorSettings) -> anyhow::Result<RunningOperator> {
-    let config = Config::infer().await.context("cannot find a cluster: neither in a pod nor by a kubeconfig")?;
+    let config = cluster_config().await?;
     let client = Client::try_from(config.clone()).context("cannot create the client of the API server")?;
     let description = match &settings.namespaces[..] {
         [] => format!("all namespaces of {}", config.cluster_url),

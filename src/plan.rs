@@ -16,6 +16,8 @@ mod breaking;
 mod build;
 pub mod canonical;
 mod change;
+mod declared_tests;
+mod file_diff;
 mod guard;
 mod lines;
 mod marker;
@@ -30,10 +32,11 @@ pub use algebra::{DefinitionState, StalePlan, apply, state};
 pub use breaking::ChangeClass;
 pub use build::plan;
 pub use change::{Change, ChangeKind};
+pub use file_diff::{FileDiff, MAX_ALL_DIFF_BYTES, MAX_DIFF_BYTES, MAX_DIFF_LINES};
 pub use guard::{BlockedReason, BlockedRemovals, DesiredState, PrunePolicy, guard};
 pub use lines::{DiffLine, text_diff};
 pub use model::{Action, MAX_DEPENDANTS, MAX_PLAN_BYTES, Plan, PlanOptions, Summary, VERSION, Verb};
-pub use object::{Inventory, Object, SourceLocation, inventory, object, parse_id};
+pub use object::{Files, Inventory, Object, SourceLocation, inventory, object, parse_id};
 
 #[cfg(test)]
 mod tests;

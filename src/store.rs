@@ -62,7 +62,8 @@ pub async fn open(url: &str, keys: Keys) -> Result<Arc<dyn Store>, StoreError> {
         }
         "postgres" | "postgresql" => Ok(Arc::new(postgres::open(url, keys).await?)),
         _ => Err(StoreError::Refused(
-            "the URL names no database; write `sqlite:PATH` or `postgres://user:password@host/name`".to_owned(),
+            "it is not the address of a database; expected `sqlite:PATH` or `postgres://user:password@host/name`"
+                .to_owned(),
         )),
     }
 }

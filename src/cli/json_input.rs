@@ -10,17 +10,19 @@ use crate::connector;
 /// Largest input of an action.
 const MAX_BYTES: u64 = 8 << 20;
 
+const NOT_JSON: &str = "the input is not JSON; expected for example '{\"name\": \"Ada\"}', `@FILE` or `-` for stdin";
+
 /// Reads JSON from the argument itself, from a file (`@FILE`) or from stdin (`-`).
 ///
 /// # Errors
 /// Fails if the source cannot be read or is not JSON.
 pub(super) fn read(argument: &str) -> anyhow::Result<Value> {
     let text = match argument.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?,
+        Some(path) => std::fs::read_to_string(path).with_context(|| unreadable(path))?,
         None if argument == "-" => std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?,
         None => argument.to_owned(),
     };
-    serde_json::from_str(&text).context("the input is not JSON; expected for example '{\"name\": \"Ada\"}'")
+    serde_json::from_str(&text).context(NOT_JSON)
 }
 
 /// Reads the input of an action; refuses integers that would lose digits.
@@ -31,8 +33,8 @@ pub(super) fn read_exact(argument: &str) -> anyhow::Result<Value> {
     let mut content = String::new();
     let text = match argument.strip_prefix('@') {
         Some(path) => {
-            let file = std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?;
-            file.take(MAX_BYTES).read_to_string(&mut content).with_context(|| format!("cannot read {path}"))?;
+            let file = std::fs::File::open(path).with_context(|| unreadable(path))?;
+            file.take(MAX_BYTES).read_to_string(&mut content).with_context(|| unreadable(path))?;
             &content
         }
         None if argument == "-" => {
@@ -47,5 +49,9 @@ pub(super) fn read_exact(argument: &str) -> anyhow::Result<Value> {
     if let Some(number) = connector::inexact_integer(text.as_bytes()) {
         bail!("the integer {number} would lose digits; write it as a string");
     }
-    serde_json::from_str(text).context("the input is not JSON")
+    serde_json::from_str(text).context(NOT_JSON)
+}
+
+fn unreadable(path: &str) -> String {
+    format!("cannot read the input file {path}, a path from the current folder")
 }

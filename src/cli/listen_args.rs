@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::Args;
 use tokio::net::TcpListener;
 
@@ -31,8 +31,12 @@ impl ListenArgs {
     /// Fails if the port is in use or not permitted.
     pub(super) async fn bind(&self) -> anyhow::Result<(TcpListener, SocketAddr)> {
         let address = SocketAddr::new(self.bind, self.port);
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is another server running? `--port 0` selects a free port")
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let remedy = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "another server may be running; `--port 0` selects a free port",
+                _ => "`--bind` and `--port` select another address",
+            };
+            anyhow!("cannot listen on {address}: {error}; {remedy}")
         })?;
         let address = listener.local_addr()?;
         Ok((listener, address))

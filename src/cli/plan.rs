@@ -5,40 +5,54 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::api_client::{self, ApiClient, environment_name};
+use super::api_client::{ApiClient, one_line};
+use super::ci_links::GitHost;
+use super::environment_api::EnvironmentApi;
+use super::environment_args::{VARIABLE, environment_name};
 use super::output;
-use super::plan_output::{self, PlanFormat};
+use super::plan_output::{PlanFormat, print_review};
+use super::plan_server::{self, ServerPlan};
 use super::plan_side::{PlanSide, read_folder, read_revision};
 use crate::definition::is_name;
-use crate::plan::render::Revisions;
+use crate::plan::render::{Review, ReviewSide};
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::reconcile::validate::Validated;
-use crate::source::{MAX_ASSET_BYTES, directory};
+
+/// Environment of a plan of definitions that declare none.
+const DEFAULT_ENVIRONMENT: &str = "local";
 
 /// Show what changes between two sets of definitions
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "evenkeel plan [OPTIONS] BEFORE AFTER\n       evenkeel plan [OPTIONS] --from REVISION [--to REVISION] [FOLDER]\n       evenkeel plan [OPTIONS] --server URL -e ENVIRONMENT [FOLDER]",
+    override_usage = "evenkeel plan [OPTIONS] BEFORE AFTER\n       evenkeel plan [OPTIONS] --from REVISION [--to REVISION] [FOLDER]\n       evenkeel plan [OPTIONS] -e ENVIRONMENT [FOLDER]",
     after_help = "\
-Applies nothing. Compares two folders, two Git revisions, or a folder with a
-running server. Comments, the order of keys and spelled-out defaults are not
+Applies nothing. Compares two folders, two Git revisions, or a folder with an
+environment of a running server; without a folder, shows the plan that waits on
+the server. Comments, the order of keys and spelled-out defaults are not
 changes. Each change shows its location, whether it breaks users of the
 definition, and the definitions that depend on it.
 
+With -o markdown or json a document is printed in every case: if definitions
+have errors, it holds them and no plan.
+
 Exit status:
   0  success
-  1  error
-  2  changes, with --detailed-exitcode
+  1  the definitions have errors
+  2  wrong usage, or a folder, revision or server cannot be read
+
+Exit status with --detailed-exitcode:
+  0  no changes
+  1  any error
+  2  changes
 
 Examples:
   evenkeel plan before after
   evenkeel plan --from main definitions
-  evenkeel plan --server https://keel.example -e live --out live.plan"
+  evenkeel plan -e live --server https://keel.example --out live.plan"
 )]
 pub(super) struct PlanCommand {
-    /// Two folders to compare, or one folder with --from or --server [default: .]
+    /// Two folders to compare, or one folder with --from or -e [default: .]
     #[arg(value_name = "FOLDER", num_args = 0..=2)]
     paths: Vec<PathBuf>,
     /// Earlier revision: a branch, tag or commit of the folder's Git repository
@@ -47,8 +61,8 @@ pub(super) struct PlanCommand {
     /// Later revision [default: the files of the folder]
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
-    /// Environment to plan for [default: the first one declared]
-    #[arg(short, long, value_name = "ENVIRONMENT")]
+    /// Environment to plan for; of a server, without --from and two folders
+    #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "human", value_name = "FORMAT")]
@@ -59,76 +73,102 @@ pub(super) struct PlanCommand {
     /// Save the plan to a file, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Server to plan for: its pending plan, or the changes of a folder
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with_all = ["from", "to"],
-        requires = "environment",
-        help_heading = api_client::HEADING
-    )]
-    server: Option<String>,
-    /// Bearer token; prefer the variable: other users of a machine can read command lines
-    #[arg(
-        long,
-        env = "EVENKEEL_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN",
-        help_heading = api_client::HEADING
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    client: ApiClient,
 }
 
 impl PlanCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        // 2 means "changes" here, so no error may exit with it.
         Ok(self.plan_and_print().unwrap_or_else(|error| {
+            // A comment that is made of the output is never empty.
+            let environment = self.environment().unwrap_or(DEFAULT_ENVIRONMENT).to_owned();
+            let review = Review { environment, error: Some(format!("{error:#}")), ..Review::default() };
+            print_review(None, self.output, &review);
             output::error(&error);
-            ExitCode::FAILURE
+            // 2 means "changes" with detailed codes, so no error may exit with it.
+            if self.detailed_exitcode { ExitCode::FAILURE } else { ExitCode::from(2) }
         }))
     }
 
+    /// The named environment. CI systems pass an input that is not set as an empty variable.
+    fn environment(&self) -> Option<&str> {
+        self.environment.as_deref().filter(|name| !name.is_empty())
+    }
+
     fn plan_and_print(&self) -> anyhow::Result<ExitCode> {
-        if let Some(server) = &self.server {
-            return self.remote_plan(server);
+        let is_offline = self.from.is_some() || self.paths.len() == 2;
+        match self.environment() {
+            Some(environment) if !is_offline => self.plan_of_server(environment),
+            _ if names_server() => {
+                bail!(
+                    "`--server` plans for one environment, and for at most one folder: `evenkeel plan -e live FOLDER`"
+                )
+            }
+            _ => self.plan_offline(),
         }
+    }
+
+    fn plan_offline(&self) -> anyhow::Result<ExitCode> {
         let (before, after) = self.sides()?;
+        let host = GitHost::of_job();
+        let mut review = Review {
+            environment: guessed_environment(self.environment(), [&after, &before]),
+            before: before.review(host.as_ref()),
+            after: after.review(host.as_ref()),
+            ..Review::default()
+        };
+        // Warnings of the earlier side are old news.
+        review.before.findings.retain(|finding| finding.severity == crate::text::Severity::Error);
         if !after.validated.is_valid() {
             output::findings(&after.validated);
             output::note("no plan: fix the errors first");
+            print_review(None, self.output, &review);
             return Ok(ExitCode::FAILURE);
         }
         let name = &before.name;
         if before.validated.catalog.entries.is_empty() {
-            output::note(&format!("{name} has no definitions; everything is new"));
+            review.before.findings.clear();
+            review.notes.push(format!("`{name}` has no definitions; everything is new"));
         } else if !before.validated.is_valid() {
-            output::note(&format!("warning: {name} has errors; definitions with errors are treated as absent"));
+            review.notes.push(format!("warning: `{name}` has errors; definitions with errors are treated as absent"));
         }
-        let environment = environment(self.environment.as_deref(), &after.validated)?;
+        review.notes.iter().for_each(|note| output::note(note));
+        let environment = environment(self.environment(), &after.validated)?;
         let options = PlanOptions { environment: &environment, fingerprint: None };
         let plan = plan(&before.inventory(), &after.inventory(), &options);
-        self.save_and_print(&plan, &Revisions { from: &before.name, to: &after.name })
+        self.save_and_print(&plan, &review)
     }
 
-    /// Prints the plan of a server, which includes what its environment adds.
-    fn remote_plan(&self, server: &str) -> anyhow::Result<ExitCode> {
-        let client = ApiClient { server: server.to_owned(), token: self.token.clone() };
-        let environment = self.environment.as_deref().unwrap_or_default();
-        environment_name(environment).map_err(|problem| anyhow!("`{environment}`: {problem}"))?;
-        let path = format!("/v1/environments/{environment}/plan");
-        let (response, after) = match self.paths.as_slice() {
-            [] => (client.get(&path)?, "its sources".to_owned()),
-            [folder] => {
-                let response = client.post(&path, &files_body(folder)?)?;
-                for blocked in response["blocked"].as_array().into_iter().flatten() {
-                    output::note(&format!("would need approval: {}", blocked["message"].as_str().unwrap_or_default()));
-                }
-                (response["plan"].clone(), folder.display().to_string())
-            }
-            _ => bail!("`--server` takes at most one folder"),
+    /// Prints the plan of a server, which includes definitions that the environment adds.
+    fn plan_of_server(&self, environment: &str) -> anyhow::Result<ExitCode> {
+        let address = environment_name(environment)
+            .map_err(|problem| anyhow!("`{environment}` is not an environment: {problem}"))?;
+        let folder = self.paths.first().map(PathBuf::as_path);
+        let after = folder.map_or_else(|| "its sources".to_owned(), |folder| folder.display().to_string());
+        let side = |name: &str| ReviewSide { name: name.to_owned(), ..ReviewSide::default() };
+        let mut review = Review {
+            environment: address.clone(),
+            before: side(environment),
+            after: side(&after),
+            ..Review::default()
         };
-        let plan = client.plan(&response)?;
-        self.save_and_print(&plan, &Revisions { from: environment, to: &after })
+        let api = EnvironmentApi { client: self.client.clone(), environment: address, is_chosen: true };
+        match plan_server::request(&api, folder)? {
+            ServerPlan::Planned(plan, notes) => {
+                notes.iter().for_each(|note| output::note(note));
+                review.notes = notes;
+                self.save_and_print(&plan, &review)
+            }
+            ServerPlan::Refused(findings, text) => {
+                for finding in &findings {
+                    output::note(&one_line(&serde_json::to_value(finding).unwrap_or_default()));
+                }
+                output::error(&anyhow!("no plan: {text}"));
+                review.after.findings = findings;
+                print_review(None, self.output, &review);
+                Ok(ExitCode::FAILURE)
+            }
+        }
     }
 
     /// The two sides to compare.
@@ -145,46 +185,45 @@ impl PlanCommand {
                 Ok((before, after))
             }
             (_, Some(_), _) => bail!("`--from` takes at most one folder: `evenkeel plan --from main definitions`"),
-            (_, None, _) => {
-                bail!("expected two folders, `evenkeel plan before after`, or a revision, `evenkeel plan --from main`")
-            }
+            (_, None, _) => bail!(
+                "there is nothing to compare; expected two folders (`evenkeel plan before after`), a revision \
+                 (`evenkeel plan --from main`) or an environment of a server (`evenkeel plan -e live`)"
+            ),
         }
     }
 
-    fn save_and_print(&self, plan: &Plan, revisions: &Revisions<'_>) -> anyhow::Result<ExitCode> {
+    fn save_and_print(&self, plan: &Plan, review: &Review) -> anyhow::Result<ExitCode> {
         if let Some(file) = &self.out {
             std::fs::write(file, plan.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
         }
-        plan_output::print(plan, self.output, revisions);
+        print_review(Some(plan), self.output, review);
         Ok(if self.detailed_exitcode && !plan.is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
     }
 }
 
-/// Request body with the text files of a folder.
-fn files_body(folder: &Path) -> anyhow::Result<Value> {
-    let context = || format!("cannot read {}", folder.display());
-    let (snapshot, unreadable) = directory::read(folder).with_context(context)?;
-    if let Some(first) = unreadable.first() {
-        bail!("{}: {}", first.path, first.finding.message);
-    }
-    let mut files = serde_json::Map::new();
-    for name in &*snapshot.names {
-        let bytes =
-            directory::read_inside(folder, name, MAX_ASSET_BYTES).with_context(|| format!("cannot read {name}"))?;
-        if let Ok(text) = String::from_utf8(bytes) {
-            files.insert(name.clone(), Value::String(text));
-        }
-    }
-    Ok(json!({"files": files}))
+/// True if the arguments name a server: EVENKEEL_SERVER alone does not stop a comparison on this machine.
+fn names_server() -> bool {
+    let is_server = |argument: &str| argument == "--server" || argument.starts_with("--server=");
+    std::env::args_os().any(|argument| argument.to_str().is_some_and(is_server))
 }
 
 /// The named environment, or the first one (default: `local`).
 fn environment(name: Option<&str>, validated: &Validated) -> anyhow::Result<String> {
-    let declared: Vec<&str> = validated.catalog.environments().map(|(entry, _)| entry.id.name.as_str()).collect();
+    let declared = declared(validated);
     match name {
-        None => Ok(declared.first().copied().unwrap_or("local").to_owned()),
+        None => Ok(declared.first().copied().unwrap_or(DEFAULT_ENVIRONMENT).to_owned()),
         Some(name) if declared.contains(&name) || declared.is_empty() && is_name(name) => Ok(name.to_owned()),
         Some(name) if declared.is_empty() => bail!("`{name}` is not an environment name; expected for example `live`"),
         Some(name) => bail!("unknown environment `{name}`; expected one of {}", declared.join(", ")),
     }
+}
+
+fn declared(validated: &Validated) -> Vec<&str> {
+    validated.catalog.environments().map(|(entry, _)| entry.id.name.as_str()).collect()
+}
+
+/// The environment of a review without a plan: the named one, or the first one that either side declares.
+fn guessed_environment(name: Option<&str>, sides: [&PlanSide; 2]) -> String {
+    let first = || sides.into_iter().find_map(|side| declared(&side.validated).first().copied());
+    name.or_else(first).unwrap_or(DEFAULT_ENVIRONMENT).to_owned()
 }

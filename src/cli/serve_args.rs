@@ -12,6 +12,7 @@ use super::egress::private_policy;
 use super::listen_args::{self, ListenArgs};
 use super::logging::{self, LogFormat};
 use super::master_key;
+use super::store_url::shown_store;
 use crate::net;
 use crate::reconcile::context;
 use crate::reconcile::notifications::{Notifier, Settings};
@@ -115,7 +116,10 @@ impl ServeArgs {
     pub(super) async fn context(&self, folder: PathBuf) -> anyhow::Result<context::Context> {
         let default = format!("sqlite:{}", self.state.join("evenkeel.db").display());
         let url = self.store.clone().unwrap_or(default);
-        let store = store::open(&url, master_key::read()?).await.map_err(|error| anyhow!("{error}"))?;
+        let store = store::open(&url, master_key::read()?).await.map_err(|error| {
+            let shown = shown_store(&url);
+            anyhow!("cannot open the store {shown}: {error}; `--store` or EVENKEEL_STORE selects another one")
+        })?;
         let identities = Identities::from_environment().map_err(|error| anyhow!("{error}"))?.map(Arc::new);
         let metrics = Metrics::new();
         // The operator chooses the targets of notifications, so private networks are allowed.

@@ -14,10 +14,12 @@ use super::runtime::runtime;
 use super::{definitions, output};
 use crate::connector::Runtime;
 use crate::connector::testing::{self, TestResult};
+use crate::definition::Kind;
 use crate::reconcile::active::Work;
 use crate::reconcile::validate::Validated;
 use crate::script::MAX_SCRIPT_BYTES;
 use crate::source::directory;
+use crate::text::Node;
 use crate::trigger;
 
 /// Run the tests of actions and workflows offline
@@ -35,7 +37,8 @@ Exit status:
 Examples:
   evenkeel test
   evenkeel test definitions --filter orbit-crm/create-contact
-  evenkeel test -o junit > report.xml")]
+  evenkeel test -o junit > report.xml
+  evenkeel test -o github               # annotations of GitHub Actions")]
 pub(super) struct Test {
     /// Folder of definitions, or one file
     #[arg(default_value = ".")]
@@ -56,6 +59,7 @@ enum TestFormat {
     Human,
     Json,
     Junit,
+    Github,
 }
 
 impl Test {
@@ -80,7 +84,11 @@ impl Test {
             TestFormat::Human => report::human(&results, failed),
             TestFormat::Json => report::json(&results, failed),
             TestFormat::Junit => report::junit(&results, failed),
+            TestFormat::Github => report::github(&results, |result| self.place_of(&validated, result)),
         });
+        if matches!(self.output, TestFormat::Github) {
+            output::note(&format!("{} passed, {failed} failed", results.len() - failed));
+        }
         if let Some(filter) = self.filter.filter(|_| results.is_empty()) {
             anyhow::bail!(
                 "no test matches `{filter}`; expected part of `connector/action/test` or `workflow/name/test`"
@@ -94,6 +102,24 @@ impl Test {
 }
 
 impl Test {
+    /// File and line of the declaration of a test; `None` if its definition is composed in a way that hides it.
+    fn place_of(&self, validated: &Validated, result: &TestResult) -> Option<(String, u32)> {
+        let catalog = validated.catalog_of(self.environment.as_deref());
+        let is_workflow = result.connector == "workflow";
+        let (kind, name) = match is_workflow {
+            true => (Kind::Workflow, &result.action),
+            false => (Kind::Connector, &result.connector),
+        };
+        let entry = catalog.find(kind, name)?;
+        let spec = entry.document.root.get("spec")?;
+        let owner = if is_workflow { spec } else { spec.get("actions")?.get(&result.action)? };
+        let named = |test: &&Node| test.get("name").and_then(Node::as_str) == Some(&result.name);
+        let test = owner.get("tests")?.items().iter().find(named)?;
+        let span = entry.span(test.span);
+        let line = catalog.sources.find(span.source)?.position(span.start).line;
+        Some((catalog.sources.display_path(span.source), line))
+    }
+
     fn run_workflow_tests(
         &self,
         validated: &Validated,

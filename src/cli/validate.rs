@@ -27,7 +27,7 @@ pub(super) struct Validate {
     /// Folder of definitions, or one file
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Output format: human, json, sarif, junit or github
+    /// Output format: human, json, sarif, junit, github or gitlab
     #[arg(short, long, default_value = "human", value_name = "FORMAT")]
     output: OutputFormat,
     /// Treat warnings as errors

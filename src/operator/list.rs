@@ -1,8 +1,8 @@
 //! Lists the cluster's resources for `evenkeel status --kube`.
 
 use anyhow::Context as _;
+use kube::Client;
 use kube::api::ListParams;
-use kube::{Client, Config};
 
 use super::resources::{PAGE, Resource, api};
 use crate::definition::Kind;
@@ -12,7 +12,7 @@ use crate::definition::Kind;
 /// # Errors
 /// Fails if there is no cluster or it cannot be listed.
 pub async fn resources(namespace: Option<&str>, all_namespaces: bool) -> anyhow::Result<Vec<Resource>> {
-    let config = Config::infer().await.context("cannot find a cluster: neither in a pod nor by a kubeconfig")?;
+    let config = super::cluster_config().await?;
     let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
     let client = Client::try_from(config).context("cannot create the client of the API server")?;
     let within = (!all_namespaces).then_some(namespace.as_str());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::build::reason;
+use super::file_diff::FileDiff;
 use super::model::{Action, Plan, Verb};
 use super::object::{Inventory, Object, SourceLocation};
 use crate::definition::Id;
@@ -81,6 +82,7 @@ fn inverse(action: &Action) -> Action {
         change.kind = change.kind.inverse();
         std::mem::swap(&mut change.before, &mut change.after);
     }
+    action.files = action.files.iter().map(FileDiff::inverse).collect();
     action.reason = reason(&action);
     action
 }

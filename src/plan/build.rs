@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::breaking::ChangeClass;
+use super::change::Change;
 use super::model::{Action, Plan, PlanOptions, Summary, VERSION, Verb};
 use super::object::{Inventory, Object};
-use super::{breaking, change, mask, order};
+use super::{breaking, change, declared_tests, file_diff, mask, order};
 use crate::definition::Id;
 use crate::text::Digest;
 
@@ -32,7 +33,8 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
         action.reason = reason(action);
     }
     drop(renames);
-    let actions = order::sorted(actions, observed, desired);
+    let mut actions = order::sorted(actions, observed, desired);
+    file_diff::bound(actions.iter_mut().flat_map(|action| &mut action.files));
     let digest = Digest::of(&[]);
     let environment = options.environment.to_owned();
     let summary = Summary::default();
@@ -76,6 +78,13 @@ impl Pair<'_> {
             (Verb::Move, ..) => (ChangeClass::None, Vec::new()),
             _ => (ChangeClass::Compatible, Vec::new()),
         };
+        let files = match verb {
+            Verb::Move => Vec::new(),
+            Verb::Create | Verb::Update | Verb::Delete => {
+                let [before, after] = [self.before, self.after].map(|side| side.map(|object| &object.files));
+                file_diff::diffs(kind, before, after)
+            }
+        };
         let place = |object: &Arc<Object>| object.place.clone();
         let moved = |before: &&Arc<Object>| self.after.is_some_and(|after| !before.place.is_same_file(&after.place));
         Action {
@@ -89,6 +98,7 @@ impl Pair<'_> {
             before: self.before.map(|object| object.digest),
             after: self.after.map(|object| object.digest),
             changes,
+            files,
             dependants: Vec::new(),
             dependants_total: 0,
             renamed_from: None,
@@ -172,10 +182,16 @@ pub(super) fn reason(action: &Action) -> String {
             Some(old) => format!("it is declared and not there; its spec is that of `{old}`, which is removed"),
             None => "it is declared and not there".into(),
         },
-        Verb::Update => match action.changes.len() {
-            1 => elsewhere("one field differs from the declaration"),
-            count => elsewhere(&format!("{count} fields differ from the declaration")),
-        },
+        Verb::Update => {
+            let of_tests = |change: &&Change| declared_tests::is_of_tests(action.id.kind, change);
+            let tests = action.changes.iter().filter(of_tests).count();
+            let and_tests = if tests > 0 { ", and its tests change" } else { "" };
+            match action.changes.len() - tests {
+                0 => elsewhere("only its tests differ from the declaration"),
+                1 => elsewhere(&format!("one field differs from the declaration{and_tests}")),
+                count => elsewhere(&format!("{count} fields differ from the declaration{and_tests}")),
+            }
+        }
         Verb::Delete => match &action.renamed_to {
             Some(new) => format!("it is no longer declared; its spec is that of `{new}`, which is created"),
             None => "it is no longer declared".into(),

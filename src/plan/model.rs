@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breaking::ChangeClass;
 use super::change::Change;
+use super::file_diff::FileDiff;
 use super::object::{SourceLocation, id_text};
 use crate::definition::Id;
 use crate::text::Digest;
@@ -92,6 +93,9 @@ pub struct Action {
     pub after: Option<Digest>,
     /// The differences, in the order of the canonical document. Secrets are replaced by fingerprints.
     pub changes: Vec<Change>,
+    /// Diffs of the files that it refers to. `changes` has their digests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileDiff>,
     /// Definitions that need it directly or indirectly, sorted; at most [`MAX_DEPENDANTS`].
     pub dependants: Vec<String>,
     /// Number of definitions that need it.

@@ -31,6 +31,8 @@ pub struct Object {
     pub needs: BTreeSet<Id>,
     /// True if it must not be removed.
     pub protected: bool,
+    /// Contents of the files that it refers to, for diffs.
+    pub files: Files,
 }
 
 /// The place of a declaration.
@@ -54,6 +56,9 @@ impl SourceLocation {
     }
 }
 
+/// Contents of files by path from the root of the source.
+pub type Files = BTreeMap<String, Arc<[u8]>>;
+
 /// Definitions by identity.
 pub type Inventory = BTreeMap<Id, Arc<Object>>;
 
@@ -65,7 +70,20 @@ impl Object {
         let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
         let annotation = annotation.and_then(|annotations| annotations.get(PRUNE_ANNOTATION)).and_then(Value::as_str);
         let protected = annotation == Some("disabled");
-        Object { id, digest, text, place, needs, protected }
+        Object { id, digest, text, place, needs, protected, files: Files::new() }
+    }
+
+    /// The object with the files that it refers to. Their digests become part of the document, so that the object changes
+    /// when a file changes.
+    #[must_use]
+    pub fn with_files(self, files: Files) -> Object {
+        if files.is_empty() {
+            return self;
+        }
+        let mut document = self.document();
+        let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
+        document["files"] = Value::Object(digests.collect());
+        Object { files, ..Object::new(self.id, document, self.place, self.needs) }
     }
 
     /// The canonical document ([`canonical::document`]).

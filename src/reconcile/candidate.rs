@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::catalog::{self, Catalog, Entry, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
 use crate::connector::{Runtime, Vault};
@@ -149,21 +148,10 @@ pub fn build(
     Ok(Candidate { validated, inventory, manifest, digest, objects, assets: provenance.assets })
 }
 
-/// A definition with the digests of the files that it names, so that it changes when they change.
+/// A definition with the files that it names, so that it changes when they change.
 pub fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
     let named = catalog::assets_of(entry);
-    let files: serde_json::Map<String, Value> = named
-        .filter_map(|path| {
-            let digest = Digest::of(assets.get(&path)?);
-            Some((path, Value::String(digest.to_string())))
-        })
-        .collect();
-    if files.is_empty() {
-        return object;
-    }
-    let mut document = object.document();
-    document["files"] = Value::Object(files);
-    Object::new(object.id, document, object.place, object.needs)
+    object.with_files(named.filter_map(|path| Some((path.clone(), Arc::clone(assets.get(&path)?)))).collect())
 }
 
 /// True for the chosen environment and the one that its document is promoted from.

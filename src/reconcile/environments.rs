@@ -42,7 +42,11 @@ impl Environments {
     pub fn start(path: &Path, context: Context) -> anyhow::Result<Environments> {
         let documents = documents(path)?;
         if documents.is_empty() {
-            bail!("{} holds no Environment; write one that names the source of its definitions", path.display());
+            let shown = path.display();
+            bail!(
+                "{shown} holds no Environment; write one that names the source of its definitions, or run the definitions \
+                 on this machine with `evenkeel dev {shown}`"
+            );
         }
         let environments = Environments::empty(context);
         environments.complete.store(true, Ordering::Release);

@@ -2,16 +2,20 @@
 //! the same output.
 
 mod github;
+mod gitlab;
 mod human;
 mod json;
 mod junit;
 mod location;
 mod redaction;
 mod report;
+mod reported;
 mod sarif;
 
+pub use github::error_command as github_error;
 pub use junit::escape as xml_escape;
 pub use report::{OutputFormat, Report};
+pub use reported::{ReportedFinding, reported};
 
 use redaction::without_credentials;
 
@@ -26,6 +30,7 @@ pub fn render(report: &Report<'_>, format: OutputFormat, color: bool, width: usi
         OutputFormat::Sarif => sarif::render(report),
         OutputFormat::Junit => junit::render(report),
         OutputFormat::Github => github::render(report),
+        OutputFormat::Gitlab => gitlab::render(report),
     }
 }
 

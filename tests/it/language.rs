@@ -82,8 +82,8 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 ];
 
 /// What is read, below the root of the repository.
-const FOLDERS: [&str; 10] =
-    [".ci", ".github", ".gitlab", "benches", "charts", "docs", "examples", "schemas", "src", "tests"];
+const FOLDERS: [&str; 11] =
+    [".ci", ".github", ".gitlab", "benches", "charts", "ci", "docs", "examples", "schemas", "src", "tests"];
 const EXTENSIONS: [&str; 15] =
     ["rs", "md", "yaml", "yml", "tpl", "txt", "toml", "sql", "sh", "mjs", "html", "ts", "js", "css", "py"];
 const NAMES: [&str; 5] = ["Dockerfile", "justfile", "run", "render", "build"];

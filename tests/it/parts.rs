@@ -14,6 +14,7 @@ fn missing() -> Vec<&'static str> {
         (cfg!(missing_sshd), "sshd"),
         (cfg!(missing_gpg), "GnuPG"),
         (cfg!(missing_openssl), "openssl"),
+        (cfg!(missing_jq), "jq"),
         (cfg!(missing_node), "Node"),
         (cfg!(missing_python), "Python"),
         (cfg!(missing_chromium), "Chromium"),

@@ -14,7 +14,12 @@ pub fn root() -> &'static Path {
 /// A command that runs the built binary.
 pub fn evenkeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-    command.current_dir(root()).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("COLUMNS");
+    command.current_dir(root());
+    // The caller's terminal, CI job and server do not count.
+    let variables = ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "GITHUB_SERVER_URL", "CI_PROJECT_URL"];
+    for variable in variables.iter().chain(&["EVENKEEL_SERVER", "EVENKEEL_TOKEN", "EVENKEEL_ENVIRONMENT"]) {
+        command.env_remove(variable);
+    }
     command
 }
 

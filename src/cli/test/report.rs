@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::output;
 use crate::connector::testing::{Difference, TestResult};
 use crate::plan::{DiffLine, text_diff};
+use crate::text::render::github_error;
 
 /// Formats results for people.
 pub(super) fn human(results: &[TestResult], failed: usize) -> String {
@@ -76,6 +77,21 @@ pub(super) fn json(results: &[TestResult], failed: usize) -> String {
         })
         .collect();
     format!("{:#}\n", json!({"tests": tests, "summary": {"passed": results.len() - failed, "failed": failed}}))
+}
+
+/// Formats failed tests as annotations of GitHub Actions.
+pub(super) fn github(results: &[TestResult], place_of: impl Fn(&TestResult) -> Option<(String, u32)>) -> String {
+    let plain = output::Paint::plain();
+    let mut text = String::new();
+    for result in results.iter().filter(|result| !result.differences.is_empty()) {
+        let describe = |difference: &Difference| format!("{} differs\n{}", difference.what, diff(difference, &plain));
+        let message: Vec<String> = result.differences.iter().map(describe).collect();
+        let place = place_of(result);
+        let title = format!("{}/{}/{}", result.connector, result.action, result.name);
+        let at = place.as_ref().map(|(file, line)| (file.as_str(), *line));
+        text += &github_error(at, &title, message.join("\n").trim_end());
+    }
+    text
 }
 
 /// Formats results as JUnit XML.

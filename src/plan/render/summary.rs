@@ -1,6 +1,8 @@
 //! Parts that every rendering has.
 
-use crate::plan::model::{Summary, Verb};
+use crate::plan::breaking::ChangeClass;
+use crate::plan::declared_tests::is_of_tests;
+use crate::plan::model::{Action, Summary, Verb};
 
 /// `2 to add, 1 to change, 1 to move, 1 to remove, 1 breaking`, without zeros.
 pub(super) fn counts(summary: &Summary) -> String {
@@ -23,5 +25,16 @@ pub(super) fn sign(verb: Verb) -> char {
         Verb::Update => '~',
         Verb::Delete => '-',
         Verb::Move => '>',
+    }
+}
+
+/// The effect of a change in a word or two; `None` for an ordinary one.
+pub(super) fn label(action: &Action) -> Option<&'static str> {
+    let of_tests = action.changes.iter().all(|change| is_of_tests(action.id.kind, change));
+    match action.class {
+        ChangeClass::Breaking => Some("breaking"),
+        ChangeClass::None if action.action == Verb::Update && of_tests => Some("tests only"),
+        ChangeClass::None if action.action == Verb::Update => Some("texts only"),
+        ChangeClass::Compatible | ChangeClass::None => None,
     }
 }

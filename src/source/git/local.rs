@@ -9,10 +9,14 @@ use super::commit::revision_of;
 use super::error::{broken, fail, printable};
 use super::options::Budgets;
 use super::tree::{self, Walk};
+use crate::definition::schema_validator::nearest;
 use crate::source::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, ignore_file};
 
 /// Timeout of reading a revision.
 const READ_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Maximum number of references that a suggestion is chosen from.
+const MAX_REFERENCES: usize = 1000;
 
 /// Reads a revision of a local repository, such as `HEAD`, `main~2`, a tag or a commit. Changes nothing.
 ///
@@ -61,8 +65,21 @@ fn open(repository: &Path) -> Result<Repository, FetchError> {
 
 fn commit_of<'r>(opened: &'r Repository, shown: &Path, revision: &str) -> Result<Commit<'r>, FetchError> {
     let missing = |_| {
+        let near = nearest_reference(opened, revision);
+        let near = near.map_or_else(
+            || "; expected a branch, a tag or a commit, and a shallow clone has few commits".to_owned(),
+            |near| format!("; did you mean `{near}`?"),
+        );
         let (shown, revision) = (shown.display(), printable(revision, 100));
-        fail(FetchReason::RevisionNotFound, format!("the repository at {shown} has no revision `{revision}`"))
+        fail(FetchReason::RevisionNotFound, format!("the repository at {shown} has no revision `{revision}`{near}"))
     };
     opened.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(missing)
+}
+
+/// The branch or tag whose name is most similar to a revision.
+fn nearest_reference(opened: &Repository, revision: &str) -> Option<String> {
+    let references = opened.references().ok()?.flatten().take(MAX_REFERENCES);
+    let names: Vec<String> =
+        references.filter_map(|reference| reference.shorthand().ok().map(|name| printable(name, 100))).collect();
+    nearest(revision, names.iter().map(String::as_str)).map(str::to_owned)
 }

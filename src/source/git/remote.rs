@@ -253,6 +253,12 @@ impl Visit<'_> {
         if let Some(error) = refused {
             return error;
         }
+        if matches!(self.url, GitUrl::File(path) if !path.exists()) {
+            return fail(
+                FetchReason::RepositoryNotFound,
+                format!("there is no repository at `{shown}`; restore it, or correct `url`"),
+            );
+        }
         match stop {
             Some(StopReason::TimedOut) => return self.timed_out(),
             Some(StopReason::TooLarge) => return self.too_much(),

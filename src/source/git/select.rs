@@ -3,13 +3,17 @@
 use git2::Oid;
 use semver::{Version, VersionReq};
 
-use super::error::{fail, invalid};
+use super::error::{fail, invalid, printable};
 use crate::definition::environment::GitSource;
+use crate::definition::schema_validator::nearest;
 use crate::source::{FetchError, FetchReason};
 
 /// Maximum length of a version range in bytes, and maximum number of its alternatives.
 const MAX_RANGE_BYTES: usize = 256;
 const MAX_ALTERNATIVES: usize = 16;
+
+/// Maximum number of references that a suggestion is chosen from.
+const MAX_SUGGESTED: usize = 1000;
 
 /// The selection of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,11 +86,13 @@ impl Selector {
         match self {
             Selector::Branch(branch) => match find(&format!("refs/heads/{branch}")) {
                 Some(head) => Ok(choice(branch, head)),
-                None => missing(format!("the repository has no branch `{branch}`")),
+                None => {
+                    missing(format!("the repository has no branch `{branch}`{}", near(heads, "refs/heads/", branch)))
+                }
             },
             Selector::Tag(tag) => match find(&format!("refs/tags/{tag}")) {
                 Some(head) => Ok(Choice { tag: Some(tag.clone()), ..choice(tag, head) }),
-                None => missing(format!("the repository has no tag `{tag}`")),
+                None => missing(format!("the repository has no tag `{tag}`{}", near(heads, "refs/tags/", tag))),
             },
             Selector::Semver(range) => match range.highest(heads) {
                 Some((tag, head)) => Ok(Choice { tag: Some(tag.to_owned()), ..choice(tag, head) }),
@@ -171,6 +177,13 @@ fn comparators(text: &str) -> Option<String> {
         operator.clear();
     }
     (operator.is_empty() && !all.is_empty()).then(|| all.join(","))
+}
+
+/// The branch or tag with the most similar name, for a message.
+fn near(heads: &[Head], prefix: &str, name: &str) -> String {
+    let names = heads.iter().filter_map(|head| head.name.strip_prefix(prefix)).filter(|name| !name.ends_with("^{}"));
+    let near = nearest(name, names.take(MAX_SUGGESTED));
+    near.map_or_else(String::new, |near| format!("; did you mean `{}`?", printable(near, 100)))
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ fn by_scheme(text: &str, scheme: &str, allow_file: bool) -> Result<GitUrl, Fetch
     let user = Some(url.username()).filter(|user| !user.is_empty()).map(plain_user).transpose()?;
     if scheme == "file" {
         if !allow_file || !host.is_empty() {
-            return Err(invalid("`file://` is not allowed here; use `https://` or `ssh://`, or a `directory` source"));
+            return Err(invalid(
+                "`file://` is not allowed here; use `https://`, `ssh://` or a `directory` source, or start the server with \
+                 `--allow-local-repositories`",
+            ));
         }
         let path = url.to_file_path().map_err(|()| invalid("the `file://` URL has no path of this machine"))?;
         return Ok(GitUrl::File(path));

@@ -23,6 +23,12 @@ pub(super) fn render(report: &Report<'_>) -> String {
     out
 }
 
+/// An error at a line of a file, such as a failed test.
+pub fn error_command(at: Option<(&str, u32)>, title: &str, message: &str) -> String {
+    let at = at.map_or_else(String::new, |(file, line)| format!("file={},line={line},", property(file)));
+    format!("::error {at}title={}::{}\n", property(title), data(message))
+}
+
 /// Escapes the data of a command. A command ends with its line, so only a line break could inject another one.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")

@@ -20,12 +20,20 @@ pub enum OutputFormat {
     Junit,
     /// Workflow commands of GitHub Actions, shown next to the changed lines.
     Github,
+    /// Code Quality report of GitLab, shown in merge requests.
+    Gitlab,
 }
 
 impl OutputFormat {
     /// All formats, in the order of the documentation.
-    pub const ALL: [OutputFormat; 5] =
-        [OutputFormat::Human, OutputFormat::Json, OutputFormat::Sarif, OutputFormat::Junit, OutputFormat::Github];
+    pub const ALL: [OutputFormat; 6] = [
+        OutputFormat::Human,
+        OutputFormat::Json,
+        OutputFormat::Sarif,
+        OutputFormat::Junit,
+        OutputFormat::Github,
+        OutputFormat::Gitlab,
+    ];
 
     /// The name of the format on the command line.
     pub fn name(self) -> &'static str {
@@ -35,6 +43,7 @@ impl OutputFormat {
             OutputFormat::Sarif => "sarif",
             OutputFormat::Junit => "junit",
             OutputFormat::Github => "github",
+            OutputFormat::Gitlab => "gitlab",
         }
     }
 }

@@ -27,7 +27,10 @@ fn formats_are_found_by_name() {
     for output in OutputFormat::ALL {
         assert_eq!(output.name().parse(), Ok(output));
     }
-    assert_eq!("JSON".parse::<OutputFormat>(), Err("expected one of human, json, sarif, junit, github".to_owned()));
+    assert_eq!(
+        "JSON".parse::<OutputFormat>(),
+        Err("expected one of human, json, sarif, junit, github, gitlab".to_owned())
+    );
 }
 
 #[test]
@@ -484,6 +487,32 @@ fn renders_github_commands() {
     ::error file=c.yaml,line=2,col=1,endLine=2,endColumn=2,title=EK0004::the control character U+009B is not allowed here%0Aput the whole value in quotes
     "#);
     insta::assert_snapshot!(empty_report(OutputFormat::Github), @"");
+}
+
+#[test]
+fn renders_a_code_quality_report_of_gitlab() {
+    let items = |text: &[u8]| -> Vec<serde_json::Value> {
+        let (mut sources, mut findings) = (SourceMap::default().with_path_prefix("defs"), Vec::new());
+        read(&mut sources, "a.yaml", text, &ReadLimits::default(), &mut findings);
+        let report = Report { findings: &findings, sources: &sources, definitions: 0 };
+        serde_json::from_str(&render(&report, OutputFormat::Gitlab, false, 100)).unwrap()
+    };
+    let found = items(b"k: 0123\nl: 0123\n");
+    assert_eq!(found.len(), 2);
+    assert_eq!((&found[0]["check_name"], &found[0]["severity"]), (&"EK0006".into(), &"major".into()));
+    assert_eq!(found[0]["location"], serde_json::json!({"path": "defs/a.yaml", "lines": {"begin": 1}}));
+    let fingerprints = |found: &[serde_json::Value]| -> Vec<String> {
+        found.iter().map(|item| item["fingerprint"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = fingerprints(&found);
+    assert_ne!(first[0], first[1], "equal findings of one file are numbered");
+    let moved = items(b"# A comment.\n\nk: 0123\nl: 0123\n");
+    assert_eq!(fingerprints(&moved), first, "an edit above changes no fingerprint");
+    assert_eq!(moved[0]["location"]["lines"]["begin"], 3);
+    assert_eq!(empty_report(OutputFormat::Gitlab), "[]\n");
+    // Every entry has a path and a line, also a finding without a file.
+    let all: Vec<serde_json::Value> = serde_json::from_str(&report(OutputFormat::Gitlab)).unwrap();
+    assert!(all.iter().all(|item| item["location"]["path"].is_string() && item["location"]["lines"]["begin"].is_u64()));
 }
 
 #[test]

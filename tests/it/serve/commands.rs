@@ -43,9 +43,9 @@ fn two_revisions_of_a_repository_are_planned() {
     };
     let changed = plan(&first, &second, &[]);
     assert_eq!(changed.code, 2, "{}{}", changed.out, changed.err);
-    let shown: Value = serde_json::from_str(&changed.out).unwrap();
+    let shown = &serde_json::from_str::<Value>(&changed.out).unwrap()["plan"];
     assert_eq!((&shown["summary"]["create"], &shown["summary"]["update"]), (&1.into(), &1.into()), "{shown:#}");
-    let named: Value = serde_json::from_str(&plan("v1", "HEAD^", &[]).out).unwrap();
+    let named = &serde_json::from_str::<Value>(&plan("v1", "HEAD^", &[]).out).unwrap()["plan"];
     assert_eq!((&named["from"], &named["to"]), (&shown["from"], &shown["to"]), "names of the same");
     assert_eq!(plan(&first, &second, &[]).out, changed.out, "to the byte");
     for (from, to) in [(&second, &third), (&first, &first)] {
@@ -73,10 +73,11 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     let (old, new) = (folder(&before), folder(&after));
     let path = |folder: &tempfile::TempDir| folder.path().to_str().unwrap().to_owned();
     let action = |said: &Said| {
-        let plan: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+        let document: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+        let plan = &document["plan"];
         let actions = plan["actions"].as_array().unwrap().clone();
         assert_eq!((actions.len(), &actions[0]["id"]), (1, &"Workflow/sync".into()), "{plan:#}");
-        ["action", "class", "before", "after", "changes"].map(|field| actions[0][field].clone())
+        ["action", "class", "before", "after", "changes", "files"].map(|field| actions[0][field].clone())
     };
     let online =
         action(&world.run(&["plan", &path(&new), "--server", &world.server.address, "-e", "live", "-o", "json"]));
@@ -106,7 +107,7 @@ fn changed_code_beside_a_workflow_is_planned_offline_as_on_the_server() {
     // A file that a server refuses cannot be planned either.
     write(&new.path().join("w/sync.ts"), &"x".repeat((4 << 20) + 1));
     let large = run(["plan", &work, &path(&new)]);
-    assert_eq!(large.code, 1, "{}", large.out);
+    assert_eq!(large.code, 2, "{}", large.out);
     assert!(large.err.contains("w/sync.ts") && large.err.contains("4194304"), "{}", large.err);
 }
 

@@ -38,7 +38,7 @@ fn row_49_refuses_to_rename_a_needed_definition_and_plans_show_dependants() {
     };
     let legal = planned(&saying("app", "second"), "app.yaml");
     assert_eq!(legal.code, 0, "{}{}", legal.out, legal.err);
-    let plan: Value = serde_json::from_str(&legal.out).unwrap();
+    let plan = &serde_json::from_str::<Value>(&legal.out).unwrap()["plan"];
     let action = &plan["actions"][0];
     assert_eq!((&action["id"], &action["dependantsTotal"]), (&json!("Connector/app"), &json!(40)), "{plan:#}");
     let dependants = action["dependants"].as_array().unwrap();

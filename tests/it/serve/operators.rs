@@ -100,7 +100,7 @@ fn a_folder_is_planned_against_the_live_generation() {
     let folder = mine.path().to_str().unwrap();
     let planned = world.run(&["plan", folder, "--server", &world.server.address, "-e", "live", "-o", "json"]);
     assert_eq!(planned.code, 0, "{}{}", planned.out, planned.err);
-    let plan: Value = serde_json::from_str(&planned.out).unwrap();
+    let plan = &serde_json::from_str::<Value>(&planned.out).unwrap()["plan"];
     assert_eq!((&plan["summary"]["create"], &plan["summary"]["update"]), (&1.into(), &1.into()), "{plan:#}");
     // The plan that a reviewer saw is the one that is applied.
     world.push(&[("a.yaml", &saying("a", "mine")), ("b.yaml", &saying("b", "new"))], "merge");
