@@ -97,7 +97,7 @@ pub struct ApiKey {
     /// Text before the key, such as `Token `. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Key. Default: the connection's `apiKey`.
+    /// Value of the key. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Credential>,
 }

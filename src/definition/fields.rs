@@ -237,28 +237,31 @@ impl<'a> Field<'a> {
         shape
     }
 
-    /// The fields of the object, or of the objects in the list or map.
+    /// The fields of the object, or of the objects in the list or map. A value that may be an object or a list of others has
+    /// the fields of both.
     pub fn children(&self) -> Vec<Field<'a>> {
+        let outer_template = self
+            .outer_template
+            .or_else(|| self.keyword("x-evenkeel-template", &["items", "additionalProperties"])?.as_str());
         let defs = &self.fields.document["$defs"];
-        let mut shape = self.shape();
         let (mut path, mut names) = (self.path.clone(), self.names.clone());
-        while let Some(inner) = shape.items.or(shape.values) {
+        let mut children = Vec::new();
+        let mut next = Some(self.shape());
+        while let Some(shape) = next {
+            children.extend(shape.properties.iter().map(|(name, schema, required)| Field {
+                fields: self.fields,
+                schema,
+                path: if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") },
+                names: names.iter().cloned().chain([Segment::Name(name)]).collect(),
+                required: *required,
+                description: schema["description"].as_str(),
+                outer_template,
+            }));
             path += if shape.items.is_some() { "[]" } else { ".*" };
             names.push(Segment::Each);
-            shape = Shape::of(inner, defs);
+            next = shape.items.or(shape.values).map(|inner| Shape::of(inner, defs));
         }
-        let child = |(name, schema, required): &(&'a str, &'a Value, bool)| Field {
-            fields: self.fields,
-            schema,
-            path: if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") },
-            names: names.iter().cloned().chain([Segment::Name(name)]).collect(),
-            required: *required,
-            description: schema["description"].as_str(),
-            outer_template: self
-                .outer_template
-                .or_else(|| self.keyword("x-evenkeel-template", &["items", "additionalProperties"])?.as_str()),
-        };
-        shape.properties.iter().map(child).collect()
+        children
     }
 
     /// A value of the field: of its schema, or from the examples of its kind.

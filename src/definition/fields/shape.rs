@@ -84,7 +84,8 @@ impl<'a> Shape<'a> {
     /// The type in words.
     pub(super) fn type_name(&self, defs: &'a Value) -> String {
         if let Some(items) = self.items {
-            return format!("list of {}", plural(&Shape::of(items, defs).type_name(defs)));
+            let list = format!("list of {}", plural(&Shape::of(items, defs).type_name(defs)));
+            return if self.properties.is_empty() { list } else { format!("{list}, or object") };
         }
         if let Some(values) = self.values {
             let values = Shape::of(values, defs).type_name(defs);

@@ -174,3 +174,15 @@ fn formats_references_and_limits_are_stated_in_words() {
     assert_eq!(find(Kind::Connector, "spec.auth.methods.basic.password").template(), Some("auth"));
     assert_eq!(find(Kind::Connector, "spec.auth.methods.basic.password.secretRef").template(), None);
 }
+
+#[test]
+fn a_value_that_is_an_object_or_a_list_has_the_fields_of_both() {
+    let widget = fields(Kind::Widget);
+    let options = widget.find(&["spec", "forms", "fields", "options"]).unwrap();
+    assert_eq!(options.type_name(), "list of objects, or object");
+    let paths: Vec<String> = options.children().iter().map(|child| child.path().to_owned()).collect();
+    assert!(paths.contains(&"spec.forms.*.fields[].options.action".to_owned()), "{paths:?}");
+    assert!(paths.contains(&"spec.forms.*.fields[].options[].label".to_owned()), "{paths:?}");
+    let input = widget.find(&["spec", "forms", "fields", "options", "input"]).unwrap();
+    assert_eq!(input.template(), Some("form"));
+}
