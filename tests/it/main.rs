@@ -27,6 +27,7 @@ mod plan;
 mod planted;
 mod postgres;
 mod readme;
+mod reference;
 mod schemas;
 mod scripts;
 mod serve;
