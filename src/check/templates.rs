@@ -54,12 +54,10 @@ impl TemplateText<'_> {
 
 /// The location of a template by its mark, and whether the template starts with a host.
 fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
-    let site = match template.location {
-        "baseUrl" | "absoluteUrl" => return (FieldLocation::Url, true),
-        "url" | "pathParam" => FieldLocation::Url,
-        "authTree" => FieldLocation::Auth,
-        other => other.parse().unwrap_or(FieldLocation::Body),
-    };
+    let site = FieldLocation::of_mark(template.location).unwrap_or(FieldLocation::Body);
+    if matches!(template.location, "baseUrl" | "absoluteUrl") {
+        return (site, true);
+    }
     // The URL of a subscription obeys the same rule for hosts.
     let host = site == FieldLocation::Subscription && template.pointer.ends_with("/url") && text.contains("://");
     (site, host)
@@ -88,16 +86,9 @@ fn finding(problem: &Problem, span: Span) -> Finding {
         ProblemKind::NotLiteral => "write the name in quotes, so that it can be checked before anything runs",
         ProblemKind::HostNotVariable => "use literal text and `get_variable('name')` in the host",
         ProblemKind::SecretNotAllowed => "secrets may be used in headers, query and auth only",
-        _ => "",
+        _ => "see `evenkeel explain templates` for the names that templates may use",
     };
-    let usual = || {
-        if usual.is_empty() {
-            format!("see `evenkeel explain {}` for the names that templates may use", code.id)
-        } else {
-            usual.to_owned()
-        }
-    };
-    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(usual))
+    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(|| usual.into()))
 }
 
 /// A host without a URL, such as that of a database. Checked as the host of a URL.

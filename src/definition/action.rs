@@ -44,13 +44,13 @@ pub struct Action {
     /// HTTP request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// Unary gRPC call.
+    /// Unary gRPC call. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<Grpc>,
-    /// Database query.
+    /// Database query. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Sql>,
-    /// JavaScript or TypeScript function.
+    /// JavaScript or TypeScript function. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<Code>,
     /// Calls in order. The result of the last call is the result of the action.
@@ -60,7 +60,8 @@ pub struct Action {
     /// Transformation of the response into the output, for every status. Default: the body of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Retrieval of further pages, for actions with the operation `List`.
+    /// Retrieval of further pages, for actions with the operation `List`. This version validates it and does not act on
+    /// it: callers request each page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pagination: Option<Pagination>,
     /// Maximum duration of a call, from `100ms` to `5m`, such as `30s`. Default: `defaults.timeout` of the connector.

@@ -74,19 +74,23 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
     Json::deserialize(deserializer).map(Some)
 }
 
-/// The user of a test.
+/// The user of a test. Templates read the fields as `user.id`, `user.email` and so on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub struct TestUser {
+    /// Id of the user.
     #[serde(default)]
     pub id: String,
+    /// E-mail address of the user.
     #[serde(default)]
     pub email: String,
+    /// Name under which the user signs in.
     #[serde(default)]
     pub username: String,
+    /// First name of the user.
     #[serde(default)]
     pub first_name: String,
+    /// Last name of the user.
     #[serde(default)]
     pub last_name: String,
 }

@@ -46,10 +46,11 @@ pub struct AuthMethod {
     /// Key in a header or query parameter. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
-    /// OAuth 2.0 (RFC 6749).
+    /// OAuth 2.0 (RFC 6749). This version sends the connection's `accessToken`, and does not request or refresh tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
-    /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token.
+    /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token. This version validates it and
+    /// does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
     /// Custom credential fields, with the headers and query parameters that are made from them.
@@ -96,7 +97,7 @@ pub struct ApiKey {
     /// Text before the key, such as `Token `. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Key. Default: the connection's `apiKey`.
+    /// Value of the key. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Credential>,
 }

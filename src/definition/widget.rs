@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::common::Image;
 use super::form::Form;
 
-/// A card of the integration hub.
+/// A card of the integration hub. This version validates widgets and does not display them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WidgetSpec {

@@ -28,7 +28,7 @@ pub struct SecretSource {
     /// File encrypted with SOPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sops: Option<EncryptedFile>,
-    /// Key of a Vault or OpenBao secret.
+    /// Key of a Vault or OpenBao secret. This version validates it and does not read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultSecret>,
 }
