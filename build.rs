@@ -11,7 +11,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let kubernetes = printed("tests/envtest/build", "--folder").unwrap_or_default();
     let contract = printed("tests/contract/build", "--folder").unwrap_or_default().join("bin");
-    let parts: [(&str, Option<Vec<PathBuf>>); 10] = [
+    let parts: [(&str, Option<Vec<PathBuf>>); 11] = [
         ("postgres", all([postgres()])),
         (
             "kubernetes",

@@ -36,12 +36,6 @@ pub(super) fn detail(text: &str) {
     }
 }
 
-/// Prints a warning for people to stderr.
-pub(super) fn warning(text: &str) {
-    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-    note(&format!("{yellow}warning{yellow:#}: {text}"));
-}
-
 /// Prints the error that ended a command to stderr.
 pub(super) fn error(error: &anyhow::Error) {
     failure(&format!("{error:#}"));
