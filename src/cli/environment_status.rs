@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(
             text,
             "live: not ready (FetchFailed)\n  serves      generation 3 sha256:2e1d000000000000, 12 definitions, since \
-             2026-11-29T11:55:00Z (4 min 59 s ago)\n  revision    main@sha1:aaa\n  reason      the host does not respond, \
+             2026-11-29T11:55:00Z (5 min ago)\n  revision    main@sha1:aaa\n  reason      the host does not respond, \
              since 2026-11-29T11:58:00Z (2 min ago)\n  fetched     main@sha1:bbb\n"
         );
         let none = shown(&json!({"generation": null, "digest": null, "activeSince": null, "lastApplied": {}}));

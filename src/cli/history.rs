@@ -93,7 +93,7 @@ mod tests {
             human(&generations, Style::default()),
             "  GENERATION  TIME                  CAUSE     BY          CHANGES  REVISION        DIGEST\n\
              * 12          2026-11-29T11:00:00Z  Rollback  ada         -2       main@sha1:1111  sha256:0123456789abcdef\n\
-             \u{20}\u{20}11          2026-11-28T10:00:00Z  Source    reconciler  +1 ~3                     sha256:ffffffffffffffff\n"
+             \u{20}\u{20}11          2026-11-28T10:00:00Z  Source    reconciler  +1 ~3                    sha256:ffffffffffffffff\n"
         );
         let narrow = human(&generations, Style::with(Some(80), "2026-11-29T12:00:00Z"));
         assert!(narrow.lines().all(|line| line.chars().count() <= 80) && narrow.contains("1 d 1 h"), "{narrow}");

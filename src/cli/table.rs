@@ -93,7 +93,9 @@ fn fold(text: &str, width: usize) -> Vec<String> {
         lines.push(rest[..split].trim_end().to_owned());
         rest = rest[split..].trim_start();
     }
-    lines.push(rest.to_owned());
+    if lines.is_empty() || !rest.is_empty() {
+        lines.push(rest.to_owned());
+    }
     lines
 }
 

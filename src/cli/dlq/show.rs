@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn a_dead_letter_shows_its_reason_and_its_whole_payload() {
-        let letter = json!({"id": "01kb", "status": "Pending", "at": "2026-11-29T11:00:00Z", "reason": "NoRoute",
+        let letter = json!({"id": "01kb", "status": "Pending", "at": "2026-11-29T11:00:00Z", "reason": "Unmatched",
             "message": "no route matches", "trigger": "orders", "workflow": null, "event": null, "execution": null, "tenant": null, "replays": 0,
             "expiresAt": null, "headers": {}, "payload": {"a": 1}});
         let letter = serde_json::from_value(letter).unwrap();
-        let expected = "01kb  Pending\n  received    2026-11-29T11:00:00Z\n  reason      NoRoute: no route matches\n  trigger     \
+        let expected = "01kb  Pending\n  received    2026-11-29T11:00:00Z\n  reason      Unmatched: no route matches\n  trigger     \
                         orders\n\n{\n  \"a\": 1\n}\n";
         assert_eq!(human(&letter, Style::default()), expected);
     }
