@@ -33,7 +33,7 @@ export function list(query) {
 export const keyOfRoute = ([connector, action]) => action === undefined ? null : keyOf(connector, action);
 export const nothing = "No actions yet. Add a Connector to the folder to see it here.";
 
-/** Shows the action of a key. Returns its title; null if there is none. */
+/** Shows the action of a key. Returns its title; null for an unknown key. */
 export function show(view, key, context) {
   const known = actions.get(key);
   if (!known) {

@@ -12,7 +12,7 @@ export class Problem extends Error {
   }
 }
 
-/** The problem document of a text; null if it is none. */
+/** The problem document of a text; null for any other text. */
 export function problemOf(text) {
   try {
     const body = JSON.parse(text);

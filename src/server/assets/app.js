@@ -85,7 +85,7 @@ function openItem(catalog, section, rest, isOther) {
   if (isOther) $("search").value = "";
   const label = section === "actions" ? "Search actions" : "Search workflows";
   [$("search").placeholder, $("search-label").textContent] = [label, label];
-  // A wide page has room for the first item beside the list.
+  // A wide page shows the first item beside the list.
   const first = catalog.list("").flatMap(({ items }) => items)[0];
   if (state.key === null && first && !isNarrow()) {
     history.replaceState(null, "", first.route);

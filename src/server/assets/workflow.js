@@ -24,7 +24,7 @@ export function list(query) {
 export const keyOfRoute = ([name]) => name ?? null;
 export const nothing = "No workflows yet. Add a Workflow to the folder to see it here.";
 
-/** Shows the workflow of a name. Returns its title; null if there is none. */
+/** Shows the workflow of a name. Returns its title; null for an unknown name. */
 export function show(view, name, context) {
   const workflow = workflows.get(name);
   if (!workflow) {

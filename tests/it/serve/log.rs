@@ -169,7 +169,7 @@ fn plans_that_await_approval_and_commands_of_operators_are_logged() {
     let applied = world.server.post(&format!("{path}/apply"), &[], &json!({ "plan": plan }).to_string());
     assert_eq!(applied.status, 200, "{applied:?}");
     let log = world.server.wait_for("a generation is live");
-    assert_has(line(&log, "the command was carried out"), &["INFO", "action=\"Approve\"", "actor=\"local\""]);
+    assert_has(line(&log, "action=\"Approve\""), &["INFO", "the command was carried out", "actor=\"local\""]);
     assert_eq!(world.server.post(&format!("{path}/suspend"), &[], r#"{"reason":"audit until Friday"}"#).status, 200);
     let log = world.server.wait_for("the environment is suspended");
     assert_has(line(&log, "is suspended"), &["INFO", "actor=\"local\"", "reason=\"audit until Friday\""]);
