@@ -56,7 +56,10 @@ impl Init {
         let taken = |file: &&NewFile| self.path.join(&*file.path).symlink_metadata().is_ok();
         let existing: Vec<&str> = definitions.iter().filter(taken).map(|file| &*file.path).collect();
         if !existing.is_empty() {
-            bail!("files exist already: {}; nothing was written", existing.join(", "));
+            bail!(
+                "files exist already: {}; nothing was written; choose another folder, or remove them",
+                existing.join(", ")
+            );
         }
         for file in &definitions {
             write_new(&self.path.join(&*file.path), &file.text)?;

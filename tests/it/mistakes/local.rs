@@ -80,7 +80,7 @@ pub fn make(mistakes: &mut Mistakes) {
         "call orbit-crm/list-contacts defs --tenant acme",
         &["orbit-key", "ORBIT_KEY is not set"],
     );
-    made("A folder without definitions", "validate empty", &["no definitions in `empty`", "check the path"]);
+    made("A folder without definitions", "validate empty", &["`empty` holds no definitions", "evenkeel init"]);
     made("A folder that is missing", "validate definitons", &["definitons", "No such file"]);
     made("Files that exist already", "init defs", &["1-environment.yaml", "nothing was written"]);
     made("An unknown code", "explain EK010", &["EK010", "EK0010"]);
