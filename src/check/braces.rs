@@ -43,6 +43,17 @@ pub(super) fn has_placeholder(url: &str, name: &str) -> bool {
     placeholders(url).any(|found| found.name == name)
 }
 
+/// A URL without its names in single braces.
+pub(super) fn without_placeholders(url: &str) -> String {
+    let mut text = String::with_capacity(url.len());
+    let mut end = 0;
+    for found in placeholders(url) {
+        text.push_str(&url[end..found.range.start]);
+        end = found.range.end;
+    }
+    text + &url[end..]
+}
+
 fn is_url(location: &str) -> bool {
     matches!(location, "url" | "baseUrl" | "absoluteUrl" | "host")
 }

@@ -79,7 +79,7 @@ fn http(entry: &Entry, spec: &ConnectorSpec, request: &Http, base: &str, finding
 
 /// Checks the literal part of a URL.
 fn literal_url(entry: &Entry, text: &str, pointer: &str, findings: &mut Vec<Finding>) {
-    let Some(literal) = literal_part(text) else { return };
+    let Some(literal) = literal_part(&super::braces::without_placeholders(text)) else { return };
     if let Some(bad) = literal.chars().find(|character| character.is_whitespace() || "<>\"\\^`|".contains(*character)) {
         let message = format!("a URL cannot hold {bad:?}");
         findings.push(

@@ -366,7 +366,7 @@ fn findings_of_two_kinds_with_one_name_have_different_subjects() {
 #[test]
 fn every_finding_of_a_definition_names_it() {
     let text = format!("{HEAD}\nkind: Tenant\nmetadata: {{ name: acme }}\nspec: {{ displayNme: Acme }}\n");
-    let snapshot = Snapshot::of([("a.yaml", text.as_bytes()), ("b.yaml", b"kind: [\n".as_slice())]);
+    let snapshot = Snapshot::of([("a.yaml", text.as_bytes()), ("b.yaml", b"# evenkeel.dev\nkind: [\n".as_slice())]);
     let validated = Validator::new().validate(&Input { snapshot, ..Input::default() }, &[]);
     assert!(validated.findings.len() > 1);
     for finding in &validated.findings {
