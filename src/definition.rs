@@ -33,6 +33,8 @@ pub mod entity;
 mod envelope;
 pub mod environment;
 pub mod event;
+pub mod examples;
+pub mod fields;
 pub mod form;
 pub mod ignore_rules;
 mod json;

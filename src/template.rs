@@ -63,6 +63,7 @@ mod name_path;
 mod operators;
 mod parser;
 mod predicates;
+pub mod reference;
 mod rewrite;
 mod tree;
 mod url_encoding;

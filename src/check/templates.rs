@@ -54,12 +54,10 @@ impl TemplateText<'_> {
 
 /// The location of a template by its mark, and whether the template starts with a host.
 fn site(template: &TemplateUse, text: &str) -> (FieldLocation, bool) {
-    let site = match template.location {
-        "baseUrl" | "absoluteUrl" => return (FieldLocation::Url, true),
-        "url" | "pathParam" => FieldLocation::Url,
-        "authTree" => FieldLocation::Auth,
-        other => other.parse().unwrap_or(FieldLocation::Body),
-    };
+    let site = FieldLocation::of_mark(template.location).unwrap_or(FieldLocation::Body);
+    if matches!(template.location, "baseUrl" | "absoluteUrl") {
+        return (site, true);
+    }
     // The URL of a subscription obeys the same rule for hosts.
     let host = site == FieldLocation::Subscription && template.pointer.ends_with("/url") && text.contains("://");
     (site, host)
@@ -92,7 +90,7 @@ fn finding(problem: &Problem, span: Span) -> Finding {
     };
     let usual = || {
         if usual.is_empty() {
-            format!("see `evenkeel explain {}` for the names that templates may use", code.id)
+            "see `evenkeel explain templates` for the names that templates may use".to_owned()
         } else {
             usual.to_owned()
         }

@@ -1,40 +1,58 @@
-//! `evenkeel explain`: explains the code of a finding.
+//! `evenkeel explain`: explains codes of findings, kinds and their fields, and the names of templates.
+
+mod explanation;
+mod fields;
+mod human;
+mod templates;
+mod topics;
 
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
+use self::explanation::Explanation;
 use super::output;
-use crate::definition::schema_validator::nearest;
-use crate::text::{Severity, codes};
+use super::output_format::OutputFormat;
 
-/// Explain the code of a finding and how to fix it
+/// Explain a code, a kind, a field, or a name of templates
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Topics: codes of findings, kinds, fields such as Connector.spec.actions.http,
+template variables, filters, functions and tests, canonical entities.
+
 Examples:
-  evenkeel explain EK0101")]
+  evenkeel explain EK0101
+  evenkeel explain Connector.spec.actions.http.body
+  evenkeel explain templates")]
 pub(super) struct Explain {
-    /// Code to explain [default: list all codes]
-    code: Option<String>,
+    /// Topic to explain [default: list all topics]
+    #[arg(value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
+    output: OutputFormat,
 }
 
 impl Explain {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let severity = |severity| match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+        let explanations = match &self.topic {
+            None => topics::list(),
+            Some(topic) => topics::find(topic).map_err(|reason| anyhow::anyhow!("cannot explain {topic}: {reason}"))?,
         };
-        let Some(wanted) = self.code else {
-            let line = |code: &&codes::Code| format!("{}  {:7}  {}\n", code.id, severity(code.severity), code.title);
-            output::data(&codes::ALL.iter().map(line).collect::<String>());
-            return Ok(ExitCode::SUCCESS);
+        let json = Value::Array(explanations.iter().map(Explanation::to_json).collect());
+        if let Some(code) = self.output.print_json(&json) {
+            return Ok(code);
+        }
+        let width = output::width().min(human::MAX_WIDTH);
+        let text = match self.topic {
+            None => human::list(&explanations, width),
+            Some(_) => {
+                let all = explanations.iter().map(|explanation| human::render(explanation, width));
+                all.collect::<Vec<_>>().join("\n\n")
+            }
         };
-        let Some(code) = codes::find(&wanted) else {
-            let near = nearest(&wanted, codes::ALL.iter().map(|code| code.id));
-            let near = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
-            anyhow::bail!("unknown code {wanted}.{near} `evenkeel explain` lists all codes");
-        };
-        output::data(&format!("{} ({}): {}\n\n{}\n", code.id, severity(code.severity), code.title, code.explanation));
+        output::data(&text);
         Ok(ExitCode::SUCCESS)
     }
 }

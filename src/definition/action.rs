@@ -44,14 +44,17 @@ pub struct Action {
     /// HTTP request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// Unary gRPC call.
+    /// Unary gRPC call. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"endpoint": "https://grpc.orbit.example", "proto": "orbit.proto", "service": "orbit.v1.Contacts", "method": "Create", "metadata": {"x-team": "sales"}, "message": {"email": "{{ input.email }}"}}]))]
     pub grpc: Option<Grpc>,
-    /// Database query.
+    /// Database query. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"engine": "PostgreSQL", "host": "db.orbit.example", "port": 5432, "database": "crm", "username": "reader", "password": {"secretRef": "orbit-key"}, "tls": "Require", "query": "select name from contacts where id = $1", "params": ["{{ input.id }}"], "maxRows": 100}]))]
     pub sql: Option<Sql>,
-    /// JavaScript or TypeScript function.
+    /// JavaScript or TypeScript function. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"file": "sum.ts"}]))]
     pub function: Option<Code>,
     /// Calls in order. The result of the last call is the result of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +63,8 @@ pub struct Action {
     /// Transformation of the response into the output, for every status. Default: the body of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Retrieval of further pages, for actions with the operation `List`.
+    /// Retrieval of further pages, for actions with the operation `List`. This version validates it and does not act on
+    /// it: callers request each page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pagination: Option<Pagination>,
     /// Maximum duration of a call, from `100ms` to `5m`, such as `30s`. Default: `defaults.timeout` of the connector.
@@ -140,6 +144,7 @@ pub struct Http {
     /// Absolute URL, instead of `path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), extend("x-evenkeel-template" = "absoluteUrl"))]
+    #[schemars(extend("examples" = ["https://files.orbit.example/{{ pathParams.id }}"]))]
     pub url: Option<String>,
     /// Path parameters by name, used as `{{ pathParams.name }}`. The caller supplies the values, which are
     /// percent-encoded and cannot leave their path segment.
@@ -163,10 +168,12 @@ pub struct Http {
     /// `a[b]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
+    #[schemars(extend("examples" = [{"email": "{{ input.email }}"}]))]
     pub form: Option<BTreeMap<String, serde_json::Value>>,
     /// Text body: a template. Set `Content-Type` in `headers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
+    #[schemars(extend("examples" = ["{{ input.note }}"]))]
     pub text: Option<String>,
     /// Omits members of `body` and `form` that render to null or to an empty string. Default: `false`.
     #[serde(default)]

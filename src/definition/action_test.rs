@@ -74,19 +74,23 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
     Json::deserialize(deserializer).map(Some)
 }
 
-/// The user of a test.
+/// The user of a test. Templates read the fields as `user.id`, `user.email` and so on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub struct TestUser {
+    /// Id of the user.
     #[serde(default)]
     pub id: String,
+    /// E-mail address of the user.
     #[serde(default)]
     pub email: String,
+    /// Name under which the user signs in.
     #[serde(default)]
     pub username: String,
+    /// First name of the user.
     #[serde(default)]
     pub first_name: String,
+    /// Last name of the user.
     #[serde(default)]
     pub last_name: String,
 }
@@ -112,9 +116,11 @@ pub struct ExpectedRequest {
     pub body: Option<Json>,
     /// Form fields.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"contact": "7"}]))]
     pub form: Option<BTreeMap<String, String>>,
     /// Text body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["hello"]))]
     pub text: Option<String>,
 }
 
@@ -159,6 +165,7 @@ pub struct ExpectedError {
     pub detail: Option<String>,
     /// Response of the application, after the response transformation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"error": "no more contacts"}]))]
     pub upstream: Option<Json>,
 }
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Duration;
 
-/// A notification that is sent when a measured value crosses a threshold.
+/// A notification that is sent when a measured value crosses a threshold. This version validates alerts and does not act
+/// on them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AlertSpec {

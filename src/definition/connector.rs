@@ -61,14 +61,15 @@ pub struct ConnectorSpec {
     /// Defaults for all actions.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,
-    /// Rate limit of the application. Calls that exceed it wait.
+    /// Rate limit of the application. This version validates it and does not act on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     /// Actions by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
     pub actions: BTreeMap<String, Arc<Action>>,
-    /// Records of the application and their mapping to canonical entities, by name.
+    /// Records of the application and their mapping to canonical entities, by name. This version validates the mapping and
+    /// does not transform records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
     pub entities: BTreeMap<String, Box<ConnectorEntity>>,
@@ -79,6 +80,7 @@ pub struct ConnectorSpec {
     /// Declared capabilities. If omitted, they are derived from actions and events; if set, they are validated against
     /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"entities": ["contact"], "actions": {"contact": ["Create", "List"]}, "events": {"contact": ["Created"]}}]))]
     pub capabilities: Option<Capabilities>,
     /// Names and descriptions in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

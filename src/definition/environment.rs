@@ -48,6 +48,7 @@ pub struct EnvironmentSpec {
     /// Overlay folders, in order. Their documents are merged into the definitions of the same kind and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Folder"))]
+    #[schemars(extend("examples" = [["overlays/live"]]))]
     pub overlays: Vec<String>,
     /// Labels that a definition must have to be used. If omitted, all definitions are used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,7 +86,7 @@ pub struct EnvironmentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
-    /// Quotas of each tenant, unless the tenant sets its own.
+    /// Quotas of each tenant, unless the tenant sets its own. This version validates them and does not act on them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<super::tenant::Quotas>,
 }

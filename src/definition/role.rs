@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A set of permissions by resource. Six roles are built in: `owner`, `admin`, `developer`, `operator`, `viewer` and
-/// `end-user`.
+/// `end-user`. This version validates roles and does not act on them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleSpec {
@@ -22,6 +23,7 @@ pub struct RoleSpec {
     pub extends: Option<String>,
     /// Granted permissions by resource.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = describe_resources)]
     pub permissions: BTreeMap<Resource, Vec<Permission>>,
     /// Environments to which the role applies. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +50,15 @@ pub enum Resource {
     Tools,
 }
 
-/// Granted permissions by resource.
+/// Describes the permissions of each resource in the schema of [`RoleSpec::permissions`].
+fn describe_resources(schema: &mut Schema) {
+    let resources = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (resource, schema) in resources.into_iter().flatten() {
+        schema["description"] = format!("Permissions on {resource}.").into();
+    }
+}
+
+/// A permission on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Permission {

@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{API_VERSION, Kind, Metadata};
+use super::{API_VERSION, Kind, Metadata, examples};
 use super::{
     alert::AlertSpec, connection::ConnectionSpec, connector::ConnectorSpec, entity::EntitySpec,
     environment::EnvironmentSpec, role::RoleSpec, tenant::TenantSpec, trigger::TriggerSpec, widget::WidgetSpec,
@@ -13,10 +13,11 @@ use super::{
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Generates the schema of one kind.
+/// Generates the schema of one kind. Its `examples` are valid documents.
 pub fn of_kind(kind: Kind) -> Value {
     let mut generator = generator();
     let mut schema = envelope(&mut generator, kind);
+    schema["examples"] = Value::Array(examples::of_kind(kind));
     schema["$schema"] = json!(DIALECT);
     schema["$id"] = json!(format!("https://evenkeel.dev/schemas/v1alpha1/{}.json", file_stem(kind)));
     schema["$defs"] = Value::Object(definitions(generator));
@@ -25,6 +26,15 @@ pub fn of_kind(kind: Kind) -> Value {
 
 /// Generates the schema of a document of any kind, for `yaml-language-server`, which uses one schema per file.
 pub fn of_any() -> Value {
+    let mut schema = without_examples();
+    for kind in Kind::ALL {
+        schema["$defs"][kind.as_str()]["examples"] = Value::Array(examples::of_kind(kind));
+    }
+    schema
+}
+
+/// Generates the schema of a document of any kind, without examples. The validator reads it at every start.
+pub(super) fn without_examples() -> Value {
     let mut generator = generator();
     let mut cases = Vec::new();
     let envelopes: Vec<(Kind, Value)> = Kind::ALL.iter().map(|&kind| (kind, envelope(&mut generator, kind))).collect();
@@ -82,6 +92,8 @@ fn envelope(generator: &mut SchemaGenerator, kind: Kind) -> Value {
         Kind::Role => reference::<RoleSpec>(generator),
         Kind::Alert => reference::<AlertSpec>(generator),
     };
+    let metadata = reference::<Metadata>(generator);
+    let [metadata, spec] = [metadata, spec].map(|reference| described(generator, reference));
     json!({
         "title": kind.as_str(),
         "type": "object",
@@ -90,10 +102,20 @@ fn envelope(generator: &mut SchemaGenerator, kind: Kind) -> Value {
         "properties": {
             "apiVersion": {"const": API_VERSION, "description": "API version of the document."},
             "kind": {"const": kind.as_str(), "description": "Kind of the document."},
-            "metadata": reference::<Metadata>(generator),
+            "metadata": metadata,
             "spec": spec
         }
     })
+}
+
+/// A reference with the description of the type that it refers to, which editors show at the field.
+fn described(generator: &SchemaGenerator, mut reference: Value) -> Value {
+    let name = reference["$ref"].as_str().and_then(|target| target.rsplit('/').next());
+    let description = name.and_then(|name| generator.definitions().get(name)?.get("description")).cloned();
+    if let Some(description) = description {
+        reference["description"] = description;
+    }
+    reference
 }
 
 fn reference<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

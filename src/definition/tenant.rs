@@ -29,7 +29,7 @@ pub struct TenantSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "email"))]
     pub admin: Option<String>,
-    /// Quotas of the tenant. Default: the quotas of the environment.
+    /// Quotas of the tenant. This version validates them and does not act on them. Default: the quotas of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<Quotas>,
     /// Variables for `get_variable`. They take precedence over those of the environment.

@@ -34,7 +34,7 @@ pub struct WorkflowSpec {
     /// Priority of the executions. Default: `P2`.
     #[serde(default)]
     pub priority: Priority,
-    /// The limit of concurrent executions of a workflow.
+    /// Limit of concurrent executions. Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// Requires a tenant for every execution. Default: `false`.
@@ -243,7 +243,7 @@ pub struct Approval {
     /// Question to the approver: a template.
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub message: String,
-    /// Roles that may approve.
+    /// Roles that may approve. This version validates them and does not act on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub roles: Vec<String>,

@@ -128,6 +128,15 @@ impl FieldLocation {
         LOCATIONS.iter().map(|rules| rules.location)
     }
 
+    /// The location of templates with this mark (`x-evenkeel-template`) in a schema.
+    pub fn of_mark(mark: &str) -> Option<FieldLocation> {
+        match mark {
+            "baseUrl" | "absoluteUrl" | "pathParam" | "host" => Some(FieldLocation::Url),
+            "authTree" => Some(FieldLocation::Auth),
+            name => name.parse().ok(),
+        }
+    }
+
     /// The name of the location, in lower camel case.
     pub fn as_str(self) -> &'static str {
         self.rules().name

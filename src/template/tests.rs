@@ -4,6 +4,7 @@ mod analysis;
 mod bombs;
 mod dialect;
 mod filters;
+mod reference;
 mod rendering;
 mod tokens;
 

@@ -2,7 +2,11 @@
 //!
 //! A code is never reused with another meaning. A retired code stays in the table and is marked as retired.
 
+mod examples;
+
 use super::severity::Severity;
+
+pub use examples::CodeExample;
 
 /// A kind of finding.
 #[derive(Debug)]
@@ -15,6 +19,28 @@ pub struct Code {
     pub title: &'static str,
     /// Reason and remedy, for `evenkeel explain`. Markdown.
     pub explanation: &'static str,
+}
+
+impl Code {
+    /// An example of wrong and right; the frequent codes have one.
+    pub fn example(&self) -> Option<&'static CodeExample> {
+        examples::EXAMPLES.iter().find(|example| example.code == self.id)
+    }
+
+    /// The family of the code in words, such as `templates`.
+    pub fn family(&self) -> &'static str {
+        match &self.id[..4] {
+            "EK00" => "files and bytes",
+            "EK01" => "the shape of a document",
+            "EK02" => "identity and references",
+            "EK03" => "templates",
+            "EK04" => "connectors",
+            "EK05" => "widgets",
+            "EK06" => "triggers and workflows",
+            "EK07" => "JSON Schema and tests",
+            _ => "secrets and environments",
+        }
+    }
 }
 
 impl PartialEq for Code {
@@ -79,19 +105,19 @@ codes! {
 
     // EK01: the shape of a document
     EK0101 UNKNOWN_FIELD Error "a field that does not exist"
-        "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. See `evenkeel schema KIND` for all fields; an editor with the YAML language server completes them."
+        "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. `evenkeel explain KIND` and `evenkeel explain KIND.FIELD` list the fields; an editor with the YAML language server completes them."
     EK0102 MISSING_FIELD Error "a required field is missing"
-        "The document cannot mean anything without this field. `evenkeel schema KIND` describes it."
+        "The document cannot mean anything without this field. Add it; `evenkeel explain KIND.FIELD` describes it with an example."
     EK0103 WRONG_TYPE Error "a value of the wrong type"
-        "The field takes another type of value. A frequent cause is a missing pair of quotes, or a list written where one value is taken."
+        "The field takes another type of value, so this one cannot be used. A frequent cause is a missing pair of quotes, or a list written where one value is taken. `evenkeel explain KIND.FIELD` states the type."
     EK0104 NOT_ALLOWED Error "a value that is not one of those allowed"
-        "The field takes one of a fixed list of words. They are UpperCamelCase and case-sensitive."
+        "The field takes one of a fixed list of words, and any other would have no meaning. They are UpperCamelCase and case-sensitive; `evenkeel explain KIND.FIELD` lists them."
     EK0105 OUT_OF_RANGE Error "a value outside its range"
-        "The value is too small, too large, too short or too long."
+        "The value is too small, too large, too short or too long. The limits keep one definition from using up what all share. `evenkeel explain KIND.FIELD` states the range."
     EK0106 EXACTLY_ONE Error "exactly one of several fields"
         "These fields exclude each other and one of them is needed, such as `http`, `grpc`, `sql`, `function` and `steps` of an action."
     EK0107 AT_MOST_ONE Error "at most one of several fields"
-        "These fields exclude each other. Keep one."
+        "These fields exclude each other, so the document would have two meanings. Keep one."
     EK0108 API_VERSION Error "an apiVersion that this version does not know"
         "This version of Evenkeel reads `evenkeel.dev/v1alpha1`. A document with a newer version is held, not deleted; update Evenkeel, or write the version it knows."
     EK0109 UNKNOWN_KIND Error "a kind that does not exist"
@@ -111,7 +137,7 @@ codes! {
     EK0201 DUPLICATE_DEFINITION Error "two definitions with the same kind and name"
         "Kind and name are a definition's identity. With two of them neither goes live, as which one wins would depend on the order of files. Rename or remove one."
     EK0202 UNKNOWN_REFERENCE Error "a reference to something that does not exist"
-        "The name refers to a definition, action, event, form, field or step that is not in this catalog."
+        "The name refers to a definition, action, event, form, field or step that is not in this catalog, so a call at run time would fail. Correct the name, or add what it refers to."
     EK0203 UNKNOWN_SECRET Error "a secret that no environment provides"
         "Secrets are named in an Environment's `secrets` with where they come from. Values are never written in definitions."
     EK0204 UNKNOWN_VARIABLE Error "a variable that no environment sets"
@@ -119,25 +145,25 @@ codes! {
     EK0205 PARTLY_PROVIDED Warning "a secret or variable that some environments lack"
         "The definition will work in some environments and fail in others. Provide it in all of them, or give a default."
     EK0206 CYCLE Error "definitions that need each other in a circle"
-        "Nothing in the circle could ever start. Break it at the arrow that means least."
+        "Nothing in the circle could ever start. Break it at the reference that means least."
     EK0207 UNKNOWN_FILE Error "a file that does not exist"
-        "The path is relative to the definition's own file."
+        "The file would be missing at run time. The path is relative to the definition's own file: correct it, or commit the file."
     EK0208 WRONG_KIND Error "a reference that fits the name but not the use"
-        "Something of that name exists and cannot be used here, such as a connection of another connector."
+        "Something of that name exists and cannot be used here, such as a connection of another connector. Name one that fits."
     EK0209 UNUSED Warning "something declared that nothing uses"
-        "Nothing refers to it. Remove it, or use it."
+        "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it."
 
     // EK03: templates
     EK0301 TEMPLATE_SYNTAX Error "a template that is not valid Jinja"
         "Templates are Jinja: `{{ expression }}`, `{% if … %} … {% endif %}`. Literal braces are written `{{ '{{' }}` or put into `{% raw %}`."
     EK0302 TEMPLATE_NAME Error "a name that a template cannot know"
-        "Templates see `input`, `pathParams`, `request`, `user`, `tenant`, `connection`, `steps`, and after the call `response`. What may be used depends on the field."
+        "A name that does not exist would fail every render. Templates see `input`, `pathParams`, `request`, `user`, `tenant`, `connection`, `steps`, and after the call `response`; the field decides which of them. `evenkeel explain templates` lists all names."
     EK0303 TEMPLATE_FUNCTION Error "a filter, test or function that does not exist"
-        "Templates have Jinja's built-in filters and tests, `from_json`, `json_encode`, `tojson`, `base64_encode`, `base64_decode`, and the functions `get_secret`, `get_variable`, `jwt_encode`, `now`, `range`, `dict` and `namespace`."
+        "The template could not be rendered. Templates have Jinja's built-in filters and tests, `from_json`, `json_encode`, `tojson`, `base64_encode`, `base64_decode`, and the functions `get_secret`, `get_variable`, `jwt_encode`, `now`, `range`, `dict` and `namespace`. `evenkeel explain templates` lists all of them, and `evenkeel explain NAME` shows one with an example."
     EK0304 TEMPLATE_NOT_HERE Error "a name that this field may not use"
-        "What a template may use depends on its location: `response` exists only after the call, bodies of the request only before it."
+        "What a template may use depends on its location: `response` exists only after the call, bodies of the request only before it. Move the value to a field that may use the name; `evenkeel explain NAME` lists those fields."
     EK0305 SECRET_NOT_ALLOWED Error "a secret that is not allowed here"
-        "Secrets may be used in headers, query parameters and auth only. A URL ends up in logs, a body in recordings, a response in the caller's hands."
+        "Secrets may be used in headers, query parameters and auth only. A URL ends up in logs, a body in recordings, a response in the caller's hands. Move the secret into a header, or into the `auth` of the connector."
     EK0306 HOST_NOT_VARIABLE Error "a host built from something other than a variable"
         "If a caller could choose the host, credentials could be sent anywhere. The host is literal text and `get_variable('name')`, with an optional `default('literal')`. Tenants and connections can set variables of their own."
     EK0307 TEMPLATE_FORBIDDEN Error "a Jinja feature that is turned off"
@@ -149,7 +175,7 @@ codes! {
     EK0310 TEMPLATE_INPUT Warning "a template reads something that its schema does not have"
         "The schema next to the template has no such field, so the value would always be missing. Correct the name, or add the field to the schema."
     EK0311 TEMPLATE_IN_LITERAL Warning "a template that is never rendered"
-        "The field is taken as it is; `{{` would be sent as text."
+        "The field is taken as it is; `{{` would be sent as text. Remove the braces, or move the value to a field that is a template."
     EK0312 TEMPLATE_BRACES Error "single braces that are not a template"
         "Expressions stand in double braces: `/shipments/{{ pathParams.id }}`, not `/shipments/{id}` as in OpenAPI, `${id}` as in a shell or JavaScript, or `{ input.id }`. Single braces are text: a URL would be sent with `%7Bid%7D`. In a body, a header or a step they may be meant, so they are a warning there, and only if the name is one that a template could read. Literal braces stand in `{% raw %}{id}{% endraw %}`."
     EK0313 TEMPLATE_OPTIONAL Warning "an input that may be absent"
@@ -157,28 +183,28 @@ codes! {
 
     // EK04: connectors
     EK0401 ENTITY_FIELD Error "a canonical field that does not exist"
-        "The entity maps to a canonical entity that has no such field. See `evenkeel schema Entity` for the canonical fields."
+        "The entity maps to a canonical entity that has no such field. `evenkeel explain canonical` lists the canonical entities and their fields; an Entity adds fields of your own."
     EK0402 CANONICAL_MISSING Warning "a required canonical field is not mapped"
         "The canonical entity requires the field; records of this connector would be incomplete for every workflow written against it."
     EK0403 CAPABILITY Error "capabilities and actions disagree"
         "A declared capability needs an action or event that provides it, and capabilities that are declared must name everything that there is. Leave `capabilities` out and they are derived."
     EK0404 PATH_PARAMETER Error "path parameters do not fit the path"
-        "Each `{{ pathParams.x }}` needs an entry in `pathParams`, and each entry must be used."
+        "Each `{{ pathParams.x }}` needs an entry in `pathParams`, and each entry must be used. Otherwise callers would have to send a value that has no effect, or could not send one that is needed."
     EK0405 BODY_NOT_SENT Error "a body on a method that sends none"
         "GET and HEAD requests carry no body; its meaning is undefined (RFC 9110, 9.3.1). Use query parameters, or another method."
     EK0406 OVERRIDABLE_IDENTITY Error "identity that a caller could override"
         "A header or query parameter that contains the user, the tenant or a secret must not be `overridable`: the caller could claim to be someone else."
     EK0407 AUTH_DEFAULT Error "the default authentication method does not exist"
-        "`auth.default` names one of `auth.methods`."
+        "New connections could not be authenticated. `auth.default` names one of `auth.methods`: correct the name, or add the method."
     EK0408 AUTH_SETTING Error "authentication settings that do not fit"
-        "The fields given do not fit the method or grant."
+        "The fields given do not fit the method or grant, and would be ignored or missing. `evenkeel explain Connector.spec.auth.methods` lists the fields of each method."
     EK0409 STEP_ORDER Error "a step uses another that has not run"
-        "Steps run in order; a step sees the results of those before it."
+        "Steps run in order; a step sees the results of those before it, and the value of a later one does not exist yet. Move the step, or correct the name."
     EK0410 ABSOLUTE_PATH Error "an action's URL is not complete"
-        "An action needs either `url`, or the connector's `baseUrl` and `path`."
+        "An action needs either `url`, or the connector's `baseUrl` and `path`; with one half only there is no address to call."
 
     EK0411 SQL_PARAMS Error "placeholders and params that do not fit"
-        "Each of `$1`, `$2` … in a query stands for one of `params`, in order and without gaps."
+        "Each of `$1`, `$2` … in a query stands for one of `params`, in order and without gaps. The database would refuse the query."
 
     // EK05: widgets
     EK0501 PRIMARY Error "not exactly one primary connector"
@@ -188,29 +214,29 @@ codes! {
     EK0503 CONFIGURATION_FORM Error "a Configuration action without a form"
         "A Configuration action opens a form. Name one of the widget's `forms`."
     EK0504 FORM_FIELD Error "a form field that does not fit"
-        "The field's type and its settings do not go together, or a condition refers to a field that is not there."
+        "The field's type and its settings do not go together, or a condition refers to a field that is not there. The user could not fill in the form. `evenkeel explain Widget.spec.forms.fields` describes the settings of each type."
     EK0505 DEAD_END Warning "a state that the user cannot leave"
-        "An Activation without a Deactivation, or the other way round, leaves the user stuck."
+        "An Activation without a Deactivation, or the other way round, leaves the user stuck. Add the missing button."
     EK0506 WIDGET_ACTION Error "a widget action that does nothing"
         "Except for Configuration, an action runs a workflow. Name it in `workflow`."
 
     // EK06: triggers and workflows
     EK0601 CRON Error "not a cron expression"
-        "Five fields: minute, hour, day of month, month, day of week; for example `0 6 * * 1-5`."
+        "The schedule could never be computed. A cron expression has five fields: minute, hour, day of month, month, day of week; for example `0 6 * * 1-5`."
     EK0602 TIMEZONE Error "not a time zone"
-        "Time zones are IANA names such as `Europe/Berlin` or `UTC`."
+        "Abbreviations such as `CET` or `EST` are ambiguous or ignore clock changes. Time zones are IANA names such as `Europe/Berlin` or `UTC`."
     EK0603 TIMEOUT_RANGE Error "a timeout outside its tier's range"
-        "Instant workflows run 1s to 2m, Standard 5s to 15m, Long 30s to 6h."
+        "The tier decides who waits and how an execution is recorded: Instant workflows run 1s to 2m, Standard 5s to 15m, Long 30s to 6h. Choose another timeout or another tier."
     EK0604 TIER Warning "a setting that does not suit its tier"
-        "It works, and is likely not what you want."
+        "It works, and is likely not what you want: the tier decides who waits for an execution, and what survives a restart. The finding names the setting; change it, or the tier."
     EK0605 RETRY Error "a retry policy that contradicts itself"
-        "The first interval must not be longer than the longest."
+        "The first interval must not be longer than the longest, as the delays only grow. Lower `initialInterval`, or raise `maxInterval`."
     EK0606 FILTER Error "a filter that cannot be used"
-        "A condition is a value (equal) or a map of operators: eq, neq, gt, gte, lt, lte, in, notIn, contains, startsWith, endsWith, exists."
+        "A condition is a value (equal) or a map of operators: eq, neq, gt, gte, lt, lte, in, notIn, contains, startsWith, endsWith, exists. Any other form would match nothing, or everything."
     EK0607 SCHEDULE Error "a schedule that never fires or fires too often"
-        "Check the dates, and keep to one run a second at most."
+        "Its start, end and times leave no run, or it would run more often than once a second. Check the dates and the interval."
     EK0608 INACTIVE Warning "a route to a workflow that is not active"
-        "Events will be recorded and not run."
+        "Events will be recorded and not run. Set `active: true` at the workflow, or remove the route."
     EK0609 OPEN_WEBHOOK Warning "a webhook that anyone can call"
         "Everyone who learns the address can start workflows with any data. Sign calls, ask for a key, or give the webhook a secret `webhookId`."
     EK0610 SCRIPT_SYNTAX Error "code that cannot be read"
@@ -230,11 +256,11 @@ codes! {
     EK0703 SCHEMA_PATTERN Error "a pattern that cannot be matched in linear time"
         "Patterns run on input from outside. Look-around and back references, which can take exponential time, are not supported."
     EK0704 TEST_INPUT Error "a test's input does not fit the input schema"
-        "The action would refuse this input before anything is sent."
+        "The action would refuse this input before anything is sent, so the test could never pass. Correct the input, or expect `INVALID_INPUT`."
     EK0705 TEST_OUTPUT Error "a test's expected output does not fit the output schema"
-        "The action would fail with this output."
+        "The action would fail with this output, so the test could never pass. Correct the expected output, or the schema."
     EK0706 DUPLICATE_TEST Error "two tests with the same name"
-        "Reports name tests by their name."
+        "Reports name tests by their name, so two would be one. Rename one."
     EK0707 UNTESTED Warning "an action without a test"
         "Its templates have never been tried. Add one under `tests`; `evenkeel test` runs it without a network."
     EK0708 SCHEMA_UNKNOWN_KEYWORD Warning "a keyword that JSON Schema does not have"
@@ -244,11 +270,11 @@ codes! {
     EK0801 LITERAL_CREDENTIAL Error "a literal that looks like a credential"
         "A committed value is known to everyone who can read the repository, for ever. Name a secret instead (`secretRef`, `get_secret('name')`) and change the credential that was exposed."
     EK0802 SECRET_SOURCE Error "a secret without exactly one source"
-        "A secret comes from one provider: env, file, kubernetes, age, sops or vault."
+        "A secret comes from one provider: env, file, kubernetes, age, sops or vault. With none there is no value, with two it would depend on their order. Keep one."
     EK0803 NAME_CLASH Error "a secret and a variable of the same name"
-        "Both share one namespace, so that a variable can never be taken for a secret."
+        "Both share one namespace, so that a variable can never be taken for a secret. Rename one of them."
     EK0804 PROMOTION Error "environments that promote in a circle"
-        "`promoteFrom` must lead from one environment to another without coming back."
+        "`promoteFrom` must lead from one environment to another without coming back: otherwise no environment is the first. Remove one of the references."
     EK0805 OVERLAYS Warning "overlays that are not applied (retired)"
         "This code is no longer reported: overlays are applied."
     EK0806 OVERLAY_TARGET Error "an overlay patches a definition that does not exist"

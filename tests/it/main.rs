@@ -30,6 +30,7 @@ mod plan;
 mod planted;
 mod postgres;
 mod readme;
+mod reference;
 mod review_jobs;
 mod schemas;
 mod scripts;

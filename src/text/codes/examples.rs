@@ -1,0 +1,201 @@
+//! Examples of wrong and right for frequent codes.
+//!
+//! `tests/it/reference` puts each into a valid set of definitions and validates it: the wrong one has the code, the right
+//! one has no error.
+
+/// An example of wrong and right.
+#[derive(Debug)]
+pub struct CodeExample {
+    /// Id of the code.
+    pub code: &'static str,
+    /// Kind and name of the definition that it is a part of, such as `Connector/orbit-crm`; empty for a whole file.
+    pub definition: &'static str,
+    /// JSON pointer of the value in the definition; empty for a whole file.
+    pub at: &'static str,
+    /// The wrong value, as YAML.
+    pub wrong: &'static str,
+    /// The right value, as YAML.
+    pub right: &'static str,
+}
+
+impl CodeExample {
+    /// The place in words: the kind, and the field with its path.
+    pub fn place(&self) -> String {
+        match self.definition.split_once('/') {
+            Some((kind, _)) => format!("`{}` of a {kind}", self.at.trim_start_matches('/').replace('/', ".")),
+            None => "a file".to_owned(),
+        }
+    }
+}
+
+const CONNECTOR: &str = "Connector/orbit-crm";
+const CREATE: &str = "/spec/actions/create-contact/http";
+
+const fn example(
+    code: &'static str,
+    definition: &'static str,
+    at: &'static str,
+    wrong: &'static str,
+    right: &'static str,
+) -> CodeExample {
+    CodeExample { code, definition, at, wrong, right }
+}
+
+const fn file(code: &'static str, wrong: &'static str, right: &'static str) -> CodeExample {
+    example(code, "", "", wrong, right)
+}
+
+/// All examples, in the order of the codes.
+#[rustfmt::skip]
+pub(super) const EXAMPLES: &[CodeExample] = &[
+    file("EK0004",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: Acme: Rockets\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: \"Acme: Rockets\"\n"),
+    file("EK0005",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: Acme\n  displayName: Acme Rockets\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: Acme Rockets\n"),
+    file("EK0006",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: Acme\n  externalId: 0123\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec:\n  displayName: Acme\n  externalId: \"0123\"\n"),
+    example("EK0101", CONNECTOR, CREATE,
+        "method: POST\npath: /contacts\nheader: { Accept: application/json }\n",
+        "method: POST\npath: /contacts\nheaders: { Accept: application/json }\n"),
+    example("EK0102", "Trigger/sign-ups", "/spec/webhook/verify",
+        "hmacSha256: { header: X-Shop-Signature }\n",
+        "hmacSha256: { header: X-Shop-Signature, secretRef: shop-webhook-key }\n"),
+    example("EK0103", CONNECTOR, "/spec/actions/create-contact/auth",
+        "key\n",
+        "[key]\n"),
+    example("EK0104", "Alert/many-failures", "/spec/direction",
+        "above\n",
+        "Above\n"),
+    example("EK0105", CONNECTOR, "/spec/defaults/timeout",
+        "10m\n",
+        "5m\n"),
+    example("EK0106", "Trigger/payments", "/spec/webhook/verify",
+        "apiKey: { secretRef: shop-webhook-key }\nnone: {}\n",
+        "apiKey: { secretRef: shop-webhook-key }\n"),
+    example("EK0107", CONNECTOR, CREATE,
+        "method: POST\npath: /contacts\nbody: { email: \"{{ input.email }}\" }\ntext: \"{{ input.email }}\"\n",
+        "method: POST\npath: /contacts\nbody: { email: \"{{ input.email }}\" }\n"),
+    file("EK0110",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: Acme_Rockets }\nspec: { displayName: Acme Rockets }\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme-rockets }\nspec: { displayName: Acme Rockets }\n"),
+    file("EK0111",
+        "kind: Tenant\nmetadata: { name: acme }\nspec: { displayName: Acme }\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: acme }\nspec: { displayName: Acme }\n"),
+    example("EK0112", "Workflow/welcome", "/spec/timeout",
+        "4 hours\n",
+        "4h\n"),
+    example("EK0113", CONNECTOR, "/spec/documentationUrl",
+        "http://docs.orbit.example\n",
+        "https://docs.orbit.example\n"),
+    example("EK0114", CONNECTOR, "/spec/defaults/headers",
+        "Content-Length: \"0\"\n",
+        "Accept: application/json\n"),
+    example("EK0202", "Trigger/at-six", "/spec/schedule/routes",
+        "- { workflow: welcom }\n",
+        "- { workflow: welcome }\n"),
+    example("EK0203", "Connection/acme-orbit", "/spec/credentials",
+        "apiKey: { secretRef: orbit-kee }\n",
+        "apiKey: { secretRef: orbit-key }\n"),
+    example("EK0204", CONNECTOR, "/spec/baseUrl",
+        "\"https://{{ get_variable('regoin') }}.orbit.example\"\n",
+        "\"https://{{ get_variable('region') }}.orbit.example\"\n"),
+    example("EK0301", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ input.email }\"\n",
+        "email: \"{{ input.email }}\"\n"),
+    example("EK0302", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ inptu.email }}\"\n",
+        "email: \"{{ input.email }}\"\n"),
+    example("EK0303", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ input.email | lowercase }}\"\n",
+        "email: \"{{ input.email | lower }}\"\n"),
+    example("EK0304", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ response.json.email }}\"\n",
+        "email: \"{{ input.email }}\"\n"),
+    example("EK0305", CONNECTOR, CREATE,
+        "method: POST\npath: \"/contacts?key={{ get_secret('orbit-key') }}\"\n",
+        "method: POST\npath: /contacts\nheaders: { X-Key: \"{{ get_secret('orbit-key') }}\" }\n"),
+    example("EK0306", CONNECTOR, "/spec/baseUrl",
+        "\"https://{{ input.region }}.orbit.example\"\n",
+        "\"https://{{ get_variable('region') }}.orbit.example\"\n"),
+    example("EK0309", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ input.email }}\"\nregion: \"{{ get_variable(input.name) }}\"\n",
+        "email: \"{{ input.email }}\"\nregion: \"{{ get_variable('region') }}\"\n"),
+    example("EK0310", CONNECTOR, "/spec/actions/create-contact/http/body",
+        "email: \"{{ input.mail }}\"\n",
+        "email: \"{{ input.email }}\"\n"),
+    example("EK0404", CONNECTOR, "/spec/actions/get-contact/http",
+        "path: \"/contacts/{{ pathParams.id }}\"\n",
+        "path: \"/contacts/{{ pathParams.id }}\"\npathParams: { id: { description: Number of the contact. } }\n"),
+    example("EK0405", CONNECTOR, CREATE,
+        "path: /contacts\nbody: { email: \"{{ input.email }}\" }\n",
+        "method: POST\npath: /contacts\nbody: { email: \"{{ input.email }}\" }\n"),
+    example("EK0406", CONNECTOR, "/spec/defaults/headers",
+        "X-Tenant: { value: \"{{ tenant_id }}\", overridable: true }\n",
+        "X-Tenant: \"{{ tenant_id }}\"\n"),
+    file("EK0410",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: orbit }\nspec:\n  displayName: Orbit\n  actions:\n    ping: { http: { path: /ping } }\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: orbit }\nspec:\n  displayName: Orbit\n  baseUrl: https://api.orbit.example\n  actions:\n    ping: { http: { path: /ping } }\n"),
+    example("EK0411", CONNECTOR, "/spec/actions/get-contact",
+        "sql:\n  engine: PostgreSQL\n  host: db.orbit.example\n  database: crm\n  query: select name from contacts where id = $2\n  params: [\"{{ input.id }}\"]\n",
+        "sql:\n  engine: PostgreSQL\n  host: db.orbit.example\n  database: crm\n  query: select name from contacts where id = $1\n  params: [\"{{ input.id }}\"]\n"),
+    example("EK0503", "Widget/orbit", "/spec/actions/1",
+        "name: Configure\nvisibility: PostAuth\ntype: Configuration\n",
+        "name: Configure\nvisibility: PostAuth\ntype: Configuration\nform: settings\n"),
+    example("EK0601", "Trigger/at-six", "/spec/schedule/cron",
+        "\"0 6 * *\"\n",
+        "\"0 6 * * 1-5\"\n"),
+    example("EK0602", "Trigger/every-morning", "/spec/schedule/timeZone",
+        "Berlin\n",
+        "Europe/Berlin\n"),
+    example("EK0603", "Workflow/welcome", "/spec/timeout",
+        "10s\n",
+        "1h\n"),
+    example("EK0605", CONNECTOR, "/spec/defaults/retry",
+        "{ maxAttempts: 3, initialInterval: 5m, maxInterval: 30s }\n",
+        "{ maxAttempts: 3, initialInterval: 5s, maxInterval: 30s }\n"),
+    example("EK0606", "Trigger/sign-ups", "/spec/webhook/routes/0/when",
+        "amount: { greaterThan: 100 }\n",
+        "amount: { gt: 100 }\n"),
+    example("EK0609", "Trigger/payments", "/spec/webhook",
+        "verify: { none: {} }\nroutes: [{ workflow: welcome }]\n",
+        "verify: { apiKey: { secretRef: shop-webhook-key } }\nroutes: [{ workflow: welcome }]\n"),
+    example("EK0610", "Workflow/report-failure", "/spec/source",
+        "inline: |\n  export default async function (ctx) {\n    return { seen: true\n  }\n",
+        "inline: |\n  export default async function (ctx) {\n    return { seen: true };\n  }\n"),
+    example("EK0611", "Workflow/report-failure", "/spec/source",
+        "inline: |\n  async function main(ctx) { return { seen: true }; }\n",
+        "inline: |\n  export default async function (ctx) { return { seen: true }; }\n"),
+    example("EK0612", "Workflow/report-failure", "/spec/source",
+        "inline: |\n  import { sum } from './sum.js';\n  export default async function (ctx) { return sum(1, 2); }\n",
+        "inline: |\n  const sum = (a, b) => a + b;\n  export default async function (ctx) { return sum(1, 2); }\n"),
+    example("EK0613", "Workflow/report-failure", "/spec/source",
+        "inline: |\n  export default async function (ctx) {\n    return await ctx.connectors.orbit.createContact({ email: ctx.input.email });\n  }\n",
+        "inline: |\n  export default async function (ctx) {\n    return await ctx.connectors.orbit.listContacts({});\n  }\n"),
+    example("EK0701", CONNECTOR, "/spec/actions/create-contact/input",
+        "type: object\nproperties:\n  email: { type: string, required: true }\n  name: { type: string }\n",
+        "type: object\nrequired: [email]\nproperties:\n  email: { type: string }\n  name: { type: string }\n"),
+    example("EK0702", CONNECTOR, "/spec/actions/create-contact/output",
+        "$ref: https://orbit.example/schemas/contact.json\n",
+        "$ref: \"#/entities/contact\"\n"),
+    example("EK0703", CONNECTOR, "/spec/actions/create-contact/input/properties/name",
+        "type: string\npattern: \"^(?!admin).*$\"\n",
+        "type: string\nnot: { pattern: \"^admin\" }\n"),
+    example("EK0704", CONNECTOR, "/spec/actions/create-contact/tests/0/input",
+        "{ name: Ada }\n",
+        "{ email: Ada@Example.com }\n"),
+    example("EK0705", CONNECTOR, "/spec/actions/create-contact/tests/0/expectOutput",
+        "{ id: seven, email: ada@example.com }\n",
+        "{ id: 7, email: ada@example.com }\n"),
+    example("EK0801", "Connection/acme-orbit", "/spec/credentials",
+        "apiKey: 9f8b3c1d7e6a5f40\n",
+        "apiKey: { secretRef: orbit-key }\n"),
+    example("EK0802", "Environment/draft", "/spec/secrets/orbit-key",
+        "{ env: ORBIT_KEY, file: /run/secrets/orbit }\n",
+        "{ env: ORBIT_KEY }\n"),
+    example("EK0803", "Environment/draft", "/spec/variables",
+        "{ region: eu, orbit_client_id: evenkeel, orbit-key: main }\n",
+        "{ region: eu, orbit_client_id: evenkeel, orbit-key-name: main }\n"),
+];
