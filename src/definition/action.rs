@@ -46,12 +46,15 @@ pub struct Action {
     pub http: Option<Http>,
     /// Unary gRPC call. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"endpoint": "https://grpc.orbit.example", "proto": "orbit.proto", "service": "orbit.v1.Contacts", "method": "Create", "metadata": {"x-team": "sales"}, "message": {"email": "{{ input.email }}"}}]))]
     pub grpc: Option<Grpc>,
     /// Database query. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"engine": "PostgreSQL", "host": "db.orbit.example", "port": 5432, "database": "crm", "username": "reader", "password": {"secretRef": "orbit-key"}, "tls": "Require", "query": "select name from contacts where id = $1", "params": ["{{ input.id }}"], "maxRows": 100}]))]
     pub sql: Option<Sql>,
     /// JavaScript or TypeScript function. This version validates it and does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"file": "sum.ts"}]))]
     pub function: Option<Code>,
     /// Calls in order. The result of the last call is the result of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +144,7 @@ pub struct Http {
     /// Absolute URL, instead of `path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), extend("x-evenkeel-template" = "absoluteUrl"))]
+    #[schemars(extend("examples" = ["https://files.orbit.example/{{ pathParams.id }}"]))]
     pub url: Option<String>,
     /// Path parameters by name, used as `{{ pathParams.name }}`. The caller supplies the values, which are
     /// percent-encoded and cannot leave their path segment.
@@ -164,10 +168,12 @@ pub struct Http {
     /// `a[b]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
+    #[schemars(extend("examples" = [{"email": "{{ input.email }}"}]))]
     pub form: Option<BTreeMap<String, serde_json::Value>>,
     /// Text body: a template. Set `Content-Type` in `headers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "body"))]
+    #[schemars(extend("examples" = ["{{ input.note }}"]))]
     pub text: Option<String>,
     /// Omits members of `body` and `form` that render to null or to an empty string. Default: `false`.
     #[serde(default)]

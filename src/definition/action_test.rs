@@ -116,9 +116,11 @@ pub struct ExpectedRequest {
     pub body: Option<Json>,
     /// Form fields.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"contact": "7"}]))]
     pub form: Option<BTreeMap<String, String>>,
     /// Text body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["hello"]))]
     pub text: Option<String>,
 }
 
@@ -163,6 +165,7 @@ pub struct ExpectedError {
     pub detail: Option<String>,
     /// Response of the application, after the response transformation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"error": "no more contacts"}]))]
     pub upstream: Option<Json>,
 }
 

@@ -36,12 +36,14 @@ pub struct AuthMethod {
     pub display_name: Option<String>,
     /// No authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{}]))]
     pub none: Option<NoAuth>,
     /// HTTP Basic authentication (RFC 7617). Default: the connection's `username` and `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic: Option<Basic>,
     /// Bearer token in the header `Authorization` (RFC 6750). Default: the connection's `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"token": {"secretRef": "orbit-key"}}]))]
     pub bearer_token: Option<BearerToken>,
     /// Key in a header or query parameter. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +54,7 @@ pub struct AuthMethod {
     /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token. This version validates it and
     /// does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"algorithm": "RS256", "key": {"secretRef": "orbit-key"}, "headers": {"kid": "k-1"}, "claims": {"iss": "evenkeel", "aud": "orbit"}, "lifetime": "5m"}]))]
     pub jwt: Option<Jwt>,
     /// Custom credential fields, with the headers and query parameters that are made from them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,9 +72,11 @@ pub struct NoAuth {}
 pub struct Basic {
     /// User name. Default: the connection's `username`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["ada@example.com"]))]
     pub username: Option<Credential>,
     /// Password. Default: the connection's `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"secretRef": "orbit-key"}]))]
     pub password: Option<Credential>,
 }
 
@@ -99,6 +104,7 @@ pub struct ApiKey {
     pub prefix: Option<String>,
     /// Value of the key. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"secretRef": "orbit-key"}]))]
     pub value: Option<Credential>,
 }
 
@@ -167,12 +173,15 @@ pub struct OAuth2 {
     /// Header that carries the access token. Default: `Authorization`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "header"))]
+    #[schemars(extend("examples" = ["X-Access-Token"]))]
     pub header: Option<String>,
     /// Text before the access token. Default: `Bearer ` for the header `Authorization`, otherwise none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["Token "]))]
     pub prefix: Option<String>,
     /// Assertion of the grant `JwtBearer` (RFC 7523).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"claims": {"iss": "evenkeel"}}]))]
     pub assertion: Option<Jwt>,
 }
 
@@ -279,12 +288,15 @@ pub struct CredentialField {
     /// Initial value. Must not be a credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "notCredential"))]
+    #[schemars(extend("examples" = ["main"]))]
     pub default: Option<serde_json::Value>,
     /// Hides the field. Default: `false`.
     #[serde(default)]
+    #[schemars(extend("examples" = [true]))]
     pub hidden: bool,
     /// Makes the field read-only. Default: `false`.
     #[serde(default)]
+    #[schemars(extend("examples" = [true]))]
     pub disabled: bool,
 }
 

@@ -80,6 +80,7 @@ pub struct ConnectorSpec {
     /// Declared capabilities. If omitted, they are derived from actions and events; if set, they are validated against
     /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"entities": ["contact"], "actions": {"contact": ["Create", "List"]}, "events": {"contact": ["Created"]}}]))]
     pub capabilities: Option<Capabilities>,
     /// Names and descriptions in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -118,6 +118,7 @@ impl FieldType {
 pub struct Transform {
     /// Converts to upper case.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{}]))]
     pub upper: Option<NoSettings>,
     /// Converts to lower case.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,20 +128,25 @@ pub struct Transform {
     pub trim: Option<NoSettings>,
     /// Joins the value with other fields.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"fields": ["first", "last"], "separator": " "}]))]
     pub concat: Option<Concat>,
     /// Rounds to a number of decimal places.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
+    #[schemars(extend("examples" = [2]))]
     pub round: Option<u8>,
     /// Multiplies by a number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [0.01]))]
     pub multiply: Option<f64>,
     /// Adds a number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [1.0]))]
     pub add: Option<f64>,
     /// Takes the first of these fields that is neither null nor empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("examples" = [["mobile", "phone"]]))]
     pub coalesce: Option<Vec<String>>,
 }
 

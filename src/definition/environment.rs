@@ -48,6 +48,7 @@ pub struct EnvironmentSpec {
     /// Overlay folders, in order. Their documents are merged into the definitions of the same kind and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Folder"))]
+    #[schemars(extend("examples" = [["overlays/live"]]))]
     pub overlays: Vec<String>,
     /// Labels that a definition must have to be used. If omitted, all definitions are used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -156,9 +156,11 @@ pub struct Verify {
     pub preset: Option<VerifyPreset>,
     /// Key in a header.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"header": "X-Shop-Key", "secretRef": "shop-webhook-key"}]))]
     pub api_key: Option<VerifyKey>,
     /// No verification: every call is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{}]))]
     pub none: Option<super::auth::NoAuth>,
 }
 
@@ -265,40 +267,52 @@ pub enum Scalar {
 pub struct Operators {
     /// Equal to this value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["new"]))]
     pub eq: Option<Scalar>,
     /// Not equal to this value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["new"]))]
     pub neq: Option<Scalar>,
     /// Greater than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [100]))]
     pub gt: Option<serde_json::Number>,
     /// Greater than or equal to this number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [100]))]
     pub gte: Option<serde_json::Number>,
     /// Less than this number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [100]))]
     pub lt: Option<serde_json::Number>,
     /// Less than or equal to this number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [100]))]
     pub lte: Option<serde_json::Number>,
     /// Equal to one of these values.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
+    #[schemars(extend("examples" = [["DE", "FR"]]))]
     pub one_of: Option<Vec<Scalar>>,
     /// Equal to none of these values.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
+    #[schemars(extend("examples" = [["DE", "FR"]]))]
     pub not_in: Option<Vec<Scalar>>,
     /// A list that contains this value, or a string that contains this text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["vip"]))]
     pub contains: Option<Scalar>,
     /// A string that starts with this text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["order-"]))]
     pub starts_with: Option<String>,
     /// A string that ends with this text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["@example.com"]))]
     pub ends_with: Option<String>,
     /// `true`: the field exists and is not null; `false`: it is missing or null.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [true]))]
     pub exists: Option<bool>,
 }

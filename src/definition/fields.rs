@@ -6,11 +6,16 @@
 mod shape;
 mod words;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::{Kind, examples, schema};
 
 pub use shape::{Shape, Word};
+
+/// The fields of all kinds, for examples of a type that several kinds use.
+static KINDS: LazyLock<Vec<KindFields>> = LazyLock::new(|| Kind::ALL.into_iter().map(KindFields::new).collect());
 
 /// The fields of one kind.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ impl KindFields {
             required: true,
             description: self.document["properties"]["spec"]["description"].as_str(),
             outer_template: None,
+            outer_example: None,
+            parent_type: None,
         }
     }
 
@@ -74,6 +81,10 @@ pub struct Field<'a> {
     description: Option<&'a str>,
     /// The mark of templates at an object around the field. It replaces the field's own, as in the validator.
     outer_template: Option<&'a str>,
+    /// An example in the schema of an object around the field, and the path of the field within it.
+    outer_example: Option<(&'a Value, Vec<Segment<'a>>)>,
+    /// Name of the type of the object that contains the field.
+    parent_type: Option<&'a str>,
 }
 
 /// A part of the path to a value.
@@ -243,6 +254,9 @@ impl<'a> Field<'a> {
         let outer_template = self
             .outer_template
             .or_else(|| self.keyword("x-evenkeel-template", &["items", "additionalProperties"])?.as_str());
+        // The document itself has its examples as whole documents.
+        let outer_example = self.schema["examples"].get(0).filter(|_| !self.path.is_empty());
+        let outer_example = outer_example.map(|example| (example, Vec::new())).or_else(|| self.outer_example.clone());
         let defs = &self.fields.document["$defs"];
         let (mut path, mut names) = (self.path.clone(), self.names.clone());
         let mut children = Vec::new();
@@ -256,6 +270,12 @@ impl<'a> Field<'a> {
                 required: *required,
                 description: schema["description"].as_str(),
                 outer_template,
+                outer_example: outer_example.clone().map(|(example, mut within)| {
+                    within.extend(names.iter().skip(self.names.len()).cloned());
+                    within.push(Segment::Name(name));
+                    (example, within)
+                }),
+                parent_type: shape.type_name,
             }));
             path += if shape.items.is_some() { "[]" } else { ".*" };
             names.push(Segment::Each);
@@ -264,10 +284,38 @@ impl<'a> Field<'a> {
         children
     }
 
-    /// A value of the field: of its schema, or from the examples of its kind.
+    /// A value of the field: from the examples of its kind, from its schema, or from a field of the same type elsewhere.
     pub fn example(&self) -> Option<Value> {
-        let own = self.schema["examples"].get(0).filter(|_| !self.path.is_empty()).cloned();
-        own.or_else(|| self.fields.examples.iter().find_map(|example| value_at(example, &self.names)).cloned())
+        let own = self.own_example();
+        own.or_else(|| KINDS.iter().find_map(|fields| self.example_of_type(&fields.root(), &mut Vec::new()))).cloned()
+    }
+
+    fn own_example(&self) -> Option<&'a Value> {
+        let of_kind = || self.fields.examples.iter().find_map(|example| value_at(example, &self.names));
+        let of_outer = || self.outer_example.as_ref().and_then(|(example, names)| value_at(example, names));
+        let of_schema = || self.schema["examples"].get(0).filter(|_| !self.path.is_empty());
+        of_kind().or_else(of_schema).or_else(of_outer)
+    }
+
+    /// An example of a field with the same name in an object of the same type, below `other`.
+    fn example_of_type<'o>(&self, other: &Field<'o>, within: &mut Vec<&'o str>) -> Option<&'o Value> {
+        let own = other.object_type();
+        if own.is_some_and(|own| within.contains(&own)) {
+            return None;
+        }
+        let children = other.children();
+        if own.is_some() && own == self.parent_type {
+            let same = children.iter().filter(|child| child.name() == self.name());
+            if let Some(example) = same.filter_map(Field::own_example).next() {
+                return Some(example);
+            }
+        }
+        within.extend(own);
+        let found = children.iter().find_map(|child| self.example_of_type(child, within));
+        if own.is_some() {
+            within.pop();
+        }
+        found
     }
 }
 

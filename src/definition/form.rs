@@ -51,9 +51,11 @@ pub struct FormField {
     pub placeholder: Option<String>,
     /// Hides the field. Default: `false`.
     #[serde(default)]
+    #[schemars(extend("examples" = [true]))]
     pub hidden: bool,
     /// Makes the field read-only. Default: `false`.
     #[serde(default)]
+    #[schemars(extend("examples" = [true]))]
     pub disabled: bool,
     /// Conditions on other fields, by field name. The field is displayed only if all hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -190,9 +192,11 @@ pub struct Validation {
     pub max_length: Option<u32>,
     /// Minimum value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [0.0]))]
     pub minimum: Option<f64>,
     /// Maximum value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [100.0]))]
     pub maximum: Option<f64>,
     /// Regular expression that the text must match. Look-around and back references are not supported.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,12 +18,15 @@ pub struct Pagination {
     pub cursor: Option<CursorPages>,
     /// Pages that are requested by the number of preceding records.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"input": "offset", "limitInput": "limit", "limit": 100, "start": 0}]))]
     pub offset: Option<OffsetPages>,
     /// Pages that are requested by page number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"input": "page", "limit": 50, "start": 1}]))]
     pub page: Option<OffsetPages>,
     /// Pages that are requested by the `Link` header of the previous response (RFC 8288).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"rel": "next"}]))]
     pub link: Option<LinkPages>,
     /// Maximum number of pages per call. Default: `100`.
     #[serde(skip_serializing_if = "Option::is_none")]

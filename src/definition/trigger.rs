@@ -151,15 +151,18 @@ pub struct ScheduleTrigger {
     /// Fixed interval, from `1s` to `365d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-min" = "1s", "x-evenkeel-max" = "365d"))]
+    #[schemars(extend("examples" = ["15m"]))]
     pub interval: Option<Duration>,
     /// Every day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"at": "06:30"}]))]
     pub daily: Option<Daily>,
     /// On days of the week.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weekly: Option<Weekly>,
     /// On days of the month.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"days": [1, 15], "at": "06:30"}]))]
     pub monthly: Option<Monthly>,
     /// Cron expression with five fields: minute, hour, day of month, month, day of week. Example: `0 6 * * 1-5`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -124,6 +124,7 @@ pub struct TenantSelection {
     /// All tenants except these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Tenant"))]
+    #[schemars(extend("examples" = [["acme"]]))]
     pub except: Vec<String>,
 }
 
@@ -142,6 +143,7 @@ pub struct WidgetAction {
     /// Action to call instead of a workflow, as `CONNECTOR/ACTION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "Action"))]
+    #[schemars(extend("examples" = ["orbit-crm/list-contacts"]))]
     pub action: Option<String>,
     /// Form to open, for the type `Configuration`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +162,7 @@ pub struct WidgetAction {
     /// Connectors that an action of the type `MultiConnector` uses. Default: all connectors of the widget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "WidgetConnector"))]
+    #[schemars(extend("examples" = [["orbit-crm"]]))]
     pub connectors: Vec<String>,
     /// Messages for the user after the action.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -151,7 +151,7 @@ codes! {
     EK0208 WRONG_KIND Error "a reference that fits the name but not the use"
         "Something of that name exists and cannot be used here, such as a connection of another connector. Name one that fits."
     EK0209 UNUSED Warning "something declared that nothing uses"
-        "Nothing refers to it. Remove it, or use it."
+        "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it."
 
     // EK03: templates
     EK0301 TEMPLATE_SYNTAX Error "a template that is not valid Jinja"

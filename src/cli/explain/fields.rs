@@ -76,7 +76,7 @@ fn explain_field(field: &Field<'_>) -> Explanation {
     let mut explanation = Explanation::new(TopicKind::Field, full_path(field), "");
     let mut facts = vec![("path", field.path().to_owned()), ("type", field.type_name())];
     facts.push(("required", if field.required() { "yes" } else { "no" }.to_owned()));
-    facts.extend(field.default().map(|default| ("default", default)));
+    facts.extend(field.default().map(|default| ("default", plain(default))));
     facts.extend(field.limits().map(|limits| ("limits", limits)));
     facts.extend(field.reference().map(|reference| ("refersTo", reference)));
     facts.extend(field.format().map(|format| ("format", format.to_owned())));
@@ -88,18 +88,26 @@ fn explain_field(field: &Field<'_>) -> Explanation {
     }
     explanation.facts = facts;
     explanation.text.push(field.meaning());
-    explanation.text.extend(field.object_description().filter(|text| *text != field.meaning()).map(str::to_owned));
+    let rows = children(field);
+    // Types of objects say which fields exclude each other.
+    let about = field.object_description().filter(|text| !rows.is_empty() && *text != field.meaning());
+    explanation.text.extend(about.map(str::to_owned));
     let words = field.words();
     if !words.is_empty() {
         let rows = words.into_iter().map(|word| Row::new(word.word, word.meaning)).collect();
         explanation.sections.push(Section { title: "words", rows });
     }
-    let rows = children(field);
     if !rows.is_empty() {
         explanation.sections.push(Section { title: "fields", rows });
     }
     explanation.examples.extend(example(field));
     explanation
+}
+
+/// A default without the backquotes of Markdown, if it is one word of code.
+fn plain(default: String) -> String {
+    let code = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    code.filter(|code| !code.contains('`')).map_or(default.clone(), str::to_owned)
 }
 
 /// The fields of an object with one line each.

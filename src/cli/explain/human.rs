@@ -9,6 +9,8 @@ use crate::cli::output::Paint;
 pub(super) const MAX_WIDTH: usize = 100;
 /// Widest column of names.
 const MAX_NAME: usize = 28;
+/// Widest code that is not broken into lines.
+const MAX_CODE: usize = 50;
 
 /// Renders one explanation.
 pub(super) fn render(explanation: &Explanation, width: usize) -> String {
@@ -87,7 +89,7 @@ fn pad(text: &str, width: usize) -> String {
 fn wrap(text: &str, width: usize, indent: usize) -> String {
     let width = width.saturating_sub(indent).max(20);
     let (mut lines, mut line) = (Vec::new(), String::new());
-    for word in text.split_whitespace() {
+    for word in words(text) {
         if !line.is_empty() && line.width() + 1 + word.width() > width {
             lines.push(std::mem::take(&mut line));
         }
@@ -98,6 +100,20 @@ fn wrap(text: &str, width: usize, indent: usize) -> String {
     }
     lines.push(line);
     lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// The words of a text. Code such as `{ a: 1 }` is one word if it is short.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_code = false;
+    for part in text.split_whitespace() {
+        match words.last_mut() {
+            Some(word) if is_code && word.width() + part.width() < MAX_CODE => *word = format!("{word} {part}"),
+            _ => words.push(part.to_owned()),
+        }
+        is_code ^= part.matches('`').count() % 2 == 1;
+    }
+    words
 }
 
 fn capitalized(title: &str) -> String {
@@ -113,6 +129,7 @@ mod tests {
     fn text_is_wrapped_with_a_hanging_indent() {
         assert_eq!(wrap("one two three four five six", 24, 4), "one two three four\n    five six");
         assert_eq!(wrap("", 80, 2), "");
+        assert_eq!(wrap("a condition `{ gt: 100 }` of it", 24, 0), "a condition\n`{ gt: 100 }` of it");
         let long = "x".repeat(200);
         assert_eq!(wrap(&long, 80, 0), long);
     }

@@ -39,19 +39,19 @@ pub(super) fn find(topic: &str) -> Result<Vec<Explanation>, String> {
     if let Some(code) = codes::find(topic) {
         return Ok(vec![explain_code(code)]);
     }
-    if let Some(found) = fields::find(topic) {
-        return found.map(|explanation| vec![explanation]);
-    }
-    if let Some(group) = group(topic) {
-        return Ok(vec![group]);
-    }
-    let mut found = templates::find(topic);
+    // `tenant` is a kind and a variable of templates.
+    let of_kind = fields::find(topic);
+    let mut found: Vec<Explanation> = of_kind.iter().flatten().cloned().collect();
+    found.extend(group(topic));
+    found.extend(templates::find(topic));
     found.extend(canonical::ALL.iter().filter(|entity| entity.name == topic).map(explain_entity));
     if !found.is_empty() {
         return Ok(found);
     }
-    if let Some(found) = templates::find_attribute(topic) {
-        return found.map(|explanation| vec![explanation]);
+    match (of_kind, templates::find_attribute(topic)) {
+        (_, Some(Ok(attribute))) => return Ok(vec![attribute]),
+        (Some(Err(reason)), _) | (None, Some(Err(reason))) => return Err(reason),
+        _ => {}
     }
     if let Some(found) = fields::named(topic) {
         return Ok(vec![found]);

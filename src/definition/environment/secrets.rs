@@ -24,9 +24,11 @@ pub struct SecretSource {
     pub kubernetes: Option<KubernetesSecret>,
     /// File encrypted with age.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"file": "secrets/orbit.age"}]))]
     pub age: Option<EncryptedFile>,
     /// File encrypted with SOPS.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"file": "secrets.enc.yaml", "key": "orbit.token"}]))]
     pub sops: Option<EncryptedFile>,
     /// Key of a Vault or OpenBao secret. This version validates it and does not read it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,13 +38,16 @@ pub struct GitSource {
     /// Tag to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "gitRef"))]
+    #[schemars(extend("examples" = ["v1.2.0"]))]
     pub tag: Option<String>,
     /// Version range. The highest matching tag is used. Example: `>=1.2.0 <2.0.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [">=1.2.0 <2.0.0"]))]
     pub semver: Option<String>,
     /// Commit to use: 40 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
+    #[schemars(extend("examples" = ["0123456789abcdef0123456789abcdef01234567"]))]
     pub commit: Option<String>,
     /// Folder within the repository. Default: the root.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,9 +169,11 @@ pub struct GitAuth {
     pub token: Option<SecretRef>,
     /// User name and password.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"username": "reader", "password": {"secretRef": "git-token"}}]))]
     pub basic: Option<GitBasic>,
     /// SSH private key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"privateKey": {"secretRef": "git-token"}, "knownHosts": ["git.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMaLvQIRZ7TyoIhPVsLkLgZ4w8rQvQy8eF8l3XrTzZpE"]}]))]
     pub ssh: Option<GitSsh>,
 }
 

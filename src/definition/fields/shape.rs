@@ -34,26 +34,28 @@ impl<'a> Shape<'a> {
     /// Reads a schema.
     pub(super) fn of(schema: &'a Value, defs: &'a Value) -> Shape<'a> {
         let mut shape = Shape::default();
-        shape.add(schema, defs);
+        shape.add(schema, defs, false);
         shape
     }
 
-    fn add(&mut self, schema: &'a Value, defs: &'a Value) {
+    /// `is_case` states that the schema is one of several alternatives, whose description is that of its word.
+    fn add(&mut self, schema: &'a Value, defs: &'a Value, is_case: bool) {
         if let Some(target) = schema["$ref"].as_str() {
             let name = target.rsplit('/').next().unwrap_or(target);
             self.type_name.get_or_insert(name);
-            return self.add(&defs[name], defs);
+            return self.add(&defs[name], defs, is_case);
         }
         if let Some(alternatives) = alternatives(schema) {
             // With null as the only alternative, the description is that of an optional field and not of its type.
-            if alternatives.iter().filter(|case| case["type"] != "null").count() > 1 {
+            let is_choice = alternatives.iter().filter(|case| case["type"] != "null").count() > 1;
+            if is_choice {
                 self.description = self.description.or(schema["description"].as_str());
             }
-            alternatives.iter().for_each(|case| self.add(case, defs));
+            alternatives.iter().for_each(|case| self.add(case, defs, is_choice));
             return;
         }
         let words = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
-        let meaning = if schema.get("const").is_some() { schema["description"].as_str() } else { None };
+        let meaning = schema["description"].as_str().filter(|_| is_case && schema.get("const").is_some());
         let before = self.words.len();
         self.words.extend(words.filter_map(Value::as_str).map(|word| Word {
             word: word.to_owned(),
@@ -97,6 +99,7 @@ impl<'a> Shape<'a> {
             _ => {}
         }
         match &self.types[..] {
+            [] if !self.words.is_empty() => "string".to_owned(),
             [] => "any value".to_owned(),
             types => types.join(" or "),
         }

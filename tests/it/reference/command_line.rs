@@ -63,8 +63,9 @@ pub fn arguments(command: &Command) -> Vec<[String; 4]> {
 
 fn row(argument: &Arg) -> [String; 4] {
     let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    let mut default =
-        argument.get_default_values().iter().map(|value| code(&value.to_string_lossy())).collect::<Vec<_>>().join(", ");
+    let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+    let defaults = argument.get_default_values().iter().filter(|value| takes_value && !value.is_empty());
+    let mut default = defaults.map(|value| code(&value.to_string_lossy())).collect::<Vec<_>>().join(", ");
     // Defaults and variables that clap does not know are written in the help.
     for (name, place) in [("default", &mut default), ("env", &mut String::new())] {
         let start = format!(" [{name}: ");

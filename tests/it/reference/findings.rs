@@ -35,7 +35,13 @@ pub fn page() -> String {
 #[test]
 fn every_code_is_explained_in_full() {
     for code in codes::ALL {
-        assert!(code.explanation.len() >= 60 && code.explanation.ends_with('.'), "{}: {}", code.id, code.explanation);
+        let is_retired = code.title.ends_with("(retired)");
+        assert!(
+            is_retired || code.explanation.len() >= 60 && code.explanation.ends_with('.'),
+            "{}: {}",
+            code.id,
+            code.explanation
+        );
     }
     let with_example = codes::ALL.iter().filter(|code| code.example().is_some()).count();
     assert!(with_example >= 40, "{with_example}");

@@ -174,7 +174,7 @@ fn a_page_is_made_from_a_description_of_an_api() {
         },
         "components": {
             "parameters": {"environment": {"name": "e", "in": "path", "required": true, "schema": {"type": "string"}, "description": "The environment."}},
-            "responses": {"missing": {"description": "There is none."}},
+            "responses": {"missing": {"description": "Not found."}},
             "schemas": {
                 "Thing": {"type": "object", "description": "A thing.", "required": ["name"], "properties": {
                     "name": {"type": "string", "description": "Its name."},
@@ -194,7 +194,7 @@ fn a_page_is_made_from_a_description_of_an_api() {
         "| `e` | path, required | string | The environment. |",
         "| `limit` | query | integer | At \\| most. |",
         "| 200 | list of [Thing](#schema-Thing) (`application/json`) | The things. |",
-        "| 404 |  | There is none. |",
+        "| 404 |  | Not found. |",
         "Body, `application/json`: [Thing](#schema-Thing).",
         "  \"name\": \"a\"",
         "| 202 |  | Accepted. |",

@@ -121,7 +121,8 @@ fn row<'a>(field: &Field<'a>, path: &str, objects: &Objects<'a>) -> [String; 4] 
             true => code(&word.word),
             false => format!("{} ({})", code(&word.word), word.meaning.trim_end_matches('.')),
         };
-        add(format!("One of {}.", words.iter().map(word).collect::<Vec<_>>().join(", ")));
+        let start = if words.len() == 1 { "Always" } else { "One of" };
+        add(format!("{start} {}.", words.iter().map(word).collect::<Vec<_>>().join(", ")));
     }
     if let Some(limits) = field.limits().filter(|limits| {
         // Many descriptions state the limits themselves.
@@ -130,8 +131,10 @@ fn row<'a>(field: &Field<'a>, path: &str, objects: &Objects<'a>) -> [String; 4] 
     }) {
         add(format!("{}{}.", limits[..1].to_uppercase(), &limits[1..]));
     }
-    if let Some(reference) = field.reference().filter(|reference| !stated.contains(reference.as_str())) {
-        add(format!("Refers to: {reference}."));
+    match (field.mark("x-evenkeel-ref").and_then(|mark| mark.parse::<Kind>().ok()), field.reference()) {
+        (Some(kind), _) => add(format!("Refers to: [{kind}]({}).", file(kind))),
+        (None, Some(reference)) => add(format!("Refers to: {reference}.")),
+        (None, None) => {}
     }
     if let Some(format) = field.format() {
         add(format!("Format: {format}."));

@@ -51,6 +51,10 @@ fn interfaces(text: &str) -> Vec<Interface> {
         }
         if !is_inside {
             is_inside = line == "> {" && found.last().is_some_and(|interface| interface.members.is_empty());
+            // Other declarations, such as types, have comments of their own.
+            if !line.is_empty() {
+                comment.clear();
+            }
             continue;
         }
         if line.starts_with('}') && member.is_empty() {
