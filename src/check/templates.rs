@@ -86,16 +86,9 @@ fn finding(problem: &Problem, span: Span) -> Finding {
         ProblemKind::NotLiteral => "write the name in quotes, so that it can be checked before anything runs",
         ProblemKind::HostNotVariable => "use literal text and `get_variable('name')` in the host",
         ProblemKind::SecretNotAllowed => "secrets may be used in headers, query and auth only",
-        _ => "",
+        _ => "see `evenkeel explain templates` for the names that templates may use",
     };
-    let usual = || {
-        if usual.is_empty() {
-            "see `evenkeel explain templates` for the names that templates may use".to_owned()
-        } else {
-            usual.to_owned()
-        }
-    };
-    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(usual))
+    Finding::new(code, span, problem.message.clone()).help(problem.help.clone().unwrap_or_else(|| usual.into()))
 }
 
 /// A host without a URL, such as that of a database. Checked as the host of a URL.

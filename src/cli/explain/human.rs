@@ -96,7 +96,7 @@ fn wrap(text: &str, width: usize, indent: usize) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line += word;
+        line += &word;
     }
     lines.push(line);
     lines.join(&format!("\n{}", " ".repeat(indent)))
