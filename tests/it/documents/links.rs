@@ -11,6 +11,8 @@ use crate::support::root;
 
 /// The folder of pages that are generated.
 const REFERENCE: &str = "docs/reference/";
+/// Pages of the reference that a later change generates.
+const GENERATED_LATER: [&str; 1] = ["docs/reference/http-api.md"];
 /// Pages outside of the book whose links are checked as well.
 const OUTSIDE: [&str; 3] = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 
@@ -79,16 +81,16 @@ fn contents() -> Vec<String> {
     targets("docs/SUMMARY.md", &prose("docs/SUMMARY.md")).into_iter().map(|(path, _)| path).collect()
 }
 
-/// True if a page of the reference is listed, and the reference has not been generated.
+/// True for a page that is listed and that its generator has not written.
 fn is_generated_later(path: &str) -> bool {
-    path.starts_with(REFERENCE) && !root().join(REFERENCE).exists() && contents().contains(&path.to_owned())
+    GENERATED_LATER.contains(&path) && !root().join(path).exists()
 }
 
 #[test]
 fn every_link_leads_to_a_page_and_a_heading() {
     let mut wrong = Vec::new();
-    let reference = if root().join(REFERENCE).exists() { files(REFERENCE, "md") } else { Vec::new() };
-    let reference = reference.into_iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string());
+    let reference =
+        files(REFERENCE, "md").into_iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string());
     let written = pages().into_iter().map(|page| page.path);
     for path in written.chain(OUTSIDE.map(str::to_owned)).chain(reference) {
         for (target, anchor) in targets(&path, &prose(&path)) {
