@@ -40,9 +40,12 @@ pub fn missing_secrets(runtime: &Runtime) -> BTreeMap<String, String> {
 
 /// The secrets that the credentials of a connection name. Secrets that templates read are not among them.
 pub fn secrets_of_connection(connection: &ConnectionSpec) -> BTreeSet<&str> {
-    let secret = |credential| match credential {
-        &Credential::Reference(ref reference) => Some(reference.secret_ref.as_str()),
+    connection.credentials.values().filter_map(secret_of).collect()
+}
+
+fn secret_of(credential: &Credential) -> Option<&str> {
+    match credential {
+        Credential::Reference(reference) => Some(&reference.secret_ref),
         Credential::Template(_) => None,
-    };
-    connection.credentials.values().filter_map(secret).collect()
+    }
 }

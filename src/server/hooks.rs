@@ -204,12 +204,11 @@ fn log_rejection(rejection: &WebhookRejection, request_id: &str, environment: &s
         | WebhookRejection::Unavailable(detail) => detail.clone(),
         WebhookRejection::TooLarge => "too large".to_owned(),
     };
-    match rejection {
-        // Only the operator can repair this. Missing secrets are warned of where calls are verified, at a falling rate.
-        WebhookRejection::Unavailable(_) => {
-            tracing::warn!(request_id, environment, trigger, reason, "webhook rejected");
-        }
-        _ => tracing::info!(request_id, environment, trigger, reason, "webhook rejected"),
+    // Only the operator can repair this. Missing secrets are warned of where calls are verified, at a falling rate.
+    if let WebhookRejection::Unavailable(_) = rejection {
+        tracing::warn!(request_id, environment, trigger, reason, "webhook rejected");
+    } else {
+        tracing::info!(request_id, environment, trigger, reason, "webhook rejected");
     }
 }
 
