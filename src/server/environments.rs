@@ -17,6 +17,7 @@ use crate::api::{Page, Problem, Time};
 use crate::plan::{self, Inventory};
 use crate::reconcile::candidate;
 use crate::reconcile::environments::Handle;
+use crate::reconcile::reason::Reason;
 use crate::reconcile::status::Status;
 use crate::reconcile::validate::Validator;
 use crate::reconcile::view::EnvironmentView;
@@ -84,7 +85,18 @@ pub(super) async fn describe(server: &Server, target: &Target) -> ApiResult<Envi
         },
         (_, None) => Serving::default(),
     };
-    Ok(Environment::new(&target.name, &status, serving))
+    let (serving_number, reported) = (serving.generation.unwrap_or(0), status.generation);
+    let mut environment = Environment::new(&target.name, &status, serving);
+    if environment.ready && serving_number != reported {
+        // The status is about an earlier generation, so it cannot call this one ready.
+        environment.ready = false;
+        for condition in environment.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+            condition.status = "False".into();
+            condition.reason = Reason::Progressing.to_string();
+            condition.message = format!("generation {serving_number} was activated just now");
+        }
+    }
+    Ok(environment)
 }
 
 /// The status of the folder that `evenkeel dev` serves.

@@ -74,7 +74,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("tests/it/hostile/templates.rs", "is none", "a test of the template language"),
     ("tests/planted.golden.txt", "gate", "a step of the definition language"),
     ("tests/planted/workflows/steps.yaml", "gate", "a step of the definition language"),
-    ("src/server/execution_commands.rs", "told", "a field of a response of the HTTP API"),
     ("src/workflow/steps.rs", "gate", "a step of the definition language"),
     ("tests/it/work/lasting.rs", "gate", "a step of the definition language"),
     ("src/net/signature/tests.rs", "nobody", "the secret of a published test vector"),

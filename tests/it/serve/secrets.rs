@@ -103,7 +103,16 @@ fn row_70_planted_secrets_are_in_no_output() {
     ask(&server, "POST", "/v1/environments/live/reconcile", "");
     git.require(Some(&basic("ada", PLANTED[0].1)));
     ask(&server, "POST", "/v1/environments/live/reconcile", "");
-    for path in ["", "/findings", "/history", "/diff?from=1&to=2", "/plan", "/definitions", "/trace/Connector/a"] {
+    for path in [
+        "",
+        "/findings",
+        "/history",
+        "/diff?from=1&to=2",
+        "/plan",
+        "/definitions",
+        "/definitions/Connector/a",
+        "/audit",
+    ] {
         assert_eq!(ask(&server, "GET", &format!("/v1/environments/live{path}"), "").status, 200, "{path}");
     }
     ask(&server, "POST", "/v1/environments/live/webhook", "{}");

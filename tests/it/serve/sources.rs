@@ -93,7 +93,7 @@ fn row_48_a_definition_moves_to_another_source_as_the_same() {
     assert!(is_ready(&status), "{status:#}");
     let history = both.history();
     let summary = &history[0]["summary"];
-    assert_eq!((&history[0]["number"], &summary["move"]), (&2.into(), &1.into()), "{history:#}");
+    assert_eq!((&history[0]["generation"], &summary["move"]), (&2.into(), &1.into()), "{history:#}");
     assert_eq!((&summary["create"], &summary["delete"], &summary["update"]), (&0.into(), &0.into(), &0.into()));
     assert_eq!(both.uid("moves"), uid);
     assert_eq!(both.trace("moves")["owner"]["source"], "b");

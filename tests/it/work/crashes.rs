@@ -90,14 +90,13 @@ fn callers(addresses: &Arc<Mutex<Vec<String>>>, sent: &Arc<AtomicUsize>) -> Vec<
 
 /// All executions of a workflow, page by page.
 fn all(server: &Dev, workflow: &str) -> Vec<Value> {
-    let mut found: Vec<Value> = Vec::new();
+    let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
-        let before = found.last().map_or_else(String::new, |run| format!("&before={}", run["id"].as_str().unwrap()));
-        let page = super::executions(server, &format!("workflow={workflow}{before}"));
-        let done = page.is_empty();
-        found.extend(page);
-        if done {
-            return found;
+        let page = server.get(&format!("/v1/executions?limit=1000&workflow={workflow}{cursor}")).json();
+        found.extend(page["items"].as_array().unwrap().clone());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
         }
     }
 }
