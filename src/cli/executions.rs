@@ -1,6 +1,7 @@
 //! `evenkeel executions`: lists, shows and controls executions.
 
 mod cancel;
+mod execution_args;
 mod list;
 mod logs;
 mod retry;
@@ -11,8 +12,6 @@ mod steps;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-
-use super::environment_args::ApiArgs;
 
 /// List, show and control executions
 #[derive(Debug, Args)]
@@ -37,16 +36,6 @@ enum ExecutionCommand {
     Retry(retry::Retry),
     Signal(signal::Signal),
     Approve(signal::Approve),
-}
-
-/// One execution.
-#[derive(Debug, Args)]
-struct ExecutionArgs {
-    /// Execution ID, or the first 8 or more characters of it if they are unique
-    #[arg(value_name = "EXECUTION")]
-    id: String,
-    #[command(flatten)]
-    api: ApiArgs,
 }
 
 impl Executions {

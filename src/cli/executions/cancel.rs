@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::output;
 use super::super::table::text;
-use super::ExecutionArgs;
+use super::execution_args::ExecutionArgs;
 
 /// Request the cancellation of an execution
 #[derive(Debug, Args)]

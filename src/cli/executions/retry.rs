@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::output;
 use super::super::table::text;
-use super::ExecutionArgs;
+use super::execution_args::ExecutionArgs;
 
 /// Start a finished execution again with the same input
 #[derive(Debug, Args)]

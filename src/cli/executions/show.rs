@@ -10,7 +10,8 @@ use super::super::style::Style;
 use super::super::table::excerpt;
 use super::super::times::duration;
 use super::super::{output, response_view};
-use super::{ExecutionArgs, steps};
+use super::execution_args::ExecutionArgs;
+use super::steps;
 use crate::api::execution::{Execution, ExecutionSummary};
 use crate::store::queue::ExecutionStatus;
 

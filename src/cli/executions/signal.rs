@@ -10,7 +10,7 @@ use super::super::api_error::ApiError;
 use super::super::environment_api::Query;
 use super::super::table::text;
 use super::super::{json_input, output};
-use super::ExecutionArgs;
+use super::execution_args::ExecutionArgs;
 
 /// Send a signal to an execution
 #[derive(Debug, Args)]
