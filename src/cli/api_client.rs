@@ -9,7 +9,6 @@ use url::Url;
 use super::egress::private_policy;
 use super::runtime::runtime;
 use crate::api::Problem;
-use crate::definition::is_name;
 use crate::net::{Client, Limits, Request};
 use crate::plan::Plan;
 
@@ -71,16 +70,6 @@ impl ApiClient {
         }
     }
 
-    /// Sends a GET request and returns the body of a successful response.
-    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
-        success(self.send(Method::GET, path, None, &[])?)
-    }
-
-    /// Sends a POST request and returns the body of a successful response.
-    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        success(self.send(Method::POST, path, Some(body), &[])?)
-    }
-
     /// Sends a request and returns the response of any status.
     pub(super) fn send(
         &self,
@@ -132,13 +121,6 @@ impl ApiResponse {
     }
 }
 
-fn success(response: ApiResponse) -> anyhow::Result<Value> {
-    if response.status < 400 {
-        return Ok(response.value);
-    }
-    bail!("{}", describe(&response.problem()))
-}
-
 /// The text of a problem: its sentence, then its findings in one line each.
 pub(super) fn describe(problem: &Problem) -> String {
     let mut text = problem.detail.clone();
@@ -151,17 +133,6 @@ pub(super) fn describe(problem: &Problem) -> String {
         text += &format!("\n  {}", one_line(finding));
     }
     text
-}
-
-/// Parses the name of an environment.
-///
-/// # Errors
-/// Fails unless it is a DNS label, or two of them with a dot between.
-pub(super) fn environment_name(text: &str) -> Result<String, String> {
-    if text.split('.').count() <= 2 && text.split('.').all(is_name) {
-        return Ok(text.to_owned());
-    }
-    Err("expected lower-case letters, digits and `-`; on Kubernetes `namespace.name`".to_owned())
 }
 
 /// Formats a finding of `validate -o json` in one line.

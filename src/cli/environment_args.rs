@@ -1,9 +1,10 @@
 //! The environment of a command and its server: the arguments that all commands about a running server share.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 
 use super::api_client::ApiClient;
+use super::api_error::ApiError;
 use super::environment_api::{self, EnvironmentApi};
 use super::output_format::OutputFormat;
 use crate::definition::is_name;
@@ -64,7 +65,13 @@ impl ApiArgs {
 /// Fails if the server cannot be reached or refuses the list.
 pub(super) fn environment_names(client: &ApiClient) -> anyhow::Result<Vec<String>> {
     let list = environment_api::get(client, "/v1/environments?limit=1000");
-    let list = list.context("cannot list the environments; `-e NAME` chooses one without the list")?;
+    let list = list.map_err(|error| match error.downcast_ref::<ApiError>() {
+        // A token may have the right to call and not to read.
+        Some(ApiError(problem)) if problem.status == 403 => {
+            error.context("cannot list the environments; `-e NAME` chooses one without the list")
+        }
+        _ => error,
+    })?;
     let names = list["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str());
     Ok(names.map(str::to_owned).collect())
 }

@@ -33,7 +33,7 @@ fn row(generation: &Generation, style: Style) -> [String; 7] {
         let count = generation.summary[name].as_u64().filter(|count| *count > 0)?;
         Some(format!("{sign}{count}"))
     });
-    let revisions: Vec<&str> = generation.revisions.values().map(String::as_str).collect();
+    let revisions: Vec<String> = generation.revisions.values().map(|revision| style.revision(revision)).collect();
     [
         format!("{mark} {}", generation.generation),
         style.time_cell(generation.at),

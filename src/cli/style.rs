@@ -7,6 +7,9 @@ use super::table::{self, Column};
 use super::times::{between, time};
 use crate::api::Time;
 
+/// Digits of a revision in a table.
+const SHORT_DIGITS: usize = 12;
+
 /// Form of the output for people. A terminal gets colors, folded lines and ages; a pipe or a file gets whole lines and
 /// times.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +52,16 @@ impl Style {
         table::field(label, value, self.columns)
     }
 
+    /// A revision in a table; a terminal gets the first 12 digits of a commit or digest, as Git shows them.
+    pub(super) fn revision(self, revision: &str) -> String {
+        let digits = revision.rsplit(':').next().unwrap_or_default();
+        let is_digest = digits.len() >= 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match self.columns.filter(|_| is_digest) {
+            Some(_) => revision[..revision.len() - digits.len() + SHORT_DIGITS].to_owned(),
+            None => revision.to_owned(),
+        }
+    }
+
     /// Title of a column of times.
     pub(super) fn time_title(self) -> &'static str {
         if self.now.is_some() { "AGE" } else { "TIME" }
@@ -82,6 +95,17 @@ impl Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_shows_the_first_digits_of_a_revision() {
+        let commit = format!("main@sha1:{}", "0123456789".repeat(4));
+        let terminal = Style::with(Some(80), "");
+        assert_eq!(terminal.revision(&commit), "main@sha1:012345678901");
+        assert_eq!(Style::default().revision(&commit), commit);
+        for other in ["main", "", "main@sha1:1111", "a:é"] {
+            assert_eq!(terminal.revision(other), other);
+        }
+    }
 
     #[test]
     fn ages_and_remaining_times_count_from_now() {

@@ -95,7 +95,8 @@ fn send(
 
 /// The text of a refusal, with the names that are waited for.
 fn refusal(error: &ApiError, command: impl Fn(&str) -> String) -> String {
-    let mut text = error.to_string();
+    // The option of this command sets the parameter of the API.
+    let mut text = error.to_string().replace("`keep=true`", "`--keep`");
     let problem = &error.0;
     if problem.code == "NOT_WAITED_FOR" {
         let names: Vec<String> = problem.waiting.iter().map(|name| format!("`{name}`")).collect();
@@ -132,7 +133,7 @@ mod tests {
             named,
             "there is no approval `x`; `a`, `b` are waited for\n  help: approve 01kb a\n  help: approve 01kb b"
         );
-        assert_eq!(refused(json!([]), "the execution waits for a time"), "the execution waits for a time");
+        assert_eq!(refused(json!([]), "no wait; `keep=true` keeps the event"), "no wait; `--keep` keeps the event");
     }
 
     #[test]
