@@ -20,6 +20,7 @@ followed! {
     readme: "README.md"
     install: "docs/install.md"
     quickstart: "docs/quickstart.md"
+    definitions: "docs/concepts/definitions.md"
     calls: "docs/guides/calls.md"
     testing: "docs/guides/testing.md"
     workflows: "docs/guides/workflows.md"

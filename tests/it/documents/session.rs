@@ -287,7 +287,7 @@ impl Session {
         let headers: Vec<(&str, &str)> = headers.iter().filter_map(|header| header.split_once(": ")).collect();
         let method = method.unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
         let answer = request(host, &method, &format!("/{path}"), &headers, body.as_deref().unwrap_or_default());
-        if !show_head && answer.status >= 500 && !(answer.status == 501 || answer.status == 502) {
+        if !show_head && answer.status >= 400 {
             return Err(format!("{answer:?}"));
         }
         let mut text = String::new();
