@@ -161,6 +161,7 @@ pub(super) fn print_error(error: &CallError, request_id: &str, format: OutputFor
         ErrorCode::ConnectionRequired | ErrorCode::UnknownTenant => {
             "pass a tenant with --tenant TENANT, or a connection with --connection CONNECTION"
         }
+        ErrorCode::Credential => "provide the secret, or answer from the tests of the action with `call --mock`",
         _ => "",
     };
     if !help.is_empty() {

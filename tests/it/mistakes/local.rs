@@ -78,7 +78,7 @@ pub fn make(mistakes: &mut Mistakes) {
     made(
         "A secret without a value, in a call",
         "call orbit-crm/list-contacts defs --tenant acme",
-        &["orbit-key", "ORBIT_KEY is not set"],
+        &["orbit-key", "ORBIT_KEY is not set", "--mock"],
     );
     made("A folder without definitions", "validate empty", &["`empty` holds no definitions", "evenkeel init"]);
     made("A folder that is missing", "validate definitons", &["definitons", "No such file"]);
@@ -121,8 +121,7 @@ fn servers_that_do_not_start(folder: &Path, mistakes: &mut Mistakes) {
     let mut made = |title, line: &str, parts: &[&'static str]| {
         mistakes.add(title, &format!("evenkeel {line}"), &run(line, &[]), parts);
     };
-    let line = format!("dev defs --port {port}");
-    made("A port that is in use", &line, &["cannot listen on 127.0.0.1:PORT", "Address already in use", "--port 0"]);
+    let busy = run(&format!("dev defs --port {port}"), &[]);
     made("Definitions without an Environment to serve", "serve tenants --port 0", &["tenants", "evenkeel dev tenants"]);
     made("A broken file of tokens", "serve defs --port 0 --tokens tokens.txt", &["tokens.txt: line 1", "name:token"]);
     made(
@@ -135,6 +134,8 @@ fn servers_that_do_not_start(folder: &Path, mistakes: &mut Mistakes) {
         "serve defs --port 0 --store mysql://keel@db/keel",
         &["mysql://keel@db/keel", "sqlite:PATH"],
     );
+    let parts = ["cannot listen on 127.0.0.1:PORT", "Address already in use", "--port 0"];
+    mistakes.add("A port that is in use", "evenkeel dev defs --port PORT", &busy, &parts);
     let line = format!("serve defs --port 0 --store postgres://keel:{PASSWORD}@127.0.0.1:1/keel?sslmode=disable");
     let down = run(&line, &[]);
     assert!(!down.err.contains(PASSWORD) && !down.out.contains(PASSWORD), "{}{}", down.out, down.err);
