@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_rows_exists_only_if_there_are_more() {
-        let page = |count| Page::of_rows(names(count), 3, |name| name.clone());
+        let page = |count| Page::of_rows(names(count), 3, Clone::clone);
         assert_eq!((page(3).items.len(), page(3).next), (3, None));
         assert_eq!((page(4).items.len(), page(4).next), (3, Some("n02".into())));
     }

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 pub(super) use self::lines::EventLines;
+use super::environment_args::VARIABLE;
 use super::listen_args::{self, ListenArgs};
 use super::logging;
 use super::output;
@@ -46,7 +47,7 @@ pub(super) struct Dev {
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Environment to run [default: the first one found]
-    #[arg(short, long, value_name = "ENVIRONMENT")]
+    #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     /// Answer every call from the tests of actions
     #[arg(long)]

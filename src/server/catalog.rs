@@ -46,7 +46,7 @@ fn describe(connector: &connector::Connector, server: &Server, target: &Target) 
         display_name: Some(connector.spec.display_name.clone()).filter(|name| !name.is_empty()),
         description: connector.spec.description.clone(),
         source: connector.place.clone(),
-        actions: connector.actions.values().map(|found| action(found)).collect(),
+        actions: connector.actions.values().map(action).collect(),
     }
 }
 

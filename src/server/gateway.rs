@@ -137,13 +137,13 @@ pub(super) fn read(
     };
     context.check_user(headers)?;
     let user = match text(headers, USER)? {
-        Some(user) => match serde_json::from_str::<Value>(user) {
-            Ok(user @ Value::Object(_)) => Some(user),
-            _ => {
+        Some(user) => {
+            let Ok(user @ Value::Object(_)) = serde_json::from_str::<Value>(user) else {
                 let detail = format!("header `{USER}` is not a JSON object");
                 return Err(Problem::bad_request(detail).of_parameter(USER));
-            }
-        },
+            };
+            Some(user)
+        }
         None => None,
     };
     text(headers, TENANT)?;
