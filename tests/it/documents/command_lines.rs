@@ -63,8 +63,9 @@ fn words(command: &str) -> Vec<String> {
 /// # Errors
 /// The program's message.
 fn parse(arguments: &[String]) -> Result<(), String> {
-    // Help ends the parser after it has read everything before.
-    let said = run(arguments.iter().map(String::as_str).chain(["--help"]));
+    // Help ends the parser after it has read everything before. `help COMMAND` has this effect itself.
+    let help = if arguments.first().is_some_and(|first| first == "help") { None } else { Some("--help") };
+    let said = run(arguments.iter().map(String::as_str).chain(help));
     if said.code == 0 { Ok(()) } else { Err(said.err) }
 }
 
