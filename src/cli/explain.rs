@@ -45,12 +45,11 @@ impl Explain {
             return Ok(code);
         }
         let width = output::width().min(human::MAX_WIDTH);
-        let text = match self.topic {
-            None => human::list(&explanations, width),
-            Some(_) => {
-                let all = explanations.iter().map(|explanation| human::render(explanation, width));
-                all.collect::<Vec<_>>().join("\n\n")
-            }
+        let text = if self.topic.is_none() {
+            human::list(&explanations, width)
+        } else {
+            let all = explanations.iter().map(|explanation| human::render(explanation, width));
+            all.collect::<Vec<_>>().join("\n\n")
         };
         output::data(&text);
         Ok(ExitCode::SUCCESS)

@@ -51,7 +51,7 @@ impl KindFields {
     ///
     /// # Errors
     /// The field at which the search ended, and the name that it does not have.
-    pub fn find<'a, 'n>(&'a self, names: &[&'n str]) -> Result<Field<'a>, (Field<'a>, &'n str)> {
+    pub fn find<'a, 'n>(&'a self, names: &[&'n str]) -> Result<Field<'a>, Box<(Field<'a>, &'n str)>> {
         let mut field = self.root();
         let mut rest = names;
         while let [name, after @ ..] = rest {
@@ -62,7 +62,7 @@ impl KindFields {
             field = match child {
                 Some(child) => child.clone(),
                 None if field.is_collection() && (next || is_item) => field,
-                None => return Err((field, name)),
+                None => return Err(Box::new((field, name))),
             };
             rest = after;
         }
@@ -305,8 +305,8 @@ impl<'a> Field<'a> {
         }
         let children = other.children();
         if own.is_some() && own == self.parent_type {
-            let same = children.iter().filter(|child| child.name() == self.name());
-            if let Some(example) = same.filter_map(Field::own_example).next() {
+            let mut same = children.iter().filter(|child| child.name() == self.name());
+            if let Some(example) = same.find_map(Field::own_example) {
                 return Some(example);
             }
         }

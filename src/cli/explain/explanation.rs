@@ -135,7 +135,7 @@ impl Row {
 /// The first sentence of a text.
 pub(super) fn first_sentence(text: &str) -> String {
     // A stop within code, such as `a. b`, does not end a sentence.
-    let ends = text.match_indices(". ").find(|(at, _)| text[..*at].matches('`').count() % 2 == 0);
+    let ends = text.match_indices(". ").find(|(at, _)| text[..*at].matches('`').count().is_multiple_of(2));
     ends.map_or(text, |(at, _)| &text[..=at]).to_owned()
 }
 

@@ -36,7 +36,7 @@ pub(super) fn find(path: &str) -> Option<Result<Explanation, String>> {
     Some(match fields.find(&names) {
         Ok(field) if field.path().is_empty() => Ok(explain_kind(&field)),
         Ok(field) => Ok(explain_field(&field)),
-        Err((field, name)) => Err(unknown(&field, name)),
+        Err(place) => Err(unknown(&place.0, place.1)),
     })
 }
 

@@ -111,7 +111,7 @@ fn words(text: &str) -> Vec<String> {
             Some(word) if is_code && word.width() + part.width() < MAX_CODE => *word = format!("{word} {part}"),
             _ => words.push(part.to_owned()),
         }
-        is_code ^= part.matches('`').count() % 2 == 1;
+        is_code ^= !part.matches('`').count().is_multiple_of(2);
     }
     words
 }

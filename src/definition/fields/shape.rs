@@ -51,7 +51,9 @@ impl<'a> Shape<'a> {
             if is_choice {
                 self.description = self.description.or(schema["description"].as_str());
             }
-            alternatives.iter().for_each(|case| self.add(case, defs, is_choice));
+            for case in alternatives {
+                self.add(case, defs, is_choice);
+            }
             return;
         }
         let words = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));

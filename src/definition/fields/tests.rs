@@ -15,7 +15,9 @@ fn for_each_field(check: &mut dyn FnMut(&Field<'_>)) {
             return;
         }
         within.extend(own);
-        field.children().iter().for_each(|child| walk(child, within, check));
+        for child in field.children() {
+            walk(&child, within, check);
+        }
         if own.is_some() {
             within.pop();
         }
@@ -56,7 +58,11 @@ fn every_property_of_every_schema_has_a_description() {
                     properties(inner, &format!("{path}/{key}"), missing, number);
                 }
             }
-            Value::Array(items) => items.iter().for_each(|inner| properties(inner, path, missing, number)),
+            Value::Array(items) => {
+                for inner in items {
+                    properties(inner, path, missing, number);
+                }
+            }
             _ => {}
         }
     }
@@ -104,9 +110,9 @@ fn finds_fields_by_their_names_with_and_without_keys() {
     }
     let tests = connector.find(&["spec", "actions", "tests", "0", "name"]).unwrap();
     assert_eq!((tests.path(), tests.required()), ("spec.actions.*.tests[].name", true));
-    let (at, name) = connector.find(&["spec", "actons", "http"]).unwrap_err();
+    let (at, name) = *connector.find(&["spec", "actons", "http"]).unwrap_err();
     assert_eq!((at.path(), name), ("spec", "actons"));
-    let (at, name) = connector.find(&["spec", "actions", "htp"]).unwrap_err();
+    let (at, name) = *connector.find(&["spec", "actions", "htp"]).unwrap_err();
     assert_eq!((at.path(), name), ("spec.actions", "htp"));
     let step = fields(Kind::Workflow);
     assert_eq!(

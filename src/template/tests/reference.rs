@@ -151,7 +151,9 @@ fn every_field_with_templates_has_a_location() {
             found.insert(location.unwrap_or_else(|| panic!("{}: no location has the mark {mark}", field.path())));
         }
         if depth < 9 {
-            field.children().iter().for_each(|child| walk(child, depth + 1, found));
+            for child in field.children() {
+                walk(&child, depth + 1, found);
+            }
         }
     }
     let mut found = BTreeSet::new();

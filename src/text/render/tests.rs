@@ -264,11 +264,11 @@ fn renders_sarif() {
                     "text": "something declared that nothing uses"
                   },
                   "fullDescription": {
-                    "text": "Nothing refers to it. Remove it, or use it."
+                    "text": "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it."
                   },
                   "help": {
-                    "text": "Nothing refers to it. Remove it, or use it.",
-                    "markdown": "Nothing refers to it. Remove it, or use it."
+                    "text": "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it.",
+                    "markdown": "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it."
                   },
                   "defaultConfiguration": {
                     "level": "warning"

@@ -79,9 +79,15 @@ fn the_examples_of_fields_fit_their_schemas() {
         match value {
             Value::Object(map) => {
                 let inner = map.iter().filter(|(key, _)| *key != "examples");
-                inner.for_each(|(key, value)| walk(value, defs, &format!("{path}/{key}"), number));
+                for (key, value) in inner {
+                    walk(value, defs, &format!("{path}/{key}"), number);
+                }
             }
-            Value::Array(items) => items.iter().for_each(|value| walk(value, defs, path, number)),
+            Value::Array(items) => {
+                for value in items {
+                    walk(value, defs, path, number);
+                }
+            }
             _ => {}
         }
     }

@@ -41,7 +41,9 @@ impl<'a> Objects<'a> {
             self.places.insert(name, field.path().to_owned());
         }
         self.order.push(field);
-        children.into_iter().for_each(|child| self.add(child));
+        for child in children {
+            self.add(child);
+        }
     }
 
     /// The path of the section that describes the fields of a field, if it has any.
