@@ -132,7 +132,9 @@ impl PlanCommand {
         } else if !before.validated.is_valid() {
             review.notes.push(format!("warning: `{name}` has errors; definitions with errors are treated as absent"));
         }
-        review.notes.iter().for_each(|note| output::note(note));
+        review.for note in &notes {
+                    output::note(note);
+                }
         let environment = environment(self.environment(), &after.validated)?;
         let options = PlanOptions { environment: &environment, fingerprint: None };
         let plan = plan(&before.inventory(), &after.inventory(), &options);
@@ -155,7 +157,9 @@ impl PlanCommand {
         let api = EnvironmentApi { client: self.client.clone(), environment: address, is_chosen: true };
         match plan_server::request(&api, folder)? {
             ServerPlan::Planned(plan, notes) => {
-                notes.iter().for_each(|note| output::note(note));
+                for note in &notes {
+                    output::note(note);
+                }
                 review.notes = notes;
                 self.save_and_print(&plan, &review)
             }

@@ -48,7 +48,7 @@ fn refused(error: anyhow::Error) -> anyhow::Result<ServerPlan> {
         let findings = serde_json::from_value::<Vec<ReportedFinding>>(Value::Array(problem.findings.clone())).ok()?;
         (!findings.is_empty()).then(|| ServerPlan::Refused(findings, problem.detail.clone()))
     });
-    refused.map_or(Err(error), Ok)
+    refused.ok_or(error)
 }
 
 /// Request body with the text files of a folder.

@@ -49,7 +49,7 @@ fn human(letter: &DeadLetter, style: Style) -> String {
         lines += &value.as_ref().map_or_else(String::new, |value| style.field(label, value));
     }
     // Whole, so that it can be copied into a test.
-    lines += &format!("\n{:#}\n", payload);
+    lines += &format!("\n{payload:#}\n");
     lines
 }
 

@@ -1,5 +1,6 @@
 //! Rendering of hostile and of large plans.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::definition::Kind;
 use crate::plan::tests::object;
-use crate::plan::{FileDiff, Inventory, Object, Plan, PlanOptions, plan};
+use crate::plan::{FileDiff, Inventory, Object, Plan, PlanOptions, SourceLocation, plan};
 use crate::text::Severity;
 use crate::text::render::ReportedFinding;
 
@@ -188,7 +189,7 @@ fn new_values_are_blocks_of_yaml_and_tests_are_apart() {
     let object = |spec: serde_json::Value| -> Inventory {
         let document = json!({"kind": "Connector", "metadata": {"name": "c"}, "spec": spec});
         let id = crate::plan::tests::id(Kind::Connector, "c");
-        Inventory::from([(id.clone(), Arc::new(Object::new(id, document, Default::default(), Default::default())))])
+        Inventory::from([(id.clone(), Arc::new(Object::new(id, document, SourceLocation::default(), BTreeSet::default())))])
     };
     let options = PlanOptions { environment: "live", fingerprint: None };
     let action = json!({"http": {"method": "GET", "path": "/contacts/{{ pathParams.id }}", "query": {"full": true}}});

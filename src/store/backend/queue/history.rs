@@ -33,7 +33,7 @@ pub(super) async fn find(
     }
     // Payloads may be large, so the ids are read without them.
     let statement = query(format!("SELECT id FROM executions WHERE {HAS_PREFIX}")).bind(environment).bind(id);
-    let statement = statement.bind(format!("{id}{AFTER_IDS}")).bind(MAX_CANDIDATES as i64);
+    let statement = statement.bind(format!("{id}{AFTER_IDS}")).bind(i64::try_from(MAX_CANDIDATES).unwrap_or(i64::MAX));
     let rows = statement.fetch_all(connection).await?;
     let mut ids = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<String>, StoreError>>()?;
     Ok(match (ids.pop(), ids.is_empty()) {
