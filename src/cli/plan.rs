@@ -132,9 +132,9 @@ impl PlanCommand {
         } else if !before.validated.is_valid() {
             review.notes.push(format!("warning: `{name}` has errors; definitions with errors are treated as absent"));
         }
-        review.for note in &notes {
-                    output::note(note);
-                }
+        for note in &review.notes {
+            output::note(note);
+        }
         let environment = environment(self.environment(), &after.validated)?;
         let options = PlanOptions { environment: &environment, fingerprint: None };
         let plan = plan(&before.inventory(), &after.inventory(), &options);
