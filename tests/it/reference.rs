@@ -101,13 +101,12 @@ fn tables_have_as_many_cells_in_each_row() {
         let mut in_code = false;
         for line in text.lines() {
             in_code ^= line.starts_with("```");
-            columns = match line.starts_with('|') && !in_code {
-                false => None,
-                true => {
-                    let cells = cell.find_iter(line).count();
-                    assert!(columns.is_none_or(|columns| columns == cells), "{file}: {line}");
-                    Some(cells)
-                }
+            columns = if line.starts_with('|') && !in_code {
+                let cells = cell.find_iter(line).count();
+                assert!(columns.is_none_or(|columns| columns == cells), "{file}: {line}");
+                Some(cells)
+            } else {
+                None
             };
         }
         assert!(!in_code, "{file} ends within code");

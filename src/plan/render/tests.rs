@@ -189,7 +189,10 @@ fn new_values_are_blocks_of_yaml_and_tests_are_apart() {
     let object = |spec: serde_json::Value| -> Inventory {
         let document = json!({"kind": "Connector", "metadata": {"name": "c"}, "spec": spec});
         let id = crate::plan::tests::id(Kind::Connector, "c");
-        Inventory::from([(id.clone(), Arc::new(Object::new(id, document, SourceLocation::default(), BTreeSet::default())))])
+        Inventory::from([(
+            id.clone(),
+            Arc::new(Object::new(id, document, SourceLocation::default(), BTreeSet::default())),
+        )])
     };
     let options = PlanOptions { environment: "live", fingerprint: None };
     let action = json!({"http": {"method": "GET", "path": "/contacts/{{ pathParams.id }}", "query": {"full": true}}});

@@ -92,7 +92,7 @@ fn the_template_keeps_one_note_up_to_date() {
         checkout.program("curl", CURL);
         // A page of notes, one of which looks like the template's.
         let note = |id: i32| json!({"id": id, "author": {"id": 5}, "body": "<!-- evenkeel:review:definitions: -->\nNo changes."});
-        write(&checkout.file("notes"), &Value::from_iter((0..120).map(note)).to_string());
+        write(&checkout.file("notes"), &(0..120).map(note).collect::<Value>().to_string());
         for head in [Head::Good, Head::Good, Head::Broken, Head::Code] {
             checkout.change(head);
             let said = run(&checkout, shell, &FOLDER, "evenkeel-plan", &TOKEN);
