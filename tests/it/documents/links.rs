@@ -11,8 +11,6 @@ use crate::support::root;
 
 /// The folder of pages that are generated.
 const REFERENCE: &str = "docs/reference/";
-/// Pages of the reference that a later change generates.
-const GENERATED_LATER: [&str; 1] = ["docs/reference/http-api.md"];
 /// Pages outside of the book whose links are checked as well.
 const OUTSIDE: [&str; 3] = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 
@@ -82,24 +80,15 @@ fn contents() -> Vec<String> {
     targets("docs/SUMMARY.md", &prose("docs/SUMMARY.md")).into_iter().map(|(path, _)| path).collect()
 }
 
-/// True for a page that is listed and that its generator has not written: one of those, or any without the reference.
-fn is_generated_later(path: &str) -> bool {
-    let is_known = GENERATED_LATER.contains(&path) || !root().join(REFERENCE).exists();
-    is_known && path.starts_with(REFERENCE) && !root().join(path).exists() && contents().contains(&path.to_owned())
-}
-
 #[test]
 fn every_link_leads_to_a_page_and_a_heading() {
     let mut wrong = Vec::new();
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let reference = if root().join(REFERENCE).exists() { files(REFERENCE, "md") } else { Vec::new() };
-    let reference = reference.into_iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string());
+    let reference =
+        files(REFERENCE, "md").into_iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string());
     let written = pages().into_iter().map(|page| page.path);
     for path in written.chain(OUTSIDE.map(str::to_owned)).chain(reference) {
         for (target, anchor) in targets(&path, &prose(&path)) {
-            if is_generated_later(&target) {
-                continue;
-            }
             // In the book, a link to a file outside of it leads nowhere.
             if path.starts_with("docs/") && !target.starts_with("docs/") {
                 wrong.push(format!("{path} links to {target}, which is outside of the book"));
@@ -125,7 +114,7 @@ fn the_table_of_contents_lists_each_page_once() {
     let pages: BTreeSet<String> = pages.filter(|path| path != "docs/SUMMARY.md").collect();
     let missing: Vec<&String> = pages.difference(&unique).collect();
     assert!(missing.is_empty(), "docs/SUMMARY.md does not list {missing:?}");
-    let absent: Vec<&String> = unique.difference(&pages).filter(|path| !is_generated_later(path)).collect();
+    let absent: Vec<&String> = unique.difference(&pages).collect();
     assert!(absent.is_empty(), "docs/SUMMARY.md lists {absent:?}, which do not exist");
 }
 
