@@ -153,7 +153,7 @@ mod tests {
         document("Trigger", name, &spec)
     }
 
-    const UNSET: &str = "EVENKEEL_TEST_VARIABLE_WITHOUT_VALUE";
+    const UNSET: &str = "UNSET_VARIABLE_OF_A_TEST";
 
     #[test]
     fn a_secret_without_a_value_is_reported_once_with_its_effects() {

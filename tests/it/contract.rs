@@ -125,6 +125,7 @@ fn the_router_the_permissions_and_the_document_agree() {
     assert_eq!(
         open.into_iter().collect::<Vec<_>>(),
         [
+            "/",
             "/healthz",
             "/hooks/{trigger}",
             "/hooks/{trigger}/{address}",

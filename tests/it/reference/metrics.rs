@@ -35,6 +35,7 @@ fn encoded() -> String {
     metrics.fetched(environment, "changed", Duration::from_millis(300));
     metrics.notified("delivered");
     metrics.webhook(environment, "accepted");
+    metrics.denied("FORBIDDEN");
     metrics.cluster_written("ok");
     metrics.store_writes(5);
     metrics.encode()
