@@ -19,6 +19,8 @@ const REFILL: Duration = Duration::from_millis(500);
 const BROKEN: &str = "InvalidDefinition";
 /// Longest note, in characters; the API accepts 1 KiB.
 const MAX_NOTE: usize = 1000;
+/// Waits before the repetitions of an event that was not accepted.
+const REPETITIONS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10)];
 /// Maximum number of remembered broken resources; the recovery of further ones has no event.
 const MAX_BROKEN: usize = 10_000;
 
@@ -66,7 +68,8 @@ impl Events {
             ..ObjectReference::default()
         };
         if let Err(error) = self.recorder.publish(&event, &object).await {
-            tracing::debug!(resource = %resource.key, %error, "failed to publish an event");
+            tracing::debug!(resource = %resource.key, %error, "publishing an event failed; it is repeated");
+            tokio::spawn(repeat(self.recorder.clone(), resource.key.to_string(), event, object));
         }
     }
 
@@ -88,6 +91,19 @@ impl Events {
         *tokens = (count.saturating_sub(1), since);
         count > 0
     }
+}
+
+/// Publishes an event that was not accepted again. A transition has one event only, so a lost one would leave no trace. The
+/// token bucket limits the number of these tasks.
+async fn repeat(recorder: Recorder, resource: String, event: Event, object: ObjectReference) {
+    for wait in REPETITIONS {
+        tokio::time::sleep(wait).await;
+        match recorder.publish(&event, &object).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(resource, %error, "publishing an event failed"),
+        }
+    }
+    tracing::warn!(resource, reason = event.reason, "an event was not published");
 }
 
 /// Type, reason and note of the event for a transition: a definition breaks or recovers; an Environment has a new reason

@@ -58,6 +58,28 @@ fn row_60_an_outage_of_the_api_server_that_loses_the_history() {
     assert!(proxy.records()[before..].iter().any(is_list), "the watch of connectors did not list again");
 }
 
+#[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
+fn row_60_an_event_that_is_lost_on_its_way_is_sent_again() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace();
+    let state = tempfile::tempdir().unwrap();
+    let proxy = cluster.proxy();
+    let _operator = watch_through(cluster, &proxy, &namespace, &state);
+    cluster.apply(&namespace, &environment(""));
+    cluster.apply(&namespace, &saying("good", "first"));
+    cluster.wait(&namespace, "connector", "good", is_ready, "the valid connector");
+    proxy.inject("POST", "/events", &[Fault::Drop, Fault::Drop]);
+    cluster.apply(&namespace, &saying("good", "first").replace("path: /say", "path: \"/{{ input.nope | nothing }}\""));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !cluster.kubectl(&["get", "events", "-n", &namespace]).out.contains("InvalidDefinition") {
+        assert!(Instant::now() < deadline, "{:?}", proxy.records());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let dropped = proxy.records().into_iter().filter(|record| record.fault == Some(Fault::Drop)).count();
+    assert_eq!(dropped, 2, "the event was lost twice");
+}
+
 /// The requests that write the status of a connector.
 fn status_writes(proxy: &FaultProxy, name: &str) -> Vec<Record> {
     let path = format!("/connectors/{name}/status");
