@@ -428,7 +428,7 @@ fn commands_apply_the_overlays_of_an_environment() {
     ]);
     let path = folder.path().to_string_lossy();
     let url = |more: &[&str]| {
-        let said = run([&["render", "orbit/list", &path, "--test", "lists", "--json"], more].concat());
+        let said = run([&["render", "orbit/list", &path, "--test", "lists", "-o", "json"], more].concat());
         assert_eq!(said.code, 0, "{}{}", said.out, said.err);
         serde_json::from_str::<Value>(&said.out).unwrap()["url"].as_str().unwrap().to_owned()
     };

@@ -256,14 +256,13 @@ fn a_deleted_environment_comes_back_as_new_or_as_it_was() {
 
 #[test]
 #[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
-fn the_commands_of_the_readme() {
+fn the_commands_of_the_guide() {
     let cluster = crate::cluster::Cluster::start();
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let section = readme.split("## On Kubernetes").nth(1).unwrap();
-    let block = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = std::fs::read_to_string(root().join("docs/guides/kubernetes.md")).unwrap();
+    let block = page.split("```console,not-run=needs a cluster\n").nth(1).unwrap().split("```").next().unwrap();
     let state = tempfile::tempdir().unwrap();
     let mut operator = None;
-    for line in block.lines() {
+    for line in block.lines().map(|line| line.strip_prefix("$ ").unwrap()) {
         if line.starts_with("evenkeel operator") {
             operator = Some(crate::cluster::operator(&cluster, "admin", &[], state.path()));
             continue;
