@@ -4,6 +4,7 @@
 //! Fields are camelCase. Times are RFC 3339 with microseconds. A value that does not exist is `null`, never an empty text or
 //! zero. `generation` is the number of a generation, `digest` the digest of content.
 
+pub mod codes;
 pub mod command;
 pub mod connector;
 pub mod definition;

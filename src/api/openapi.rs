@@ -4,8 +4,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::Problem;
 use super::problem::CONTENT_TYPE;
+use super::{Problem, codes};
 
 /// The schema of a type, which is registered among the components of the document.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -212,6 +212,10 @@ pub fn document(operations: &[Operation]) -> Value {
         "servers": [{"url": "/"}],
         "tags": tags.iter().map(|tag| json!({"name": tag})).collect::<Vec<_>>(),
         "paths": paths,
+        "x-evenkeel-codes": codes::all()
+            .into_iter()
+            .map(|(code, status, meaning)| json!({"code": code, "status": status, "meaning": meaning}))
+            .collect::<Vec<_>>(),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

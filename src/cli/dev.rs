@@ -28,6 +28,7 @@ use crate::reconcile::validate::{Validated, Validator};
 use crate::reconcile::watch::{self, Event, Source};
 use crate::server::Server;
 use crate::store;
+use crate::text::Digest;
 use crate::trigger::readiness::Surroundings;
 
 /// Run definitions locally and reload them on every edit
@@ -133,7 +134,7 @@ impl Dev {
             output::count(validated.catalog.entries.len(), "definition"),
             output::count(runtime.connectors.len(), "connector"),
             output::count(actions, "action"),
-            runtime.generation,
+            short(&runtime.generation),
         ));
         if !validated.findings.is_empty() {
             output::findings(validated);
@@ -193,7 +194,7 @@ fn print_event(event: &Event) {
                 output::findings(validated);
             }
             let milliseconds = took.as_secs_f64() * 1000.0;
-            output::note(&format!("live: generation {generation}, {milliseconds:.0} ms after the edit"));
+            output::note(&format!("live: generation {}, {milliseconds:.0} ms after the edit", short(generation)));
         }
         Event::Refused { validated } => {
             output::findings(validated);
@@ -206,4 +207,9 @@ fn print_event(event: &Event) {
             output::note(&format!("cannot watch files: {reason}; checking for changes twice per second instead"));
         }
     }
+}
+
+/// The first digits of a digest, for people.
+fn short(digest: &str) -> String {
+    digest.parse::<Digest>().map_or_else(|_| digest.to_owned(), |digest| digest.short())
 }

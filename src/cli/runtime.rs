@@ -1,6 +1,7 @@
 //! The asynchronous runtime and the signals that end a process.
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts a multi-threaded runtime for network calls and servers.
 ///
@@ -16,18 +17,21 @@ pub(super) async fn logged_shutdown_signal() {
     tracing::info!("shutdown begins");
 }
 
-/// Completes on Ctrl+C (SIGINT) or SIGTERM.
+/// Completes on Ctrl+C (SIGINT), SIGTERM, or SIGHUP, which a terminal sends when it closes.
 pub(super) async fn shutdown_signal() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = received(SignalKind::terminate()) => {}
+        () = received(SignalKind::hangup()) => {}
+    }
+}
+
+/// Completes on a signal; never if it cannot be watched.
+async fn received(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }

@@ -29,6 +29,9 @@ macro_rules! error_codes {
         const ALL_CODES: &[&str] = &[$($code),*];
 
         impl ErrorCode {
+            /// Code, HTTP status and meaning of each kind.
+            pub const DESCRIBED: &[(&str, u16, &str)] = &[$(($code, $status, concat!($($doc),+))),*];
+
             /// The code in responses.
             pub fn as_str(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $code),* }

@@ -109,8 +109,8 @@ pub struct Route {
     /// Name of the Workflow to start.
     #[schemars(extend("x-evenkeel-ref" = "Workflow"))]
     pub workflow: String,
-    /// Conditions on the event, by dotted path. All must hold. If omitted, every event matches. Example:
-    /// `{ body.amount: { gt: 100 } }`.
+    /// Conditions on the body of the event, by dotted path into it. All must hold. If omitted, every event matches.
+    /// Example: `{ amount: { gt: 100 } }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-type" = "filter"))]
     pub when: Filter,

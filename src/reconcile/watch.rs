@@ -252,5 +252,5 @@ fn digest(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -> String {
     let names = snapshot.names.iter().map(String::as_bytes);
     let code = snapshot.code.iter().flat_map(|(path, bytes)| [path.as_bytes(), &**bytes]);
     let broken = unreadable.iter().flat_map(|broken| [broken.path.as_bytes(), broken.finding.code.id.as_bytes()]);
-    Digest::of_parts(files.chain(names).chain(code).chain(broken)).short()
+    Digest::of_parts(files.chain(names).chain(code).chain(broken)).to_string()
 }

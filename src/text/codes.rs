@@ -89,7 +89,7 @@ codes! {
     EK0010 LFS_POINTER Error "a Git LFS pointer instead of the file"
         "The file contains only a reference to large-file storage. Definitions are small: store them in Git itself (`git lfs untrack`)."
     EK0011 EMPTY Warning "no definitions here"
-        "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
+        "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path. A file without definitions beside others is a warning; a folder without any is an error."
     EK0012 MERGE_KEY Error "a merge key that cannot be merged"
         "`<<` takes an alias to a map, or a list of such aliases. Anything else has no meaning."
     EK0013 OUTSIDE Error "a path leaves the folder"

@@ -197,7 +197,7 @@ fn responses_of_applications_are_limited() {
     for (response, code) in cases {
         let (port, _received) = application(response);
         let folder = folder(&[("a.yaml", &definitions(port, "apiKey: { secretRef: key }"))]);
-        let said = call(&folder, "local/raw", &[]);
+        let said = call(&folder, "local/raw", &["-o", "json"]);
         assert_eq!(said.code, 1, "{response:?}: {}{}", said.out, said.err);
         let error: serde_json::Value = serde_json::from_str(&said.out).unwrap();
         assert_eq!(error["code"], code, "{error}");
@@ -213,7 +213,7 @@ fn the_local_machine_is_refused_unless_allowed() {
     command.args(["call", "local/raw"]).arg(folder.path()).env("TEST_KEY", "k").env("TEST_OTHER", "o");
     let refused = said(&command.output().unwrap());
     assert_eq!(refused.code, 1);
-    assert!(refused.out.contains("REFUSED_ADDRESS"), "{}", refused.out);
+    assert!(refused.err.contains("REFUSED_ADDRESS"), "{}", refused.err);
     assert!(received.try_recv().is_err(), "a request was sent");
     let dev = Dev::start(folder.path(), &[]);
     let answer = dev.post("/v1/connectors/local/actions/raw", &[], "");
@@ -237,9 +237,9 @@ fn a_missing_secret_is_named_and_nothing_is_sent() {
     let missing = said(&command.output().unwrap());
     assert_eq!(missing.code, 1);
     assert!(
-        missing.out.contains("CREDENTIAL_UNAVAILABLE") && missing.out.contains("TEST_KEY is not set"),
+        missing.err.contains("CREDENTIAL_UNAVAILABLE") && missing.err.contains("TEST_KEY is not set"),
         "{}",
-        missing.out
+        missing.err
     );
     assert!(received.try_recv().is_err(), "a request was sent");
 }

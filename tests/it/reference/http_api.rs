@@ -29,6 +29,17 @@ pub fn page(api: &Value) -> String {
         })
         .collect();
     text += &table(["operation", "does"], &rows);
+    let codes = api["x-evenkeel-codes"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 3]> = codes
+        .map(|entry| {
+            let name = entry["code"].as_str().unwrap_or_default();
+            [code(name), entry["status"].to_string(), one_line(&entry["meaning"])]
+        })
+        .collect();
+    if !rows.is_empty() {
+        text += "## Codes of problems\n\n";
+        text += &table(["code", "status", "meaning"], &rows);
+    }
     text += "## Operations\n\n";
     for (path, method, operation, item) in operations {
         text += &section(api, path, method, operation, item);
