@@ -271,7 +271,7 @@ fn row_53_reports_a_full_disk_and_keeps_serving() {
     assert!(!said.contains("panicked"), "{said}");
     // The commit is applied once there is space.
     world.restart(&[]);
-    let status = world.wait(|status| status["generation"] == 2, "space");
+    let status = world.wait(|status| status["generation"] == 2 && is_ready(status), "space");
     assert_eq!((is_ready(&status), world.connectors().len()), (true, 101), "{status:#}");
 }
 
