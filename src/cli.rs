@@ -60,6 +60,7 @@ mod store_url;
 mod style;
 mod suspend;
 mod table;
+mod terminal_text;
 mod test;
 mod times;
 mod trace;

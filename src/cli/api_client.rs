@@ -51,6 +51,9 @@ impl ApiClient {
         }
         let url = Url::parse(&format!("{server}{path}"))
             .with_context(|| format!("`{server}` is not a URL; expected for example http://127.0.0.1:7400"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!("the server address contains a user name or password; use `--token`, or EVENKEEL_TOKEN");
+        }
         if !matches!(url.scheme(), "http" | "https") {
             bail!("the scheme of `{server}` is not supported; expected http or https");
         }
@@ -88,7 +91,7 @@ impl ApiClient {
             let value = HeaderValue::from_str(value).with_context(|| format!("`{value}` is not a header value"))?;
             request.headers.insert(header::HeaderName::from_static(name), value);
         }
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty()) {
             let mut value =
                 HeaderValue::from_str(&format!("Bearer {token}")).context("the token is not a header value")?;
             value.set_sensitive(true);

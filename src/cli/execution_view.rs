@@ -2,6 +2,7 @@
 
 use super::environment_api::EnvironmentApi;
 use super::style::Style;
+use super::terminal_text::command_with_name;
 use crate::api::execution::{ExecutionSummary, Wait};
 use crate::store::queue::StepKind;
 
@@ -47,8 +48,13 @@ pub(super) fn describe_wait(wait: &Wait, style: Style) -> String {
 pub(super) fn wait_command(wait: &Wait, execution: &str, environment: &EnvironmentApi) -> Option<String> {
     let option = environment.option();
     match wait.kind {
-        StepKind::Approval => Some(format!("evenkeel executions approve {execution} {}{option}", wait.name)),
-        StepKind::Event => Some(format!("evenkeel executions signal {execution} {} -d JSON{option}", wait.name)),
+        StepKind::Approval => {
+            Some(command_with_name(&format!("evenkeel executions approve {execution}"), &wait.name, &option))
+        }
+        StepKind::Event => {
+            let command = format!("evenkeel executions signal {execution}");
+            Some(command_with_name(&command, &wait.name, &format!(" -d JSON{option}")))
+        }
         _ => None,
     }
 }

@@ -4,11 +4,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI8, Ordering};
 
+use super::terminal_text::neutral;
 use crate::reconcile::validate::Validated;
 use crate::text::render::{OutputFormat, Report, render};
 
-/// Prints data to stdout, unchanged. A closed pipe (`| head`) is not an error.
+/// Prints data to stdout. Control characters, which could come from anywhere, are escaped; see [`neutral`]. A closed pipe (`| head`) is not an error.
 pub(super) fn data(text: &str) {
+    let text = neutral(text, colored());
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
         .write_all(text.as_bytes())
@@ -54,7 +56,7 @@ pub(super) fn warning(text: &str) {
 }
 
 fn stderr(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", neutral(text, true));
 }
 
 /// Number of `--verbose`, or -1 with `--quiet`.

@@ -30,6 +30,9 @@ pub(super) const fn text_column(title: &'static str) -> Column {
 /// Formats rows below a header, at most as wide as the terminal if the fixed columns allow it. A column that has no text
 /// in any row is omitted.
 pub(super) fn layout<const N: usize>(columns: [Column; N], rows: &[[String; N]], width: Option<usize>) -> String {
+    // A line break in a cell would look like another row.
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| std::array::from_fn(|at| row[at].replace(['\n', '\r', '\t'], " "))).collect();
     let shown: Vec<usize> =
         (0..N).filter(|at| rows.is_empty() || rows.iter().any(|row| !row[*at].is_empty())).collect();
     let mut widths: Vec<usize> = shown
@@ -42,7 +45,7 @@ pub(super) fn layout<const N: usize>(columns: [Column; N], rows: &[[String; N]],
     }
     let header: Vec<&str> = shown.iter().map(|at| columns[*at].title).collect();
     let mut text = line(&header, &widths);
-    for row in rows {
+    for row in &rows {
         let cells: Vec<&str> = shown.iter().map(|at| row[*at].as_str()).collect();
         text += &line(&cells, &widths);
     }

@@ -64,7 +64,8 @@ impl WatchArgs {
             let style = if terminal.is_some() { style } else { style.without_ages() };
             match (poll(style), terminal) {
                 (Ok(Poll { text, .. }), Some((_, rows))) => {
-                    output::data(&format!("{CLEAR}{}", first_lines(&text, rows.saturating_sub(1))));
+                    output::bytes(CLEAR.as_bytes());
+                    output::data(&first_lines(&text, rows.saturating_sub(1)));
                     failures = 0;
                 }
                 (Ok(Poll { text, .. }), None) => {

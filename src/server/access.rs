@@ -9,6 +9,8 @@ use crate::text::{Digest, equal_in_constant_time};
 
 /// Shortest token, in bytes.
 const MIN_TOKEN: usize = 16;
+/// Names that the audit log uses itself.
+const RESERVED: [&str; 3] = ["reconciler", ANONYMOUS, LOCAL];
 /// Name of a caller without a token.
 const ANONYMOUS: &str = "anonymous";
 /// Name of a caller without a token on a loopback address.
@@ -65,6 +67,11 @@ impl Principal {
         Principal { name: name.to_owned(), rights, environments: None, tenants: None }
     }
 
+    /// True for a caller without a token.
+    pub fn is_anonymous(&self) -> bool {
+        self.name == ANONYMOUS
+    }
+
     /// True if it holds a right.
     pub fn has(&self, right: Right) -> bool {
         self.rights.contains(&right)
@@ -115,6 +122,9 @@ impl Access {
                 continue;
             }
             let (digest, principal) = parse(line).map_err(|problem| format!("line {}: {problem}", number + 1))?;
+            if tokens.iter().any(|(_, known)| known.name == principal.name) {
+                return Err(format!("line {}: the name `{}` is in the file already", number + 1, principal.name));
+            }
             if tokens.iter().any(|(known, _)| *known == digest) {
                 return Err(format!("line {}: the token of `{}` is in the file already", number + 1, principal.name));
             }
@@ -154,6 +164,9 @@ impl Access {
     /// 401 `INVALID_TOKEN` if the token is not known, `UNAUTHORIZED` if it is missing and required.
     pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return self.anonymous() };
+        if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
+            return Err(Problem::new(401, "INVALID_TOKEN", "there are several `Authorization` headers; send one"));
+        }
         let token = value.to_str().ok().and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let Some(token) = token else {
@@ -202,11 +215,18 @@ fn parse(line: &str) -> Result<(Digest, Principal), String> {
     if token.len() < MIN_TOKEN {
         return Err(format!("the token of `{name}` is shorter than {MIN_TOKEN} characters"));
     }
+    if RESERVED.contains(&name) {
+        return Err(format!("the name `{name}` is reserved: the audit log uses it for Evenkeel itself"));
+    }
     let mut principal = Principal::new(name, &[]);
+    let mut seen = BTreeSet::new();
     for word in words {
         let unknown =
             || format!("`{name}` has an unknown attribute; expected `rights=…`, `environments=…` or `tenants=…`");
         let (key, values) = word.split_once('=').ok_or_else(unknown)?;
+        if !seen.insert(key) {
+            return Err(format!("`{name}` has `{key}=` twice; separate values with commas"));
+        }
         let values: BTreeSet<String> =
             values.split(',').filter(|value| !value.is_empty()).map(|value| value.replace('/', ".")).collect();
         if values.is_empty() {
@@ -292,6 +312,9 @@ mod tests {
             ("alice:0123456789abcdef rights=admin", "unknown right `admin`"),
             ("alice:0123456789abcdef role=admin", "unknown attribute"),
             ("alice:0123456789abcdef read", "unknown attribute"),
+            ("alice:0123456789abcdef rights=read rights=call", "`rights=` twice"),
+            ("reconciler:0123456789abcdef rights=read", "reserved"),
+            ("a:0123456789abcdef rights=read\na:fedcba9876543210 rights=call", "line 2: the name `a` is in the file"),
             (
                 "a:0123456789abcdef rights=read\nb:0123456789abcdef rights=call",
                 "line 2: the token of `b` is in the file",

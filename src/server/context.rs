@@ -162,6 +162,11 @@ impl RequestContext {
     pub(super) fn tenant(&self, headers: &HeaderMap) -> Result<Option<String>, Problem> {
         let named = match headers.get(TENANT) {
             None => None,
+            // A proxy that adds a header instead of replacing it must not let the caller choose.
+            Some(_) if headers.get_all(TENANT).iter().count() > 1 => {
+                let detail = format!("there are several `{TENANT}` headers; send one");
+                return Err(Problem::bad_request(detail).of_parameter(TENANT));
+            }
             Some(_) => Some(header_text(headers, TENANT).filter(|name| !name.is_empty()).ok_or_else(|| {
                 Problem::bad_request(format!("header `{TENANT}` is not the name of a tenant")).of_parameter(TENANT)
             })?),
@@ -185,6 +190,10 @@ impl RequestContext {
     /// # Errors
     /// 403 if it may not.
     pub(super) fn check_user(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if headers.get_all(USER).iter().count() > 1 {
+            let detail = format!("there are several `{USER}` headers; send one");
+            return Err(Problem::bad_request(detail).of_parameter(USER));
+        }
         if headers.contains_key(USER) && !self.principal.has(Right::ActForOthers) {
             return Err(self.forbidden(&format!("may not name a user in `{USER}`")));
         }
@@ -211,7 +220,14 @@ impl RequestContext {
 
     /// The error of a caller without the right to an object or value.
     pub(super) fn forbidden(&self, what: &str) -> Problem {
-        Problem::new(403, "FORBIDDEN", format!("`{}` {what}; its rights are in the token file", self.principal.name))
+        let who = &self.principal;
+        let detail = match who.is_anonymous() {
+            true => {
+                format!("a caller without a token {what}; send `Authorization: Bearer TOKEN`, or set EVENKEEL_TOKEN")
+            }
+            false => format!("`{}` {what}; its rights are in the token file", who.name),
+        };
+        Problem::new(403, "FORBIDDEN", detail)
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Endpoint {
     pub(super) scope: Scope,
     /// True if callers whose rights are limited to tenants may use it: its handler limits what they see.
     pub(super) for_tenants: bool,
+    /// True if it shows all environments, so that callers whose rights are limited to some may not use it.
+    pub(super) for_all_environments: bool,
     handler: MethodRouter<Server>,
 }
 
@@ -70,13 +72,20 @@ impl Endpoint {
             _ => MethodFilter::POST,
         };
         let handler = on(filter, handler);
-        Endpoint { operation, permission, scope, for_tenants: false, handler }
+        Endpoint { operation, permission, scope, for_tenants: false, for_all_environments: false, handler }
     }
 
     /// Lets callers use it whose rights are limited to tenants.
     #[must_use]
     pub(super) fn for_tenants(mut self) -> Endpoint {
         self.for_tenants = true;
+        self
+    }
+
+    /// Refuses callers whose rights are limited to some environments.
+    #[must_use]
+    pub(super) fn for_all_environments(mut self) -> Endpoint {
+        self.for_all_environments = true;
         self
     }
 
@@ -112,6 +121,7 @@ impl Endpoint {
             permission: self.permission,
             scope: self.scope,
             for_tenants: self.for_tenants,
+            for_all_environments: self.for_all_environments,
         };
         self.handler.clone().route_layer(from_fn_with_state(guard, authorize))
     }
@@ -123,6 +133,7 @@ struct Guard {
     permission: Permission,
     scope: Scope,
     for_tenants: bool,
+    for_all_environments: bool,
 }
 
 /// Lets a request pass that has the permission, with its context.
@@ -163,6 +174,9 @@ async fn context(guard: &Guard, right: Right, parts: &mut Parts) -> Result<Reque
     }
     if context.principal.tenants.is_some() && !guard.for_tenants {
         return Err(context.forbidden("is limited to tenants, and this concerns the whole environment"));
+    }
+    if context.principal.environments.is_some() && guard.for_all_environments {
+        return Err(context.forbidden("is limited to some environments, and this shows all of them"));
     }
     if parts.headers.contains_key("x-evenkeel-environment") {
         let detail = "the header `x-evenkeel-environment` has no effect; use /v1/environments/{environment}/…";

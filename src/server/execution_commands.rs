@@ -126,6 +126,9 @@ async fn deliver(
     payload: Value,
     keep: bool,
 ) -> ApiResult<Reply<Delivered>> {
+    if name.chars().any(char::is_control) {
+        return Err(Problem::bad_request("the name contains a control character").into());
+    }
     let service = workflow_service(server)?;
     let store = service.dispatcher.store();
     let ended = || Problem::new(409, "ENDED", format!("execution {} has ended", execution.id));

@@ -416,7 +416,8 @@ fn server_endpoints(public_metrics: bool) -> Vec<Endpoint> {
                 &[],
             ),
             probes::metrics,
-        ),
+        )
+        .for_all_environments(),
         Endpoint::new(
             Scope::Server,
             Permission::Public,

@@ -225,6 +225,12 @@ fn a_token_of_a_tenant_reaches_the_data_of_that_tenant_only() {
     for path in ["/metrics", "/v1/environments"] {
         assert_eq!(place.send("GET", path, Some(SHOP), &[]).status, 403, "{path}");
     }
+    // Metrics show all environments, so a token for one of them does not reach them.
+    assert_eq!(place.send("GET", "/metrics", Some(DRAFT), &[]).status, 403);
+    assert_eq!(place.send("GET", "/metrics", Some(READER), &[]).status, 200);
+    let twice = [("x-evenkeel-tenant", "acme"), ("x-evenkeel-tenant", "globex")];
+    let ambiguous = place.send("POST", "/v1/environments/live/workflows/echo/runs", Some(ALICE), &twice);
+    assert_eq!((ambiguous.status, problem(&ambiguous)["code"].as_str()), (400, Some("BAD_REQUEST")));
     let user =
         place.send("POST", "/v1/environments/live/connectors/a/actions/say", Some(SHOP), &[("x-evenkeel-user", "{}")]);
     assert_eq!((user.status, problem(&user)["code"].as_str()), (403, Some("FORBIDDEN")), "it names no user");
@@ -364,6 +370,8 @@ fn refuses_signals_that_nothing_waits_for_and_names_the_awaited_ones() {
     );
     let approval = problem(&body);
     assert_eq!((&approval["code"], &approval["waiting"]), (&json!("NOT_WAITED_FOR"), &Value::Null), "{approval}");
+    let zero = place.send("POST", &format!("{location}/events/g%00?keep=true"), Some(ALICE), &[]);
+    assert_eq!(zero.status, 400, "{zero:?}");
     let kept = place.send("POST", &format!("{location}/events/goo?keep=true"), Some(ALICE), &[]);
     assert_eq!((kept.status, &kept.json()["waitedFor"]), (200, &json!(false)));
     let right = place.send("POST", &format!("{location}/events/go"), Some(ALICE), &[]);
@@ -396,6 +404,7 @@ fn other_machines_reach_a_server_only_if_it_knows_its_callers() {
     }
     let denied = request(&address, "GET", "/v1/environments", &[], "");
     assert_eq!(denied.status, 403, "{denied:?}");
+    assert!(problem(&denied)["detail"].as_str().unwrap().contains("EVENKEEL_TOKEN"), "{denied:?}");
     let open = request(
         &address,
         "POST",

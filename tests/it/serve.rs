@@ -14,6 +14,7 @@ pub mod replicas;
 mod secrets;
 mod settings;
 mod sources;
+mod terminal;
 
 use std::path::Path;
 use std::process::Command;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::api_error::ApiError;
 use super::super::environment_api::Query;
 use super::super::table::text;
+use super::super::terminal_text::command_with_name;
 use super::super::{json_input, output};
 use super::execution_args::ExecutionArgs;
 
@@ -58,7 +59,9 @@ impl Signal {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let query = vec![("keep", self.keep.then(|| "true".to_owned()))];
         let data = json_input::read(&self.data)?;
-        let command = |id: &str, name: &str| format!("evenkeel executions signal {id} {name} -d JSON");
+        let command = |id: &str, name: &str, option: &str| {
+            command_with_name(&format!("evenkeel executions signal {id}"), name, &format!(" -d JSON{option}"))
+        };
         send(&self.execution, ["events", &self.name], query, &data, "signal sent", command)
     }
 }
@@ -67,7 +70,9 @@ impl Approve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let body = json!({"approved": !self.reject, "comment": self.comment});
         let verdict = if self.reject { "rejected" } else { "approved" };
-        let command = |id: &str, name: &str| format!("evenkeel executions approve {id} {name}");
+        let command = |id: &str, name: &str, option: &str| {
+            command_with_name(&format!("evenkeel executions approve {id}"), name, option)
+        };
         send(&self.execution, ["approvals", &self.name], Vec::new(), &body, verdict, command)
     }
 }
@@ -79,12 +84,12 @@ fn send(
     query: Query,
     body: &Value,
     result: &str,
-    command: impl Fn(&str, &str) -> String,
+    command: impl Fn(&str, &str, &str) -> String,
 ) -> anyhow::Result<ExitCode> {
     let environment = api.connect()?;
     let response = environment.post(&["executions", id, kind, name], query, body);
     let response = response.map_err(|error| match error.downcast::<ApiError>() {
-        Ok(error) => anyhow!(refusal(&error, |name| command(id, name) + &environment.option())),
+        Ok(error) => anyhow!(refusal(&error, |name| command(id, name, &environment.option()))),
         Err(other) => other,
     })?;
     if api.output.print_json(&response).is_none() {
