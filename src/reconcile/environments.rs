@@ -111,6 +111,22 @@ impl Environments {
         self.all.store(Arc::new(all));
     }
 
+    /// A sentence about running environments that have no document any more: a file may be gone, or hold a syntax error.
+    /// Empty if there are none.
+    fn without_document(&self, documents: &[EnvironmentDocument]) -> String {
+        let all = self.all.load();
+        let missing: Vec<&str> =
+            all.keys().filter(|key| documents.iter().all(|found| found.key != **key)).map(String::as_str).collect();
+        if missing.is_empty() {
+            return String::new();
+        }
+        format!(
+            "there is no document of {} any more, or it cannot be read: it keeps running as its last document says; \
+             `evenkeel validate` shows errors",
+            missing.join(", ")
+        )
+    }
+
     async fn watch_documents(self, path: PathBuf) {
         let source = Arc::new(Directory::new(path));
         let mut last_problem = String::new();
@@ -129,8 +145,9 @@ impl Environments {
                 Ok(Ok((fetched, documents))) => {
                     seen = Some(fetched);
                     if let Some(documents) = documents {
+                        let problem = self.without_document(&documents);
                         self.update(documents);
-                        String::new()
+                        problem
                     } else {
                         last_problem.clone()
                     }
@@ -140,6 +157,8 @@ impl Environments {
             };
             if problem != last_problem && !problem.is_empty() {
                 tracing::warn!(error = problem, "reading the Environment documents failed");
+            } else if problem.is_empty() && !last_problem.is_empty() {
+                tracing::info!("the Environment documents can be read again");
             }
             last_problem = problem;
         }

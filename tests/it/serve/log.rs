@@ -213,3 +213,17 @@ fn a_trigger_that_cannot_work_is_logged_once() {
     assert_has(found, &["WARN", "trigger=\"over\"", "the schedule has no further time"]);
     assert_eq!(lines(&log, "the secret has no value").len(), 1, "{log}");
 }
+
+#[test]
+fn a_damaged_document_of_a_running_environment_is_logged_and_so_is_its_repair() {
+    let mut world = World::start(&[("a.yaml", &saying("a", "first"))]);
+    world.wait(is_ready, "the first commit");
+    let path = world.folder.path().join("live.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}broken\n")).unwrap();
+    let log = world.server.wait_for("there is no document of live any more");
+    assert!(log.contains("WARN"), "{log}");
+    assert_eq!(world.connectors(), ["a"], "it keeps running");
+    std::fs::write(&path, &text).unwrap();
+    world.server.wait_for("can be read again");
+}
