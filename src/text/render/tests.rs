@@ -248,11 +248,11 @@ fn renders_sarif() {
                     "text": "no definitions here"
                   },
                   "fullDescription": {
-                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
+                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path. A file without definitions beside others is a warning; a folder without any is an error."
                   },
                   "help": {
-                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path.",
-                    "markdown": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path."
+                    "text": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path. A file without definitions beside others is a warning; a folder without any is an error.",
+                    "markdown": "The folder or file contains no document with `apiVersion: evenkeel.dev/…`. Check the path. A file without definitions beside others is a warning; a folder without any is an error."
                   },
                   "defaultConfiguration": {
                     "level": "warning"
