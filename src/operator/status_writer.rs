@@ -32,8 +32,16 @@ pub struct StatusWriter {
     metrics: Metrics,
     events: Events,
     pending: Mutex<BTreeMap<Key, Verdict>>,
-    failures: Mutex<HashMap<Key, u32>>,
+    failures: Mutex<HashMap<Key, Failures>>,
     notify: Notify,
+}
+
+/// Consecutive failed writes of one status.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    /// Reason of the last verdict that could not be written.
+    reason: String,
 }
 
 impl std::fmt::Debug for StatusWriter {
@@ -117,15 +125,19 @@ impl StatusWriter {
             }
             Err(error) => {
                 self.metrics.cluster_written("failed");
-                let failures = {
+                let reason = ready_reason(&status);
+                let (failures, is_new) = {
                     let mut failures = lock(&self.failures);
-                    let count = failures.entry(key.clone()).or_default();
-                    *count += 1;
-                    *count
+                    let known = failures.entry(key.clone()).or_default();
+                    known.count += 1;
+                    (known.count, std::mem::replace(&mut known.reason, reason.clone()) != reason)
                 };
-                if failures == 1 {
-                    // The schema may no longer accept the object, and then it cannot have a status: the event reports the verdict.
+                if is_new {
+                    // The schema may no longer accept the object, and then it cannot have a status: the event reports the verdict,
+                    // and each later one that differs.
                     self.events.publish_transition(&resource, &status).await;
+                }
+                if failures == 1 {
                     tracing::warn!(resource = %key, error = describe(&error, &key), "failed to write a status");
                 }
                 let delay = FIRST_RETRY.saturating_mul(1 << failures.min(7)).min(Duration::from_mins(1));
@@ -156,6 +168,13 @@ impl StatusWriter {
         api(&self.client, *kind, Some(namespace)).patch_status(name, &params, &Patch::Apply(&patch)).await?;
         Ok(())
     }
+}
+
+/// Reason of the condition Ready.
+fn ready_reason(status: &Value) -> String {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let ready = conditions.filter(|condition| condition["type"] == "Ready").find_map(|ready| ready["reason"].as_str());
+    ready.unwrap_or_default().to_owned()
 }
 
 fn describe(error: &kube::Error, key: &Key) -> String {
