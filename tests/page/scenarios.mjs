@@ -151,16 +151,22 @@ async function lists(page, url) {
 async function keyboard(page) {
   await page.go("");
   await page.see("Create shipment");
-  await page.value("document.activeElement.blur()");
-  await page.press("Tab");
-  assert.equal(await page.value("document.activeElement.className"), "skip");
+  // The page moves the focus once it has loaded, so the first Tab counts only after that.
+  const tabbed = async () => {
+    await page.value("document.activeElement.blur()");
+    await page.press("Tab");
+    return page.value("document.activeElement.className");
+  };
+  for (let tries = 0; (await tabbed()) !== "skip"; tries++) assert.ok(tries < 100, "the first stop is not the skip link");
   await page.press("/");
-  assert.equal(await page.value("document.activeElement.id"), "search");
+  await page.until(`document.activeElement.id === "search"`, "the focus in the search field");
   await page.type("label");
   await page.until(`document.querySelectorAll("#items a").length === 1`, "one match");
   await page.press("ArrowDown");
+  await page.until(`document.activeElement.matches("#items a")`, "the focus on the match");
   await page.press("Enter");
   await page.until(`location.hash === "#/actions/parcelo/print-label"`, "the action");
+  await page.until(`document.getElementById("call") !== null`, "the form of the action");
   await page.press("Enter", 2);
   await page.see("UPSTREAM_ERROR");
   // Focus rings are visible.
