@@ -8,10 +8,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::access::Right;
+use super::access::{Principal, Right};
 use super::context::{RequestContext, target};
 use super::extract::PathParams;
-use super::reply::{ApiError, RequestId};
+use super::reply::{ApiError, CallerName, RequestId};
 use super::state::Server;
 use crate::api::Problem;
 use crate::api::openapi::Operation;
@@ -140,33 +140,28 @@ struct Guard {
 async fn authorize(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Permission::Right(right) = guard.permission else { return next.run(request).await };
     let (mut parts, body) = request.into_parts();
-    match context(&guard, right, &mut parts).await {
+    let principal = match guard.server.access.principal(&parts.headers) {
+        Ok(principal) => principal,
+        Err(problem) => return ApiError::from(problem).into_response(),
+    };
+    let name = CallerName(principal.name.clone());
+    let mut response = match context(&guard, right, principal, &mut parts).await {
         Ok(context) => {
             parts.extensions.insert(context);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(problem) => {
-            if matches!(problem.status, 401 | 403) {
-                tracing::warn!(
-                    target: "evenkeel::audit",
-                    request_id = parts.extensions.get::<RequestId>().map_or("", |id| id.0.as_str()),
-                    code = problem.code,
-                    right = right.as_str(),
-                    method = parts.method.as_str(),
-                    path = parts.uri.path(),
-                    "request denied"
-                );
-                if let Some(environments) = &guard.server.environments {
-                    environments.context.metrics.denied(&problem.code);
-                }
-            }
-            ApiError::from(problem).into_response()
-        }
-    }
+        Err(problem) => ApiError::from(problem).into_response(),
+    };
+    response.extensions_mut().insert(name);
+    response
 }
 
-async fn context(guard: &Guard, right: Right, parts: &mut Parts) -> Result<RequestContext, Problem> {
-    let principal = guard.server.access.principal(&parts.headers)?;
+async fn context(
+    guard: &Guard,
+    right: Right,
+    principal: Principal,
+    parts: &mut Parts,
+) -> Result<RequestContext, Problem> {
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut context = RequestContext { request_id, principal, environment: None };
     if !context.principal.has(right) {

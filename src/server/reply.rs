@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::state::Server;
 use crate::api::Problem;
 use crate::api::problem::CONTENT_TYPE;
 use crate::connector::CallError;
@@ -29,6 +30,10 @@ pub(super) struct Reported;
 /// The id of a request, in its extensions.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) String);
+
+/// Name of the caller of a request, in the extensions of its response.
+#[derive(Clone, Debug)]
+pub(super) struct CallerName(pub(super) String);
 
 /// A JSON response with status 200.
 #[derive(Debug)]
@@ -96,8 +101,9 @@ pub(super) fn set(response: &mut Response, name: &'static str, value: &str) {
     }
 }
 
-/// Gives each request an id, and each error its problem document.
-pub(super) async fn finish(mut request: Request, next: Next) -> Response {
+/// Gives each request an id, and each error its problem document. Records requests that are denied, by the guard of the
+/// endpoint or by its handler.
+pub(super) async fn finish(State(server): State<Server>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), loggable(request.uri().path()));
@@ -105,10 +111,27 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     let is_reported = response.extensions_mut().remove::<Reported>().is_some();
     if let Some(mut problem) = response.extensions_mut().remove::<Box<Problem>>() {
         problem.request_id.clone_from(&id);
-        // The audit log has the requests that lack a right.
-        if !is_reported && !matches!(problem.status, 401 | 403) {
-            let (status, code, detail) = (problem.status, &problem.code, &problem.detail);
-            tracing::info!(request_id = id, %method, path, status, code, detail, "request refused");
+        let (status, code, detail) = (problem.status, &problem.code, &problem.detail);
+        let caller = response.extensions_mut().remove::<CallerName>();
+        let principal = caller.map_or_else(String::new, |caller| caller.0);
+        match status {
+            _ if is_reported => {}
+            401 | 403 => {
+                tracing::warn!(
+                    target: "evenkeel::audit",
+                    request_id = id,
+                    principal,
+                    code,
+                    detail,
+                    %method,
+                    path,
+                    "request denied"
+                );
+                if let Some(environments) = &server.environments {
+                    environments.context.metrics.denied(code);
+                }
+            }
+            _ => tracing::info!(request_id = id, %method, path, status, code, detail, "request refused"),
         }
         let mut body = serde_json::to_vec(&problem).unwrap_or_default();
         body.push(b'\n');

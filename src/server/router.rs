@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -65,6 +65,6 @@ fn router(server: Server) -> Router {
         .method_not_allowed_fallback(reply::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(server.clone(), same_site::check))
-        .layer(from_fn(reply::finish))
+        .layer(from_fn_with_state(server.clone(), reply::finish))
         .with_state(server)
 }
