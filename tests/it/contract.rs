@@ -13,6 +13,7 @@ use crate::support::{Answer, Dev, request, root, write};
 const ALICE: &str = "alice-token-0123456789";
 const READER: &str = "reader-token-0123456789";
 const SHOP: &str = "shop-token-0123456789";
+const CALLER: &str = "caller-token-0123456789";
 const DRAFT: &str = "draft-token-0123456789";
 
 /// Two environments with a workflow, an action and callers of different rights.
@@ -42,6 +43,7 @@ fn place() -> Place {
     }
     let tokens = format!(
         "alice:{ALICE} rights=read,call,operate,act-for-others\nreader:{READER} rights=read\n\
+         caller:{CALLER} rights=call\n\
          shop:{SHOP} rights=read,call,operate environments=live tenants=acme\n\
          drafter:{DRAFT} rights=read,call,operate,act-for-others environments=draft\n"
     );
@@ -170,13 +172,16 @@ fn every_route_is_closed_to_callers_without_its_right() {
         );
         let wrong = place.send(method, &path, Some("no-such-token-0123456789"), &[]);
         assert_eq!((wrong.status, problem(&wrong)["code"].as_str()), (401, Some("INVALID_TOKEN")), "{method} {path}");
-        if right != "read" {
-            let lacking = place.send(method, &path, Some(READER), &[]);
-            assert_eq!(
-                (lacking.status, problem(&lacking)["code"].as_str()),
-                (403, Some("FORBIDDEN")),
-                "{method} {path}"
-            );
+        // A token with the right to read, or to call, holds none of the others.
+        let lacks = if right == "read" { CALLER } else { READER };
+        let lacking = place.send(method, &path, Some(lacks), &[]);
+        assert_eq!((lacking.status, problem(&lacking)["code"].as_str()), (403, Some("FORBIDDEN")), "{method} {path}");
+        // The token of a tenant reaches calls and executions of its tenant; nothing has the id of this path.
+        let is_own = ["/actions/say", "/runs", "/executions"].iter().any(|end| path.ends_with(end));
+        if path.starts_with("/v1/environments/live") && !is_own {
+            let tenant = place.send(method, &path, Some(SHOP), &[]);
+            let expected = if path.contains("/executions/") { [404, 400] } else { [403, 403] };
+            assert!(expected.contains(&tenant.status), "{method} {path}: {tenant:?}");
         }
         if path.starts_with("/v1/environments/live") {
             let elsewhere = place.send(method, &path, Some(DRAFT), &[]);
@@ -192,7 +197,7 @@ fn every_route_is_closed_to_callers_without_its_right() {
 
 #[test]
 fn a_token_of_a_tenant_reaches_the_data_of_that_tenant_only() {
-    let place = place();
+    let mut place = place();
     let start = |token: &str, tenant: Option<&str>| {
         let headers: Vec<(&str, &str)> = tenant.map(|tenant| ("x-evenkeel-tenant", tenant)).into_iter().collect();
         place.send("POST", "/v1/environments/live/workflows/echo/runs", Some(token), &headers)
@@ -234,6 +239,15 @@ fn a_token_of_a_tenant_reaches_the_data_of_that_tenant_only() {
     let user =
         place.send("POST", "/v1/environments/live/connectors/a/actions/say", Some(SHOP), &[("x-evenkeel-user", "{}")]);
     assert_eq!((user.status, problem(&user)["code"].as_str()), (403, Some("FORBIDDEN")), "it names no user");
+    // What a handler denies is recorded with its caller, as what the guard denies.
+    let said = place.server.said();
+    let denied: Vec<&str> = said.lines().filter(|line| line.contains("request denied")).collect();
+    for text in
+        ["may not act for tenant `globex`", "may not see tenant `globex`", "may not name a user", "limited to tenants"]
+    {
+        let is_recorded = |line: &&str| line.contains(text) && line.contains("principal=\"shop\"");
+        assert!(denied.iter().any(is_recorded), "{text} in:\n{said}");
+    }
 }
 
 #[test]
