@@ -44,6 +44,17 @@ struct Failures {
     reason: String,
 }
 
+impl Failures {
+    /// Records a failed write. Returns the number of failures, and true if the verdict differs from the last one.
+    fn record(&mut self, status: &Value) -> (u32, bool) {
+        self.count = self.count.saturating_add(1);
+        let reason = ready_reason(status);
+        let is_new = self.count == 1 || self.reason != reason;
+        self.reason = reason;
+        (self.count, is_new)
+    }
+}
+
 impl std::fmt::Debug for StatusWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StatusWriter").field("pending", &lock(&self.pending).len()).finish_non_exhaustive()
@@ -125,13 +136,7 @@ impl StatusWriter {
             }
             Err(error) => {
                 self.metrics.cluster_written("failed");
-                let reason = ready_reason(&status);
-                let (failures, is_new) = {
-                    let mut failures = lock(&self.failures);
-                    let known = failures.entry(key.clone()).or_default();
-                    known.count += 1;
-                    (known.count, std::mem::replace(&mut known.reason, reason.clone()) != reason)
-                };
+                let (failures, is_new) = lock(&self.failures).entry(key.clone()).or_default().record(&status);
                 if is_new {
                     // The schema may no longer accept the object, and then it cannot have a status: the event reports the verdict,
                     // and each later one that differs.
@@ -183,5 +188,20 @@ fn describe(error: &kube::Error, key: &Key) -> String {
             format!("the operator needs the verb `patch` for {}/status", key.kind.plural())
         }
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_new_verdict_that_cannot_be_written_is_reported_once() {
+        let status = |reason: &str| json!({"conditions": [{"type": "Ready", "reason": reason}]});
+        let mut failures = Failures::default();
+        let reported = ["HeldBack", "HeldBack", "InvalidDefinition", "InvalidDefinition", "Applied"]
+            .map(|reason| failures.record(&status(reason)));
+        assert_eq!(reported, [(1, true), (2, false), (3, true), (4, false), (5, true)]);
+        assert_eq!(Failures::default().record(&json!({})), (1, true), "a status without conditions");
     }
 }
