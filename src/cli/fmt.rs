@@ -1,10 +1,10 @@
 //! `evenkeel fmt`: formats definition files.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::output;
@@ -41,6 +41,9 @@ impl Fmt {
             directory::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         let root =
             if self.path.is_file() { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.clone() };
+        if self.path.is_symlink() && self.path.is_file() {
+            bail!("{} is a symbolic link; name the file itself", self.path.display());
+        }
         let mut code = ExitCode::SUCCESS;
         let mut changed = 0;
         for file in snapshot
@@ -49,6 +52,10 @@ impl Fmt {
             .filter(|file| !is_foreign(&file.path) && format::is_evenkeel_file(&file.path, &file.bytes))
         {
             let path = root.join(&*file.path);
+            // A link stays a link: its target may be written by another tool, such as a mounted ConfigMap.
+            if path.ancestors().take_while(|path| *path != root).any(Path::is_symlink) {
+                continue;
+            }
             let shown = path.strip_prefix(".").unwrap_or(&path).display();
             match format::format(&file.path, &file.bytes) {
                 Ok(text) if text.as_bytes() == &*file.bytes => {}
@@ -75,7 +82,7 @@ impl Fmt {
 }
 
 /// Writes a temporary file in the same folder and renames it: a full disk must not leave half of a definition.
-fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.evenkeel-{}", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;

@@ -13,6 +13,7 @@ mod commit;
 mod error;
 mod git_source;
 mod known_hosts;
+mod links;
 mod local;
 mod openpgp;
 mod options;

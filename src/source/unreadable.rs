@@ -2,6 +2,9 @@
 
 use crate::text::{Code, Finding, Format, SourceId, Span, codes};
 
+/// Maximum number of shown characters of the target of a link.
+const MAX_TARGET: usize = 200;
+
 /// A file or folder that cannot be read.
 #[derive(Clone, Debug)]
 pub struct UnreadableFile {
@@ -18,11 +21,14 @@ impl UnreadableFile {
         UnreadableFile { path, finding: Finding::new(code, nowhere, message).help(help) }
     }
 
-    /// A symbolic link that may stand for definitions: it has the extension of a definition, or may lead to a folder.
-    pub(super) fn link(path: String) -> Option<UnreadableFile> {
+    /// A symbolic link that is not followed although it may stand for definitions: it has the extension of a definition, or
+    /// may lead to a folder. `reason` completes the sentence "the link leads to `target`, …".
+    pub(super) fn link(path: String, target: &str, reason: &str) -> Option<UnreadableFile> {
         let may_matter = Format::of(&path).is_some() || !path.rsplit('/').next().unwrap_or("").contains('.');
-        let message = "a symbolic link is not followed".to_owned();
-        may_matter.then(|| UnreadableFile::new(path, &codes::SYMLINK, message, "copy what it points to, or remove it"))
+        let target: String = target.chars().take(MAX_TARGET).flat_map(char::escape_debug).collect();
+        let message = format!("the symbolic link `{path}` leads to `{target}`, {reason}");
+        let help = "copy what it points to into the folder, or remove it";
+        may_matter.then(|| UnreadableFile::new(path, &codes::SYMLINK, message, help))
     }
 
     /// A folder that is nested deeper than `max_depth`.

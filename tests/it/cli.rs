@@ -335,12 +335,19 @@ fn fmt_keeps_the_order_of_documents_with_aliases_and_comments() {
 }
 
 #[test]
-fn rejects_symbolic_links_and_keeps_them() {
-    let folder = folder(&[("real.yaml", TENANT)]);
-    let link = folder.path().join("link.yaml");
-    std::os::unix::fs::symlink(folder.path().join("real.yaml"), &link).unwrap();
-    for command in ["fmt", "validate"] {
-        let said = run([command.as_ref(), link.as_os_str()]);
+fn rejects_symbolic_links_out_of_the_folder_and_keeps_them() {
+    let unformatted = format!("{TENANT}\n\n\n");
+    let outside = folder(&[("real.yaml", TENANT)]);
+    let folder = folder(&[(".hidden/real.yaml", &unformatted)]);
+    let (link, out) = (folder.path().join("link.yaml"), folder.path().join("out.yaml"));
+    std::os::unix::fs::symlink(".hidden/real.yaml", &link).unwrap();
+    assert_eq!(run(["validate".as_ref(), link.as_os_str()]).code, 0);
+    assert_eq!(run(["validate".as_ref(), folder.path().as_os_str()]).code, 0);
+    assert_eq!(run(["fmt".as_ref(), folder.path().as_os_str()]).code, 0);
+    assert_eq!(std::fs::read_to_string(&link).unwrap(), unformatted, "a link is not replaced by a file");
+    std::os::unix::fs::symlink(outside.path().join("real.yaml"), &out).unwrap();
+    for (command, path) in [("fmt", &link), ("fmt", &out), ("validate", &out)] {
+        let said = run([command.as_ref(), path.as_os_str()]);
         assert_eq!(said.code, 2);
         assert!(said.err.contains("symbolic link"), "{}", said.err);
     }

@@ -114,8 +114,12 @@ fn reads_files_inside_the_folder_only() {
     let folder = definitions(1);
     let inside = |path: &str| directory::read_inside(folder.path(), path, 10);
     assert_eq!(inside("encrypted/README.md").unwrap(), b"# Encrypte");
-    std::os::unix::fs::symlink(folder.path().join("encrypted/key.txt"), folder.path().join("link")).unwrap();
-    std::os::unix::fs::symlink(folder.path().join("encrypted"), folder.path().join("folder")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("key.txt"), "key").unwrap();
+    std::os::unix::fs::symlink("encrypted/README.md", folder.path().join("inside")).unwrap();
+    assert_eq!(inside("inside").unwrap(), b"# Encrypte");
+    std::os::unix::fs::symlink(outside.path().join("key.txt"), folder.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("folder")).unwrap();
     for path in
         ["link", "folder/key.txt", "../x", "encrypted/../local.yaml", "/etc/hostname", "", "encrypted", "nope", "a\\b"]
     {

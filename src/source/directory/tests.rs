@@ -1,3 +1,7 @@
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use super::walk::stamp_of;
 use super::*;
 
 fn soon() -> Instant {
@@ -110,11 +114,72 @@ fn reads_only_regular_files_of_the_folder() {
         assert_eq!(reason(path), FetchReason::PathNotFound, "{path}");
     }
     assert_eq!(reason("big.bin"), FetchReason::TooLarge);
-    // A folder of the path that became a link.
+    // A folder of the path that became a link, inside the folder and out of it.
     #[cfg(unix)]
     {
+        let outside = tempfile::tempdir().unwrap();
         fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
         std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
+        assert_eq!(source.read(&fetched, "a/code.ts").unwrap(), b"1");
+        fs::remove_file(folder.path().join("a")).unwrap();
+        fs::rename(folder.path().join("b"), outside.path().join("b")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("b"), folder.path().join("a")).unwrap();
         assert_eq!(reason("a/code.ts"), FetchReason::PathNotFound);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_inside_the_folder_are_followed_once_and_circles_end() {
+    use std::os::unix::fs::symlink;
+    let folder = folder(&[
+        ("..2026/x.yaml", "1"),
+        ("..2026/sub/y.yaml", "2"),
+        ("..2026/code.ts", "3"),
+        ("a.yaml", "4"),
+        ("real/b.yaml", "5"),
+        ("ignored/c.yaml", "6"),
+        (".evenkeelignore", "ignored/\n"),
+    ]);
+    let link = |target: &str, name: &str| symlink(target, folder.path().join(name)).unwrap();
+    link("..2026", "..data");
+    link("..data/x.yaml", "x.yaml");
+    link("..data/x.yaml", "x2.yaml");
+    link("..data/sub", "sub");
+    link("..data/sub", "sub2");
+    link("..data/code.ts", "code.ts");
+    link("a.yaml", "a2.yaml");
+    link("real", "real2");
+    link("ignored/c.yaml", "c.yaml");
+    link(".", "self");
+    link(".", "..2026/sub/up");
+    link("../../real", "..2026/sub/real");
+    link("sub", "..2026/sub/loop");
+    link("one", "two");
+    link("two", "one");
+    link("gone", "notes.txt");
+    let (snapshot, unreadable) = read(folder.path()).unwrap();
+    let files: Vec<&str> = snapshot.files.iter().map(|file| &*file.path).collect();
+    assert_eq!(files, ["a.yaml", "c.yaml", "real/b.yaml", "sub/y.yaml", "x.yaml"]);
+    assert!(snapshot.code.contains_key("code.ts") && snapshot.names.contains("x2.yaml"));
+    let refused: Vec<(&str, bool)> =
+        unreadable.iter().map(|found| (&*found.path, found.finding.message.contains("leads back"))).collect();
+    assert_eq!(refused, [("one", true), ("sub/loop", false), ("two", true)], "{unreadable:?}");
+    // A swap of the hidden folder changes the content.
+    let source = Directory::new(folder.path());
+    let first = source.fetch(soon()).unwrap();
+    assert!(Arc::ptr_eq(&first, &source.fetch(soon()).unwrap()));
+    write(folder.path(), "..2027/x.yaml", "7");
+    link("..2027", "..next");
+    fs::rename(folder.path().join("..next"), folder.path().join("..data")).unwrap();
+    let next = source.fetch(soon()).unwrap();
+    let bytes = next.snapshot.files.iter().find(|file| &*file.path == "x.yaml").map(|file| file.bytes.to_vec());
+    assert_eq!(bytes.as_deref(), Some(&b"7"[..]));
+    assert_eq!(source.read(&next, "x.yaml").unwrap(), b"7");
+    // Too many links are named, and the rest is left out.
+    for number in 0..=links::MAX_LINKS {
+        link("..data/x.yaml", &format!("l{number}.txt"));
+    }
+    let (_, unreadable) = read(folder.path()).unwrap();
+    assert!(unreadable.iter().any(|found| found.finding.message.contains("symbolic links")));
 }

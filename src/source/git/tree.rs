@@ -1,7 +1,7 @@
 //! From a commit to files, without a checkout: trees are walked and blobs read from the object database.
 //!
 //! Unchanged parts cost nothing: a folder with the same id as before is reused as a whole, and a file with the same id
-//! keeps its bytes. Attributes, filters, links and submodules are not interpreted.
+//! keeps its bytes. Attributes, filters and submodules are not interpreted; links are followed inside the folder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Instant;
 use git2::{ObjectType, Odb, Oid, Repository, Tree};
 
 use super::error::{broken, fail, invalid, is_hidden};
+use super::links::{self, LINK};
 use super::options::Budgets;
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot, is_foreign};
 use crate::definition::ignore_rules::{IGNORE_FILE, IgnoreRules, MAX_IGNORE_BYTES};
@@ -17,8 +18,7 @@ use crate::script::{MAX_SCRIPT_BYTES, is_script};
 use crate::source::{FetchError, FetchReason, UnreadableFile};
 use crate::text::{Format, ReadLimits, codes};
 
-/// Modes of entries (gitformat-index(5)).
-const LINK: i32 = 0o120000;
+/// The mode of a submodule (gitformat-index(5)).
 const SUBMODULE: i32 = 0o160000;
 /// Maximum length of a path in bytes, as on Linux.
 const MAX_PATH_BYTES: usize = 4096;
@@ -29,6 +29,8 @@ pub(super) struct Folder {
     id: Oid,
     children: BTreeMap<Box<str>, Child>,
     unreadable: Vec<UnreadableFile>,
+    /// Links by their paths, each with its target as written.
+    links: Vec<(String, String)>,
     totals: Totals,
 }
 
@@ -99,10 +101,11 @@ pub(super) fn blob(
     max_bytes: usize,
 ) -> Result<Vec<u8>, FetchError> {
     let missing = || fail(FetchReason::PathNotFound, format!("the revision has no regular file `{path}`"));
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if parts(path)?.next().is_none() {
         return Err(missing());
     }
+    let resolved = links::resolve(path, |path| links::target_in(repository, &root, path)).map_err(|_| missing())?;
+    let (folder, name) = resolved.rsplit_once('/').unwrap_or(("", &resolved));
     let tree = subtree(repository, root, folder)?;
     let entry = tree.get_name_bytes(name.as_bytes()).ok_or_else(missing)?;
     if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == LINK {
@@ -169,8 +172,13 @@ impl Walk<'_> {
             return Ok(Arc::clone(same));
         }
         let start = *sums;
-        let mut folder =
-            Folder { id: tree.id(), children: BTreeMap::new(), unreadable: Vec::new(), totals: Totals::default() };
+        let mut folder = Folder {
+            id: tree.id(),
+            children: BTreeMap::new(),
+            unreadable: Vec::new(),
+            links: Vec::new(),
+            totals: Totals::default(),
+        };
         for entry in tree {
             let name = entry.name_bytes();
             // Every name counts, so that a million rejected names do not become a million findings.
@@ -192,7 +200,7 @@ impl Walk<'_> {
             let child = match (entry.filemode(), entry.kind()) {
                 (SUBMODULE, _) => None,
                 (LINK, _) => {
-                    folder.unreadable.extend(UnreadableFile::link(path));
+                    folder.links.push((path, links::target(self.repository, entry.id())));
                     None
                 }
                 (_, Some(ObjectType::Tree)) if depth >= self.budgets.depth => {
@@ -299,8 +307,14 @@ impl Folder {
     pub(super) fn flatten(&self, before: Option<&Snapshot>) -> (Snapshot, Vec<UnreadableFile>) {
         let mut all: Vec<Listed<'_>> = Vec::with_capacity(self.totals.files);
         let mut unreadable = Vec::new();
-        self.collect(&mut all, &mut unreadable);
+        let mut links = BTreeMap::new();
+        self.collect(&mut all, &mut unreadable, &mut links);
         all.sort_by(|a, b| a.0.cmp(b.0));
+        let followed = follow(&links, &all, &mut unreadable);
+        if !followed.is_empty() {
+            all.extend(followed.iter().map(|(path, bytes)| (path, bytes.as_ref())));
+            all.sort_by(|a, b| a.0.cmp(b.0));
+        }
         unreadable.sort_by(|a: &UnreadableFile, b| a.path.cmp(&b.path));
         let same = before.map(|before| &before.names).filter(|names| {
             names.len() == all.len() && names.iter().zip(&all).all(|(name, (path, _))| name.as_str() == &***path)
@@ -317,15 +331,63 @@ impl Folder {
         (snapshot, unreadable)
     }
 
-    fn collect<'a>(&'a self, all: &mut Vec<Listed<'a>>, unreadable: &mut Vec<UnreadableFile>) {
+    fn collect<'a>(
+        &'a self,
+        all: &mut Vec<Listed<'a>>,
+        unreadable: &mut Vec<UnreadableFile>,
+        links: &mut BTreeMap<&'a str, &'a str>,
+    ) {
         unreadable.extend(self.unreadable.iter().cloned());
+        links.extend(self.links.iter().map(|(path, target)| (path.as_str(), target.as_str())));
         for child in self.children.values() {
             match child {
-                Child::Folder(folder) => folder.collect(all, unreadable),
+                Child::Folder(folder) => folder.collect(all, unreadable, links),
                 Child::File { path, bytes, .. } => all.push((path, bytes.as_ref())),
             }
         }
     }
+}
+
+/// The files that links lead to, under the paths of the links. What is read at its own path is not read again as a
+/// definition, so that no definition is read twice. `all` is sorted.
+fn follow(
+    links: &BTreeMap<&str, &str>,
+    all: &[Listed<'_>],
+    unreadable: &mut Vec<UnreadableFile>,
+) -> Vec<(Arc<str>, Option<Arc<[u8]>>)> {
+    let mut followed = Vec::new();
+    for (path, target) in links {
+        let resolved = links::resolve(path, |path| links.get(path).map(|target| (*target).to_owned()));
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(reason) => {
+                unreadable.extend(UnreadableFile::link((*path).to_owned(), target, reason));
+                continue;
+            }
+        };
+        let at = all.partition_point(|(known, _)| ***known < *resolved);
+        let folder = format!("{resolved}/");
+        let in_folder = all.partition_point(|(known, _)| ***known < *folder);
+        match all.get(at) {
+            Some((known, bytes)) if ***known == *resolved => {
+                let is_definition = Format::of(path).is_some() && !is_foreign(path);
+                if is_definition && bytes.is_none() {
+                    let reason = "which has no name of a definition";
+                    unreadable.extend(UnreadableFile::link((*path).to_owned(), target, reason));
+                    continue;
+                }
+                let bytes = bytes.filter(|_| is_script(path)).cloned();
+                followed.push((Arc::from(*path), bytes));
+            }
+            // A folder is read at its own path.
+            _ if resolved.is_empty() || all.get(in_folder).is_some_and(|(known, _)| known.starts_with(&folder)) => {}
+            _ => {
+                let reason = "which does not exist or is not read";
+                unreadable.extend(UnreadableFile::link((*path).to_owned(), target, reason));
+            }
+        }
+    }
+    followed
 }
 
 /// Checks that a name is printable and does not leave the folder; returns the name and its path.

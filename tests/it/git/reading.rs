@@ -24,17 +24,36 @@ fn row_08_links_are_findings_without_content() {
     assert_eq!(paths(&fetched), ["a.yaml", "real/b.yaml"]);
     assert_eq!(
         codes(&fetched),
-        [("passwd.yaml", "EK0009"), ("real2", "EK0009"), ("self.yml", "EK0009"), ("up", "EK0009")]
+        [("passwd.yaml", "EK0009"), ("self.yml", "EK0009"), ("up", "EK0009")],
+        "what `real2` leads to is read at its own path"
     );
     assert!(!format!("{fetched:?}").contains("root:"));
-    for path in ["passwd.yaml", "note.txt", "real2/b.yaml", "up/a.yaml", "gone", "real", "", ".", "a.yaml/b"] {
+    for path in ["passwd.yaml", "up/a.yaml", "gone", "real", "real2", "", ".", "a.yaml/b"] {
         assert_eq!(git.read(&fetched, path).unwrap_err().reason, FetchReason::PathNotFound, "{path}");
     }
     for path in ["../a.yaml", "/etc/passwd", "real/../a.yaml"] {
         assert_eq!(git.read(&fetched, path).unwrap_err().reason, FetchReason::Invalid, "{path}");
     }
-    assert_eq!(git.read(&fetched, "real/b.yaml").unwrap(), TENANT.as_bytes());
+    for path in ["real/b.yaml", "real2/b.yaml", "note.txt"] {
+        assert_eq!(git.read(&fetched, path).unwrap(), TENANT.as_bytes(), "{path}");
+    }
     assert_eq!(reason(&place.source(&json!({ "path": "real2" }))), FetchReason::PathNotFound);
+}
+
+#[test]
+fn a_link_to_code_is_the_code_in_git_as_in_a_folder() {
+    let place = Place::with(&[("a.yaml", TENANT), ("shared/code.ts", "export default 1;")]);
+    std::os::unix::fs::symlink("shared/code.ts", place.repository.work().join("code.ts")).unwrap();
+    std::os::unix::fs::symlink("a.yaml", place.repository.work().join("b.yaml")).unwrap();
+    place.repository.commit_all(&["-m", "links"]);
+    let git = place.source(&json!({}));
+    let fetched = fetch(&git).unwrap();
+    let (folder, unreadable) = evenkeel::source::directory::read(&place.repository.work()).unwrap();
+    assert!(unreadable.is_empty() && fetched.unreadable.is_empty());
+    assert_eq!(paths(&fetched), ["a.yaml"], "a definition is read once");
+    assert_eq!(fetched.snapshot.names, folder.names);
+    assert_eq!(fetched.snapshot.code, folder.code);
+    assert_eq!(git.read(&fetched, "code.ts").unwrap(), b"export default 1;");
 }
 
 #[test]
