@@ -75,6 +75,44 @@ pub fn foreign_documents(file: &File) -> usize {
     count_foreign(&of_documents(&documents), &findings, &searchable(&source, &file.bytes))
 }
 
+/// What a file that is not ours holds, as a phrase such as ``a document of `example.com/v1` ``, and the remedy if it held a
+/// definition before.
+pub fn describe_foreign(bytes: &[u8]) -> (String, &'static str) {
+    const RESTORE: &str = "restore its `apiVersion` and `kind`";
+    let limits = ReadLimits::default();
+    let (source, _) = text::decode("", bytes, &limits);
+    let text = searchable(&source, bytes);
+    let (documents, _) = text::parse(&source, &limits);
+    let roots =
+        || documents.iter().map(|document| &document.root).filter(|root| of_document(root) == Ownership::Foreign);
+    let version = |root: &Node| root.get("apiVersion").and_then(Node::as_str).map(str::to_owned);
+    if text.trim().is_empty() {
+        return ("nothing".to_owned(), "restore it");
+    }
+    if text.lines().any(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+        return ("the markers of a merge conflict".to_owned(), "resolve the conflict");
+    }
+    let is_armor = ["age-encryption.org/", "-----BEGIN "].iter().any(|head| text.trim_start().starts_with(head));
+    if is_armor || roots().any(|root| is_encrypted(root) || version(root).is_some_and(|it| it.starts_with("ENC["))) {
+        return (
+            "an encrypted document".to_owned(),
+            "store the definition as text, and encrypt only the secrets that it names",
+        );
+    }
+    let is_list = |root: &Node| {
+        let kind = root.get("kind").and_then(Node::as_str);
+        kind.is_some_and(|kind| kind.ends_with("List")) && root.get("items").is_some()
+    };
+    if roots().any(is_list) {
+        let remedy = "write each definition as a document of its own, with `---` between them";
+        return ("a list that wraps other documents".to_owned(), remedy);
+    }
+    match roots().find_map(version) {
+        Some(version) => (format!("a document of `{}`", version.chars().take(100).collect::<String>()), RESTORE),
+        None => ("a document of another tool".to_owned(), RESTORE),
+    }
+}
+
 /// The text of a file to search for mentions of definitions: its content also if that could not be decoded.
 pub(super) fn searchable<'a>(source: &'a Source, bytes: &'a [u8]) -> Cow<'a, str> {
     match source.text().is_empty() {

@@ -14,12 +14,14 @@ use super::output_format::OutputFormat;
 use super::plan_output::{self, PlanFormat};
 use crate::plan::Plan;
 use crate::plan::render::Revisions;
+use crate::text::Digest;
 
 /// Approve a pending plan and wait until it is live
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The server refuses a saved plan that no longer matches what it would do.
-Without PLAN, the pending plan is shown; --yes approves it.
+Without PLAN, the pending plan is shown; --yes approves it. --digest approves
+the pending plan if it is the one that was read, as the status shows it.
 
 Exit status:
   0  the plan is live
@@ -29,13 +31,17 @@ Exit status:
 Examples:
   evenkeel plan --server https://keel.example -e live --out live.plan
   evenkeel apply live.plan --server https://keel.example
-  evenkeel apply -e live --yes")]
+  evenkeel apply -e live --yes
+  evenkeel apply -e live --digest sha256:9ab3…")]
 pub(super) struct Apply {
     /// Plan that `evenkeel plan --out` saved
     plan: Option<PathBuf>,
     /// Approve the pending plan that is shown
     #[arg(long)]
     yes: bool,
+    /// Approve the pending plan with this digest
+    #[arg(long, conflicts_with_all = ["plan", "yes"])]
+    digest: Option<Digest>,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -54,8 +60,10 @@ impl Apply {
             }
         }
         let environment = self.api.connect()?;
-        let plan = if let Some(plan) = saved {
-            plan
+        let digest = if let Some(digest) = self.digest {
+            digest
+        } else if let Some(plan) = saved {
+            plan.digest
         } else {
             let plan = environment.client.plan(&environment.get(&["plan"], Vec::new())?)?;
             // With `-o json`, stdout has the result only.
@@ -66,9 +74,9 @@ impl Apply {
             if !self.yes {
                 bail!("nothing was approved; `--yes` approves this plan, {}", plan.digest);
             }
-            plan
+            plan.digest
         };
-        let response = environment.post(&["apply"], Vec::new(), &json!({"plan": plan.digest}))?;
+        let response = environment.post(&["apply"], Vec::new(), &json!({"plan": digest}))?;
         let code = print_status(&response, self.api.output)?;
         if code != ExitCode::SUCCESS {
             output::note("the plan is approved but not live yet; see the status above");

@@ -91,7 +91,7 @@ impl StatusText<'_> {
             text += &style.field("held back", &format!("at the request of {by}, {}; {resume}", style.with_age(*at)));
         }
         if let Some(pending) = &environment.pending {
-            let help = format!("`evenkeel apply -e {name}` shows it, with `--yes` it is approved");
+            let help = format!("`evenkeel apply -e {name}` shows it, with `--digest {}` it is approved", pending.plan);
             text += &style.field("waits", &format!("plan {} for approval; {help}", pending.plan.short()));
         }
         for (source, revision) in &environment.history_rewritten {

@@ -15,7 +15,7 @@ use crate::api::environment::Generation;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 `*` marks the active generation. CHANGES counts definitions: + created,
-~ changed, - removed, > moved.
+~ changed, - removed, > moved, ^ adopted from the API.
 
 Examples:
   evenkeel history -e live --limit 5")]
@@ -28,7 +28,7 @@ pub(super) struct History {
 
 fn row(generation: &Generation, style: Style) -> [String; 7] {
     let mark = if generation.active { '*' } else { ' ' };
-    let signs = [("create", '+'), ("update", '~'), ("delete", '-'), ("move", '>')];
+    let signs = [("create", '+'), ("update", '~'), ("delete", '-'), ("move", '>'), ("adopt", '^')];
     let counts = signs.into_iter().filter_map(|(name, sign)| {
         let count = generation.summary[name].as_u64().filter(|count| *count > 0)?;
         Some(format!("{sign}{count}"))

@@ -17,6 +17,7 @@ use super::plan_side::{PlanSide, read_folder, read_revision};
 use crate::definition::is_name;
 use crate::plan::render::{Review, ReviewSide};
 use crate::plan::{Plan, PlanOptions, plan};
+use crate::reconcile::lost_definitions;
 use crate::reconcile::validate::Validated;
 
 /// Environment of a plan of definitions that declare none.
@@ -109,7 +110,8 @@ impl PlanCommand {
     }
 
     fn plan_offline(&self) -> anyhow::Result<ExitCode> {
-        let (before, after) = self.sides()?;
+        let (before, mut after) = self.sides()?;
+        lost_definitions::report_since(&mut after.validated, &before.validated.catalog, &before.name);
         let host = GitHost::of_job();
         let mut review = Review {
             environment: guessed_environment(self.environment(), [&after, &before]),

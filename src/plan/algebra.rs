@@ -71,7 +71,7 @@ fn inverse(action: &Action) -> Action {
     action.action = match action.action {
         Verb::Create => Verb::Delete,
         Verb::Delete => Verb::Create,
-        same @ (Verb::Update | Verb::Move) => same,
+        same @ (Verb::Update | Verb::Move | Verb::Adopt) => same,
     };
     std::mem::swap(&mut action.before, &mut action.after);
     std::mem::swap(&mut action.renamed_from, &mut action.renamed_to);

@@ -17,8 +17,7 @@ use crate::text::Digest;
 pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>) -> Plan {
     let (pairs, unchanged) = differing(observed, desired);
     let from = inventory_digest(observed);
-    // Moves do not change content.
-    let same = pairs.iter().all(|pair| pair.verb() == Verb::Move);
+    let same = pairs.iter().all(Pair::keeps_content);
     let to = if same { from } else { inventory_digest(desired) };
     let mut actions: Vec<Action> = pairs.par_iter().map(|pair| pair.action(options)).collect();
     let renames = renames(&pairs);
@@ -53,9 +52,15 @@ impl Pair<'_> {
         match (self.before, self.after) {
             (None, _) => Verb::Create,
             (Some(_), None) => Verb::Delete,
+            (Some(before), Some(after)) if before.manual && !after.manual => Verb::Adopt,
             (Some(before), Some(after)) if before.digest == after.digest => Verb::Move,
             (Some(_), Some(_)) => Verb::Update,
         }
+    }
+
+    /// True if only the place or the owner changes.
+    fn keeps_content(&self) -> bool {
+        matches!((self.before, self.after), (Some(before), Some(after)) if before.digest == after.digest)
     }
 
     fn action(&self, options: &PlanOptions<'_>) -> Action {
@@ -66,7 +71,7 @@ impl Pair<'_> {
         };
         let mut changes = match verb {
             Verb::Move => Vec::new(),
-            Verb::Create | Verb::Update | Verb::Delete => {
+            Verb::Create | Verb::Update | Verb::Delete | Verb::Adopt => {
                 change::changes(masked(self.before).as_ref(), masked(self.after).as_ref())
             }
         };
@@ -74,13 +79,15 @@ impl Pair<'_> {
             mask::shorten(change, options.fingerprint.is_some());
         }
         let (class, because) = match (verb, self.before, self.after) {
-            (Verb::Update, Some(before), Some(after)) => breaking::class(kind, &before.document(), &after.document()),
-            (Verb::Move, ..) => (ChangeClass::None, Vec::new()),
+            _ if self.keeps_content() => (ChangeClass::None, Vec::new()),
+            (Verb::Update | Verb::Adopt, Some(before), Some(after)) => {
+                breaking::class(kind, &before.document(), &after.document())
+            }
             _ => (ChangeClass::Compatible, Vec::new()),
         };
         let files = match verb {
             Verb::Move => Vec::new(),
-            Verb::Create | Verb::Update | Verb::Delete => {
+            Verb::Create | Verb::Update | Verb::Delete | Verb::Adopt => {
                 let [before, after] = [self.before, self.after].map(|side| side.map(|object| &object.files));
                 file_diff::diffs(kind, before, after)
             }
@@ -124,7 +131,10 @@ fn differing<'a>(observed: &'a Inventory, desired: &'a Inventory) -> (Vec<Pair<'
         let Some((id, _)) = before.or(after) else { break };
         let pair = Pair { id, before: before.map(|(_, object)| object), after: after.map(|(_, object)| object) };
         let same = |before: &Arc<Object>, after: &Arc<Object>| {
-            Arc::ptr_eq(before, after) || before.digest == after.digest && before.place.is_same_file(&after.place)
+            Arc::ptr_eq(before, after)
+                || before.digest == after.digest
+                    && before.manual == after.manual
+                    && before.place.is_same_file(&after.place)
         };
         match (pair.before, pair.after) {
             (Some(before), Some(after)) if same(before, after) => unchanged += 1,
@@ -197,5 +207,10 @@ pub(super) fn reason(action: &Action) -> String {
             None => "it is no longer declared".into(),
         },
         Verb::Move => elsewhere("it is declared"),
+        Verb::Adopt => match action.changes.len() {
+            0 => "it was made through the API, and is now declared with the same content".into(),
+            1 => "it was made through the API, and is now declared; one field differs".into(),
+            count => format!("it was made through the API, and is now declared; {count} fields differ"),
+        },
     }
 }

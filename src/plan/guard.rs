@@ -88,9 +88,10 @@ pub enum BlockedReason {
 }
 
 impl BlockedReason {
-    /// True if no approval permits the removal: the declared state is unknown, empty or protected.
+    /// True if no approval permits the removal, as the declared state is unknown. The digest of a plan names each removal,
+    /// so an approval of it permits all others.
     pub fn is_final(self) -> bool {
-        matches!(self, BlockedReason::EmptySource | BlockedReason::Incomplete | BlockedReason::Protected)
+        self == BlockedReason::Incomplete
     }
 
     /// The name in conditions and metrics.
@@ -137,11 +138,13 @@ pub fn guard(
         block(BlockedReason::Incomplete, all(), message.into());
     }
     if !desired.deliberate && !desired.inventory.keys().any(counts) && observed.keys().any(counts) {
-        let message = "the source declares nothing while definitions exist; check its path and branch";
+        let message = "the source declares nothing while definitions exist; check its path and branch, or approve the \
+                       removal";
         block(BlockedReason::EmptySource, all(), message.into());
     }
     let protected = |id: &&Id| observed.get(*id).is_some_and(|object| object.protected);
-    let message = "they are annotated `evenkeel.dev/prune: disabled`; change the annotation first, then remove them";
+    let message = "they are annotated `evenkeel.dev/prune: disabled`; change the annotation first, then remove them, or \
+                   approve the removal";
     block(BlockedReason::Protected, all().into_iter().filter(protected).collect(), message.into());
     let total = observed.keys().filter(|id| counts(id)).count();
     let allowed = policy.allowed(total);
@@ -168,8 +171,8 @@ fn counts(id: &Id) -> bool {
 
 /// Removed definitions that an unchanged definition needs, and those that need them.
 fn still_referenced<'a>(plan: &'a Plan, observed: &'a Inventory) -> (BTreeSet<&'a Id>, BTreeSet<&'a Id>) {
-    // A moved definition keeps its content and its references.
-    let changed = |action: &&Action| action.action != Verb::Move;
+    // A definition that is moved, or adopted with the same content, keeps its references.
+    let changed = |action: &&Action| action.before != action.after;
     let changed: BTreeSet<&Id> = plan.actions.iter().filter(changed).map(|action| &action.id).collect();
     let deletes = plan.actions.iter().filter(|action| action.action == Verb::Delete);
     let deletes: BTreeSet<&Id> = deletes.map(|action| &action.id).collect();

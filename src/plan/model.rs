@@ -63,7 +63,14 @@ pub struct Summary {
     pub delete: usize,
     #[serde(rename = "move")]
     pub moved: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub adopt: usize,
     pub breaking: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A change of one definition.
@@ -120,6 +127,8 @@ pub enum Verb {
     Delete,
     /// The definition is declared in another file or source, with the same content.
     Move,
+    /// The definition was made through the API, and a source declares it now, with the same or with other content.
+    Adopt,
 }
 
 impl Verb {
@@ -130,6 +139,7 @@ impl Verb {
             Verb::Update => "update",
             Verb::Delete => "delete",
             Verb::Move => "move",
+            Verb::Adopt => "adopt",
         }
     }
 }
@@ -193,6 +203,7 @@ impl Plan {
                 Verb::Update => self.summary.update += 1,
                 Verb::Delete => self.summary.delete += 1,
                 Verb::Move => self.summary.moved += 1,
+                Verb::Adopt => self.summary.adopt += 1,
             }
             self.summary.breaking += usize::from(action.class == ChangeClass::Breaking);
         }

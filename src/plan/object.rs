@@ -31,6 +31,8 @@ pub struct Object {
     pub needs: BTreeSet<Id>,
     /// True if it must not be removed.
     pub protected: bool,
+    /// True if it was made through the API, and does not override a definition of a source.
+    pub manual: bool,
     /// Contents of the files that it refers to, for diffs.
     pub files: Files,
 }
@@ -70,7 +72,7 @@ impl Object {
         let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
         let annotation = annotation.and_then(|annotations| annotations.get(PRUNE_ANNOTATION)).and_then(Value::as_str);
         let protected = annotation == Some("disabled");
-        Object { id, digest, text, place, needs, protected, files: Files::new() }
+        Object { id, digest, text, place, needs, protected, manual: false, files: Files::new() }
     }
 
     /// The object with the files that it refers to. Their digests become part of the document, so that the object changes
@@ -83,7 +85,7 @@ impl Object {
         let mut document = self.document();
         let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
         document["files"] = Value::Object(digests.collect());
-        Object { files, ..Object::new(self.id, document, self.place, self.needs) }
+        Object { files, manual: self.manual, ..Object::new(self.id, document, self.place, self.needs) }
     }
 
     /// The canonical document ([`canonical::document`]).

@@ -48,7 +48,7 @@ fn in_order_of_need(actions: Vec<Action>, inventory: &Inventory) -> Vec<Action> 
 
 /// Sets the dependants of each changed or removed definition: those that need it directly or indirectly, before or after.
 pub(super) fn dependants(actions: &mut [Action], observed: &Inventory, desired: &Inventory) {
-    let concerned = |action: &Action| matches!(action.action, Verb::Update | Verb::Delete);
+    let concerned = |action: &Action| matches!(action.action, Verb::Update | Verb::Delete | Verb::Adopt);
     if !actions.iter().any(concerned) {
         return;
     }

@@ -177,7 +177,7 @@ fn each_action_states_its_reason() {
     ];
     assert_eq!(reasons, expected);
     assert_eq!(plan.unchanged, 1);
-    let summary = Summary { create: 2, update: 1, delete: 2, moved: 1, breaking: 2 };
+    let summary = Summary { create: 2, update: 1, delete: 2, moved: 1, adopt: 0, breaking: 2 };
     assert_eq!(plan.summary, summary);
 }
 
@@ -336,4 +336,45 @@ fn needs_and_places_come_from_the_catalog() {
     assert_eq!(a.needs, BTreeSet::from([id(Kind::Workflow, "b")]));
     let place = &inventory[&id(Kind::Workflow, "b")].place;
     assert_eq!((place.path.as_str(), place.line, place.source.as_str()), ("a.yaml", 6, "s"));
+}
+
+#[test]
+fn a_definition_from_the_api_that_is_declared_is_adopted() {
+    let made = |value: u32, manual: bool| -> Inventory {
+        let path = if manual { "by-hand/tenant-a.yaml" } else { "a.yaml" };
+        let mut object = object(Kind::Tenant, "a", json!(value), path, &[]);
+        object.manual = manual;
+        [(object.id.clone(), Arc::new(object))].into()
+    };
+    for (row, before, after, verb, reason) in [
+        ("same content", made(1, true), made(1, false), Verb::Adopt, "declared with the same content"),
+        ("other content", made(1, true), made(2, false), Verb::Adopt, "now declared; one field differs"),
+        ("edited through the API", made(1, true), made(2, true), Verb::Update, "one field differs"),
+        ("declared before", made(1, false), made(2, false), Verb::Update, "one field differs"),
+    ] {
+        let plan = plan(&before, &after, &OPTIONS);
+        let [action] = &plan.actions[..] else { panic!("{row}: {plan:?}") };
+        assert_eq!(action.action, verb, "{row}");
+        assert!(action.reason.contains(reason), "{row}: {}", action.reason);
+        assert_eq!(plan.summary.adopt, usize::from(verb == Verb::Adopt), "{row}");
+        assert_eq!(
+            plan.from == plan.to,
+            before.values().next().unwrap().digest == after.values().next().unwrap().digest
+        );
+        assert_eq!(plan.inverse().inverse(), plan, "{row}");
+        assert_eq!(apply(&state(&before), &plan).map(|state| contents(&state)), Ok(contents(&state(&after))), "{row}");
+        let json = plan.to_json();
+        assert_eq!(
+            json.contains("\"adopt\""),
+            verb == Verb::Adopt,
+            "plans without adoptions stay as they were: {json}"
+        );
+        assert_eq!(Plan::from_json(&json).as_ref(), Ok(&plan));
+        if verb == Verb::Adopt {
+            let review = render::Review::default();
+            let human = render::human(&plan, &review, false);
+            assert!(human.contains("1 to adopt") && human.contains("^ Tenant/a"), "{human}");
+            assert!(render::markdown(&plan, &review).contains("^ Tenant/a"));
+        }
+    }
 }

@@ -108,7 +108,11 @@ pub fn build(
         } else {
             let (source, revision) = owner(&item);
             match plan::object(catalog, entry, source, revision) {
-                Some(object) => Arc::new(with_files(object, entry, &provenance.assets)),
+                Some(object) => {
+                    let mut object = with_files(object, entry, &provenance.assets);
+                    object.manual = item.is_api_owned() && item.overrides_until().is_none();
+                    Arc::new(object)
+                }
                 None => continue,
             }
         };

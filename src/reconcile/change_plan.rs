@@ -69,6 +69,8 @@ fn emptied(
     if removed.is_empty() || is_of_cluster(scope) || !observed || candidate.manifest.items.values().any(is_declared) {
         return None;
     }
-    let message = "the source declares nothing while definitions exist; check its path and branch".to_owned();
+    let message =
+        "the source declares nothing while definitions exist; check its path and branch, or approve the removal";
+    let message = message.to_owned();
     Some(BlockedRemovals { reason: BlockedReason::EmptySource, ids: removed, message })
 }

@@ -165,9 +165,15 @@ mod tests {
             ("over the budget", waits(&[BlockedReason::Budget]), Some(one), "approved"),
             ("still referenced", waits(&[BlockedReason::StillReferenced]), None, "approved"),
             ("nothing is pruned", waits(&[BlockedReason::Disabled]), None, "approved"),
-            ("protected", waits(&[BlockedReason::Budget, BlockedReason::Protected]), Some(one), "NOT_APPROVABLE"),
-            ("empty source", waits(&[BlockedReason::EmptySource]), Some(one), "NOT_APPROVABLE"),
+            ("protected", waits(&[BlockedReason::Budget, BlockedReason::Protected]), Some(one), "approved"),
+            ("empty source", waits(&[BlockedReason::EmptySource]), Some(one), "approved"),
             ("incomplete", waits(&[BlockedReason::Incomplete]), Some(one), "NOT_APPROVABLE"),
+            (
+                "empty and incomplete",
+                waits(&[BlockedReason::EmptySource, BlockedReason::Incomplete]),
+                Some(one),
+                "NOT_APPROVABLE",
+            ),
         ];
         for (row, status, waiting, outcome) in rows {
             let approved = approve(&status, waiting, one, "alice");

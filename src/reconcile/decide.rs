@@ -23,6 +23,9 @@ use crate::plan::{BlockedReason, BlockedRemovals, Plan, Verb};
 use crate::store::{Cause, Generation, Micros};
 use crate::text::Digest;
 
+/// Maximum number of removals that a message names.
+const MAX_NAMED: usize = 3;
+
 /// The revision of each source, by the name of the source.
 pub(super) type Revisions = BTreeMap<String, String>;
 
@@ -190,6 +193,14 @@ pub(super) struct Rollout<'a> {
     pub(super) replicas: usize,
     /// Processes that serve another generation.
     pub(super) behind: usize,
+    /// Key of the environment.
+    pub(super) key: &'a str,
+    /// Digest of the plan of the withheld removals.
+    pub(super) approvable: Option<Digest>,
+    /// The sentence about a source that declares nothing.
+    pub(super) empty: Option<&'a str>,
+    /// The errors of the Environment document, of which the last good version counts.
+    pub(super) document_error: Option<&'a str>,
 }
 
 /// The verdict about an environment that has nothing left to apply: ready once every process serves it.
@@ -197,7 +208,7 @@ pub(super) fn conclude(rollout: &Rollout<'_>) -> Verdict {
     let revision = joined(rollout.revisions);
     let verdict = |ready, reason, message| Verdict { ready, reason, message, stalled: false, reconciling: false };
     if let Some(first) = rollout.withheld.iter().find(|blocked| blocked.reason != BlockedReason::Disabled) {
-        return refusal(&ReconcileError::stalled(Reason::PruneBlocked, first.message.clone()));
+        return refusal(&held_up(first, rollout.key, rollout.approvable));
     }
     if !rollout.held.is_empty() || rollout.errors > 0 {
         let first = rollout.held.first().map_or_else(String::new, |first| format!("; the first is {first}"));
@@ -207,6 +218,13 @@ pub(super) fn conclude(rollout: &Rollout<'_>) -> Verdict {
             rollout.held.len(),
         );
         return verdict(ConditionStatus::False, Reason::Isolated, message);
+    }
+    if let Some(error) = rollout.document_error {
+        let message = format!("{error}; the last good version of the Environment document is in effect");
+        return refusal(&ReconcileError::stalled(Reason::InvalidEnvironment, message));
+    }
+    if let Some(empty) = rollout.empty {
+        return refusal(&ReconcileError::stalled(Reason::NothingDeclared, empty));
     }
     if rollout.behind > 0 {
         let message = format!(
@@ -233,7 +251,7 @@ pub(super) fn drift(observed: &Observed<'_>, plan: Option<&Plan>) -> Vec<Drift> 
         let how = match action.action {
             Verb::Create => DriftKind::Removed,
             Verb::Delete => DriftKind::Added,
-            Verb::Update | Verb::Move => DriftKind::Changed,
+            Verb::Update | Verb::Move | Verb::Adopt => DriftKind::Changed,
         };
         all.push(Drift { id, how, who: generation.actor.clone(), at: generation.at, until: None });
     }
@@ -302,8 +320,11 @@ fn planned(
     if plan.actions.is_empty() && !observed.unreadable {
         return Decision::Unchanged(status);
     }
+    // The operator who wrote an override has set its end: it waits for no approval, and no other writer made it.
+    let ends_overrides = is_drift && is_end_of_overrides(observed, plan, now);
+    let may_wait = approval.is_none() && !ends_overrides;
     let wait = guarded(observed, change, approval.is_some())
-        .or_else(|| if approval.is_some() { None } else { delayed(observed, mode, is_drift, now) });
+        .or_else(|| if may_wait { delayed(observed, mode, is_drift, now) } else { None });
     if let Some(error) = wait {
         return Decision::Wait { status, pending: pending(plan, error.reason), verdict: refusal(&error) };
     }
@@ -311,19 +332,42 @@ fn planned(
         status,
         cause: if is_drift || plan.actions.is_empty() { Cause::Heal } else { Cause::Source },
         actor: approval.map_or_else(|| "reconciler".to_owned(), |approved| approved.by.clone()),
-        heals_drift: is_drift,
+        heals_drift: is_drift && !ends_overrides,
         uses_approval: approval.is_some(),
     }
 }
 
-/// The guard that stops a plan. An approval permits removals over the budget and of definitions that are still referenced;
-/// nothing permits the others.
+/// True if a plan does nothing else than to end overrides that have expired.
+fn is_end_of_overrides(observed: &Observed<'_>, plan: &Plan, now: Now) -> bool {
+    let expired = observed.overrides.iter().filter(|drift| drift.until.is_some_and(|until| until <= now.wall));
+    let expired: BTreeSet<&str> = expired.map(|drift| drift.id.as_str()).collect();
+    !plan.actions.is_empty() && plan.actions.iter().all(|action| expired.contains(action.id.to_string().as_str()))
+}
+
+/// The guard that stops a plan. Nothing permits removals while a part of the source cannot be read; an approval of the
+/// plan permits all others, as the plan names each of them.
 fn guarded(observed: &Observed<'_>, change: &PlannedChange<'_>, approved: bool) -> Option<ReconcileError> {
     let mut blocked = change.blocked.iter().filter(|blocked| blocked.reason != BlockedReason::Disabled);
     let stops = blocked.clone().find(|blocked| blocked.reason.is_final());
     let first = stops.or_else(|| blocked.next().filter(|_| !approved))?;
-    let message = format!("{}; `evenkeel plan --server … -e {}` shows it", first.message, observed.key);
-    Some(ReconcileError::stalled(Reason::PruneBlocked, message))
+    Some(held_up(first, observed.key, Some(change.plan.digest)))
+}
+
+/// The error of removals that a guard stops: names them, and the commands that show and approve their plan.
+fn held_up(blocked: &BlockedRemovals, key: &str, plan: Option<Digest>) -> ReconcileError {
+    let named: Vec<&str> = blocked.ids.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = blocked.ids.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let approval = match plan.filter(|_| !blocked.reason.is_final()) {
+        Some(plan) => format!(", `evenkeel apply -e {key} --digest {plan}` approves it"),
+        None => String::new(),
+    };
+    let message = format!(
+        "{}: the removal of {}{more} waits; `evenkeel plan --server … -e {key}` shows it{approval}",
+        blocked.message,
+        named.join(", ")
+    );
+    ReconcileError::stalled(Reason::PruneBlocked, message)
 }
 
 /// The mode or backoff that delays a plan without an approval.

@@ -1,14 +1,17 @@
 //! The operator's Environment documents.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use super::lost_definitions::is_replaced;
 use super::validate::Validator;
-use crate::catalog::{Input, RawDocument, Snapshot};
-use crate::definition::Spec;
+use crate::catalog::{ForeignFile, Input, RawDocument, Snapshot, describe_foreign};
 use crate::definition::environment::EnvironmentSpec;
+use crate::definition::{Kind, Spec};
 use crate::source::{UnreadableFile, directory};
+use crate::text::Severity;
 
 /// Maximum number of environments of one process.
 const MAX_ENVIRONMENTS: usize = 1000;
@@ -26,43 +29,102 @@ pub struct EnvironmentDocument {
     pub spec: EnvironmentSpec,
 }
 
+/// The Environment documents of a folder, and the errors of those that cannot be used.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    /// The documents without errors.
+    pub(super) list: Vec<EnvironmentDocument>,
+    /// Errors by the name of the environment.
+    pub(super) errors: BTreeMap<String, String>,
+    /// Paths of files that cannot be read, each with its first error: they may hold any document.
+    unreadable: BTreeMap<String, String>,
+    /// Files that hold documents of other tools.
+    foreign: Vec<ForeignFile>,
+}
+
 /// Reads the Environment documents of a folder or file.
 ///
 /// # Errors
 /// They cannot be read, or one of them has errors.
 pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let (snapshot, unreadable) = directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    documents_in(&snapshot, &unreadable)
+    let Documents { list, errors, .. } = documents_in(&snapshot, &unreadable)?;
+    match errors.into_values().next() {
+        Some(error) => bail!("{error}; `evenkeel validate` shows all errors"),
+        None => Ok(list),
+    }
 }
 
 /// The Environment documents of a snapshot.
 ///
 /// # Errors
-/// One of them has errors, or two have one name.
-pub(super) fn documents_in(
-    snapshot: &Snapshot,
-    unreadable: &[UnreadableFile],
-) -> anyhow::Result<Vec<EnvironmentDocument>> {
+/// There are too many.
+pub(super) fn documents_in(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -> anyhow::Result<Documents> {
     let input = Input { snapshot: snapshot.clone(), ..Input::default() };
     let validated = Validator::new().validate(&input, unreadable);
-    let mut documents: Vec<EnvironmentDocument> = Vec::new();
-    for entry in &validated.catalog.entries {
-        let Some(Spec::Environment(spec)) = entry.spec() else { continue };
-        let name = entry.id.name.clone();
-        // Other definitions in the folder are the concern of a source; an invalid Environment is an error here.
-        if entry.partial {
-            let (path, line) = entry.place();
-            bail!("Environment `{name}` at {path}:{line} has errors; `evenkeel validate` shows them");
+    let mut documents = Documents { foreign: validated.foreign().to_vec(), ..Documents::default() };
+    let sources = &validated.catalog.sources;
+    for finding in validated.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        let Some(span) = finding.span() else { continue };
+        let error = || format!("{}: {}: {}", sources.display_position(span), finding.code.id, finding.message);
+        match &finding.subject {
+            None => {
+                let path = sources.find(span.source).map(|source| source.path().to_owned()).unwrap_or_default();
+                documents.unreadable.entry(path).or_insert_with(error);
+            }
+            Some(subject) if subject.kind == Kind::Environment.as_str() => {
+                documents.errors.entry(subject.name.to_string()).or_insert_with(error);
+            }
+            // Other definitions in the folder are the concern of a source.
+            Some(_) => {}
         }
-        let document: RawDocument = entry.origin.base.clone();
-        if let Some(other) = documents.iter().find(|other| other.name == name) {
-            let (first, second) = (&other.document.path, &document.path);
-            bail!("Environment `{name}` is defined twice, in {first} and {second}; remove one of them");
-        }
-        documents.push(EnvironmentDocument { key: name.clone(), name, document, spec: (**spec).clone() });
     }
-    if documents.len() > MAX_ENVIRONMENTS {
+    for entry in validated.catalog.entries.iter().filter(|entry| entry.id.kind == Kind::Environment) {
+        let name = entry.id.name.clone();
+        let (path, line) = entry.place();
+        match entry.spec() {
+            Some(Spec::Environment(spec)) if !entry.partial => {
+                // What it refers to may come from its sources, so only errors of the document itself count.
+                documents.errors.remove(&name);
+                let document: RawDocument = entry.origin.base.clone();
+                if let Some(other) = documents.list.iter().find(|other| other.name == name) {
+                    let (first, second) = (&other.document.path, &document.path);
+                    let error = format!("Environment `{name}` is defined twice, in {first} and {second}");
+                    documents.errors.insert(name, error);
+                    continue;
+                }
+                documents.list.push(EnvironmentDocument { key: name.clone(), name, document, spec: (**spec).clone() });
+            }
+            _ => {
+                let error = || format!("Environment `{name}` at {path}:{line} has errors");
+                documents.errors.entry(name.clone()).or_insert_with(error);
+            }
+        }
+    }
+    documents.list.retain(|document| !documents.errors.contains_key(&document.name));
+    if documents.list.len() > MAX_ENVIRONMENTS {
         bail!("there are more than {MAX_ENVIRONMENTS} Environments");
     }
     Ok(documents)
+}
+
+impl Documents {
+    /// The reason why the document of a running environment is not in effect or is missing although nobody removed it;
+    /// `None` if it was removed.
+    pub(super) fn problem(&self, running: &EnvironmentDocument) -> Option<String> {
+        if let Some(error) = self.errors.get(&running.name) {
+            return Some(error.clone());
+        }
+        if let Some(error) = self.unreadable.get(&*running.document.path).or(self.unreadable.values().next()) {
+            return Some(error.clone());
+        }
+        let path = &running.document.path;
+        let replaced = self.foreign.iter().find(|file| file.path == *path);
+        if let Some(file) = replaced.filter(|file| is_replaced(&running.document, file)) {
+            let (now, remedy) = describe_foreign(&file.bytes);
+            return Some(format!("{path} held the document, and now holds {now}; {remedy}, or remove the file"));
+        }
+        // Like a source that became empty: a folder that is not mounted looks the same.
+        self.list.is_empty().then(|| "the folder holds no Environment any more".to_owned())
+    }
 }

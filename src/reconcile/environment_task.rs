@@ -43,6 +43,7 @@ pub(super) fn spawn(document: EnvironmentDocument, context: &Arc<Context>) -> Ha
         heartbeat: Arc::default(),
         view: Arc::default(),
         document: Arc::new(ArcSwap::from_pointee(document)),
+        document_error: Arc::default(),
         passes,
         commands,
         push: Arc::new(Notify::new()),
@@ -134,7 +135,8 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
         };
         handle.heartbeat.taken();
         handle.heartbeat.tick();
-        reconciler.update_document(&handle.document.load());
+        let error = handle.document_error.load().as_deref().cloned();
+        reconciler.update_document(&handle.document.load(), error);
         match wake {
             Wake::Interval => next = Instant::now() + reconciler.reconcile().await,
             Wake::Push => {

@@ -1,6 +1,6 @@
 //! All environments of a process, started from the operator's documents, which are watched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 pub use super::handle::Handle;
 
 use super::context::Context;
-use super::document::{EnvironmentDocument, documents, documents_in};
+use super::document::{Documents, EnvironmentDocument, documents, documents_in};
 use super::environment_task::spawn;
 use crate::source::directory::Directory;
 use crate::source::{Fetched, Source as _};
@@ -96,8 +96,11 @@ impl Environments {
         let mut all = BTreeMap::clone(&self.all.load());
         for document in documents {
             match all.get(&document.key) {
-                Some(handle) if handle.document.load().document.bytes == document.document.bytes => {}
+                Some(handle) if handle.document.load().document == document.document => {
+                    handle.set_document_error(None);
+                }
                 Some(handle) => {
+                    handle.set_document_error(None);
                     tracing::info!(environment = document.key, "the Environment document changed");
                     handle.document.store(Arc::new(document));
                     handle.reconcile_soon();
@@ -111,49 +114,87 @@ impl Environments {
         self.all.store(Arc::new(all));
     }
 
-    /// A sentence about running environments that have no document any more: a file may be gone, or hold a syntax error.
-    /// Empty if there are none.
-    fn without_document(&self, documents: &[EnvironmentDocument]) -> String {
-        let all = self.all.load();
-        let missing: Vec<&str> =
-            all.keys().filter(|key| documents.iter().all(|found| found.key != **key)).map(String::as_str).collect();
-        if missing.is_empty() {
+    /// Brings the running environments in line with the documents of a folder: starts new ones, passes changed documents
+    /// on, and stops those whose document was removed. A document with errors is not taken up: the last good one stays in
+    /// effect, and the status of its environment names the error. `missing`: environments without a document at the last
+    /// call; an editor may remove a file before it writes it again, so they are stopped at the second call only. Returns a
+    /// sentence about the documents that are not in effect, which is empty if there are none.
+    fn follow(&self, documents: &Documents, missing: &mut BTreeSet<String>) -> String {
+        self.update(documents.list.clone());
+        let mut problems: Vec<String> = Vec::new();
+        let mut gone = BTreeSet::new();
+        for (key, handle) in self.all.load().iter() {
+            if documents.list.iter().any(|document| document.key == *key) {
+                continue;
+            }
+            let problem = documents.problem(&handle.document.load());
+            match &problem {
+                Some(problem) => problems.push(format!("{key}: {problem}")),
+                None if missing.contains(key) => {
+                    self.remove(key);
+                    tracing::info!(
+                        environment = key,
+                        "the Environment document was removed; the environment is stopped"
+                    );
+                    continue;
+                }
+                None => drop(gone.insert(key.clone())),
+            }
+            handle.set_document_error(problem);
+        }
+        *missing = gone;
+        for (name, error) in &documents.errors {
+            if !self.all.load().contains_key(name) {
+                problems.push(format!("{name}: {error}"));
+            }
+        }
+        if problems.is_empty() {
             return String::new();
         }
-        format!(
-            "there is no document of {} any more, or it cannot be read: it keeps running as its last document says; \
-             `evenkeel validate` shows errors",
-            missing.join(", ")
-        )
+        format!("{}; environments that run keep their last good document", problems.join("; "))
+    }
+
+    /// Reports an error of the folder of the documents in the status of each environment.
+    fn unreadable(&self, error: &str) -> String {
+        for handle in self.all.load().values() {
+            handle.set_document_error(Some(error.to_owned()));
+        }
+        error.to_owned()
     }
 
     async fn watch_documents(self, path: PathBuf) {
         let source = Arc::new(Directory::new(path));
         let mut last_problem = String::new();
-        let mut seen: Option<Arc<Fetched>> = None;
+        let mut seen: Option<(Arc<Fetched>, Arc<Documents>)> = None;
+        let mut missing = BTreeSet::new();
+        let mut failed = false;
         loop {
             tokio::time::sleep(DOCUMENTS_EVERY).await;
             let (source, before) = (Arc::clone(&source), seen.clone());
             let read = tokio::task::spawn_blocking(move || {
                 let fetched = source.fetch(Instant::now() + DOCUMENTS_EVERY)?;
-                let is_same = before.is_some_and(|before| Arc::ptr_eq(&before, &fetched));
-                let documents =
-                    if is_same { None } else { Some(documents_in(&fetched.snapshot, &fetched.unreadable)?) };
-                anyhow::Ok((fetched, documents))
+                if let Some((known, documents)) = before.filter(|(known, _)| Arc::ptr_eq(known, &fetched)) {
+                    return anyhow::Ok((known, documents, true));
+                }
+                let documents = documents_in(&fetched.snapshot, &fetched.unreadable)?;
+                anyhow::Ok((fetched, Arc::new(documents), false))
             });
             let problem = match read.await {
-                Ok(Ok((fetched, documents))) => {
-                    seen = Some(fetched);
-                    if let Some(documents) = documents {
-                        let problem = self.without_document(&documents);
-                        self.update(documents);
-                        problem
-                    } else {
-                        last_problem.clone()
-                    }
+                Ok(Ok((_, _, true))) if missing.is_empty() && !failed => last_problem.clone(),
+                Ok(Ok((fetched, documents, _))) => {
+                    let problem = self.follow(&documents, &mut missing);
+                    seen = Some((fetched, documents));
+                    failed = false;
+                    problem
                 }
-                Ok(Err(error)) => format!("{error:#}"),
-                Err(error) => error.to_string(),
+                Ok(Err(error)) => {
+                    failed = true;
+                    self.unreadable(&format!("{error:#}"))
+                }
+                Err(error) => {
+                    failed = true;
+                    self.unreadable(&error.to_string())
+                }
             };
             if problem != last_problem && !problem.is_empty() {
                 tracing::warn!(error = problem, "reading the Environment documents failed");

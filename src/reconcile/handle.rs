@@ -30,6 +30,8 @@ pub struct Handle {
     pub view: Arc<ArcSwap<EnvironmentView>>,
     /// The operator's present document.
     pub document: Arc<ArcSwap<EnvironmentDocument>>,
+    /// Errors of a newer document, which is not in effect.
+    pub document_error: Arc<ArcSwapOption<String>>,
     /// Number of finished passes and requests.
     pub passes: watch::Receiver<u64>,
     pub(super) commands: mpsc::Sender<Command>,
@@ -46,6 +48,14 @@ impl Handle {
     pub fn reconcile_soon(&self) {
         self.heartbeat.queued();
         self.push.notify_one();
+    }
+
+    /// Sets or clears the errors of a newer document, and requests a pass that shows them in the status.
+    pub(super) fn set_document_error(&self, error: Option<String>) {
+        if self.document_error.load().as_deref() != error.as_ref() {
+            self.document_error.store(error.map(Arc::new));
+            self.reconcile_soon();
+        }
     }
 
     /// Sends a request and waits for the response.

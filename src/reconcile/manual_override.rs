@@ -19,9 +19,9 @@ use crate::store::{Cause, Generation, Micros, StoreError};
 use crate::text::{self, Digest, ReadLimits};
 
 /// A definition to write, as an item and its document; `None` to remove it.
-type Change = Option<(Item, PinnedDefinition)>;
+pub(super) type Change = Option<(Item, PinnedDefinition)>;
 /// Contents of files by path.
-type Assets = BTreeMap<String, Arc<[u8]>>;
+pub(super) type Assets = BTreeMap<String, Arc<[u8]>>;
 
 /// Options of writing a definition.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Reconciler {
         expect_one_document(id, &document)?;
         let now = now();
         let environment = self.scope.key().to_owned();
-        self.change(id, actor, &Assets::new(), |_, known| {
+        self.change(id, actor, Cause::Override, &Assets::new(), |_, known| {
             precondition.check(id, known.map(|known| known.digest))?;
             let until = expiry(id, known, over, now)?;
             let base = Part { path: Arc::clone(&document.path), content: Digest::of(&document.bytes), index: 0 };
@@ -72,7 +72,8 @@ impl Reconciler {
         precondition: Precondition,
         actor: &str,
     ) -> Result<Value, CommandError> {
-        self.change(id, actor, &Assets::new(), |live, known| {
+        self.check_end(id).await?;
+        self.change(id, actor, Cause::Override, &Assets::new(), |live, known| {
             precondition.check(id, known.map(|known| known.digest))?;
             let item = known.ok_or_else(|| CommandError::new(404, "NOT_FOUND", format!("there is no {id}")))?;
             match &item.owner {
@@ -87,6 +88,30 @@ impl Reconciler {
         })
         .await
         .map(|generation| response(&generation))
+    }
+
+    /// Checks that the environment stays valid if an override ends: its source may not declare the definition any more,
+    /// while others need it.
+    async fn check_end(&mut self, id: &Id) -> Result<(), CommandError> {
+        self.load_active().await?;
+        let item = self.active.live().and_then(|live| live.item(id));
+        if item.is_none_or(|item| item.overrides_until().is_none()) {
+            return Ok(());
+        }
+        // Without its sources, the environment keeps the override until they can be read.
+        let Ok(merged) = self.sources.fetch(&self.scope).await else { return Ok(()) };
+        let without = self.propose_without(&merged, None, Some(id)).await.validated;
+        let Some(without) = without.filter(|validated| !validated.is_valid()) else { return Ok(()) };
+        let with = self.propose(&merged, None).await.validated;
+        if with.is_none_or(|validated| !validated.is_valid()) {
+            return Ok(());
+        }
+        let error = CommandError::invalid(&without);
+        let message = format!(
+            "the override of {id} cannot end, as {}; declare {id} again, or change what needs it first",
+            error.message
+        );
+        Err(CommandError { message, ..error })
     }
 
     /// Restores a removed definition with the files that it named.
@@ -107,7 +132,7 @@ impl Reconciler {
         let pinned = candidate::pinned(&payload.item, &document)?;
         let named = payload.assets.iter();
         let assets = named.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
-        self.change(id, actor, &assets, |_, known| {
+        self.change(id, actor, Cause::Override, &assets, |_, known| {
             if let Some(item) = known {
                 return Err(owned_by(item));
             }
@@ -121,10 +146,11 @@ impl Reconciler {
 
     /// Activates the live generation with one definition written or removed. `decide` gets the present item of the
     /// definition; `restored` holds files besides those of the live generation.
-    async fn change(
+    pub(super) async fn change(
         &mut self,
         id: &Id,
         actor: &str,
+        cause: Cause,
         restored: &Assets,
         decide: impl Fn(&LiveGeneration, Option<&Item>) -> Result<Change, CommandError>,
     ) -> Result<Generation, CommandError> {
@@ -159,7 +185,7 @@ impl Reconciler {
                 input,
                 pinned,
                 assets,
-                request: ActivationRequest { cause: Cause::Override, actor: actor.to_owned(), revisions },
+                request: ActivationRequest { cause, actor: actor.to_owned(), revisions },
             })
         })
         .await

@@ -85,7 +85,9 @@ fn commit_status_targets(scope: &Scope, vault: &Vault, event: NotificationEvent,
         NotificationEvent::Applied | NotificationEvent::Recovered => CommitState::Success,
         // An unreachable server says nothing about a commit.
         NotificationEvent::Failed => match ready.map(|ready| ready.reason) {
-            Some(Reason::InvalidDefinitions | Reason::CompileFailed | Reason::Isolated) => CommitState::Failure,
+            Some(Reason::InvalidDefinitions | Reason::CompileFailed | Reason::Isolated | Reason::NothingDeclared) => {
+                CommitState::Failure
+            }
             _ => return Vec::new(),
         },
         NotificationEvent::PruneBlocked | NotificationEvent::AwaitingApproval => CommitState::Pending,

@@ -61,6 +61,8 @@ pub(super) struct Proposer<'a> {
     pub(super) merged: &'a MergedSources,
     /// Identities of definitions that were removed and can still be restored.
     pub(super) removed: &'a BTreeMap<Id, String>,
+    /// An override that counts as ended.
+    pub(super) ended: Option<&'a Id>,
 }
 
 /// The input of the validation, and the definitions in it that do not come from the sources.
@@ -73,12 +75,16 @@ impl Proposer<'_> {
     /// Validates the sources and plans them against the live generation. `approved` is the digest of the plan that an
     /// operator approved.
     pub(super) fn propose(mut self, approved: Option<Digest>, now: Micros) -> Proposed {
-        let draft = match self.draft(now) {
+        let mut draft = match self.draft(now) {
             Ok(draft) => draft,
             Err(error) => return Proposed { validated: None, result: Err(error.into()) },
         };
         let mut validated = self.builder.validate(&draft.input, &self.merged.unreadable);
-        explain_duplicates(&mut validated, &draft.pinned);
+        let claimed = claimed(&validated, &draft.pinned);
+        if !claimed.is_empty() {
+            draft.release(&claimed);
+            validated = self.builder.validate(&draft.input, &self.merged.unreadable);
+        }
         if let Some(Err(error)) = self.live.map(|live| lost_definitions::report(&mut validated, live)) {
             return Proposed { validated: Some(Arc::new(validated)), result: Err(error.into()) };
         }
@@ -98,7 +104,7 @@ impl Proposer<'_> {
             pinned: BTreeMap::new(),
         };
         let Some(live) = self.live else { return Ok(draft) };
-        for item in live.manual_items(now) {
+        for item in live.manual_items(now).filter(|item| self.ended != Some(&item.id)) {
             if item.overrides_until().is_some() {
                 draft.input.excluded.insert(item.id.clone());
             }
@@ -259,6 +265,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes definitions of the live generation out again.
+    fn release(&mut self, ids: &BTreeSet<Id>) {
+        self.pinned.retain(|id, _| !ids.contains(id));
+        self.input.pinned.retain(|definition| !ids.contains(&definition.id));
+    }
+
     /// Keeps a definition of the live generation as it is, if there is one.
     fn keep(&mut self, live: Option<&LiveGeneration>, id: &Id) -> Result<(), StoreError> {
         match live.and_then(|live| Some((live, live.item(id)?))) {
@@ -268,17 +280,15 @@ impl Draft {
     }
 }
 
-/// Names the remedy for a definition of a source that has the name of one that was made through the API: neither replaces
-/// the other silently.
-fn explain_duplicates(validated: &mut Validated, pinned: &BTreeMap<Id, Arc<Item>>) {
-    // The validator finds the second definition of a name; it does not know that one was made through the API.
-    for finding in &mut validated.findings {
-        let is_pinned = |subject| pinned.keys().any(|id| id == subject);
-        if finding.code == &codes::DUPLICATE_DEFINITION && finding.subject.as_deref().is_some_and(is_pinned) {
-            let help = "one of them was made through the API: remove it there, or rename the one in the source";
-            finding.help = Some(help.into());
-        }
-    }
+/// Definitions that were made through the API and that a source declares now: the source adopts them.
+fn claimed(validated: &Validated, pinned: &BTreeMap<Id, Arc<Item>>) -> BTreeSet<Id> {
+    let is_second = |finding: &&Finding| finding.code == &codes::DUPLICATE_DEFINITION;
+    let seconds: Vec<_> =
+        validated.findings.iter().filter(is_second).filter_map(|finding| finding.subject.as_deref()).collect();
+    // The code also reports equal values of other fields.
+    let is_declared = |id: &Id| validated.catalog.entries.iter().filter(|entry| entry.id == *id).take(2).count() > 1;
+    let manual = pinned.values().filter(|item| item.overrides_until().is_none()).map(|item| &item.id);
+    manual.filter(|id| seconds.iter().any(|subject| **id == **subject) && is_declared(id)).cloned().collect()
 }
 
 /// The refusal of definitions with errors: the first error with its commit, file and line.

@@ -28,8 +28,12 @@ pub enum Reason {
     HeldBack,
     /// The definitions have errors.
     InvalidDefinitions,
+    /// The Environment document has errors, and its last good version is in effect.
+    InvalidEnvironment,
     /// Definitions with errors keep their last good version while the others are live.
     Isolated,
+    /// A source holds no definition.
+    NothingDeclared,
     /// The reconciler panicked and is restarted.
     Panicked,
     /// Not every process serves the generation yet.
@@ -54,7 +58,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason without a fetch reason.
-    const PLAIN: [Reason; 19] = [
+    const PLAIN: [Reason; 21] = [
         Reason::Applied,
         Reason::AwaitingApproval,
         Reason::CompileFailed,
@@ -64,7 +68,9 @@ impl Reason {
         Reason::FetchFailed,
         Reason::HeldBack,
         Reason::InvalidDefinitions,
+        Reason::InvalidEnvironment,
         Reason::Isolated,
+        Reason::NothingDeclared,
         Reason::Panicked,
         Reason::Progressing,
         Reason::PruneBlocked,
@@ -109,7 +115,9 @@ impl Reason {
             Reason::FetchFailed => "FetchFailed",
             Reason::HeldBack => "HeldBack",
             Reason::InvalidDefinitions => "InvalidDefinitions",
+            Reason::InvalidEnvironment => "InvalidEnvironment",
             Reason::Isolated => "Isolated",
+            Reason::NothingDeclared => "NothingDeclared",
             Reason::Panicked => "Panicked",
             Reason::Progressing => "Progressing",
             Reason::PruneBlocked => "PruneBlocked",

@@ -12,9 +12,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::active_generation::ActivationRequest;
 use super::clock::now;
 use super::decide::{Decision, PlanStatus, PlannedChange, Rollout, Stage, conclude, drift, pending, refusal};
+use super::empty_source;
 use super::leadership::Role;
 use super::live_generation::LiveGeneration;
 use super::propose::Proposal;
@@ -22,11 +25,11 @@ use super::reason::{Reason, ReconcileError};
 use super::reconciler::Reconciler;
 use super::schedule::{PassOutcome, Timing, jittered};
 use super::sources::MergedSources;
-use super::status::{BlockedPrune, ConditionKind, Controls, Status};
+use super::status::{BlockedPrune, ConditionKind, Controls, MAX_LISTED, Status};
 use super::status_log::repetitions;
 use super::status_writer::{record_drift, record_rewritten_history};
-use crate::plan::{BlockedReason, BlockedRemovals, Plan};
-use crate::store::{Lease, Micros};
+use crate::plan::{BlockedReason, BlockedRemovals, Plan, Verb};
+use crate::store::{Audit, Lease, Micros};
 
 /// Interval of passes unless `spec.interval` says otherwise.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
@@ -40,7 +43,15 @@ impl Reconciler {
         self.schedule.start_pass();
         self.heartbeat.tick();
         let mut status = self.status.current().clone();
-        let outcome = match self.pass(&mut status).await {
+        let mut result = self.pass(&mut status).await;
+        let outcome = result.as_ref().map_or(PassOutcome::Failed, |outcome| *outcome);
+        if result.as_ref().err().is_none_or(|error| !error.reason.is_lost_race())
+            && self.end_expired_overrides(&status, outcome).await
+        {
+            // What waits is planned against the new generation.
+            result = self.pass(&mut status).await;
+        }
+        let outcome = match result {
             Ok(outcome) => outcome,
             // The status that the faster process wrote stands.
             Err(error) if error.reason.is_lost_race() => {
@@ -232,6 +243,7 @@ impl Reconciler {
                 }
                 let request = ActivationRequest { cause, actor, revisions };
                 self.activate(candidate, &plan, request, lease).await?;
+                self.record_adoptions(&plan).await;
                 if uses_approval {
                     let controls = self.scope.controls().await?;
                     self.scope.put_controls(&Controls { approved: None, ..controls }).await?;
@@ -271,6 +283,37 @@ impl Reconciler {
         }
     }
 
+    /// Records definitions from the API that a source has adopted, which are not the API's to change any more.
+    async fn record_adoptions(&self, plan: &Plan) {
+        let adopted = plan.actions.iter().filter(|action| action.action == Verb::Adopt);
+        for action in adopted.take(MAX_LISTED) {
+            let (id, place) = (action.id.to_string(), &action.place);
+            let same = action.before == action.after;
+            tracing::info!(
+                environment = self.scope.key(),
+                definition = id,
+                source = place.source,
+                revision = place.revision,
+                path = place.path,
+                line = place.line,
+                same,
+                "a source adopted a definition from the API"
+            );
+            let place = format!("{}:{}", place.path, place.line);
+            let line = Audit {
+                at: 0,
+                environment: self.scope.key().to_owned(),
+                actor: "reconciler".to_owned(),
+                action: "Adopt".to_owned(),
+                details: json!({"id": id, "place": place, "revision": action.place.revision, "same": same}),
+            };
+            // The generation is live, so a failure here must not look as if it were not.
+            if let Err(error) = self.scope.store().append_audit(&line).await {
+                tracing::error!(?line, %error, "writing the audit log failed");
+            }
+        }
+    }
+
     /// The plan of the removals that the new generation withholds.
     async fn propose_rest(&mut self, merged: &MergedSources) -> Result<Option<Arc<Plan>>, ReconcileError> {
         let proposal = self.propose(merged, None).await.result?;
@@ -290,6 +333,8 @@ impl Reconciler {
         let revisions = merged.revisions();
         status.last_applied.clone_from(&revisions);
         let replicas = self.scope.store().replicas(self.scope.key()).await?;
+        let plan = plan.filter(|_| withheld.iter().any(|blocked| blocked.reason != BlockedReason::Disabled));
+        let empty = empty_source::describe(&self.scope, self.active.live(), self.status.validated());
         let rollout = Rollout {
             revisions: &revisions,
             held,
@@ -298,9 +343,13 @@ impl Reconciler {
             generation: status.generation,
             replicas: replicas.len(),
             behind: replicas.iter().filter(|replica| Some(replica.digest) != status.digest).count(),
+            key: self.scope.key(),
+            approvable: plan.as_ref().map(|plan| plan.digest),
+            empty: empty.as_deref(),
+            document_error: self.scope.document_error.as_deref(),
         };
         status.conclude(&conclude(&rollout), now());
-        if let Some(plan) = plan.filter(|_| withheld.iter().any(|blocked| blocked.reason != BlockedReason::Disabled)) {
+        if let Some(plan) = plan {
             status.pending = Some(pending(&plan, Reason::PruneBlocked));
             self.status.set_plan(Some(plan));
         }

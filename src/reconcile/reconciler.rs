@@ -70,7 +70,7 @@ impl Reconciler {
     /// A reconciler before its first pass.
     pub(super) fn new(context: Arc<Context>, document: EnvironmentDocument, outputs: Outputs) -> Reconciler {
         Reconciler {
-            scope: Scope { context, document },
+            scope: Scope { context, document, document_error: None },
             active: ActiveGeneration::new(outputs.pointer, outputs.serving),
             builder: CandidateBuilder::default(),
             sources: SourceReader::new(),
@@ -84,12 +84,13 @@ impl Reconciler {
         }
     }
 
-    /// Takes a changed Environment document up.
-    pub(super) fn update_document(&mut self, document: &EnvironmentDocument) {
-        if self.scope.document.document.bytes != document.document.bytes {
+    /// Takes a changed Environment document up. `error`: errors of a newer one, which is not in effect.
+    pub(super) fn update_document(&mut self, document: &EnvironmentDocument, error: Option<String>) {
+        if self.scope.document.document != document.document {
             self.scope.document = document.clone();
             self.sources.reset();
         }
+        self.scope.document_error = error;
     }
 
     /// Publishes manifest, findings and document to readers.
@@ -126,6 +127,16 @@ impl Reconciler {
 
     /// Validates fetched sources and plans them against the live generation.
     pub(super) async fn propose(&mut self, merged: &MergedSources, approved: Option<Digest>) -> Proposed {
+        self.propose_without(merged, approved, None).await
+    }
+
+    /// As [`Reconciler::propose`], as if an override had ended.
+    pub(super) async fn propose_without(
+        &mut self,
+        merged: &MergedSources,
+        approved: Option<Digest>,
+        ended: Option<&Id>,
+    ) -> Proposed {
         let removed = match self.removed().await {
             Ok(removed) => removed,
             Err(error) => return Proposed { validated: None, result: Err(error.into()) },
@@ -137,6 +148,7 @@ impl Reconciler {
             sources: self.sources.sources(),
             merged,
             removed: &removed,
+            ended,
         };
         proposer.propose(approved, now())
     }

@@ -53,8 +53,8 @@ pub(super) struct Timing {
     pub(super) backoff: Option<Duration>,
     /// True while some processes do not serve the generation yet.
     pub(super) rolling_out: bool,
-    /// Time until the next override expires. An override that has expired already does not shorten the wait, as another
-    /// pass cannot undo it any better.
+    /// Time until the next override expires, which a pass then ends. An override that has expired already does not shorten
+    /// the wait, as another pass cannot undo it any better.
     pub(super) override_expires_in: Option<Duration>,
 }
 
@@ -90,8 +90,8 @@ impl Schedule {
         let wait = if timing.rolling_out { wait.min(Duration::from_secs(1)) } else { wait };
         let wait = jittered(wait, random);
         match timing.override_expires_in {
-            Some(left) if outcome != PassOutcome::Failed => wait.min(left + Duration::from_millis(50)),
-            _ => wait,
+            Some(left) => wait.min(left + Duration::from_millis(50)),
+            None => wait,
         }
     }
 }
@@ -123,7 +123,17 @@ mod tests {
                 Timing { override_expires_in: Some(seconds(7)), ..CALM },
                 Duration::from_millis(7050),
             ),
-            (PassOutcome::Failed, Timing { override_expires_in: Some(seconds(0)), ..CALM }, seconds(2)),
+            // Neither a failure nor a conflict loop lets an override serve for longer.
+            (
+                PassOutcome::Failed,
+                Timing { override_expires_in: Some(seconds(1)), ..CALM },
+                Duration::from_millis(1050),
+            ),
+            (
+                PassOutcome::Waiting,
+                Timing { override_expires_in: Some(seconds(7)), backoff: Some(seconds(30)), ..CALM },
+                Duration::from_millis(7050),
+            ),
         ];
         for (outcome, timing, wait) in rows {
             assert_eq!(Schedule::default().next_wait(outcome, &timing, 0.5), wait, "{outcome:?} {timing:?}");

@@ -15,6 +15,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Scope {
     pub(super) context: Arc<Context>,
     pub(super) document: EnvironmentDocument,
+    /// Errors of a newer document, which is not in effect.
+    pub(super) document_error: Option<String>,
 }
 
 impl Scope {

@@ -100,7 +100,14 @@ fn changes(before: &Logged, after: &Logged) -> Vec<Change> {
     {
         changes.push(Change::Recovered(reason));
     }
-    let is_silent = [Reason::Drifted, Reason::ConflictLoop, Reason::Isolated, Reason::HeldBack];
+    let is_silent = [
+        Reason::Drifted,
+        Reason::ConflictLoop,
+        Reason::Isolated,
+        Reason::HeldBack,
+        Reason::NothingDeclared,
+        Reason::InvalidEnvironment,
+    ];
     if !after.is_ready
         && let Some(reason) = is.filter(|reason| was != is && is_silent.contains(reason))
     {

@@ -59,6 +59,11 @@ impl StatusWriter {
         self.plan.as_ref()
     }
 
+    /// The validation of the last revision.
+    pub(super) fn validated(&self) -> Option<&Validated> {
+        self.validated.as_deref()
+    }
+
     /// Replaces the plan that waits.
     pub(super) fn set_plan(&mut self, plan: Option<Arc<Plan>>) {
         self.plan = plan;

@@ -3,8 +3,11 @@
 mod command_line;
 mod commands;
 mod crashes;
+mod documents;
 mod faults;
 mod git;
+mod guards;
+mod links;
 mod load;
 mod log;
 mod notifications;

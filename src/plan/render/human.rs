@@ -43,7 +43,7 @@ fn block(action: &Action, review: &Review, paint: &dyn Fn(Style, &str) -> String
     let red = AnsiColor::Red.on_default();
     let style = match action.action {
         Verb::Create => AnsiColor::Green.on_default(),
-        Verb::Update | Verb::Move => AnsiColor::Yellow.on_default(),
+        Verb::Update | Verb::Move | Verb::Adopt => AnsiColor::Yellow.on_default(),
         Verb::Delete => red,
     };
     let head = paint(style.bold(), &format!("{} {}", sign(action.action), action.id));

@@ -101,7 +101,7 @@ impl Review {
     pub(super) fn place(&self, action: &Action) -> ShownPlace {
         match action.action {
             Verb::Delete => shown(&self.before, &action.place),
-            Verb::Create | Verb::Update | Verb::Move => shown(&self.after, &action.place),
+            Verb::Create | Verb::Update | Verb::Move | Verb::Adopt => shown(&self.after, &action.place),
         }
     }
 

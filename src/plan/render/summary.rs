@@ -10,6 +10,7 @@ pub(super) fn counts(summary: &Summary) -> String {
         (summary.create, "to add"),
         (summary.update, "to change"),
         (summary.moved, "to move"),
+        (summary.adopt, "to adopt"),
         (summary.delete, "to remove"),
         (summary.breaking, "breaking"),
     ];
@@ -25,16 +26,18 @@ pub(super) fn sign(verb: Verb) -> char {
         Verb::Update => '~',
         Verb::Delete => '-',
         Verb::Move => '>',
+        Verb::Adopt => '^',
     }
 }
 
 /// The effect of a change in a word or two; `None` for an ordinary one.
 pub(super) fn label(action: &Action) -> Option<&'static str> {
     let of_tests = action.changes.iter().all(|change| is_of_tests(action.id.kind, change));
+    let is_update = action.action == Verb::Update || action.action == Verb::Adopt && !action.changes.is_empty();
     match action.class {
         ChangeClass::Breaking => Some("breaking"),
-        ChangeClass::None if action.action == Verb::Update && of_tests => Some("tests only"),
-        ChangeClass::None if action.action == Verb::Update => Some("texts only"),
+        ChangeClass::None if is_update && of_tests => Some("tests only"),
+        ChangeClass::None if is_update => Some("texts only"),
         ChangeClass::Compatible | ChangeClass::None => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Tables of decisions: every guard, override, approval, mode, suspension, rollback, drift and backoff.
 
+mod endings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -363,8 +365,8 @@ fn guards_stop_removals_and_an_approval_permits_some() {
     for (reason, plain, approved) in [
         (Budget, waits, "apply Source by alice, uses approval"),
         (StillReferenced, waits, "apply Source by alice, uses approval"),
-        (Protected, waits, waits),
-        (EmptySource, waits, waits),
+        (Protected, waits, "apply Source by alice, uses approval"),
+        (EmptySource, waits, "apply Source by alice, uses approval"),
         (Incomplete, waits, waits),
         // Removals that the environment never makes are withheld before this decision.
         (Disabled, "apply Source by reconciler", "apply Source by alice, uses approval"),
@@ -378,11 +380,14 @@ fn guards_stop_removals_and_an_approval_permits_some() {
         assert_eq!(summary(&manual.planned()), manual_plain, "{reason:?}, manual");
     }
     // A guard that no approval passes is named first.
-    let both = [blocked(Budget), blocked(Protected)].concat();
-    let decision = Case { blocked: both, ..Case::default() }.planned();
-    assert_eq!(message(&decision), "Protected remedy; `evenkeel plan --server … -e live` shows it");
+    let both = [blocked(EmptySource), blocked(Incomplete)].concat();
+    let case = Case { blocked: both, ..Case::default() };
+    let decision = case.planned();
+    let expected = "Incomplete remedy: the removal of Tenant/a waits; `evenkeel plan --server … -e live` shows it";
+    assert_eq!(message(&decision), expected);
+    assert_eq!(summary(&case.approved(true).planned()), waits, "what is unknown is never removed");
     let Decision::Wait { status, pending, .. } = decision else { panic!("{decision:?}") };
-    assert_eq!(status.blocked.iter().map(|blocked| blocked.reason).collect::<Vec<_>>(), [Budget, Protected]);
+    assert_eq!(status.blocked.iter().map(|blocked| blocked.reason).collect::<Vec<_>>(), [EmptySource, Incomplete]);
     assert_eq!((pending.plan, pending.reason), (update().digest, Reason::PruneBlocked));
     assert_eq!(pending.summary["update"], 1);
 }
@@ -451,7 +456,8 @@ fn drift_names_overrides_and_the_opposite_of_the_plan() {
 }
 
 #[test]
-fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
+fn overrides_that_ended_beside_other_drift_are_named_with_the_remedy_if_nothing_heals() {
+    let two = || plan(&[("a", "old"), ("z", "old")], &[("a", "new"), ("z", "new")]);
     for (row, overrides, part) in [
         ("none", vec![], "the live generation differs from the declared one;"),
         ("one lasts", vec![expires("a", NOW + 1)], "the live generation differs from the declared one;"),
@@ -467,11 +473,11 @@ fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
         ),
     ] {
         for mode in [SyncMode::Manual, SyncMode::Report] {
-            let decision = Case { mode, overrides: overrides.clone(), ..Case::drifted() }.planned();
+            let decision = Case { mode, plan: two(), overrides: overrides.clone(), ..Case::drifted() }.planned();
             assert!(message(&decision).contains(part), "{row}, {mode:?}: {decision:?}");
             assert!(message(&decision).contains("`evenkeel apply -e live --yes` heals it"), "{row}: {decision:?}");
         }
-        let healed = Case { overrides, ..Case::drifted() };
+        let healed = Case { plan: two(), overrides, ..Case::drifted() };
         assert_eq!(summary(&healed.planned()), "apply Heal by reconciler, counts as heal", "{row}");
     }
     let decision = Case { mode: SyncMode::Manual, ..Case::default() }.planned();
@@ -482,8 +488,19 @@ fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
 fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
     let (revisions, held) = (revisions("r1"), ["Tenant/a".to_owned(), "Tenant/b".to_owned()]);
     let (disabled, budget) = (blocked(BlockedReason::Disabled), blocked(BlockedReason::Budget));
-    let live =
-        Rollout { revisions: &revisions, held: &[], errors: 0, withheld: &[], generation: 3, replicas: 2, behind: 0 };
+    let live = Rollout {
+        revisions: &revisions,
+        held: &[],
+        errors: 0,
+        withheld: &[],
+        generation: 3,
+        replicas: 2,
+        behind: 0,
+        key: "live",
+        approvable: None,
+        empty: None,
+        document_error: None,
+    };
     for (row, rollout, reason, ready, stalled, reconciling, part) in [
         ("live", live, Reason::Applied, true, false, false, "r1 is live"),
         (
@@ -508,6 +525,33 @@ fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
         (
             "removals wait",
             Rollout { withheld: &budget, held: &held, ..live },
+            Reason::PruneBlocked,
+            false,
+            true,
+            false,
+            "Budget remedy: the removal of Tenant/a waits",
+        ),
+        (
+            "a source declares nothing",
+            Rollout { empty: Some("nothing is declared: `defs`"), behind: 1, ..live },
+            Reason::NothingDeclared,
+            false,
+            true,
+            false,
+            "nothing is declared: `defs`",
+        ),
+        (
+            "the Environment document has errors",
+            Rollout { document_error: Some("live.yaml:3:1: EK0101: x"), empty: Some("nothing"), ..live },
+            Reason::InvalidEnvironment,
+            false,
+            true,
+            false,
+            "live.yaml:3:1: EK0101: x; the last good version of the Environment document is in effect",
+        ),
+        (
+            "removals of a source that declares nothing wait",
+            Rollout { withheld: &budget, empty: Some("nothing"), ..live },
             Reason::PruneBlocked,
             false,
             true,

@@ -132,6 +132,13 @@ fn damaged(text: &str) -> Vec<(&'static str, String)> {
         ("another group", text.replace("evenkeel.dev/v1alpha1", "example.com/v1")),
         ("no head", text.lines().skip(3).collect::<Vec<_>>().join("\n").replace("spec:", "settings:")),
         ("an unreadable text", "{{ a template }}\n  - [".to_owned()),
+        (
+            "encrypted",
+            "apiVersion: ENC[AES256_GCM,data:b3Ix/w==,iv:x,tag:y,type:str]\nkind: ENC[AES256_GCM,data:a,type:str]\nsops: { \
+             mac: \"ENC[AES256_GCM,data:m,type:str]\", version: 3.9.0 }\n"
+                .to_owned(),
+        ),
+        ("wrapped", format!("apiVersion: v1\nkind: List\nitems:\n  - {}", text.replace('\n', "\n    "))),
         ("blank", "\n".to_owned()),
         ("empty", String::new()),
     ]
@@ -154,12 +161,33 @@ fn row_79_a_damaged_definition_is_never_taken_for_removed() {
                 world.push(&[("a.yaml", &text), ("e.yaml", &saying("e", what.split(' ').next().unwrap()))], what);
             assert_eq!(ready(&status).0, "False", "{apply}: {what}: {status:#}");
             assert_eq!(world.connectors(), all, "{apply}: {what}");
+            let said = world.server.post("/v1/connectors/e/actions/say", &[], "{}").body;
+            let is_applied = said.contains(what.split(' ').next().unwrap());
+            assert_eq!(is_applied, apply == "Isolate", "{apply}: the other change of the commit: {what}: {said}");
+            let finding = status["findings"][0].to_string();
+            assert!(finding.contains("Connector/a") && finding.contains("remove the file"), "{what}: {finding}");
+            let held = match what {
+                "encrypted" => "now holds an encrypted document",
+                "wrapped" => "now holds a list that wraps other documents",
+                "another group" => "now holds a document of `example.com/v1`",
+                _ => "now holds",
+            };
+            assert!(finding.contains(held), "{what}: {finding}");
             if apply == "Atomic" {
                 let (_, reason, message) = ready(&status);
                 assert_eq!(reason, "InvalidDefinitions", "{what}: {status:#}");
                 assert!(message.contains("a.yaml:1:1: EK0111") && message.contains("Connector/a"), "{what}: {message}");
             }
         }
+        // The markers of a merge conflict.
+        let conflict = format!("<<<<<<< ours\n{a}=======\n{a}>>>>>>> theirs\n");
+        let (_, status) = world.push(&[("a.yaml", &conflict)], "conflict");
+        assert_eq!((ready(&status).0.as_str(), world.connectors()), ("False", all.map(str::to_owned).to_vec()));
+        let findings = status["findings"].to_string();
+        assert!(
+            findings.contains("a.yaml") && findings.contains("this file held Connector/a, which is live"),
+            "{findings}"
+        );
         // One document of several loses its head.
         let half = two.replacen("evenkeel.dev/v1alpha1", "example.com/v1", 1);
         let (_, status) = world.push(&[("a.yaml", &a), ("two.yaml", &half)], "half");

@@ -221,7 +221,7 @@ fn a_damaged_document_of_a_running_environment_is_logged_and_so_is_its_repair() 
     let path = world.folder.path().join("live.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}broken\n")).unwrap();
-    let log = world.server.wait_for("there is no document of live any more");
+    let log = world.server.wait_for("reading the Environment documents failed");
     assert!(log.contains("WARN"), "{log}");
     assert_eq!(world.connectors(), ["a"], "it keeps running");
     std::fs::write(&path, &text).unwrap();
