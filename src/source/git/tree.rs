@@ -48,6 +48,9 @@ enum Child {
 /// A path, and bytes if the file may hold definitions or code.
 type Listed<'a> = (&'a Arc<str>, Option<&'a Arc<[u8]>>);
 
+/// As [`Listed`], under the path of a link.
+type Followed = (Arc<str>, Option<Arc<[u8]>>);
+
 /// Totals of a folder with everything below it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
@@ -350,11 +353,7 @@ impl Folder {
 
 /// The files that links lead to, under the paths of the links. What is read at its own path is not read again as a
 /// definition, so that no definition is read twice. `all` is sorted.
-fn follow(
-    links: &BTreeMap<&str, &str>,
-    all: &[Listed<'_>],
-    unreadable: &mut Vec<UnreadableFile>,
-) -> Vec<(Arc<str>, Option<Arc<[u8]>>)> {
+fn follow(links: &BTreeMap<&str, &str>, all: &[Listed<'_>], unreadable: &mut Vec<UnreadableFile>) -> Vec<Followed> {
     let mut followed = Vec::new();
     for (path, target) in links {
         let resolved = links::resolve(path, |path| links.get(path).map(|target| (*target).to_owned()));
