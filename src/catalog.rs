@@ -34,5 +34,5 @@ pub use definitions::Catalog;
 pub use entry::Entry;
 pub use input::{EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot};
 pub use load::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader, load};
-pub use ownership::{describe_foreign, foreign_documents, is_foreign};
+pub use ownership::{describe_foreign, is_foreign};
 pub use view::CatalogView;

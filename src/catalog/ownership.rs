@@ -67,7 +67,7 @@ pub fn is_foreign(path: &str) -> bool {
 
 /// Number of documents of a file that belong to other tools; a file that cannot be read and belongs to another tool, or
 /// that is blank, counts as one.
-pub fn foreign_documents(file: &File) -> usize {
+pub(super) fn foreign_documents(file: &File) -> usize {
     let limits = ReadLimits::default();
     let (source, mut findings) = text::decode(&file.path, &file.bytes, &limits);
     let (documents, found) = text::parse(&source, &limits);
@@ -75,7 +75,7 @@ pub fn foreign_documents(file: &File) -> usize {
     count_foreign(&of_documents(&documents), &findings, &searchable(&source, &file.bytes))
 }
 
-/// What a file that is not ours holds, as a phrase such as ``a document of `example.com/v1` ``, and the remedy if it held a
+/// The content of a file that is not ours, as a phrase such as ``a document of `example.com/v1` ``, and the remedy if it held a
 /// definition before.
 pub fn describe_foreign(bytes: &[u8]) -> (String, &'static str) {
     const RESTORE: &str = "restore its `apiVersion` and `kind`";

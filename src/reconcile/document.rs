@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::lost_definitions::is_replaced;
 use super::validate::Validator;
 use crate::catalog::{ForeignFile, Input, RawDocument, Snapshot, describe_foreign};
 use crate::definition::environment::EnvironmentSpec;
@@ -109,7 +108,7 @@ pub(super) fn documents_in(snapshot: &Snapshot, unreadable: &[UnreadableFile]) -
 }
 
 impl Documents {
-    /// The reason why the document of a running environment is not in effect or is missing although nobody removed it;
+    /// The reason why the document of a running environment is not in effect or is missing without having been removed;
     /// `None` if it was removed.
     pub(super) fn problem(&self, running: &EnvironmentDocument) -> Option<String> {
         if let Some(error) = self.errors.get(&running.name) {
@@ -120,7 +119,7 @@ impl Documents {
         }
         let path = &running.document.path;
         let replaced = self.foreign.iter().find(|file| file.path == *path);
-        if let Some(file) = replaced.filter(|file| is_replaced(&running.document, file)) {
+        if let Some(file) = replaced.filter(|file| file.replaces(&running.document)) {
             let (now, remedy) = describe_foreign(&file.bytes);
             return Some(format!("{path} held the document, and now holds {now}; {remedy}, or remove the file"));
         }

@@ -5,11 +5,10 @@
 //! definition is more likely to be damaged than removed, so it is an error that names both, and nothing is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::live_generation::LiveGeneration;
 use super::validate::Validated;
-use crate::catalog::{Catalog, File, ForeignFile, RawDocument, describe_foreign, foreign_documents};
+use crate::catalog::{Catalog, ForeignFile, RawDocument, describe_foreign};
 use crate::definition::{Id, Kind};
 use crate::store::StoreError;
 use crate::text::{Finding, Range, Severity, SourceId, codes};
@@ -69,7 +68,7 @@ fn add(validated: &mut Validated, known: &[Known<'_>], state: &str) {
         for (number, document) in std::iter::once(base).chain(patches).enumerate() {
             let Some(file) = foreign.get(&*document.path) else { continue };
             let is_patch = number > 0;
-            if is_replaced(document, file) && !is_declared(validated, id, is_patch.then_some(document)) {
+            if file.replaces(document) && !is_declared(validated, id, is_patch.then_some(document)) {
                 lost.entry(&*file.path).or_insert_with(|| (*id, is_patch));
             }
         }
@@ -89,14 +88,6 @@ fn add(validated: &mut Validated, known: &[Known<'_>], state: &str) {
     }
     if !errors.is_empty() {
         validated.add_unattributed(errors);
-    }
-}
-
-/// True if a file holds more documents of other tools than it did.
-pub(super) fn is_replaced(before: &RawDocument, now: &ForeignFile) -> bool {
-    before.bytes != now.bytes && {
-        let before = File { path: Arc::clone(&before.path), bytes: Arc::clone(&before.bytes) };
-        now.documents > foreign_documents(&before)
     }
 }
 

@@ -2,7 +2,7 @@
 //! plan waits.
 //!
 //! A pass that applies the sources ends expired overrides on the way. If it does not come to that, the definition that the
-//! override replaced is taken from the generation before it, so that an override ends at its time whatever the sources do.
+//! override replaced is taken from the generation before it, so that an override ends at its time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

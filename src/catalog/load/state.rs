@@ -7,8 +7,9 @@ use super::source_ids::SourceIds;
 use crate::catalog::attributed::AttributedFinding;
 use crate::catalog::code::CodeFiles;
 use crate::catalog::definitions::Catalog;
-use crate::catalog::input::Input;
+use crate::catalog::input::{File, Input, RawDocument};
 use crate::catalog::overlays::{Patch, PatchFile};
+use crate::catalog::ownership::foreign_documents;
 use crate::catalog::read::{ParsedDocument, ParsedFile};
 use crate::definition::Id;
 use crate::text::{Finding, SourceId, SourceMap};
@@ -56,6 +57,16 @@ pub struct ForeignFile {
     pub documents: usize,
     /// True if the file holds nothing else, and is not blank: it is passed over.
     pub is_passed_over: bool,
+}
+
+impl ForeignFile {
+    /// True if it holds more documents of other tools than the file that a document was read from before.
+    pub fn replaces(&self, before: &RawDocument) -> bool {
+        before.bytes != self.bytes && {
+            let before = File { path: Arc::clone(&before.path), bytes: Arc::clone(&before.bytes) };
+            self.documents > foreign_documents(&before)
+        }
+    }
 }
 
 /// The content of an input.

@@ -385,7 +385,7 @@ fn guards_stop_removals_and_an_approval_permits_some() {
     let decision = case.planned();
     let expected = "Incomplete remedy: the removal of Tenant/a waits; `evenkeel plan --server … -e live` shows it";
     assert_eq!(message(&decision), expected);
-    assert_eq!(summary(&case.approved(true).planned()), waits, "what is unknown is never removed");
+    assert_eq!(summary(&case.approved(true).planned()), waits, "unknown definitions are never removed");
     let Decision::Wait { status, pending, .. } = decision else { panic!("{decision:?}") };
     assert_eq!(status.blocked.iter().map(|blocked| blocked.reason).collect::<Vec<_>>(), [EmptySource, Incomplete]);
     assert_eq!((pending.plan, pending.reason), (update().digest, Reason::PruneBlocked));

@@ -1,8 +1,8 @@
 //! Symbolic links inside of a folder.
 //!
 //! Kubernetes mounts a ConfigMap as `x.yaml -> ..data/x.yaml` and `..data -> ..2026_11_26`, and swaps `..data` to update it.
-//! So a link is followed if its target lies inside of the folder. What is read at its own path is not read again through a
-//! link, and each other target is read once, so no definition is read twice and no circle is walked for ever.
+//! So a link is followed if its target lies inside of the folder. A target that is read at its own path is not read again
+//! through a link, and each other target is read once, so no definition is read twice and no circle is walked for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

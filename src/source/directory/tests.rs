@@ -176,7 +176,7 @@ fn links_inside_the_folder_are_followed_once_and_circles_end() {
     let bytes = next.snapshot.files.iter().find(|file| &*file.path == "x.yaml").map(|file| file.bytes.to_vec());
     assert_eq!(bytes.as_deref(), Some(&b"7"[..]));
     assert_eq!(source.read(&next, "x.yaml").unwrap(), b"7");
-    // Too many links are named, and the rest is left out.
+    // Too many links are named, and the rest is not followed.
     for number in 0..=links::MAX_LINKS {
         link("..data/x.yaml", &format!("l{number}.txt"));
     }

@@ -351,7 +351,7 @@ impl Folder {
     }
 }
 
-/// The files that links lead to, under the paths of the links. What is read at its own path is not read again as a
+/// The files that links lead to, under the paths of the links. A file that is read at its own path is not read again as a
 /// definition, so that no definition is read twice. `all` is sorted.
 fn follow(links: &BTreeMap<&str, &str>, all: &[Listed<'_>], unreadable: &mut Vec<UnreadableFile>) -> Vec<Followed> {
     let mut followed = Vec::new();

@@ -10,7 +10,7 @@ use super::{World, is_ready, saying};
 use crate::git_server::isolated;
 use crate::support::{Said, evenkeel, folder, run, said, write};
 
-fn git(folder: &Path, args: &[&str]) -> String {
+pub fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     for name in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"] {
         command.env(name, "ada@git.test");
