@@ -20,7 +20,7 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
     // Moves do not change content.
     let same = pairs.iter().all(|pair| pair.verb() == Verb::Move);
     let to = if same { from } else { inventory_digest(desired) };
-    let mut actions: Vec<Action> = pairs.par_iter().map(|pair| pair.action(options)).collect();
+    let mut actions: Vec<Action> = pairs.par_iter().map(Pair::action).collect();
     let renames = renames(&pairs);
     order::dependants(&mut actions, observed, desired);
     for action in &mut actions {
@@ -58,12 +58,10 @@ impl Pair<'_> {
         }
     }
 
-    fn action(&self, options: &PlanOptions<'_>) -> Action {
+    fn action(&self) -> Action {
         let verb = self.verb();
         let kind = self.id.kind;
-        let masked = |object: Option<&Arc<Object>>| {
-            object.map(|object| mask::masked(kind, &object.document(), options.fingerprint))
-        };
+        let masked = |object: Option<&Arc<Object>>| object.map(|object| mask::masked(kind, &object.document()));
         let mut changes = match verb {
             Verb::Move => Vec::new(),
             Verb::Create | Verb::Update | Verb::Delete => {
@@ -71,7 +69,7 @@ impl Pair<'_> {
             }
         };
         for change in &mut changes {
-            mask::shorten(change, options.fingerprint.is_some());
+            mask::hide(change);
         }
         let (class, because) = match (verb, self.before, self.after) {
             (Verb::Update, Some(before), Some(after)) => breaking::class(kind, &before.document(), &after.document()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::validate::Validator;
-use crate::catalog::{Input, RawDocument, Snapshot};
+use crate::catalog::{EnvironmentSelection, Input, RawDocument, Snapshot};
 use crate::definition::Spec;
 use crate::definition::environment::EnvironmentSpec;
 use crate::source::{UnreadableFile, directory};
@@ -24,6 +24,13 @@ pub struct EnvironmentDocument {
     pub document: RawDocument,
     /// The parsed specification.
     pub spec: EnvironmentSpec,
+}
+
+impl EnvironmentDocument {
+    /// The environment with its own document, for validation.
+    pub fn selection(&self) -> EnvironmentSelection {
+        EnvironmentSelection { name: self.name.clone(), document: Some(self.document.clone()) }
+    }
 }
 
 /// Reads the Environment documents of a folder or file.
