@@ -32,7 +32,10 @@ pub use attributed::AttributedFinding;
 pub use code::CodeFile;
 pub use definitions::Catalog;
 pub use entry::Entry;
-pub use input::{EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot};
+pub use input::{
+    EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, Overlaid, PinnedDefinition, RawDocument, Snapshot,
+};
 pub use load::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader, load};
-pub use ownership::{describe_foreign, is_foreign};
+pub use overlays::misplaced;
+pub use ownership::{OVERLAYS, describe_foreign, foreign_documents, is_foreign, is_patch};
 pub use view::CatalogView;

@@ -16,6 +16,7 @@ mod dlq;
 mod egress;
 mod environment_api;
 mod environment_args;
+mod environment_file;
 mod environment_status;
 mod events;
 mod execution_view;

@@ -54,7 +54,9 @@
 //!    removes anything.
 //! 6. A secret's value is looked up for one use, and reaches no output, error, log or field that may not hold it.
 //! 7. Every finding has a stable code, and a position if it comes from a file.
-//! 8. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
+//! 8. The desired set of an environment is a function of sources, Environment document, overlays and selector
+//!    ([`reconcile::desired`]), and every command, the server, admission and the operator use it.
+//! 9. Nothing is unbounded: files, documents, templates, bodies, redirects, waits and calls have limits, with tests.
 
 pub mod api;
 pub mod catalog;

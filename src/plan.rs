@@ -36,7 +36,7 @@ pub use file_diff::{FileDiff, MAX_ALL_DIFF_BYTES, MAX_DIFF_BYTES, MAX_DIFF_LINES
 pub use guard::{BlockedReason, BlockedRemovals, DesiredState, PrunePolicy, guard};
 pub use lines::{DiffLine, text_diff};
 pub use model::{Action, MAX_DEPENDANTS, MAX_PLAN_BYTES, Plan, PlanOptions, Summary, VERSION, Verb};
-pub use object::{Files, Inventory, Object, SourceLocation, inventory, object, parse_id};
+pub use object::{Files, Inventory, Object, SourceLocation, object, parse_id};
 
 #[cfg(test)]
 mod tests;

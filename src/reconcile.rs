@@ -20,6 +20,7 @@ pub mod commands;
 mod composition;
 pub mod context;
 mod decide;
+pub mod desired;
 pub mod document;
 mod drift_backoff;
 mod empty_source;

@@ -11,13 +11,35 @@ use crate::script::{MAX_SCRIPT_BYTES, is_script};
 pub struct Input {
     /// The files of the source.
     pub snapshot: Snapshot,
-    /// Definitions that do not come from the snapshot: kept from an earlier generation, or overrides. Overlays do not
-    /// change them.
+    /// Definitions that do not come from the snapshot: kept from an earlier generation, overrides, or promoted. Overlays
+    /// change only those of [`Overlaid::Promoted`].
     pub pinned: Vec<PinnedDefinition>,
     /// Definitions of the snapshot to exclude. Their files are read; findings about them are dropped.
     pub excluded: BTreeSet<Id>,
     /// The environment to load; `None` for all environments.
     pub environment: Option<EnvironmentSelection>,
+    /// The definitions that the overlays of the environment change.
+    pub overlaid: Overlaid,
+}
+
+impl From<&Snapshot> for Input {
+    /// The definitions of a snapshot, for all environments.
+    fn from(snapshot: &Snapshot) -> Input {
+        Input { snapshot: snapshot.clone(), ..Input::default() }
+    }
+}
+
+/// The definitions that the overlays of an environment change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Overlaid {
+    /// Those of the snapshot.
+    #[default]
+    Declared,
+    /// None: pinned definitions include their patches. The overlay folders need not exist.
+    Merged,
+    /// These pinned definitions, which are promoted from another environment. The snapshot provides the overlays and the
+    /// Environments, and nothing else.
+    Promoted(BTreeSet<Id>),
 }
 
 /// A definition whose documents are fixed.

@@ -7,13 +7,12 @@ mod pinned;
 mod source_ids;
 mod state;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::state::LoadCall;
 use super::definitions::Catalog;
 use super::input::{Input, Snapshot};
-use super::overlays;
 use crate::text::{Finding, SourceMap};
 
 pub use self::state::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader};
@@ -38,7 +37,6 @@ impl Loader {
         let mut call = LoadCall {
             input,
             sources: SourceMap::default().with_path_prefix(&input.snapshot.shown_under),
-            overlays: BTreeSet::new(),
             pinned: Vec::new(),
             operator_override: None,
             composed: HashMap::new(),
@@ -53,7 +51,6 @@ impl Loader {
         let files = files.map(|file| (file.id, Arc::clone(&file.source)));
         let code = self.code.values().map(|file| (file.id, Arc::clone(&file.source)));
         call.sources.set(files.chain(code));
-        call.overlays = overlays::inside(&self.files, &self.overlay_folders(&call));
         let main = self.main(&mut call);
         let environments = self.environments(&mut call, &main);
         self.composed = call.composed;

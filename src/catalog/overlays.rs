@@ -1,15 +1,21 @@
 //! Overlay folders: patches of definitions for one environment.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::Entry;
 use super::input::RawDocument;
 use super::merge::Layer;
+use super::ownership::is_overlay_folder;
 use super::read::{self, FileContent, ParsedFile};
 use super::references::resolve_path;
 use crate::definition::Id;
 use crate::text::{Finding, Node, SourceId, Span, codes};
+
+/// The entries of an Environment's `overlays` that name a folder of definitions.
+pub fn misplaced(environment: &Entry) -> impl Iterator<Item = &Node> {
+    let overlays = environment.node("/spec/overlays").map_or(&[][..], Node::items);
+    overlays.iter().filter(|overlay| folder(environment, overlay).is_some_and(|folder| !is_overlay_folder(&folder)))
+}
 
 /// A file of patches.
 #[derive(Debug)]
@@ -65,22 +71,17 @@ impl PatchFile {
 /// The overlay folders of an environment, from the root, in order, without paths that leave the root.
 pub(super) fn folders(environment: &Entry) -> Vec<String> {
     let overlays = environment.node("/spec/overlays").map_or(&[][..], Node::items);
-    let resolved = overlays.iter().filter_map(|overlay| {
-        let path = environment.source.base_path_at(overlay.span.start);
-        resolve_path(path, overlay.as_str()?)
-    });
-    resolved.collect()
+    overlays.iter().filter_map(|overlay| folder(environment, overlay)).collect()
 }
 
-/// Positions of the files in any of the folders, in a list that is sorted by path.
-pub(super) fn inside(files: &[Arc<ParsedFile>], folders: &BTreeSet<String>) -> BTreeSet<usize> {
-    folders.iter().flat_map(|folder| in_folder(files, folder)).collect()
+fn folder(environment: &Entry, overlay: &Node) -> Option<String> {
+    resolve_path(environment.source.base_path_at(overlay.span.start), overlay.as_str()?)
 }
 
-/// Positions of the files in one folder.
-pub(super) fn in_folder(files: &[Arc<ParsedFile>], folder: &str) -> std::ops::Range<usize> {
+/// Positions of the files of patches in one folder, in a list that is sorted by path.
+pub(super) fn in_folder(files: &[Arc<ParsedFile>], folder: &str) -> impl Iterator<Item = usize> {
     let prefix = format!("{folder}/");
     let start = files.partition_point(|file| *file.path < *prefix);
     let length = files.get(start..).map_or(0, |rest| rest.partition_point(|file| file.path.starts_with(&prefix)));
-    start..start + length
+    (start..start + length).filter(|at| files[*at].is_patch)
 }

@@ -18,6 +18,9 @@
 //! | `metadata` or `spec`, and nothing else than fields of a definition | near miss (EK0111) |
 //! | a secret encrypted by SOPS; anything else | another tool |
 //!
+//! Definitions in a file below a folder named `overlays` are patches of others. The path alone decides, so a document means the
+//! same whichever environments are visible, and the environments of several operators share one repository.
+//!
 //! Errors in the text of a file are reported unless all of its documents belong to other tools and its text mentions
 //! neither `evenkeel.dev`, nor an `apiVersion` of ours, nor, without any `apiVersion`, a kind of ours. Errors that hide
 //! the content (a file that is too large, or stored in Git LFS) are always reported.
@@ -57,6 +60,19 @@ pub(super) fn of_documents(documents: &[Document]) -> Vec<Ownership> {
     owners
 }
 
+/// Name of the folders whose files hold patches, at any depth.
+pub const OVERLAYS: &str = "overlays";
+
+/// True if the definitions of a file are patches, by its path from the root of the source.
+pub fn is_patch(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, _)| is_overlay_folder(folder))
+}
+
+/// True if the files of a folder hold patches, by its path from the root of the source.
+pub(super) fn is_overlay_folder(folder: &str) -> bool {
+    folder.split('/').any(|part| part == OVERLAYS)
+}
+
 /// True for files of other tools by their name. They are not read.
 pub fn is_foreign(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -67,7 +83,7 @@ pub fn is_foreign(path: &str) -> bool {
 
 /// Number of documents of a file that belong to other tools; a file that cannot be read and belongs to another tool, or
 /// that is blank, counts as one.
-pub(super) fn foreign_documents(file: &File) -> usize {
+pub fn foreign_documents(file: &File) -> usize {
     let limits = ReadLimits::default();
     let (source, mut findings) = text::decode(&file.path, &file.bytes, &limits);
     let (documents, found) = text::parse(&source, &limits);

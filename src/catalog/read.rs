@@ -28,6 +28,8 @@ pub(super) struct ParsedFile {
     pub(super) findings: Vec<Finding>,
     /// Number of documents that belong to other tools, see [`ownership::foreign_documents`].
     pub(super) foreign: usize,
+    /// True if its documents are patches, see [`ownership::is_patch`].
+    pub(super) is_patch: bool,
 }
 
 /// A document of a file.
@@ -87,7 +89,17 @@ pub(super) fn read(path: &Arc<str>, bytes: &Arc<[u8]>, id: SourceId) -> ParsedFi
     let path = source.shared_path();
     let documents = documents.into_iter().zip(0..);
     let documents = documents.map(|(document, index)| parsed(document, index, &path, bytes, &source));
-    ParsedFile { documents: documents.collect(), path, bytes: Arc::clone(bytes), id, source, findings, foreign }
+    let is_patch = ownership::is_patch(&path);
+    ParsedFile {
+        documents: documents.collect(),
+        path,
+        bytes: Arc::clone(bytes),
+        id,
+        source,
+        findings,
+        foreign,
+        is_patch,
+    }
 }
 
 fn parsed(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::dependencies::{DependencyKey, Tracker};
-use crate::catalog::{AttributedFinding, Catalog, CatalogView, Entry};
+use crate::catalog::{self, AttributedFinding, Catalog, CatalogView, Entry, OVERLAYS};
 use crate::definition::Kind;
 use crate::definition::schema_validator::{ReferenceKind, nearest, quoted_list};
 use crate::template::{FieldLocation, analyse};
@@ -177,6 +177,15 @@ pub(super) fn check(
         if !own {
             settings.secret(&reference.name, entry.span(reference.span), findings);
         }
+    }
+    // The path of a file alone starts at its folder, which may be in an overlay folder itself.
+    for overlay in catalog::misplaced(entry).filter(|_| is_environment && counts && !catalog.is_alone()) {
+        let message =
+            format!("the documents of `{}` are definitions and no patches", overlay.as_str().unwrap_or_default());
+        findings.push(
+            Finding::new(&codes::OVERLAY_FOLDER, entry.span(overlay.span), message)
+                .help(format!("move the folder into one named `{OVERLAYS}`, such as `{OVERLAYS}/{}`", entry.id.name)),
+        );
     }
     let mut seen = BTreeSet::new();
     for source in entry.node("/spec/sources").filter(|_| is_environment).map_or(&[][..], Node::items) {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::api_error::describe;
 use super::environment_args::{VARIABLE, environment_name};
+use super::environment_file::EnvironmentFile;
 use super::output_format::OutputFormat;
 use super::table::excerpt;
 use super::{definitions, json_input, output};
@@ -28,6 +29,8 @@ pub(super) struct ActionArgs {
     /// Environment to use [default: the first one found]
     #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT", value_parser = environment_name)]
     environment: Option<String>,
+    #[command(flatten)]
+    environment_file: EnvironmentFile,
     /// Output format
     #[arg(short, long, default_value = "human", value_name = "FORMAT")]
     output: OutputFormat,
@@ -87,8 +90,9 @@ impl ActionArgs {
         let Some((connector, action)) = self.action.split_once('/') else {
             bail!("`{}` is not an action; expected CONNECTOR/ACTION", self.action);
         };
-        let Some(validated) = definitions::load(&self.path)? else { return Ok(None) };
-        let runtime = definitions::compile(&validated, self.environment.as_deref())?;
+        let environment = self.environment_file.choose(self.environment.as_deref())?;
+        let Some(validated) = definitions::load(&self.path, environment.as_ref())? else { return Ok(None) };
+        let runtime = definitions::compile(&validated)?;
         let (_, found) = connector::find(&runtime, connector, action)
             .map_err(|error| anyhow!("{}{}", error.detail, known_actions(&runtime, connector)))?;
         let mut call = Call { input: json!({}), ..Call::default() };

@@ -10,15 +10,16 @@ use super::api_client::{ApiClient, one_line};
 use super::ci_links::GitHost;
 use super::environment_api::EnvironmentApi;
 use super::environment_args::{VARIABLE, environment_name};
+use super::environment_file::{ChosenEnvironment, EnvironmentFile};
 use super::output;
 use super::plan_output::{PlanFormat, print_review};
 use super::plan_server::{self, ServerPlan};
-use super::plan_side::{PlanSide, read_folder, read_revision};
+use super::plan_side::{PlanFiles, read_folder, read_revision};
+use crate::catalog::EnvironmentSelection;
 use crate::definition::is_name;
 use crate::plan::render::{Review, ReviewSide};
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::reconcile::lost_definitions;
-use crate::reconcile::validate::Validated;
 
 /// Environment of a plan of definitions that declare none.
 const DEFAULT_ENVIRONMENT: &str = "local";
@@ -30,9 +31,11 @@ const DEFAULT_ENVIRONMENT: &str = "local";
     after_help = "\
 Applies nothing. Compares two folders, two Git revisions, or a folder with an
 environment of a running server; without a folder, shows the plan that waits on
-the server. Comments, the order of keys and spelled-out defaults are not
-changes. Each change shows its location, whether it breaks users of the
-definition, and the definitions that depend on it.
+the server. The plan is for one environment, with its overlays and selector: a
+plan of two revisions is the one that a server makes of them. Comments, the
+order of keys and spelled-out defaults are not changes. Each change shows its
+location, whether it breaks users of the definition, and the definitions that
+depend on it.
 
 With -o markdown or json a document is printed in every case: if definitions
 have errors, it holds them and no plan.
@@ -50,6 +53,7 @@ Exit status with --detailed-exitcode:
 Examples:
   evenkeel plan before after
   evenkeel plan --from main definitions
+  evenkeel plan --from main -e live --environment-file live.yaml definitions
   evenkeel plan -e live --server https://keel.example --out live.plan"
 )]
 pub(super) struct PlanCommand {
@@ -62,9 +66,11 @@ pub(super) struct PlanCommand {
     /// Later revision [default: the files of the folder]
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
-    /// Environment to plan for; of a server, without --from and two folders
+    /// Environment to plan for; of a server, without --from and two folders [default: the first one found]
     #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
+    #[command(flatten)]
+    environment_file: EnvironmentFile,
     /// Output format
     #[arg(short, long, value_enum, default_value = "human", value_name = "FORMAT")]
     output: PlanFormat,
@@ -99,7 +105,7 @@ impl PlanCommand {
     fn plan_and_print(&self) -> anyhow::Result<ExitCode> {
         let is_offline = self.from.is_some() || self.paths.len() == 2;
         match self.environment() {
-            Some(environment) if !is_offline => self.plan_of_server(environment),
+            Some(environment) if !is_offline && !self.environment_file.is_given() => self.plan_of_server(environment),
             _ if names_server() => {
                 bail!(
                     "`--server` plans for one environment, and for at most one folder: `evenkeel plan -e live FOLDER`"
@@ -111,35 +117,43 @@ impl PlanCommand {
 
     fn plan_offline(&self) -> anyhow::Result<ExitCode> {
         let (before, mut after) = self.sides()?;
-        lost_definitions::report_since(&mut after.validated, &before.validated.catalog, &before.name);
+        let chosen = self.environment_file.choose(self.environment())?;
+        let environment = environment(chosen, after.environments())?;
+        let ChosenPlan { key, selection, others } = environment;
+        let (before, mut after) = (before.desired(&selection)?, after.desired(&selection)?);
+        let earlier = &before.desired.validated.catalog;
+        lost_definitions::report_since(&mut after.desired.validated, earlier, &before.name);
         let host = GitHost::of_job();
         let mut review = Review {
-            environment: guessed_environment(self.environment(), [&after, &before]),
+            environment: key.clone(),
             before: before.review(host.as_ref()),
             after: after.review(host.as_ref()),
             ..Review::default()
         };
         // Warnings of the earlier side are old news.
         review.before.findings.retain(|finding| finding.severity == crate::text::Severity::Error);
-        if !after.validated.is_valid() {
-            output::findings(&after.validated);
+        if !after.desired.validated.is_valid() {
+            output::findings(&after.desired.validated);
             output::note("no plan: fix the errors first");
             print_review(None, self.output, &review);
             return Ok(ExitCode::FAILURE);
         }
         let name = &before.name;
-        if before.validated.catalog.entries.is_empty() {
+        if before.desired.validated.catalog.entries.is_empty() {
             review.before.findings.clear();
             review.notes.push(format!("`{name}` has no definitions; everything is new"));
-        } else if !before.validated.is_valid() {
+        } else if !before.desired.validated.is_valid() {
             review.notes.push(format!("warning: `{name}` has errors; definitions with errors are treated as absent"));
+        }
+        if !others.is_empty() {
+            let others = others.join(", ");
+            review.notes.push(format!("the plan is for `{key}`; `-e NAME` plans for another environment: {others}"));
         }
         for note in &review.notes {
             output::note(note);
         }
-        let environment = environment(self.environment(), &after.validated)?;
-        let options = PlanOptions { environment: &environment, fingerprint: None };
-        let plan = plan(&before.inventory(), &after.inventory(), &options);
+        let options = PlanOptions { environment: &key };
+        let plan = plan(&before.desired.inventory, &after.desired.inventory, &options);
         self.save_and_print(&plan, &review)
     }
 
@@ -178,7 +192,7 @@ impl PlanCommand {
     }
 
     /// The two sides to compare.
-    fn sides(&self) -> anyhow::Result<(PlanSide, PlanSide)> {
+    fn sides(&self) -> anyhow::Result<(PlanFiles, PlanFiles)> {
         match (self.paths.as_slice(), &self.from, &self.to) {
             ([before, after], None, _) => Ok((read_folder(before)?, read_folder(after)?)),
             (paths @ ([] | [_]), Some(from), to) => {
@@ -213,23 +227,33 @@ fn names_server() -> bool {
     std::env::args_os().any(|argument| argument.to_str().is_some_and(is_server))
 }
 
-/// The named environment, or the first one (default: `local`).
-fn environment(name: Option<&str>, validated: &Validated) -> anyhow::Result<String> {
-    let declared = declared(validated);
-    match name {
-        None => Ok(declared.first().copied().unwrap_or(DEFAULT_ENVIRONMENT).to_owned()),
-        Some(name) if declared.contains(&name) || declared.is_empty() && is_name(name) => Ok(name.to_owned()),
-        Some(name) if declared.is_empty() => bail!("`{name}` is not an environment name; expected for example `live`"),
-        Some(name) => bail!("unknown environment `{name}`; expected one of {}", declared.join(", ")),
+/// The environment of a plan on this machine.
+#[derive(Debug)]
+struct ChosenPlan {
+    /// Name in the plan.
+    key: String,
+    selection: EnvironmentSelection,
+    /// The other environments that are declared, if none was chosen.
+    others: Vec<String>,
+}
+
+/// The chosen environment; otherwise the first declared one (default: `local`).
+fn environment(chosen: Option<ChosenEnvironment>, mut declared: Vec<String>) -> anyhow::Result<ChosenPlan> {
+    let Some(ChosenEnvironment { key, selection }) = chosen else {
+        let name = if declared.is_empty() { DEFAULT_ENVIRONMENT.to_owned() } else { declared.remove(0) };
+        declared.retain(|other| *other != name);
+        let selection = EnvironmentSelection { name: name.clone(), document: None };
+        return Ok(ChosenPlan { key: name, selection, others: declared });
+    };
+    if selection.document.is_none() {
+        let name = &selection.name;
+        match declared.is_empty() {
+            true if !is_name(name) => bail!("`{name}` is not an environment name; expected for example `live`"),
+            false if !declared.contains(name) => {
+                bail!("unknown environment `{name}`; expected one of {}", declared.join(", "))
+            }
+            _ => {}
+        }
     }
-}
-
-fn declared(validated: &Validated) -> Vec<&str> {
-    validated.catalog.environments().map(|(entry, _)| entry.id.name.as_str()).collect()
-}
-
-/// The environment of a review without a plan: the named one, or the first one that either side declares.
-fn guessed_environment(name: Option<&str>, sides: [&PlanSide; 2]) -> String {
-    let first = || sides.into_iter().find_map(|side| declared(&side.validated).first().copied());
-    name.or_else(first).unwrap_or(DEFAULT_ENVIRONMENT).to_owned()
+    Ok(ChosenPlan { key, selection, others: Vec::new() })
 }

@@ -1,81 +1,106 @@
 //! One side of `evenkeel plan`: the definitions of a folder or of a Git revision.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
 use super::ci_links::GitHost;
 use super::output::report_of;
-use crate::catalog;
+use crate::catalog::{EnvironmentSelection, Snapshot};
 use crate::plan::render::ReviewSide;
-use crate::plan::{Inventory, Object, inventory};
-use crate::reconcile::candidate::with_files;
-use crate::reconcile::validate::{self, Validated};
-use crate::source::{MAX_ASSET_BYTES, directory, git};
+use crate::reconcile::desired::{DesiredSet, declared_environments, desired_set};
+use crate::reconcile::validate::Validator;
+use crate::source::{Fetched, MAX_ASSET_BYTES, UnreadableFile, directory, git};
 use crate::text::render::reported;
-
-/// Source name of the objects on both sides: two folders are two states of one source.
-const SOURCE: &str = "definitions";
 
 /// Number of shown digits of a commit.
 const SHORT_COMMIT: usize = 10;
 
-/// One side of a comparison.
+/// The files of one side of a comparison.
+pub(super) struct PlanFiles {
+    /// Folder or revision, as people read it.
+    pub(super) name: String,
+    snapshot: Snapshot,
+    unreadable: Vec<UnreadableFile>,
+    origin: Origin,
+    /// Folder of the definitions in its repository; empty for the root, and if it is in none.
+    folder: String,
+    validator: Validator,
+}
+
+/// The place that files are read from.
+enum Origin {
+    /// A folder; true if it is in a Git repository.
+    Folder(PathBuf, bool),
+    /// A commit of a repository, with the folder of the definitions.
+    Commit { repository: PathBuf, commit: String, path: Option<String> },
+}
+
+/// One side of a comparison: the desired set of an environment.
 pub(super) struct PlanSide {
     /// Folder or revision, as people read it.
     pub(super) name: String,
-    pub(super) validated: Validated,
-    /// The commit of a revision.
-    commit: Option<String>,
-    /// Folder of the definitions in its repository; empty for the root, and if it is in none.
+    pub(super) desired: DesiredSet,
+    origin: Origin,
     folder: String,
-    /// True if the folder is in a Git repository.
-    is_in_repository: bool,
-    /// Contents of the files that definitions refer to.
-    assets: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl PlanFiles {
+    /// Names of the Environments that the files declare.
+    pub(super) fn environments(&mut self) -> Vec<String> {
+        declared_environments(&mut self.validator, &self.snapshot)
+    }
+
+    /// The desired set of an environment.
+    ///
+    /// # Errors
+    /// Fails if a file that a definition names cannot be read.
+    pub(super) fn desired(mut self, environment: &EnvironmentSelection) -> anyhow::Result<PlanSide> {
+        let read = |file: &str| self.origin.read(file).with_context(|| format!("cannot read {file}"));
+        let desired = desired_set(&mut self.validator, &self.snapshot, &self.unreadable, environment, read)?;
+        Ok(PlanSide { name: self.name, desired, origin: self.origin, folder: self.folder })
+    }
+}
+
+impl Origin {
+    fn read(&self, file: &str) -> anyhow::Result<Vec<u8>> {
+        let root = match self {
+            Origin::Folder(root, _) => root,
+            Origin::Commit { repository, commit, path } => {
+                return Ok(git::local_file(repository, commit, path.as_deref(), file)?);
+            }
+        };
+        let bytes = directory::read_inside(root, file, MAX_ASSET_BYTES + 1)?;
+        if bytes.len() > MAX_ASSET_BYTES {
+            bail!("the file has more than {MAX_ASSET_BYTES} bytes");
+        }
+        Ok(bytes)
+    }
+
+    fn commit(&self) -> Option<&str> {
+        match self {
+            Origin::Folder(..) => None,
+            Origin::Commit { commit, .. } => Some(commit),
+        }
+    }
 }
 
 impl PlanSide {
-    /// The definitions with their file contents.
-    pub(super) fn inventory(&self) -> Inventory {
-        let catalog = &self.validated.catalog;
-        let mut inventory = inventory(catalog, SOURCE, &self.name);
-        for entry in catalog.entries.iter().filter(|entry| catalog::assets_of(entry).next().is_some()) {
-            if let Some(object) = inventory.get_mut(&entry.id) {
-                *object = Arc::new(with_files(Object::clone(object), entry, &self.assets));
-            }
-        }
-        inventory
-    }
-
     /// The side as a review names it, with its findings and, in a CI job, the addresses of its files.
     pub(super) fn review(&self, host: Option<&GitHost>) -> ReviewSide {
-        let host = host.filter(|_| self.is_in_repository);
+        let host = host.filter(|_| !matches!(self.origin, Origin::Folder(_, false)));
         ReviewSide {
             name: self.name.clone(),
-            commit: self.commit.clone(),
+            commit: self.origin.commit().map(str::to_owned),
             folder: self.folder.clone(),
-            url: host.map(|host| host.files_at(self.commit.as_deref())),
-            findings: reported(&report_of(&self.validated)),
+            url: host.map(|host| host.files_at(self.origin.commit())),
+            findings: reported(&report_of(&self.desired.validated)),
         }
     }
 }
 
-fn assets(
-    validated: &Validated,
-    read: impl Fn(&str) -> anyhow::Result<Vec<u8>>,
-) -> anyhow::Result<BTreeMap<String, Arc<[u8]>>> {
-    let read = |file: String| {
-        let bytes = read(&file).with_context(|| format!("cannot read {file}"))?;
-        Ok((file, bytes.into()))
-    };
-    catalog::assets(&validated.catalog).into_iter().map(read).collect()
-}
-
-/// Reads and validates a folder or file.
-pub(super) fn read_folder(path: &Path) -> anyhow::Result<PlanSide> {
+/// Reads a folder or file.
+pub(super) fn read_folder(path: &Path) -> anyhow::Result<PlanFiles> {
     let (mut snapshot, unreadable) =
         directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let root = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
@@ -85,27 +110,19 @@ pub(super) fn read_folder(path: &Path) -> anyhow::Result<PlanSide> {
     if is_in_repository {
         snapshot.shown_under = folder.clone();
     }
-    let validated = validate::with(&snapshot, unreadable);
-    let assets = assets(&validated, |file| {
-        let bytes = directory::read_inside(root, file, MAX_ASSET_BYTES + 1)?;
-        if bytes.len() > MAX_ASSET_BYTES {
-            bail!("the file has more than {MAX_ASSET_BYTES} bytes");
-        }
-        Ok(bytes)
-    })?;
-    Ok(PlanSide { name: path.display().to_string(), validated, commit: None, folder, is_in_repository, assets })
+    let origin = Origin::Folder(root.to_owned(), is_in_repository);
+    let (name, validator) = (path.display().to_string(), Validator::new());
+    Ok(PlanFiles { name, snapshot, unreadable, origin, folder, validator })
 }
 
-/// Reads and validates a folder at a revision of the repository that contains it.
-pub(super) fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<PlanSide> {
+/// Reads a folder at a revision of the repository that contains it.
+pub(super) fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<PlanFiles> {
     let (repository, path) = repository_of(folder)?;
-    let fetched = git::local(&repository, revision, path.as_deref())?;
-    let validated = validate::with(&fetched.snapshot, fetched.unreadable);
-    let commit = fetched.revision.commit;
-    let assets = assets(&validated, |file| Ok(git::local_file(&repository, &commit, path.as_deref(), file)?))?;
-    let name = revision_name(revision, &commit);
-    let folder = path.unwrap_or_default();
-    Ok(PlanSide { name, validated, commit: Some(commit), folder, is_in_repository: true, assets })
+    let Fetched { snapshot, unreadable, revision: found, .. } = git::local(&repository, revision, path.as_deref())?;
+    let name = revision_name(revision, &found.commit);
+    let folder = path.clone().unwrap_or_default();
+    let origin = Origin::Commit { repository, commit: found.commit, path };
+    Ok(PlanFiles { name, snapshot, unreadable, origin, folder, validator: Validator::new() })
 }
 
 /// `main@4f0c2d1a3b`; only the digits if the revision is a commit.

@@ -124,7 +124,6 @@ impl ServeArgs {
         let metrics = Metrics::new();
         // The operator chooses the targets of notifications, so private networks are allowed.
         let client = net::Client::new(private_policy(self.allow_loopback)?)?;
-        let fingerprint = store.fingerprint_key().await.map_err(|error| anyhow!("{error}"))?;
         Ok(context::Context {
             shared: !url.starts_with("sqlite:"),
             store,
@@ -141,7 +140,6 @@ impl ServeArgs {
             metrics,
             replica: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
             allow_loopback: self.allow_loopback,
-            fingerprint,
         })
     }
 }

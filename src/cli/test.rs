@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::environment_args::VARIABLE;
+use super::environment_file::EnvironmentFile;
 use super::runtime::runtime;
 use super::{definitions, output};
 use crate::connector::Runtime;
@@ -46,9 +47,11 @@ pub(super) struct Test {
     /// Run only tests whose `connector/action/test` or `workflow/name/test` contains the text
     #[arg(short, long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Environment to take variables from [default: the first one found]
+    /// Environment to run the tests for [default: the first one found]
     #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
+    #[command(flatten)]
+    environment_file: EnvironmentFile,
     /// Output format
     #[arg(short, long, value_enum, default_value = "human", value_name = "FORMAT")]
     output: TestFormat,
@@ -64,8 +67,11 @@ enum TestFormat {
 
 impl Test {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some(validated) = definitions::load(&self.path)? else { return Ok(ExitCode::FAILURE) };
-        let connectors = definitions::compile(&validated, self.environment.as_deref())?;
+        let environment = self.environment_file.choose(self.environment.as_deref())?;
+        let Some(validated) = definitions::load(&self.path, environment.as_ref())? else {
+            return Ok(ExitCode::FAILURE);
+        };
+        let connectors = definitions::compile(&validated)?;
         let executor = runtime()?;
         let mut results = Vec::new();
         for (name, connector) in &connectors.connectors {
@@ -84,7 +90,7 @@ impl Test {
             TestFormat::Human => report::human(&results, failed),
             TestFormat::Json => report::json(&results, failed),
             TestFormat::Junit => report::junit(&results, failed),
-            TestFormat::Github => report::github(&results, |result| self.place_of(&validated, result)),
+            TestFormat::Github => report::github(&results, |result| place_of(&validated, result)),
         });
         if matches!(self.output, TestFormat::Github) {
             output::note(&format!("{} passed, {failed} failed", results.len() - failed));
@@ -102,24 +108,6 @@ impl Test {
 }
 
 impl Test {
-    /// File and line of the declaration of a test; `None` if its definition is composed in a way that hides it.
-    fn place_of(&self, validated: &Validated, result: &TestResult) -> Option<(String, u32)> {
-        let catalog = validated.catalog_of(self.environment.as_deref());
-        let is_workflow = result.connector == "workflow";
-        let (kind, name) = match is_workflow {
-            true => (Kind::Workflow, &result.action),
-            false => (Kind::Connector, &result.connector),
-        };
-        let entry = catalog.find(kind, name)?;
-        let spec = entry.document.root.get("spec")?;
-        let owner = if is_workflow { spec } else { spec.get("actions")?.get(&result.action)? };
-        let named = |test: &&Node| test.get("name").and_then(Node::as_str) == Some(&result.name);
-        let test = owner.get("tests")?.items().iter().find(named)?;
-        let span = entry.span(test.span);
-        let line = catalog.sources.find(span.source)?.position(span.start).line;
-        Some((catalog.sources.display_path(span.source), line))
-    }
-
     fn run_workflow_tests(
         &self,
         validated: &Validated,
@@ -128,7 +116,7 @@ impl Test {
     ) -> anyhow::Result<Vec<TestResult>> {
         let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
         let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
-        let work = Work::compile(validated.catalog_of(self.environment.as_deref()), &read, None);
+        let work = Work::compile(validated.catalog_of(None), &read, None);
         let work = work.map_err(anyhow::Error::msg)?;
         let subject = trigger::testing::TestSubject {
             runtime: Arc::new(runtime),
@@ -147,4 +135,22 @@ impl Test {
         }
         Ok(results)
     }
+}
+
+/// File and line of the declaration of a test; `None` if its definition is composed in a way that hides it.
+fn place_of(validated: &Validated, result: &TestResult) -> Option<(String, u32)> {
+    let catalog = validated.catalog_of(None);
+    let is_workflow = result.connector == "workflow";
+    let (kind, name) = match is_workflow {
+        true => (Kind::Workflow, &result.action),
+        false => (Kind::Connector, &result.connector),
+    };
+    let entry = catalog.find(kind, name)?;
+    let spec = entry.document.root.get("spec")?;
+    let owner = if is_workflow { spec } else { spec.get("actions")?.get(&result.action)? };
+    let named = |test: &&Node| test.get("name").and_then(Node::as_str) == Some(&result.name);
+    let test = owner.get("tests")?.items().iter().find(named)?;
+    let span = entry.span(test.span);
+    let line = catalog.sources.find(span.source)?.position(span.start).line;
+    Some((catalog.sources.display_path(span.source), line))
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::environment_args::environment_name;
+use super::environment_file::EnvironmentFile;
 use super::output;
 use crate::reconcile::validate::{self, Validated};
 use crate::text::Severity;
@@ -22,6 +24,7 @@ Exit status:
 Examples:
   evenkeel validate
   evenkeel validate --strict definitions
+  evenkeel validate definitions --environment-file environments/live.yaml
   evenkeel validate -o sarif > findings.sarif")]
 pub(super) struct Validate {
     /// Folder of definitions, or one file
@@ -33,12 +36,22 @@ pub(super) struct Validate {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
+    /// Environment to check the definitions for, as it applies them [default: all]
+    #[arg(short, long, value_name = "ENVIRONMENT", value_parser = environment_name)]
+    environment: Option<String>,
+    #[command(flatten)]
+    environment_file: EnvironmentFile,
 }
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut validated =
-            validate::folder(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let environment = self.environment_file.choose(self.environment.as_deref())?;
+        let selection = environment.map(|environment| environment.selection);
+        let validated = validate::folder_for(&self.path, selection.clone());
+        let mut validated = validated.with_context(|| format!("cannot read {}", self.path.display()))?;
+        if let Some(selection) = &selection {
+            validated.expect_environment(selection).map_err(anyhow::Error::msg)?;
+        }
         if self.strict {
             for finding in &mut validated.findings {
                 finding.severity = Severity::Error;

@@ -45,7 +45,8 @@ pub struct EnvironmentSpec {
     /// Application of changes.
     #[serde(default)]
     pub sync: Sync,
-    /// Overlay folders, in order. Their documents are merged into the definitions of the same kind and name.
+    /// Overlay folders, in order: each is below a folder named `overlays`. Their documents are merged into the definitions of
+    /// the same kind and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Folder"))]
     #[schemars(extend("examples" = [["overlays/live"]]))]

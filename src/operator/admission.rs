@@ -209,16 +209,7 @@ impl Admission {
 
     /// Validates the namespace with a change of one resource.
     fn validate(&self, key: &Key, change: Change) -> Validated {
-        let in_namespace = |resource: &Resource| resource.key.namespace == key.namespace && !resource.deleting;
-        let is_changed = |resource: &Resource| resource.key == *key && !matches!(change, Change::None);
-        let unchanged = self.resources.all(|resource| in_namespace(resource) && !is_changed(resource));
-        let mut files: Vec<File> = unchanged.iter().map(|resource| resource.file.clone()).collect();
-        if let Change::Written(file) = change {
-            files.push(file);
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let names = files.iter().map(|file| file.path.to_string()).collect();
-        let snapshot = Snapshot { files, names: Arc::new(names), ..Snapshot::default() };
+        let snapshot = snapshot(&self.resources, key, change);
         let validator = self.validator(&key.namespace);
         let mut validator = lock(&validator);
         validator.validate(&Input { snapshot, ..Input::default() }, &[])
@@ -235,10 +226,28 @@ impl Admission {
 }
 
 /// A change of one resource.
-enum Change {
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// No change.
     None,
+    /// It is created or updated.
     Written(File),
+    /// It is deleted.
     Deleted,
+}
+
+/// The resources of a namespace with a change of one of them, as a source: what a review validates.
+pub fn snapshot(resources: &Resources, key: &Key, change: Change) -> Snapshot {
+    let in_namespace = |resource: &Resource| resource.key.namespace == key.namespace && !resource.deleting;
+    let is_changed = |resource: &Resource| resource.key == *key && !matches!(change, Change::None);
+    let unchanged = resources.all(|resource| in_namespace(resource) && !is_changed(resource));
+    let mut files: Vec<File> = unchanged.iter().map(|resource| resource.file.clone()).collect();
+    if let Change::Written(file) = change {
+        files.push(file);
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let names = files.iter().map(|file| file.path.to_string()).collect();
+    Snapshot { files, names: Arc::new(names), ..Snapshot::default() }
 }
 
 /// Validates one resource without its namespace.

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 use super::watch_backoff::WatchBackoff;
-use crate::catalog::File;
+use crate::catalog::{File, OVERLAYS};
 use crate::definition::crd::{REQUESTED_AT, VERSION};
 use crate::definition::{API_GROUP, API_VERSION, Kind};
 use crate::text::Digest;
@@ -44,7 +44,9 @@ pub struct Key {
 impl Key {
     /// Path of the resource's document in a snapshot.
     pub fn path(&self) -> String {
-        format!("{}/{}/{}.json", self.namespace, self.kind.plural(), self.name)
+        // Documents below a folder named `overlays` are patches; names of namespaces have no capital letters.
+        let folder = if self.namespace == OVERLAYS { "Overlays" } else { &self.namespace };
+        format!("{folder}/{}/{}.json", self.kind.plural(), self.name)
     }
 
     /// The resource of a path in a snapshot; the path may be below the folder of one of several sources.
@@ -53,7 +55,7 @@ impl Key {
         let (file, plural, namespace) = (parts.next()?, parts.next()?, parts.next()?);
         let kind = Kind::ALL.into_iter().find(|kind| kind.plural() == plural)?;
         let name = file.strip_suffix(".json").filter(|_| parts.count() <= 1)?;
-        Some(Key { kind, namespace: namespace.to_owned(), name: name.to_owned() })
+        Some(Key { kind, namespace: namespace.to_ascii_lowercase(), name: name.to_owned() })
     }
 }
 

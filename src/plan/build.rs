@@ -19,7 +19,7 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
     let from = inventory_digest(observed);
     let same = pairs.iter().all(Pair::keeps_content);
     let to = if same { from } else { inventory_digest(desired) };
-    let mut actions: Vec<Action> = pairs.par_iter().map(|pair| pair.action(options)).collect();
+    let mut actions: Vec<Action> = pairs.par_iter().map(Pair::action).collect();
     let renames = renames(&pairs);
     order::dependants(&mut actions, observed, desired);
     for action in &mut actions {
@@ -63,12 +63,10 @@ impl Pair<'_> {
         matches!((self.before, self.after), (Some(before), Some(after)) if before.digest == after.digest)
     }
 
-    fn action(&self, options: &PlanOptions<'_>) -> Action {
+    fn action(&self) -> Action {
         let verb = self.verb();
         let kind = self.id.kind;
-        let masked = |object: Option<&Arc<Object>>| {
-            object.map(|object| mask::masked(kind, &object.document(), options.fingerprint))
-        };
+        let masked = |object: Option<&Arc<Object>>| object.map(|object| mask::masked(kind, &object.document()));
         let mut changes = match verb {
             Verb::Move => Vec::new(),
             Verb::Create | Verb::Update | Verb::Delete | Verb::Adopt => {
@@ -76,7 +74,7 @@ impl Pair<'_> {
             }
         };
         for change in &mut changes {
-            mask::shorten(change, options.fingerprint.is_some());
+            mask::hide(change);
         }
         let (class, because) = match (verb, self.before, self.after) {
             _ if self.keeps_content() => (ChangeClass::None, Vec::new()),

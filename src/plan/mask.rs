@@ -1,11 +1,11 @@
-//! Replaces possible secrets in documents by fingerprints before the documents are compared.
+//! Replaces possible secrets in documents by fingerprints while the documents are compared, and hides them then.
 //!
 //! Definitions should hold no secrets, and the check reports those that do. A plan has more readers than the definitions
 //! and outlives them in logs and comments, so it shows no secret either way: it rather hides too much than shows a key.
 
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::change::Change;
@@ -57,34 +57,29 @@ static IN_URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// A fingerprint in a masked document.
-static FINGERPRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("hmac:([0-9a-f]{8})[0-9a-f]{56}").ok());
+static FINGERPRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("hmac:[0-9a-f]{64}").ok());
 
-/// The document with full fingerprints in place of secrets. Equal secrets have equal fingerprints, so masked documents
-/// differ exactly if the documents do. Call [`shorten`] before showing anything derived from it.
-pub(super) fn masked(kind: Kind, document: &Value, key: Option<&[u8; 32]>) -> Value {
+/// The document with fingerprints in place of secrets. Equal secrets have equal fingerprints, so masked documents differ
+/// exactly if the documents do. Call [`hide`] before showing anything derived from it.
+pub(super) fn masked(kind: Kind, document: &Value) -> Value {
     let mut document = document.clone();
-    let key = key.unwrap_or(&[0; 32]);
     for (_, place) in PLACES.iter().filter(|(owner, _)| *owner == kind) {
-        pattern::each_mut(&mut document, place, &mut |value| leaf(value, true, key));
+        pattern::each_mut(&mut document, place, &mut |value| leaf(value, true));
     }
-    walk(&mut document, Names::default(), key);
+    walk(&mut document, Names::default());
     document
 }
 
-/// Shortens fingerprints to 8 of their 64 digits. Without a secret key it hides them, as anyone could test guesses.
-pub(super) fn shorten(change: &mut Change, keyed: bool) {
-    let shorten = |text: &mut String| {
+/// Hides fingerprints: a plan is the same on every machine, so they have no secret key, and anyone could test guesses.
+pub(super) fn hide(change: &mut Change) {
+    let hide = |text: &mut String| {
         let Some(regex) = FINGERPRINT.as_ref().filter(|_| text.contains("hmac:")) else { return };
-        let short = |found: &Captures<'_>| match (keyed, found.get(1)) {
-            (true, Some(digits)) => format!("hmac:{}", digits.as_str()),
-            _ => "hidden".to_owned(),
-        };
-        *text = regex.replace_all(text, short).into_owned();
+        *text = regex.replace_all(text, "hidden").into_owned();
     };
-    shorten(&mut change.pointer);
-    shorten(&mut change.path);
-    texts(&mut change.before, &shorten);
-    texts(&mut change.after, &shorten);
+    hide(&mut change.pointer);
+    hide(&mut change.path);
+    texts(&mut change.before, &hide);
+    texts(&mut change.after, &hide);
 }
 
 /// True if a text looks like a credential or may hold one.
@@ -121,11 +116,11 @@ struct Names {
     properties: bool,
 }
 
-fn walk(value: &mut Value, names: Names, key: &[u8; 32]) {
+fn walk(value: &mut Value, names: Names) {
     match value {
         Value::Object(map) => {
             if map.keys().any(|name| looks_secret(name)) {
-                hide_keys(map, key);
+                hide_keys(map);
             }
             // The default of a password field of a form.
             let password = map.get("type").and_then(Value::as_str) == Some("Password");
@@ -137,16 +132,16 @@ fn walk(value: &mut Value, names: Names, key: &[u8; 32]) {
                     all: name != "secretRef" && (names.all || name == "credentials" && !names.properties),
                     properties: name == "properties",
                 };
-                walk(value, below, key);
+                walk(value, below);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, names, key)),
-        _ => leaf(value, names.named || names.all, key),
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, names)),
+        _ => leaf(value, names.named || names.all),
     }
 }
 
 /// Hides a scalar that may be a secret.
-fn leaf(value: &mut Value, named: bool, key: &[u8; 32]) {
+fn leaf(value: &mut Value, named: bool) {
     let secret = match &*value {
         Value::String(text) => looks_secret(text) || named && !text.is_empty() && !is_reference(text),
         Value::Number(_) => named,
@@ -154,18 +149,18 @@ fn leaf(value: &mut Value, named: bool, key: &[u8; 32]) {
     };
     if secret {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        *value = marker(&fingerprint(&text, key));
+        *value = marker(&fingerprint(&text));
     }
 }
 
-fn fingerprint(text: &str, key: &[u8; 32]) -> String {
-    let mac = hmac_sha256(key, &[b"evenkeel plan secret\0", text.as_bytes()]);
+fn fingerprint(text: &str) -> String {
+    let mac = hmac_sha256(&[0; 32], &[b"evenkeel plan secret\0", text.as_bytes()]);
     let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("hmac:{digits}")
 }
 
-fn hide_keys(map: &mut Map<String, Value>, key: &[u8; 32]) {
-    let hidden = |name: String| if looks_secret(&name) { format!("secret {}", fingerprint(&name, key)) } else { name };
+fn hide_keys(map: &mut Map<String, Value>) {
+    let hidden = |name: String| if looks_secret(&name) { format!("secret {}", fingerprint(&name)) } else { name };
     *map = std::mem::take(map).into_iter().map(|(name, value)| (hidden(name), value)).collect();
 }
 

@@ -12,7 +12,7 @@ use crate::definition::Id;
 use crate::text::Digest;
 
 /// The version of the JSON form of plans.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Maximum number of dependants that an action names. Further dependants are only counted.
 pub const MAX_DEPENDANTS: usize = 100;
@@ -25,9 +25,6 @@ pub const MAX_PLAN_BYTES: usize = 256 << 20;
 pub struct PlanOptions<'a> {
     /// The name of the environment.
     pub environment: &'a str,
-    /// The key of the fingerprints of secrets, by which a reviewer sees whether two secrets are equal. Without a key
-    /// secrets are shown as hidden.
-    pub fingerprint: Option<&'a [u8; 32]>,
 }
 
 /// The actions that turn the observed definitions into the desired ones.
@@ -48,8 +45,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// Number of actions of each kind.
     pub summary: Summary,
-    /// Digest of what a review approves: environment, `from`, `to`, and each action's identity, verb and contents.
-    /// Places, commits and wording are not included.
+    /// Digest of what a review approves: of all other fields except the places of declarations. So a plan for a pull request is
+    /// the plan for its merge, wherever the files are then.
     pub digest: Digest,
 }
 
@@ -98,7 +95,7 @@ pub struct Action {
     pub before: Option<Digest>,
     /// Digest of the canonical document after; `null` for a removal.
     pub after: Option<Digest>,
-    /// The differences, in the order of the canonical document. Secrets are replaced by fingerprints.
+    /// The differences, in the order of the canonical document. Secrets are hidden.
     pub changes: Vec<Change>,
     /// Diffs of the files that it refers to. `changes` has their digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -207,24 +204,28 @@ impl Plan {
             }
             self.summary.breaking += usize::from(action.class == ChangeClass::Breaking);
         }
-        let digest = |digest: &Option<Digest>| digest.map_or_else(String::new, |digest| digest.to_string());
         let mut parts = vec![
             "evenkeel plan".to_owned(),
             self.version.to_string(),
             self.environment.clone(),
             self.from.to_string(),
             self.to.to_string(),
+            self.unchanged.to_string(),
         ];
-        for action in &self.actions {
-            parts.extend([
-                action.id.to_string(),
-                action.action.to_string(),
-                digest(&action.before),
-                digest(&action.after),
-            ]);
-        }
+        parts.extend(self.actions.iter().map(Action::reviewed));
         self.digest = Digest::of_parts(parts.iter().map(String::as_bytes));
         self
+    }
+}
+
+impl Action {
+    /// The action as JSON without its places, which say where a definition is declared and not what it is.
+    fn reviewed(&self) -> String {
+        let mut action = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = action.as_object_mut() {
+            fields.retain(|name, _| !matches!(name.as_str(), "place" | "was"));
+        }
+        action.to_string()
     }
 }
 

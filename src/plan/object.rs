@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,8 +42,6 @@ pub struct Object {
 pub struct SourceLocation {
     /// The name of the source.
     pub source: String,
-    /// The revision of the source.
-    pub revision: String,
     /// Path of the file from the root of the source.
     pub path: String,
     /// The first line, from 1.
@@ -52,7 +49,7 @@ pub struct SourceLocation {
 }
 
 impl SourceLocation {
-    /// True if both are in the same file of the same source, at any line and revision.
+    /// True if both are in the same file of the same source, at any line.
     pub fn is_same_file(&self, other: &SourceLocation) -> bool {
         self.path == other.path && self.source == other.source
     }
@@ -96,34 +93,20 @@ impl Object {
 }
 
 /// The object of a definition; `None` if it has no name or has schema errors.
-pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) -> Option<Object> {
+pub fn object(catalog: &Catalog, entry: &Entry, source: &str) -> Option<Object> {
     if entry.partial || entry.id.name.is_empty() {
         return None;
     }
     let document = canonical::document(entry.definition.as_ref()?)?;
-    let place = SourceLocation {
-        source: source.to_owned(),
-        revision: revision.to_owned(),
-        path: entry.source.path().to_owned(),
-        line: entry.source.position(entry.document.root.span.start).line,
-    };
+    // A definition with patches is declared where its base is.
+    let (path, line) = entry.source.line_of(entry.document.root.span.start);
+    let place = SourceLocation { source: source.to_owned(), path: path.to_owned(), line };
     let needed = |reference| match resolve(catalog.untracked(), entry, reference) {
         Resolution::Found(Some(id)) if id != entry.id => Some(id),
         _ => None,
     };
     let needs = entry.facts.references.iter().filter_map(needed).collect();
     Some(Object::new(entry.id.clone(), document, place, needs))
-}
-
-/// The objects of a catalog. Of two definitions with the same identity the first is used; the check reports both.
-pub fn inventory(catalog: &Catalog, source: &str, revision: &str) -> Inventory {
-    let objects: Vec<Option<Object>> =
-        catalog.entries.par_iter().map(|entry| object(catalog, entry, source, revision)).collect();
-    let mut inventory = Inventory::new();
-    for object in objects.into_iter().flatten() {
-        inventory.entry(object.id.clone()).or_insert_with(|| Arc::new(object));
-    }
-    inventory
 }
 
 /// Parses an identity written as `Kind/name`.

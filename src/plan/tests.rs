@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::{Snapshot, load};
+use crate::catalog::{Catalog, Snapshot, load};
 use crate::definition::{Id, Kind};
 use crate::text::Digest;
 
-const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
+const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live" };
 
 pub(super) fn id(kind: Kind, name: &str) -> Id {
     Id { kind, name: name.to_owned() }
@@ -20,7 +20,7 @@ pub(super) fn id(kind: Kind, name: &str) -> Id {
 /// A definition whose spec holds a value.
 pub(super) fn object(kind: Kind, name: &str, value: Value, path: &str, needs: &[Id]) -> Object {
     let document = json!({"kind": kind.as_str(), "metadata": {"name": name}, "spec": {"value": value}});
-    let place = SourceLocation { source: "s".into(), revision: "1".into(), path: path.into(), line: 1 };
+    let place = SourceLocation { source: "s".into(), path: path.into(), line: 1 };
     Object::new(id(kind, name), document, place, needs.iter().cloned().collect())
 }
 
@@ -182,17 +182,17 @@ fn each_action_states_its_reason() {
 }
 
 #[test]
-fn lines_and_revisions_are_neither_changes_nor_part_of_the_digest() {
+fn places_are_no_part_of_the_digest_and_lines_no_changes() {
     let mut tenant = object(Kind::Tenant, "a", json!(1), "a.yaml", &[]);
     let observed = inventory_of([tenant.clone()]);
     tenant.place.line = 7;
-    tenant.place.revision = "2".into();
     assert!(plan(&observed, &inventory_of([tenant.clone()]), &OPTIONS).is_empty());
+    tenant.place.path = "other.yaml".into();
     let nothing = Inventory::new();
     let (first, second) = (plan(&nothing, &observed, &OPTIONS), plan(&nothing, &inventory_of([tenant]), &OPTIONS));
     assert_ne!(first, second);
     assert_eq!(first.digest, second.digest);
-    let staging = plan(&nothing, &observed, &PlanOptions { environment: "staging", ..OPTIONS });
+    let staging = plan(&nothing, &observed, &PlanOptions { environment: "staging" });
     assert_ne!(first.digest, staging.digest);
 }
 
@@ -240,11 +240,46 @@ fn a_plan_that_was_changed_is_refused() {
     let error = |text: &str| Plan::from_json(text).unwrap_err();
     assert!(error(&json.replace("\"live\"", "\"prod\"")).contains("was changed"));
     assert!(error(&json.replace("\"update\": 1", "\"update\": 2")).contains("was changed"));
-    assert!(error(&json.replace("\"version\": 1", "\"version\": 2")).contains("version 2"));
+    assert!(error(&json.replace("\"version\": 2", "\"version\": 1")).contains("version 1, expected version 2"));
     assert!(error(&json.replace("Tenant/a", "Tenant/A")).contains("not a plan"));
     for text in ["", "{}", "[]", "null", &json[..json.len() / 2]] {
         assert!(error(text).contains("not a plan"), "{text}");
     }
+}
+
+#[test]
+fn the_digest_covers_all_that_a_reviewer_reads() {
+    let connector = |value: i32| object(Kind::Connector, "a", json!(value), "a.yaml", &[]);
+    let user = object(Kind::Workflow, "w", json!(1), "w.yaml", &[id(Kind::Connector, "a")]);
+    let files = Files::from([("w.ts".to_owned(), Arc::from(&b"export default 1"[..]))]);
+    let (before, after) =
+        (inventory_of([connector(1), user.clone()]), inventory_of([connector(2), user.with_files(files)]));
+    let plan = plan(&before, &after, &OPTIONS);
+    let json: Value = serde_json::from_str(&plan.to_json()).unwrap();
+    assert_eq!(Plan::from_json(&json.to_string()).unwrap(), plan);
+    let changed = |pointer: &str, value: Value| {
+        let mut json = json.clone();
+        let place = json.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}"));
+        assert_ne!(*place, value, "{pointer}");
+        *place = value;
+        Plan::from_json(&json.to_string())
+    };
+    let update = json["actions"].as_array().unwrap().iter().position(|action| action["files"].is_null()).unwrap();
+    let with_files = 1 - update;
+    let edits = [
+        (format!("/actions/{update}/changes"), json!([])),
+        (format!("/actions/{update}/changes/0/after"), json!(7)),
+        (format!("/actions/{update}/reason"), json!("it is harmless")),
+        (format!("/actions/{update}/class"), json!("breaking")),
+        (format!("/actions/{update}/dependants"), json!([])),
+        (format!("/actions/{with_files}/files/0/lines"), json!([])),
+        ("/actions".to_owned(), json!([])),
+        ("/unchanged".to_owned(), json!(9)),
+    ];
+    for (pointer, value) in edits {
+        assert!(changed(&pointer, value).unwrap_err().contains("was changed"), "{pointer}");
+    }
+    assert!(changed("/actions/0/place/line", json!(7)).is_ok(), "the same content elsewhere is the same plan");
 }
 
 const TOKEN: &str = "hunter2-correct-horse";
@@ -277,10 +312,19 @@ spec:
     .concat()
 }
 
+/// The objects of a catalog; the first one of an identity.
+pub(super) fn inventory(catalog: &Catalog, source: &str) -> Inventory {
+    let mut inventory = Inventory::new();
+    for object in catalog.entries.iter().filter_map(|entry| super::object(catalog, entry, source)) {
+        inventory.entry(object.id.clone()).or_insert_with(|| Arc::new(object));
+    }
+    inventory
+}
+
 fn inventory_of_text(text: &str) -> Inventory {
     let (catalog, findings) = load(&Snapshot::of([("a.yaml", text.as_bytes())]));
     assert!(findings.is_empty(), "{findings:?}");
-    inventory(&catalog, "s", "1")
+    inventory(&catalog, "s")
 }
 
 #[test]
@@ -291,40 +335,18 @@ fn no_secret_is_shown() {
     let renamed =
         inventory_of_text(&planted(&other).replace("name: b,", "name: c,").replace("name: a, token", "name: d, token"));
     let nothing = Inventory::new();
-    let key = [7; 32];
     for (before, after) in [(&before, &after), (&nothing, &after), (&before, &nothing), (&before, &renamed)] {
-        for fingerprint in [None, Some(&key)] {
-            let plan = plan(before, after, &PlanOptions { fingerprint, ..OPTIONS });
-            let review = render::Review::from(&render::Revisions { from: "a", to: "b" });
-            for text in [plan.to_json(), render::human(&plan, &review, false), render::markdown(&plan, &review)] {
-                assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
-                assert!(!text.contains("ghp_") && !text.contains("0b5e7c7a"), "{text}");
-            }
-            let json = plan.to_json();
-            assert!(json.contains(if fingerprint.is_some() {
-                "\"secret\": \"hmac:"
-            } else {
-                "\"secret\": \"hidden\""
-            }));
+        let plan = plan(before, after, &OPTIONS);
+        let review = render::Review::from(&render::Revisions { from: "a", to: "b" });
+        for text in [plan.to_json(), render::human(&plan, &review, false), render::markdown(&plan, &review)] {
+            assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
+            assert!(!text.contains("ghp_") && !text.contains("0b5e7c7a"), "{text}");
+            assert!(!text.contains("hmac:"), "{text}");
         }
+        assert!(plan.to_json().contains("\"secret\": \"hidden\""));
     }
     let json = plan(&nothing, &after, &OPTIONS).to_json();
     assert!(json.contains("shown-name") && json.contains("get_secret('shown-secret')") && json.contains("shown"));
-}
-
-#[test]
-fn fingerprints_distinguish_secrets_and_depend_on_the_key() {
-    let fingerprint = |token: &str, key: u8| {
-        let inventory = inventory_of_text(&planted(token));
-        let plan = plan(&Inventory::new(), &inventory, &PlanOptions { fingerprint: Some(&[key; 32]), ..OPTIONS });
-        let connection = plan.actions.iter().find(|action| action.id.kind == Kind::Connection).unwrap();
-        connection.changes[0].after.pointer("/spec/credentials/apiKey/secret").unwrap().as_str().unwrap().to_owned()
-    };
-    let first = fingerprint(TOKEN, 1);
-    assert!(first.starts_with("hmac:") && first.len() == 13, "{first}");
-    assert_eq!(first, fingerprint(TOKEN, 1));
-    assert_ne!(first, fingerprint("hunter2-other", 1));
-    assert_ne!(first, fingerprint(TOKEN, 2));
 }
 
 #[test]

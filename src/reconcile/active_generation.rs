@@ -17,7 +17,7 @@ use super::status::Status;
 use super::status_log;
 use crate::definition::{Id, Kind};
 use crate::net;
-use crate::plan::{Plan, Verb};
+use crate::plan::{Object, Plan, Verb};
 use crate::store::manifest::Manifest;
 use crate::store::{Activation, Cause, Generation, Lease, Micros, StoreError, Tombstone};
 use crate::text::Digest;
@@ -78,6 +78,21 @@ impl ActiveGeneration {
     /// The runtime that serves.
     pub(super) fn runtime(&self) -> Option<Arc<Active>> {
         self.pointer.load()
+    }
+
+    /// Takes over the places of declarations from a candidate with the same definitions. A later plan then shows where they
+    /// were declared last, as a comparison of two revisions does.
+    pub(super) fn update_places(&mut self, candidate: &Candidate) {
+        let Some(live) = &mut self.live else { return };
+        let known = &live.candidate.inventory;
+        let is_same = |(id, object): (&Id, &Arc<Object>)| {
+            known.get(id).is_some_and(|known| Arc::ptr_eq(known, object) || known.place == object.place)
+        };
+        if candidate.inventory.iter().all(is_same) {
+            return;
+        }
+        let inventory = candidate.inventory.clone();
+        live.candidate = Arc::new(Candidate { inventory, ..Candidate::clone(&live.candidate) });
     }
 
     /// Describes the generation that serves in a status.

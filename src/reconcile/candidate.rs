@@ -1,11 +1,11 @@
 //! Candidates for a generation: validated definitions, addressed by content.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{self, Catalog, Entry, EnvironmentSelection, Input, PinnedDefinition, RawDocument};
+use crate::catalog::{self, Catalog, Entry, EnvironmentSelection, Input, Overlaid, PinnedDefinition, RawDocument};
 use crate::connector::{Runtime, Vault};
 use crate::definition::{Id, Kind, Spec};
 use crate::plan::{self, Inventory, Object};
@@ -50,6 +50,8 @@ pub struct Provenance<'a> {
     pub document: Option<&'a RawDocument>,
     /// Contents of files that definitions name.
     pub assets: BTreeMap<String, Arc<[u8]>>,
+    /// Pinned definitions that are promoted from another environment, so that the overlays of this one change them.
+    pub promoted: BTreeSet<Id>,
 }
 
 type KnownEntry = (Arc<Entry>, Arc<Item>, Arc<Object>);
@@ -106,8 +108,7 @@ pub fn build(
         let object = if let Some((_, _, object)) = same {
             object
         } else {
-            let (source, revision) = owner(&item);
-            match plan::object(catalog, entry, source, revision) {
+            match plan::object(catalog, entry, source_of(&item)) {
                 Some(object) => {
                     let mut object = with_files(object, entry, &provenance.assets);
                     object.manual = item.is_api_owned() && item.overrides_until().is_none();
@@ -146,14 +147,14 @@ pub fn build(
     let stored = provenance.before.map(Manifest::contents).unwrap_or_default();
     contents.retain(|digest, _| !stored.contains(digest));
     objects.extend(contents.into_iter().map(|(digest, bytes)| (digest, bytes.to_vec())));
-    let live: std::collections::BTreeSet<Digest> = manifest.contents();
+    let live: BTreeSet<Digest> = manifest.contents();
     cache.digests.retain(|_, (_, digest)| live.contains(digest));
     let (validated, manifest) = (Arc::clone(validated), Arc::new(manifest));
     Ok(Candidate { validated, inventory, manifest, digest, objects, assets: provenance.assets })
 }
 
 /// A definition with the files that it names, so that it changes when they change.
-pub fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
+fn with_files(object: Object, entry: &Entry, assets: &BTreeMap<String, Arc<[u8]>>) -> Object {
     let named = catalog::assets_of(entry);
     object.with_files(named.filter_map(|path| Some((path.clone(), Arc::clone(assets.get(&path)?)))).collect())
 }
@@ -176,7 +177,11 @@ fn item(
     cache: &mut CandidateCache,
 ) -> Arc<Item> {
     if let Some(pinned) = provenance.pinned.get(&entry.id) {
-        return Arc::clone(pinned);
+        if !provenance.promoted.contains(&entry.id) {
+            return Arc::clone(pinned);
+        }
+        let patches = entry.origin.patches.iter().map(|patch| cache.part(patch)).collect();
+        return Arc::new(Item { patches, ..(**pinned).clone() });
     }
     let base = cache.part(&entry.origin.base);
     let patches: Vec<Part> = entry.origin.patches.iter().map(|patch| cache.part(patch)).collect();
@@ -207,10 +212,10 @@ pub fn new_uid(environment: &str, id: &Id, since: &str) -> String {
     Digest::of_parts(parts).hex()[..16].to_owned()
 }
 
-fn owner(item: &Item) -> (&str, &str) {
+fn source_of(item: &Item) -> &str {
     match &item.owner {
-        Owner::Source { source, revision } => (source, revision),
-        Owner::Api { who, .. } => ("api", who),
+        Owner::Source { source, .. } => source,
+        Owner::Api { .. } => "api",
     }
 }
 
@@ -271,7 +276,7 @@ pub fn input(
         let bytes = Arc::clone(contents.get(&part.content).ok_or(missing)?);
         Ok(RawDocument { path: Arc::clone(&part.path), bytes, index: part.index })
     };
-    let mut input = Input::default();
+    let mut input = Input { overlaid: Overlaid::Merged, ..Input::default() };
     for item in manifest.items.values() {
         // The operator's document is added as such.
         if manifest.environment.as_ref().is_some_and(|own| own == &item.base) {

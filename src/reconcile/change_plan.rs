@@ -41,7 +41,7 @@ pub(super) fn empty_plan(scope: &Scope, live: Option<&LiveGeneration>) -> Arc<Pl
 }
 
 fn options(scope: &Scope) -> PlanOptions<'_> {
-    PlanOptions { environment: scope.key(), fingerprint: Some(&scope.context.fingerprint) }
+    PlanOptions { environment: scope.key() }
 }
 
 /// True if all definitions come from resources of a cluster, where each removal is deliberate.

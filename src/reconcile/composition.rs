@@ -1,6 +1,6 @@
 //! Generations that are composed for an operator: of earlier ones, other environments or definitions from the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::active_generation::ActivationRequest;
@@ -10,7 +10,8 @@ use super::commands::CommandError;
 use super::reason::{Reason, ReconcileError};
 use super::reconciler::Reconciler;
 use super::scope::Scope;
-use crate::catalog::{Input, PinnedDefinition, RawDocument};
+use super::sources::MergedSources;
+use crate::catalog::{Input, Overlaid, PinnedDefinition, RawDocument};
 use crate::definition::Id;
 use crate::plan::BlockedReason;
 use crate::store::Generation;
@@ -32,6 +33,18 @@ pub(super) struct Composition {
     pub(super) request: ActivationRequest,
     /// A definition without which the change is refused.
     pub(super) required: Option<Id>,
+    /// The environment's own sources, for files that patches of a promotion name.
+    pub(super) sources: Option<MergedSources>,
+}
+
+impl Composition {
+    /// The pinned definitions that overlays change.
+    fn promoted(&self) -> BTreeSet<Id> {
+        match &self.input.overlaid {
+            Overlaid::Promoted(promoted) => promoted.clone(),
+            Overlaid::Declared | Overlaid::Merged => BTreeSet::new(),
+        }
+    }
 }
 
 impl Reconciler {
@@ -46,17 +59,28 @@ impl Reconciler {
         let mut last: Option<ReconcileError> = None;
         for _ in 0..MAX_TRIES {
             self.load_active().await?;
-            let Composition { input, pinned, assets, request, required } = compose(self)?;
+            let composition = compose(self)?;
+            let promoted = composition.promoted();
+            let Composition { input, pinned, mut assets, request, required, sources } = composition;
             let validated = Arc::new(self.builder.validate(&input, &[]));
             if !validated.is_valid() {
                 return Err(CommandError::invalid(&validated));
             }
             let named = crate::catalog::assets(&validated.catalog);
+            assets.retain(|path, _| named.contains(path));
+            if let Some(merged) = &sources {
+                for path in &named {
+                    if !assets.contains_key(path) {
+                        assets.insert(path.clone(), self.read_source(merged, path)?);
+                    }
+                }
+            }
             let provenance = Provenance {
                 pinned,
                 before: self.active.manifest().map(|manifest| &**manifest),
                 document: input.environment.as_ref().and_then(|selection| selection.document.as_ref()),
-                assets: assets.into_iter().filter(|(path, _)| named.contains(path)).collect(),
+                assets,
+                promoted,
                 multiple_sources: !self.scope.document.spec.sources.is_empty(),
                 revisions: self.active.revisions(),
                 ..Provenance::default()
@@ -82,6 +106,15 @@ impl Reconciler {
             || CommandError::new(409, "STALE", "the environment keeps changing; try again"),
             CommandError::from,
         ))
+    }
+}
+
+impl Reconciler {
+    /// Reads a file of the environment's own sources.
+    fn read_source(&self, merged: &MergedSources, path: &str) -> Result<Arc<[u8]>, CommandError> {
+        let failed = |problem: String| CommandError::new(409, "REFUSED", format!("cannot read {path}: {problem}"));
+        let sources = self.sources.sources().ok_or_else(|| failed("the sources are not open".to_owned()))?;
+        sources.read(merged, path).map(Arc::from).map_err(|error| failed(error.to_string()))
     }
 }
 

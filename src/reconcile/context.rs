@@ -31,8 +31,6 @@ pub struct Context {
     pub is_leader: Option<watch::Receiver<bool>>,
     /// True if connectors may reach this machine.
     pub allow_loopback: bool,
-    /// Key of the fingerprints of secret values in plans.
-    pub fingerprint: [u8; 32],
 }
 
 impl std::fmt::Debug for Context {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::validate::Validator;
-use crate::catalog::{ForeignFile, Input, RawDocument, Snapshot, describe_foreign};
+use crate::catalog::{EnvironmentSelection, ForeignFile, Input, RawDocument, Snapshot, describe_foreign};
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::{Kind, Spec};
 use crate::source::{UnreadableFile, directory};
@@ -26,6 +26,13 @@ pub struct EnvironmentDocument {
     pub document: RawDocument,
     /// The parsed specification.
     pub spec: EnvironmentSpec,
+}
+
+impl EnvironmentDocument {
+    /// The environment with its own document, for validation.
+    pub fn selection(&self) -> EnvironmentSelection {
+        EnvironmentSelection { name: self.name.clone(), document: Some(self.document.clone()) }
+    }
 }
 
 /// The Environment documents of a folder, and the errors of those that cannot be used.

@@ -12,7 +12,7 @@ use super::commands::{CommandError, Precondition};
 use super::composition::{Composition, without_own_document};
 use super::live_generation::LiveGeneration;
 use super::reconciler::Reconciler;
-use crate::catalog::{Input, PinnedDefinition, RawDocument};
+use crate::catalog::{Input, Overlaid, PinnedDefinition, RawDocument};
 use crate::definition::Id;
 use crate::store::manifest::{Item, Owner, Part};
 use crate::store::{Cause, Generation, Micros, StoreError};
@@ -162,7 +162,8 @@ impl Reconciler {
             let manifest = &live.candidate.manifest;
             let mut pinned = manifest.items.clone();
             pinned.remove(id);
-            let mut input = Input { environment: Some(scope.selection()), ..Input::default() };
+            let mut input =
+                Input { environment: Some(scope.selection()), overlaid: Overlaid::Merged, ..Input::default() };
             for item in pinned.values() {
                 let mut definition = live.pinned(item)?;
                 if without_own_document(scope, &mut definition, manifest.environment.as_ref()) {
@@ -186,6 +187,7 @@ impl Reconciler {
                 pinned,
                 assets,
                 request: ActivationRequest { cause, actor: actor.to_owned(), revisions },
+                sources: None,
             })
         })
         .await

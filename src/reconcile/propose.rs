@@ -17,6 +17,7 @@ use crate::catalog::{self, Input};
 use crate::definition::Id;
 use crate::definition::environment::ApplyMode;
 use crate::plan::{BlockedReason, BlockedRemovals, Plan};
+use crate::source::{FetchError, FetchReason};
 use crate::store::manifest::Item;
 use crate::store::{Micros, StoreError};
 use crate::text::{Digest, Finding, Severity, codes};
@@ -163,6 +164,7 @@ impl Proposer<'_> {
             before: self.live.map(|live| &*live.candidate.manifest),
             document: Some(&self.scope.document.document),
             assets: self.assets(validated, pinned)?,
+            promoted: BTreeSet::new(),
         };
         Ok(self.builder.build(self.scope.name(), validated, provenance)?)
     }
@@ -234,7 +236,9 @@ impl Proposer<'_> {
         validated: &Validated,
         pinned: &BTreeMap<Id, Arc<Item>>,
     ) -> Result<BTreeMap<String, Arc<[u8]>>, ReconcileError> {
-        let Some(sources) = self.sources else { return Ok(BTreeMap::new()) };
+        if self.sources.is_none() && self.merged.sent.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let entries = pinned.keys().filter_map(|id| validated.catalog.find(id.kind, &id.name));
         let kept: BTreeSet<String> = entries.flat_map(catalog::assets_of).collect();
         let live = self.live.map(|live| &live.candidate.assets);
@@ -245,14 +249,28 @@ impl Proposer<'_> {
                 assets.insert(path, Arc::clone(before));
                 continue;
             }
-            let bytes = sources
-                .read(self.merged, &path)
-                .map_err(|error| ReconcileError::retryable(Reason::Source(error.reason), format!("{path}: {error}")))?;
+            let bytes = self.read(&path)?;
             // Equal bytes share their allocation, so that nothing is hashed or stored again.
             let same = before.filter(|before| before[..] == bytes[..]).cloned();
             assets.insert(path, same.unwrap_or_else(|| bytes.into()));
         }
         Ok(assets)
+    }
+}
+
+impl Proposer<'_> {
+    /// Reads a file that was sent for a preview, or a file of the sources.
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReconcileError> {
+        if let Some(sent) = self.merged.sent.get(path) {
+            return Ok(sent.to_vec());
+        }
+        let missing = || {
+            ReconcileError::retryable(Reason::Source(FetchReason::PathNotFound), format!("there is no file `{path}`"))
+        };
+        let sources = self.sources.ok_or_else(missing)?;
+        let failed =
+            |error: FetchError| ReconcileError::retryable(Reason::Source(error.reason), format!("{path}: {error}"));
+        sources.read(self.merged, path).map_err(failed)
     }
 }
 

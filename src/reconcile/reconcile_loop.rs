@@ -227,6 +227,7 @@ impl Reconciler {
         match self.decide(status, Stage::Planned(change), controls) {
             Decision::Unchanged(changes) => {
                 self.record_plan(status, changes);
+                self.active.update_places(&candidate);
                 self.status.set_plan(None);
                 status.pending = None;
                 self.settle(status, merged, &held, &withheld, withheld_plan).await?;

@@ -1,6 +1,6 @@
 //! Rollback to an earlier generation, and promotion of another environment's generation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,8 +12,10 @@ use super::commands::CommandError;
 use super::composition::{Composition, without_own_document};
 use super::live_generation::LiveGeneration;
 use super::reconciler::Reconciler;
+use super::sources::MergedSources;
 use super::status::{Controls, HeldRevision, MAX_LISTED};
-use crate::definition::Id;
+use crate::catalog::{Input, Overlaid};
+use crate::definition::{Id, Kind};
 use crate::store::manifest::{Item, Owner};
 use crate::store::{Cause, Generation};
 use crate::text::Digest;
@@ -33,11 +35,13 @@ impl Reconciler {
             return Err(CommandError::new(409, "ALREADY_ACTIVE", format!("generation {to} is already active")));
         }
         let controls = self.hold_back(Some(before), actor).await?;
-        let result = self.activate_stored(generation.digest, generation.revisions, Cause::Rollback, actor).await;
+        let request =
+            ActivationRequest { cause: Cause::Rollback, actor: actor.to_owned(), revisions: generation.revisions };
+        let result = self.activate_stored(generation.digest, request, None).await;
         self.or_restore_controls(result, controls).await
     }
 
-    /// Activates the content of another environment's active generation.
+    /// Activates the content of another environment's active generation, with the overlays of this one.
     pub(super) async fn promote(&mut self, from: &str, actor: &str) -> Result<Value, CommandError> {
         let from = &self.neighbour(from);
         let expected = self.scope.document.spec.promote_from.as_deref();
@@ -49,9 +53,15 @@ impl Reconciler {
         let promoted = promoted.ok_or_else(|| {
             CommandError::new(404, "NO_GENERATION", format!("environment `{from}` has no generation"))
         })?;
+        let merged = self.sources.fetch(&self.scope).await.map_err(|error| {
+            let message = format!("cannot read the overlays of `{}`: {}", self.scope.key(), error.message);
+            CommandError::new(409, "REFUSED", message)
+        })?;
         let before = self.scope.store().active(self.scope.key()).await?;
         let controls = self.hold_back(before, actor).await?;
-        let result = self.activate_stored(promoted.digest, promoted.revisions, Cause::Promotion, actor).await;
+        let request =
+            ActivationRequest { cause: Cause::Promotion, actor: actor.to_owned(), revisions: promoted.revisions };
+        let result = self.activate_stored(promoted.digest, request, Some(merged)).await;
         let mut response = self.or_restore_controls(result, controls).await?;
         response["warnings"] = self.promoted_overrides(from).into();
         Ok(response)
@@ -109,17 +119,16 @@ impl Reconciler {
     }
 
     /// Activates the definitions of a stored generation, with this environment's own document, its own identities and
-    /// the definitions that were made through its API.
+    /// the definitions that were made through its API. `promoted` are the environment's own sources if the generation is
+    /// another environment's: its definitions without their patches are the base of this one's overlays.
     async fn activate_stored(
         &mut self,
         digest: Digest,
-        revisions: BTreeMap<String, String>,
-        cause: Cause,
-        actor: &str,
+        request: ActivationRequest,
+        promoted: Option<MergedSources>,
     ) -> Result<Generation, CommandError> {
         let (manifest, contents) = candidate::stored(self.scope.store(), digest).await?;
         let removed = self.removed().await?;
-        let request = ActivationRequest { cause, actor: actor.to_owned(), revisions };
         self.activate_composition(|reconciler| {
             let (scope, live) = (&reconciler.scope, reconciler.active.live());
             let mut input = candidate::input(scope.name(), &manifest, &contents, &reconciler.sources.shown_under())?;
@@ -143,6 +152,9 @@ impl Reconciler {
             let stored = manifest.assets.iter();
             let mut assets: BTreeMap<String, Arc<[u8]>> =
                 stored.filter_map(|(path, digest)| Some((path.clone(), contents.get(digest)?.clone()))).collect();
+            if let Some(merged) = &promoted {
+                overlay(&mut input, &mut pinned, &assets, merged);
+            }
             if let Some(live) = live {
                 // Definitions that were made through this environment's API stay.
                 for item in live.manual_items(now()).filter(|item| item.overrides_until().is_none()) {
@@ -151,12 +163,41 @@ impl Reconciler {
                     live.add_assets(&item.id, &mut input);
                     pinned.insert(item.id.clone(), Arc::clone(item));
                 }
-                for (path, bytes) in &live.candidate.assets {
-                    assets.entry(path.clone()).or_insert_with(|| Arc::clone(bytes));
+                if promoted.is_none() {
+                    for (path, bytes) in &live.candidate.assets {
+                        assets.entry(path.clone()).or_insert_with(|| Arc::clone(bytes));
+                    }
                 }
             }
-            Ok(Composition { input, pinned, assets, request: request.clone(), required: None })
+            let (request, sources) = (request.clone(), promoted.clone());
+            Ok(Composition { input, pinned, assets, request, required: None, sources })
         })
         .await
     }
+}
+
+/// Makes the pinned definitions of another environment the base of this one's overlays: their own patches are left out, and
+/// the overlays and the Environments come from this environment's sources.
+fn overlay(
+    input: &mut Input,
+    pinned: &mut BTreeMap<Id, Arc<Item>>,
+    assets: &BTreeMap<String, Arc<[u8]>>,
+    merged: &MergedSources,
+) {
+    let mut promoted = BTreeSet::new();
+    input.pinned.retain_mut(|definition| {
+        // An override serves as it is, and the patches of an Environment are settings of the other environment.
+        if pinned.get(&definition.id).is_some_and(|item| !item.is_api_owned()) {
+            definition.patches.clear();
+            promoted.insert(definition.id.clone());
+        }
+        definition.id.kind != Kind::Environment
+    });
+    pinned.retain(|id, _| id.kind != Kind::Environment);
+    let (shown_under, mut names) = (std::mem::take(&mut input.snapshot.shown_under), Arc::clone(&input.snapshot.names));
+    input.snapshot = merged.snapshot.clone();
+    Arc::make_mut(&mut names).extend(merged.snapshot.names.iter().cloned());
+    (input.snapshot.names, input.snapshot.shown_under) = (names, shown_under);
+    input.snapshot.with_code(assets.iter().map(|(path, bytes)| (path.as_str(), bytes)));
+    input.overlaid = Overlaid::Promoted(promoted);
 }

@@ -40,7 +40,7 @@ impl Scope {
 
     /// The environment with its own document, for validation.
     pub(super) fn selection(&self) -> EnvironmentSelection {
-        EnvironmentSelection { name: self.document.name.clone(), document: Some(self.document.document.clone()) }
+        self.document.selection()
     }
 
     /// Identity of the environment itself among its definitions.

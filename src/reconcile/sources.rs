@@ -147,9 +147,6 @@ impl Sources {
     /// # Errors
     /// The file does not exist.
     pub fn read(&self, merged: &MergedSources, path: &str) -> Result<Vec<u8>, FetchError> {
-        if let Some(bytes) = merged.sent.get(path) {
-            return Ok(bytes.to_vec());
-        }
         let (name, inside) = match self.multiple {
             true => path.split_once('/').unwrap_or((path, "")),
             false => (ONLY, path),

@@ -1,7 +1,9 @@
 //! Random histories against a model: in the end the definitions of HEAD are live, and no definition that is still declared
 //! is ever removed.
 
+mod desired;
 mod faults;
+mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -25,7 +27,7 @@ use crate::source::git::GitRepositories;
 use crate::source::{FetchError, FetchReason, Fetched, Revision, Source};
 use crate::store::{self, Keys, Store};
 use crate::telemetry::metrics::Metrics;
-use crate::text::Digest;
+use crate::text::{Digest, Format};
 
 /// A source with files and faults that a test sets.
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ impl Source for FakeSource {
         {
             return Ok(Arc::clone(fetched));
         }
-        let snapshot = Snapshot::of(files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())));
+        let snapshot = snapshot_of(&files);
         let revision = Revision {
             name: name.clone(),
             commit: String::new(),
@@ -70,6 +72,17 @@ impl Source for FakeSource {
         let missing = FetchError { reason: FetchReason::PathNotFound, message: path.to_owned() };
         files.get(path).map(|text| text.clone().into_bytes()).ok_or(missing)
     }
+}
+
+/// The snapshot that a source makes of files.
+fn snapshot_of(files: &BTreeMap<String, String>) -> Snapshot {
+    let definitions = files.iter().filter(|(path, _)| Format::of(path).is_some());
+    let mut snapshot = Snapshot::of(definitions.map(|(path, text)| (path.as_str(), text.as_bytes())));
+    snapshot.names = Arc::new(files.keys().cloned().collect());
+    let code: Vec<(&str, Arc<[u8]>)> =
+        files.iter().map(|(path, text)| (path.as_str(), Arc::from(text.as_bytes()))).collect();
+    snapshot.with_code(code.iter().map(|(path, bytes)| (*path, bytes)));
+    snapshot
 }
 
 fn tenant(name: &str, text: &str) -> String {
@@ -105,27 +118,7 @@ impl World {
     async fn new(apply: &'static str) -> World {
         let store = store::open("sqlite::memory:", Keys::none()).await.unwrap();
         let source = Arc::new(FakeSource::default());
-        let client = net::Client::new(net::Policy::default()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let metrics = Metrics::new();
-        let context = Arc::new(Context {
-            store: Arc::clone(&store),
-            is_leader: None,
-            source_context: SourceContext {
-                cluster: None,
-                repositories: GitRepositories::open(folder.path()).unwrap(),
-                tls: net::Tls::new().unwrap(),
-                folder: "unused".into(),
-                allow_local: false,
-            },
-            identities: None,
-            notifier: Notifier::start(client, metrics.clone(), Settings::default()),
-            metrics,
-            replica: "test".into(),
-            shared: false,
-            allow_loopback: false,
-            fingerprint: [7; 32],
-        });
+        let context = context(Arc::clone(&store));
         let (reconciler, status) = reconciler(&context, &source, apply);
         World { store, source, context, apply, reconciler, status }
     }
@@ -183,6 +176,29 @@ impl World {
     fn is_broken(&self) -> bool {
         self.source.files.lock().unwrap().values().any(|text| text.contains("nonsense"))
     }
+}
+
+fn context(store: Arc<dyn Store>) -> Arc<Context> {
+    let client = net::Client::new(net::Policy::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new();
+    Arc::new(Context {
+        store,
+        is_leader: None,
+        source_context: SourceContext {
+            cluster: None,
+            repositories: GitRepositories::open(folder.path()).unwrap(),
+            tls: net::Tls::new().unwrap(),
+            folder: "unused".into(),
+            allow_local: false,
+        },
+        identities: None,
+        notifier: Notifier::start(client, metrics.clone(), Settings::default()),
+        metrics,
+        replica: "test".into(),
+        shared: false,
+        allow_loopback: false,
+    })
 }
 
 fn reconciler(

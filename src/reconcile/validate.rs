@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, ForeignFile, Input, Loader};
+use crate::catalog::{self, AttributedFinding, CacheTally, Catalog, EnvironmentSelection, ForeignFile, Input, Loader};
 use crate::check::{self, Checker};
 use crate::connector::Runtime;
-use crate::definition::Id;
+use crate::definition::{Id, Kind};
 use crate::source::{UnreadableFile, directory};
 use crate::text::{self, Code, Finding, Severity, Source, Span, codes};
 
@@ -53,6 +53,24 @@ impl Validated {
         text::sort(&mut self.findings, &self.catalog.sources);
     }
 
+    /// Checks that the definitions declare an environment that no document of an operator describes.
+    ///
+    /// # Errors
+    /// One sentence with the names of the declared ones.
+    pub fn expect_environment(&self, selection: &EnvironmentSelection) -> Result<(), String> {
+        let name = &selection.name;
+        // An unreadable file may declare it: its error is the one to show.
+        if selection.document.is_some() || self.unattributed || self.catalog.find(Kind::Environment, name).is_some() {
+            return Ok(());
+        }
+        let declared = self.catalog.of_kind(Kind::Environment).map(|entry| entry.id.name.as_str());
+        let declared: Vec<&str> = declared.collect();
+        match declared.is_empty() {
+            true => Err(format!("there is no Environment `{name}`: the definitions declare none")),
+            false => Err(format!("there is no Environment `{name}`; there are: {}", declared.join(", "))),
+        }
+    }
+
     /// The catalog of an environment with its overlays: of the named one, or of the first one.
     pub fn catalog_of(&self, environment: Option<&str>) -> &Catalog {
         let first = || self.catalog.environments().next().map(|(entry, _)| entry.id.name.as_str());
@@ -61,19 +79,26 @@ impl Validated {
     }
 }
 
-/// Validates a folder or a file.
+/// Validates a folder or a file for all environments.
 ///
 /// # Errors
 /// The path itself cannot be read.
 pub fn folder(path: &Path) -> std::io::Result<Validated> {
-    let (snapshot, unreadable) = directory::read(path)?;
-    Ok(with(&snapshot, unreadable))
+    folder_for(path, None)
 }
 
-/// Validates a snapshot; paths that could not be read become findings.
+/// Validates a folder or a file for one environment, or for all.
+///
+/// # Errors
+/// The path itself cannot be read.
+pub fn folder_for(path: &Path, environment: Option<EnvironmentSelection>) -> std::io::Result<Validated> {
+    let (snapshot, unreadable) = directory::read(path)?;
+    Ok(Validator::new().validate(&Input { snapshot, environment, ..Input::default() }, &unreadable))
+}
+
+/// Validates a snapshot for all environments; paths that could not be read become findings.
 pub fn with(snapshot: &catalog::Snapshot, unreadable: Vec<UnreadableFile>) -> Validated {
-    let input = Input { snapshot: snapshot.clone(), ..Input::default() };
-    Validator::new().validate(&input, &unreadable)
+    Validator::new().validate(&Input::from(snapshot), &unreadable)
 }
 
 /// Validates one input after the other. Files and findings are cached as long as they are still valid: a call costs as
@@ -185,6 +210,11 @@ impl Validator {
         let CollectedFindings { mut findings, broken, unattributed } = collected;
         text::sort(&mut findings, &catalog.sources);
         Validated { catalog, findings, environments, foreign: loaded.foreign, broken, unattributed }
+    }
+
+    /// Reads an input without checking it.
+    pub(super) fn load(&mut self, input: &Input) -> Catalog {
+        self.loader.load(input).main.catalog
     }
 
     /// Counts the connectors that a runtime took over from the previous one.

@@ -10,7 +10,7 @@ use notify::{Event as FileEvent, RecommendedWatcher, RecursiveMode, Watcher as _
 
 use super::active::{Active, Pointer, Work};
 use super::validate::{Validated, Validator};
-use crate::catalog::{Input, Snapshot};
+use crate::catalog::{EnvironmentSelection, Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
 use crate::script::MAX_SCRIPT_BYTES;
@@ -75,10 +75,21 @@ impl Source {
     pub fn load(&self, validator: &mut Validator) -> anyhow::Result<(Arc<Validated>, Option<Active>, String)> {
         let (snapshot, unreadable) = directory::read(&self.path)?;
         let digest = digest(&snapshot, &unreadable);
-        let input = Input { snapshot, ..Input::default() };
-        let validated = Arc::new(validator.validate(&input, &unreadable));
+        let validated = Arc::new(validator.validate(&self.input(snapshot), &unreadable));
+        if let Some(selection) = self.selection() {
+            validated.expect_environment(&selection).map_err(anyhow::Error::msg)?;
+        }
         let active = validated.is_valid().then(|| self.compile(&validated, &digest, None)).transpose()?;
         Ok((validated, active, digest))
+    }
+
+    /// The definitions of the chosen environment, or of all.
+    fn input(&self, snapshot: Snapshot) -> Input {
+        Input { snapshot, environment: self.selection(), ..Input::default() }
+    }
+
+    fn selection(&self) -> Option<EnvironmentSelection> {
+        self.environment.clone().map(|name| EnvironmentSelection { name, document: None })
     }
 
     /// Compiles a generation. The client of the previous one is kept with its connections if it may reach the same.
@@ -219,8 +230,7 @@ fn reload(
         return None;
     }
     seen.clone_from(&generation);
-    let input = Input { snapshot, ..Input::default() };
-    let validated = Arc::new(validator.validate(&input, &unreadable));
+    let validated = Arc::new(validator.validate(&source.input(snapshot), &unreadable));
     let before = pointer.load()?;
     // An emptied folder is usually a mistake, so the last generation keeps serving.
     let emptied = validated.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();

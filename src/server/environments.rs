@@ -181,24 +181,26 @@ pub(super) async fn diff(
     let from = query.from.unwrap_or(to.saturating_sub(1));
     let mut sides = Vec::new();
     for number in [from, to] {
-        sides.push(inventory(&server, &target.key, number).await?);
+        sides.push(inventory(&server, target, number).await?);
     }
-    let options = plan::PlanOptions { environment: &target.key, fingerprint: Some(&shared.fingerprint) };
+    let options = plan::PlanOptions { environment: &target.key };
     let plan = plan::plan(&sides[0], &sides[1], &options);
     Ok(Reply(serde_json::to_value(&plan).unwrap_or_default()))
 }
 
 /// The definitions of a generation; generation 0 has none.
-async fn inventory(server: &Server, key: &str, number: u64) -> ApiResult<Inventory> {
+async fn inventory(server: &Server, target: &Target, number: u64) -> ApiResult<Inventory> {
     if number == 0 {
         return Ok(Inventory::new());
     }
     let shared = &environments(server)?.context;
+    let key = &target.key;
     let generation = shared.store.generation(key, number).await?;
     let unknown = || Problem::new(404, "NOT_FOUND", format!("unknown generation {number} of `{key}`"));
     let generation = generation.ok_or_else(unknown)?;
     let (manifest, contents) = candidate::stored(&*shared.store, generation.digest).await?;
-    let name = key.to_owned();
+    // On Kubernetes the key has the namespace too.
+    let name = target.handle()?.document.load().name.clone();
     let restored = tokio::task::block_in_place(|| {
         candidate::restore(
             &name,

@@ -17,7 +17,6 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::{CredentialId, SecretBytes, StoreError};
-use crate::text::hmac_sha256;
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -107,12 +106,6 @@ impl Keys {
         Ok(&self.master()?.id)
     }
 
-    /// The key for fingerprints of secret values, from the oldest master key, so that a new key does not change
-    /// them. `None` without keys. HKDF-SHA256 (RFC 5869) without a salt, with the info `evenkeel fingerprint`.
-    pub(super) fn fingerprint_key(&self) -> Option<[u8; 32]> {
-        self.0.last().map(|oldest| hkdf(&[0; 32], &*oldest.bytes, b"evenkeel fingerprint"))
-    }
-
     /// Encrypts a value.
     pub(super) fn encrypt(&self, id: &CredentialId, value: &SecretBytes) -> Result<Envelope, StoreError> {
         let master = self.master()?;
@@ -168,18 +161,12 @@ impl fmt::Debug for Keys {
 }
 
 /// Random bytes from the operating system.
-pub(super) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreError> {
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreError> {
     let mut bytes = Zeroizing::new([0; N]);
     match SysRng.try_fill_bytes(&mut *bytes) {
         Ok(()) => Ok(bytes),
         Err(_) => Err(StoreError::Key("the operating system returned no random numbers".to_owned())),
     }
-}
-
-/// The first 32 bytes of HKDF-SHA256: one block.
-fn hkdf(salt: &[u8], secret: &[u8], info: &[u8]) -> [u8; 32] {
-    let key = Zeroizing::new(hmac_sha256(salt, &[secret]));
-    hmac_sha256(&*key, &[info, &[1]])
 }
 
 fn decoded(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {

@@ -110,10 +110,6 @@ pub trait Store: Queue + fmt::Debug + Send + Sync {
     /// Wraps the data key of every credential with the newest master key; returns the number of keys wrapped.
     async fn rotate_credentials(&self) -> Result<u64, StoreError>;
 
-    /// The key for fingerprints of secret values, constant for a database: derived from the oldest master key, or random
-    /// and stored if there are no master keys.
-    async fn fingerprint_key(&self) -> Result<[u8; 32], StoreError>;
-
     /// Number of rows that this process wrote to any table since it started. Tests use it to show that a no-op writes
     /// nothing.
     fn writes(&self) -> u64;

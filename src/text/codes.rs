@@ -152,6 +152,8 @@ codes! {
         "Something of that name exists and cannot be used here, such as a connection of another connector. Name one that fits."
     EK0209 UNUSED Warning "something declared that nothing uses"
         "Nothing refers to it, so it has no effect and misleads its readers. Remove it, or use it."
+    EK0210 OVERLAY_FOLDER Error "an overlay folder that holds definitions and no patches"
+        "Documents below a folder named `overlays` are patches, and documents anywhere else are definitions, whichever Environment names their folder. So these documents would be definitions of their own in every environment. Move the folder into one named `overlays`, and correct the path in the Environment."
 
     // EK03: templates
     EK0301 TEMPLATE_SYNTAX Error "a template that is not valid Jinja"
@@ -278,5 +280,5 @@ codes! {
     EK0805 OVERLAYS Warning "overlays that are not applied (retired)"
         "This code is no longer reported: overlays are applied."
     EK0806 OVERLAY_TARGET Error "an overlay patches a definition that does not exist"
-        "A document in an overlay folder changes the definition of the same kind and name outside of it. No such definition exists: correct the name, or move the document out of the overlay folder so that it is a definition of its own."
+        "A document below a folder named `overlays` changes the definition of the same kind and name outside of such a folder. No such definition exists: correct the name, or move the document out of the folder so that it is a definition of its own."
 }

@@ -23,6 +23,7 @@ mod incremental;
 mod kube;
 mod language;
 mod mistakes;
+mod one_answer;
 mod overlays;
 mod page;
 mod parts;

@@ -8,6 +8,7 @@ use crate::catalog::attributed::AttributedFinding;
 use crate::catalog::definitions::Catalog;
 use crate::catalog::entry::Entry;
 use crate::catalog::index::Index;
+use crate::catalog::input::Overlaid;
 use crate::catalog::merge::{BaseLayer, Layer, Layers};
 use crate::catalog::overlays::{self, Patch};
 use crate::catalog::read::{ParsedDocument, ParsedFile};
@@ -35,20 +36,22 @@ impl Loader {
         let mut excluded = call.input.excluded.clone();
         if let Some(name) = &chosen {
             view.catalog.environment = Some(name.clone());
-            let kept = pinned.iter().map(|pinned| &pinned.id).chain(&call.input.excluded).cloned().collect();
+            let is_kept =
+                |id: &&Id| !matches!(&call.input.overlaid, Overlaid::Promoted(promoted) if promoted.contains(*id));
+            let pinned = pinned.iter().map(|pinned| &pinned.id).filter(is_kept);
+            let kept = pinned.chain(&call.input.excluded).cloned().collect();
             // The operator's own document is added after these: no overlay of a source changes it.
             let declared = pending.len();
             let environment = self.environment(call, name, &mut pending);
             let folders = environment.as_ref().map_or_else(Vec::new, |entry| overlays::folders(entry));
+            if call.input.overlaid == Overlaid::Merged {
+                view.catalog.files = with_folders(&view.catalog.files, &folders);
+            }
             let patches = self.overlay_patches(call, &folders, &mut view.findings);
             self.apply(call, name, &mut pending[..declared], patches, &kept, &mut view.findings);
             excluded.extend(select(&mut pending, environment.as_deref()));
         } else {
-            let all: Vec<usize> = call.overlays.iter().copied().collect();
-            for at in all {
-                let patches = self.patch_file(&self.files[at], call);
-                view.findings.extend(patches.findings.iter().cloned().map(AttributedFinding::unattributed));
-            }
+            self.check_patches(call, &pending, &mut view.findings);
         }
         self.file_findings(call, &excluded, &mut view);
         for candidate in &pending {
@@ -70,6 +73,31 @@ impl Loader {
         view.findings.retain(|found| !found.is_elsewhere(&view.catalog));
         call.pinned = pinned;
         view
+    }
+
+    /// Reports the mistakes of all patches that do not depend on an environment: also of those that no environment of the
+    /// source uses, as the environments of an operator may use them.
+    fn check_patches(
+        &self,
+        call: &mut LoadCall<'_>,
+        pending: &[PendingEntry<'_>],
+        findings: &mut Vec<AttributedFinding>,
+    ) {
+        let mut index = None;
+        for file in self.files.iter().filter(|file| file.is_patch) {
+            let file = self.patch_file(file, call);
+            findings.extend(file.findings.iter().cloned().map(AttributedFinding::unattributed));
+            for patch in file.patches.iter().flatten() {
+                let (index, entries) = index.get_or_insert_with(|| {
+                    let entries: Vec<Arc<Entry>> =
+                        pending.iter().map(|candidate| Arc::clone(&candidate.entry)).collect();
+                    (Index::of(&entries).0, entries)
+                });
+                if index.place(entries, patch.id.kind, &patch.id.name).is_none() {
+                    findings.push(AttributedFinding::unattributed(no_target(patch, index, entries)));
+                }
+            }
+        }
     }
 
     /// The catalog of each environment that has overlays or a selector, with the findings that the main catalog lacks.
@@ -133,13 +161,12 @@ impl Loader {
     fn pending<'a>(&'a self, call: &LoadCall<'_>, pinned: &'a [Pinned]) -> Vec<PendingEntry<'a>> {
         let mut pending = Vec::with_capacity(self.files.len() + pinned.len());
         let excluded = &call.input.excluded;
-        for (at, file) in self.files.iter().enumerate() {
-            if !call.overlays.is_empty() && call.overlays.contains(&at) {
-                continue;
-            }
+        let promotes = matches!(call.input.overlaid, Overlaid::Promoted(_));
+        for file in self.files.iter().filter(|file| !file.is_patch) {
             for document in &file.documents {
                 let Some(entry) = &document.entry else { continue };
-                if excluded.is_empty() || !excluded.contains(&entry.id) {
+                let counts = !promotes || entry.id.kind == Kind::Environment;
+                if counts && (excluded.is_empty() || !excluded.contains(&entry.id)) {
                     let findings = &document.findings;
                     pending.push(PendingEntry { entry: Arc::clone(entry), findings, composed: None });
                 }
@@ -164,10 +191,11 @@ impl Loader {
 
     /// Adds the findings of files, and the names of documents of unknown kind.
     fn file_findings(&self, call: &LoadCall<'_>, excluded: &BTreeSet<Id>, view: &mut LoadedCatalog) {
-        for (at, file) in self.files.iter().enumerate() {
-            if !call.overlays.is_empty() && call.overlays.contains(&at) {
-                continue;
-            }
+        if matches!(call.input.overlaid, Overlaid::Promoted(_)) {
+            // The other definitions of the snapshot are not used.
+            return;
+        }
+        for file in self.files.iter().filter(|file| !file.is_patch) {
             for document in file.documents.iter().filter(|document| document.entry.is_none()) {
                 view.findings.extend(document.findings.iter().cloned().map(AttributedFinding::unattributed));
                 view.catalog.nameless.extend(document.nameless.clone());
@@ -268,6 +296,13 @@ impl Loader {
             }
         }
     }
+}
+
+/// The files of a source, with the folders in which patches were that are merged already.
+fn with_folders(files: &Arc<BTreeSet<String>>, folders: &[String]) -> Arc<BTreeSet<String>> {
+    let mut files = BTreeSet::clone(files);
+    files.extend(folders.iter().map(|folder| format!("{folder}/.merged")));
+    Arc::new(files)
 }
 
 /// Removes definitions that do not match the selector of an environment, and returns their identities.

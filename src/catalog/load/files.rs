@@ -1,6 +1,6 @@
 //! Reading the files of an input, those that did not change taken from the last call.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -8,11 +8,9 @@ use rayon::prelude::*;
 use super::state::{ForeignFile, LoadCall, Loader};
 use crate::catalog::code;
 use crate::catalog::input::{File, RawDocument, Snapshot};
-use crate::catalog::merge::{BaseLayer, Layers};
-use crate::catalog::overlays::{self, PatchFile};
+use crate::catalog::overlays::PatchFile;
 use crate::catalog::ownership::is_foreign;
 use crate::catalog::read::{self, ParsedFile};
-use crate::definition::Kind;
 use crate::text::SourceId;
 
 impl Loader {
@@ -126,18 +124,6 @@ impl Loader {
         let known = known.cloned().unwrap_or_else(|| Arc::new(PatchFile::read(file)));
         call.patches.insert(file.id, Arc::clone(&known));
         known
-    }
-
-    /// The overlay folders of all environments: their files hold patches whichever environment is chosen.
-    pub(super) fn overlay_folders(&self, call: &LoadCall<'_>) -> BTreeSet<String> {
-        let entries = self.files.iter().flat_map(|file| &file.documents).filter_map(|document| document.entry.as_ref());
-        let environments = entries.filter(|entry| entry.id.kind == Kind::Environment);
-        let mut folders: BTreeSet<String> = environments.flat_map(|entry| overlays::folders(entry)).collect();
-        if let Some(patch) = call.operator_patch() {
-            let alone = Layers { base: BaseLayer::Layer(&patch.layer), patches: &[], operator: None }.compose();
-            folders.extend(alone.entry.iter().flat_map(|entry| overlays::folders(entry)));
-        }
-        folders
     }
 }
 

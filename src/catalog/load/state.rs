@@ -95,8 +95,6 @@ pub struct LoadedCatalog {
 pub(super) struct LoadCall<'a> {
     pub(super) input: &'a Input,
     pub(super) sources: SourceMap,
-    /// Files of patches, as positions in the list of files.
-    pub(super) overlays: BTreeSet<usize>,
     pub(super) pinned: Vec<Pinned>,
     pub(super) operator_override: Option<OperatorOverride>,
     pub(super) composed: Composed,

@@ -125,3 +125,17 @@ fn counts_documents_of_other_tools() {
     assert_eq!((latin("# größe\na: 1\n"), latin("# größe\napiVersion: evenkeel.dev/v1alpha1\n")), (1, 0));
     assert!(is_foreign("a/package.json") && is_foreign("tsconfig.base.json") && !is_foreign("a.yaml"));
 }
+
+#[test]
+fn the_path_alone_makes_a_patch() {
+    for patch in
+        ["overlays/live/a.yaml", "overlays/a.yaml", "teams/a/overlays/live/deep/a.json", "overlays/overlays.yaml"]
+    {
+        assert!(is_patch(patch), "{patch}");
+    }
+    for definition in
+        ["a.yaml", "overlays.yaml", "live/overlays.yaml", "my-overlays/a.yaml", "Overlays/a.yaml", "env/overlay/a.yaml"]
+    {
+        assert!(!is_patch(definition), "{definition}");
+    }
+}

@@ -2,14 +2,15 @@
 
 use crate::catalog::{Snapshot, load};
 use crate::definition::common::Duration;
-use crate::plan::{Object, inventory};
+use crate::plan::Object;
+use crate::plan::tests::inventory;
 
 use super::*;
 
 fn only_object(text: &str) -> Object {
     let (catalog, findings) = load(&Snapshot::of([("a.yaml", text.as_bytes())]));
     assert!(findings.is_empty(), "{findings:?}\n{text}");
-    let inventory = inventory(&catalog, "test", "1");
+    let inventory = inventory(&catalog, "test");
     assert_eq!(inventory.len(), 1);
     (**inventory.values().next().unwrap()).clone()
 }
@@ -129,7 +130,7 @@ fn a_definition_with_schema_errors_has_no_object() {
                 apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec: { displayName: Second }\n---\n\
                 apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec: { displayName: Third }\n";
     let (catalog, _) = load(&Snapshot::of([("a.yaml", text.as_bytes())]));
-    let inventory = inventory(&catalog, "test", "1");
+    let inventory = inventory(&catalog, "test");
     let object = inventory.values().next().unwrap();
     assert_eq!((inventory.len(), object.place.line), (1, 6));
     assert_eq!(object.document().pointer("/spec/displayName").unwrap(), "Second");

@@ -9,7 +9,7 @@ use super::*;
 use crate::plan::tests::{id, inventories, object};
 use crate::plan::{PlanOptions, plan};
 
-const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live", fingerprint: None };
+const OPTIONS: PlanOptions<'_> = PlanOptions { environment: "live" };
 
 fn tenants(count: usize) -> Inventory {
     let tenant = |n: usize| object(Kind::Tenant, &format!("t{n}"), json!(n), "a.yaml", &[]);

@@ -24,7 +24,7 @@ fn planned(before: &[(&str, serde_json::Value)], after: &[(&str, serde_json::Val
         };
         definitions.iter().map(entry).collect()
     };
-    plan(&inventory(before), &inventory(after), &PlanOptions { environment: "live--><img src=x>", fingerprint: None })
+    plan(&inventory(before), &inventory(after), &PlanOptions { environment: "live--><img src=x>" })
 }
 
 /// The text without fences and code spans: the part that is interpreted as Markdown and HTML.
@@ -194,7 +194,7 @@ fn new_values_are_blocks_of_yaml_and_tests_are_apart() {
             Arc::new(Object::new(id, document, SourceLocation::default(), BTreeSet::default())),
         )])
     };
-    let options = PlanOptions { environment: "live", fingerprint: None };
+    let options = PlanOptions { environment: "live" };
     let action = json!({"http": {"method": "GET", "path": "/contacts/{{ pathParams.id }}", "query": {"full": true}}});
     let mut with_test = action.clone();
     with_test["tests"] = json!([{"name": "full", "expectRequest": {"path": "/contacts/1"}}]);

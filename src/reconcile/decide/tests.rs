@@ -62,7 +62,7 @@ fn plan(observed: &[(&str, &str)], desired: &[(&str, &str)]) -> Plan {
         };
         tenants.iter().map(object).collect()
     };
-    let options = PlanOptions { environment: "live", fingerprint: None };
+    let options = PlanOptions { environment: "live" };
     crate::plan::plan(&inventory(observed), &inventory(desired), &options)
 }
 

@@ -7,7 +7,6 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::super::failpoint::failpoint;
-use super::super::keys::random;
 use super::super::limits::{self, bounded};
 use super::super::{
     Activation, Audit, CredentialId, Generation, Lease, Micros, Replica, SecretBytes, Store, StoreError, Tombstone,
@@ -316,26 +315,6 @@ impl Store for Backend {
                 None => return Ok(rotated),
             }
         }
-    }
-
-    async fn fingerprint_key(&self) -> Result<[u8; 32], StoreError> {
-        if let Some(key) = self.keys.fingerprint_key() {
-            return Ok(key);
-        }
-        bounded(async {
-            if let Some(key) = states::fingerprint_key(self.read().await?.connection()).await? {
-                return Ok(key);
-            }
-            let mut transaction = self.begin().await?;
-            let connection = transaction.connection();
-            let rows = states::put_fingerprint_key(connection, &*random::<32>()?).await?;
-            // If another process was first, its key is the one.
-            let key = states::fingerprint_key(connection).await?;
-            transaction.commit().await?;
-            self.wrote(rows);
-            key.ok_or_else(|| limits::unreadable("the fingerprint key"))
-        })
-        .await
     }
 
     fn writes(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use evenkeel::definition::{Id, Kind};
-use evenkeel::store::{Audit, Cause, Keys, StoreError, Tombstone};
+use evenkeel::store::{Audit, Cause, StoreError, Tombstone};
 use evenkeel::text::Digest;
 use serde_json::json;
 
@@ -29,7 +29,6 @@ super::on_both!(
     changes_wake_waiters,
     lists_audit_lines_from_the_newest,
     lists_live_replicas,
-    keeps_one_fingerprint_key,
     refuses_names_that_cannot_be_stored,
 );
 
@@ -345,19 +344,6 @@ async fn lists_live_replicas(fixture: Fixture) {
     let next = store.activate(&activation(store, "live", 1, "two").await, None).await.unwrap();
     store.report_replica("a", "live", &next).await.unwrap();
     assert_eq!(store.replicas("live").await.unwrap()[0].number, 2, "a changed report is visible at once");
-}
-
-async fn keeps_one_fingerprint_key(fixture: Fixture) {
-    let first = fixture.store.fingerprint_key().await.unwrap();
-    assert_eq!(fixture.another().await.fingerprint_key().await.unwrap(), first);
-    let fixture = fixture.reopened(Keys::none()).await;
-    assert_eq!(fixture.store.fingerprint_key().await.unwrap(), first);
-    let key = Keys::generate().unwrap();
-    let fixture = fixture.reopened(Keys::parse(&key).unwrap()).await;
-    let keyed = fixture.store.fingerprint_key().await.unwrap();
-    assert_ne!(keyed, first);
-    let fixture = fixture.reopened(Keys::parse(&format!("{}\n{}", *Keys::generate().unwrap(), *key)).unwrap()).await;
-    assert_eq!(fixture.store.fingerprint_key().await.unwrap(), keyed, "a newer key does not change it");
 }
 
 async fn refuses_names_that_cannot_be_stored(fixture: Fixture) {
