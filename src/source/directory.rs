@@ -1,7 +1,8 @@
 //! Local folders as sources.
 //!
 //! Symbolic links are never followed: the target may lie outside the folder, and is not part of a commit. Files and folders
-//! whose name starts with a dot, `node_modules`, and paths that `.evenkeelignore` or `exclude` name are ignored.
+//! whose name starts with a dot, `node_modules`, and paths that `.evenkeelignore` or `exclude` name are ignored. In a
+//! checkout, submodules are passed over with a warning: a commit does not hold their files either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::checkout::is_submodule;
 use super::fetch::{FetchError, FetchReason, Fetched, MAX_ASSET_BYTES, Revision, Source};
 use super::ignore_file;
 use super::unreadable::UnreadableFile;
@@ -275,6 +277,9 @@ impl Walk<'_> {
                 Ok(kind) if kind.is_symlink() => self.unreadable.extend(UnreadableFile::link(shown)),
                 Ok(kind) if kind.is_dir() && depth >= MAX_DEPTH => {
                     self.unreadable.push(UnreadableFile::too_deep(shown, MAX_DEPTH));
+                }
+                Ok(kind) if kind.is_dir() && is_submodule(&entry.path(), &self.root) => {
+                    self.unreadable.push(UnreadableFile::submodule(shown));
                 }
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path(), &shown, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(entry.path(), shown),
