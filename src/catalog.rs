@@ -32,7 +32,9 @@ pub use attributed::AttributedFinding;
 pub use code::CodeFile;
 pub use definitions::Catalog;
 pub use entry::Entry;
-pub use input::{EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot};
+pub use input::{
+    API_FOLDER, EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, PinnedDefinition, RawDocument, Snapshot,
+};
 pub use load::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader, load};
 pub use ownership::{foreign_documents, is_foreign};
 pub use view::CatalogView;

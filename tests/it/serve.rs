@@ -10,6 +10,7 @@ mod log;
 mod notifications;
 mod operators;
 mod overrides;
+mod places;
 pub mod replicas;
 mod secrets;
 mod settings;
