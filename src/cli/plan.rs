@@ -10,10 +10,11 @@ use super::api_client::{ApiClient, one_line};
 use super::ci_links::GitHost;
 use super::environment_api::EnvironmentApi;
 use super::environment_args::{VARIABLE, environment_name};
+use super::environment_status;
 use super::output;
 use super::plan_output::{PlanFormat, print_review};
 use super::plan_server::{self, ServerPlan};
-use super::plan_side::{PlanSide, read_folder, read_revision};
+use super::plan_side::{PlanSide, read_base, read_folder, read_revision};
 use crate::definition::is_name;
 use crate::plan::render::{Review, ReviewSide};
 use crate::plan::{Plan, PlanOptions, plan};
@@ -29,9 +30,9 @@ const DEFAULT_ENVIRONMENT: &str = "local";
     after_help = "\
 Applies nothing. Compares two folders, two Git revisions, or a folder with an
 environment of a running server; without a folder, shows the plan that waits on
-the server. Comments, the order of keys and spelled-out defaults are not
-changes. Each change shows its location, whether it breaks users of the
-definition, and the definitions that depend on it.
+the server. Comments, the order of keys and of sets, line ends, and spelled-out
+defaults are not changes. Each change shows its location, whether it breaks
+users of the definition, and the definitions that depend on it.
 
 With -o markdown or json a document is printed in every case: if definitions
 have errors, it holds them and no plan.
@@ -48,14 +49,15 @@ Exit status with --detailed-exitcode:
 
 Examples:
   evenkeel plan before after
-  evenkeel plan --from main definitions
+  evenkeel plan --from main definitions     # as `git diff main...`
+  evenkeel plan --from main.. definitions   # as `git diff main..`
   evenkeel plan -e live --server https://keel.example --out live.plan"
 )]
 pub(super) struct PlanCommand {
     /// Two folders to compare, or one folder with --from or -e [default: .]
     #[arg(value_name = "FOLDER", num_args = 0..=2)]
     paths: Vec<PathBuf>,
-    /// Earlier revision: a branch, tag or commit of the folder's Git repository
+    /// Earlier revision: a branch, tag or commit, compared at its merge base with the later one; `REVISION..` is exact
     #[arg(long, value_name = "REVISION")]
     from: Option<String>,
     /// Later revision [default: the files of the folder]
@@ -109,12 +111,14 @@ impl PlanCommand {
     }
 
     fn plan_offline(&self) -> anyhow::Result<ExitCode> {
-        let (before, after) = self.sides()?;
+        let mut notes = Vec::new();
+        let (before, after) = self.sides(&mut notes)?;
         let host = GitHost::of_job();
         let mut review = Review {
             environment: guessed_environment(self.environment(), [&after, &before]),
             before: before.review(host.as_ref()),
             after: after.review(host.as_ref()),
+            notes,
             ..Review::default()
         };
         // Warnings of the earlier side are old news.
@@ -157,6 +161,9 @@ impl PlanCommand {
         let api = EnvironmentApi { client: self.client.clone(), environment: address, is_chosen: true };
         match plan_server::request(&api, folder)? {
             ServerPlan::Planned(plan, notes) => {
+                let status = environment_status::parse(&api.get(&[], Vec::new())?)?;
+                review.before.folder.clone_from(&status.folder);
+                review.after.folder = status.folder;
                 for note in &notes {
                     output::note(note);
                 }
@@ -175,13 +182,13 @@ impl PlanCommand {
         }
     }
 
-    /// The two sides to compare.
-    fn sides(&self) -> anyhow::Result<(PlanSide, PlanSide)> {
+    /// The two sides to compare. Adds remarks about their choice.
+    fn sides(&self, notes: &mut Vec<String>) -> anyhow::Result<(PlanSide, PlanSide)> {
         match (self.paths.as_slice(), &self.from, &self.to) {
             ([before, after], None, _) => Ok((read_folder(before)?, read_folder(after)?)),
             (paths @ ([] | [_]), Some(from), to) => {
                 let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
-                let before = read_revision(folder, from)?;
+                let before = read_base(folder, from, to.as_deref().unwrap_or("HEAD"), notes)?;
                 let after = match to {
                     Some(to) => read_revision(folder, to)?,
                     None => read_folder(folder)?,
