@@ -33,7 +33,8 @@ pub use code::CodeFile;
 pub use definitions::Catalog;
 pub use entry::Entry;
 pub use input::{
-    EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, Overlaid, PinnedDefinition, RawDocument, Snapshot,
+    API_FOLDER, EnvironmentSelection, File, Input, MAX_CODE_BYTES, Origin, Overlaid, PinnedDefinition, RawDocument,
+    Snapshot,
 };
 pub use load::{CacheTally, ForeignFile, Loaded, LoadedCatalog, Loader, load};
 pub use overlays::misplaced;

@@ -3,6 +3,7 @@
 //! A [`Source`] returns a whole [`Snapshot`](crate::catalog::Snapshot) or an error with a reason, never a part. This
 //! module does not decide what happens after an error.
 
+mod checkout;
 pub mod directory;
 pub mod encrypted;
 mod fetch;

@@ -31,6 +31,9 @@ pub struct Environment {
     pub definitions: usize,
     /// Conditions: Ready always, Reconciling and Stalled while they hold.
     pub conditions: Vec<Condition>,
+    /// Folder of the definitions in their repository, as `path` of the Git source names it; empty for the root.
+    #[serde(default)]
+    pub folder: String,
     /// Revision of each source that serves.
     pub last_applied: BTreeMap<String, String>,
     /// Revision of each source that was fetched last.
@@ -234,6 +237,7 @@ impl Environment {
             active_since: serving.since,
             definitions: serving.definitions,
             conditions: status.conditions.iter().map(Condition::from).collect(),
+            folder: String::new(),
             last_applied: status.last_applied.clone(),
             last_attempted: status.last_attempted.clone(),
             history_rewritten: status.history_rewritten.clone(),

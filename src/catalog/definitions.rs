@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::code::CodeFile;
 use super::entry::Entry;
 use super::index::Index;
+use super::input::API_FOLDER;
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::EnvironmentSpec;
 use crate::definition::{Kind, Spec};
@@ -37,6 +38,16 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The path of a file from the root of its repository; of a definition that was made through the API as it is.
+    pub fn repository_path(&self, path: &str) -> String {
+        if path.starts_with(API_FOLDER) { path.to_owned() } else { self.sources.repository_path(path) }
+    }
+
+    /// `path:line` of a place of a definition, see [`Catalog::repository_path`].
+    pub fn shown_place(&self, (path, line): (&str, u32)) -> String {
+        format!("{}:{line}", self.repository_path(path))
+    }
+
     /// The definition of a kind and name.
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Entry> {
         self.index.find(&self.entries, kind, name).map(|entry| &**entry)

@@ -87,6 +87,8 @@ pub struct EnvironmentSelection {
 pub struct Snapshot {
     /// Prefix of displayed paths: the folder as the user named it; empty for a named source.
     pub shown_under: String,
+    /// True if `shown_under` is the folder of the source in its repository. Running definitions report places from there.
+    pub is_in_repository: bool,
     /// True for one file of a larger source: the targets of its references may be in other files.
     pub alone: bool,
     /// Files that may hold definitions (`.yaml`, `.yml`, `.json`), sorted by path.
@@ -96,6 +98,9 @@ pub struct Snapshot {
     /// Code files (`.js`, `.mjs`, `.ts`) whose content the source provides. Other code is not checked.
     pub code: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
+
+/// Start of the paths of definitions that were made through the API.
+pub const API_FOLDER: &str = "by-hand/";
 
 /// Maximum total size of the checked code files of a source, in bytes. Further code files are not checked.
 pub const MAX_CODE_BYTES: usize = 64 << 20;
@@ -108,6 +113,12 @@ impl Snapshot {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let names = Arc::new(files.iter().map(|file| file.path.to_string()).collect());
         Snapshot { files, names, ..Snapshot::default() }
+    }
+
+    /// Sets the folder of the source in its repository; empty for the root.
+    pub fn set_repository_folder(&mut self, folder: &str) {
+        folder.trim_matches('/').clone_into(&mut self.shown_under);
+        self.is_in_repository = true;
     }
 
     /// Adds the code files among these files.

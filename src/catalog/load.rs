@@ -36,7 +36,9 @@ impl Loader {
         let mut before = std::mem::take(&mut self.pinned_files);
         let mut call = LoadCall {
             input,
-            sources: SourceMap::default().with_path_prefix(&input.snapshot.shown_under),
+            sources: SourceMap::default()
+                .with_path_prefix(&input.snapshot.shown_under)
+                .in_repository(input.snapshot.is_in_repository),
             pinned: Vec::new(),
             operator_override: None,
             composed: HashMap::new(),

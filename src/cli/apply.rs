@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::environment_args::ApiArgs;
+use super::environment_status;
 use super::operation::print_status;
 use super::output;
 use super::output_format::OutputFormat;
@@ -69,7 +70,8 @@ impl Apply {
             // With `-o json`, stdout has the result only.
             if self.api.output == OutputFormat::Human || !self.yes {
                 let format = if self.api.output == OutputFormat::Json { PlanFormat::Json } else { PlanFormat::Human };
-                plan_output::print(&plan, format, &Revisions { from: "live", to: "declared" });
+                let status = environment_status::parse(&environment.get(&[], Vec::new())?)?;
+                plan_output::print(&plan, format, &Revisions { from: "live", to: "declared", folder: &status.folder });
             }
             if !self.yes {
                 bail!("nothing was approved; `--yes` approves this plan, {}", plan.digest);

@@ -40,17 +40,16 @@ pub(super) struct Diff {
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let environment = self.environment.connect()?;
-        let to = match self.to {
-            Some(to) => to,
-            None => environment_status::parse(&environment.get(&[], Vec::new())?)?.generation.unwrap_or_default(),
-        };
+        let status = environment_status::parse(&environment.get(&[], Vec::new())?)?;
+        let to = self.to.or(status.generation).unwrap_or_default();
         let from = self.from.unwrap_or_else(|| to.saturating_sub(1));
         let query = vec![("from", Some(from.to_string())), ("to", Some(to.to_string()))];
         let plan = environment.client.plan(&environment.get(&["diff"], query)?)?;
         if matches!(self.output, PlanFormat::Human) {
             output::note(&format!("{}: generation {from} -> {to}", environment.environment));
         }
-        plan_output::print(&plan, self.output, &Revisions { from: &from.to_string(), to: &to.to_string() });
+        let revisions = Revisions { from: &from.to_string(), to: &to.to_string(), folder: &status.folder };
+        plan_output::print(&plan, self.output, &revisions);
         let changed = !plan.actions.is_empty();
         Ok(if changed && self.exit_code { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

@@ -11,10 +11,11 @@ use super::ci_links::GitHost;
 use super::environment_api::EnvironmentApi;
 use super::environment_args::{VARIABLE, environment_name};
 use super::environment_file::{ChosenEnvironment, EnvironmentFile};
+use super::environment_status;
 use super::output;
 use super::plan_output::{PlanFormat, print_review};
 use super::plan_server::{self, ServerPlan};
-use super::plan_side::{PlanFiles, read_folder, read_revision};
+use super::plan_side::{PlanFiles, read_base, read_folder, read_revision};
 use crate::catalog::EnvironmentSelection;
 use crate::definition::is_name;
 use crate::plan::render::{Review, ReviewSide};
@@ -31,11 +32,11 @@ const DEFAULT_ENVIRONMENT: &str = "local";
     after_help = "\
 Applies nothing. Compares two folders, two Git revisions, or a folder with an
 environment of a running server; without a folder, shows the plan that waits on
-the server. The plan is for one environment, with its overlays and selector: a
-plan of two revisions is the one that a server makes of them. Comments, the
-order of keys and spelled-out defaults are not changes. Each change shows its
-location, whether it breaks users of the definition, and the definitions that
-depend on it.
+ the server. The plan is for one environment, with its overlays and selector: a
+ plan of two revisions is the one that a server makes of them. Comments, the
+ order of keys and of sets, line ends, and spelled-out defaults are not changes.
+ Each change shows its location, whether it breaks users of the definition, and
+ the definitions that depend on it.
 
 With -o markdown or json a document is printed in every case: if definitions
 have errors, it holds them and no plan.
@@ -52,7 +53,8 @@ Exit status with --detailed-exitcode:
 
 Examples:
   evenkeel plan before after
-  evenkeel plan --from main definitions
+  evenkeel plan --from main definitions     # as `git diff main...`
+  evenkeel plan --from main.. definitions   # as `git diff main..`
   evenkeel plan --from main -e live --environment-file live.yaml definitions
   evenkeel plan -e live --server https://keel.example --out live.plan"
 )]
@@ -60,7 +62,7 @@ pub(super) struct PlanCommand {
     /// Two folders to compare, or one folder with --from or -e [default: .]
     #[arg(value_name = "FOLDER", num_args = 0..=2)]
     paths: Vec<PathBuf>,
-    /// Earlier revision: a branch, tag or commit of the folder's Git repository
+    /// Earlier revision: a branch, tag or commit, compared at its merge base with the later one; `REVISION..` is exact
     #[arg(long, value_name = "REVISION")]
     from: Option<String>,
     /// Later revision [default: the files of the folder]
@@ -116,7 +118,8 @@ impl PlanCommand {
     }
 
     fn plan_offline(&self) -> anyhow::Result<ExitCode> {
-        let (before, mut after) = self.sides()?;
+        let mut notes = Vec::new();
+        let (before, mut after) = self.sides(&mut notes)?;
         let chosen = self.environment_file.choose(self.environment())?;
         let environment = environment(chosen, after.environments())?;
         let ChosenPlan { key, selection, others } = environment;
@@ -128,6 +131,7 @@ impl PlanCommand {
             environment: key.clone(),
             before: before.review(host.as_ref()),
             after: after.review(host.as_ref()),
+            notes,
             ..Review::default()
         };
         // Warnings of the earlier side are old news.
@@ -173,6 +177,9 @@ impl PlanCommand {
         let api = EnvironmentApi { client: self.client.clone(), environment: address, is_chosen: true };
         match plan_server::request(&api, folder)? {
             ServerPlan::Planned(plan, notes) => {
+                let status = environment_status::parse(&api.get(&[], Vec::new())?)?;
+                review.before.folder.clone_from(&status.folder);
+                review.after.folder = status.folder;
                 for note in &notes {
                     output::note(note);
                 }
@@ -191,13 +198,13 @@ impl PlanCommand {
         }
     }
 
-    /// The two sides to compare.
-    fn sides(&self) -> anyhow::Result<(PlanFiles, PlanFiles)> {
+    /// The two sides to compare. Adds remarks about their choice.
+    fn sides(&self, notes: &mut Vec<String>) -> anyhow::Result<(PlanFiles, PlanFiles)> {
         match (self.paths.as_slice(), &self.from, &self.to) {
             ([before, after], None, _) => Ok((read_folder(before)?, read_folder(after)?)),
             (paths @ ([] | [_]), Some(from), to) => {
                 let folder = paths.first().map_or(Path::new("."), PathBuf::as_path);
-                let before = read_revision(folder, from)?;
+                let before = read_base(folder, from, to.as_deref().unwrap_or("HEAD"), notes)?;
                 let after = match to {
                     Some(to) => read_revision(folder, to)?,
                     None => read_folder(folder)?,

@@ -9,6 +9,7 @@ use super::api_error::ApiError;
 use super::environment_api::EnvironmentApi;
 use crate::plan::Plan;
 use crate::source::{MAX_ASSET_BYTES, directory};
+use crate::text::Severity;
 use crate::text::render::ReportedFinding;
 
 /// The plan that a server made, or its reason for making none.
@@ -55,7 +56,7 @@ fn refused(error: anyhow::Error) -> anyhow::Result<ServerPlan> {
 fn files_body(folder: &Path) -> anyhow::Result<Value> {
     let context = || format!("cannot read {}", folder.display());
     let (snapshot, unreadable) = directory::read(folder).with_context(context)?;
-    if let Some(first) = unreadable.first() {
+    if let Some(first) = unreadable.iter().find(|one| one.finding.severity == Severity::Error) {
         bail!("{}: {}", first.path, first.finding.message);
     }
     let mut files = serde_json::Map::new();

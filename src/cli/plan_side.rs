@@ -108,7 +108,7 @@ pub(super) fn read_folder(path: &Path) -> anyhow::Result<PlanFiles> {
     let is_in_repository = inside.is_some();
     let folder = inside.and_then(|(_, folder)| folder).unwrap_or_default();
     if is_in_repository {
-        snapshot.shown_under = folder.clone();
+        snapshot.set_repository_folder(&folder);
     }
     let origin = Origin::Folder(root.to_owned(), is_in_repository);
     let (name, validator) = (path.display().to_string(), Validator::new());
@@ -123,6 +123,32 @@ pub(super) fn read_revision(folder: &Path, revision: &str) -> anyhow::Result<Pla
     let folder = path.clone().unwrap_or_default();
     let origin = Origin::Commit { repository, commit: found.commit, path };
     Ok(PlanFiles { name, snapshot, unreadable, origin, folder, validator: Validator::new() })
+}
+
+/// Reads and validates a folder at the state that a plan compares with: at the merge base of the earlier and the later
+/// revision, or for `REVISION..` at the earlier one itself. Adds a remark if the merge base is another commit.
+pub(super) fn read_base(
+    folder: &Path,
+    earlier: &str,
+    later: &str,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<PlanFiles> {
+    let revision = earlier.strip_suffix("...").unwrap_or(earlier);
+    if let Some(exact) = revision.strip_suffix("..") {
+        return read_revision(folder, exact);
+    }
+    let (repository, _) = repository_of(folder)?;
+    let base = git::merge_base(&repository, revision, later)?;
+    if base.is_earlier {
+        return read_revision(folder, revision);
+    }
+    let short = base.commit.get(..SHORT_COMMIT).unwrap_or(&base.commit);
+    notes.push(format!(
+        "compared with the merge base of `{revision}` and `{later}`, {short}; `--from {revision}..` compares with \
+         `{revision}` itself"
+    ));
+    let files = read_revision(folder, &base.commit)?;
+    Ok(PlanFiles { name: format!("{revision}...@{short}"), ..files })
 }
 
 /// `main@4f0c2d1a3b`; only the digits if the revision is a commit.

@@ -86,14 +86,19 @@ impl Runtime {
             .into_par_iter()
             .map(|(entry, spec)| {
                 let known = before.and_then(|before| before.connectors.get(&entry.id.name));
-                if let Some(known) = known.filter(|known| known.stamp == entry.stamp()) {
+                let is_same = |known: &&Arc<Connector>| {
+                    known.stamp == entry.stamp() && known.place == catalog.shown_place(entry.place_of("/metadata/name"))
+                };
+                if let Some(known) = known.filter(is_same) {
                     return Ok((Arc::clone(known), true));
                 }
-                let digest = digest(entry, spec);
+                let place = |pointer: &str| catalog.shown_place(entry.place_of(pointer));
+                let digest = digest(entry, spec, &place);
                 if let Some(known) = known.filter(|known| known.digest == digest) {
                     return Ok((Arc::clone(known), true));
                 }
-                let connector = connector(entry, spec, digest).map_err(|error| format!("{}: {error}", entry.id))?;
+                let connector =
+                    connector(entry, spec, digest, &place).map_err(|error| format!("{}: {error}", entry.id))?;
                 Ok((Arc::new(connector), false))
             })
             .collect();
@@ -119,22 +124,22 @@ fn secrets(file: &str, secrets: &BTreeMap<String, SecretSource>) -> BTreeMap<Str
 }
 
 /// Digest of everything that a compiled connector holds: its content, and the places that it reports.
-fn digest(entry: &Entry, spec: &ConnectorSpec) -> Digest {
+fn digest(entry: &Entry, spec: &ConnectorSpec, place: &dyn Fn(&str) -> String) -> Digest {
     let mut places = String::new();
     let names = spec.actions.keys().map(|name| format!("/spec/actions/{name}"));
     for pointer in std::iter::once("/metadata/name".to_owned()).chain(names) {
-        let (path, line) = entry.place_of(&pointer);
-        places += &format!("{path}:{line}\n");
+        places += &format!("{}\n", place(&pointer));
     }
     let content = entry.document.root.to_json().to_string();
     Digest::of_parts([places.as_bytes(), content.as_bytes()])
 }
 
-fn connector(entry: &Entry, spec: &Arc<ConnectorSpec>, digest: Digest) -> Result<Connector, String> {
-    let place = |pointer: &str| {
-        let (path, line) = entry.place_of(pointer);
-        format!("{path}:{line}")
-    };
+fn connector(
+    entry: &Entry,
+    spec: &Arc<ConnectorSpec>,
+    digest: Digest,
+    place: &dyn Fn(&str) -> String,
+) -> Result<Connector, String> {
     let mut actions = BTreeMap::new();
     for (name, definition) in &spec.actions {
         let place = place(&format!("/spec/actions/{name}"));

@@ -17,7 +17,7 @@ pub struct PreparedRequest {
     pub method: &'static str,
     /// The whole URL.
     pub url: Url,
-    /// Headers in the order in which they are sent, with names as written.
+    /// Headers with names as written. Names are sent in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,

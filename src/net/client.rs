@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::error::{BuildError, Error};
@@ -147,6 +147,30 @@ fn outgoing(hop: &Hop) -> reqwest::Request {
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     request
+}
+
+impl Request {
+    /// The header fields that an HTTP/1.1 server receives with this request: its own and those of the client. Over HTTP/2,
+    /// `:authority` replaces Host.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForbiddenMethod`] or [`Error::ForbiddenHeader`], as sending it.
+    pub fn sent_headers(&self) -> Result<HeaderMap, Error> {
+        headers::check(self)?;
+        let mut fields = HeaderMap::new();
+        let host = self.url.host_str().unwrap_or_default();
+        let host = self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let value = |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        fields.insert(header::HOST, value(&host));
+        fields.extend(outgoing(&Hop::from(self.clone())).headers().clone());
+        fields.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        fields.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+        if !self.body.is_empty() {
+            fields.insert(header::CONTENT_LENGTH, value(&self.body.len().to_string()));
+        }
+        Ok(fields)
+    }
 }
 
 /// Reads the final response.

@@ -1,10 +1,15 @@
 //! The canonical form, in which definitions are compared.
 //!
 //! Two documents with the same meaning have the same canonical document: it has no comments, quotes or order of keys, one
-//! spelling of each duration, and no fields that are set to their default. Lists keep their order.
+//! spelling of each duration, and no fields that are set to their default. Lists whose order has no meaning are sorted
+//! ([`sets`]); other lists keep their order.
 //!
-//! In JSON Schemas `1.0` equals `1`. Elsewhere a number is sent as written, so the header `X-Version: 1.0` differs from
-//! `X-Version: 1`, and a plan must show such an edit.
+//! In JSON Schemas and conditions `1.0` equals `1`. Elsewhere a number is sent as written, so the header `X-Version: 1.0`
+//! differs from `X-Version: 1`, and a plan must show such an edit. The line ends of code have no meaning.
+
+mod json_schema;
+mod numbers;
+mod sets;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,6 +28,15 @@ const SCHEMAS: [(Kind, &str); 7] = [
     (Kind::Workflow, "spec/output"),
 ];
 
+/// Locations of conditions. Their numbers are compared by value.
+const CONDITIONS: [(Kind, &str); 5] = [
+    (Kind::Trigger, "spec/webhook/routes/*/when"),
+    (Kind::Trigger, "spec/webhook/routes/*/whenAny"),
+    (Kind::Trigger, "spec/appEvent/routes/*/when"),
+    (Kind::Trigger, "spec/appEvent/routes/*/whenAny"),
+    (Kind::Widget, "spec/forms/*/fields/*/visibleWhen"),
+];
+
 /// Locations of headers and query parameters. Their long form without options equals the short form.
 const PARAMS: [&str; 9] = [
     "spec/defaults/headers/*",
@@ -38,7 +52,7 @@ const PARAMS: [&str; 9] = [
 
 /// Documented defaults of optional fields, durations in their printed form. Excludes defaults that depend on another
 /// field, such as that of an action's timeout, which is its connector's.
-const DEFAULTS: [(Kind, &str, &str); 49] = [
+const DEFAULTS: [(Kind, &str, &str); 44] = [
     (Kind::Connector, "spec/defaults/timeout", r#""15s""#),
     (Kind::Connector, "spec/defaults/maxResponseBytes", "8388608"),
     (Kind::Connector, "spec/defaults/maxRedirects", "5"),
@@ -73,11 +87,6 @@ const DEFAULTS: [(Kind, &str, &str); 49] = [
     (Kind::Workflow, "spec/retry/initialInterval", r#""5s""#),
     (Kind::Workflow, "spec/retry/backoffCoefficient", "2.0"),
     (Kind::Workflow, "spec/retry/maxInterval", r#""1m""#),
-    (Kind::Workflow, "spec/steps/*/retry/initialInterval", r#""5s""#),
-    (Kind::Workflow, "spec/steps/*/retry/backoffCoefficient", "2.0"),
-    (Kind::Workflow, "spec/steps/*/retry/maxInterval", r#""1m""#),
-    (Kind::Workflow, "spec/steps/*/loop/maxItems", "1000"),
-    (Kind::Workflow, "spec/steps/*/loop/concurrency", "1"),
     (Kind::Environment, "spec/interval", r#""1m""#),
     (Kind::Environment, "spec/secrets/*/vault/mount", r#""secret""#),
     (Kind::Environment, "spec/source/git/verify", r#""Head""#),
@@ -90,6 +99,15 @@ const DEFAULTS: [(Kind, &str, &str); 49] = [
     (Kind::Alert, "spec/for", r#""0s""#),
 ];
 
+/// Documented defaults of optional fields of a workflow's step.
+const STEP_DEFAULTS: [(&str, &str); 5] = [
+    ("retry/initialInterval", r#""5s""#),
+    ("retry/backoffCoefficient", "2.0"),
+    ("retry/maxInterval", r#""1m""#),
+    ("loop/maxItems", "1000"),
+    ("loop/concurrency", "1"),
+];
+
 /// The canonical document of a definition: envelope and spec without defaults, keys sorted. `None` only if the spec cannot
 /// be serialized, which cannot happen for a definition that was read from a document.
 pub fn document(definition: &Definition) -> Option<Value> {
@@ -100,8 +118,13 @@ pub fn document(definition: &Definition) -> Option<Value> {
     document.insert("metadata".into(), metadata(&definition.metadata)?);
     document.insert("spec".into(), spec(&definition.spec)?);
     let mut document = Value::Object(document);
+    // Items of sets are compared as text, so that their keys come first.
+    document.sort_all_objects();
     for (_, pattern) in SCHEMAS.iter().filter(|(owner, _)| *owner == kind) {
-        pattern::each_mut(&mut document, pattern, &mut whole_numbers);
+        pattern::each_mut(&mut document, pattern, &mut json_schema::canonical);
+    }
+    for (_, pattern) in CONDITIONS.iter().filter(|(owner, _)| *owner == kind) {
+        pattern::each_mut(&mut document, pattern, &mut numbers::whole);
     }
     if kind == Kind::Connector {
         for pattern in PARAMS {
@@ -118,11 +141,28 @@ pub fn document(definition: &Definition) -> Option<Value> {
             _ => r#""6h""#,
         };
         pattern::remove(&mut document, "spec/timeout", |value| is_value(value, default));
+        pattern::each_mut(&mut document, "spec/source/inline", &mut unix_line_ends);
+        pattern::each_mut(&mut document, "spec/steps", &mut steps);
     }
     // An optional map that held only defaults equals an absent one.
     pattern::remove(&mut document, "spec/defaults", |value| value.as_object().is_some_and(Map::is_empty));
-    document.sort_all_objects();
+    sets::sort(&mut document, kind);
     Some(document)
+}
+
+/// Brings the steps of a workflow, and the steps in them, into their canonical form.
+fn steps(list: &mut Value) {
+    for step in list.as_array_mut().into_iter().flatten() {
+        for (pattern, default) in STEP_DEFAULTS {
+            pattern::remove(step, pattern, |value| is_value(value, default));
+        }
+        for pattern in sets::STEP_SETS {
+            pattern::each_mut(step, pattern, &mut sets::set);
+        }
+        for pattern in ["loop/steps", "parallel/*", "switch/*/steps"] {
+            pattern::each_mut(step, pattern, &mut steps);
+        }
+    }
 }
 
 fn metadata(metadata: &Metadata) -> Option<Value> {
@@ -157,20 +197,12 @@ fn is_value(value: &Value, json: &str) -> bool {
     }
 }
 
-/// Replaces `1.0` by `1` in a value and everything below it.
-fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            // Above 2^53 a float may differ from the number that was written, so it is kept.
-            let whole =
-                number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
-            if let Some(whole) = whole {
-                *value = Value::from(whole as i64);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(map) => map.values_mut().for_each(whole_numbers),
-        _ => {}
+/// Replaces the line ends of Windows in a text.
+fn unix_line_ends(value: &mut Value) {
+    if let Value::String(text) = value
+        && text.contains("\r\n")
+    {
+        *text = text.replace("\r\n", "\n");
     }
 }
 

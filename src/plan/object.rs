@@ -73,12 +73,13 @@ impl Object {
     }
 
     /// The object with the files that it refers to. Their digests become part of the document, so that the object changes
-    /// when a file changes.
+    /// when a file changes. The line ends of a text do not count: those of a checkout differ from those of the commit.
     #[must_use]
     pub fn with_files(self, files: Files) -> Object {
         if files.is_empty() {
             return self;
         }
+        let files: Files = files.into_iter().map(|(path, bytes)| (path, with_unix_line_ends(bytes))).collect();
         let mut document = self.document();
         let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
         document["files"] = Value::Object(digests.collect());
@@ -89,6 +90,15 @@ impl Object {
     pub fn document(&self) -> Value {
         // Written by `new`, so parsing cannot fail.
         serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// A text with the line ends of Unix; other bytes are unchanged.
+fn with_unix_line_ends(bytes: Arc<[u8]>) -> Arc<[u8]> {
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("\r\n") && !text.contains('\0'));
+    match text {
+        Some(text) => text.replace("\r\n", "\n").into_bytes().into(),
+        None => bytes,
     }
 }
 

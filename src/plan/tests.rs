@@ -88,7 +88,7 @@ proptest! {
         };
         let second = plan(&copy(&observed), &copy(&desired), &OPTIONS);
         prop_assert_eq!(first.to_json(), second.to_json());
-        let review = render::Review::from(&render::Revisions { from: "a", to: "b" });
+        let review = render::Review::from(&render::Revisions { from: "a", to: "b", folder: "" });
         prop_assert_eq!(render::human(&first, &review, true), render::human(&second, &review, true));
         prop_assert_eq!(render::markdown(&first, &review), render::markdown(&second, &review));
         prop_assert!(plan(&desired, &copy(&desired), &OPTIONS).is_empty());
@@ -337,7 +337,7 @@ fn no_secret_is_shown() {
     let nothing = Inventory::new();
     for (before, after) in [(&before, &after), (&nothing, &after), (&before, &nothing), (&before, &renamed)] {
         let plan = plan(before, after, &OPTIONS);
-        let review = render::Review::from(&render::Revisions { from: "a", to: "b" });
+        let review = render::Review::from(&render::Revisions { from: "a", to: "b", folder: "" });
         for text in [plan.to_json(), render::human(&plan, &review, false), render::markdown(&plan, &review)] {
             assert!(!text.contains("hunter2") && !text.contains("correct"), "{text}");
             assert!(!text.contains("ghp_") && !text.contains("0b5e7c7a"), "{text}");

@@ -286,7 +286,7 @@ pub fn input(
     }
     let own = manifest.environment.as_ref().map(written).transpose()?;
     input.environment = Some(EnvironmentSelection { name: environment.to_owned(), document: own });
-    input.snapshot.shown_under = shown_under.to_owned();
+    input.snapshot.set_repository_folder(shown_under);
     input.snapshot.names = Arc::new(manifest.assets.keys().cloned().collect());
     Ok(input)
 }

@@ -12,7 +12,7 @@ use super::commands::{CommandError, Precondition};
 use super::composition::{Composition, without_own_document};
 use super::live_generation::LiveGeneration;
 use super::reconciler::Reconciler;
-use crate::catalog::{Input, Overlaid, PinnedDefinition, RawDocument};
+use crate::catalog::{API_FOLDER, Input, Overlaid, PinnedDefinition, RawDocument};
 use crate::definition::Id;
 use crate::store::manifest::{Item, Owner, Part};
 use crate::store::{Cause, Generation, Micros, StoreError};
@@ -175,7 +175,7 @@ impl Reconciler {
             assets.extend(restored.iter().map(|(path, bytes)| (path.clone(), Arc::clone(bytes))));
             input.snapshot.names = Arc::new(assets.keys().cloned().collect());
             input.snapshot.with_code(assets.iter().map(|(path, bytes)| (path.as_str(), bytes)));
-            input.snapshot.shown_under = reconciler.sources.shown_under();
+            input.snapshot.set_repository_folder(&reconciler.sources.shown_under());
             if let Some((item, definition)) = change {
                 input.pinned.push(definition);
                 pinned.insert(id.clone(), Arc::new(item));
@@ -197,7 +197,7 @@ impl Reconciler {
 /// A document that was sent to the API, under a path of its own.
 pub(super) fn manual_document(id: &Id, text: &str, json: bool) -> RawDocument {
     let extension = if json { "json" } else { "yaml" };
-    let path = format!("by-hand/{}-{}.{extension}", id.kind.as_str().to_ascii_lowercase(), id.name);
+    let path = format!("{API_FOLDER}{}-{}.{extension}", id.kind.as_str().to_ascii_lowercase(), id.name);
     RawDocument { path: path.into(), bytes: text.as_bytes().into(), index: 0 }
 }
 

@@ -137,7 +137,7 @@ impl Sources {
             },
             _ => merge(parts),
         };
-        merged.snapshot.shown_under.clone_from(&self.shown_under);
+        merged.snapshot.set_repository_folder(&self.shown_under);
         self.merged = Some(merged.clone());
         Ok(merged)
     }

@@ -203,7 +203,9 @@ impl Validator {
             let id = catalog.sources.add(Source::new(path.as_str(), ""));
             collected.add([AttributedFinding::unattributed(finding.clone().within(id))]);
         }
-        if catalog.entries.is_empty() && collected.findings.is_empty() {
+        // A submodule that is not read says nothing about the rest of the folder.
+        let is_silent = collected.findings.iter().all(|finding| finding.code == &codes::SUBMODULE);
+        if catalog.entries.is_empty() && is_silent {
             let empty = no_definitions(&input.snapshot.shown_under, &loaded.foreign);
             collected.add([AttributedFinding::unattributed(empty)]);
         }

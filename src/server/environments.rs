@@ -87,6 +87,7 @@ pub(super) async fn describe(server: &Server, target: &Target) -> ApiResult<Envi
     };
     let (serving_number, reported) = (serving.generation.unwrap_or(0), status.generation);
     let mut environment = Environment::new(&target.name, &status, serving);
+    environment.folder = handle.view.load().shown_under.trim_matches('/').to_owned();
     if environment.ready && serving_number != reported {
         // The status is about an earlier generation, so it cannot call this one ready.
         environment.ready = false;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::context::RequestContext;
 use super::extract::{BodyBytes, PathParams};
 use super::gateway;
 use super::reply::{ApiResult, Reply};
 use super::state::Server;
-use crate::connector::{self, MaskedSecrets, PreparedRequest};
+use crate::connector::{self, MaskedSecrets};
 
 /// `POST …/connectors/{connector}/actions/{action}/render` with the input as JSON, and the headers of a call. Secrets are
 /// shown by name, as `[secret NAME]`.
@@ -27,17 +27,5 @@ pub(super) async fn render(
     let active = context.target()?.active()?;
     let (connector, action) = (params.get("connector"), params.get("action"));
     let request = connector::prepare(&active.runtime, Arc::new(MaskedSecrets), connector, action, &call)?;
-    Ok(Reply(describe(&request)))
-}
-
-/// The request in the order in which it is sent. A body that is not JSON is text.
-fn describe(request: &PreparedRequest) -> Value {
-    let headers: Map<String, Value> =
-        request.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
-    let body = match serde_json::from_slice::<Value>(&request.body) {
-        Ok(value) => value,
-        Err(_) if request.body.is_empty() => Value::Null,
-        Err(_) => Value::from(String::from_utf8_lossy(&request.body).into_owned()),
-    };
-    json!({"method": request.method, "url": request.url.as_str(), "headers": headers, "body": body})
+    Ok(Reply(request.rendered()?.to_json()))
 }

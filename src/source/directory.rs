@@ -1,7 +1,8 @@
 //! Local folders as sources.
 //!
 //! Symbolic links are followed inside the folder only, see [`links`]. Files and folders whose name starts with a dot,
-//! `node_modules`, and paths that `.evenkeelignore` or `exclude` name are ignored.
+//! `node_modules`, and paths that `.evenkeelignore` or `exclude` name are ignored. In a checkout, submodules are passed
+//! over with a warning: a commit does not hold their files either.
 
 mod links;
 mod walk;

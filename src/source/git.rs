@@ -19,6 +19,7 @@ mod openpgp;
 mod options;
 mod relay;
 mod remote;
+mod repository_format;
 mod select;
 mod signature;
 mod ssh_signature;
@@ -27,5 +28,5 @@ mod url;
 
 pub use cache::GitRepositories;
 pub use git_source::Git;
-pub use local::{local, local_file};
+pub use local::{MergeBase, local, local_file, merge_base};
 pub use options::{Budgets, Credentials, CredentialsProvider, GitOptions};

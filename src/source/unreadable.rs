@@ -31,6 +31,14 @@ impl UnreadableFile {
         may_matter.then(|| UnreadableFile::new(path, &codes::SYMLINK, message, help))
     }
 
+    /// A folder that is a repository of its own: a submodule, or a clone in the checkout.
+    pub(super) fn submodule(path: String) -> UnreadableFile {
+        let message = format!("`{path}` is a submodule or another repository; its files are not read");
+        let help =
+            "declare it as a source of the environment, or list it in `.evenkeelignore` if it has no definitions";
+        UnreadableFile::new(path, &codes::SUBMODULE, message, help)
+    }
+
     /// A folder that is nested deeper than `max_depth`.
     pub(super) fn too_deep(path: String, max_depth: usize) -> UnreadableFile {
         let message = format!("folders are nested more than {max_depth} deep");

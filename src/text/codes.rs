@@ -103,6 +103,9 @@ codes! {
     EK0016 IGNORE_PATTERN Error "a pattern of ignored files that cannot be used"
         "`.evenkeelignore` and `exclude` of a source hold patterns as in `.gitignore`, one a line: `schemas/`, `*.tmp.yaml`, `/docker-compose.yaml`, `!keep.yaml`. A pattern that cannot be read might have excluded definitions or not, so it is an error and nothing is removed because of it. At most 64 KiB and 1,000 patterns are read. The file belongs into the folder that is read."
 
+    EK0017 SUBMODULE Warning "a submodule is not read"
+        "A commit holds only the id of a submodule and not its files, so its definitions are read neither from a commit nor from the checkout: what runs would depend on which submodules a machine has fetched. The same holds for other repositories inside a checkout. Declare the submodule's repository as a further source of the environment (`sources`), copy its definitions, or list the folder in `.evenkeelignore` if it has none."
+
     // EK01: the shape of a document
     EK0101 UNKNOWN_FIELD Error "a field that does not exist"
         "Fields that are not known are refused: a misspelt field would otherwise be ignored in silence. `evenkeel explain KIND` and `evenkeel explain KIND.FIELD` list the fields; an editor with the YAML language server completes them."

@@ -10,7 +10,10 @@ use super::source::{Format, Source};
 /// The order of a document's top-level fields.
 const ENVELOPE: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// Formats a file.
+/// Maximum number of times that a text is formatted until it no longer changes. One pass suffices as far as is known.
+const MAX_PASSES: usize = 4;
+
+/// Formats a file. The result is a fixed point: formatting it again returns it unchanged.
 ///
 /// # Errors
 /// If the file has errors, as no change is safe then.
@@ -22,19 +25,41 @@ pub fn format(path: &str, bytes: &[u8]) -> Result<String, String> {
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) {
         return Err(describe(finding, &source));
     }
+    let original = source.text().to_owned();
+    let mut current = (source, documents);
+    for _ in 0..MAX_PASSES {
+        match pass(path, &current.0, &current.1, &limits) {
+            Some(next) => current = next,
+            None => return Ok(current.0.text().to_owned()),
+        }
+    }
+    // A text that never settles is left as it is, which is a fixed point too.
+    Ok(original)
+}
+
+/// One pass over a text: the preferred form with the same values. `None` if the text has it already.
+fn pass(path: &str, source: &Source, documents: &[Document], limits: &ReadLimits) -> Option<(Source, Vec<Document>)> {
     let candidates = match source.format() {
         // Reordering may move an alias before its anchor; then only white space is changed.
-        Format::Yaml => vec![yaml(source.text(), &documents, true), yaml(source.text(), &documents, false)],
+        Format::Yaml => vec![yaml(source.text(), documents, true), yaml(source.text(), documents, false)],
         Format::Json => {
             vec![documents.first().map_or_else(String::new, |document| json(&document.root, source.text()))]
         }
     };
     let values = |documents: &[Document]| documents.iter().map(|document| document.root.to_json()).collect::<Vec<_>>();
-    let same = |text: &String| {
-        let (after, found) = parse(&Source::new(path, text.as_str()), &limits);
-        !found.iter().any(|finding| finding.severity == Severity::Error) && values(&documents) == values(&after)
-    };
-    Ok(candidates.into_iter().find(same).unwrap_or_else(|| source.text().to_owned()))
+    let before = values(documents);
+    for text in candidates {
+        if text == source.text() {
+            return None;
+        }
+        let after = Source::new(path, text);
+        let (read, found) = parse(&after, limits);
+        let is_readable = !found.iter().any(|finding| finding.severity == Severity::Error);
+        if is_readable && values(&read) == before {
+            return Some((after, read));
+        }
+    }
+    None
 }
 
 /// True if a file contains an Evenkeel document. Files of other tools are not formatted.
@@ -65,31 +90,36 @@ fn yaml(text: &str, documents: &[Document], reorder: bool) -> String {
     let fixed = fixed_lines(text, documents);
     let text = text.replace("\r\n", "\n");
     let mut lines: Vec<Line> = Vec::new();
+    let mut document: Vec<Line> = Vec::new();
     for (number, line) in text.split('\n').enumerate() {
         let keep = fixed.get(number).copied().unwrap_or(false);
-        let line = if keep { line.to_owned() } else { line.trim_end().to_owned() };
-        let blank = line.is_empty() && !keep;
-        let follows_blank = lines.last().is_none_or(|(last, keep)| last.is_empty() && !keep);
-        if !(blank && follows_blank) {
-            lines.push((line, keep));
-        }
-    }
-    while lines.last().is_some_and(|(line, keep)| line.is_empty() && !keep) {
-        lines.pop();
-    }
-    let mut out = String::new();
-    let mut document: Vec<Line> = Vec::new();
-    for (line, keep) in lines {
-        if !keep && (line == "---" || line.starts_with("--- ") || line == "...") {
-            out += &ordered(&document, reorder);
-            document.clear();
-            out += &line;
-            out += "\n";
+        let line = if keep { line } else { line.trim_end_matches([' ', '\t', '\r']) };
+        let separates = !keep && (line == "---" || line.starts_with("--- ") || line == "...");
+        if separates {
+            lines.extend(ordered(std::mem::take(&mut document), reorder));
+            lines.push((line.to_owned(), false));
         } else {
-            document.push((line, keep));
+            document.push((line.to_owned(), keep));
         }
     }
-    out += &ordered(&document, reorder);
+    lines.extend(ordered(document, reorder));
+    without_repeated_blanks(&lines)
+}
+
+/// The text of lines, without blank lines at the start and the end, and after another one. Reordering moves blank lines, so
+/// this comes after it.
+fn without_repeated_blanks(lines: &[Line]) -> String {
+    let blank = |(line, keep): &Line| line.is_empty() && !keep;
+    let end = lines.iter().rposition(|line| !blank(line)).map_or(0, |last| last + 1);
+    let mut out = String::new();
+    let mut follows_blank = true;
+    for line in lines.iter().take(end) {
+        if !(blank(line) && follows_blank) {
+            out += &line.0;
+            out.push('\n');
+        }
+        follows_blank = blank(line);
+    }
     out
 }
 
@@ -123,40 +153,32 @@ fn fixed_lines(text: &str, documents: &[Document]) -> Vec<bool> {
     fixed
 }
 
-/// Reorders the envelope's fields, each with the comments above it.
-fn ordered(lines: &[Line], reorder: bool) -> String {
-    let joined = |lines: &[Line]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
-    let field = |(line, keep): &(String, bool)| {
+/// The lines of a document with the envelope's fields in order, each with the comments above it.
+fn ordered(lines: Vec<Line>, reorder: bool) -> Vec<Line> {
+    let field = |(line, keep): &Line| {
         let name = line.split(':').next()?;
         (!keep && !line.starts_with([' ', '#', '-', '{', '"', '\'']) && line.contains(':')).then(|| name.to_owned())
     };
+    let names: Vec<String> = lines.iter().filter_map(field).collect();
+    let place = |name: &str| ENVELOPE.iter().position(|known| *known == name);
+    // Only a document whose top-level fields are all envelope fields is reordered.
+    let is_envelope = names.len() >= 2 && names.iter().all(|name| place(name).is_some());
+    if !reorder || !is_envelope || names.is_sorted_by_key(|name| place(name)) {
+        return lines;
+    }
     let mut blocks: Vec<(Option<String>, Vec<Line>)> = vec![(None, Vec::new())];
     let mut pending: Vec<Line> = Vec::new();
     for line in lines {
-        if let Some(name) = field(line) {
+        if let Some(name) = field(&line) {
             let mut block = std::mem::take(&mut pending);
-            block.push(line.clone());
+            block.push(line);
             blocks.push((Some(name), block));
         } else if !line.1 && (line.0.starts_with('#') || line.0.is_empty()) {
-            pending.push(line.clone());
+            pending.push(line);
         } else if let Some((_, block)) = blocks.last_mut() {
             block.append(&mut pending);
-            block.push(line.clone());
+            block.push(line);
         }
-    }
-    let names: Vec<&String> = blocks.iter().filter_map(|(name, _)| name.as_ref()).collect();
-    // Only a document whose top-level fields are all envelope fields is reordered.
-    let is_envelope = names.len() >= 2 && names.iter().all(|name| ENVELOPE.contains(&name.as_str()));
-    if !is_envelope || !reorder {
-        return joined(lines);
-    }
-    let place = |name: &Option<String>| match name {
-        None => 0,
-        Some(name) => 1 + ENVELOPE.iter().position(|known| known == name).unwrap_or(ENVELOPE.len()),
-    };
-    let in_order = blocks.is_sorted_by_key(|(name, _)| place(name));
-    if in_order {
-        return joined(lines);
     }
     // Comments above the first field belong to the whole document and stay on top.
     if let [(None, head), (Some(_), first), ..] = blocks.as_mut_slice() {
@@ -165,10 +187,8 @@ fn ordered(lines: &[Line], reorder: bool) -> String {
         let blank = first.iter().take(comments).rposition(|(line, _)| line.is_empty());
         head.extend(first.drain(..blank.map_or(comments, |at| at + 1)));
     }
-    blocks.sort_by_key(|(name, _)| place(name));
-    let mut out: String = blocks.iter().map(|(_, block)| joined(block)).collect();
-    out += &joined(&pending);
-    out
+    blocks.sort_by_key(|(name, _)| name.as_deref().and_then(place));
+    blocks.into_iter().flat_map(|(_, block)| block).chain(pending).collect()
 }
 
 /// Formats JSON with an indentation of two spaces; numbers keep their notation.
@@ -216,3 +236,6 @@ fn write(node: &Node, text: &str, depth: usize, out: &mut String) {
         NodeKind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,6 +176,7 @@ pub struct SourceMap {
     /// The slot of a removed file is empty until its number is reused.
     sources: Arc<Vec<Option<Arc<Source>>>>,
     prefix: Arc<str>,
+    is_in_repository: bool,
 }
 
 impl SourceMap {
@@ -188,6 +189,17 @@ impl SourceMap {
             prefix => format!("{}/", prefix.strip_prefix("./").unwrap_or(prefix)).into(),
         };
         self
+    }
+
+    /// Declares that the prefix is the folder of the files in their repository.
+    #[must_use]
+    pub fn in_repository(self, is_in_repository: bool) -> SourceMap {
+        SourceMap { is_in_repository, ..self }
+    }
+
+    /// The path of a file from the root of its repository, or from the root of the source if it is in none.
+    pub fn repository_path(&self, path: &str) -> String {
+        if self.is_in_repository { format!("{}{path}", self.prefix) } else { path.to_owned() }
     }
 
     /// The prefix of display paths; empty for none.

@@ -54,19 +54,15 @@ pub fn compile(catalog: &Catalog, before: Option<&Triggers>) -> Result<Triggers,
         let Some(Spec::Trigger(spec)) = entry.spec() else { continue };
         let connector = spec.app_event.as_ref().and_then(|event| catalog.connector(&event.connector));
         let stamp = (entry.stamp(), connector.map_or(0, |(entry, _)| entry.stamp()));
-        if let Some(known) = before.and_then(|before| before.get(&entry.id.name)).filter(|known| known.stamp == stamp) {
+        let source_location = catalog.shown_place(entry.place());
+        let is_same = |known: &&Arc<Trigger>| known.stamp == stamp && known.source_location == source_location;
+        if let Some(known) = before.and_then(|before| before.get(&entry.id.name)).filter(is_same) {
             triggers.insert(entry.id.name.clone(), Arc::clone(known));
             continue;
         }
         let kind = compile_kind(catalog, spec).map_err(|error| format!("{}: {error}", entry.id))?;
-        let (path, line) = entry.place();
-        let trigger = Trigger {
-            name: entry.id.name.clone(),
-            spec: TriggerSpec::clone(spec),
-            source_location: format!("{path}:{line}"),
-            kind,
-            stamp,
-        };
+        let trigger =
+            Trigger { name: entry.id.name.clone(), spec: TriggerSpec::clone(spec), source_location, kind, stamp };
         triggers.insert(entry.id.name.clone(), Arc::new(trigger));
     }
     Ok(triggers)

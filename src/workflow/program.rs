@@ -67,8 +67,12 @@ pub fn compile(
     let mut programs = Programs::new();
     for entry in catalog.of_kind(Kind::Workflow) {
         let Some(Spec::Workflow(spec)) = entry.spec() else { continue };
-        let known = before.and_then(|before| before.get(&entry.id.name)).filter(|known| known.stamp.0 == entry.stamp());
-        let program = Program::compile(entry, spec, read, known).map_err(|error| format!("{}: {error}", entry.id))?;
+        let source_location = catalog.shown_place(entry.place());
+        let is_same =
+            |known: &&Arc<Program>| known.stamp.0 == entry.stamp() && known.source_location == source_location;
+        let known = before.and_then(|before| before.get(&entry.id.name)).filter(is_same);
+        let program =
+            Program::compile(catalog, entry, spec, read, known).map_err(|error| format!("{}: {error}", entry.id))?;
         programs.insert(entry.id.name.clone(), program);
     }
     Ok(programs)
@@ -76,13 +80,14 @@ pub fn compile(
 
 impl Program {
     fn compile(
+        catalog: &Catalog,
         entry: &Entry,
         spec: &WorkflowSpec,
         read: &dyn Fn(&str) -> Option<Vec<u8>>,
         known: Option<&Arc<Program>>,
     ) -> Result<Arc<Program>, String> {
-        let (path, line) = entry.place();
-        let source_location = format!("{path}:{line}");
+        let path = entry.place().0;
+        let source_location = catalog.shown_place(entry.place());
         let mut stamp = (entry.stamp(), None);
         let (code, file, line) = match &spec.source {
             None => (None, path.to_owned(), 0),
@@ -97,7 +102,8 @@ impl Program {
                             return Ok(Arc::clone(known));
                         }
                         let text = String::from_utf8(bytes).map_err(|_| format!("{found} is not UTF-8"))?;
-                        (text, found, 0)
+                        // Line ends have no meaning in code; those of a checkout would make it another version.
+                        (text.replace("\r\n", "\n"), found, 0)
                     }
                     (None, Some(inline)) => {
                         let at = entry.source.line_of(inline_start(entry)).1;
@@ -117,6 +123,7 @@ impl Program {
             return Ok(Arc::clone(known));
         }
         let spec = serde_json::to_value(spec).map_err(|error| error.to_string())?;
+        let file = catalog.repository_path(&file);
         let program =
             Program::from_stored(Stored { name: entry.id.name.clone(), spec, code, file, line, source_location })?;
         Ok(Arc::new(Program { stamp, ..program }))

@@ -410,7 +410,7 @@ fn a_request_is_rendered_without_sending_it() {
     let request = answer.json();
     assert_eq!(request["method"], "POST");
     assert_eq!(request["url"], "https://eu.orbit.example/v2/contacts");
-    assert_eq!(request["headers"]["X-API-Key"], "[credential apiKey]", "{request}");
+    assert_eq!(request["headers"]["x-api-key"], "[credential apiKey]", "{request}");
     assert_eq!(request["body"], json!({"email": "ada@example.com", "tags": [], "source": "evenkeel"}));
     let answer = dev.post(&format!("{CREATE}/render"), &[], "{}");
     assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("INVALID_INPUT")), "{answer:?}");

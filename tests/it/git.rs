@@ -1,6 +1,7 @@
 //! Git sources against real servers. Names with `row_NN_` refer to the fault table, `docs/faults.md`.
 
 mod faults;
+mod formats;
 mod reading;
 mod servers;
 mod signatures;

@@ -1,5 +1,7 @@
 //! `evenkeel plan` without a server: output forms, exit codes and saved plans.
 
+mod revisions;
+
 use evenkeel::plan::{ChangeClass, Plan, Verb};
 
 use serde_json::Value;

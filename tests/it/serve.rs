@@ -13,6 +13,7 @@ mod log;
 mod notifications;
 mod operators;
 mod overrides;
+mod places;
 pub mod replicas;
 mod secrets;
 mod settings;

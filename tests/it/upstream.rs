@@ -244,6 +244,75 @@ fn a_missing_secret_is_named_and_nothing_is_sent() {
     assert!(received.try_recv().is_err(), "a request was sent");
 }
 
+/// The actions of a connector whose requests are rendered and sent.
+const RENDERED: &str = r#"
+    text: { http: { method: PUT, path: /text, text: "{{ '%.2f' | format(10.1) }}" } }
+    spaced: { http: { method: POST, path: /spaced, headers: { Content-Type: application/json }, text: "{ \"n\": {{ '%.2f' | format(10.1) }} }\n" } }
+    tree: { http: { method: POST, path: /tree, body: { a: 1.0, b: 1e3, c: 18446744073709551615, d: "1.10", e: [true, ~], f: "{{ input.f }}" } } }
+    form: { http: { method: PATCH, path: /form, form: { a: "x y", b: [1.0, 2] } } }
+    none: { http: { method: POST, path: /none } }
+    get: { http: { path: /get, query: { q: "a b&c" }, headers: { X-Version: 1.0, Accept: text/csv } } }
+    coded: { http: { method: DELETE, path: /coded, headers: { Accept-Encoding: identity, User-Agent: me } } }
+"#;
+
+/// Header fields of a request in lower case and sorted, and its body.
+fn parts(request: &str, line_end: &str) -> (Vec<String>, String) {
+    let (head, body) = request.split_once(&line_end.repeat(2)).unwrap_or((request, ""));
+    let lines = head.trim_end().split(line_end).skip(1);
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        format!("{}: {value}", name.to_lowercase())
+    };
+    let mut fields: Vec<String> = lines.map(field).collect();
+    fields.sort();
+    (fields, body.to_owned())
+}
+
+#[test]
+fn a_rendered_request_is_the_one_that_is_sent() {
+    let (port, received) = application("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    let connector = format!(
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: {{ name: local }}\nspec:\n  displayName: Local\n  \
+         baseUrl: http://127.0.0.1:{port}/api\n  actions:{RENDERED}"
+    );
+    let folder = folder(&[("a.yaml", &connector)]);
+    let path = folder.path().to_str().unwrap();
+    for action in ["text", "spaced", "tree", "form", "none", "get", "coded"] {
+        let (action, input) = (format!("local/{action}"), ["-i", r#"{"f": 2.50}"#]);
+        let called = run([&["call", &action, path, "--allow-loopback"], &input[..]].concat());
+        assert_eq!(called.code, 0, "{action}: {}", called.err);
+        let sent = received.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        let shown = run([&["render", &action, path], &input[..]].concat());
+        assert_eq!(shown.code, 0, "{action}: {}", shown.err);
+        let (mut fields, mut body) = parts(&shown.out, "\n");
+        if !body.is_empty() {
+            assert_eq!(body.pop(), Some('\n'), "a line break ends the output");
+        }
+        assert_eq!(
+            (&fields, &body),
+            (&parts(&sent, "\r\n").0, &parts(&sent, "\r\n").1),
+            "{action}\n{}\n{sent}",
+            shown.out
+        );
+        let document = run([&["render", &action, path, "-o", "json"], &input[..]].concat()).out;
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let shown = match &document["body"] {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        assert_eq!(shown, body, "{action}");
+        let headers = document["headers"].as_object().unwrap().iter();
+        let mut named: Vec<String> =
+            headers.map(|(name, value)| format!("{name}: {}", value.as_str().unwrap())).collect();
+        named.sort();
+        fields.sort();
+        assert_eq!(named, fields, "{action}");
+    }
+    let text = run(["render", "local/text", path, "-o", "json"]).out;
+    assert!(text.contains("\"body\": \"10.10\""), "{text}");
+}
+
 #[test]
 fn render_shows_the_names_of_secrets_and_never_their_values() {
     let folder = folder(&[("a.yaml", &definitions(9, "apiKey: { secretRef: key }"))]);
@@ -252,7 +321,7 @@ fn render_shows_the_names_of_secrets_and_never_their_values() {
     let shown = said(&command.env("TEST_KEY", "s3cret-value").env("TEST_OTHER", "0ther-value").output().unwrap());
     assert_eq!(shown.code, 0, "{}", shown.err);
     assert!(
-        shown.out.contains("X-Key: [secret key]") && shown.out.contains("X-Other: [secret other]"),
+        shown.out.contains("x-key: [secret key]") && shown.out.contains("x-other: [secret other]"),
         "{}",
         shown.out
     );

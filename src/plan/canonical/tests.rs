@@ -1,5 +1,7 @@
 //! Tests of the equality of definitions.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{Snapshot, load};
 use crate::definition::common::Duration;
 use crate::plan::Object;
@@ -88,7 +90,184 @@ fn different_meanings_differ() {
     let header = |value: &str| format!("{CONNECTOR}, defaults: {{ headers: {{ X-Version: {value} }} }} }}");
     differ("Connector", &header("1.0"), &header("1"));
     differ("Connector", &header("{ value: a, overridable: true }"), &header("a"));
-    differ("Role", "{ permissions: { workflows: [Read, Update] } }", "{ permissions: { workflows: [Update, Read] } }");
+    // The order of steps and routes is the order in which they run.
+    let steps = |names: [&str; 2]| {
+        format!("{{ tier: Long, steps: [{{ name: {}, set: 1 }}, {{ name: {}, set: 1 }}] }}", names[0], names[1])
+    };
+    differ("Workflow", &steps(["a", "b"]), &steps(["b", "a"]));
+    // The default of a schema is sent like any other value.
+    let default = |value: &str| {
+        format!(
+            "{CONNECTOR}, actions: {{ a: {{ input: {{ properties: {{ n: {{ default: {value} }} }} }}, http: {{ path: / }} }} }} }}"
+        )
+    };
+    differ("Connector", &default("1.0"), &default("1"));
+    differ("Connector", &default("[b, a]"), &default("[a, b]"));
+}
+
+#[test]
+fn the_order_of_sets_does_not_matter() {
+    let schema = |text: &str| format!("actions: {{ a: {{ input: {text}, http: {{ path: / }} }} }}");
+    same_connector(
+        &schema(
+            "{ type: [object, 'null'], required: [a, b], dependentRequired: { a: [b, c] }, properties: { required: { \
+             enum: [2, 10, x], not: { enum: [y, z] } } }, anyOf: [{ required: [c, d] }, true], $defs: { e: { enum: [q, r] } } }",
+        ),
+        &schema(
+            "{ required: [b, a, b], type: ['null', object], dependentRequired: { a: [c, b] }, properties: { required: { \
+             not: { enum: [z, y] }, enum: [x, 10, 2] } }, anyOf: [true, { required: [d, c] }], $defs: { e: { enum: [r, q] } } }",
+        ),
+    );
+    let scopes = |list: &str| {
+        format!(
+            "auth: {{ methods: {{ m: {{ oauth2: {{ grant: AuthorizationCode, authorizationUrl: https://x.example/a, tokenUrl: https://x.example/t, scopes: {list} }} }} }} }}"
+        )
+    };
+    same_connector(&scopes("[read, write]"), &scopes("[write, read]"));
+    same("Role", "{ permissions: { workflows: [Read, Update] } }", "{ permissions: { workflows: [Update, Read] } }");
+    let roles = |list: &str| {
+        format!(
+            "{{ tier: Long, steps: [{{ name: all, parallel: {{ one: [{{ name: ask, approval: {{ message: Go?, roles: {list} }} }}] }} }}] }}"
+        )
+    };
+    let workflow = |list: &str| {
+        let mut object = object("Workflow", &roles(list));
+        object.needs.clear();
+        object.digest
+    };
+    assert_eq!(workflow("[a, b]"), workflow("[b, a]"));
+    assert_ne!(workflow("[a, b]"), workflow("[a, c]"));
+    // A schema may describe properties that are named like keywords.
+    differ(
+        "Connector",
+        &format!("{CONNECTOR}, {} }}", schema("{ properties: { enum: { const: [1, 2] } } }")),
+        &format!("{CONNECTOR}, {} }}", schema("{ properties: { enum: { const: [2, 1] } } }")),
+    );
+}
+
+#[test]
+fn the_spelling_of_numbers_and_line_ends_does_not_matter() {
+    let schema =
+        |n: &str| format!("actions: {{ a: {{ input: {{ maximum: {n}, enum: [{n}, 2] }}, http: {{ path: / }} }} }}");
+    same_connector(&schema("1e3"), &schema("1000"));
+    same_connector(&schema("1.0e3"), &schema("0x3E8"));
+    let body = |n: &str| format!("actions: {{ a: {{ http: {{ method: POST, path: /, body: {{ n: {n} }} }} }} }}");
+    same_connector(&body("1e3"), &body("1000.0"));
+    let trigger = |n: &str| {
+        format!(
+            "{{ webhook: {{ verify: {{ none: {{}} }}, routes: [{{ workflow: w, when: {{ a: {n}, b: {{ gt: {n}, in: [{n}, 7] }} }} }}] }} }}"
+        )
+    };
+    let digest = |n: &str| object("Trigger", &trigger(n)).digest;
+    assert_eq!(digest("5.0"), digest("5"));
+    let code = |line_end: &str| format!("{{ tier: Long, source: {{ inline: \"a(){line_end}b()\" }} }}");
+    assert_eq!(object("Workflow", &code("\\r\\n")).digest, object("Workflow", &code("\\n")).digest);
+}
+
+/// A file with the line ends of Windows holds the same definitions as one with those of Unix.
+#[test]
+fn a_checkout_with_other_line_ends_holds_the_same_definitions() {
+    let text = "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: x }\nspec:\n  displayName: 'a\n    b\n\n    c'\n  plan: |\n    one\n\n    two\n  externalId: >-\n    one\n    two\n";
+    let (unix, windows) = (only_object(text), only_object(&text.replace('\n', "\r\n")));
+    assert_eq!((unix.digest, unix.place.line), (windows.digest, windows.place.line));
+    let files = |text: &str| crate::plan::Files::from([("a.ts".to_owned(), std::sync::Arc::from(text.as_bytes()))]);
+    let with = |object: &Object, text: &str| object.clone().with_files(files(text));
+    assert_eq!(with(&unix, "a\nb\n"), with(&unix, "a\r\nb\r\n"));
+    assert_ne!(with(&unix, "a\nb\n").digest, with(&unix, "a\rb\n").digest);
+    // Bytes that are no text keep theirs.
+    let bytes =
+        |bytes: &[u8]| unix.clone().with_files([("a.age".to_owned(), std::sync::Arc::from(bytes))].into()).digest;
+    assert_ne!(bytes(b"\xff\r\n"), bytes(b"\xff\n"));
+    assert_ne!(bytes(b"\0\r\n"), bytes(b"\0\n"));
+}
+
+/// Every list of every kind is either a set or ordered, so that a new one is decided.
+#[test]
+fn the_order_of_every_list_is_decided() {
+    const ORDERED: [(Kind, &str); 32] = [
+        (Kind::Connector, "spec/actions/*/sql/params"),
+        (Kind::Connector, "spec/actions/*/steps"),
+        (Kind::Connector, "spec/actions/*/tests"),
+        (Kind::Connector, "spec/actions/*/tests/*/expectRequests"),
+        (Kind::Connector, "spec/actions/*/tests/*/responds"),
+        (Kind::Connector, "spec/entities/*/fields/*/transforms"),
+        (Kind::Connector, "spec/entities/*/fields/*/transforms/*/coalesce"),
+        (Kind::Connector, "spec/entities/*/fields/*/transforms/*/concat/fields"),
+        (Kind::Widget, "spec/actions"),
+        (Kind::Widget, "spec/connectors"),
+        (Kind::Widget, "spec/forms/*/fields"),
+        (Kind::Widget, "spec/forms/*/fields/*/mapping/source"),
+        (Kind::Widget, "spec/forms/*/fields/*/mapping/target"),
+        (Kind::Widget, "spec/forms/*/fields/*/options"),
+        (Kind::Widget, "spec/metrics"),
+        (Kind::Trigger, "spec/appEvent/routes"),
+        (Kind::Trigger, "spec/appEvent/routes/*/whenAny"),
+        (Kind::Trigger, "spec/schedule/routes"),
+        (Kind::Trigger, "spec/webhook/routes"),
+        (Kind::Trigger, "spec/webhook/routes/*/whenAny"),
+        (Kind::Workflow, "spec/steps"),
+        (Kind::Workflow, "spec/tests"),
+        (Kind::Workflow, "spec/tests/*/actions/*"),
+        (Kind::Workflow, "spec/tests/*/events/*"),
+        (Kind::Workflow, "spec/tests/*/expectCalls"),
+        (Kind::Environment, "spec/notifications"),
+        (Kind::Environment, "spec/overlays"),
+        // The last pattern that matches a path decides.
+        (Kind::Environment, "spec/source/directory/exclude"),
+        (Kind::Environment, "spec/source/git/exclude"),
+        (Kind::Environment, "spec/sources"),
+        (Kind::Environment, "spec/sources/*/directory/exclude"),
+        (Kind::Environment, "spec/sources/*/git/exclude"),
+    ];
+    let ordered = ORDERED.iter().chain(&[(Kind::Alert, "spec/notify")]);
+    for kind in Kind::ALL {
+        let schema = crate::definition::schema::of_kind(kind);
+        let mut lists = BTreeSet::new();
+        lists_of(&schema, &schema, String::new(), &mut Vec::new(), &mut lists);
+        let decided = sets::SETS.iter().chain(ordered.clone()).filter(|(owner, _)| *owner == kind);
+        let mut decided: BTreeSet<String> = decided.map(|(_, path)| (*path).to_owned()).collect();
+        if kind == Kind::Workflow {
+            decided.extend(sets::STEP_SETS.iter().map(|path| format!("spec/steps/*/{path}")));
+            decided.extend(
+                ["loop/steps", "parallel/*", "switch", "switch/*/steps"].map(|path| format!("spec/steps/*/{path}")),
+            );
+        }
+        // `spec/permissions/*` covers one list for each resource.
+        lists.retain(|path| kind != Kind::Role || !path.starts_with("spec/permissions/"));
+        decided.remove("spec/permissions/*");
+        assert_eq!(lists, decided, "{kind}: decide in `sets::SETS` or here");
+    }
+}
+
+/// Adds the locations of all lists below a schema of a kind.
+fn lists_of(root: &Value, schema: &Value, path: String, seen: &mut Vec<String>, lists: &mut BTreeSet<String>) {
+    let target = schema["$ref"].as_str().and_then(|target| target.strip_prefix("#/$defs/"));
+    if let Some(name) = target.filter(|name| !seen.iter().any(|known| known == name)) {
+        seen.push(name.to_owned());
+        lists_of(root, &root["$defs"][name], path.clone(), seen, lists);
+        seen.pop();
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        for branch in schema[key].as_array().into_iter().flatten() {
+            lists_of(root, branch, path.clone(), seen, lists);
+        }
+    }
+    let is_list =
+        schema["type"] == "array" || schema["type"].as_array().is_some_and(|all| all.contains(&"array".into()));
+    if is_list {
+        lists.insert(path.clone());
+        lists_of(root, &schema["items"], format!("{path}/*"), seen, lists);
+    }
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        lists_of(root, property, below(name), seen, lists);
+    }
+    for property in schema["patternProperties"].as_object().into_iter().flat_map(|map| map.values()) {
+        lists_of(root, property, below("*"), seen, lists);
+    }
+    if schema["additionalProperties"].is_object() {
+        lists_of(root, &schema["additionalProperties"], below("*"), seen, lists);
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Revisions<'a> {
     pub from: &'a str,
     /// The revision of the desired definitions.
     pub to: &'a str,
+    /// The folder of the definitions from the root of their repository; empty for the root.
+    pub folder: &'a str,
 }
 
 /// The compared states of a plan.
@@ -56,7 +58,9 @@ pub struct ReviewSide {
 
 impl From<&Revisions<'_>> for Review {
     fn from(revisions: &Revisions<'_>) -> Review {
-        let side = |name: &str| ReviewSide { name: name.to_owned(), ..ReviewSide::default() };
+        let folder = revisions.folder;
+        let side =
+            |name: &str| ReviewSide { name: name.to_owned(), folder: folder.to_owned(), ..ReviewSide::default() };
         Review { before: side(revisions.from), after: side(revisions.to), ..Review::default() }
     }
 }

@@ -13,7 +13,7 @@ use crate::text::Severity;
 use crate::text::render::ReportedFinding;
 
 fn review() -> Review {
-    Review::from(&Revisions { from: "main`</code>@team", to: "sha\u{202E}1" })
+    Review::from(&Revisions { from: "main`</code>@team", to: "sha\u{202E}1", folder: "" })
 }
 
 fn planned(before: &[(&str, serde_json::Value)], after: &[(&str, serde_json::Value)]) -> Plan {

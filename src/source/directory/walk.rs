@@ -11,6 +11,7 @@ use super::links::{self, Links, MAX_LINKS};
 use crate::catalog::{File, MAX_CODE_BYTES, Snapshot, is_foreign};
 use crate::definition::ignore_rules::{IGNORE_FILE, IgnoreRules, MAX_IGNORE_BYTES};
 use crate::script::{MAX_SCRIPT_BYTES, is_script};
+use crate::source::checkout::is_submodule;
 use crate::source::{UnreadableFile, ignore_file};
 use crate::text::{Code, Format, ReadLimits, codes};
 
@@ -147,6 +148,9 @@ impl Walk<'_> {
                 Ok(kind) if kind.is_symlink() => self.links.add(shown, entry.path(), depth),
                 Ok(kind) if kind.is_dir() && depth >= MAX_DEPTH => {
                     self.unreadable.push(UnreadableFile::too_deep(shown, MAX_DEPTH));
+                }
+                Ok(kind) if kind.is_dir() && is_submodule(&entry.path(), &self.root) => {
+                    self.unreadable.push(UnreadableFile::submodule(shown));
                 }
                 Ok(kind) if kind.is_dir() && self.links.follows && !self.links.is_first(&entry.path()) => {}
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path(), &shown, depth + 1),

@@ -206,7 +206,7 @@ impl Git {
         let before = last.as_ref().filter(|last| last.rules == rules).map(|last| &last.folder);
         let folder = walk.root(&root, before)?;
         let (mut snapshot, mut unreadable) = folder.flatten(last.as_ref().map(|last| &last.fetched.snapshot));
-        snapshot.shown_under = self.path.clone();
+        snapshot.set_repository_folder(&self.path);
         unreadable.extend(problems);
         let rewritten = last.as_ref().is_some_and(|last| is_rewritten(repository, &last.fetched.revision, &commit));
         let revision = revision_of(&commit, &choice.name);

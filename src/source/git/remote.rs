@@ -14,6 +14,7 @@ use ssh_key::known_hosts::Entry;
 use super::error::{fail, printable};
 use super::options::{Budgets, Credentials};
 use super::relay::{Relay, SshLogin, StopReason, Upstream};
+use super::repository_format::{sha256, shallow, unsupported};
 use super::select::Head;
 use super::url::GitUrl;
 use crate::net::Tls;
@@ -259,6 +260,11 @@ impl Visit<'_> {
                 format!("there is no repository at `{shown}`; restore it, or correct `url`"),
             );
         }
+        if let GitUrl::File(path) = self.url
+            && let Some(reason) = unsupported(path).or_else(|| shallow(path))
+        {
+            return fail(FetchReason::Unreadable, reason);
+        }
         match stop {
             Some(StopReason::TimedOut) => return self.timed_out(),
             Some(StopReason::TooLarge) => return self.too_much(),
@@ -279,6 +285,9 @@ impl Visit<'_> {
             None => {}
         }
         let text = error.message();
+        if text.contains("remote object format") {
+            return fail(FetchReason::Unreadable, sha256(&format!("the repository at `{shown}`")));
+        }
         let status = text.split("unexpected http status code: ").nth(1).and_then(|code| code.parse::<u16>().ok());
         match (error.class(), error.code(), status) {
             (_, _, Some(401 | 403 | 407)) => {

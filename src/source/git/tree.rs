@@ -1,7 +1,8 @@
 //! From a commit to files, without a checkout: trees are walked and blobs read from the object database.
 //!
 //! Unchanged parts cost nothing: a folder with the same id as before is reused as a whole, and a file with the same id
-//! keeps its bytes. Attributes, filters and submodules are not interpreted; links are followed inside the folder.
+//! keeps its bytes. Attributes and filters are not interpreted; links are followed inside the folder, and a submodule is
+//! passed over with a warning.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -201,7 +202,10 @@ impl Walk<'_> {
             }
             let known = before.and_then(|before| before.children.get(name));
             let child = match (entry.filemode(), entry.kind()) {
-                (SUBMODULE, _) => None,
+                (SUBMODULE, _) => {
+                    folder.unreadable.push(UnreadableFile::submodule(path));
+                    None
+                }
                 (LINK, _) => {
                     folder.links.push((path, links::target(self.repository, entry.id())));
                     None

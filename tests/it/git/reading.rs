@@ -105,7 +105,7 @@ fn reports_duplicate_names() {
 }
 
 #[test]
-fn row_10_submodules_are_ignored() {
+fn row_10_submodules_are_passed_over_with_a_warning() {
     let place = Place::with(&[("a.yaml", TENANT)]);
     let modules = "[submodule \"m\"]\n\tpath = m\n\turl = --upload-pack=touch /tmp/x\n[submodule \"n.yaml\"]\n\tpath = n.yaml\n\turl = ext::sh -c x\n";
     let (modules, file) = (place.repository.blob(modules), place.repository.blob(TENANT));
@@ -117,7 +117,7 @@ fn row_10_submodules_are_ignored() {
         ("160000", &"1".repeat(40), b"n.yaml"),
     ]);
     let fetched = fetch(&place.source(&json!({}))).unwrap();
-    assert_eq!((paths(&fetched), codes(&fetched)), (vec!["a.yaml"], vec![]));
+    assert_eq!((paths(&fetched), codes(&fetched)), (vec!["a.yaml"], vec![("m", "EK0017"), ("n.yaml", "EK0017")]));
     assert_eq!(reason(&place.source(&json!({ "path": "m" }))), FetchReason::PathNotFound);
 }
 
