@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call_place::{CallPlace, call_places};
 use super::canonical;
 use crate::catalog::references::{Resolution, resolve};
 use crate::catalog::{Catalog, Entry};
@@ -33,6 +34,8 @@ pub struct Object {
     pub protected: bool,
     /// Contents of the files that it refers to, for diffs.
     pub files: Files,
+    /// Its uses of actions and workflows. Empty if it was read from a store, which keeps no positions.
+    pub calls: Box<[CallPlace]>,
 }
 
 /// The place of a declaration.
@@ -70,7 +73,7 @@ impl Object {
         let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
         let annotation = annotation.and_then(|annotations| annotations.get(PRUNE_ANNOTATION)).and_then(Value::as_str);
         let protected = annotation == Some("disabled");
-        Object { id, digest, text, place, needs, protected, files: Files::new() }
+        Object { id, digest, text, place, needs, protected, files: Files::new(), calls: Box::default() }
     }
 
     /// The object with the files that it refers to. Their digests become part of the document, so that the object changes
@@ -83,7 +86,12 @@ impl Object {
         let mut document = self.document();
         let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
         document["files"] = Value::Object(digests.collect());
-        Object { files, ..Object::new(self.id, document, self.place, self.needs) }
+        Object { files, calls: self.calls, ..Object::new(self.id, document, self.place, self.needs) }
+    }
+
+    /// The canonical document as text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The canonical document ([`canonical::document`]).
@@ -110,7 +118,7 @@ pub fn object(catalog: &Catalog, entry: &Entry, source: &str, revision: &str) ->
         _ => None,
     };
     let needs = entry.facts.references.iter().filter_map(needed).collect();
-    Some(Object::new(entry.id.clone(), document, place, needs))
+    Some(Object { calls: call_places(entry), ..Object::new(entry.id.clone(), document, place, needs) })
 }
 
 /// The objects of a catalog. Of two definitions with the same identity the first is used; the check reports both.
