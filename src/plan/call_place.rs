@@ -88,7 +88,10 @@ pub(super) fn call_places(entry: &Entry) -> Box<[CallPlace]> {
     places.into()
 }
 
-fn of_test(entry: &Entry, test: &WorkflowTest, base: &str, add: &mut dyn FnMut(CallKind, &str, (&str, u32))) {
+/// A function that adds a use with its pointer, file and line.
+type AddPlace<'a> = dyn FnMut(CallKind, &str, (&str, u32)) + 'a;
+
+fn of_test(entry: &Entry, test: &WorkflowTest, base: &str, add: &mut AddPlace<'_>) {
     for action in test.actions.keys() {
         if let Some(callee) = CalleeName::action(action, &entry.id) {
             let pointer = format!("{base}/actions/{}", escaped(action));

@@ -43,7 +43,7 @@ impl<'a> Callers<'a> {
     pub(super) fn of(desired: &'a Inventory) -> Callers<'a> {
         let mut callers = Callers::default();
         for (id, object) in desired {
-            for call in object.calls.iter() {
+            for call in &object.calls {
                 let callee = match &call.kind {
                     CallKind::Reference { .. } => call.reference().and_then(|reference| callee_of(id, &reference)),
                     CallKind::Read(callee, _) | CallKind::SimulatedOutput(callee) | CallKind::ExpectedCall(callee) => {
@@ -161,7 +161,7 @@ struct User<'a> {
 impl User<'_> {
     fn calls(&mut self) {
         let object = self.object;
-        for call in object.calls.iter() {
+        for call in &object.calls {
             match &call.kind {
                 CallKind::Reference { .. } => {
                     if let Some(reference) = call.reference() {
@@ -284,22 +284,19 @@ impl User<'_> {
             call.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX))
         };
         let name = self.schemas.name.clone();
-        let calls: Vec<(usize, ScriptArgument, Vec<ScriptRead>)> = match &name.action {
-            Some(action) => {
-                let aliases = self.aliases();
-                let is_callee = |connector: &str, called: &str| {
-                    let named = aliases.get(connector).map_or_else(|| connector.to_owned(), Clone::clone);
-                    (named == name.id.name || camel(&name.id.name) == named)
-                        && (called == action || camel(action) == called)
-                };
-                let calls = script.calls.into_iter().filter(|call| is_callee(&call.connector, &call.action));
-                calls.map(|call| (call.action_at.0, call.argument, call.reads)).collect()
-            }
-            None => {
-                let is_callee = |called: &str| called == name.id.name || camel(&name.id.name) == called;
-                let calls = script.workflow_calls.into_iter().filter(|call| is_callee(&call.workflow));
-                calls.map(|call| (call.workflow_at.0, call.argument, call.reads)).collect()
-            }
+        let calls: Vec<(usize, ScriptArgument, Vec<ScriptRead>)> = if let Some(action) = &name.action {
+            let aliases = self.aliases();
+            let is_callee = |connector: &str, called: &str| {
+                let named = aliases.get(connector).map_or_else(|| connector.to_owned(), Clone::clone);
+                (named == name.id.name || camel(&name.id.name) == named)
+                    && (called == action || camel(action) == called)
+            };
+            let calls = script.calls.into_iter().filter(|call| is_callee(&call.connector, &call.action));
+            calls.map(|call| (call.action_at.0, call.argument, call.reads)).collect()
+        } else {
+            let is_callee = |called: &str| called == name.id.name || camel(&name.id.name) == called;
+            let calls = script.workflow_calls.into_iter().filter(|call| is_callee(&call.workflow));
+            calls.map(|call| (call.workflow_at.0, call.argument, call.reads)).collect()
         };
         for (at, argument, reads) in calls {
             self.input(&argument.value, call, line(at), "");

@@ -143,30 +143,15 @@ impl Evaluator<'_> {
         let mut map = PartialMap::default();
         for property in &object.props {
             match property {
-                PropOrSpread::Spread(spread) => match self.below(&spread.expr, parts.depth) {
-                    PartialValue::Map(spread) => {
-                        map.rest = match (map.rest, spread.rest) {
-                            (RestOfMap::Unknown, _) | (_, RestOfMap::Unknown) => RestOfMap::Unknown,
-                            (RestOfMap::Undeclared, _) | (_, RestOfMap::Undeclared) => RestOfMap::Undeclared,
-                            _ => RestOfMap::Nothing,
-                        };
-                        if spread.rest != RestOfMap::Nothing {
-                            unsettle(&mut map);
-                        }
-                        for field in spread.fields {
-                            match (field.optional, map.get(&field.name).is_some()) {
-                                (true, true) => map.set(field.name, PartialValue::Unknown),
-                                (true, false) => map.fields.push(field),
-                                (false, _) => map.set(field.name, field.value),
-                            }
-                        }
-                    }
-                    // `...(condition && {…})` spreads nothing or a map that is not known here.
-                    _ => {
+                PropOrSpread::Spread(spread) => {
+                    if let PartialValue::Map(spread) = self.below(&spread.expr, parts.depth) {
+                        add_spread(&mut map, spread);
+                    } else {
+                        // `...(condition && {…})` spreads nothing or a map that is not known here.
                         unsettle(&mut map);
                         map.rest = RestOfMap::Unknown;
                     }
-                },
+                }
                 PropOrSpread::Prop(property) => match &**property {
                     Prop::Shorthand(name) => {
                         let value = parts.within(&name.sym, self.at(name.span), |parts| self.named(&name.sym, parts));
@@ -205,7 +190,7 @@ impl Evaluator<'_> {
                 }
                 // A hole is null in JSON.
                 None | Some(ExprOrSpread { spread: None, .. }) => {
-                    items.push(PartialValue::Scalar(serde_json::Value::Null))
+                    items.push(PartialValue::Scalar(serde_json::Value::Null));
                 }
                 Some(_) => return PartialValue::List { items, more: true },
             }
@@ -228,6 +213,25 @@ impl Parts<'_> {
             self.list.push((pointer.clone(), at));
         }
         then(&mut Parts { pointer, list: &mut *self.list, depth: self.depth + 1 })
+    }
+}
+
+/// Adds the fields of a map that is spread into another.
+fn add_spread(map: &mut PartialMap, spread: PartialMap) {
+    map.rest = match (map.rest, spread.rest) {
+        (RestOfMap::Unknown, _) | (_, RestOfMap::Unknown) => RestOfMap::Unknown,
+        (RestOfMap::Undeclared, _) | (_, RestOfMap::Undeclared) => RestOfMap::Undeclared,
+        _ => RestOfMap::Nothing,
+    };
+    if spread.rest != RestOfMap::Nothing {
+        unsettle(map);
+    }
+    for field in spread.fields {
+        match (field.optional, map.get(&field.name).is_some()) {
+            (true, true) => map.set(field.name, PartialValue::Unknown),
+            (true, false) => map.fields.push(field),
+            (false, _) => map.set(field.name, field.value),
+        }
     }
 }
 

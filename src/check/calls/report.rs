@@ -6,7 +6,7 @@ use super::callee::Callee;
 use super::places::existing;
 use crate::catalog::Entry;
 use crate::definition::json_schema::{Misfit, MisfitKind};
-use crate::text::{Code, Finding, Span, codes, unescaped};
+use crate::text::{Code, Finding, Node, Span, codes, unescaped};
 
 /// A caller in a document: the reference to its callee, and the value that it passes, if one is written.
 pub(super) struct Caller<'a> {
@@ -21,11 +21,24 @@ impl Caller<'_> {
         let Some(base) = self.passed.filter(|base| self.entry.node(base).is_some()) else {
             return self.entry.value_span(self.reference);
         };
+        if let Some(name) = self.form_field(base, &misfit.pointer) {
+            return self.entry.value_span(&name);
+        }
         let at = existing(self.entry, base, &misfit.pointer);
         match misfit.kind {
             MisfitKind::Value => self.entry.value_span(&at),
             _ => self.entry.key_span(&at),
         }
+    }
+}
+
+impl Caller<'_> {
+    /// The pointer of the name of a form field, if the passed value is that of a form.
+    fn form_field(&self, base: &str, pointer: &str) -> Option<String> {
+        let name = unescaped(pointer.strip_prefix('/')?.split('/').next()?);
+        let fields = self.entry.node(base).filter(|_| base.ends_with("/fields"))?.items();
+        let at = fields.iter().position(|field| field.get("name").and_then(Node::as_str) == Some(&*name))?;
+        Some(format!("{base}/{at}/name"))
     }
 }
 

@@ -227,12 +227,11 @@ impl<'a> Walk<'a> {
             // The only alternative for values of this type explains more than a general sentence.
             let is_close = |found: &Vec<Misfit>| found.iter().all(|misfit| misfit.pointer != at.value);
             let mut close = of_branches.iter().filter(|found| is_close(found));
-            match (close.next(), close.next()) {
-                (Some(only), None) => self.misfits.extend(only.iter().cloned()),
-                _ => {
-                    let message = format!("this fits none of the {} alternatives", branches.len());
-                    self.report(MisfitKind::Value, at, message, None);
-                }
+            if let (Some(only), None) = (close.next(), close.next()) {
+                self.misfits.extend(only.iter().cloned());
+            } else {
+                let message = format!("this fits none of the {} alternatives", branches.len());
+                self.report(MisfitKind::Value, at, message, None);
             }
         }
     }

@@ -39,6 +39,9 @@ fn found(schema: &Value, value: &Value) -> Vec<(MisfitKind, String)> {
     scope.misfits(&partial(value)).into_iter().map(|misfit| (misfit.kind, misfit.pointer)).collect()
 }
 
+/// A schema, a value, and the kinds and places of its misfits.
+type Case<'a> = (&'a Value, Value, &'a [(MisfitKind, &'a str)]);
+
 #[test]
 fn reports_parts_that_are_wrong_for_every_possible_value() {
     use MisfitKind::{Missing, Misspelt, Refused, Value as Wrong};
@@ -52,7 +55,7 @@ fn reports_parts_that_are_wrong_for_every_possible_value() {
         schema
     };
     let (wide, closed) = (object(json!({})), object(json!({"additionalProperties": false})));
-    let cases: [(&Value, Value, &[(MisfitKind, &str)]); 24] = [
+    let cases: [Case<'_>; 24] = [
         (&wide, json!({"term": "a"}), &[]),
         (&wide, json!({"term": "?", "...": 1}), &[]),
         (&wide, json!({}), &[(Missing, "/term")]),

@@ -10,6 +10,8 @@ const MAX_REFERENCES: usize = 16;
 /// Keywords that only people read.
 const TEXTS: [&str; 8] = ["title", "description", "examples", "default", "$comment", "deprecated", "$defs", "$id"];
 
+type Keywords = Map<String, Value>;
+
 /// A JSON Schema with the entities that it may refer to (`#/entities/x`, the result of
 /// [`entity_schemas`](super::entity_schemas)). The schema need not be valid.
 #[derive(Clone, Copy, Debug)]
@@ -92,15 +94,17 @@ impl<'a> SchemaScope<'a> {
             }
             Value::Array(items) => {
                 if let Some(schema) = schema.get("items") {
-                    items.iter_mut().for_each(|item| self.fill(item, schema, depth + 1));
+                    for item in items {
+                        self.fill(item, schema, depth + 1);
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    /// The properties of a schema that no other keyword extends.
-    fn properties(&self, schema: &'a Value) -> Option<(&'a Map<String, Value>, &'a Map<String, Value>)> {
+    /// A schema that no other keyword extends, with its properties.
+    fn properties(&self, schema: &'a Value) -> Option<(&'a Keywords, &'a Keywords)> {
         let map = self.resolved(schema).as_object()?;
         let is_extended = map.keys().any(|key| is_composing(key));
         Some((map, map.get("properties")?.as_object()?)).filter(|_| !is_extended)

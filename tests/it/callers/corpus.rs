@@ -92,7 +92,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         (
             "step: an unknown value",
-            step("action: crm/search\ninput: { term: \"{{ headers.x }}\", limit: \"{{ item }}\" }"),
+            step("action: crm/search\ninput: { term: \"{{ headers.x }}\", limit: \"{{ headers.y }}\" }"),
         ),
         ("step: the whole input is one template", step("action: crm/search\ninput: \"{{ input }}\"")),
         (
@@ -131,7 +131,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         (
             "step: items of a list",
-            step("action: crm/create-contact\ninput: { email: a@b.co, tags: [a, 1, \"{{ item }}\", b] }"),
+            step("action: crm/create-contact\ninput: { email: a@b.co, tags: [a, 1, \"{{ headers.x }}\", b] }"),
         ),
         ("step: a list instead of a map", step("action: crm/search\ninput: [term]")),
         ("step: workflow, right", step("workflow: send-mail\ninput: { to: a, urgent: true }")),
@@ -405,7 +405,7 @@ fn a_finding_names_the_place_of_the_caller_and_of_the_declaration() {
     let finding = validated.findings.iter().find(|finding| finding.code.id == "EK0215").unwrap();
     let places: Vec<String> =
         finding.labels.iter().map(|label| validated.catalog.sources.display_position(label.span)).collect();
-    assert_eq!(places, ["case.yaml:11:16", "callees.yaml:17:11"]);
+    assert_eq!(places, ["case.yaml:12:16", "callees.yaml:18:11"]);
 }
 
 #[test]

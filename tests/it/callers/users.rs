@@ -97,7 +97,7 @@ fn removing_an_input_that_callers_pass_is_breaking_and_names_them() {
             "a test of Workflow/by-step passes `limit`",
             "Workflow/by-code passes `limit` to action `crm/search`, which no longer declares it (users.yaml:27)",
             "Workflow/by-file passes `limit` to action `crm/search`, which no longer declares it (by-file.ts:2)",
-            "Widget/by-widget passes `limit` to action `crm/search`, which no longer declares it (users.yaml:47)",
+            "Widget/by-widget passes `limit` to action `crm/search`, which no longer declares it (users.yaml:48)",
         ],
     );
 }
@@ -121,7 +121,7 @@ fn a_renamed_input_names_who_passes_the_old_name() {
             "Workflow/by-step passes `term` to action `crm/search`, which no longer declares it (users.yaml:8)",
             "Workflow/by-code calls action `crm/search`, and `word` is required and missing (users.yaml:27)",
             "Workflow/by-file passes `term`",
-            "Widget/by-widget calls action `crm/search`, and `word` is required and missing (users.yaml:47)",
+            "Widget/by-widget calls action `crm/search`, and `word` is required and missing (users.yaml:48)",
         ],
     );
 }
@@ -135,8 +135,8 @@ fn a_narrower_input_names_the_callers_that_it_refuses() {
     names(
         &plan,
         &[
-            "Trigger/by-schedule calls workflow `send-mail`, and this takes a string, and not a boolean (users.yaml:38)",
-            "Widget/by-widget calls workflow `send-mail`, and this takes a string, and not a boolean (users.yaml:46)",
+            "Trigger/by-schedule calls workflow `send-mail`, and this takes a string, and not a boolean (users.yaml:39)",
+            "Widget/by-widget calls workflow `send-mail`, and this takes a string, and not a boolean (users.yaml:47)",
         ],
     );
     // A value that is known only at run time may be refused.
@@ -176,7 +176,7 @@ fn a_removed_callee_names_its_callers() {
     let plan = change(|text| text.replace("metadata: { name: send-mail }", "metadata: { name: mail }"));
     names(
         &plan,
-        &["Trigger/by-schedule calls workflow `send-mail` (users.yaml:38)", "Widget/by-widget calls workflow"],
+        &["Trigger/by-schedule calls workflow `send-mail` (users.yaml:39)", "Widget/by-widget calls workflow"],
     );
 }
 
