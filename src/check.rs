@@ -8,6 +8,7 @@
 
 mod action_tests;
 mod braces;
+pub(crate) mod calls;
 mod connections;
 mod connectors;
 mod credentials;

@@ -14,6 +14,7 @@
 mod algebra;
 mod breaking;
 mod build;
+mod call_place;
 pub mod canonical;
 mod change;
 mod declared_tests;
@@ -27,10 +28,12 @@ mod object;
 mod order;
 mod pattern;
 pub mod render;
+mod users;
 
 pub use algebra::{DefinitionState, StalePlan, apply, state};
 pub use breaking::ChangeClass;
 pub use build::plan;
+pub use call_place::CallPlace;
 pub use change::{Change, ChangeKind};
 pub use file_diff::{FileDiff, MAX_ALL_DIFF_BYTES, MAX_DIFF_BYTES, MAX_DIFF_LINES};
 pub use guard::{BlockedReason, BlockedRemovals, DesiredState, PrunePolicy, guard};

@@ -4,7 +4,9 @@
 //! replacing type annotations with blanks, so that every line and column equals the one in the author's source.
 //! The parser's crates are named only here.
 
+mod bindings;
 mod calls;
+mod expressions;
 mod model;
 mod names;
 mod nesting;
@@ -13,8 +15,10 @@ mod strip;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod types;
+mod values;
 
-pub use model::{MAX_SCRIPT_BYTES, Script, ScriptCall, ScriptError};
+pub use model::{MAX_SCRIPT_BYTES, Script, ScriptArgument, ScriptCall, ScriptError, ScriptRead, WorkflowCall};
 pub use names::{camel, is_script};
 #[cfg(test)]
 pub(crate) use read::check_declarations;

@@ -65,6 +65,7 @@ mod parser;
 mod predicates;
 pub mod reference;
 mod rewrite;
+mod static_value;
 mod tree;
 mod url_encoding;
 
@@ -81,6 +82,7 @@ pub use context::{Context, ContextValue};
 pub use host::TemplateHost;
 pub use jwt::sign_jwt;
 pub use location::{FieldLocation, UnknownLocation};
+pub use static_value::{PathValue, static_value};
 pub use tree::Tree;
 
 /// A problem in a template.

@@ -8,7 +8,7 @@ use crate::catalog::{CatalogView, Entry};
 use crate::definition::action::Action;
 use crate::definition::action_test::{ActionTest, ERROR_CODES};
 use crate::definition::common::SchemaValue;
-use crate::definition::json_schema::{JsonSchema, entity_schemas};
+use crate::definition::json_schema::{JsonSchema, SchemaScope, entity_schemas};
 use crate::definition::schema_validator::{nearest, quoted_list};
 use crate::definition::{Json, Kind, Spec};
 use crate::text::{Code, Finding, Range, Span, codes, escaped};
@@ -30,10 +30,17 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
             let output = compiled(entry, output, &Map::new(), "/spec/output", findings);
             for (at, test) in spec.tests.iter().enumerate() {
                 let pointer = format!("/spec/tests/{at}");
-                for action in test.actions.keys() {
-                    mocked_action(catalog, entry, action, &format!("{pointer}/actions"), findings);
+                for action in test.actions.keys().filter(|action| *action != "fetch") {
+                    let span = entry.key_span(&format!("{pointer}/actions/{}", escaped(action)));
+                    named_action(catalog, action, span, findings);
                 }
-                let value = test.input.as_ref().map_or_else(|| json!({}), Json::value);
+                for (number, call) in test.expect_calls.iter().flatten().enumerate() {
+                    let span = entry.value_span(&format!("{pointer}/expectCalls/{number}/action"));
+                    if call.action != "fetch" {
+                        named_action(catalog, &call.action, span, findings);
+                    }
+                }
+                let value = given_input(test.input.as_ref(), spec.input.as_ref(), &Map::new());
                 // The trigger decides which input an event becomes.
                 if test.expect_error.is_none() && test.event.is_none() {
                     fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
@@ -81,7 +88,7 @@ fn action_tests(
     for (at, test) in action.tests.iter().enumerate() {
         let pointer = format!("{base}/tests/{at}");
         if !expects_refusal(test) {
-            let value = test.input.as_ref().map_or_else(|| json!({}), Json::value);
+            let value = given_input(test.input.as_ref(), action.input.as_ref(), entities);
             fits(entry, input.as_ref(), &value, &pointer, "input", &codes::TEST_INPUT, findings);
         }
         if let Some(value) = &test.expect_output {
@@ -100,19 +107,30 @@ fn action_tests(
     }
 }
 
-/// Reports an action that a test responds for and that does not exist.
-fn mocked_action(catalog: CatalogView<'_>, entry: &Entry, action: &str, pointer: &str, findings: &mut Vec<Finding>) {
-    let found = action
-        .split_once('/')
-        .and_then(|(connector, name)| catalog.find(Kind::Connector, connector)?.node("/spec/actions")?.get(name));
-    if found.is_none() {
-        let span = entry.key_span(&format!("{pointer}/{}", escaped(action)));
+/// Reports an action that a test names and that does not exist.
+fn named_action(catalog: CatalogView<'_>, action: &str, span: Span, findings: &mut Vec<Finding>) {
+    let parts = action.split_once('/');
+    let connector = parts.and_then(|(connector, _)| catalog.find(Kind::Connector, connector));
+    let found = parts.zip(connector).and_then(|((_, name), found)| found.node("/spec/actions")?.get(name));
+    // A connector that is not loaded may have the action.
+    let may_exist =
+        connector.is_none() && parts.is_some_and(|(connector, _)| catalog.is_alone() || catalog.is_nameless(connector));
+    if found.is_none() && !may_exist {
         let message = format!("there is no action `{action}`");
         findings.push(
             Finding::new(&codes::UNKNOWN_REFERENCE, span, message)
                 .help("correct the name, or define it; it is written as `connector/action`"),
         );
     }
+}
+
+/// The input of a test with the defaults of its schema.
+fn given_input(input: Option<&Json>, schema: Option<&SchemaValue>, entities: &Map<String, Value>) -> Value {
+    let mut value = input.map_or_else(|| json!({}), Json::value);
+    if let Some(schema) = schema.filter(|schema| schema.0.to_string().contains("\"default\"")) {
+        SchemaScope { root: &schema.0.value(), entities }.fill_defaults(&mut value);
+    }
+    value
 }
 
 /// True for a test that expects the input to be refused. Its input need not match the schema.

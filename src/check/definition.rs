@@ -3,7 +3,7 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, braces, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
+    action_tests, braces, calls, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
     settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
@@ -32,6 +32,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     triggers::check(catalog, entry, out);
     workflows::check(entry, out);
     scripts::check(catalog, entry, out);
+    calls::check(catalog, entry, out);
+    calls::check_tests(catalog, entry, out);
     let edges = cycles::edges(catalog, entry);
     let secrets = settings::secrets(entry);
     CheckResult { findings: findings.into(), edges, secrets, dependencies: tracker.into_keys() }

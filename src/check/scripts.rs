@@ -85,7 +85,7 @@ fn module(
                 .help("write `export default async function (ctx) { … }`"),
         );
     }
-    calls(catalog, entry, spec, &script.calls, place, findings);
+    calls(catalog, entry, spec, &script, place, findings);
 }
 
 /// Checks steps of code at any depth.
@@ -103,7 +103,7 @@ fn bodies(
             && let Some((text, place)) = written(entry, &format!("{base}/code"))
         {
             match read_script_body(text) {
-                Ok(script) => calls(catalog, entry, spec, &script.calls, &place, findings),
+                Ok(script) => calls(catalog, entry, spec, &script, &place, findings),
                 Err(errors) => mistakes(&errors, &place, findings),
             }
         }
@@ -136,16 +136,28 @@ fn mistakes(errors: &[ScriptError], place: &dyn Fn((usize, usize)) -> Span, find
     }
 }
 
-/// Reports calls of actions that do not exist, or that the workflow does not declare.
+/// Reports calls of actions and workflows that do not exist, that the workflow does not declare, or whose input the callee
+/// refuses.
 fn calls(
     catalog: CatalogView<'_>,
     entry: &Entry,
     spec: &WorkflowSpec,
-    calls: &[ScriptCall],
+    script: &Script,
     place: &dyn Fn((usize, usize)) -> Span,
     findings: &mut Vec<Finding>,
 ) {
-    for call in calls {
+    for call in &script.workflow_calls {
+        let exists = super::calls::workflow_call(catalog, entry, call, place, findings);
+        if !exists && !may_be_elsewhere(catalog, &call.workflow) {
+            let names = catalog.of_kind(Kind::Workflow).map(|workflow| camel(&workflow.id.name));
+            let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+            let message = format!("there is no workflow `{}`", call.workflow);
+            let span = place(call.workflow_at);
+            findings
+                .push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(suggestion(&call.workflow, &names)));
+        }
+    }
+    for call in &script.calls {
         let used = spec.connectors.get(&call.connector);
         let name = match used {
             // A missing connector is reported at the declaration.
@@ -171,6 +183,7 @@ fn calls(
                 .push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(suggestion(&call.action, &in_code)));
             continue;
         };
+        super::calls::action_call(entry, connector, action, call, place, findings);
         if let Some(used) = used.filter(|used| !used.actions.is_empty() && !used.actions.iter().any(|a| a == action)) {
             let declared = format!("/spec/connectors/{}/actions", escaped(&call.connector));
             let message = format!("`{action}` is not among the actions of `{name}` that this workflow says it calls");

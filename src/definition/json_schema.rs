@@ -4,6 +4,10 @@
 //! linear time, so that no input can stall a call.
 
 mod growth;
+mod partial;
+#[cfg(test)]
+mod partial_tests;
+mod scope;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +16,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
 pub use growth::Growth;
+pub use partial::{Misfit, MisfitKind};
+pub use scope::{SchemaScope, UndeclaredField};
 
 use super::entity::{ConnectorEntity, FieldType};
 use crate::text::escaped;

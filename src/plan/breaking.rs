@@ -20,7 +20,7 @@ use super::pattern;
 use crate::definition::{Id, Kind};
 use rules::{RULES, TEXTS};
 
-/// Maximum number of reasons of an action.
+/// Maximum number of reasons of an action, and of users that it names.
 const MAX_REASONS: usize = 50;
 
 /// The effect of a change on users of a definition.
@@ -60,15 +60,27 @@ pub(super) fn class(kind: Kind, before: &Value, after: &Value) -> (ChangeClass, 
     }
     if !because.is_empty() {
         because.dedup();
-        let more = because.len().saturating_sub(MAX_REASONS);
-        because.truncate(MAX_REASONS);
-        if more > 0 {
-            because.push(format!("and {more} more"));
-        }
-        return (ChangeClass::Breaking, because);
+        return (ChangeClass::Breaking, bounded(because));
     }
     let silent = without_texts(kind, before) == without_texts(kind, after);
     (if silent { ChangeClass::None } else { ChangeClass::Compatible }, because)
+}
+
+/// True if the JSON Schema of an input refuses values that it accepted.
+pub(super) fn narrows_input(before: Option<&Value>, after: Option<&Value>) -> bool {
+    let mut because = Vec::new();
+    schema::stricter(before, after, "", &mut because);
+    !because.is_empty()
+}
+
+/// The first reasons, and the number of the others.
+pub(super) fn bounded(mut because: Vec<String>) -> Vec<String> {
+    let more = because.len().saturating_sub(MAX_REASONS);
+    because.truncate(MAX_REASONS);
+    if more > 0 {
+        because.push(format!("and {more} more"));
+    }
+    because
 }
 
 /// The class of a removal with the reasons. `dependants` is the number of definitions that need it.

@@ -9,8 +9,9 @@ use super::breaking::ChangeClass;
 use super::change::Change;
 use super::model::{Action, Plan, PlanOptions, Summary, VERSION, Verb};
 use super::object::{Inventory, Object};
-use super::{breaking, change, declared_tests, file_diff, mask, order};
-use crate::definition::Id;
+use super::users::Callers;
+use super::{breaking, change, declared_tests, file_diff, mask, order, users};
+use crate::definition::{Id, Kind};
 use crate::text::Digest;
 
 /// The plan that turns `observed` into `desired`. An unchanged definition costs a comparison of pointers or digests.
@@ -20,14 +21,20 @@ pub fn plan(observed: &Inventory, desired: &Inventory, options: &PlanOptions<'_>
     let same = pairs.iter().all(Pair::keeps_content);
     let to = if same { from } else { inventory_digest(desired) };
     let mut actions: Vec<Action> = pairs.par_iter().map(Pair::action).collect();
+    let mut callers = None;
+    for (pair, action) in pairs.iter().zip(&mut actions) {
+        pair.name_users(action, desired, &mut callers);
+    }
     let renames = renames(&pairs);
     order::dependants(&mut actions, observed, desired);
     for action in &mut actions {
         action.renamed_from = renames.get(&(Verb::Create, &action.id)).map(ToString::to_string);
         action.renamed_to = renames.get(&(Verb::Delete, &action.id)).map(ToString::to_string);
         if action.action == Verb::Delete {
+            let users = std::mem::take(&mut action.because);
             (action.class, action.because) =
                 breaking::removal(&action.id, action.renamed_to.as_deref(), action.dependants_total);
+            action.because.extend(users);
         }
         action.reason = reason(action);
     }
@@ -108,6 +115,29 @@ impl Pair<'_> {
             dependants_total: 0,
             renamed_from: None,
             renamed_to: None,
+        }
+    }
+}
+
+impl Pair<'_> {
+    /// Names the users of changed inputs and outputs. A change that breaks a user is breaking.
+    fn name_users<'c>(&self, action: &mut Action, desired: &'c Inventory, callers: &mut Option<Callers<'c>>) {
+        let Some(before) = self.before.filter(|_| matches!(action.action, Verb::Update | Verb::Delete)) else { return };
+        if !matches!(self.id.kind, Kind::Connector | Kind::Workflow) {
+            return;
+        }
+        let after = self.after.map(|after| after.document());
+        let before = before.document();
+        if !users::changes_callees(self.id, &before, after.as_ref()) {
+            return;
+        }
+        let callers = callers.get_or_insert_with(|| Callers::of(desired));
+        let users = callers.of_change(self.id, &before, after.as_ref());
+        let is_breaking = action.class == ChangeClass::Breaking || !users.broken.is_empty();
+        if is_breaking || action.action == Verb::Delete {
+            action.class = ChangeClass::Breaking;
+            let unknown = if action.because.is_empty() { Vec::new() } else { users.unknown };
+            action.because.extend(breaking::bounded(users.broken.into_iter().chain(unknown).collect()));
         }
     }
 }

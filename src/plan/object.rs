@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call_place::{CallPlace, call_places};
 use super::canonical;
 use crate::catalog::references::{Resolution, resolve};
 use crate::catalog::{Catalog, Entry};
@@ -34,6 +35,8 @@ pub struct Object {
     pub manual: bool,
     /// Contents of the files that it refers to, for diffs.
     pub files: Files,
+    /// Its uses of actions and workflows. Empty if it was read from a store, which keeps no positions.
+    pub calls: Box<[CallPlace]>,
 }
 
 /// The place of a declaration.
@@ -69,7 +72,8 @@ impl Object {
         let annotation = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
         let annotation = annotation.and_then(|annotations| annotations.get(PRUNE_ANNOTATION)).and_then(Value::as_str);
         let protected = annotation == Some("disabled");
-        Object { id, digest, text, place, needs, protected, manual: false, files: Files::new() }
+        let (manual, files, calls) = (false, Files::new(), Box::default());
+        Object { id, digest, text, place, needs, protected, manual, files, calls }
     }
 
     /// The object with the files that it refers to. Their digests become part of the document, so that the object changes
@@ -83,7 +87,13 @@ impl Object {
         let mut document = self.document();
         let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
         document["files"] = Value::Object(digests.collect());
-        Object { files, manual: self.manual, ..Object::new(self.id, document, self.place, self.needs) }
+        let (manual, calls) = (self.manual, self.calls);
+        Object { files, manual, calls, ..Object::new(self.id, document, self.place, self.needs) }
+    }
+
+    /// The canonical document as text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The canonical document ([`canonical::document`]).
@@ -116,7 +126,7 @@ pub fn object(catalog: &Catalog, entry: &Entry, source: &str) -> Option<Object> 
         _ => None,
     };
     let needs = entry.facts.references.iter().filter_map(needed).collect();
-    Some(Object::new(entry.id.clone(), document, place, needs))
+    Some(Object { calls: call_places(entry), ..Object::new(entry.id.clone(), document, place, needs) })
 }
 
 /// Parses an identity written as `Kind/name`.

@@ -57,9 +57,7 @@ pub fn read_script_body(body: &str) -> Result<Script, Vec<ScriptError>> {
     };
     match read_script(&format!("{PREFIX}{body}\n}}")) {
         Ok(mut script) => {
-            for call in &mut script.calls {
-                (call.connector_at, call.action_at) = (to_body(call.connector_at), to_body(call.action_at));
-            }
+            script.move_calls(to_body);
             Ok(script)
         }
         Err(errors) => Err(errors.into_iter().map(|error| ScriptError { at: to_body(error.at), ..error }).collect()),
@@ -83,9 +81,12 @@ fn parse_and_strip(source: &str) -> Result<Script, Vec<ScriptError>> {
     GLOBALS.set(&Globals::new(), || {
         let map: Lrc<SourceMap> = Lrc::default();
         let (module, base) = parse(&map, source, typescript())?;
+        let javascript = strip_types(source)?;
+        let (calls, workflow_calls) = find_calls(&module, base);
         Ok(Script {
-            javascript: strip_types(source)?,
-            calls: find_calls(&module, base),
+            javascript,
+            calls,
+            workflow_calls,
             exports_default: exports_default(&module),
             imports: imports(&module, base),
         })

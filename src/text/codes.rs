@@ -158,6 +158,15 @@ codes! {
     EK0210 OVERLAY_FOLDER Error "an overlay folder that holds definitions and no patches"
         "Documents below a folder named `overlays` are patches, and documents anywhere else are definitions, whichever Environment names their folder. So these documents would be definitions of their own in every environment. Move the folder into one named `overlays`, and correct the path in the Environment."
 
+    EK0215 CALL_INPUT Error "an input that the called action or workflow refuses"
+        "The caller omits a field that the input schema of its callee requires, passes one that the schema excludes (`additionalProperties: false`), or a value of a wrong type or outside of an `enum`. Every such call fails with `INVALID_INPUT`. Callers are steps, routes, schedules, buttons and forms of widgets, polls, tests and code. Correct the caller; or widen the schema: declare the field, give it a `default`, or do not require it. Values that are known only at run time are not reported."
+    EK0216 CALL_FIELD Warning "an input that the called action or workflow does not declare"
+        "The schema of the callee does not exclude the field, but its name resembles a declared one, so it is probably misspelt and without effect. Or the call fails only sometimes: with a form field that is refused whenever it is filled in, or an object in code whose type lacks a required field. Correct the name, or declare the field in the schema."
+    EK0217 UNKNOWN_OUTPUT Error "a field that an output does not have"
+        "The output schema of the action or workflow has no such field, so a template that reads it fails, and code reads `undefined`. It is an error if the schema excludes other fields and nothing handles the absence, else a warning for names that resemble a declared one. Correct the name, or declare the field in the output schema."
+    EK0218 MOCK_OUTPUT Error "a simulated output that its action never gives"
+        "A test of a workflow answers a call with a value that the output schema of the action excludes. A real call fails with `INVALID_OUTPUT` instead, so the test shows a workflow that does not exist. Correct the simulated output, or the schema."
+
     // EK03: templates
     EK0301 TEMPLATE_SYNTAX Error "a template that is not valid Jinja"
         "Templates are Jinja: `{{ expression }}`, `{% if … %} … {% endif %}`. Literal braces are written `{{ '{{' }}` or put into `{% raw %}`."

@@ -33,7 +33,7 @@ const HEAD: &str = "apiVersion: evenkeel.dev/v1alpha1";
 /// A document with one of a few kinds, names and contents, some of them with errors.
 fn document(kind: u8, name: u8, variant: u8) -> String {
     let (n, other, v) = (name % 3, (name + variant) % 3, variant % 6);
-    let spec = match kind % 11 {
+    let spec = match kind % 13 {
         0 => format!(
             "kind: Connector\nmetadata: {{ name: c{n}, labels: {{ tier: t{} }} }}\nspec:\n  displayName: C\n  baseUrl: \"https://{{{{ get_variable('v{other}') }}}}.example/v2\"\n  auth: {{ default: key, methods: {{ key: {{ apiKey: {{ in: Header, name: X-Key, value: {{ secretRef: s{other} }} }} }} }} }}\n  actions:\n    list{}: {{ title: List, http: {{ method: GET, path: /a }} }}\n    all:\n      title: All\n      steps: [{{ name: one, action: c{other}/all }}]\n",
             v % 2,
@@ -66,6 +66,8 @@ fn document(kind: u8, name: u8, variant: u8) -> String {
         ),
         8 => environment(n, v),
         9 => patch(n, v),
+        10 => callee(n, v),
+        11 => caller(n, other, v),
         _ => match v {
             0 => "kind: Nothing\nmetadata: { name: c0 }\n".into(),
             1 => "kind: Connector\nmetadata: { name: c1 }\nspec: { displayName: A, displayName: B }\n".into(),
@@ -77,6 +79,49 @@ fn document(kind: u8, name: u8, variant: u8) -> String {
         },
     };
     format!("{HEAD}\n{spec}")
+}
+
+/// A connector or workflow whose input and output depend on the variant.
+fn callee(name: u8, variant: u8) -> String {
+    let v = variant as usize % 6;
+    let input = [
+        "{ type: object, required: [a], properties: { a: { type: string } } }",
+        "{ type: object, additionalProperties: false, properties: { a: { type: integer } } }",
+        "{ type: object, properties: { bee: { enum: [x, y] } } }",
+        "{ type: object, required: [b], properties: { b: { default: 1 } } }",
+        "{ type: strng }",
+        "true",
+    ][v];
+    let output =
+        ["{ properties: { x: {} }, additionalProperties: false }", "true", "{ properties: { xx: {} } }"][v % 3];
+    match variant % 2 {
+        0 => format!(
+            "kind: Connector\nmetadata: {{ name: c{name} }}\nspec: {{ displayName: C, baseUrl: \"https://c.example\", actions: {{ all: {{ title: A, http: {{ method: GET, path: /a }}, input: {input}, output: {output} }} }} }}\n"
+        ),
+        _ => format!(
+            "kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ tier: Standard, input: {input}, output: {output}, steps: [{{ name: s, set: 1 }}] }}\n"
+        ),
+    }
+}
+
+/// A definition that calls another with an input that depends on the variant.
+fn caller(name: u8, other: u8, variant: u8) -> String {
+    let input = ["{ a: x }", "{ a: 1 }", "{ b: x, be: y }", "{}", "{ a: \"{{ input.q }}\" }", "{ bee: z }"]
+        [variant as usize % 6];
+    match variant % 4 {
+        0 => format!(
+            "kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ tier: Standard, steps: [{{ name: s, action: c{other}/all, input: {input} }}, {{ name: t, workflow: w{other}, input: {input} }}, {{ name: r, set: \"{{{{ steps.s.output.x }}}} {{{{ steps.t.output.y }}}}\" }}], tests: [{{ name: a, actions: {{ c{other}/all: [{input}] }}, expectCalls: [{{ action: c{other}/all, input: {input} }}] }}] }}\n"
+        ),
+        1 => format!(
+            "kind: Workflow\nmetadata: {{ name: w{name} }}\nspec: {{ tier: Standard, source: {{ inline: \"export default async (ctx) => {{ const r = await ctx.connectors.c{other}.all({{ a: 1 }}); await ctx.workflows.w{other}({{ be: 'x' }}); return r.x + r.y }}\" }} }}\n"
+        ),
+        2 => format!(
+            "kind: Trigger\nmetadata: {{ name: t{name} }}\nspec: {{ schedule: {{ cron: \"0 6 * * *\", payload: {input}, routes: [{{ workflow: w{other} }}] }} }}\n"
+        ),
+        _ => format!(
+            "kind: Widget\nmetadata: {{ name: g{name} }}\nspec: {{ displayName: W, actions: [{{ id: a, name: A, workflow: w{other}, payload: {input} }}, {{ id: b, name: B, action: c{other}/all, payload: {input} }}] }}\n"
+        ),
+    }
 }
 
 fn environment(name: u8, variant: u8) -> String {

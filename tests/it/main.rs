@@ -5,6 +5,7 @@
 mod admission;
 mod announce;
 mod architecture;
+mod callers;
 mod calls;
 mod chart;
 mod cli;
