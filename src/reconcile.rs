@@ -6,7 +6,8 @@
 //!    └──── interval, push notifications and requests (environment_task) ◄── status ◄───────┘
 //! ```
 //!
-//! [`decide`] is pure; the actor [`reconciler`] performs the IO around it. `evenkeel dev` follows one folder without
+//! Between the decision and the activation, [`preflight`] makes sure that the candidate can work: its secrets can be
+//! resolved and the engine compiles its code. [`decide`] is pure; the actor [`reconciler`] performs the IO around it. `evenkeel dev` follows one folder without
 //! generations instead ([`watch`]).
 
 pub mod active;
@@ -34,6 +35,8 @@ mod lost_definitions;
 mod manual_override;
 pub mod notifications;
 mod notify;
+mod obstacles;
+mod preflight;
 mod propose;
 pub mod readiness;
 pub mod reason;
@@ -43,6 +46,8 @@ mod retention;
 mod rollback;
 mod schedule;
 mod scope;
+mod secret_check;
+mod secret_monitor;
 mod source_reader;
 pub mod sources;
 pub mod status;

@@ -29,7 +29,7 @@ pub struct Environment {
     pub active_since: Option<Time>,
     /// Number of definitions in it.
     pub definitions: usize,
-    /// Conditions: Ready always, Reconciling and Stalled while they hold.
+    /// Conditions: Ready always, Reconciling and Stalled while they hold, SecretsResolved while definitions reference secrets.
     pub conditions: Vec<Condition>,
     /// Revision of each source that serves.
     pub last_applied: BTreeMap<String, String>,
@@ -71,9 +71,9 @@ pub struct Environment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Ready`, `Reconciling` or `Stalled`.
+    /// `Ready`, `Reconciling`, `Stalled` or `SecretsResolved`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled"]))]
+    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled", "SecretsResolved"]))]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
@@ -272,6 +272,7 @@ impl From<&status::Condition> for Condition {
             ConditionKind::Ready => "Ready",
             ConditionKind::Reconciling => "Reconciling",
             ConditionKind::Stalled => "Stalled",
+            ConditionKind::SecretsResolved => "SecretsResolved",
         };
         let state = match condition.status {
             ConditionStatus::True => "True",

@@ -43,6 +43,7 @@ impl StatusText<'_> {
         let mut text = format!("{}: {word} ({reason})\n", paint.bold(&environment.name));
         text += &self.serving();
         text += &self.reasons();
+        text += &self.secrets();
         text += &self.definitions();
         text
     }
@@ -108,12 +109,23 @@ impl StatusText<'_> {
         text
     }
 
+    /// The secrets that cannot be resolved, unless they are the reason why the environment is not ready.
+    fn secrets(&self) -> String {
+        let StatusText { environment, style } = *self;
+        let of_secrets = environment.conditions.iter().find(|condition| condition.kind == "SecretsResolved");
+        let is_reason = |condition: &&Condition| self.ready().is_some_and(|ready| ready.message == condition.message);
+        match of_secrets.filter(|condition| condition.status != "True").filter(|condition| !is_reason(condition)) {
+            Some(condition) => style.field("secrets", &condition.message),
+            None => String::new(),
+        }
+    }
+
     /// Definitions with a state of their own.
     fn definitions(&self) -> String {
         let StatusText { environment, style } = *self;
         let mut text = String::new();
         for held in environment.held.iter().take(MAX_LISTED) {
-            let remark = "has errors; its last good version serves if there is one";
+            let remark = "cannot go live; its last good version serves if there is one";
             text += &style.field("isolated", &format!("{held} {remark}"));
         }
         text += &more(environment.held.len(), style);
@@ -145,7 +157,7 @@ impl StatusText<'_> {
             return "held back";
         }
         match self.ready().map_or("", |ready| ready.reason.as_str()) {
-            "InvalidDefinitions" | "CompileFailed" | "Isolated" => "refused",
+            "InvalidDefinitions" | "CompileFailed" | "Isolated" | "SecretsUnresolved" | "PublicUrlUnknown" => "refused",
             "AwaitingApproval" | "PruneBlocked" | "Suspended" | "HeldBack" | "Drifted" | "ConflictLoop" => "waits",
             _ => "fetched",
         }

@@ -43,6 +43,8 @@ pub struct Verdict {
     pub reconciling: bool,
     /// True if the verdict is of the current generation.
     pub observed: bool,
+    /// The condition SecretsResolved of an Environment, with its reason and message.
+    pub secrets: Option<(ConditionStatus, String, String)>,
     /// Findings.
     pub findings: Vec<Value>,
     /// Further fields of the kind.
@@ -189,6 +191,7 @@ pub fn of_definition(
         stalled: false,
         reconciling: false,
         observed: true,
+        secrets: None,
         findings: Vec::new(),
         extra: extra(revision, live.clone()),
     };
@@ -274,6 +277,8 @@ pub fn of_environment(
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,
         observed,
+        secrets: condition(ConditionKind::SecretsResolved)
+            .map(|secrets| (secrets.status, secrets.reason.to_string(), readable(&secrets.message))),
         findings,
         extra,
     }
@@ -288,6 +293,7 @@ pub fn refused(reason: &str, message: String) -> Verdict {
         stalled: true,
         reconciling: false,
         observed: true,
+        secrets: None,
         findings: Vec::new(),
         extra: Map::new(),
     }
@@ -372,6 +378,9 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     }
     if verdict.stalled {
         conditions.push(condition("Stalled", ConditionStatus::True, reason, message));
+    }
+    if let Some((word, reason, message)) = &verdict.secrets {
+        conditions.push(condition("SecretsResolved", *word, reason, message));
     }
     let mut status = verdict.extra.clone();
     if !generation.is_null() {

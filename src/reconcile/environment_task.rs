@@ -18,6 +18,7 @@ use super::document::EnvironmentDocument;
 use super::handle::Handle;
 use super::reason::{Reason, ReconcileError};
 use super::reconciler::{Outputs, Reconciler};
+use super::secret_monitor::Rechecks;
 use super::status::Status;
 
 /// Maximum number of requests that wait for one environment; further ones are refused.
@@ -103,6 +104,7 @@ enum Wake {
     Interval,
     Push,
     StoreChanged,
+    SecretFailed,
     Request(Box<Command>),
 }
 
@@ -118,6 +120,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
     };
     let document = EnvironmentDocument::clone(&handle.document.load());
     let mut reconciler = Reconciler::new(context, document, outputs);
+    let mut rechecks = Rechecks::of(&reconciler.secrets);
     let mut next = Instant::now();
     loop {
         let wake = tokio::select! {
@@ -127,6 +130,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                 Ok(()) => Wake::StoreChanged,
                 Err(_) => return,
             },
+            () = rechecks.next() => Wake::SecretFailed,
             command = requests.recv() => match command {
                 Some(command) => Wake::Request(Box::new(command)),
                 None => return,
@@ -147,6 +151,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                     next = Instant::now() + wait;
                 }
             }
+            Wake::SecretFailed => reconciler.recheck_secrets().await,
             Wake::Request(command) => {
                 let Command { request, actor, answer } = *command;
                 let is_reconcile = matches!(request, Request::Reconcile);

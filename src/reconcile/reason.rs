@@ -36,6 +36,14 @@ pub enum Reason {
     Progressing,
     /// A guard stops a removal.
     PruneBlocked,
+    /// A trigger subscribes to events of an application that cannot call this server.
+    PublicUrlUnknown,
+    /// All secrets that definitions reference can be resolved.
+    SecretsResolved,
+    /// It is not known yet whether a secret can be resolved.
+    SecretsUnknown,
+    /// A secret that definitions reference cannot be resolved.
+    SecretsUnresolved,
     /// A source cannot be used, or a file that definitions name cannot be read.
     Source(FetchReason),
     /// Another activation came first.
@@ -54,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason without a fetch reason.
-    const PLAIN: [Reason; 19] = [
+    const PLAIN: [Reason; 23] = [
         Reason::Applied,
         Reason::AwaitingApproval,
         Reason::CompileFailed,
@@ -68,6 +76,10 @@ impl Reason {
         Reason::Panicked,
         Reason::Progressing,
         Reason::PruneBlocked,
+        Reason::PublicUrlUnknown,
+        Reason::SecretsResolved,
+        Reason::SecretsUnknown,
+        Reason::SecretsUnresolved,
         Reason::Stale,
         Reason::StoreCorrupt,
         Reason::StoreRefused,
@@ -113,6 +125,10 @@ impl Reason {
             Reason::Panicked => "Panicked",
             Reason::Progressing => "Progressing",
             Reason::PruneBlocked => "PruneBlocked",
+            Reason::PublicUrlUnknown => "PublicUrlUnknown",
+            Reason::SecretsResolved => "SecretsResolved",
+            Reason::SecretsUnknown => "SecretsUnknown",
+            Reason::SecretsUnresolved => "SecretsUnresolved",
             Reason::Source(reason) => fetch_text(reason),
             Reason::Stale => "Stale",
             Reason::StoreCorrupt => "StoreCorrupt",

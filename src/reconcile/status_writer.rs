@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::schedule::PassOutcome;
 use super::scope::Scope;
 use super::sources::MergedSources;
-use super::status::{ConditionKind, Drift, MAX_LISTED, Status};
+use super::status::{ConditionKind, ConditionStatus, Drift, MAX_LISTED, Status};
 use super::status_log::StatusLog;
 use super::validate::{CacheStats, Validated};
 use super::view::EnvironmentView;
@@ -144,7 +144,7 @@ impl StatusWriter {
         for blocked in self.status.blocked.iter().filter(|blocked| !before.blocked.contains(blocked)) {
             scope.metrics().prune_blocked(scope.key(), blocked.reason.as_str());
         }
-        if let Some(event) = event(&before, &self.status) {
+        for event in events(&before, &self.status) {
             notify::send(scope, vault, event, &self.status);
         }
         if scope.context.shared && before.pending != self.status.pending {
@@ -198,7 +198,36 @@ pub(super) fn record_rewritten_history(scope: &Scope, status: &mut Status, merge
     }
 }
 
-/// The event to notify of after a change from one status to the next.
+/// The events to notify of after a change from one status to the next. A revision that is refused for its secrets, and its
+/// recovery, are one event and not two.
+pub(super) fn events(before: &Status, after: &Status) -> Vec<NotificationEvent> {
+    let of_revision = event(before, after);
+    let is_of_secrets = |status: &Status| {
+        status.condition(ConditionKind::Ready).is_some_and(|ready| ready.reason == Reason::SecretsUnresolved)
+    };
+    let says_it = match of_revision {
+        Some(NotificationEvent::Failed) => is_of_secrets(after),
+        Some(NotificationEvent::Recovered) => is_of_secrets(before),
+        _ => false,
+    };
+    of_revision.into_iter().chain(secrets_event(before, after).filter(|_| !says_it)).collect()
+}
+
+/// The event of a change of the condition SecretsResolved.
+fn secrets_event(before: &Status, after: &Status) -> Option<NotificationEvent> {
+    let condition = |status: &Status| status.condition(ConditionKind::SecretsResolved).cloned();
+    let (was, is) = (condition(before), condition(after)?);
+    let was_false = was.as_ref().is_some_and(|was| was.status == ConditionStatus::False);
+    match is.status {
+        ConditionStatus::False if !was_false || was.is_some_and(|was| was.message != is.message) => {
+            Some(NotificationEvent::SecretsUnresolved)
+        }
+        ConditionStatus::True if was_false => Some(NotificationEvent::SecretsResolved),
+        _ => None,
+    }
+}
+
+/// The event of a revision after a change from one status to the next.
 pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent> {
     let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason);
     let (was, is) = (reason(before), reason(after));

@@ -123,6 +123,7 @@ impl World {
             metrics,
             replica: "test".into(),
             shared: false,
+            public_url: None,
             allow_loopback: false,
             fingerprint: [7; 32],
         });

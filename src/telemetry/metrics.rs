@@ -54,6 +54,7 @@ struct Inner {
     findings: LabelledFamily<Gauge>,
     drift_detected: LabelledFamily<Counter>,
     drift_objects: LabelledFamily<Gauge>,
+    secrets_unresolved: LabelledFamily<Gauge>,
     prune_blocked: LabelledFamily<Counter>,
     conflict_loops: LabelledFamily<Counter>,
     history_rewritten: LabelledFamily<Counter>,
@@ -149,6 +150,12 @@ impl Metrics {
                 &mut registry,
                 "drift_objects",
                 "Number of definitions that differ from the declared state",
+                None,
+            ),
+            secrets_unresolved: LabelledFamily::new(
+                &mut registry,
+                "secrets_unresolved",
+                "Number of secrets that definitions reference and that cannot be resolved",
                 None,
             ),
             prune_blocked: LabelledFamily::new(
@@ -302,6 +309,11 @@ impl Metrics {
         self.set(&self.0.drift_objects, environment, None, count as u64);
     }
 
+    /// Records the number of secrets that definitions reference and that cannot be resolved.
+    pub fn secrets_unresolved(&self, environment: &str, count: usize) {
+        self.set(&self.0.secrets_unresolved, environment, None, count as u64);
+    }
+
     /// Counts a removal that a guard stopped.
     pub fn prune_blocked(&self, environment: &str, reason: &str) {
         self.count(&self.0.prune_blocked, environment, Some(("reason", reason)));
@@ -415,6 +427,7 @@ impl Metrics {
             &inner.executions_oldest,
             &inner.dead_letters,
             &inner.drift_objects,
+            &inner.secrets_unresolved,
         ] {
             family.forget(environment);
         }

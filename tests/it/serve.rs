@@ -10,6 +10,7 @@ mod log;
 mod notifications;
 mod operators;
 mod overrides;
+mod readiness;
 pub mod replicas;
 mod secrets;
 mod settings;

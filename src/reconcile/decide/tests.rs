@@ -482,8 +482,16 @@ fn overrides_that_ended_are_named_with_the_remedy_if_nothing_heals() {
 fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
     let (revisions, held) = (revisions("r1"), ["Tenant/a".to_owned(), "Tenant/b".to_owned()]);
     let (disabled, budget) = (blocked(BlockedReason::Disabled), blocked(BlockedReason::Budget));
-    let live =
-        Rollout { revisions: &revisions, held: &[], errors: 0, withheld: &[], generation: 3, replicas: 2, behind: 0 };
+    let live = Rollout {
+        revisions: &revisions,
+        held: &[],
+        unready: None,
+        errors: 0,
+        withheld: &[],
+        generation: 3,
+        replicas: 2,
+        behind: 0,
+    };
     for (row, rollout, reason, ready, stalled, reconciling, part) in [
         ("live", live, Reason::Applied, true, false, false, "r1 is live"),
         (
@@ -503,6 +511,15 @@ fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
             false,
             false,
             "r1: 2 errors; 2 definitions keep their last good version or are absent; the first is Tenant/a",
+        ),
+        (
+            "a definition whose secret cannot be resolved",
+            Rollout { held: &held, unready: Some("secret `key` (env): it is not set"), ..live },
+            Reason::Isolated,
+            false,
+            false,
+            false,
+            "secret `key` (env): it is not set",
         ),
         ("errors in no definition", Rollout { errors: 1, ..live }, Reason::Isolated, false, false, false, "1 errors"),
         (

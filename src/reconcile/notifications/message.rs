@@ -95,6 +95,8 @@ fn payload(notification: &OutgoingNotification) -> Value {
         NotificationEvent::Drifted => "environment.drifted",
         NotificationEvent::PruneBlocked => "environment.prune_blocked",
         NotificationEvent::AwaitingApproval => "environment.awaiting_approval",
+        NotificationEvent::SecretsUnresolved => "environment.secrets_unresolved",
+        NotificationEvent::SecretsResolved => "environment.secrets_resolved",
     };
     json!({
         "type": kind,
