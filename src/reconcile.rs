@@ -48,6 +48,7 @@ mod schedule;
 mod scope;
 mod secret_check;
 mod secret_monitor;
+mod secret_watch;
 mod source_reader;
 pub mod sources;
 pub mod status;

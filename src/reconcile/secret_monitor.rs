@@ -1,4 +1,4 @@
-//! Secrets of the active generation, checked again on each pass and after a call that failed on one.
+//! The secrets that definitions reference: which cannot be resolved, where they are used, and when they are checked again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,12 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::clock::now;
-use super::obstacles::{DefinitionUse, Obstacle, ObstacleCause, secrets_condition};
-use super::reconciler::Reconciler;
-use super::schedule::PassOutcome;
+use super::obstacles::{DefinitionUse, Obstacle, ObstacleCause};
 use super::secret_check::SecretChecker;
-use super::status::{ConditionKind, ConditionStatus, Status};
 use super::validate::Validated;
 use crate::catalog::Entry;
 use crate::connector::{Runtime, SecretState};
@@ -28,7 +24,7 @@ pub(super) struct SecretMonitor {
     checker: SecretChecker,
     failed: Arc<Notify>,
     /// Obstacles of the candidate that is not live because of them.
-    candidate: Vec<Obstacle>,
+    pub(super) candidate: Vec<Obstacle>,
 }
 
 impl SecretMonitor {
@@ -91,52 +87,8 @@ impl Rechecks {
     }
 }
 
-impl Reconciler {
-    /// Checks the secrets of the active generation, and sets the condition `SecretsResolved` of a status.
-    pub(super) async fn watch_secrets(&mut self, status: &mut Status) {
-        let mut obstacles: Vec<Obstacle> =
-            self.secrets.candidate.iter().filter(|obstacle| obstacle.is_secret()).cloned().collect();
-        let mut count = obstacles.len();
-        if let (Some(live), Some(active)) = (self.active.live(), self.active.runtime()) {
-            let validated = Arc::clone(&live.candidate.validated);
-            count = count.max(referenced(&validated).count());
-            let is_new = |found: &Obstacle| obstacles.iter().all(|known| known.secret() != found.secret());
-            let found = self.secrets.obstacles(&active.runtime, &validated).await;
-            let found: Vec<Obstacle> = found.into_iter().filter(is_new).collect();
-            obstacles.extend(found);
-        }
-        self.scope.metrics().secrets_unresolved(self.scope.key(), obstacles.len());
-        let before = status.condition(ConditionKind::SecretsResolved).cloned();
-        status.set_secrets(secrets_condition(&obstacles, count), now());
-        let after = status.condition(ConditionKind::SecretsResolved);
-        let environment = self.scope.key();
-        match (before, after) {
-            (before, Some(after)) if after.status == ConditionStatus::False => {
-                if before.is_none_or(|before| before.message != after.message) {
-                    tracing::warn!(environment, cause = after.message, "secrets cannot be resolved");
-                }
-            }
-            (Some(before), Some(after)) if after.status == ConditionStatus::True && before.status != after.status => {
-                tracing::info!(environment, "all secrets can be resolved again");
-            }
-            _ => {}
-        }
-    }
-
-    /// Checks the secrets of the active generation after a call failed on one, and publishes the status. A process that
-    /// does not lead asks the one that does for a pass.
-    pub(super) async fn recheck_secrets(&mut self) {
-        if self.leadership.follows() {
-            return self.inbox.forward_push(&self.scope).await;
-        }
-        let mut status = self.status.current().clone();
-        self.watch_secrets(&mut status).await;
-        self.publish(status, PassOutcome::Waiting).await;
-    }
-}
-
 /// Names of the secrets that active definitions reference.
-fn referenced(validated: &Validated) -> impl Iterator<Item = &str> {
+pub(super) fn referenced(validated: &Validated) -> impl Iterator<Item = &str> {
     let all = validated.secret_uses().iter();
     all.filter(|(_, at)| entries(validated, at).next().is_some()).map(|(name, _)| &**name)
 }

@@ -175,7 +175,9 @@ fn a_missing_secret_or_key_keeps_the_last_good_definitions_until_it_is_there() {
     let refused = |problem: &'static str| {
         move |live: &Value| {
             ready(live) == ("False".to_owned(), "SecretsUnresolved".to_owned())
-                && condition(live, "SecretsResolved")["message"].as_str().is_some_and(|message| message.contains(problem))
+                && condition(live, "SecretsResolved")["message"]
+                    .as_str()
+                    .is_some_and(|message| message.contains(problem))
         }
     };
     let live = place.wait("environment", "live", refused("does not exist"), "the missing Secret");
@@ -185,7 +187,9 @@ fn a_missing_secret_or_key_keeps_the_last_good_definitions_until_it_is_there() {
     assert!(message.contains("secret `key` (kubernetes)") && message.contains("used by Connector/crm"), "{message}");
     assert_eq!(place.said("crm"), "hello");
     let secret = |key: &str| {
-        place.apply(&format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: crm }}\nstringData: {{ {key}: a-value }}\n"));
+        place.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: crm }}\nstringData: {{ {key}: a-value }}\n"
+        ));
     };
     secret("other");
     place.wait("environment", "live", refused("has no key `token`"), "the missing key");

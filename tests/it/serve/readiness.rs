@@ -26,13 +26,24 @@ struct World {
 impl World {
     /// `environment` holds further fields of the Environment, in which `FOLDER` stands for its folder.
     fn start(environment: &str, variables: &[(&str, &str)]) -> World {
-        let world = World::without_wait(&[("a.yaml", &saying("a", "first"))], environment, variables);
+        let world = World::without_wait(&[("a.yaml", &saying("a", "first"))], &[], environment, variables);
         wait(&world.server, "live", is_ready, "the first commit");
         world
     }
 
-    fn without_wait(files: &[(&str, &str)], environment: &str, variables: &[(&str, &str)]) -> World {
-        let repository = Repository::with(files);
+    /// `encrypted` are files of `tests/encrypted` with their paths in the repository.
+    fn without_wait(
+        files: &[(&str, &str)],
+        encrypted: &[(&str, &str)],
+        environment: &str,
+        variables: &[(&str, &str)],
+    ) -> World {
+        let repository = Repository::new();
+        repository.write(files);
+        for (from, to) in encrypted {
+            copy(&repository, from, to);
+        }
+        repository.commit_all(&["-m", "first"]);
         let git = GitHttp::start(repository.root());
         let folder = tempfile::tempdir().unwrap();
         let shown = folder.path().to_str().unwrap().to_owned();
@@ -108,7 +119,7 @@ fn a_missing_variable_keeps_the_last_good_generation_until_the_environment_names
     let world = World::start(&format!("  secrets: {{ key: {{ env: {UNSET} }} }}\n"), &[]);
     let status = world.commit(&[("b.yaml", &using("b", "key"))]);
     let problem = format!("secret `key` (env): the environment variable {UNSET} is not set");
-    world.refused(&status, &[&problem, "used by Connector/b at b.yaml:8:"]);
+    world.refused(&status, &[&problem, "used by Connector/b at b.yaml:9:"]);
     assert_eq!(metric(&world.server), "1");
     write(&world.path("key"), "the-value\n");
     let document = std::fs::read_to_string(world.path("live.yaml")).unwrap();
@@ -189,12 +200,14 @@ fn a_call_that_fails_on_a_secret_is_reported_before_the_next_interval() {
 }
 
 /// A world whose server has the keys of a file, which a test changes.
-fn with_keys(secret: &str, keys: &str) -> World {
+fn with_keys(file: (&str, &str), secret: &str, keys: &str) -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.keep().join("keys");
     write(&path, &encrypted(keys));
     let variables = [("EVENKEEL_AGE_KEY_FILE", path.to_str().unwrap())];
-    let world = World::start(&format!("  secrets: {{ key: {secret} }}\n"), &variables);
+    let environment = format!("  secrets: {{ key: {secret} }}\n");
+    let world = World::without_wait(&[("a.yaml", &saying("a", "first"))], &[file], &environment, &variables);
+    wait(&world.server, "live", is_ready, "the first commit");
     std::os::unix::fs::symlink(&path, world.path("keys")).unwrap();
     world
 }
@@ -206,16 +219,16 @@ fn add_keys(world: &World, name: &str) {
     write(&path, &(before + &encrypted(name)));
 }
 
-fn copy(world: &World, from: &str, to: &str) {
-    let to = world.repository.work().join(to);
+/// Copies a file of `tests/encrypted` into a repository.
+fn copy(repository: &Repository, from: &str, to: &str) {
+    let to = repository.work().join(to);
     std::fs::create_dir_all(to.parent().unwrap()).unwrap();
     std::fs::copy(root().join("tests/encrypted").join(from), to).unwrap();
 }
 
 #[test]
 fn an_age_file_for_another_key_keeps_the_last_good_generation_until_the_key_is_there() {
-    let world = with_keys("{ age: { file: enc/whole.age } }", "other.txt");
-    copy(&world, "whole.age", "enc/whole.age");
+    let world = with_keys(("whole.age", "enc/whole.age"), "{ age: { file: enc/whole.age } }", "other.txt");
     let status = world.commit(&[("b.yaml", &using("b", "key"))]);
     world.refused(&status, &["secret `key` (age): enc/whole.age: it is encrypted for other age keys"]);
     add_keys(&world, "key.txt");
@@ -224,8 +237,8 @@ fn an_age_file_for_another_key_keeps_the_last_good_generation_until_the_key_is_t
 
 #[test]
 fn a_sops_file_for_another_recipient_keeps_the_last_good_generation_until_the_key_is_there() {
-    let world = with_keys("{ sops: { file: enc/values.yaml } }", "key.txt");
-    copy(&world, "others.yaml", "enc/values.yaml");
+    let world = with_keys(("values.yaml", "enc/values.yaml"), "{ sops: { file: enc/values.yaml } }", "key.txt");
+    copy(&world.repository, "others.yaml", "enc/values.yaml");
     let status = world.commit(&[("b.yaml", &using("b", "key"))]);
     world.refused(&status, &["secret `key` (sops): enc/values.yaml: it is encrypted for other age keys"]);
     add_keys(&world, "other.txt");
@@ -244,9 +257,8 @@ fn a_sops_file_that_a_merge_damaged_keeps_the_last_good_generation() {
         ("values.yaml", "{ sops: { file: enc/values.yaml, key: database.password } }"),
         ("values.env", "{ sops: { file: enc/values.env, key: TOKEN } }"),
     ] {
-        let world = with_keys(secret, "key.txt");
         let path = format!("enc/{file}");
-        copy(&world, file, &path);
+        let world = with_keys((file, &path), secret, "key.txt");
         let status = world.commit(&[("b.yaml", &using("b", "key"))]);
         assert!(is_ready(&status), "{file}: {status:#}");
         let good = encrypted(file);
@@ -268,7 +280,7 @@ fn a_sops_file_that_a_merge_damaged_keeps_the_last_good_generation() {
 fn without_a_last_good_generation_nothing_serves_half() {
     let files = [("a.yaml", saying("a", "first")), ("b.yaml", using("b", "key"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-    let world = World::without_wait(&files, "  secrets: { key: { file: FOLDER/key } }\n", &[]);
+    let world = World::without_wait(&files, &[], "  secrets: { key: { file: FOLDER/key } }\n", &[]);
     let refused = |status: &Value| ready(status).1 == "SecretsUnresolved";
     let status = wait(&world.server, "live", refused, "the refusal");
     assert_eq!((ready(&status).0.as_str(), &status["generation"]), ("False", &Value::Null), "{status:#}");
@@ -308,7 +320,7 @@ fn an_environment_that_warns_applies_the_revision_and_names_the_secret() {
     assert_eq!(connectors(&world.server), ["a", "b"]);
     let secrets = condition(&status, "SecretsResolved");
     assert_eq!((&secrets["status"], &secrets["reason"]), (&"False".into(), &"SecretsUnresolved".into()));
-    assert!(secrets["message"].as_str().unwrap().contains("used by Connector/b at b.yaml:8:"), "{secrets}");
+    assert!(secrets["message"].as_str().unwrap().contains("used by Connector/b at b.yaml:9:"), "{secrets}");
 }
 
 #[test]
@@ -359,7 +371,10 @@ fn code_that_the_engine_cannot_compile_keeps_the_last_good_generation() {
     let status = world.commit(&[("flow.yaml", &workflow("broken")), ("flow.ts", code)]);
     let (word, reason, message) = ready(&status);
     assert_eq!((word.as_str(), reason.as_str()), ("False", "CompileFailed"), "{status:#}");
-    assert!(message.contains("Workflow/flow at flow.ts:1:") && message.contains("SyntaxError"), "{message}");
+    assert!(
+        message.contains("Workflow/flow at flow.ts cannot be compiled") && message.contains("SyntaxError"),
+        "{message}"
+    );
     assert_eq!(status["generation"], 1);
     let status = world.commit(&[("flow.ts", &code.replace("/(?<=a/v", "/(?<=a)/u"))]);
     assert!(is_ready(&status), "{status:#}");
