@@ -19,6 +19,7 @@ pub mod clock;
 mod command_handler;
 pub mod commands;
 mod composition;
+mod connector_probes;
 pub mod context;
 mod decide;
 pub mod document;

@@ -29,7 +29,8 @@ pub struct Environment {
     pub active_since: Option<Time>,
     /// Number of definitions in it.
     pub definitions: usize,
-    /// Conditions: Ready always, Reconciling and Stalled while they hold, SecretsResolved while definitions reference secrets.
+    /// Conditions: Ready always, Reconciling and Stalled while they hold, SecretsResolved while definitions
+    /// reference secrets, ConnectorsHealthy while connectors have probes.
     pub conditions: Vec<Condition>,
     /// Revision of each source that serves.
     pub last_applied: BTreeMap<String, String>,
@@ -71,9 +72,9 @@ pub struct Environment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Ready`, `Reconciling`, `Stalled` or `SecretsResolved`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SecretsResolved` or `ConnectorsHealthy`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled", "SecretsResolved"]))]
+    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled", "SecretsResolved", "ConnectorsHealthy"]))]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
@@ -273,6 +274,7 @@ impl From<&status::Condition> for Condition {
             ConditionKind::Reconciling => "Reconciling",
             ConditionKind::Stalled => "Stalled",
             ConditionKind::SecretsResolved => "SecretsResolved",
+            ConditionKind::ConnectorsHealthy => "ConnectorsHealthy",
         };
         let state = match condition.status {
             ConditionStatus::True => "True",

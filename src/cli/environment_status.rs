@@ -43,7 +43,8 @@ impl StatusText<'_> {
         let mut text = format!("{}: {word} ({reason})\n", paint.bold(&environment.name));
         text += &self.serving();
         text += &self.reasons();
-        text += &self.secrets();
+        text += &self.condition("SecretsResolved", "secrets");
+        text += &self.condition("ConnectorsHealthy", "health");
         text += &self.definitions();
         text
     }
@@ -109,13 +110,13 @@ impl StatusText<'_> {
         text
     }
 
-    /// The secrets that cannot be resolved, unless they are the reason why the environment is not ready.
-    fn secrets(&self) -> String {
+    /// The message of a condition that is not true, unless it is the reason why the environment is not ready.
+    fn condition(&self, kind: &str, label: &str) -> String {
         let StatusText { environment, style } = *self;
-        let of_secrets = environment.conditions.iter().find(|condition| condition.kind == "SecretsResolved");
+        let found = environment.conditions.iter().find(|condition| condition.kind == kind);
         let is_reason = |condition: &&Condition| self.ready().is_some_and(|ready| ready.message == condition.message);
-        match of_secrets.filter(|condition| condition.status != "True").filter(|condition| !is_reason(condition)) {
-            Some(condition) => style.field("secrets", &condition.message),
+        match found.filter(|condition| condition.status != "True").filter(|condition| !is_reason(condition)) {
+            Some(condition) => style.field(label, &condition.message),
             None => String::new(),
         }
     }

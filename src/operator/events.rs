@@ -55,8 +55,10 @@ impl Events {
             self.remember(&resource.uid, &transition.1);
             self.publish(resource, transition).await;
         }
-        if let Some(transition) = secrets_transition(&resource.status, after) {
-            self.publish(resource, transition).await;
+        for kind in ["SecretsResolved", "ConnectorsHealthy"] {
+            if let Some(transition) = condition_transition(kind, &resource.status, after) {
+                self.publish(resource, transition).await;
+            }
         }
     }
 
@@ -120,9 +122,9 @@ fn condition_of(status: &Value, kind: &str) -> (String, String, String) {
     (text("status"), text("reason"), text("message"))
 }
 
-/// The event for a change of the condition SecretsResolved, unless the condition Ready has the same reason and its own event.
-fn secrets_transition(before: &Value, after: &Value) -> Option<(EventType, String, String)> {
-    let (was, is) = (condition_of(before, "SecretsResolved"), condition_of(after, "SecretsResolved"));
+/// The event for a change of a condition besides Ready, unless the condition Ready has the same reason and its own event.
+fn condition_transition(kind: &str, before: &Value, after: &Value) -> Option<(EventType, String, String)> {
+    let (was, is) = (condition_of(before, kind), condition_of(after, kind));
     let note: String = is.2.chars().take(MAX_NOTE).collect();
     match is.0.as_str() {
         "False" if was != is && condition_of(after, "Ready").1 != is.1 => Some((EventType::Warning, is.1, note)),
@@ -192,7 +194,9 @@ mod tests {
         };
         let well = status("Applied", "True", "SecretsResolved", "all");
         let broken = |message| status("Applied", "False", "SecretsUnresolved", message);
-        let reason = |before: &Value, after: &Value| secrets_transition(before, after).map(|(_, reason, _)| reason);
+        let reason = |before: &Value, after: &Value| {
+            condition_transition("SecretsResolved", before, after).map(|(_, reason, _)| reason)
+        };
         assert_eq!(reason(&Value::Null, &well), None);
         assert_eq!(reason(&well, &broken("a")).as_deref(), Some("SecretsUnresolved"));
         assert_eq!(reason(&broken("a"), &broken("a")), None);

@@ -43,8 +43,8 @@ pub struct Verdict {
     pub reconciling: bool,
     /// True if the verdict is of the current generation.
     pub observed: bool,
-    /// The condition SecretsResolved of an Environment, with its reason and message.
-    pub secrets: Option<(ConditionStatus, String, String)>,
+    /// Further conditions of an Environment: the type, the status, the reason and the message.
+    pub conditions: Vec<(&'static str, ConditionStatus, String, String)>,
     /// Findings.
     pub findings: Vec<Value>,
     /// Further fields of the kind.
@@ -191,7 +191,7 @@ pub fn of_definition(
         stalled: false,
         reconciling: false,
         observed: true,
-        secrets: None,
+        conditions: Vec::new(),
         findings: Vec::new(),
         extra: extra(revision, live.clone()),
     };
@@ -277,11 +277,17 @@ pub fn of_environment(
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,
         observed,
-        secrets: condition(ConditionKind::SecretsResolved)
-            .map(|secrets| (secrets.status, secrets.reason.to_string(), readable(&secrets.message))),
+        conditions: further_conditions(status),
         findings,
         extra,
     }
+}
+
+fn further_conditions(status: &Status) -> Vec<(&'static str, ConditionStatus, String, String)> {
+    let kinds =
+        [(ConditionKind::SecretsResolved, "SecretsResolved"), (ConditionKind::ConnectorsHealthy, "ConnectorsHealthy")];
+    let found = kinds.into_iter().filter_map(|(kind, name)| Some((name, status.condition(kind)?)));
+    found.map(|(name, known)| (name, known.status, known.reason.to_string(), readable(&known.message))).collect()
 }
 
 /// The verdict of an Environment that cannot run.
@@ -293,7 +299,7 @@ pub fn refused(reason: &str, message: String) -> Verdict {
         stalled: true,
         reconciling: false,
         observed: true,
-        secrets: None,
+        conditions: Vec::new(),
         findings: Vec::new(),
         extra: Map::new(),
     }
@@ -379,8 +385,8 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     if verdict.stalled {
         conditions.push(condition("Stalled", ConditionStatus::True, reason, message));
     }
-    if let Some((word, reason, message)) = &verdict.secrets {
-        conditions.push(condition("SecretsResolved", *word, reason, message));
+    for (kind, word, reason, message) in &verdict.conditions {
+        conditions.push(condition(kind, *word, reason, message));
     }
     let mut status = verdict.extra.clone();
     if !generation.is_null() {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::active::Pointer;
 use super::clock::now;
 use super::commands::{Command, CommandError, Request};
+use super::connector_probes::ConnectorProbes;
 use super::context::Context;
 use super::decide::refusal;
 use super::document::EnvironmentDocument;
@@ -105,6 +106,7 @@ enum Wake {
     Push,
     StoreChanged,
     SecretFailed,
+    Probed,
     Request(Box<Command>),
 }
 
@@ -121,6 +123,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
     let document = EnvironmentDocument::clone(&handle.document.load());
     let mut reconciler = Reconciler::new(context, document, outputs);
     let mut rechecks = Rechecks::of(&reconciler.secrets);
+    let mut probes = ConnectorProbes::default();
     let mut next = Instant::now();
     loop {
         let wake = tokio::select! {
@@ -131,6 +134,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                 Err(_) => return,
             },
             () = rechecks.next() => Wake::SecretFailed,
+            () = probes.changed() => Wake::Probed,
             command = requests.recv() => match command {
                 Some(command) => Wake::Request(Box::new(command)),
                 None => return,
@@ -152,6 +156,7 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                 }
             }
             Wake::SecretFailed => reconciler.recheck_secrets().await,
+            Wake::Probed => reconciler.publish_probes(&probes).await,
             Wake::Request(command) => {
                 let Command { request, actor, answer } = *command;
                 let is_reconcile = matches!(request, Request::Reconcile);
@@ -166,6 +171,9 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                     }
                 }
             }
+        }
+        if reconciler.follow_probes(&mut probes) {
+            reconciler.publish_probes(&probes).await;
         }
         reconciler.publish_view();
         senders.passes.send_modify(|passes| *passes += 1);

@@ -17,6 +17,9 @@ pub(super) fn send(scope: &Scope, vault: &Vault, event: NotificationEvent, statu
     }
     let condition = match event {
         NotificationEvent::SecretsUnresolved | NotificationEvent::SecretsResolved => ConditionKind::SecretsResolved,
+        NotificationEvent::ConnectorsUnhealthy | NotificationEvent::ConnectorsHealthy => {
+            ConditionKind::ConnectorsHealthy
+        }
         _ => ConditionKind::Ready,
     };
     let message = status.condition(condition).map_or("", |condition| condition.message.as_str());
@@ -29,6 +32,8 @@ pub(super) fn send(scope: &Scope, vault: &Vault, event: NotificationEvent, statu
         NotificationEvent::AwaitingApproval => "waits: a plan must be approved",
         NotificationEvent::SecretsUnresolved => "serves definitions whose secrets cannot be resolved",
         NotificationEvent::SecretsResolved => "can resolve all secrets again",
+        NotificationEvent::ConnectorsUnhealthy => "serves connectors whose probes fail",
+        NotificationEvent::ConnectorsHealthy => "reaches all probed applications again",
     };
     let (revision, commit) = attempted(status);
     scope.context.notifier.send(OutgoingNotification {
@@ -100,9 +105,11 @@ fn commit_status_targets(scope: &Scope, vault: &Vault, event: NotificationEvent,
             _ => return Vec::new(),
         },
         NotificationEvent::PruneBlocked | NotificationEvent::AwaitingApproval => CommitState::Pending,
-        NotificationEvent::Drifted | NotificationEvent::SecretsUnresolved | NotificationEvent::SecretsResolved => {
-            return Vec::new();
-        }
+        NotificationEvent::Drifted
+        | NotificationEvent::SecretsUnresolved
+        | NotificationEvent::SecretsResolved
+        | NotificationEvent::ConnectorsUnhealthy
+        | NotificationEvent::ConnectorsHealthy => return Vec::new(),
     };
     let spec = &scope.document.spec;
     let only = spec.source.iter().filter_map(|source| source.git.as_ref());

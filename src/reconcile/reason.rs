@@ -16,6 +16,10 @@ pub enum Reason {
     AwaitingApproval,
     /// The definitions cannot be compiled.
     CompileFailed,
+    /// The probes of all connectors succeed.
+    ConnectorsHealthy,
+    /// The probe of a connector fails.
+    ConnectorsUnhealthy,
     /// Another writer keeps undoing heals, so that the next one waits.
     ConflictLoop,
     /// The live generation differs from the declared one, and the environment only reports it.
@@ -62,10 +66,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason without a fetch reason.
-    const PLAIN: [Reason; 23] = [
+    const PLAIN: [Reason; 25] = [
         Reason::Applied,
         Reason::AwaitingApproval,
         Reason::CompileFailed,
+        Reason::ConnectorsHealthy,
+        Reason::ConnectorsUnhealthy,
         Reason::ConflictLoop,
         Reason::Drifted,
         Reason::Fenced,
@@ -115,6 +121,8 @@ impl Reason {
             Reason::Applied => "Applied",
             Reason::AwaitingApproval => "AwaitingApproval",
             Reason::CompileFailed => "CompileFailed",
+            Reason::ConnectorsHealthy => "ConnectorsHealthy",
+            Reason::ConnectorsUnhealthy => "ConnectorsUnhealthy",
             Reason::ConflictLoop => "ConflictLoop",
             Reason::Drifted => "Drifted",
             Reason::Fenced => "Fenced",

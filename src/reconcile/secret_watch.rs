@@ -25,7 +25,7 @@ impl Reconciler {
         }
         self.scope.metrics().secrets_unresolved(self.scope.key(), obstacles.len());
         let before = status.condition(ConditionKind::SecretsResolved).cloned();
-        status.set_secrets(secrets_condition(&obstacles, count), now());
+        status.set_condition(ConditionKind::SecretsResolved, secrets_condition(&obstacles, count), now());
         let after = status.condition(ConditionKind::SecretsResolved);
         let environment = self.scope.key();
         match (before, after) {
@@ -42,7 +42,7 @@ impl Reconciler {
     }
 
     /// Checks the secrets of the active generation after a call failed on one, and publishes the status. A process that
-    /// does not lead asks the one that does for a pass.
+    /// does not lead requests a pass of the one that does.
     pub(super) async fn recheck_secrets(&mut self) {
         if self.leadership.follows() {
             return self.inbox.forward_push(&self.scope).await;

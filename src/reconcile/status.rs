@@ -21,7 +21,7 @@ pub const MAX_LISTED: usize = 100;
 pub struct Status {
     /// Key of the environment.
     pub environment: String,
-    /// Ready, Reconciling, Stalled, SecretsResolved.
+    /// Ready, Reconciling, Stalled, SecretsResolved, ConnectorsHealthy.
     pub conditions: Vec<Condition>,
     /// Revision of each source that was fetched last.
     pub last_attempted: BTreeMap<String, String>,
@@ -78,8 +78,8 @@ pub struct Condition {
     pub last_transition_time: Micros,
 }
 
-/// The conditions of kstatus, of which Reconciling and Stalled exist only while they hold, and SecretsResolved, which exists
-/// while definitions reference secrets.
+/// The conditions of kstatus, of which Reconciling and Stalled exist only while they hold; SecretsResolved, which exists while
+/// definitions reference secrets, and ConnectorsHealthy, which exists while connectors have probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "kstatus names them")]
 pub enum ConditionKind {
@@ -87,6 +87,7 @@ pub enum ConditionKind {
     Reconciling,
     Stalled,
     SecretsResolved,
+    ConnectorsHealthy,
 }
 
 /// The status of a condition.
@@ -258,9 +259,13 @@ impl Status {
         }
     }
 
-    /// Sets the condition SecretsResolved, or removes it.
-    pub(super) fn set_secrets(&mut self, condition: Option<(ConditionStatus, Reason, String)>, now: Micros) {
-        let kind = ConditionKind::SecretsResolved;
+    /// Sets a condition besides those of a verdict, or removes it.
+    pub(super) fn set_condition(
+        &mut self,
+        kind: ConditionKind,
+        condition: Option<(ConditionStatus, Reason, String)>,
+        now: Micros,
+    ) {
         match condition {
             Some((status, reason, message)) => self.set(kind, status, reason, &message, now),
             None => self.conditions.retain(|condition| condition.kind != kind),
@@ -307,12 +312,20 @@ mod tests {
         status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 3);
         assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);
         let resolved = |word, reason| Some((word, reason, String::new()));
-        status.set_secrets(resolved(ConditionStatus::False, Reason::SecretsUnresolved), 4);
+        status.set_condition(
+            ConditionKind::SecretsResolved,
+            resolved(ConditionStatus::False, Reason::SecretsUnresolved),
+            4,
+        );
         status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 5);
-        status.set_secrets(resolved(ConditionStatus::False, Reason::SecretsUnresolved), 6);
+        status.set_condition(
+            ConditionKind::SecretsResolved,
+            resolved(ConditionStatus::False, Reason::SecretsUnresolved),
+            6,
+        );
         let secrets = (ConditionKind::SecretsResolved, Reason::SecretsUnresolved, 4);
         assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3), secrets]);
-        status.set_secrets(None, 7);
+        status.set_condition(ConditionKind::SecretsResolved, None, 7);
         assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);
     }
 }

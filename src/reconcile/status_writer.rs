@@ -210,19 +210,26 @@ pub(super) fn events(before: &Status, after: &Status) -> Vec<NotificationEvent> 
         Some(NotificationEvent::Recovered) => is_of_secrets(before),
         _ => false,
     };
-    of_revision.into_iter().chain(secrets_event(before, after).filter(|_| !says_it)).collect()
+    let secrets = (NotificationEvent::SecretsUnresolved, NotificationEvent::SecretsResolved);
+    let secrets = condition_event(before, after, ConditionKind::SecretsResolved, secrets).filter(|_| !says_it);
+    let health = (NotificationEvent::ConnectorsUnhealthy, NotificationEvent::ConnectorsHealthy);
+    let health = condition_event(before, after, ConditionKind::ConnectorsHealthy, health);
+    of_revision.into_iter().chain(secrets).chain(health).collect()
 }
 
-/// The event of a change of the condition SecretsResolved.
-fn secrets_event(before: &Status, after: &Status) -> Option<NotificationEvent> {
-    let condition = |status: &Status| status.condition(ConditionKind::SecretsResolved).cloned();
-    let (was, is) = (condition(before), condition(after)?);
-    let was_false = was.as_ref().is_some_and(|was| was.status == ConditionStatus::False);
+/// The event of a change of a condition besides Ready: `broken` if it is false now or for another cause, `mended` if it is
+/// true again.
+fn condition_event(
+    before: &Status,
+    after: &Status,
+    kind: ConditionKind,
+    (broken, mended): (NotificationEvent, NotificationEvent),
+) -> Option<NotificationEvent> {
+    let (was, is) = (before.condition(kind), after.condition(kind)?);
+    let was_false = was.filter(|was| was.status == ConditionStatus::False);
     match is.status {
-        ConditionStatus::False if !was_false || was.is_some_and(|was| was.message != is.message) => {
-            Some(NotificationEvent::SecretsUnresolved)
-        }
-        ConditionStatus::True if was_false => Some(NotificationEvent::SecretsResolved),
+        ConditionStatus::False if was_false.is_none_or(|was| was.message != is.message) => Some(broken),
+        ConditionStatus::True if was_false.is_some() => Some(mended),
         _ => None,
     }
 }

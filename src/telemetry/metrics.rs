@@ -55,6 +55,7 @@ struct Inner {
     drift_detected: LabelledFamily<Counter>,
     drift_objects: LabelledFamily<Gauge>,
     secrets_unresolved: LabelledFamily<Gauge>,
+    connectors_unhealthy: LabelledFamily<Gauge>,
     prune_blocked: LabelledFamily<Counter>,
     conflict_loops: LabelledFamily<Counter>,
     history_rewritten: LabelledFamily<Counter>,
@@ -156,6 +157,12 @@ impl Metrics {
                 &mut registry,
                 "secrets_unresolved",
                 "Number of secrets that definitions reference and that cannot be resolved",
+                None,
+            ),
+            connectors_unhealthy: LabelledFamily::new(
+                &mut registry,
+                "connectors_unhealthy",
+                "Number of connectors whose last probe failed",
                 None,
             ),
             prune_blocked: LabelledFamily::new(
@@ -314,6 +321,11 @@ impl Metrics {
         self.set(&self.0.secrets_unresolved, environment, None, count as u64);
     }
 
+    /// Records the number of connectors whose last probe failed.
+    pub fn connectors_unhealthy(&self, environment: &str, count: usize) {
+        self.set(&self.0.connectors_unhealthy, environment, None, count as u64);
+    }
+
     /// Counts a removal that a guard stopped.
     pub fn prune_blocked(&self, environment: &str, reason: &str) {
         self.count(&self.0.prune_blocked, environment, Some(("reason", reason)));
@@ -428,6 +440,7 @@ impl Metrics {
             &inner.dead_letters,
             &inner.drift_objects,
             &inner.secrets_unresolved,
+            &inner.connectors_unhealthy,
         ] {
             family.forget(environment);
         }

@@ -44,6 +44,10 @@ pub enum NotificationEvent {
     SecretsUnresolved,
     /// All secrets that live definitions reference can be resolved again.
     SecretsResolved,
+    /// The probe of a connector fails.
+    ConnectorsUnhealthy,
+    /// The probes of all connectors succeed again.
+    ConnectorsHealthy,
 }
 
 /// The target of a signed webhook.

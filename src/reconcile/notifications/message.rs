@@ -97,6 +97,8 @@ fn payload(notification: &OutgoingNotification) -> Value {
         NotificationEvent::AwaitingApproval => "environment.awaiting_approval",
         NotificationEvent::SecretsUnresolved => "environment.secrets_unresolved",
         NotificationEvent::SecretsResolved => "environment.secrets_resolved",
+        NotificationEvent::ConnectorsUnhealthy => "environment.connectors_unhealthy",
+        NotificationEvent::ConnectorsHealthy => "environment.connectors_healthy",
     };
     json!({
         "type": kind,
