@@ -10,7 +10,9 @@ mod log;
 mod notifications;
 mod operators;
 mod overrides;
+
 mod readiness;
+mod readiness_probes;
 pub mod replicas;
 mod secrets;
 mod settings;
