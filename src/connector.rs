@@ -51,7 +51,7 @@ pub use numbers::inexact_integer;
 pub use outcome::{ActionOutput, CallOutcome, CallTiming};
 pub use pipeline::{call, prepare};
 pub use prepared::PreparedRequest;
-pub use readiness::{is_mocked, missing_secret, missing_secrets, secrets_of_connection};
+pub use readiness::{SecretState, is_mocked, missing_secret, missing_secrets, secret_state, secrets_of_connection};
 pub use rendered::RenderedRequest;
 pub use runtime::{Action, Connector, Runtime};
 pub use upstream::{NetworkUpstream, ResponseFuture, Upstream, UpstreamResponse};

@@ -6,7 +6,8 @@
 //!    └──── interval, push notifications and requests (environment_task) ◄── status ◄───────┘
 //! ```
 //!
-//! [`decide`] is pure; the actor [`reconciler`] performs the IO around it. `evenkeel dev` follows one folder without
+//! Between the decision and the activation, [`preflight`] makes sure that the candidate can work: its secrets can be
+//! resolved and the engine compiles its code. [`decide`] is pure; the actor [`reconciler`] performs the IO around it. `evenkeel dev` follows one folder without
 //! generations instead ([`watch`]).
 
 pub mod active;
@@ -18,6 +19,7 @@ pub mod clock;
 mod command_handler;
 pub mod commands;
 mod composition;
+mod connector_probes;
 pub mod context;
 mod decide;
 pub mod desired;
@@ -36,7 +38,9 @@ pub mod lost_definitions;
 mod manual_override;
 pub mod notifications;
 mod notify;
+mod obstacles;
 mod override_end;
+mod preflight;
 mod propose;
 pub mod readiness;
 pub mod reason;
@@ -46,6 +50,9 @@ mod retention;
 mod rollback;
 mod schedule;
 mod scope;
+mod secret_check;
+mod secret_monitor;
+mod secret_watch;
 mod source_reader;
 pub mod sources;
 pub mod status;

@@ -30,7 +30,7 @@
 //! `Completed`, `Failed`, `TimedOut` and `Cancelled` are final. A shutdown requeues running executions.
 //!
 //! The files, from the lowest: `clock`, `engine` (interface of scripts), `quickjs`, `process`, `program`, `runtime_context`,
-//! `settings`, `journal`, `mask`, `spans`; the parts of the dispatcher (`admission`, `commit_queue`, `program_cache`,
+//! `program_code`, `settings`, `journal`, `mask`, `spans`; the parts of the dispatcher (`admission`, `commit_queue`, `program_cache`,
 //! `waiters`) and `dispatcher`; `execution` (one active execution), `immediate_calls`, `suspension`, `host_calls`,
 //! `step_templates`, `steps`; `release`, `attempt`, `running`, `maintenance` and `worker`.
 
@@ -50,6 +50,7 @@ mod mask;
 pub mod process;
 pub mod program;
 mod program_cache;
+mod program_code;
 pub mod quickjs;
 mod release;
 mod running;
@@ -68,6 +69,7 @@ pub use dispatcher::Dispatcher;
 pub use engine::{ScriptEngine, ScriptLimits};
 pub use process::{ProcessEngine, serve_scripts};
 pub use program::{Program, Programs, camel, compile};
+pub use program_code::{CodeError, code_errors};
 pub use quickjs::QuickJs;
 pub use runtime_context::{Actions, EnvironmentProvider, LiveEnvironment};
 pub use settings::WorkerSettings;

@@ -29,7 +29,8 @@ pub struct Environment {
     pub active_since: Option<Time>,
     /// Number of definitions in it.
     pub definitions: usize,
-    /// Conditions: Ready always, Reconciling and Stalled while they hold.
+    /// Conditions: Ready always, Reconciling and Stalled while they hold, SecretsResolved while definitions
+    /// reference secrets, ConnectorsHealthy while connectors have probes.
     pub conditions: Vec<Condition>,
     /// Folder of the definitions in their repository, as `path` of the Git source names it; empty for the root.
     #[serde(default)]
@@ -74,9 +75,9 @@ pub struct Environment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Ready`, `Reconciling` or `Stalled`.
+    /// `Ready`, `Reconciling`, `Stalled`, `SecretsResolved` or `ConnectorsHealthy`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled"]))]
+    #[schemars(extend("enum" = ["Ready", "Reconciling", "Stalled", "SecretsResolved", "ConnectorsHealthy"]))]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
@@ -276,6 +277,8 @@ impl From<&status::Condition> for Condition {
             ConditionKind::Ready => "Ready",
             ConditionKind::Reconciling => "Reconciling",
             ConditionKind::Stalled => "Stalled",
+            ConditionKind::SecretsResolved => "SecretsResolved",
+            ConditionKind::ConnectorsHealthy => "ConnectorsHealthy",
         };
         let state = match condition.status {
             ConditionStatus::True => "True",

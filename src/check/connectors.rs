@@ -39,6 +39,26 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
         }
     }
     base_url(entry, spec, findings);
+    health(entry, spec, findings);
+}
+
+/// Reports a probe of an action that cannot be called without input. An unknown action is reported as a reference.
+fn health(entry: &Entry, spec: &ConnectorSpec, findings: &mut Vec<Finding>) {
+    let Some((probe, action)) = spec.health.as_ref().and_then(|probe| Some((probe, spec.actions.get(&probe.action)?)))
+    else {
+        return;
+    };
+    let schema = action.input.as_ref().map(|schema| schema.0.value()).unwrap_or_default();
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+    let mut needed: Vec<&str> = required.filter(|name| schema["properties"][*name].get("default").is_none()).collect();
+    needed.extend(action.http.iter().flat_map(|http| http.path_params.keys()).map(String::as_str));
+    if let Some(first) = needed.first() {
+        let message = format!("the action `{}` cannot be called without `{first}`", probe.action);
+        findings.push(
+            Finding::new(&codes::PROBE_INPUT, entry.value_span("/spec/health/action"), message)
+                .help("probe an action that needs no input, or give the input a `default`"),
+        );
+    }
 }
 
 /// Checks all URLs, also in definitions whose other fields have errors.

@@ -93,6 +93,20 @@ impl Checker {
         previous.map(|(entry, result)| (&**entry, &**result))
     }
 
+    /// The definitions that use each secret, by their position in the last catalog.
+    pub fn secret_uses(&self) -> BTreeMap<Box<str>, Vec<u32>> {
+        let mut uses: BTreeMap<Box<str>, Vec<u32>> = BTreeMap::new();
+        for (at, (_, result)) in (0..).zip(self.results()) {
+            for name in &result.secrets {
+                match uses.get_mut(&**name) {
+                    Some(known) => known.push(at),
+                    None => drop(uses.insert(name.clone(), vec![at])),
+                }
+            }
+        }
+        uses
+    }
+
     /// Findings about cycles of definitions.
     pub(super) fn cycles(&self) -> &[AttributedFinding] {
         &self.cycles

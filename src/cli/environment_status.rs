@@ -43,6 +43,8 @@ impl StatusText<'_> {
         let mut text = format!("{}: {word} ({reason})\n", paint.bold(&environment.name));
         text += &self.serving();
         text += &self.reasons();
+        text += &self.condition("SecretsResolved", "secrets");
+        text += &self.condition("ConnectorsHealthy", "health");
         text += &self.definitions();
         text
     }
@@ -108,12 +110,23 @@ impl StatusText<'_> {
         text
     }
 
+    /// The message of a condition that is not true, unless it is the reason why the environment is not ready.
+    fn condition(&self, kind: &str, label: &str) -> String {
+        let StatusText { environment, style } = *self;
+        let found = environment.conditions.iter().find(|condition| condition.kind == kind);
+        let is_reason = |condition: &&Condition| self.ready().is_some_and(|ready| ready.message == condition.message);
+        match found.filter(|condition| condition.status != "True").filter(|condition| !is_reason(condition)) {
+            Some(condition) => style.field(label, &condition.message),
+            None => String::new(),
+        }
+    }
+
     /// Definitions with a state of their own.
     fn definitions(&self) -> String {
         let StatusText { environment, style } = *self;
         let mut text = String::new();
         for held in environment.held.iter().take(MAX_LISTED) {
-            let remark = "has errors; its last good version serves if there is one";
+            let remark = "cannot go live; its last good version serves if there is one";
             text += &style.field("isolated", &format!("{held} {remark}"));
         }
         text += &more(environment.held.len(), style);
@@ -145,7 +158,7 @@ impl StatusText<'_> {
             return "held back";
         }
         match self.ready().map_or("", |ready| ready.reason.as_str()) {
-            "InvalidDefinitions" | "CompileFailed" | "Isolated" => "refused",
+            "InvalidDefinitions" | "CompileFailed" | "Isolated" | "SecretsUnresolved" | "PublicUrlUnknown" => "refused",
             "AwaitingApproval" | "PruneBlocked" | "Suspended" | "HeldBack" | "Drifted" | "ConflictLoop" => "waits",
             _ => "fetched",
         }

@@ -110,6 +110,7 @@ impl Operator {
         let (listener, address) = self.args.listen.bind().await?;
         let access = self.args.access()?;
         let mut context = self.args.context(self.args.state.clone()).await?;
+        context.public_url = Some(self.workflows.public_url(address));
         if let Some(identity) = self.cluster.identity {
             context.replica = identity;
         }

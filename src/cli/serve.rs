@@ -50,7 +50,8 @@ impl Serve {
         self.args.check_bind()?;
         let (listener, address) = self.args.listen.bind().await?;
         let access = self.args.access()?;
-        let context = self.args.context(folder_of(&self.path)).await?;
+        let mut context = self.args.context(folder_of(&self.path)).await?;
+        context.public_url = Some(self.workflows.public_url(address));
         let environments = Environments::start(&self.path, context)?;
         output::data(&format!("listening on http://{address}\n"));
         let names: Vec<String> = environments.all.load().keys().cloned().collect();

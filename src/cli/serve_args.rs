@@ -139,6 +139,7 @@ impl ServeArgs {
             notifier: Notifier::start(client, metrics.clone(), Settings::default()),
             metrics,
             replica: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+            public_url: None,
             allow_loopback: self.allow_loopback,
         })
     }

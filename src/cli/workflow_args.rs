@@ -105,6 +105,11 @@ impl WorkflowArgs {
         WorkflowArgs { public_url, executions: 64, scripts: ScriptIsolation::Thread, keep: 30, traces }
     }
 
+    /// The address at which applications call a server that listens on `address`.
+    pub(super) fn public_url(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+    }
+
     /// Starts the dispatcher, the triggers and the worker.
     ///
     /// # Errors
@@ -131,7 +136,7 @@ impl WorkflowArgs {
         clock.synchronize(store.time().await?);
         let environments: Arc<dyn EnvironmentProvider> = Arc::new(live.clone());
         let dispatcher = Dispatcher::open(store, environments, engine, clock, settings);
-        let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let public_url = self.public_url(address);
         let (stop, stopped) = watch::channel(false);
         let triggers: Arc<dyn TriggerProvider> = Arc::new(live.clone());
         let service = TriggerService::new(Arc::clone(&dispatcher), triggers, public_url.clone());

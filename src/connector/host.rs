@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::Read as _;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::definition::environment::SecretSource;
 use crate::source::encrypted::{self, EncryptedFormat, Identities};
 use crate::template;
@@ -30,6 +32,11 @@ pub trait ClusterSecrets: Send + Sync {
     /// # Errors
     /// The reason why it is not available, without its value.
     fn get(&self, name: &str, key: &str) -> Result<String, String>;
+
+    /// True once the Secret was read, or is known not to exist.
+    fn is_read(&self, _name: &str) -> bool {
+        true
+    }
 }
 
 /// The sources of encrypted and cluster secrets of a generation: encrypted files, the keys that decrypt them, and the
@@ -42,6 +49,8 @@ pub struct Vault {
     pub identities: Option<Arc<Identities>>,
     /// The encrypted files, by their path from the root of the source.
     pub files: BTreeMap<String, Arc<[u8]>>,
+    /// Notified when a call needs a secret that cannot be resolved.
+    pub failed: Option<Arc<Notify>>,
 }
 
 impl Vault {
@@ -61,7 +70,7 @@ impl Vault {
     ) -> Vault {
         let files = Vault::paths(sources).into_iter();
         let files = files.filter_map(|path| Some((path.to_owned(), read(path)?.into())));
-        Vault { cluster: None, identities, files: files.collect() }
+        Vault { identities, files: files.collect(), ..Vault::default() }
     }
 
     /// Decrypts a value of a file.
@@ -110,8 +119,14 @@ impl ProvidedSecrets {
 
 impl Secrets for ProvidedSecrets {
     fn get(&self, name: &str) -> Result<String, String> {
-        let source = self.sources.get(name).ok_or_else(|| format!("the environment provides no secret `{name}`"))?;
-        resolve_secret(name, source, &self.vault)
+        let value = match self.sources.get(name) {
+            Some(source) => resolve_secret(name, source, &self.vault),
+            None => Err(format!("the environment provides no secret `{name}`")),
+        };
+        if let (Err(_), Some(failed)) = (&value, &self.vault.failed) {
+            failed.notify_one();
+        }
+        value
     }
 }
 

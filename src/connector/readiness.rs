@@ -6,10 +6,11 @@ use zeroize::Zeroizing;
 
 use super::address::is_example_host;
 use super::caller::Mocking;
-use super::host::resolve_secret;
+use super::host::{Vault, resolve_secret};
 use super::runtime::{Connector, Runtime};
 use crate::definition::common::Credential;
 use crate::definition::connection::ConnectionSpec;
+use crate::definition::environment::SecretSource;
 
 /// True if tests of the definitions answer the calls of a connector. The host may be a template; its literal part is enough
 /// to recognize the host of an example.
@@ -30,6 +31,33 @@ pub fn missing_secret(runtime: &Runtime, name: &str) -> Option<String> {
         return None;
     }
     resolve_secret(name, source, &runtime.vault).map(Zeroizing::new).err()
+}
+
+/// The outcome of looking a secret up, without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// It has a value.
+    Resolved,
+    /// It has no value, with the reason.
+    Missing(String),
+    /// It is not known whether it has a value, with the reason.
+    Unknown(String),
+}
+
+/// Looks a secret up. The reason does not repeat the name of the secret.
+pub fn secret_state(name: &str, source: &SecretSource, vault: &Vault) -> SecretState {
+    if let (Some(secret), Some(cluster)) = (&source.kubernetes, &vault.cluster)
+        && !cluster.is_read(&secret.name)
+    {
+        return SecretState::Unknown(format!("the Secret {} is not read yet", secret.name));
+    }
+    match resolve_secret(name, source, vault).map(Zeroizing::new) {
+        Ok(_) => SecretState::Resolved,
+        Err(problem) => {
+            let prefix = format!("secret `{name}`: ");
+            SecretState::Missing(problem.strip_prefix(&prefix).unwrap_or(&problem).to_owned())
+        }
+    }
 }
 
 /// The secrets of an environment that have no value, each with its reason.

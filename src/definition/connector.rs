@@ -64,6 +64,11 @@ pub struct ConnectorSpec {
     /// Rate limit of the application. This version validates it and does not act on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Probe of the application. A server that serves the connector calls an action on an interval; commands that run without
+    /// a server never do. If omitted, the application is not probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{"action": "list-contacts", "interval": "1m"}]))]
+    pub health: Option<HealthProbe>,
     /// Actions by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
@@ -85,6 +90,19 @@ pub struct ConnectorSpec {
     /// Names and descriptions in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub localization: BTreeMap<String, Box<ConnectorTexts>>,
+}
+
+/// A probe of an application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HealthProbe {
+    /// Action of this connector that is called without input. It should read, change nothing and cost little.
+    #[schemars(extend("x-evenkeel-ref" = "LocalAction"))]
+    pub action: String,
+    /// Interval between two calls, from `10s` to `24h`. Default: `1m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-evenkeel-min" = "10s", "x-evenkeel-max" = "24h"))]
+    pub interval: Option<Duration>,
 }
 
 /// The operator of an application: a third party or yourself.

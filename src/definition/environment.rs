@@ -18,7 +18,7 @@ pub use source::{
     ClusterSource, CommitStatus, DirectorySource, GitAuth, GitBasic, GitSource, GitSsh, GitWebhook, NamedSource,
     Provider, Source, Verify, WebhookProvider,
 };
-pub use sync::{ApplyMode, Budget, History, Prune, Sync, SyncMode};
+pub use sync::{ApplyMode, Budget, History, Prune, SecretPolicy, Sync, SyncMode};
 
 /// A named environment in which definitions run. Set at most one of `source`, `sources`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

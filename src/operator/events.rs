@@ -51,10 +51,18 @@ impl Events {
     /// Publishes an event for the change of a status, if the change is worth one.
     pub async fn publish_transition(&self, resource: &Resource, after: &Value) {
         let was_broken = lock(&self.broken).contains(&resource.uid);
-        let Some((type_, reason, note)) = transition(resource.key.kind, &resource.status, after, was_broken) else {
-            return;
-        };
-        self.remember(&resource.uid, &reason);
+        if let Some(transition) = transition(resource.key.kind, &resource.status, after, was_broken) {
+            self.remember(&resource.uid, &transition.1);
+            self.publish(resource, transition).await;
+        }
+        for kind in ["SecretsResolved", "ConnectorsHealthy"] {
+            if let Some(transition) = condition_transition(kind, &resource.status, after) {
+                self.publish(resource, transition).await;
+            }
+        }
+    }
+
+    async fn publish(&self, resource: &Resource, (type_, reason, note): (EventType, String, String)) {
         if !self.take_token() {
             return;
         }
@@ -106,15 +114,29 @@ async fn repeat(recorder: Recorder, resource: String, event: Event, object: Obje
     tracing::warn!(resource, reason = event.reason, "an event was not published");
 }
 
+/// The status, reason and message of a condition; empty without it.
+fn condition_of(status: &Value, kind: &str) -> (String, String, String) {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let found = conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null);
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+/// The event for a change of a condition besides Ready, unless the condition Ready has the same reason and its own event.
+fn condition_transition(kind: &str, before: &Value, after: &Value) -> Option<(EventType, String, String)> {
+    let (was, is) = (condition_of(before, kind), condition_of(after, kind));
+    let note: String = is.2.chars().take(MAX_NOTE).collect();
+    match is.0.as_str() {
+        "False" if was != is && condition_of(after, "Ready").1 != is.1 => Some((EventType::Warning, is.1, note)),
+        "True" if was.0 == "False" => Some((EventType::Normal, is.1, note)),
+        _ => None,
+    }
+}
+
 /// Type, reason and note of the event for a transition: a definition breaks or recovers; an Environment has a new reason
 /// or live revision.
 fn transition(kind: Kind, before: &Value, after: &Value, was_broken: bool) -> Option<(EventType, String, String)> {
-    let ready = |status: &Value| {
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
-        let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
-        (text("status"), text("reason"), text("message"))
-    };
+    let ready = |status: &Value| condition_of(status, "Ready");
     let (_, previous, _) = ready(before);
     let (status, reason, message) = ready(after);
     let note: String = message.chars().take(MAX_NOTE).collect();
@@ -160,5 +182,27 @@ mod tests {
         // The end of a hold and a new definition have no event.
         assert_eq!(event_reason(&held, &applied, false), None);
         assert_eq!(event_reason(&Value::Null, &applied, false), None);
+    }
+
+    #[test]
+    fn a_change_of_the_secrets_has_one_event() {
+        let status = |ready: &str, word: &str, reason: &str, message: &str| {
+            json!({"conditions": [
+                {"type": "Ready", "status": "True", "reason": ready, "message": "live"},
+                {"type": "SecretsResolved", "status": word, "reason": reason, "message": message},
+            ]})
+        };
+        let well = status("Applied", "True", "SecretsResolved", "all");
+        let broken = |message| status("Applied", "False", "SecretsUnresolved", message);
+        let reason = |before: &Value, after: &Value| {
+            condition_transition("SecretsResolved", before, after).map(|(_, reason, _)| reason)
+        };
+        assert_eq!(reason(&Value::Null, &well), None);
+        assert_eq!(reason(&well, &broken("a")).as_deref(), Some("SecretsUnresolved"));
+        assert_eq!(reason(&broken("a"), &broken("a")), None);
+        assert_eq!(reason(&broken("a"), &broken("a and b")).as_deref(), Some("SecretsUnresolved"));
+        assert_eq!(reason(&broken("a"), &well).as_deref(), Some("SecretsResolved"));
+        let refused = status("SecretsUnresolved", "False", "SecretsUnresolved", "a");
+        assert_eq!(reason(&well, &refused), None, "the condition Ready has an event with this reason");
     }
 }

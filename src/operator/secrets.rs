@@ -156,6 +156,12 @@ impl Secrets {
         }
     }
 
+    /// True once a Secret was read, or is known not to exist or not to be readable.
+    fn is_read(&self, secret: &SecretKey) -> bool {
+        let state = lock(&self.states).get(secret).map(|receiver| receiver.borrow().clone());
+        state.is_some_and(|state| !matches!(state, SecretState::Unread))
+    }
+
     fn start(&self, key: &SecretKey) -> watch::Receiver<SecretState> {
         let (sender, receiver) = watch::channel(SecretState::Unread);
         let api = self.api(key);
@@ -268,10 +274,18 @@ pub struct EnvironmentSecrets {
     pub account: Option<String>,
 }
 
+impl EnvironmentSecrets {
+    fn key(&self, name: &str) -> SecretKey {
+        SecretKey { namespace: self.namespace.clone(), name: name.to_owned(), account: self.account.clone() }
+    }
+}
+
 impl ClusterSecrets for EnvironmentSecrets {
     fn get(&self, name: &str, key: &str) -> Result<String, String> {
-        let secret =
-            SecretKey { namespace: self.namespace.clone(), name: name.to_owned(), account: self.account.clone() };
-        self.secrets.value(&secret, key)
+        self.secrets.value(&self.key(name), key)
+    }
+
+    fn is_read(&self, name: &str) -> bool {
+        self.secrets.is_read(&self.key(name))
     }
 }

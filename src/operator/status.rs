@@ -43,6 +43,8 @@ pub struct Verdict {
     pub reconciling: bool,
     /// True if the verdict is of the current generation.
     pub observed: bool,
+    /// Further conditions of an Environment: the type, the status, the reason and the message.
+    pub conditions: Vec<(&'static str, ConditionStatus, String, String)>,
     /// Findings.
     pub findings: Vec<Value>,
     /// Further fields of the kind.
@@ -189,6 +191,7 @@ pub fn of_definition(
         stalled: false,
         reconciling: false,
         observed: true,
+        conditions: Vec::new(),
         findings: Vec::new(),
         extra: extra(revision, live.clone()),
     };
@@ -274,9 +277,17 @@ pub fn of_environment(
         stalled: condition(ConditionKind::Stalled).is_some(),
         reconciling: condition(ConditionKind::Reconciling).is_some() || !observed,
         observed,
+        conditions: further_conditions(status),
         findings,
         extra,
     }
+}
+
+fn further_conditions(status: &Status) -> Vec<(&'static str, ConditionStatus, String, String)> {
+    let kinds =
+        [(ConditionKind::SecretsResolved, "SecretsResolved"), (ConditionKind::ConnectorsHealthy, "ConnectorsHealthy")];
+    let found = kinds.into_iter().filter_map(|(kind, name)| Some((name, status.condition(kind)?)));
+    found.map(|(name, known)| (name, known.status, known.reason.to_string(), readable(&known.message))).collect()
 }
 
 /// The verdict of an Environment that cannot run.
@@ -288,6 +299,7 @@ pub fn refused(reason: &str, message: String) -> Verdict {
         stalled: true,
         reconciling: false,
         observed: true,
+        conditions: Vec::new(),
         findings: Vec::new(),
         extra: Map::new(),
     }
@@ -372,6 +384,9 @@ pub fn render(resource: &Resource, verdict: &Verdict, now: Micros) -> Option<Val
     }
     if verdict.stalled {
         conditions.push(condition("Stalled", ConditionStatus::True, reason, message));
+    }
+    for (kind, word, reason, message) in &verdict.conditions {
+        conditions.push(condition(kind, *word, reason, message));
     }
     let mut status = verdict.extra.clone();
     if !generation.is_null() {

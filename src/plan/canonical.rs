@@ -52,7 +52,7 @@ const PARAMS: [&str; 9] = [
 
 /// Documented defaults of optional fields, durations in their printed form. Excludes defaults that depend on another
 /// field, such as that of an action's timeout, which is its connector's.
-const DEFAULTS: [(Kind, &str, &str); 44] = [
+const DEFAULTS: [(Kind, &str, &str); 50] = [
     (Kind::Connector, "spec/defaults/timeout", r#""15s""#),
     (Kind::Connector, "spec/defaults/maxResponseBytes", "8388608"),
     (Kind::Connector, "spec/defaults/maxRedirects", "5"),
@@ -74,6 +74,7 @@ const DEFAULTS: [(Kind, &str, &str); 44] = [
     (Kind::Connector, "spec/events/*/poll/remember", r#""7d""#),
     (Kind::Connector, "spec/events/*/webhook/verify/hmacSha256/tolerance", r#""5m""#),
     (Kind::Connector, "spec/events/*/webhook/verify/apiKey/header", r#""x-evenkeel-key""#),
+    (Kind::Connector, "spec/health/interval", r#""1m""#),
     (Kind::Trigger, "spec/webhook/verify/hmacSha256/tolerance", r#""5m""#),
     (Kind::Trigger, "spec/webhook/verify/apiKey/header", r#""x-evenkeel-key""#),
     (Kind::Trigger, "spec/webhook/deduplicationWindow", r#""1d""#),

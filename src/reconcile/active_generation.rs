@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 use tokio::task::block_in_place;
 
 use super::active::{Active, Pointer, Work};
@@ -47,12 +48,19 @@ pub(super) struct ActiveGeneration {
     unreadable: bool,
     /// The problems of the generation that serves, as reported in the log.
     problems: Vec<Problem>,
+    /// Notified when a call needs a secret that cannot be resolved.
+    failed: Arc<Notify>,
 }
 
 impl ActiveGeneration {
-    /// Serves nothing yet; `pointer` and `serving` are updated with each generation that serves.
-    pub(super) fn new(pointer: Pointer, serving: Arc<ArcSwapOption<Generation>>) -> ActiveGeneration {
-        ActiveGeneration { pointer, serving, live: None, number: 0, unreadable: false, problems: Vec::new() }
+    /// Serves nothing yet; `pointer` and `serving` are updated with each generation that serves. `failed` is notified when
+    /// a call needs a secret that cannot be resolved.
+    pub(super) fn new(
+        pointer: Pointer,
+        serving: Arc<ArcSwapOption<Generation>>,
+        failed: Arc<Notify>,
+    ) -> ActiveGeneration {
+        ActiveGeneration { pointer, serving, live: None, number: 0, unreadable: false, problems: Vec::new(), failed }
     }
 
     /// The generation that serves.
@@ -188,22 +196,20 @@ impl ActiveGeneration {
     }
 
     /// Stores a candidate, activates it and serves it: in this order, so that a crash at any point leaves either the old
-    /// generation or the new one.
+    /// generation or the new one. `active` is the compiled candidate, so that nothing is written that cannot be compiled.
     ///
     /// # Errors
-    /// It cannot be compiled or stored, another generation became active ([`Reason::Stale`]), or the lease was lost
+    /// It cannot be stored, another generation became active ([`Reason::Stale`]), or the lease was lost
     /// ([`Reason::Fenced`]).
     pub(super) async fn activate(
         &mut self,
         scope: &Scope,
-        builder: &mut CandidateBuilder,
+        active: Active,
         candidate: Arc<Candidate>,
         plan: &Plan,
         request: ActivationRequest,
         lease: Option<&Lease>,
     ) -> Result<Generation, ReconcileError> {
-        // Errors of the compiler are found before anything is written.
-        let active = self.compile(scope, builder, &candidate)?;
         let store = scope.store();
         store.put_objects(&candidate.objects).await?;
         let candidate = candidate.stored();
@@ -243,7 +249,11 @@ impl ActiveGeneration {
         Ok(())
     }
 
-    fn compile(
+    /// Compiles a candidate.
+    ///
+    /// # Errors
+    /// A definition cannot be compiled.
+    pub(super) fn compile(
         &self,
         scope: &Scope,
         builder: &mut CandidateBuilder,
@@ -258,8 +268,10 @@ impl ActiveGeneration {
         })
         .map_err(failed)?;
         scope.key().clone_into(&mut runtime.environment);
+        let vault = Arc::make_mut(&mut runtime.vault);
+        vault.failed = Some(Arc::clone(&self.failed));
         if let Some(cluster) = &context.source_context.cluster {
-            Arc::make_mut(&mut runtime.vault).cluster = Some(cluster.secrets(&scope.document));
+            vault.cluster = Some(cluster.secrets(&scope.document));
         }
         builder.count_compiled(&runtime);
         // A client is kept with its connections while it may reach the same.

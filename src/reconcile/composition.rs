@@ -96,7 +96,8 @@ impl Reconciler {
             if let Some(protected) = blocked.iter().find(|blocked| blocked.reason == BlockedReason::Protected) {
                 return Err(CommandError::new(409, "PROTECTED", protected.message.clone()));
             }
-            match self.activate(candidate, &plan, request, None).await {
+            let compiled = self.preflight_composition(&candidate, &plan).await?;
+            match self.activate(candidate, compiled, &plan, request, None).await {
                 Ok(generation) => return Ok(generation),
                 Err(error) if error.reason == Reason::Stale => last = Some(error),
                 Err(error) => return Err(error.into()),

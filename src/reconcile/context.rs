@@ -29,6 +29,8 @@ pub struct Context {
     /// Leadership that is decided elsewhere, such as by a Kubernetes lease; while it is `false`, this process only follows
     /// the active generation.
     pub is_leader: Option<watch::Receiver<bool>>,
+    /// Address at which applications call this server; `None` if it is unknown.
+    pub public_url: Option<String>,
     /// True if connectors may reach this machine.
     pub allow_loopback: bool,
 }

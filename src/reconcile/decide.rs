@@ -183,6 +183,8 @@ pub(super) struct Rollout<'a> {
     pub(super) revisions: &'a Revisions,
     /// Definitions that are held because of errors.
     pub(super) held: &'a [String],
+    /// The reason why some of them are held although they have no errors.
+    pub(super) unready: Option<&'a str>,
     /// Errors in these revisions.
     pub(super) errors: usize,
     /// Removals that were withheld.
@@ -212,8 +214,9 @@ pub(super) fn conclude(rollout: &Rollout<'_>) -> Verdict {
     }
     if !rollout.held.is_empty() || rollout.errors > 0 {
         let first = rollout.held.first().map_or_else(String::new, |first| format!("; the first is {first}"));
+        let unready = rollout.unready.map_or_else(String::new, |unready| format!("; {unready}"));
         let message = format!(
-            "{revision}: {} errors; {} definitions keep their last good version or are absent{first}",
+            "{revision}: {} errors; {} definitions keep their last good version or are absent{first}{unready}",
             rollout.errors,
             rollout.held.len(),
         );

@@ -12,12 +12,14 @@ use tokio::time::Instant;
 use super::active::Pointer;
 use super::clock::now;
 use super::commands::{Command, CommandError, Request};
+use super::connector_probes::ConnectorProbes;
 use super::context::Context;
 use super::decide::refusal;
 use super::document::EnvironmentDocument;
 use super::handle::Handle;
 use super::reason::{Reason, ReconcileError};
 use super::reconciler::{Outputs, Reconciler};
+use super::secret_monitor::Rechecks;
 use super::status::Status;
 
 /// Maximum number of requests that wait for one environment; further ones are refused.
@@ -104,6 +106,8 @@ enum Wake {
     Interval,
     Push,
     StoreChanged,
+    SecretFailed,
+    Probed,
     Request(Box<Command>),
 }
 
@@ -119,6 +123,8 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
     };
     let document = EnvironmentDocument::clone(&handle.document.load());
     let mut reconciler = Reconciler::new(context, document, outputs);
+    let mut rechecks = Rechecks::of(&reconciler.secrets);
+    let mut probes = ConnectorProbes::default();
     let mut next = Instant::now();
     loop {
         let wake = tokio::select! {
@@ -128,6 +134,8 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                 Ok(()) => Wake::StoreChanged,
                 Err(_) => return,
             },
+            () = rechecks.next() => Wake::SecretFailed,
+            () = probes.changed() => Wake::Probed,
             command = requests.recv() => match command {
                 Some(command) => Wake::Request(Box::new(command)),
                 None => return,
@@ -149,6 +157,8 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                     next = Instant::now() + wait;
                 }
             }
+            Wake::SecretFailed => reconciler.recheck_secrets().await,
+            Wake::Probed => reconciler.publish_probes(&probes).await,
             Wake::Request(command) => {
                 let Command { request, actor, answer } = *command;
                 let is_reconcile = matches!(request, Request::Reconcile);
@@ -163,6 +173,9 @@ async fn run(handle: Handle, context: Arc<Context>, senders: Senders, requests: 
                     }
                 }
             }
+        }
+        if reconciler.follow_probes(&mut probes) {
+            reconciler.publish_probes(&probes).await;
         }
         reconciler.publish_view();
         senders.passes.send_modify(|passes| *passes += 1);

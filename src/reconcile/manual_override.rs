@@ -100,7 +100,7 @@ impl Reconciler {
         }
         // Without its sources, the environment keeps the override until they can be read.
         let Ok(merged) = self.sources.fetch(&self.scope).await else { return Ok(()) };
-        let without = self.propose_without(&merged, None, Some(id)).await.validated;
+        let without = self.propose_without(&merged, None, Some(id), &BTreeSet::new()).await.validated;
         let Some(without) = without.filter(|validated| !validated.is_valid()) else { return Ok(()) };
         let with = self.propose(&merged, None).await.validated;
         if with.is_none_or(|validated| !validated.is_valid()) {

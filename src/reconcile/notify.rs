@@ -15,8 +15,14 @@ pub(super) fn send(scope: &Scope, vault: &Vault, event: NotificationEvent, statu
     if targets.is_empty() {
         return;
     }
-    let ready = status.condition(ConditionKind::Ready);
-    let message = ready.map_or("", |ready| ready.message.as_str());
+    let condition = match event {
+        NotificationEvent::SecretsUnresolved | NotificationEvent::SecretsResolved => ConditionKind::SecretsResolved,
+        NotificationEvent::ConnectorsUnhealthy | NotificationEvent::ConnectorsHealthy => {
+            ConditionKind::ConnectorsHealthy
+        }
+        _ => ConditionKind::Ready,
+    };
+    let message = status.condition(condition).map_or("", |condition| condition.message.as_str());
     let outcome = match event {
         NotificationEvent::Applied => "is live",
         NotificationEvent::Failed => "is not live",
@@ -24,6 +30,10 @@ pub(super) fn send(scope: &Scope, vault: &Vault, event: NotificationEvent, statu
         NotificationEvent::Drifted => "has drifted from its declared state",
         NotificationEvent::PruneBlocked => "waits: a removal must be approved",
         NotificationEvent::AwaitingApproval => "waits: a plan must be approved",
+        NotificationEvent::SecretsUnresolved => "serves definitions whose secrets cannot be resolved",
+        NotificationEvent::SecretsResolved => "can resolve all secrets again",
+        NotificationEvent::ConnectorsUnhealthy => "serves connectors whose probes fail",
+        NotificationEvent::ConnectorsHealthy => "reaches all probed applications again",
     };
     let (revision, commit) = attempted(status);
     scope.context.notifier.send(OutgoingNotification {
@@ -85,13 +95,22 @@ fn commit_status_targets(scope: &Scope, vault: &Vault, event: NotificationEvent,
         NotificationEvent::Applied | NotificationEvent::Recovered => CommitState::Success,
         // An unreachable server says nothing about a commit.
         NotificationEvent::Failed => match ready.map(|ready| ready.reason) {
-            Some(Reason::InvalidDefinitions | Reason::CompileFailed | Reason::Isolated | Reason::NothingDeclared) => {
-                CommitState::Failure
-            }
+            Some(
+                Reason::InvalidDefinitions
+                | Reason::CompileFailed
+                | Reason::Isolated
+                | Reason::NothingDeclared
+                | Reason::SecretsUnresolved
+                | Reason::PublicUrlUnknown,
+            ) => CommitState::Failure,
             _ => return Vec::new(),
         },
         NotificationEvent::PruneBlocked | NotificationEvent::AwaitingApproval => CommitState::Pending,
-        NotificationEvent::Drifted => return Vec::new(),
+        NotificationEvent::Drifted
+        | NotificationEvent::SecretsUnresolved
+        | NotificationEvent::SecretsResolved
+        | NotificationEvent::ConnectorsUnhealthy
+        | NotificationEvent::ConnectorsHealthy => return Vec::new(),
     };
     let spec = &scope.document.spec;
     let only = spec.source.iter().filter_map(|source| source.git.as_ref());

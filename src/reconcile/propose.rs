@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::active::Active;
 use super::candidate::{Candidate, Provenance};
 use super::candidate_builder::CandidateBuilder;
 use super::change_plan::plan_change;
@@ -38,6 +39,10 @@ pub(super) struct Proposal {
     pub(super) withheld: Option<(Arc<Plan>, Vec<BlockedRemovals>)>,
     /// Definitions that keep their last good version, or are absent, because of errors.
     pub(super) held: Vec<String>,
+    /// The reason why some of them are held although they have no errors.
+    pub(super) unready: Option<String>,
+    /// The compiled candidate, if it was found to be able to work.
+    pub(super) compiled: Option<Box<Active>>,
 }
 
 /// Everything that a proposal found out.
@@ -64,6 +69,8 @@ pub(super) struct Proposer<'a> {
     pub(super) removed: &'a BTreeMap<Id, String>,
     /// An override that counts as ended.
     pub(super) ended: Option<&'a Id>,
+    /// Definitions that are valid and cannot work, which are held like those with errors.
+    pub(super) unready: &'a BTreeSet<Id>,
 }
 
 /// The input of the validation, and the definitions in it that do not come from the sources.
@@ -122,7 +129,7 @@ impl Proposer<'_> {
     ) -> Result<Proposal, ReconcileError> {
         let mut validated = Arc::clone(first);
         let mut held = BTreeSet::new();
-        if !first.is_valid() {
+        if !first.is_valid() || !self.unready.is_empty() {
             let isolates = self.scope.document.spec.sync.apply == ApplyMode::Isolate;
             if !isolates || self.live.is_none() && first.unattributed() {
                 return Err(refused(first, self.merged));
@@ -148,7 +155,7 @@ impl Proposer<'_> {
             (plan, blocked) = plan_change(self.scope, self.live, &candidate, incomplete);
         }
         let held = held.iter().map(ToString::to_string).collect();
-        Ok(Proposal { candidate, plan, blocked, withheld, held })
+        Ok(Proposal { candidate, plan, blocked, withheld, held, unready: None, compiled: None })
     }
 
     fn candidate(
@@ -186,6 +193,7 @@ impl Proposer<'_> {
         held: &mut BTreeSet<Id>,
     ) -> Result<Arc<Validated>, ReconcileError> {
         let mut broken = first.broken().clone();
+        broken.extend(self.unready.iter().cloned());
         // A file that cannot be read may declare anything, so definitions that are missing stay.
         if first.unattributed() {
             let live = self.live.iter().flat_map(|live| live.candidate.manifest.items.keys());

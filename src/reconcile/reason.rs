@@ -16,6 +16,10 @@ pub enum Reason {
     AwaitingApproval,
     /// The definitions cannot be compiled.
     CompileFailed,
+    /// The probes of all connectors succeed.
+    ConnectorsHealthy,
+    /// The probe of a connector fails.
+    ConnectorsUnhealthy,
     /// Another writer keeps undoing heals, so that the next one waits.
     ConflictLoop,
     /// The live generation differs from the declared one, and the environment only reports it.
@@ -40,6 +44,14 @@ pub enum Reason {
     Progressing,
     /// A guard stops a removal.
     PruneBlocked,
+    /// A trigger subscribes to events of an application that cannot call this server.
+    PublicUrlUnknown,
+    /// All secrets that definitions reference can be resolved.
+    SecretsResolved,
+    /// It is not known yet whether a secret can be resolved.
+    SecretsUnknown,
+    /// A secret that definitions reference cannot be resolved.
+    SecretsUnresolved,
     /// A source cannot be used, or a file that definitions name cannot be read.
     Source(FetchReason),
     /// Another activation came first.
@@ -58,10 +70,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason without a fetch reason.
-    const PLAIN: [Reason; 21] = [
+    const PLAIN: [Reason; 27] = [
         Reason::Applied,
         Reason::AwaitingApproval,
         Reason::CompileFailed,
+        Reason::ConnectorsHealthy,
+        Reason::ConnectorsUnhealthy,
         Reason::ConflictLoop,
         Reason::Drifted,
         Reason::Fenced,
@@ -74,6 +88,10 @@ impl Reason {
         Reason::Panicked,
         Reason::Progressing,
         Reason::PruneBlocked,
+        Reason::PublicUrlUnknown,
+        Reason::SecretsResolved,
+        Reason::SecretsUnknown,
+        Reason::SecretsUnresolved,
         Reason::Stale,
         Reason::StoreCorrupt,
         Reason::StoreRefused,
@@ -109,6 +127,8 @@ impl Reason {
             Reason::Applied => "Applied",
             Reason::AwaitingApproval => "AwaitingApproval",
             Reason::CompileFailed => "CompileFailed",
+            Reason::ConnectorsHealthy => "ConnectorsHealthy",
+            Reason::ConnectorsUnhealthy => "ConnectorsUnhealthy",
             Reason::ConflictLoop => "ConflictLoop",
             Reason::Drifted => "Drifted",
             Reason::Fenced => "Fenced",
@@ -121,6 +141,10 @@ impl Reason {
             Reason::Panicked => "Panicked",
             Reason::Progressing => "Progressing",
             Reason::PruneBlocked => "PruneBlocked",
+            Reason::PublicUrlUnknown => "PublicUrlUnknown",
+            Reason::SecretsResolved => "SecretsResolved",
+            Reason::SecretsUnknown => "SecretsUnknown",
+            Reason::SecretsUnresolved => "SecretsUnresolved",
             Reason::Source(reason) => fetch_text(reason),
             Reason::Stale => "Stale",
             Reason::StoreCorrupt => "StoreCorrupt",

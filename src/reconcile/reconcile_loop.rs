@@ -1,9 +1,9 @@
 //! One pass of an environment: it observes, decides and carries the decision out.
 //!
 //! ```text
-//! lease ──► load active ──► controls ──► fetch ──► propose ──► decide ──► activate ──► status
-//!              │                                      │           │
-//!              └── follower: serve it      refused ◄──┴───────────┘   the live one keeps serving
+//! lease ──► load active ──► controls ──► fetch ──► propose ──► preflight ──► decide ──► activate ──► status
+//!              │                                      │            │           │
+//!              └── follower: serve it      refused ◄──┴────────────┴───────────┘   the live one keeps serving
 //! ```
 //!
 //! The active generation is loaded before the sources are fetched: a fetch is never older than what it replaces, and a
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::active_generation::ActivationRequest;
 use super::clock::now;
-use super::decide::{Decision, PlanStatus, PlannedChange, Rollout, Stage, conclude, drift, pending, refusal};
+use super::decide::{Decision, PlanStatus, Rollout, Stage, conclude, drift, pending, refusal};
 use super::empty_source;
 use super::leadership::Role;
 use super::live_generation::LiveGeneration;
@@ -78,6 +78,9 @@ impl Reconciler {
                 PassOutcome::Failed
             }
         };
+        if outcome != PassOutcome::Following {
+            self.watch_secrets(&mut status).await;
+        }
         self.publish(status, outcome).await;
         self.heartbeat.tick();
         self.scope.metrics().reconciled(self.scope.key(), outcome.as_str(), started.elapsed());
@@ -111,7 +114,7 @@ impl Reconciler {
         }
     }
 
-    async fn publish(&mut self, status: Status, outcome: PassOutcome) {
+    pub(super) async fn publish(&mut self, status: Status, outcome: PassOutcome) {
         // The view first, so that readers of the status find what it refers to.
         self.publish_view();
         let vault = self.active.runtime().map(|active| Arc::clone(&active.runtime.vault)).unwrap_or_default();
@@ -175,11 +178,16 @@ impl Reconciler {
             return Ok(PassOutcome::Waiting);
         }
         let approved = controls.approved.as_ref().map(|approved| approved.plan);
+        self.secrets.forget_candidate();
         let proposed = self.propose(&merged, approved).await;
         if let Some(validated) = proposed.validated {
             self.status.record_validation(&self.scope, status, validated, self.builder.stats());
         }
-        match proposed.result {
+        let ready = match proposed.result {
+            Ok(proposal) => self.preflight(status, &controls, proposal, &merged).await,
+            Err(error) => Err(error),
+        };
+        match ready {
             Ok(proposal) => self.carry_out(status, &controls, lease, proposal, &merged).await,
             Err(error) => {
                 self.status.set_plan(None);
@@ -211,26 +219,18 @@ impl Reconciler {
         proposal: Proposal,
         merged: &MergedSources,
     ) -> Result<PassOutcome, ReconcileError> {
-        let Proposal { candidate, plan, blocked, withheld, held } = proposal;
+        let decision = self.decide_on(status, controls, &proposal, merged);
+        let Proposal { candidate, plan, withheld, held, unready, compiled, .. } = proposal;
         let (withheld_plan, withheld) = withheld.unzip();
         let withheld = withheld.unwrap_or_default();
         let revisions = merged.revisions();
-        let document = candidate.inventory.get(&self.scope.own_id()).map(|object| object.digest);
-        let change = PlannedChange {
-            revisions: &revisions,
-            document,
-            plan: &plan,
-            blocked: &blocked,
-            withheld: &withheld,
-            held: &held,
-        };
-        match self.decide(status, Stage::Planned(change), controls) {
+        match decision {
             Decision::Unchanged(changes) => {
                 self.record_plan(status, changes);
                 self.active.update_places(&candidate);
                 self.status.set_plan(None);
                 status.pending = None;
-                self.settle(status, merged, &held, &withheld, withheld_plan).await?;
+                self.settle(status, merged, &held, unready.as_deref(), &withheld, withheld_plan).await?;
                 Ok(PassOutcome::Unchanged)
             }
             Decision::Apply { status: changes, cause, actor, heals_drift, uses_approval } => {
@@ -243,7 +243,11 @@ impl Reconciler {
                     return Ok(PassOutcome::Waiting);
                 }
                 let request = ActivationRequest { cause, actor, revisions };
-                self.activate(candidate, &plan, request, lease).await?;
+                let compiled = match compiled {
+                    Some(compiled) => *compiled,
+                    None => self.active.compile(&self.scope, &mut self.builder, &candidate)?,
+                };
+                self.activate(candidate, compiled, &plan, request, lease).await?;
                 self.record_adoptions(&plan).await;
                 if uses_approval {
                     let controls = self.scope.controls().await?;
@@ -262,7 +266,7 @@ impl Reconciler {
                     true => None,
                     false => self.propose_rest(merged).await?,
                 };
-                self.settle(status, merged, &held, &withheld, rest).await?;
+                self.settle(status, merged, &held, unready.as_deref(), &withheld, rest).await?;
                 self.count_applied(merged, same_revision);
                 if let Err(error) = self.retention.apply(&self.scope).await {
                     tracing::warn!(environment = self.scope.key(), %error, "removing old generations failed");
@@ -327,6 +331,7 @@ impl Reconciler {
         status: &mut Status,
         merged: &MergedSources,
         held: &[String],
+        unready: Option<&str>,
         withheld: &[BlockedRemovals],
         plan: Option<Arc<Plan>>,
     ) -> Result<(), ReconcileError> {
@@ -339,6 +344,7 @@ impl Reconciler {
         let rollout = Rollout {
             revisions: &revisions,
             held,
+            unready,
             errors: status.errors,
             withheld,
             generation: status.generation,

@@ -1,13 +1,13 @@
 //! The actor of one environment: it performs the IO that [`super::decide`] decides on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use super::active::Pointer;
+use super::active::{Active, Pointer};
 use super::active_generation::{ActivationRequest, ActiveGeneration};
 use super::candidate::Candidate;
 use super::candidate_builder::CandidateBuilder;
@@ -24,6 +24,7 @@ use super::reason::ReconcileError;
 use super::retention::Retention;
 use super::schedule::Schedule;
 use super::scope::Scope;
+use super::secret_monitor::SecretMonitor;
 use super::source_reader::SourceReader;
 use super::sources::MergedSources;
 use super::status::{Controls, Status};
@@ -63,15 +64,17 @@ pub struct Reconciler {
     pub(super) backoff: DriftBackoff,
     pub(super) schedule: Schedule,
     pub(super) retention: Retention,
+    pub(super) secrets: SecretMonitor,
     pub(super) heartbeat: Arc<Heartbeat>,
 }
 
 impl Reconciler {
     /// A reconciler before its first pass.
     pub(super) fn new(context: Arc<Context>, document: EnvironmentDocument, outputs: Outputs) -> Reconciler {
+        let secrets = SecretMonitor::default();
         Reconciler {
             scope: Scope { context, document, document_error: None },
-            active: ActiveGeneration::new(outputs.pointer, outputs.serving),
+            active: ActiveGeneration::new(outputs.pointer, outputs.serving, secrets.failed()),
             builder: CandidateBuilder::default(),
             sources: SourceReader::new(),
             leadership: Leadership::default(),
@@ -80,6 +83,7 @@ impl Reconciler {
             backoff: DriftBackoff::default(),
             schedule: Schedule::default(),
             retention: Retention::new(),
+            secrets,
             heartbeat: outputs.heartbeat,
         }
     }
@@ -127,15 +131,16 @@ impl Reconciler {
 
     /// Validates fetched sources and plans them against the live generation.
     pub(super) async fn propose(&mut self, merged: &MergedSources, approved: Option<Digest>) -> Proposed {
-        self.propose_without(merged, approved, None).await
+        self.propose_without(merged, approved, None, &BTreeSet::new()).await
     }
 
-    /// As [`Reconciler::propose`], as if an override had ended.
+    /// As [`Reconciler::propose`], as if the override `ended` had ended; holds definitions that are valid and cannot work.
     pub(super) async fn propose_without(
         &mut self,
         merged: &MergedSources,
         approved: Option<Digest>,
         ended: Option<&Id>,
+        unready: &BTreeSet<Id>,
     ) -> Proposed {
         let removed = match self.removed().await {
             Ok(removed) => removed,
@@ -149,6 +154,7 @@ impl Reconciler {
             merged,
             removed: &removed,
             ended,
+            unready,
         };
         proposer.propose(approved, now())
     }
@@ -164,19 +170,20 @@ impl Reconciler {
         Ok(known.collect())
     }
 
-    /// Stores a candidate, activates it and serves it.
+    /// Stores a candidate, activates it and serves it; `compiled` is the compiled candidate.
     ///
     /// # Errors
     /// As [`ActiveGeneration::activate`].
     pub(super) async fn activate(
         &mut self,
         candidate: Arc<Candidate>,
+        compiled: Active,
         plan: &Plan,
         request: ActivationRequest,
         lease: Option<&Lease>,
     ) -> Result<Generation, ReconcileError> {
-        let (scope, builder) = (&self.scope, &mut self.builder);
-        let generation = self.active.activate(scope, builder, candidate, plan, request, lease).await?;
+        let scope = &self.scope;
+        let generation = self.active.activate(scope, compiled, candidate, plan, request, lease).await?;
         tracing::info!(
             environment = scope.key(), generation = generation.number, digest = %generation.digest.short(),
             cause = generation.cause.as_str(), actor = generation.actor, revisions = ?generation.revisions,

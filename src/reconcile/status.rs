@@ -21,7 +21,7 @@ pub const MAX_LISTED: usize = 100;
 pub struct Status {
     /// Key of the environment.
     pub environment: String,
-    /// Ready, Reconciling, Stalled.
+    /// Ready, Reconciling, Stalled, SecretsResolved, ConnectorsHealthy.
     pub conditions: Vec<Condition>,
     /// Revision of each source that was fetched last.
     pub last_attempted: BTreeMap<String, String>,
@@ -78,13 +78,16 @@ pub struct Condition {
     pub last_transition_time: Micros,
 }
 
-/// The conditions of kstatus; Reconciling and Stalled exist only while they hold.
+/// The conditions of kstatus, of which Reconciling and Stalled exist only while they hold; SecretsResolved, which exists while
+/// definitions reference secrets, and ConnectorsHealthy, which exists while connectors have probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "kstatus names them")]
 pub enum ConditionKind {
     Ready,
     Reconciling,
     Stalled,
+    SecretsResolved,
+    ConnectorsHealthy,
 }
 
 /// The status of a condition.
@@ -243,25 +246,38 @@ impl Status {
 
     /// Sets all conditions to a verdict.
     pub fn conclude(&mut self, verdict: &Verdict, now: Micros) {
-        self.set(ConditionKind::Ready, verdict.ready, verdict, now);
+        let set = |status: &mut Status, kind, word| status.set(kind, word, verdict.reason, &verdict.message, now);
+        set(self, ConditionKind::Ready, verdict.ready);
         for (kind, holds) in
             [(ConditionKind::Reconciling, verdict.reconciling), (ConditionKind::Stalled, verdict.stalled)]
         {
             if holds {
-                self.set(kind, ConditionStatus::True, verdict, now);
+                set(self, kind, ConditionStatus::True);
             } else {
                 self.conditions.retain(|condition| condition.kind != kind);
             }
         }
     }
 
+    /// Sets a condition besides those of a verdict, or removes it.
+    pub(super) fn set_condition(
+        &mut self,
+        kind: ConditionKind,
+        condition: Option<(ConditionStatus, Reason, String)>,
+        now: Micros,
+    ) {
+        match condition {
+            Some((status, reason, message)) => self.set(kind, status, reason, &message, now),
+            None => self.conditions.retain(|condition| condition.kind != kind),
+        }
+    }
+
     /// Sets a condition; the time of its transition changes only with its status.
-    fn set(&mut self, kind: ConditionKind, status: ConditionStatus, verdict: &Verdict, now: Micros) {
+    fn set(&mut self, kind: ConditionKind, status: ConditionStatus, reason: Reason, message: &str, now: Micros) {
         let known = self.condition(kind).filter(|known| known.status == status);
         let last_transition_time = known.map_or(now, |known| known.last_transition_time);
         self.conditions.retain(|condition| condition.kind != kind);
-        let (reason, message) = (verdict.reason, verdict.message.clone());
-        self.conditions.push(Condition { kind, status, reason, message, last_transition_time });
+        self.conditions.push(Condition { kind, status, reason, message: message.to_owned(), last_transition_time });
         self.conditions.sort_by_key(|condition| condition.kind as u8);
     }
 }
@@ -294,6 +310,22 @@ mod tests {
             ]
         );
         status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 3);
+        assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);
+        let resolved = |word, reason| Some((word, reason, String::new()));
+        status.set_condition(
+            ConditionKind::SecretsResolved,
+            resolved(ConditionStatus::False, Reason::SecretsUnresolved),
+            4,
+        );
+        status.conclude(&verdict(ConditionStatus::True, Reason::Applied, false, false), 5);
+        status.set_condition(
+            ConditionKind::SecretsResolved,
+            resolved(ConditionStatus::False, Reason::SecretsUnresolved),
+            6,
+        );
+        let secrets = (ConditionKind::SecretsResolved, Reason::SecretsUnresolved, 4);
+        assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3), secrets]);
+        status.set_condition(ConditionKind::SecretsResolved, None, 7);
         assert_eq!(shown(&status), [(ConditionKind::Ready, Reason::Applied, 3)]);
     }
 }

@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::schedule::PassOutcome;
 use super::scope::Scope;
 use super::sources::MergedSources;
-use super::status::{ConditionKind, Drift, MAX_LISTED, Status};
+use super::status::{ConditionKind, ConditionStatus, Drift, MAX_LISTED, Status};
 use super::status_log::StatusLog;
 use super::validate::{CacheStats, Validated};
 use super::view::EnvironmentView;
@@ -149,7 +149,7 @@ impl StatusWriter {
         for blocked in self.status.blocked.iter().filter(|blocked| !before.blocked.contains(blocked)) {
             scope.metrics().prune_blocked(scope.key(), blocked.reason.as_str());
         }
-        if let Some(event) = event(&before, &self.status) {
+        for event in events(&before, &self.status) {
             notify::send(scope, vault, event, &self.status);
         }
         if scope.context.shared && before.pending != self.status.pending {
@@ -203,7 +203,43 @@ pub(super) fn record_rewritten_history(scope: &Scope, status: &mut Status, merge
     }
 }
 
-/// The event to notify of after a change from one status to the next.
+/// The events to notify of after a change from one status to the next. A revision that is refused for its secrets, and its
+/// recovery, are one event and not two.
+pub(super) fn events(before: &Status, after: &Status) -> Vec<NotificationEvent> {
+    let of_revision = event(before, after);
+    let is_of_secrets = |status: &Status| {
+        status.condition(ConditionKind::Ready).is_some_and(|ready| ready.reason == Reason::SecretsUnresolved)
+    };
+    let says_it = match of_revision {
+        Some(NotificationEvent::Failed) => is_of_secrets(after),
+        Some(NotificationEvent::Recovered) => is_of_secrets(before),
+        _ => false,
+    };
+    let secrets = (NotificationEvent::SecretsUnresolved, NotificationEvent::SecretsResolved);
+    let secrets = condition_event(before, after, ConditionKind::SecretsResolved, secrets).filter(|_| !says_it);
+    let health = (NotificationEvent::ConnectorsUnhealthy, NotificationEvent::ConnectorsHealthy);
+    let health = condition_event(before, after, ConditionKind::ConnectorsHealthy, health);
+    of_revision.into_iter().chain(secrets).chain(health).collect()
+}
+
+/// The event of a change of a condition besides Ready: `broken` if it is false now or for another cause, `mended` if it is
+/// true again.
+fn condition_event(
+    before: &Status,
+    after: &Status,
+    kind: ConditionKind,
+    (broken, mended): (NotificationEvent, NotificationEvent),
+) -> Option<NotificationEvent> {
+    let (was, is) = (before.condition(kind), after.condition(kind)?);
+    let was_false = was.filter(|was| was.status == ConditionStatus::False);
+    match is.status {
+        ConditionStatus::False if was_false.is_none_or(|was| was.message != is.message) => Some(broken),
+        ConditionStatus::True if was_false.is_some() => Some(mended),
+        _ => None,
+    }
+}
+
+/// The event of a revision after a change from one status to the next.
 pub(super) fn event(before: &Status, after: &Status) -> Option<NotificationEvent> {
     let reason = |status: &Status| status.condition(ConditionKind::Ready).map(|ready| ready.reason);
     let (was, is) = (reason(before), reason(after));

@@ -197,6 +197,7 @@ fn context(store: Arc<dyn Store>) -> Arc<Context> {
         metrics,
         replica: "test".into(),
         shared: false,
+        public_url: None,
         allow_loopback: false,
     })
 }

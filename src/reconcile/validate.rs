@@ -21,6 +21,8 @@ pub struct Validated {
     environments: BTreeMap<String, Catalog>,
     /// Files with documents of other tools.
     foreign: Vec<ForeignFile>,
+    /// Positions in the catalog of the definitions that use each secret.
+    secret_uses: BTreeMap<Box<str>, Vec<u32>>,
     broken: BTreeSet<Id>,
     unattributed: bool,
 }
@@ -44,6 +46,11 @@ impl Validated {
     /// Files with documents of other tools, by path.
     pub fn foreign(&self) -> &[ForeignFile] {
         &self.foreign
+    }
+
+    /// Positions in the catalog of the definitions that use each secret.
+    pub(super) fn secret_uses(&self) -> &BTreeMap<Box<str>, Vec<u32>> {
+        &self.secret_uses
     }
 
     /// Adds errors that may belong to any definition.
@@ -195,6 +202,7 @@ impl Validator {
             environments.insert(name.clone(), view.catalog);
             self.checkers.insert(Some(name), other);
         }
+        let secret_uses = checker.secret_uses();
         self.checkers.insert(catalog.environment.clone(), checker);
         self.stats.parsed.add(loaded.read);
         self.stats.checked.add(checked);
@@ -211,7 +219,7 @@ impl Validator {
         }
         let CollectedFindings { mut findings, broken, unattributed } = collected;
         text::sort(&mut findings, &catalog.sources);
-        Validated { catalog, findings, environments, foreign: loaded.foreign, broken, unattributed }
+        Validated { catalog, findings, environments, foreign: loaded.foreign, secret_uses, broken, unattributed }
     }
 
     /// Reads an input without checking it.

@@ -54,6 +54,8 @@ struct Inner {
     findings: LabelledFamily<Gauge>,
     drift_detected: LabelledFamily<Counter>,
     drift_objects: LabelledFamily<Gauge>,
+    secrets_unresolved: LabelledFamily<Gauge>,
+    connectors_unhealthy: LabelledFamily<Gauge>,
     prune_blocked: LabelledFamily<Counter>,
     conflict_loops: LabelledFamily<Counter>,
     history_rewritten: LabelledFamily<Counter>,
@@ -149,6 +151,18 @@ impl Metrics {
                 &mut registry,
                 "drift_objects",
                 "Number of definitions that differ from the declared state",
+                None,
+            ),
+            secrets_unresolved: LabelledFamily::new(
+                &mut registry,
+                "secrets_unresolved",
+                "Number of secrets that definitions reference and that cannot be resolved",
+                None,
+            ),
+            connectors_unhealthy: LabelledFamily::new(
+                &mut registry,
+                "connectors_unhealthy",
+                "Number of connectors whose last probe failed",
                 None,
             ),
             prune_blocked: LabelledFamily::new(
@@ -302,6 +316,16 @@ impl Metrics {
         self.set(&self.0.drift_objects, environment, None, count as u64);
     }
 
+    /// Records the number of secrets that definitions reference and that cannot be resolved.
+    pub fn secrets_unresolved(&self, environment: &str, count: usize) {
+        self.set(&self.0.secrets_unresolved, environment, None, count as u64);
+    }
+
+    /// Records the number of connectors whose last probe failed.
+    pub fn connectors_unhealthy(&self, environment: &str, count: usize) {
+        self.set(&self.0.connectors_unhealthy, environment, None, count as u64);
+    }
+
     /// Counts a removal that a guard stopped.
     pub fn prune_blocked(&self, environment: &str, reason: &str) {
         self.count(&self.0.prune_blocked, environment, Some(("reason", reason)));
@@ -415,6 +439,8 @@ impl Metrics {
             &inner.executions_oldest,
             &inner.dead_letters,
             &inner.drift_objects,
+            &inner.secrets_unresolved,
+            &inner.connectors_unhealthy,
         ] {
             family.forget(environment);
         }

@@ -233,6 +233,8 @@ codes! {
         "An Activation without a Deactivation, or the other way round, leaves the user stuck. Add the missing button."
     EK0506 WIDGET_ACTION Error "a widget action that does nothing"
         "Except for Configuration, an action runs a workflow. Name it in `workflow`."
+    EK0507 PROBE_INPUT Error "a health probe of an action that needs input"
+        "A probe calls its action without input and without path parameters, so every probe would fail. Probe an action that requires none, or give the required inputs a default."
 
     // EK06: triggers and workflows
     EK0601 CRON Error "not a cron expression"

@@ -110,11 +110,23 @@ fn app_event(found: &mut Vec<Obstacle>, app: &AppEvent, runtime: &Runtime, surro
             }
         }
     }
-    let subscribes = webhook.is_some_and(|webhook| webhook.subscribe.is_some());
-    let local = surroundings.public_url.filter(|url| subscribes && is_local_url(url));
-    if let Some(url) = local.filter(|_| is_remote(runtime, &app.spec.connector)) {
-        found.push(other(format!("the application cannot reach {url}; start the server with `--public-url URL`")));
+    found.extend(address_obstacle(app, runtime, surroundings.public_url).map(other));
+}
+
+/// The reason why an application cannot call this server, in one line; `None` if it can, if the trigger is not active or
+/// subscribes to nothing.
+pub fn unreachable_reason(trigger: &Trigger, runtime: &Runtime, public_url: Option<&str>) -> Option<String> {
+    match &trigger.kind {
+        TriggerKind::AppEvent(app) if trigger.spec.active => address_obstacle(app, runtime, public_url),
+        _ => None,
     }
+}
+
+fn address_obstacle(app: &AppEvent, runtime: &Runtime, public_url: Option<&str>) -> Option<String> {
+    let subscribes = app.event.webhook.as_ref().is_some_and(|webhook| webhook.subscribe.is_some());
+    let url = public_url.filter(|url| subscribes && is_local_url(url))?;
+    let remedy = "start the server with `--public-url URL`";
+    is_remote(runtime, &app.spec.connector).then(|| format!("the application cannot reach {url}; {remedy}"))
 }
 
 /// True if only this machine reaches a URL.

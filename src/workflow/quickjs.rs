@@ -57,6 +57,35 @@ impl ScriptEngine for QuickJs {
     }
 }
 
+/// Maximum number of scripts that are compiled in one context, which keeps them.
+const MAX_SCRIPTS_PER_CONTEXT: usize = 64;
+
+/// Compiles scripts without running them, as [`ScriptEngine::run`] of this engine does. Returns those that cannot be
+/// compiled, by their position.
+pub fn compile_errors(scripts: &[(&str, &str)]) -> Vec<(usize, ScriptException)> {
+    let mut errors = Vec::new();
+    for (number, chunk) in scripts.chunks(MAX_SCRIPTS_PER_CONTEXT).enumerate() {
+        let limits = ScriptLimits::default();
+        let created = Runtime::new().and_then(|runtime| {
+            runtime.set_memory_limit(limits.memory);
+            runtime.set_max_stack_size(limits.stack);
+            Context::full(&runtime)
+        });
+        for (at, (file, code)) in chunk.iter().enumerate() {
+            let error = match &created {
+                Ok(context) => context.with(|ctx| match bytecode::script(&ctx, file, code) {
+                    Ok(_) => None,
+                    Err(Error::Exception) => Some(describe(&ctx, &ctx.catch(), file)),
+                    Err(other) => Some(ScriptException::new("SCRIPT_ERROR", other.to_string())),
+                }),
+                Err(error) => Some(ScriptException::new("OUT_OF_MEMORY", error.to_string())),
+            };
+            errors.extend(error.map(|error| (number * MAX_SCRIPTS_PER_CONTEXT + at, error)));
+        }
+    }
+    errors
+}
+
 thread_local! {
     /// A runtime that completed a script on this thread. Creating one is half of the cost of an engine.
     static POOLED: Cell<Option<PooledRuntime>> = const { Cell::new(None) };

@@ -90,6 +90,7 @@ fn alerts_and_dashboard_use_existing_metrics() {
     metrics.findings("live", Severity::Error, 1);
     metrics.drift_detected("live");
     metrics.drift_objects("live", 1);
+    metrics.secrets_unresolved("live", 1);
     metrics.prune_blocked("live", "budget");
     metrics.conflict_loop("live");
     metrics.cache("parse", 1, 1);

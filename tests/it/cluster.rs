@@ -356,6 +356,9 @@ fn start_operator(kubeconfig: &Path, args: &[&str], state: &Path) -> Dev {
         .arg("--state")
         .arg(state)
         .env("KUBECONFIG", kubeconfig)
+        // The secrets of the examples.
+        .env("ORBIT_KEY", "orbit-key")
+        .env("HOOK_KEY", "hook-key")
         .env("EVENKEEL_LOG", std::env::var("EVENKEEL_LOG").unwrap_or("info,sqlx=warn,kube_client=error".into()));
     Dev::spawn(&mut command)
 }

@@ -14,6 +14,8 @@ mod notifications;
 mod operators;
 mod overrides;
 mod places;
+mod readiness;
+mod readiness_probes;
 pub mod replicas;
 mod secrets;
 mod settings;

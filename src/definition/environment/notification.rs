@@ -40,6 +40,14 @@ pub enum NotificationEvent {
     PruneBlocked,
     /// A plan requires `evenkeel apply`, as every plan does in the mode `Manual`.
     AwaitingApproval,
+    /// A secret that live definitions reference cannot be resolved.
+    SecretsUnresolved,
+    /// All secrets that live definitions reference can be resolved again.
+    SecretsResolved,
+    /// The probe of a connector fails.
+    ConnectorsUnhealthy,
+    /// The probes of all connectors succeed again.
+    ConnectorsHealthy,
 }
 
 /// The target of a signed webhook.

@@ -35,6 +35,20 @@ pub struct SecretSource {
     pub vault: Option<VaultSecret>,
 }
 
+impl SecretSource {
+    /// The name of its provider, as the field is named.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            SecretSource { env: Some(_), .. } => "env",
+            SecretSource { file: Some(_), .. } => "file",
+            SecretSource { kubernetes: Some(_), .. } => "kubernetes",
+            SecretSource { age: Some(_), .. } => "age",
+            SecretSource { sops: Some(_), .. } => "sops",
+            _ => "vault",
+        }
+    }
+}
+
 /// Key of a Kubernetes Secret.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

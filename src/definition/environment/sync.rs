@@ -20,6 +20,9 @@ pub struct Sync {
     /// Handling of definitions that were removed from the source.
     #[serde(default)]
     pub prune: Prune,
+    /// Handling of secrets that cannot be resolved. Default: `Require`.
+    #[serde(default)]
+    pub secrets: SecretPolicy,
 }
 
 /// The reaction to a difference.
@@ -42,6 +45,18 @@ pub enum ApplyMode {
     Atomic,
     /// Applies valid definitions; invalid ones keep their last valid version.
     Isolate,
+}
+
+/// The handling of secrets that definitions reference and that cannot be resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SecretPolicy {
+    /// Keeps the last good generation until the secrets can be resolved; with `Isolate`, the last good version of the
+    /// definitions that need them.
+    #[default]
+    Require,
+    /// Applies the revision. The condition `SecretsResolved` and a notification name the secrets; calls that need them
+    /// fail.
+    Warn,
 }
 
 /// Handling of definitions that were removed from the source.

@@ -491,6 +491,7 @@ fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
     let live = Rollout {
         revisions: &revisions,
         held: &[],
+        unready: None,
         errors: 0,
         withheld: &[],
         generation: 3,
@@ -520,6 +521,15 @@ fn a_revision_is_ready_once_every_process_serves_it_without_errors() {
             false,
             false,
             "r1: 2 errors; 2 definitions keep their last good version or are absent; the first is Tenant/a",
+        ),
+        (
+            "a definition whose secret cannot be resolved",
+            Rollout { held: &held, unready: Some("secret `key` (env): it is not set"), ..live },
+            Reason::Isolated,
+            false,
+            false,
+            false,
+            "secret `key` (env): it is not set",
         ),
         ("errors in no definition", Rollout { errors: 1, ..live }, Reason::Isolated, false, false, false, "1 errors"),
         (

@@ -95,6 +95,10 @@ fn payload(notification: &OutgoingNotification) -> Value {
         NotificationEvent::Drifted => "environment.drifted",
         NotificationEvent::PruneBlocked => "environment.prune_blocked",
         NotificationEvent::AwaitingApproval => "environment.awaiting_approval",
+        NotificationEvent::SecretsUnresolved => "environment.secrets_unresolved",
+        NotificationEvent::SecretsResolved => "environment.secrets_resolved",
+        NotificationEvent::ConnectorsUnhealthy => "environment.connectors_unhealthy",
+        NotificationEvent::ConnectorsHealthy => "environment.connectors_healthy",
     };
     json!({
         "type": kind,

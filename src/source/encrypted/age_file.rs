@@ -20,7 +20,7 @@ pub fn decrypt_age(bytes: &[u8], identities: &Identities) -> Result<Zeroizing<Ve
         return Err("it is not encrypted with age; encrypt it, and replace the secrets that it held".to_owned());
     }
     let decryptor = age::Decryptor::new_buffered(age::armor::ArmoredReader::new(bytes)).map_err(age_error)?;
-    let reader = decryptor.decrypt(identities.iter()).map_err(age_error)?;
+    let reader = identities.with(|keys| decryptor.decrypt(keys)).map_err(age_error)?;
     // Reserved in advance: a buffer that grows would leave a copy behind.
     let mut content = Zeroizing::new(Vec::with_capacity(bytes.len()));
     reader

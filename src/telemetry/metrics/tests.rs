@@ -16,6 +16,8 @@ fn record_all(metrics: &Metrics, environment: &str) {
     metrics.findings(environment, Severity::Error, 2);
     metrics.drift_detected(environment);
     metrics.drift_objects(environment, 4);
+    metrics.secrets_unresolved(environment, 2);
+    metrics.connectors_unhealthy(environment, 1);
     metrics.prune_blocked(environment, "budget");
     metrics.conflict_loop(environment);
     metrics.fetched(environment, "changed", Duration::from_millis(300));
@@ -48,6 +50,8 @@ fn encodes_openmetrics_text() {
         r#"evenkeel_findings{environment="live",severity="error"} 2"#,
         r#"evenkeel_drift_detected_total{environment="live"} 1"#,
         r#"evenkeel_drift_objects{environment="live"} 4"#,
+        r#"evenkeel_secrets_unresolved{environment="live"} 2"#,
+        r#"evenkeel_connectors_unhealthy{environment="live"} 1"#,
         r#"evenkeel_prune_blocked_total{environment="live",reason="budget"} 1"#,
         r#"evenkeel_conflict_loops_total{environment="live"} 1"#,
         r#"evenkeel_cache_hits_total{stage="parse"} 9999"#,

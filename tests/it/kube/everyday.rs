@@ -95,6 +95,7 @@ fn the_examples_are_resources_too() {
                 text.replace("source: { file: welcome.ts }", "source:\n    inline: |\nCODE\n").replace("CODE\n", &code);
             std::fs::write(&workflow, inline).unwrap();
         }
+        place.apply("apiVersion: v1\nkind: Secret\nmetadata: { name: orbit }\nstringData: { key: orbit-key }\n");
         // Without `--server-side`, kubectl itself leaves out every null of a document.
         let applied = place.kubectl(&["apply", "--server-side", "-f", folder.to_str().unwrap()]);
         assert_eq!(applied.code, 0, "{}{}", applied.out, applied.err);
@@ -154,6 +155,56 @@ fn two_managers_share_a_resource() {
     let ours: Vec<&Value> = managers.iter().filter(|one| one["manager"] == "evenkeel").collect();
     assert_eq!(ours.len(), 1, "{managers:#?}");
     assert_eq!(ours[0]["fieldsV1"].as_object().unwrap().keys().collect::<Vec<_>>(), ["f:status"]);
+}
+
+/// A condition of a resource.
+fn condition(resource: &Value, kind: &str) -> Value {
+    let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+}
+
+#[test]
+#[cfg_attr(missing_kubernetes, ignore = "needs kube-apiserver, kubectl and etcd: tests/run builds them")]
+fn a_missing_secret_or_key_keeps_the_last_good_definitions_until_it_is_there() {
+    let place = Place::start(&[]);
+    place.apply(&environment("  secrets: { key: { kubernetes: { name: crm, key: token } } }\n"));
+    place.apply(&connector("crm", "hello", ""));
+    place.wait("environment", "live", is_ready, "the definitions without a secret");
+    let using = ", headers: { x-key: \"{{ get_secret('key') }}\" }";
+    place.apply(&connector("crm", "changed", using));
+    let refused = |problem: &'static str| {
+        move |live: &Value| {
+            ready(live) == ("False".to_owned(), "SecretsUnresolved".to_owned())
+                && condition(live, "SecretsResolved")["message"]
+                    .as_str()
+                    .is_some_and(|message| message.contains(problem))
+        }
+    };
+    let live = place.wait("environment", "live", refused("does not exist"), "the missing Secret");
+    let secrets = condition(&live, "SecretsResolved");
+    assert_eq!((&secrets["status"], &secrets["reason"]), (&"False".into(), &"SecretsUnresolved".into()), "{live:#}");
+    let message = secrets["message"].as_str().unwrap();
+    assert!(message.contains("secret `key` (kubernetes)") && message.contains("used by Connector/crm"), "{message}");
+    assert_eq!(place.said("crm"), "hello");
+    let secret = |key: &str| {
+        place.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: crm }}\nstringData: {{ {key}: a-value }}\n"
+        ));
+    };
+    secret("other");
+    place.wait("environment", "live", refused("has no key `token`"), "the missing key");
+    assert_eq!(place.said("crm"), "hello");
+    // The interval is an hour: the watch of the Secret makes the definitions live.
+    secret("token");
+    let live = place.wait("environment", "live", is_ready, "the mended Secret");
+    assert_eq!(condition(&live, "SecretsResolved")["status"], "True", "{live:#}");
+    assert_eq!(place.said("crm"), "changed");
+    // A Secret that is lost while live takes nothing down.
+    place.kubectl(&["delete", "secret", "crm"]);
+    let lost = |live: &Value| is_ready(live) && condition(live, "SecretsResolved")["status"] == "False";
+    place.wait("environment", "live", lost, "the deleted Secret");
+    let events = place.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).out;
+    assert!(events.contains("SecretsUnresolved"), "{events}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn served(folder: &Path, mistakes: &mut Mistakes, at: At<'_>) {
     let tenant =
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: globex }\nspec: { displayName: Globex }\n";
     write(&folder.join("spare/tenant.yaml"), tenant);
-    let secrets = "  variables: { region: eu, greeting: Hello }\n  secrets: { orbit-key: { env: ORBIT_KEY }, hook-key: { env: HOOK_KEY } }\n";
+    let secrets = "  variables: { region: eu, greeting: Hello }\n  secrets: { orbit-key: { env: ORBIT_KEY }, hook-key: { env: HOOK_KEY } }\n  sync: { secrets: Warn }\n";
     let of = |path: &str, more: &str| format!("  source: {{ directory: {{ path: ../{path} }} }}\n{more}");
     write(&folder.join("environments/live.yaml"), &environment("live", &of("live", secrets)));
     write(&folder.join("environments/spare.yaml"), &environment("spare", &of("spare", "  sync: { mode: Manual }\n")));

@@ -54,7 +54,7 @@ kind: Trigger
 metadata: { name: orders }
 spec: { webhook: { verify: { apiKey: { secretRef: hook-key } }, routes: [{ workflow: flow }] } }
 ";
-const SECRETS: &str = "  secrets: { hook-key: { env: EVENKEEL_TEST_UNSET_KEY } }\n";
+const SECRETS: &str = "  sync: { secrets: Warn }\n  secrets: { hook-key: { env: EVENKEEL_TEST_UNSET_KEY } }\n";
 
 #[test]
 fn the_start_secrets_without_a_value_and_the_shutdown_are_logged() {

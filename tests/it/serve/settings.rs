@@ -104,14 +104,16 @@ fn overlays_variables_and_encrypted_secrets_reach_the_application() {
     assert_eq!((is_ready(&status), &status["generation"]), (true, &2.into()), "{status:#}");
     assert!(server.post("/v1/connectors/local/actions/read", &[], "{}").body.contains("again"));
     received.recv().unwrap();
-    // The encrypted file is replaced by one for another key: the call fails and nothing is sent.
+    // The encrypted file is replaced by one for another key: the commit is refused, and the last good generation serves.
     let other = std::fs::read(root().join("tests/encrypted/others.yaml")).unwrap();
     std::fs::write(repository.work().join("encrypted/whole.age"), other).unwrap();
     repository.commit_all(&["-m", "other"]);
-    look(&server, "live");
-    let answer = server.post("/v1/connectors/local/actions/read", &[], "{}");
-    assert!(answer.status >= 400 && answer.body.contains("encrypted/whole.age"), "{answer:?}");
-    assert!(received.try_recv().is_err(), "nothing is sent without its secret");
+    let status = look(&server, "live");
+    let (_, reason, message) = ready(&status);
+    assert_eq!((reason.as_str(), &status["generation"]), ("SecretsUnresolved", &2.into()), "{status:#}");
+    assert!(message.contains("encrypted/whole.age"), "{message}");
+    assert_eq!(server.post("/v1/connectors/local/actions/read", &[], "{}").status, 200);
+    received.recv().unwrap();
     assert!(!server.said().contains("opened with age"), "no secret is logged");
     // A patch of an unknown definition is refused with its place; the live generation keeps serving.
     repository.commit(&[("overlays/live/local.yaml", &patch.replace("name: local", "name: locla"))], "mistake");
