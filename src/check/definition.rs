@@ -3,8 +3,8 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, braces, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
-    settings, steps, templates, triggers, widgets, workflows,
+    action_tests, addresses, braces, connections, connectors, credentials, cycles, entities, planned, presentation,
+    references, schemas, scripts, settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
 use crate::catalog::{Catalog, Entry};
@@ -25,6 +25,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     schemas::check(entry, out);
     connections::check(catalog, entry, out);
     connectors::check(entry, out);
+    addresses::check(entry, settings, out);
+    presentation::check(entry, out);
     entities::check(catalog, entry, out);
     steps::check(entry, out);
     action_tests::check(catalog, entry, out);
@@ -32,6 +34,7 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     triggers::check(catalog, entry, out);
     workflows::check(entry, out);
     scripts::check(catalog, entry, out);
+    planned::check(entry, out);
     let edges = cycles::edges(catalog, entry);
     let secrets = settings::secrets(entry);
     CheckResult { findings: findings.into(), edges, secrets, dependencies: tracker.into_keys() }
