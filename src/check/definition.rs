@@ -23,9 +23,12 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     settings::check(catalog, entry, settings, out);
     credentials::check(catalog, entry, out);
     schemas::check(entry, out);
+    addresses::check(entry, settings, out);
+    planned::check(entry, out);
+    // The checks above read the document as it is written, those below the typed definition.
+    let untyped = out.len();
     connections::check(catalog, entry, out);
     connectors::check(entry, out);
-    addresses::check(entry, settings, out);
     presentation::check(entry, out);
     entities::check(catalog, entry, out);
     steps::check(entry, out);
@@ -34,7 +37,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     triggers::check(catalog, entry, out);
     workflows::check(entry, out);
     scripts::check(catalog, entry, out);
-    planned::check(entry, out);
+    let typed = out.split_off(untyped);
+    out.extend(typed.into_iter().filter(|finding| entry.trusts(finding)));
     let edges = cycles::edges(catalog, entry);
     let secrets = settings::secrets(entry);
     CheckResult { findings: findings.into(), edges, secrets, dependencies: tracker.into_keys() }
