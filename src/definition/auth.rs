@@ -296,10 +296,12 @@ pub struct CredentialField {
     #[schemars(extend("examples" = ["main"]))]
     pub default: Option<serde_json::Value>,
     /// Hides the field. Default: `false`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no form asks for credentials", "remedy": "give credentials in Connections until then"}))]
     #[serde(default)]
     #[schemars(extend("examples" = [true]))]
     pub hidden: bool,
     /// Makes the field read-only. Default: `false`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no form asks for credentials", "remedy": "give credentials in Connections until then"}))]
     #[serde(default)]
     #[schemars(extend("examples" = [true]))]
     pub disabled: bool,

@@ -20,7 +20,7 @@ pub struct VersionRange {
 }
 
 impl VersionRange {
-    /// Reads a range; `None` if the text is none.
+    /// Reads a range; `None` for any other text.
     pub fn parse(text: &str) -> Option<VersionRange> {
         if text.len() > MAX_RANGE_BYTES || text.split("||").count() > MAX_ALTERNATIVES {
             return None;

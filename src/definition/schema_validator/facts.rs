@@ -49,7 +49,7 @@ pub struct Facts {
     pub templates: Vec<TemplateUse>,
     /// Values with a format that a later stage validates.
     pub formatted: Vec<FormattedValue>,
-    /// Uses of what is accepted and not in effect; the outermost of nested ones.
+    /// Uses of fields and kinds that are accepted and not in effect; the outermost of nested ones.
     pub planned: Vec<PlannedUse>,
 }
 
