@@ -4,6 +4,8 @@
 //! placeholder. Items of lists stay where they are, as checks name them by their position. The result is checked and never
 //! run. [`Recovery`] remembers the repairs: a finding that follows from one is no finding of its own.
 
+use std::sync::Arc;
+
 use crate::definition::Kind;
 use crate::definition::schema_validator::nearest;
 use crate::text::{Code, Document, Entry, Finding, Key, Node, NodeKind, Range, Span, TextStyle, codes};
@@ -144,10 +146,10 @@ impl Repair {
         let is_spec = document.root.get("spec").is_some_and(|spec| Some(spec.span) == map);
         let suggestion = suggestion(finding);
         let members = &mut self.recovery.members;
-        repair_at(&mut self.root, Range { start, end }, &mut |entry| {
+        repair_at(&mut self.root, Range { start, end }, &mut |entry, is_free| {
             members.extend(map.map(|map| (map, (*entry.key.name).into())));
             match suggestion {
-                Some(name) if is_unknown => {
+                Some(name) if is_unknown && is_free(name) => {
                     entry.key.name = name.into();
                     return Some(true);
                 }
@@ -216,9 +218,12 @@ fn node_at<'a>(node: &'a mut Node, range: Range, fits: &dyn Fn(&Node) -> bool) -
     }
 }
 
+/// The repair of an entry; the second argument states if its map has no entry of a name.
+type Decision<'a> = dyn FnMut(&mut Entry, &dyn Fn(&str) -> bool) -> Option<bool> + 'a;
+
 /// Repairs the innermost entry of a map that a place lies in: `decide` changes it (`true`), removes it (`false`), or may
 /// not. An item of a list becomes null.
-fn repair_at(node: &mut Node, range: Range, decide: &mut dyn FnMut(&mut Entry) -> Option<bool>) -> Option<()> {
+fn repair_at(node: &mut Node, range: Range, decide: &mut Decision<'_>) -> Option<()> {
     let inside = |from: u32, to: u32| from <= range.start && range.start < to.max(from + 1);
     match &mut node.kind {
         NodeKind::Map(entries) => {
@@ -230,7 +235,8 @@ fn repair_at(node: &mut Node, range: Range, decide: &mut dyn FnMut(&mut Entry) -
             if !is_key && value.span != range && has_parts(value) {
                 return repair_at(value, range, decide);
             }
-            if !decide(&mut entries[at])? {
+            let names: Vec<Arc<str>> = entries.iter().map(|entry| Arc::clone(&entry.key.name)).collect();
+            if !decide(&mut entries[at], &|name| !names.iter().any(|known| **known == *name))? {
                 entries.remove(at);
             }
             Some(())

@@ -1,4 +1,4 @@
-//! What people see of connectors and widgets: one image for each theme, translations of actions that exist.
+//! The texts and images of connectors and widgets: one image for each theme, translations of actions that exist.
 
 use crate::catalog::Entry;
 use crate::definition::Spec;

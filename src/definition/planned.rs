@@ -11,9 +11,9 @@ pub(super) const MARK: &str = "x-evenkeel-planned";
 /// A declaration that is accepted and not in effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned<'a> {
-    /// What happens instead: a clause such as "a call returns one page".
+    /// The effect in this version: a clause such as "a call returns one page".
     pub instead: &'a str,
-    /// What to do until then, in the imperative.
+    /// The remedy until then, in the imperative.
     pub remedy: &'a str,
 }
 

@@ -56,7 +56,7 @@ pub struct Facts {
 /// A use of a field or kind that is accepted and not in effect.
 #[derive(Clone, Debug)]
 pub struct PlannedUse {
-    /// What happens instead.
+    /// The mark.
     pub planned: Planned<'static>,
     /// JSON pointer of the value in the document (RFC 6901).
     pub pointer: String,
