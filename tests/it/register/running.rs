@@ -248,7 +248,7 @@ spec:
     connector: shop
     event: order
     deadLetters: {{ unmatched: Keep }}
-    routes: [{{ workflow: notes, when: {{ total: 5 }} }}]
+    routes: [{{ workflow: notes, when: {{ data.total: 5 }} }}]
 ---
 "
     );
@@ -262,12 +262,12 @@ spec:
     send("order", "Updated", 5);
     send("other", "Created", 5);
     send("order", "Created", 6);
-    // One is of another event, and one matches no route.
-    let letters = eventually("two dead letters", 60, || {
+    // A call of another event is none of this one, and an event that no route matches is kept.
+    let letters = eventually("a dead letter", 60, || {
         let items = server.get("/v1/dead-letters").json()["items"].as_array().cloned().unwrap_or_default();
-        (items.len() == 2).then_some(items)
+        (!items.is_empty()).then_some(items)
     });
-    assert!(letters.iter().all(|letter| letter["reason"] == "Unmatched"), "{letters:#?}");
+    assert_eq!(letters.iter().map(|letter| &letter["reason"]).collect::<Vec<_>>(), ["Unmatched"], "{letters:#?}");
     statuses(&server, "workflow=notes", &["Completed"]);
     let run = &executions(&server, "workflow=notes")[0];
     let run = execution(&server, run["id"].as_str().unwrap());
