@@ -7,6 +7,7 @@
 //! changed (`catalog::dependencies`).
 
 mod action_tests;
+mod addresses;
 mod braces;
 pub(crate) mod calls;
 mod connections;
@@ -17,6 +18,8 @@ mod definition;
 mod entities;
 mod incremental;
 mod inputs;
+mod planned;
+mod presentation;
 mod references;
 mod result;
 mod schemas;

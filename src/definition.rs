@@ -17,10 +17,12 @@
 //! | `x-evenkeel-keys: name` | the keys of the map are names, headers or identifiers |
 //! | `oneOf: [{required: [a]}, …]` | exactly one of these fields |
 //! | `x-evenkeel-atMostOne: [a, b]` | at most one of these fields |
+//! | `x-evenkeel-planned: {instead, remedy}` | accepted and not in effect yet ([`planned`]); `false` within: in effect |
 //! | `x-evenkeel-code: EK0606` | findings in this value have this code; `x-evenkeel-oneOfCode`: only findings about `oneOf` |
 
 pub mod action;
 pub mod action_test;
+pub mod address;
 pub mod alert;
 pub mod auth;
 pub mod canonical;
@@ -29,6 +31,7 @@ pub mod connection;
 pub mod connector;
 pub mod crd;
 pub mod cron;
+pub mod egress;
 pub mod entity;
 mod envelope;
 pub mod environment;
@@ -39,12 +42,15 @@ pub mod form;
 pub mod ignore_rules;
 mod json;
 pub mod json_schema;
+mod locale;
 pub mod pagination;
+pub mod planned;
 pub mod role;
 pub mod schema;
 pub mod schema_validator;
 pub mod tenant;
 pub mod trigger;
+pub mod version_range;
 pub mod widget;
 pub mod workflow;
 

@@ -23,7 +23,6 @@
 //! * **Secrets**: [`Error`] and the `Debug` forms never show header values,
 //!   query strings, fragments or userinfo.
 
-mod address;
 mod client;
 mod error;
 mod headers;
@@ -49,7 +48,7 @@ mod tests_redirect;
 #[cfg(test)]
 mod tests_tls;
 
-pub use address::{Cidr, CidrError, classify};
+pub use crate::definition::address::{Cidr, CidrError, classify};
 pub use client::Client;
 pub use error::{BuildError, Error};
 pub use message::{Limits, Request, Response};

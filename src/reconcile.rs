@@ -69,8 +69,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use crate::connector::Vault;
 use crate::definition::environment::{Egress, SecretSource};
 use crate::net;
@@ -82,14 +80,7 @@ use crate::source::encrypted::{Identities, MAX_ENCRYPTED_BYTES};
 /// # Errors
 /// A host or network of the environment is invalid.
 pub fn policy(egress: &Egress, allow_loopback: bool) -> anyhow::Result<net::Policy> {
-    let mut policy = net::Policy { allow_loopback, allow_http: false, ..net::Policy::default() };
-    for host in &egress.hosts {
-        policy.allowed_hosts.push(host.parse().with_context(|| format!("egress host `{host}`"))?);
-    }
-    for network in &egress.private_networks {
-        policy.allowed_private.push(network.parse().with_context(|| format!("egress network `{network}`"))?);
-    }
-    Ok(policy)
+    net::Policy::of_environment(egress, allow_loopback).map_err(anyhow::Error::msg)
 }
 
 /// The vault of a folder of definitions, or of the folder of one file: its encrypted files and the keys of this process.

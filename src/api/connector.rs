@@ -16,10 +16,44 @@ pub struct Connector {
     pub display_name: Option<String>,
     /// Description.
     pub description: Option<String>,
+    /// URL of the application's API documentation.
+    pub documentation_url: Option<String>,
+    /// Domain of the application.
+    pub domain: Option<String>,
+    /// `External`, or `Internal` for one of your own systems.
+    pub resource_type: String,
+    /// Images, at most one for each theme.
+    pub images: Vec<Image>,
+    /// Names and descriptions in other languages, by language tag (BCP 47).
+    pub localization: BTreeMap<String, Texts>,
     /// File and line of the definition.
     pub source: String,
     /// Its actions.
     pub actions: Vec<Action>,
+}
+
+/// An image of a connector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectorImage")]
+pub struct Image {
+    /// URL.
+    pub url: String,
+    /// `Default`, `Light` or `Dark`.
+    pub theme: String,
+}
+
+/// The texts of a connector in one language.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectorLocalization")]
+pub struct Texts {
+    /// Name for people.
+    pub display_name: Option<String>,
+    /// Description.
+    pub description: Option<String>,
+    /// Titles of actions, by name.
+    pub actions: BTreeMap<String, String>,
 }
 
 /// An action.

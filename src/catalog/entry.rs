@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::error_recovery::Recovery;
 use super::input::Origin;
 use crate::definition::schema_validator::Facts;
 use crate::definition::{Definition, Id, Spec};
-use crate::text::{Document, Node, Range, Source, Span, unescaped};
+use crate::text::{Document, Finding, Node, Range, Source, Span, unescaped};
 
 /// A definition with its place in a file and its content.
 #[derive(Debug)]
@@ -22,10 +23,12 @@ pub struct Entry {
     pub name_span: Range,
     /// References, templates and marked values.
     pub facts: Facts,
-    /// The typed definition without the parts that have schema errors; `None` if they cannot be removed.
+    /// The typed definition, with repairs of the parts that have schema errors; `None` if they cannot be repaired.
     pub definition: Option<Definition>,
-    /// True if parts were removed because of schema errors. Such a definition is checked and never run.
+    /// True if parts were repaired because of schema errors. Such a definition is checked and never run.
     pub partial: bool,
+    /// The repairs.
+    pub(super) recovery: Recovery,
     /// See [`Entry::stamp`].
     pub(super) stamp: u64,
 }
@@ -78,6 +81,11 @@ impl Entry {
     /// The place of the value at a JSON pointer; of the name if the document has no such value.
     pub fn value_span(&self, pointer: &str) -> Span {
         self.span(self.node(pointer).map_or(self.name_span, |node| node.span))
+    }
+
+    /// True if a finding about the typed definition does not follow from the repair of a schema error.
+    pub fn trusts(&self, finding: &Finding) -> bool {
+        !self.partial || self.recovery.trusts(finding, &self.document, self.name_span)
     }
 
     /// The typed spec, if the definition could be typed.

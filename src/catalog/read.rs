@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::de::DeserializeOwned;
 
 use super::entry::Entry;
-use super::error_recovery;
+use super::error_recovery::{self, Recovery};
 use super::input::{Origin, RawDocument};
 use super::ownership::{self, Ownership};
 use crate::definition::ignore_rules::IGNORE_FILE;
@@ -150,16 +150,23 @@ pub(super) fn entry(
         None => (String::new(), first),
     };
     let partial = findings.len() > before;
-    let definition = if partial {
-        // The remaining parts are checked too. Type errors in them follow from the findings above.
-        let remainder = error_recovery::without_errors(&document, kind, &findings[before..]);
-        remainder.and_then(|remainder| typed(&remainder, kind, &mut Vec::new()))
+    let (definition, recovery) = if partial {
+        // The remaining parts are checked too.
+        let recovered = error_recovery::recover(&document, kind, &findings[before..], |root| typed(root, kind));
+        recovered.map_or_else(Default::default, |(definition, recovery)| (Some(definition), recovery))
     } else {
-        typed(&document, kind, findings)
+        match typed(&document.root, kind) {
+            Ok(definition) => (Some(definition), Recovery::default()),
+            // The schema allows a value that the type does not. A finding is better than a partial definition.
+            Err((range, message)) => {
+                findings.push(Finding::new(&codes::WRONG_TYPE, range.within(document.source), message));
+                (None, Recovery::default())
+            }
+        }
     };
     let id = Id { kind, name };
     let source = Arc::clone(source);
-    Some(Entry { id, source, origin, document, name_span, facts, definition, partial, stamp: stamp() })
+    Some(Entry { id, source, origin, document, name_span, facts, definition, partial, recovery, stamp: stamp() })
 }
 
 /// A new stamp.
@@ -223,31 +230,21 @@ fn kind(root: &Node, first: Range, document: &Document, findings: &mut Vec<Findi
     None
 }
 
-fn typed(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Option<Definition> {
-    fn read<S: DeserializeOwned>(
-        document: &Document,
-        findings: &mut Vec<Finding>,
-        wrap: impl FnOnce(S) -> Spec,
-    ) -> Option<Definition> {
-        match text::from_node::<Envelope<S>>(&document.root) {
-            Ok(envelope) => Some(Definition { metadata: envelope.metadata, spec: wrap(envelope.spec) }),
-            // The schema allows a value that the type does not. A finding is better than a partial definition.
-            Err((range, message)) => {
-                findings.push(Finding::new(&codes::WRONG_TYPE, range.within(document.source), message));
-                None
-            }
-        }
+fn typed(root: &Node, kind: Kind) -> Result<Definition, (Range, String)> {
+    fn read<S: DeserializeOwned>(root: &Node, wrap: impl FnOnce(S) -> Spec) -> Result<Definition, (Range, String)> {
+        let envelope = text::from_node::<Envelope<S>>(root)?;
+        Ok(Definition { metadata: envelope.metadata, spec: wrap(envelope.spec) })
     }
     match kind {
-        Kind::Connector => read(document, findings, |spec| Spec::Connector(Arc::new(spec))),
-        Kind::Widget => read(document, findings, |spec| Spec::Widget(Box::new(spec))),
-        Kind::Trigger => read(document, findings, |spec| Spec::Trigger(Box::new(spec))),
-        Kind::Workflow => read(document, findings, |spec| Spec::Workflow(Box::new(spec))),
-        Kind::Environment => read(document, findings, |spec| Spec::Environment(Box::new(spec))),
-        Kind::Tenant => read(document, findings, |spec| Spec::Tenant(Arc::new(spec))),
-        Kind::Connection => read(document, findings, |spec| Spec::Connection(Arc::new(spec))),
-        Kind::Entity => read(document, findings, |spec| Spec::Entity(Box::new(spec))),
-        Kind::Role => read(document, findings, |spec| Spec::Role(Box::new(spec))),
-        Kind::Alert => read(document, findings, |spec| Spec::Alert(Box::new(spec))),
+        Kind::Connector => read(root, |spec| Spec::Connector(Arc::new(spec))),
+        Kind::Widget => read(root, |spec| Spec::Widget(Box::new(spec))),
+        Kind::Trigger => read(root, |spec| Spec::Trigger(Box::new(spec))),
+        Kind::Workflow => read(root, |spec| Spec::Workflow(Box::new(spec))),
+        Kind::Environment => read(root, |spec| Spec::Environment(Box::new(spec))),
+        Kind::Tenant => read(root, |spec| Spec::Tenant(Arc::new(spec))),
+        Kind::Connection => read(root, |spec| Spec::Connection(Arc::new(spec))),
+        Kind::Entity => read(root, |spec| Spec::Entity(Box::new(spec))),
+        Kind::Role => read(root, |spec| Spec::Role(Box::new(spec))),
+        Kind::Alert => read(root, |spec| Spec::Alert(Box::new(spec))),
     }
 }

@@ -3,7 +3,10 @@
 use crate::catalog::{CatalogView, Entry};
 use crate::definition::Kind;
 use crate::definition::schema_validator::ValueFormat;
-use crate::text::{Finding, Node, NodeKind as Value, codes, is_known_credential};
+use crate::text::{
+    Finding, Node, NodeKind as Value, codes, holds_parameters, is_generated_key, is_key_parameter, is_known_credential,
+    looks_random,
+};
 
 /// Ends of names of fields, headers and parameters that hold credentials.
 const NAMES: [&str; 12] = [
@@ -39,6 +42,32 @@ fn is_secret(catalog: CatalogView<'_>, entry: &Entry, pointer: &str) -> bool {
     })
 }
 
+/// Properties of a value that follow from the names around it.
+#[derive(Clone, Copy, Default)]
+struct Names<'a> {
+    /// The nearest name is that of a credential.
+    named: bool,
+    /// The members are headers or parameters of requests.
+    parameters: bool,
+    /// The name of the header or parameter whose value it is.
+    parameter: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn below(self, name: &'a str) -> Names<'a> {
+        // `headers: { X-Key: { value: … } }`
+        if name == "value" && (self.named || self.parameter.is_some()) {
+            return self;
+        }
+        let plain: String = name.to_ascii_lowercase().replace(['-', '_'], "");
+        Names {
+            named: NAMES.iter().any(|known| plain.ends_with(known)) || self.parameters && is_key_parameter(name),
+            parameters: holds_parameters(name),
+            parameter: self.parameters.then_some(name),
+        }
+    }
+}
+
 pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<Finding>) {
     for marked in &entry.facts.formatted {
         let Some(node) = entry.node(&marked.pointer) else { continue };
@@ -58,22 +87,22 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
             report(entry, node, "a credential is written as it is", findings);
         }
     }
-    let mut stack = vec![(&entry.document.root, false)];
-    while let Some((node, named)) = stack.pop() {
+    let mut stack = vec![(&entry.document.root, Names::default())];
+    while let Some((node, names)) = stack.pop() {
         match &node.kind {
             Value::Text(text) if is_known_credential(&text.value) => {
                 report(entry, node, "this looks like a credential", findings);
             }
-            Value::Text(text) if named && looks_random(&text.value) => {
+            Value::Text(text) if names.named && looks_random(&text.value) => {
                 report(entry, node, "this looks like a credential", findings);
             }
-            Value::List(items) => stack.extend(items.iter().map(|item| (item, named))),
-            Value::Map(entries) => stack.extend(entries.iter().map(|entry| {
-                let name: String = entry.key.name.to_ascii_lowercase().replace(['-', '_'], "");
-                // `headers: { X-Key: { value: … } }`
-                let inherits = named && &*entry.key.name == "value";
-                (&entry.value, inherits || NAMES.iter().any(|known| name.ends_with(known)))
-            })),
+            Value::Text(text) if names.parameter.is_some_and(|name| is_generated_key(name, &text.value)) => {
+                report(entry, node, "this looks like a credential", findings);
+            }
+            Value::List(items) => stack.extend(items.iter().map(|item| (item, names))),
+            Value::Map(entries) => {
+                stack.extend(entries.iter().map(|entry| (&entry.value, names.below(&entry.key.name))))
+            }
             _ => {}
         }
     }
@@ -90,18 +119,4 @@ fn report(entry: &Entry, node: &Node, message: &str, findings: &mut Vec<Finding>
         _ => "use `secretRef` or `get_secret('name')`, and change the credential: it has been seen",
     };
     findings.push(Finding::new(&codes::LITERAL_CREDENTIAL, span, message).help(help));
-}
-
-/// True for long texts of several kinds of characters, without spaces and templates.
-fn looks_random(text: &str) -> bool {
-    let kinds = [
-        text.bytes().any(|byte| byte.is_ascii_lowercase()),
-        text.bytes().any(|byte| byte.is_ascii_uppercase()),
-        text.bytes().any(|byte| byte.is_ascii_digit()),
-    ];
-    text.len() >= 16
-        && !text.contains("{{")
-        && !text.contains(['[', ' ', '/'])
-        && kinds.iter().filter(|kind| **kind).count() >= 2
-        && text.bytes().any(|byte| byte.is_ascii_digit())
 }

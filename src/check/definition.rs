@@ -3,8 +3,8 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, braces, calls, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
-    settings, steps, templates, triggers, widgets, workflows,
+    action_tests, addresses, braces, calls, connections, connectors, credentials, cycles, entities, planned,
+    presentation, references, schemas, scripts, settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
 use crate::catalog::{Catalog, Entry};
@@ -23,8 +23,13 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     settings::check(catalog, entry, settings, out);
     credentials::check(catalog, entry, out);
     schemas::check(entry, out);
+    addresses::check(entry, settings, out);
+    planned::check(entry, out);
+    // The checks above read the document as it is written, those below the typed definition.
+    let untyped = out.len();
     connections::check(catalog, entry, out);
     connectors::check(entry, out);
+    presentation::check(entry, out);
     entities::check(catalog, entry, out);
     steps::check(entry, out);
     action_tests::check(catalog, entry, out);
@@ -34,6 +39,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     scripts::check(catalog, entry, out);
     calls::check(catalog, entry, out);
     calls::check_tests(catalog, entry, out);
+    let typed = out.split_off(untyped);
+    out.extend(typed.into_iter().filter(|finding| entry.trusts(finding)));
     let edges = cycles::edges(catalog, entry);
     let secrets = settings::secrets(entry);
     CheckResult { findings: findings.into(), edges, secrets, dependencies: tracker.into_keys() }

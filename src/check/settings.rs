@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::catalog::dependencies::{DependencyKey, Tracker};
 use crate::catalog::{self, AttributedFinding, Catalog, CatalogView, Entry, OVERLAYS};
-use crate::definition::Kind;
+use crate::definition::egress::Policy;
 use crate::definition::schema_validator::{ReferenceKind, nearest, quoted_list};
+use crate::definition::{Kind, Spec};
 use crate::template::{FieldLocation, analyse};
 use crate::text::{Finding, Node, Span, codes};
 
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     alone: bool,
     /// Variables that a tenant or connection sets, and that are set for some calls at least.
     others: BTreeSet<String>,
+    /// The network destinations of each environment.
+    egress: Vec<(String, Policy)>,
 }
 
 /// [`Settings`] for the check of one definition. Each use is recorded as a dependency.
@@ -45,6 +48,7 @@ impl Settings {
             variables: BTreeMap::new(),
             alone: catalog.alone && catalog.of_kind(Kind::Environment).next().is_none(),
             others: BTreeSet::new(),
+            egress: Vec::new(),
         };
         for entry in environments(catalog) {
             for name in names(entry, "/spec/secrets") {
@@ -52,6 +56,11 @@ impl Settings {
             }
             for name in names(entry, "/spec/variables") {
                 settings.variables.entry(name).or_default().insert(entry.id.name.clone());
+            }
+            if let Some(Spec::Environment(spec)) = entry.spec() {
+                // A host or network that cannot be read has a finding of its own, and opens nothing.
+                let policy = Policy::of_environment(&spec.egress, false).unwrap_or_default();
+                settings.egress.push((entry.id.name.clone(), policy));
             }
         }
         for entry in catalog.of_kind(Kind::Tenant).chain(catalog.of_kind(Kind::Connection)) {
@@ -81,7 +90,7 @@ impl Settings {
 
     /// Reports the dependencies whose value differs in later settings.
     pub(super) fn changed(&self, later: &Settings, mut changed: impl FnMut(DependencyKey<'_>)) {
-        if self.environments != later.environments || self.alone != later.alone {
+        if self.environments != later.environments || self.alone != later.alone || self.egress != later.egress {
             changed(DependencyKey::Environments);
         }
         let differing = |a: &BTreeMap<String, BTreeSet<String>>, b: &BTreeMap<String, BTreeSet<String>>| {
@@ -105,7 +114,13 @@ impl Settings {
     }
 }
 
-impl TrackedSettings<'_> {
+impl<'a> TrackedSettings<'a> {
+    /// The network destinations of each environment, by its name.
+    pub(super) fn egress(self) -> &'a [(String, Policy)] {
+        self.tracker.record(DependencyKey::Environments);
+        &self.settings.egress
+    }
+
     /// Reports a secret that is used and not provided by every environment.
     pub(super) fn secret(self, name: &str, span: Span, findings: &mut Vec<Finding>) {
         let TrackedSettings { settings, tracker } = self;

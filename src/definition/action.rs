@@ -44,15 +44,18 @@ pub struct Action {
     /// HTTP request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
-    /// Unary gRPC call. This version validates it and does not run it.
+    /// Unary gRPC call.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "a call fails with `NOT_RUNNABLE`", "remedy": "use `http`"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"endpoint": "https://grpc.orbit.example", "proto": "orbit.proto", "service": "orbit.v1.Contacts", "method": "Create", "metadata": {"x-team": "sales"}, "message": {"email": "{{ input.email }}"}}]))]
     pub grpc: Option<Grpc>,
-    /// Database query. This version validates it and does not run it.
+    /// Database query.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "a call fails with `NOT_RUNNABLE`", "remedy": "use `http`"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"engine": "PostgreSQL", "host": "db.orbit.example", "port": 5432, "database": "crm", "username": "reader", "password": {"secretRef": "orbit-key"}, "tls": "Require", "query": "select name from contacts where id = $1", "params": ["{{ input.id }}"], "maxRows": 100}]))]
     pub sql: Option<Sql>,
-    /// JavaScript or TypeScript function. This version validates it and does not run it.
+    /// JavaScript or TypeScript function.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "a call fails with `NOT_RUNNABLE`", "remedy": "write the code as a Workflow, or use `http`"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"file": "sum.ts"}]))]
     pub function: Option<Code>,
@@ -63,8 +66,8 @@ pub struct Action {
     /// Transformation of the response into the output, for every status. Default: the body of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// Retrieval of further pages, for actions with the operation `List`. This version validates it and does not act on
-    /// it: callers request each page.
+    /// Retrieval of further pages, for actions with the operation `List`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "a call returns one page", "remedy": "request each page in the workflow or the caller"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pagination: Option<Pagination>,
     /// Maximum duration of a call, from `100ms` to `5m`, such as `30s`. Default: `defaults.timeout` of the connector.

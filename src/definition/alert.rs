@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Duration;
 
-/// A notification that is sent when a measured value crosses a threshold. This version validates alerts and does not act
-/// on them.
+/// A notification that is sent when a measured value crosses a threshold.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-evenkeel-planned" = {"instead": "nothing is measured, and no notification is sent", "remedy": "set alerts on the metrics of the server until then"}))]
 pub struct AlertSpec {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]

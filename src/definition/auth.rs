@@ -16,6 +16,7 @@ pub struct Auth {
     #[schemars(extend("x-evenkeel-ref" = "LocalAuthMethod"))]
     pub default: Option<String>,
     /// Allows users to choose another method. Default: `false`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "the `method` of a Connection decides alone", "remedy": "name the method in each Connection"}))]
     #[serde(default)]
     pub allow_switching: bool,
     /// Authentication methods by name.
@@ -48,11 +49,12 @@ pub struct AuthMethod {
     /// Key in a header or query parameter. Default: the connection's `apiKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
-    /// OAuth 2.0 (RFC 6749). This version sends the connection's `accessToken`, and does not request or refresh tokens.
+    /// OAuth 2.0 (RFC 6749).
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no token is requested or refreshed; the connection's `accessToken` is sent as it is", "remedy": "put a valid `accessToken` into the connection, and replace it before it expires"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
-    /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token. This version validates it and
-    /// does not run it.
+    /// JSON Web Token (RFC 7519) that is signed for each call and sent as a bearer token.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "a call with this method fails with `NOT_RUNNABLE`", "remedy": "sign a token with `jwt_encode` in `custom.headers`"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"algorithm": "RS256", "key": {"secretRef": "orbit-key"}, "headers": {"kid": "k-1"}, "claims": {"iss": "evenkeel", "aud": "orbit"}, "lifetime": "5m"}]))]
     pub jwt: Option<Jwt>,
@@ -171,11 +173,13 @@ pub struct OAuth2 {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token_lifetime: Option<Duration>,
     /// Header that carries the access token. Default: `Authorization`.
+    #[schemars(extend("x-evenkeel-planned" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "header"))]
     #[schemars(extend("examples" = ["X-Access-Token"]))]
     pub header: Option<String>,
     /// Text before the access token. Default: `Bearer ` for the header `Authorization`, otherwise none.
+    #[schemars(extend("x-evenkeel-planned" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["Token "]))]
     pub prefix: Option<String>,
@@ -265,6 +269,7 @@ pub struct CustomAuth {
     #[schemars(extend("x-evenkeel-template" = "auth"))]
     pub query: BTreeMap<String, String>,
     /// Lifetime of the credentials, after which the user must enter them again. Example: `30d`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "the credentials do not expire", "remedy": "replace the credentials in time, or remove the field"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Duration>,
 }
@@ -291,10 +296,12 @@ pub struct CredentialField {
     #[schemars(extend("examples" = ["main"]))]
     pub default: Option<serde_json::Value>,
     /// Hides the field. Default: `false`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no form asks for credentials", "remedy": "give credentials in Connections until then"}))]
     #[serde(default)]
     #[schemars(extend("examples" = [true]))]
     pub hidden: bool,
     /// Makes the field read-only. Default: `false`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no form asks for credentials", "remedy": "give credentials in Connections until then"}))]
     #[serde(default)]
     #[schemars(extend("examples" = [true]))]
     pub disabled: bool,

@@ -1,6 +1,5 @@
 //! Types that several kinds share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,9 +7,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Json;
-
-/// Texts by locale, such as `{ en: Contacts, de: Kontakte }`. Keys are BCP 47 language tags.
-pub type ByLocale = BTreeMap<String, String>;
 
 /// A duration such as `15s`, `5m`, `2h30m`, `7d` or `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::auth::Auth;
-use super::common::{ByLocale, Duration, Image, Param, Retry, SchemaValue};
+use super::common::{Duration, Image, Param, Retry, SchemaValue};
 use super::entity::ConnectorEntity;
 use super::event::Event;
 
@@ -39,12 +39,15 @@ pub struct ConnectorSpec {
     #[serde(default)]
     pub resource_type: ResourceType,
     /// Audience of the connector. Default: `Workspace`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "every caller with a connection may use the connector", "remedy": "limit the use with the scopes of Connections"}))]
     #[serde(default)]
     pub scope: Scope,
     /// Listing of the connector in public catalogs. Default: `Private`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no public catalog lists connectors", "remedy": "remove the field until then"}))]
     #[serde(default)]
     pub visibility: ConnectorVisibility,
     /// Offers the connector to end users for activation. Default: `true`.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no hub offers connectors, and calls are not refused", "remedy": "remove the field until then"}))]
     #[serde(default = "super::common::yes")]
     pub activation: bool,
     /// Base URL to which the paths of actions are appended: a template. Its host may contain literal text and variables
@@ -89,6 +92,7 @@ pub struct ConnectorSpec {
     pub capabilities: Option<Capabilities>,
     /// Names and descriptions in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-evenkeel-keys" = "locale"))]
     pub localization: BTreeMap<String, Box<ConnectorTexts>>,
 }
 
@@ -213,5 +217,6 @@ pub struct ConnectorTexts {
     pub description: Option<String>,
     /// Titles of actions, by action name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub actions: ByLocale,
+    #[schemars(extend("x-evenkeel-keys" = "connectorAction"))]
+    pub actions: BTreeMap<String, String>,
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A set of permissions by resource. Six roles are built in: `owner`, `admin`, `developer`, `operator`, `viewer` and
-/// `end-user`. This version validates roles and does not act on them.
+/// `end-user`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-evenkeel-planned" = {"instead": "it grants and refuses nothing", "remedy": "give rights with the tokens of the server until then"}))]
 pub struct RoleSpec {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]

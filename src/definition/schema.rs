@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{API_VERSION, Kind, Metadata, examples};
+use super::{API_VERSION, Kind, Metadata, examples, planned};
 use super::{
     alert::AlertSpec, connection::ConnectionSpec, connector::ConnectorSpec, entity::EntitySpec,
     environment::EnvironmentSpec, role::RoleSpec, tenant::TenantSpec, trigger::TriggerSpec, widget::WidgetSpec,
@@ -17,16 +17,18 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 pub fn of_kind(kind: Kind) -> Value {
     let mut generator = generator();
     let mut schema = envelope(&mut generator, kind);
+    schema["$defs"] = Value::Object(definitions(generator));
+    planned::describe(&mut schema);
     schema["examples"] = Value::Array(examples::of_kind(kind));
     schema["$schema"] = json!(DIALECT);
     schema["$id"] = json!(format!("https://evenkeel.dev/schemas/v1alpha1/{}.json", file_stem(kind)));
-    schema["$defs"] = Value::Object(definitions(generator));
     ordered(schema)
 }
 
 /// Generates the schema of a document of any kind, for `yaml-language-server`, which uses one schema per file.
 pub fn of_any() -> Value {
     let mut schema = without_examples();
+    planned::describe(&mut schema);
     for kind in Kind::ALL {
         schema["$defs"][kind.as_str()]["examples"] = Value::Array(examples::of_kind(kind));
     }
@@ -108,12 +110,15 @@ fn envelope(generator: &mut SchemaGenerator, kind: Kind) -> Value {
     })
 }
 
-/// A reference with the description of the type that it refers to, which editors show at the field.
+/// A reference with the description of the type that it refers to, which editors show at the field, and with its mark
+/// (`planned`).
 fn described(generator: &SchemaGenerator, mut reference: Value) -> Value {
     let name = reference["$ref"].as_str().and_then(|target| target.rsplit('/').next());
-    let description = name.and_then(|name| generator.definitions().get(name)?.get("description")).cloned();
-    if let Some(description) = description {
-        reference["description"] = description;
+    let target = name.and_then(|name| generator.definitions().get(name));
+    for keyword in ["description", planned::MARK] {
+        if let Some(value) = target.and_then(|target| target.get(keyword)) {
+            reference[keyword] = value.clone();
+        }
     }
     reference
 }

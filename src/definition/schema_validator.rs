@@ -13,7 +13,7 @@ mod suggestions;
 mod types;
 mod validate;
 
-pub use facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};
+pub use facts::{Facts, FormattedValue, PlannedUse, Reference, ReferenceKind, TemplateUse};
 pub use format::ValueFormat;
 pub(crate) use format::suggested_name;
 pub(crate) use suggestions::{nearest, quoted_list};

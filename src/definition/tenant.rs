@@ -19,13 +19,14 @@ pub struct TenantSpec {
     /// Status of the tenant. Default: `Active`.
     #[serde(default)]
     pub status: TenantStatus,
-    /// Region in which the tenant's data is stored.
+    /// Region of the customer. Templates read it as `tenant.region`; all data is in the store of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// Subscription plan of the customer.
+    /// Subscription plan of the customer. Templates read it as `tenant.plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// E-mail address of the customer's administrator.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "no message is sent to it", "remedy": "remove the field until then"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "email"))]
     pub admin: Option<String>,
@@ -48,7 +49,7 @@ pub enum TenantStatus {
     Suspended,
 }
 
-/// A storage region.
+/// The region of a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Region {

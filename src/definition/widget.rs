@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::common::Image;
 use super::form::Form;
 
-/// A card of the integration hub. This version validates widgets and does not display them.
+/// A card of the integration hub.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-evenkeel-planned" = {"instead": "no hub displays it, and its buttons run nothing", "remedy": "start its workflows through the API until then"}))]
 pub struct WidgetSpec {
     /// Name on the card.
     #[schemars(length(min = 1, max = 255))]
@@ -44,6 +45,7 @@ pub struct WidgetSpec {
     pub metrics: Vec<Metric>,
     /// Texts in other languages, by locale (BCP 47).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-evenkeel-keys" = "locale"))]
     pub localization: BTreeMap<String, Box<WidgetTexts>>,
 }
 

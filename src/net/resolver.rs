@@ -11,7 +11,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
 use super::error::Error;
-use super::policy::{Policy, is_localhost};
+use super::policy::Policy;
+use crate::definition::egress::is_localhost;
 
 /// Maximum number of concurrent look-ups of a client. Each holds a thread of tokio's
 /// blocking pool, for as long as the system resolver keeps trying.

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use http::{HeaderValue, Method};
 use url::Url;
 
-use super::address::NEVER_OPENED;
 use super::{Error, HostPattern, Policy, Request};
+use crate::definition::address::NEVER_OPENED;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("a test address")

@@ -12,7 +12,7 @@ use super::change::Change;
 use super::marker::marker;
 use super::pattern;
 use crate::definition::Kind;
-use crate::text::{hmac_sha256, is_known_credential};
+use crate::text::{hmac_sha256, holds_parameters, is_generated_key, is_key_parameter, is_known_credential};
 
 /// Ends of the names of fields, headers and parameters that hold credentials, in lower case without `-` and `_`.
 const NAMES: [&str; 18] = [
@@ -114,6 +114,8 @@ struct Names {
     all: bool,
     /// The members are properties of a JSON Schema: their values are schemas.
     properties: bool,
+    /// The members are headers or parameters of requests.
+    parameters: bool,
 }
 
 fn walk(value: &mut Value, names: Names) {
@@ -127,10 +129,13 @@ fn walk(value: &mut Value, names: Names) {
             for (name, value) in map.iter_mut() {
                 let holder = (names.named || password) && HOLDERS.contains(&name.as_str());
                 let below = Names {
-                    named: holder || is_name_of_secret(name),
+                    named: holder
+                        || is_name_of_secret(name)
+                        || names.parameters && (is_key_parameter(name) || is_generated(name, value)),
                     // The name of a secret is not a secret.
                     all: name != "secretRef" && (names.all || name == "credentials" && !names.properties),
                     properties: name == "properties",
+                    parameters: holds_parameters(name),
                 };
                 walk(value, below);
             }
@@ -151,6 +156,12 @@ fn leaf(value: &mut Value, named: bool) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         *value = marker(&fingerprint(&text));
     }
+}
+
+/// True if the value of a header or parameter is a generated key: `X-Key: …` or `X-Key: { value: … }`.
+fn is_generated(name: &str, value: &Value) -> bool {
+    let text = value.as_str().or_else(|| value.get("value")?.as_str());
+    text.is_some_and(|text| is_generated_key(name, text))
 }
 
 fn fingerprint(text: &str) -> String {

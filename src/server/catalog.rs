@@ -7,7 +7,7 @@ use super::context::{RequestContext, Target};
 use super::extract::{QueryParams, after, limit};
 use super::reply::{ApiResult, Reply};
 use super::state::Server;
-use crate::api::connector::{Action, Connector, PathParam, Sample};
+use crate::api::connector::{Action, Connector, Image, PathParam, Sample, Texts};
 use crate::api::environment::Findings;
 use crate::api::{Page, query::NoQuery, query::PageQuery};
 use crate::connector::{self, Mocking, is_example_host};
@@ -41,13 +41,33 @@ fn describe(connector: &connector::Connector, server: &Server, target: &Target) 
         let path = format!("/connectors/{}/actions/{}", connector.name, action.name);
         Action { mocked, url: server.address(&target.path(&path)), ..describe_action(connector, action) }
     };
+    let spec = &connector.spec;
+    let images = spec.images.iter().map(|image| Image { url: image.url.clone(), theme: word(image.theme) });
+    let texts = spec.localization.iter().map(|(locale, texts)| {
+        let texts = Texts {
+            display_name: texts.display_name.clone(),
+            description: texts.description.clone(),
+            actions: texts.actions.clone(),
+        };
+        (locale.clone(), texts)
+    });
     Connector {
         name: connector.name.clone(),
-        display_name: Some(connector.spec.display_name.clone()).filter(|name| !name.is_empty()),
-        description: connector.spec.description.clone(),
+        display_name: Some(spec.display_name.clone()).filter(|name| !name.is_empty()),
+        description: spec.description.clone(),
+        documentation_url: spec.documentation_url.clone(),
+        domain: spec.domain.clone(),
+        resource_type: word(spec.resource_type),
+        images: images.collect(),
+        localization: texts.collect(),
         source: connector.place.clone(),
         actions: connector.actions.values().map(action).collect(),
     }
+}
+
+/// The word of an enumeration.
+fn word(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn describe_action(connector: &connector::Connector, action: &connector::Action) -> Action {
@@ -67,7 +87,7 @@ fn describe_action(connector: &connector::Connector, action: &connector::Action)
         name: action.name.clone(),
         title: spec.title.clone(),
         description: spec.description.clone(),
-        operation: serde_json::to_value(spec.operation).ok().and_then(|word| word.as_str().map(str::to_owned)),
+        operation: Some(word(spec.operation)),
         entity: spec.entity.clone(),
         url: String::new(),
         transport: action.transport_name().to_owned(),

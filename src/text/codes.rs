@@ -135,6 +135,12 @@ codes! {
         "Upstream and image URLs are absolute `https://` URLs without user name or password. Credentials go into `auth`."
     EK0114 BAD_HEADER Error "not a usable header"
         "Header names are tokens (RFC 9110): letters, digits and `-` mostly. Headers that belong to the connection itself (`Host`, `Content-Length`, `Connection`, `Transfer-Encoding` …) cannot be set."
+    EK0115 PLANNED Warning "accepted, not in effect yet"
+        "The field or kind belongs to the language, so a definition may use it, and this version does not act on it. The finding names what happens instead and what to do until then. Each use is reported by `validate`, in the plan, when the definition goes live, and in its status; the reference lists these fields on the page \"Accepted, not in effect yet\". It is a warning: the definition goes live."
+    EK0116 IMAGE_THEME Error "two images for one theme"
+        "An image is chosen by its theme, so only one of them could ever be shown, and which one would depend on their order. An image without `theme` is the one for `Default`. Keep one image for each theme."
+    EK0117 REFUSED_ADDRESS Warning "an address that calls do not reach"
+        "Calls reach public addresses, and hosts that the environment names, so that no definition can read what only this machine or its network sees (such as the metadata service of a cloud). The address in the URL is another one: each call fails with `REFUSED_ADDRESS`. Use the public address, or open the network in `egress.privateNetworks` of the Environment; `--allow-loopback` opens this machine for development."
 
     // EK02: identity and references
     EK0201 DUPLICATE_DEFINITION Error "two definitions with the same kind and name"

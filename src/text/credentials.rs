@@ -33,6 +33,53 @@ pub fn is_known_credential(text: &str) -> bool {
     KNOWN.is_match(text)
 }
 
+/// Names of the maps whose members are headers or parameters of requests.
+const PARAMETERS: [&str; 5] = ["headers", "query", "metadata", "authorizationParams", "tokenParams"];
+
+/// True if a field of this name holds headers or parameters of requests by their names.
+pub fn holds_parameters(field: &str) -> bool {
+    PARAMETERS.contains(&field)
+}
+
+/// True if the name of a header or parameter is that of a key, such as `Ocp-Apim-Subscription-Key`.
+pub fn is_key_parameter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    // A key that identifies a record or a request is no credential.
+    let identifies = ["idempotency", "cache", "partition", "routing", "sort", "surrogate", "public"];
+    let is_key = name.ends_with("key") || ["auth", "x-auth", "pass", "pwd"].contains(&&*name);
+    is_key && !identifies.iter().any(|word| name.contains(word))
+}
+
+/// True for a text as generated keys are: long, of several kinds of characters, without spaces and templates.
+pub fn looks_random(text: &str) -> bool {
+    let kinds = [
+        text.bytes().any(|byte| byte.is_ascii_lowercase()),
+        text.bytes().any(|byte| byte.is_ascii_uppercase()),
+        text.bytes().any(|byte| byte.is_ascii_digit()),
+    ];
+    text.len() >= 16
+        && !text.contains("{{")
+        && !text.contains(['[', ' ', '/'])
+        && kinds.iter().filter(|kind| **kind).count() >= 2
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// True for the value of a header or parameter that is a generated key, regardless of its name: letters and digits in one
+/// long run. Identifiers with separators, such as UUIDs, media types and dates, are none, and neither are digests of content.
+pub fn is_generated_key(name: &str, value: &str) -> bool {
+    const MIN_RUN: usize = 20;
+    const MIN_DISTINCT: usize = 8;
+    let name = name.to_ascii_lowercase();
+    if ["sha", "md5", "digest", "hash", "checksum", "etag", "match", "trace"].iter().any(|word| name.contains(word)) {
+        return false;
+    }
+    value.split(|character: char| !character.is_ascii_alphanumeric()).any(|run| {
+        let digits = run.bytes().filter(u8::is_ascii_digit).count();
+        let distinct: std::collections::BTreeSet<u8> = run.bytes().collect();
+        run.len() >= MIN_RUN && digits >= 3 && run.len() - digits >= 3 && distinct.len() >= MIN_DISTINCT
+    }) && looks_random(&value.replace(['/', ' '], ""))
+}
+
 /// Masks the credentials in a text. The length and all other bytes stay the same.
 pub(super) fn redacted(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();

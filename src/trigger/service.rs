@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use super::subscriber::Subscriber;
 use super::{poller, routing};
 use crate::definition::trigger::{CatchUp, Overlap};
-use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, PollState, ScheduleState};
+use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, ExecutionStatus, PollState, ScheduleState};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::repetition;
 use crate::workflow::{Dispatcher, LiveEnvironment};
@@ -235,11 +235,14 @@ impl TriggerService {
         // A paused schedule neither fires nor misses ticks.
         if trigger.spec.active && !spec.paused {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
-            let busy = spec.overlap != Overlap::Allow && self.has_open_execution(environment, &trigger.name).await?;
+            let open = |status| self.has_open_execution(environment, &trigger.name, status);
+            let busy = spec.overlap != Overlap::Allow && open(None).await?;
+            // At most one run waits for the one before it.
+            let one_waits = spec.overlap == Overlap::Queue && busy && open(Some(ExecutionStatus::Queued)).await?;
             for (at, tick) in due.run.iter().enumerate() {
                 // The first of several due ticks overlaps the others, unless the schedule catches up all of them.
                 let is_overlapping = busy || at > 0 && spec.catch_up != CatchUp::All;
-                if spec.overlap == Overlap::Skip && is_overlapping {
+                if spec.overlap == Overlap::Skip && is_overlapping || one_waits {
                     after.missed = after.missed.saturating_add(1);
                     continue;
                 }
@@ -271,10 +274,15 @@ impl TriggerService {
         }
     }
 
-    /// True if an execution of a trigger has not ended.
-    async fn has_open_execution(&self, environment: &str, trigger: &str) -> Result<bool, StoreError> {
-        let filter =
-            ExecutionFilter { trigger: Some(trigger.to_owned()), open: true, limit: 1, ..ExecutionFilter::default() };
+    /// True if an execution of a trigger has not ended, and has a status if one is given.
+    async fn has_open_execution(
+        &self,
+        environment: &str,
+        trigger: &str,
+        status: Option<ExecutionStatus>,
+    ) -> Result<bool, StoreError> {
+        let trigger = Some(trigger.to_owned());
+        let filter = ExecutionFilter { trigger, status, open: true, limit: 1, ..ExecutionFilter::default() };
         Ok(!self.dispatcher.store().executions(environment, &filter).await?.is_empty())
     }
 

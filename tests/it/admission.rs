@@ -148,6 +148,23 @@ async fn an_error_that_another_resource_can_fix_only_warns() {
 }
 
 #[tokio::test]
+async fn a_declaration_that_is_not_in_effect_yet_is_warned_of_once() {
+    let widget = resource(Kind::Widget, "hub", json!({"displayName": "Hub", "settings": {"historyLogs": true}}));
+    let response = created(&admission(&[]), &widget).await;
+    let warned: Vec<&str> = warnings(&response).into_iter().filter(|one| one.starts_with("EK0115")).collect();
+    assert!(response["allowed"] == true && warned.len() == 1, "{response}");
+    assert!(warned[0].contains("not in effect yet") && warned[0].contains("/kind"), "{response}");
+    // Kubernetes adds the defaults of a schema to each resource; they ask for nothing.
+    let mut defaults = connector("hello");
+    for (field, value) in [("scope", json!("Workspace")), ("visibility", json!("Private")), ("activation", json!(true))]
+    {
+        defaults["spec"][field] = value;
+    }
+    let response = created(&admission(&[]), &defaults).await;
+    assert!(!warnings(&response).iter().any(|one| one.starts_with("EK0115")), "{response}");
+}
+
+#[tokio::test]
 async fn an_error_that_no_other_resource_can_fix_is_denied_with_any_code() {
     let hello = admission(&[connector("hello")]);
     let nowhere = json!({"input": {"x": "{{ steps.nowhere.y }}"}});

@@ -72,7 +72,7 @@ const HEAVY: [(&str, &str); 46] = [
     ("russh", "source"),
     ("rustls", "net"),
     ("schemars", "definition"),
-    ("semver", "source"),
+    ("semver", "definition"),
     ("serde_saphyr", "text"),
     ("sha2", "text"),
     ("similar", "plan"),

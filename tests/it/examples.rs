@@ -5,11 +5,19 @@ use crate::support::{copy, run};
 const FOLDERS: [&str; 4] =
     ["examples/quickstart", "examples/connectors", "examples/environments", "examples/workflows"];
 
+/// The connectors of real applications use fields that are accepted and not in effect yet, such as `oauth2`.
 #[test]
 fn examples_have_no_findings() {
     for folder in FOLDERS {
-        let said = run(["validate", folder, "--strict"]);
-        assert_eq!(said.code, 0, "{folder}: {}", said.out);
+        let said = run(["validate", folder, "-o", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        let unexpected: Vec<&serde_json::Value> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| folder != "examples/connectors" || finding["code"] != "EK0115")
+            .collect();
+        assert!(said.code == 0 && unexpected.is_empty(), "{folder}: {unexpected:#?}");
     }
 }
 

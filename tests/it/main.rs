@@ -33,6 +33,7 @@ mod planted;
 mod postgres;
 mod readme;
 mod reference;
+mod register;
 mod review_jobs;
 mod schemas;
 mod scripts;

@@ -1,6 +1,7 @@
 //! The reference: the examples of kinds and codes are what they claim to be, and `docs/reference` is generated from the
 //! types, tables and help texts. `UPDATE=1` writes the pages.
 
+mod accepted;
 mod command_line;
 mod configuration;
 mod examples;
@@ -28,6 +29,7 @@ fn pages() -> Vec<(String, String, String)> {
         page("templates.md", "Templates: variables, filters, functions and tests", templates::page()),
         page("workflow-context.md", "`ctx` in the code of workflows", workflow_context::page()),
         page("findings.md", "Findings", findings::page()),
+        page("accepted.md", "Accepted, not in effect yet", accepted::page()),
         page("command-line.md", "Command line", command_line::page()),
         page("configuration.md", "Configuration: options and environment variables", configuration::page()),
         page("metrics.md", "Metrics", metrics::page()),

@@ -23,7 +23,7 @@ const TOUR: [(&str, &str); 5] = [
     ("1-environment.yaml", include_str!("../../../examples/quickstart/1-environment.yaml")),
     ("2-connector.yaml", include_str!("../../../examples/quickstart/2-connector.yaml")),
     ("3-workflow.yaml", include_str!("../../../examples/quickstart/3-workflow.yaml")),
-    ("4-widget.yaml", include_str!("../../../examples/quickstart/4-widget.yaml")),
+    ("4-tenant.yaml", include_str!("../../../examples/quickstart/4-tenant.yaml")),
     ("welcome.ts", include_str!("../../../examples/quickstart/welcome.ts")),
 ];
 

@@ -30,7 +30,8 @@ pub struct SecretSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"file": "secrets.enc.yaml", "key": "orbit.token"}]))]
     pub sops: Option<EncryptedFile>,
-    /// Key of a Vault or OpenBao secret. This version validates it and does not read it.
+    /// Key of a Vault or OpenBao secret.
+    #[schemars(extend("x-evenkeel-planned" = {"instead": "the secret cannot be read, and what needs it fails", "remedy": "use `env`, `file`, `kubernetes`, `age` or `sops`"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultSecret>,
 }

@@ -42,7 +42,7 @@ pub struct GitSource {
     pub tag: Option<String>,
     /// Version range. The highest matching tag is used. Example: `>=1.2.0 <2.0.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("examples" = [">=1.2.0 <2.0.0"]))]
+    #[schemars(extend("x-evenkeel-type" = "versionRange", "examples" = [">=1.2.0 <2.0.0"]))]
     pub semver: Option<String>,
     /// Commit to use: 40 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ pub(super) fn format(mark: &str) -> Option<&'static str> {
         "timeOfDay" => "time of day, from `00:00` to `23:59`",
         "hostPattern" => "host name, which may start with `*.`",
         "cidr" => "network, such as `10.1.0.0/16`",
+        "versionRange" => "range of versions, such as `>=1.2.0 <2.0.0`",
         "cron" => "cron expression: minute, hour, day of month, month, day of week",
         "timeZone" => "IANA time zone, such as `Europe/Berlin`",
         "dateTime" => "date and time (RFC 3339), such as `2026-03-01T12:00:00Z`",
@@ -37,6 +38,8 @@ pub(super) fn key_format(mark: &str) -> Option<&'static str> {
         "variable" => "names of variables",
         "secret" => "names of secrets",
         "widgetAction" => "names of actions of the widget",
+        "connectorAction" => "names of actions of the connector",
+        "locale" => "language tags (BCP 47)",
         _ => return None,
     })
 }

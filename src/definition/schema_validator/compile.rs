@@ -12,6 +12,7 @@ use super::facts::ReferenceKind;
 use super::format::ValueFormat;
 use super::model::{CompiledSchema, CompiledSchemas, ObjectFields, ValueType};
 use crate::definition::common::Duration;
+use crate::definition::planned::Planned;
 use crate::definition::{Kind, schema};
 use crate::text::codes;
 
@@ -64,6 +65,8 @@ impl Compiler {
             format: text("x-evenkeel-type").map(ValueFormat::of_mark),
             code: text("x-evenkeel-code").map(|id| codes::find(id).expect("a known code")),
             duration: (duration("x-evenkeel-min"), duration("x-evenkeel-max")),
+            planned: Planned::of_schema(schema).flatten(),
+            default: schema.get("default"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::format::ValueFormat;
 use crate::definition::Kind;
+use crate::definition::planned::Planned;
 use crate::text::Range;
 
 /// The target of a reference.
@@ -48,6 +49,17 @@ pub struct Facts {
     pub templates: Vec<TemplateUse>,
     /// Values with a format that a later stage validates.
     pub formatted: Vec<FormattedValue>,
+    /// Uses of fields and kinds that are accepted and not in effect; the outermost of nested ones.
+    pub planned: Vec<PlannedUse>,
+}
+
+/// A use of a field or kind that is accepted and not in effect.
+#[derive(Clone, Debug)]
+pub struct PlannedUse {
+    /// The mark.
+    pub planned: Planned<'static>,
+    /// JSON pointer of the value in the document (RFC 6901).
+    pub pointer: String,
 }
 
 /// A reference.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::definition::{ignore_rules, is_identifier, is_name};
+use crate::definition::version_range::VersionRange;
+use crate::definition::{ignore_rules, is_identifier, is_name, locale};
 use crate::text::{Code, codes};
 
 /// The format of a value or a key, from the mark `x-evenkeel-type` or `x-evenkeel-keys`.
@@ -29,6 +30,9 @@ pub enum ValueFormat {
     TimeOfDay,
     HostPattern,
     Cidr,
+    VersionRange,
+    /// A language tag (BCP 47).
+    Locale,
     // The following formats are validated by later stages.
     Cron,
     TimeZone,
@@ -42,6 +46,7 @@ pub enum ValueFormat {
     AuthAttributes,
     Variables,
     WidgetAction,
+    ConnectorAction,
 }
 
 impl ValueFormat {
@@ -63,6 +68,8 @@ impl ValueFormat {
             "timeOfDay" => ValueFormat::TimeOfDay,
             "hostPattern" => ValueFormat::HostPattern,
             "cidr" => ValueFormat::Cidr,
+            "versionRange" => ValueFormat::VersionRange,
+            "locale" => ValueFormat::Locale,
             "cron" => ValueFormat::Cron,
             "timeZone" => ValueFormat::TimeZone,
             "dateTime" => ValueFormat::DateTime,
@@ -75,6 +82,7 @@ impl ValueFormat {
             "authAttributes" => ValueFormat::AuthAttributes,
             "variables" => ValueFormat::Variables,
             "widgetAction" => ValueFormat::WidgetAction,
+            "connectorAction" => ValueFormat::ConnectorAction,
             other => panic!("unknown mark {other}"),
         }
     }
@@ -145,6 +153,12 @@ impl ValueFormat {
             ),
             ValueFormat::Cidr if !is_cidr(text) => {
                 wrong(&codes::BAD_FORMAT, "a network", "write it like `10.1.0.0/16` or `fd00:1::/32`")
+            }
+            ValueFormat::VersionRange if VersionRange::parse(text).is_none() => {
+                wrong(&codes::BAD_FORMAT, "a range of versions", "write it like `>=1.2.0 <2.0.0`, `~1.4` or `*`")
+            }
+            ValueFormat::Locale if !locale::is_tag(text) => {
+                wrong(&codes::BAD_FORMAT, "a language tag (BCP 47)", "write it like `de`, `pt-BR` or `zh-Hant-TW`")
             }
             _ => None,
         }

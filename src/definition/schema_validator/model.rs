@@ -7,6 +7,7 @@ use regex::Regex;
 use super::facts::ReferenceKind;
 use super::format::ValueFormat;
 use crate::definition::Kind;
+use crate::definition::planned::Planned;
 use crate::text::Code;
 
 /// The compiled schemas of all kinds. A schema refers to its parts by index.
@@ -29,6 +30,10 @@ pub(super) struct CompiledSchema {
     pub(super) code: Option<&'static Code>,
     /// Minimum and maximum duration, in milliseconds.
     pub(super) duration: (Option<u64>, Option<u64>),
+    /// Set if a use of the value is accepted and not in effect.
+    pub(super) planned: Option<Planned<'static>>,
+    /// The default, if the value is `planned`: a declared default asks for nothing.
+    pub(super) default: Option<&'static serde_json::Value>,
 }
 
 /// The type of a value, with its constraints.

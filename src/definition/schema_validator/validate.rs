@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::compile;
-use super::facts::{Facts, FormattedValue, Reference, ReferenceKind, TemplateUse};
+use super::facts::{Facts, FormattedValue, PlannedUse, Reference, ReferenceKind, TemplateUse};
 use super::format::ValueFormat;
 use super::model::{CompiledSchema, CompiledSchemas, ValueType};
 use super::suggestions::{keys_of, nearest, quoted, quoted_list};
@@ -19,12 +19,14 @@ static SCHEMAS: LazyLock<CompiledSchemas> = LazyLock::new(compile::compile_all);
 /// Validates a document of a kind. Findings and facts are complete: an error in one field does not hide the others.
 pub fn validate(document: &Document, kind: Kind, findings: &mut Vec<Finding>) -> Facts {
     let schemas: &'static CompiledSchemas = &SCHEMAS;
-    let mut walk = Walk { schemas, document, findings, facts: Facts::default(), pointer: String::new(), code: None };
+    let (facts, pointer) = (Facts::default(), String::new());
+    let mut walk = Walk { schemas, document, findings, facts, pointer, code: None, in_planned: false };
     walk.node(&document.root, schemas.roots[&kind], Marks::default(), "the document");
     let mut facts = walk.facts;
     facts.references.shrink_to_fit();
     facts.templates.shrink_to_fit();
     facts.formatted.shrink_to_fit();
+    facts.planned.shrink_to_fit();
     facts
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Walk<'a> {
     pointer: String,
     /// Code of findings that an enclosing value prescribes.
     code: Option<&'static Code>,
+    /// True within a value that is accepted and not in effect.
+    in_planned: bool,
 }
 
 impl Walk<'_> {
@@ -88,10 +92,16 @@ impl Walk<'_> {
             }
             _ => marks,
         };
-        let enclosing = self.code;
+        let enclosing = (self.code, self.in_planned);
         self.code = marks.code;
+        if let Some(planned) = schema.planned.filter(|_| !self.in_planned)
+            && schema.default.is_none_or(|default| node.to_json() != *default)
+        {
+            self.facts.planned.push(PlannedUse { planned, pointer: self.pointer.clone() });
+            self.in_planned = true;
+        }
         self.value(node, schema, marks, below, name);
-        self.code = enclosing;
+        (self.code, self.in_planned) = enclosing;
     }
 
     fn value(&mut self, node: &Node, schema: &'static CompiledSchema, marks: Marks, below: Marks, name: &str) {

@@ -35,6 +35,77 @@ fn changes_of_texts_have_no_effect() {
     assert_eq!((annotation("team"), annotation("evenkeel.dev/prune")), (ChangeClass::None, ChangeClass::Compatible));
 }
 
+/// The fields that people read, by kind: their pointers in the document.
+const TEXTS_OF_KINDS: [(Kind, &[&str]); 7] = [
+    (
+        Kind::Connector,
+        &[
+            "/spec/displayName",
+            "/spec/description",
+            "/spec/documentationUrl",
+            "/spec/images",
+            "/spec/localization",
+            "/spec/actions/a/title",
+            "/spec/actions/a/description",
+            "/spec/actions/a/deprecated",
+            "/spec/actions/a/tests",
+            "/spec/actions/a/http/pathParams/p/description",
+            "/spec/auth/methods/m/displayName",
+            "/spec/auth/methods/m/custom/fields/f/label",
+            "/spec/auth/methods/m/custom/fields/f/description",
+            "/spec/entities/e/title",
+            "/spec/entities/e/description",
+            "/spec/entities/e/fields/f/description",
+            "/spec/events/v/title",
+            "/spec/events/v/description",
+        ],
+    ),
+    (Kind::Trigger, &["/spec/displayName", "/spec/description"]),
+    (Kind::Workflow, &["/spec/displayName", "/spec/description", "/spec/steps/0/description", "/spec/tests"]),
+    (Kind::Environment, &["/spec/displayName", "/spec/description"]),
+    (Kind::Tenant, &["/spec/displayName"]),
+    (Kind::Connection, &["/spec/displayName"]),
+    (Kind::Entity, &["/spec/displayName", "/spec/description", "/spec/fields/f/description"]),
+];
+
+#[test]
+fn each_text_for_people_is_a_text_in_a_plan() {
+    fn document(parts: &[&str], value: &str) -> Value {
+        match parts {
+            [] => json!(value),
+            ["0", rest @ ..] => json!([document(rest, value)]),
+            [first, rest @ ..] => json!({ *first: document(rest, value) }),
+        }
+    }
+    for (kind, pointers) in TEXTS_OF_KINDS {
+        for pointer in pointers {
+            let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+            let found = class(kind, &document(&parts, "before"), &document(&parts, "after"));
+            assert_eq!(found, (ChangeClass::None, Vec::new()), "{kind} {pointer}");
+            let mut other = parts.clone();
+            *other.last_mut().unwrap() = "another";
+            let found = class(kind, &document(&other, "before"), &document(&other, "after"));
+            assert_eq!(found.0, ChangeClass::Compatible, "{kind} {other:?}");
+        }
+    }
+}
+
+#[test]
+fn the_canonical_model_is_a_contract() {
+    let canonical = |field: Value| json!({"fields": {"f": field}});
+    for (before, after) in [
+        (json!({"type": "string"}), json!({"type": "number"})),
+        (json!({"type": "string", "enum": ["a", "b"]}), json!({"type": "string", "enum": ["a"]})),
+    ] {
+        let (found, because) =
+            class(Kind::Entity, &json!({"spec": canonical(before)}), &json!({"spec": canonical(after)}));
+        assert_eq!(found, ChangeClass::Breaking, "{because:?}");
+        assert!(because.iter().any(|because| because.contains("`f`")), "{because:?}");
+    }
+    let key = |key: &str| json!({"entities": {"contact": {"key": key, "fields": {}}}});
+    breaks(Kind::Connector, key("id"), key("email"), "the key of entity `contact`");
+}
+
 #[test]
 fn removing_a_name_that_others_use_is_breaking() {
     breaks(

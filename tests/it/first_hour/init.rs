@@ -14,7 +14,7 @@ const AROUND: [&str; 5] =
 #[test]
 fn both_templates_are_clean_and_complete() {
     for (template, definitions) in [
-        ("tour", &["1-environment.yaml", "2-connector.yaml", "3-workflow.yaml", "4-widget.yaml", "welcome.ts"][..]),
+        ("tour", &["1-environment.yaml", "2-connector.yaml", "3-workflow.yaml", "4-tenant.yaml", "welcome.ts"][..]),
         ("minimal", &["environment.yaml", "example.connector.yaml"]),
     ] {
         let project = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ pub fn classify(ip: IpAddr) -> Option<&'static str> {
 
 /// An address range an operator opens, e.g. `10.1.0.0/16`.
 ///
-/// See [`Policy::allowed_private`](super::Policy::allowed_private) for what a
+/// See [`Policy::allowed_private`](super::egress::Policy::allowed_private) for what a
 /// range can and cannot open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
@@ -143,12 +143,12 @@ impl fmt::Display for Cidr {
 }
 
 /// Class of the loopback addresses.
-pub(super) const LOOPBACK: &str = "loopback";
+pub const LOOPBACK: &str = "loopback";
 /// Class of cloud instance services that issue credentials.
-pub(super) const CLOUD_METADATA: &str = "cloud-metadata";
+pub const CLOUD_METADATA: &str = "cloud-metadata";
 /// Classes no operator range opens: they name no single peer, and on Linux the
 /// first two connect to this machine.
-pub(super) const NEVER_OPENED: [&str; 4] = ["unspecified", "this-network", "multicast", "broadcast"];
+pub const NEVER_OPENED: [&str; 4] = ["unspecified", "this-network", "multicast", "broadcast"];
 
 /// First matching row wins, so single addresses stand before their blocks.
 #[rustfmt::skip]

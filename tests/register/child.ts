@@ -1,0 +1,1 @@
+export default (ctx) => ({ doubled: ctx.input.x * 2, now: ctx.now().toISOString() });

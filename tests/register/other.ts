@@ -1,0 +1,1 @@
+export default (ctx) => ({ doubled: ctx.input.x * 3 });
