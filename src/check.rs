@@ -14,6 +14,8 @@ mod credentials;
 mod cycles;
 mod definition;
 mod entities;
+mod entity_values;
+mod events;
 mod incremental;
 mod inputs;
 mod references;

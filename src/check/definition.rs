@@ -3,8 +3,8 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, braces, connections, connectors, credentials, cycles, entities, references, schemas, scripts,
-    settings, steps, templates, triggers, widgets, workflows,
+    action_tests, braces, connections, connectors, credentials, cycles, entities, entity_values, events, references,
+    schemas, scripts, settings, steps, templates, triggers, widgets, workflows,
 };
 use crate::catalog::dependencies::Tracker;
 use crate::catalog::{Catalog, Entry};
@@ -26,6 +26,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     connections::check(catalog, entry, out);
     connectors::check(entry, out);
     entities::check(catalog, entry, out);
+    entity_values::check(entry, out);
+    events::check(entry, out);
     steps::check(entry, out);
     action_tests::check(catalog, entry, out);
     widgets::check(entry, out);
