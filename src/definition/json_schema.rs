@@ -164,3 +164,28 @@ fn entity_schema(entity: &ConnectorEntity) -> Value {
     }
     json!({"type": "object", "properties": properties, "required": required})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_an_entity_describes_the_produced_values() {
+        let entity = json!({"canonical": "Order", "fields": {
+            "state": {"type": "string", "enum": ["a", "b"], "valuesMap": {"a": "pending", "b": "completed"}},
+            "word": {"type": "string", "enum": ["a", "B"], "transforms": [{"upper": {}}]},
+            "at": {"type": "integer", "canonical": "createdAt", "coerce": "Date"},
+            "cents": {"type": "integer", "transforms": [{"multiply": 0.01}]},
+            "sum": {"type": "number", "coerce": "Money"},
+            "full": {"type": "integer", "transforms": [{"concat": {"fields": ["word"]}}]},
+            "plain": {"type": "string"}}});
+        let entity: ConnectorEntity = serde_json::from_value(entity).unwrap();
+        let entities = BTreeMap::from([("order".to_owned(), Box::new(entity))]);
+        let schema = entity_schemas(&entities)["order"]["properties"].clone();
+        assert_eq!(schema["state"], json!({"type": "string", "enum": ["pending", "completed"]}));
+        assert_eq!(schema["word"], json!({"type": "string", "enum": ["A", "B"]}));
+        assert_eq!(schema["at"], json!({"type": "string", "format": "date-time"}));
+        assert_eq!((&schema["cents"]["type"], &schema["sum"]["type"]), (&json!("number"), &json!("string")));
+        assert_eq!((&schema["full"], &schema["plain"]), (&json!({"type": "string"}), &json!({"type": "string"})));
+    }
+}

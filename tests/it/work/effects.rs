@@ -254,6 +254,35 @@ fn defaults_of_schemas_reach_templates_steps_code_and_every_way_to_start_a_workf
 }
 
 #[test]
+fn tests_beside_workflows_use_defaults_and_refuse_events_that_are_not_delivered() {
+    let text = shop(1, "      webhook: { verify: { none: {} } }\n")
+        + "apiVersion: evenkeel.dev/v1alpha1
+kind: Workflow
+metadata: { name: take }
+spec:
+  tier: Instant
+  input: { type: object, properties: { word: { type: string, default: hello } } }
+  steps:
+    - { name: found, action: shop/search, input: {} }
+    - { name: word, set: '{{ input.word }}' }
+  tests:
+    - { name: omits the default, actions: { shop/search: [{}] }, expectCalls: [{ action: shop/search, input: {} }], expectOutput: hello }
+    - { name: writes it, actions: { shop/search: [{}] }, expectCalls: [{ action: shop/search, input: { limit: 50, page: { size: 10 } } }] }
+    - { name: another, actions: { shop/search: [{}] }, expectCalls: [{ action: shop/search, input: { limit: 51 } }] }
+    - { name: delivered, trigger: orders, event: { change: Created, data: { total: 1 } }, actions: { shop/search: [{}] }, expectOutput: hello }
+    - { name: unlisted, trigger: orders, event: { change: Deleted, data: { total: 1 } }, expectOutput: hello }
+    - { name: unfit, trigger: orders, event: { change: Created, data: {} }, expectOutput: hello }
+";
+    let folder = folder(&[("a.yaml", &text)]);
+    let tested = run(["test", &folder.path().to_string_lossy()]);
+    let shown = tested.out + &tested.err;
+    assert_eq!(tested.code, 1, "{shown}");
+    assert!(shown.contains("3 passed") && shown.contains("3 failed"), "{shown}");
+    assert!(shown.contains("the change of the event is not listed in `changes`"), "{shown}");
+    assert!(shown.contains("the event does not match its `payload`: /total"), "{shown}");
+}
+
+#[test]
 fn a_default_that_does_not_fit_its_schema_is_a_finding() {
     let text = "apiVersion: evenkeel.dev/v1alpha1
 kind: Workflow
