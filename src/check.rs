@@ -16,6 +16,8 @@ mod credentials;
 mod cycles;
 mod definition;
 mod entities;
+mod entity_values;
+mod events;
 mod incremental;
 mod inputs;
 mod planned;

@@ -3,8 +3,9 @@
 use super::result::CheckResult;
 use super::settings::Settings;
 use super::{
-    action_tests, addresses, braces, calls, connections, connectors, credentials, cycles, entities, planned,
-    presentation, references, schemas, scripts, settings, steps, templates, triggers, widgets, workflows,
+    action_tests, addresses, braces, calls, connections, connectors, credentials, cycles, entities, entity_values,
+    events, planned, presentation, references, schemas, scripts, settings, steps, templates, triggers, widgets,
+    workflows,
 };
 use crate::catalog::dependencies::Tracker;
 use crate::catalog::{Catalog, Entry};
@@ -31,6 +32,8 @@ pub(super) fn check(catalog: &Catalog, entry: &Entry, settings: &Settings) -> Ch
     connectors::check(entry, out);
     presentation::check(entry, out);
     entities::check(catalog, entry, out);
+    entity_values::check(entry, out);
+    events::check(entry, out);
     steps::check(entry, out);
     action_tests::check(catalog, entry, out);
     widgets::check(entry, out);

@@ -10,6 +10,7 @@ use regex::RegexBuilder;
 
 use self::keywords::{FORMATS, KEYWORDS, KeywordForm, TYPES};
 use crate::catalog::Entry;
+use crate::definition::Spec;
 use crate::definition::json_schema::{self, Growth, PATTERN_BYTES};
 use crate::definition::schema_validator::{ValueFormat, nearest, quoted_list};
 use crate::text::{Code, Finding, Node, NodeKind as Value, Range, codes};
@@ -19,7 +20,8 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
         let Some(node) = entry.node(&marked.pointer) else { continue };
         match marked.format {
             ValueFormat::JsonSchema => {
-                let mut walk = Walk { entry, root: node, anchors: None, refers: false, findings };
+                let before = findings.len();
+                let mut walk = Walk { entry, root: node, anchors: None, refers: false, has_default: false, findings };
                 walk.schema(node, 0);
                 if walk.refers
                     && !walk.findings.iter().any(|finding| finding.code == &codes::SCHEMA_REF)
@@ -29,11 +31,29 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
                     let span = entry.key_span(&marked.pointer);
                     let help = "let references reach each part of a value by one way only";
                     findings.push(Finding::new(&codes::SCHEMA, span, message).help(help));
+                } else if walk.has_default && walk.findings.len() == before {
+                    defaults(entry, &marked.pointer, node, findings);
                 }
             }
-            ValueFormat::Regex => Walk { entry, root: node, anchors: None, refers: false, findings }.pattern(node),
+            ValueFormat::Regex => {
+                Walk { entry, root: node, anchors: None, refers: false, has_default: false, findings }.pattern(node);
+            }
             _ => {}
         }
+    }
+}
+
+/// Reports defaults that do not fit their own part of the schema.
+fn defaults(entry: &Entry, pointer: &str, node: &Node, findings: &mut Vec<Finding>) {
+    let entities = match entry.spec() {
+        Some(Spec::Connector(spec)) => json_schema::entity_schemas(&spec.entities),
+        _ => serde_json::Map::new(),
+    };
+    for problem in json_schema::default_problems(&node.to_json(), &entities) {
+        let span = entry.value_span(&format!("{pointer}{}/default", problem.pointer));
+        let message = format!("this default does not fit its schema: {}", problem.message);
+        let help = "a missing value becomes this one and would be refused; correct the default or the schema";
+        findings.push(Finding::new(&codes::SCHEMA, span, message).help(help));
     }
 }
 
@@ -44,6 +64,8 @@ struct Walk<'a> {
     anchors: Option<HashSet<&'a str>>,
     /// True if the schema holds a reference.
     refers: bool,
+    /// True if the schema holds a default.
+    has_default: bool,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -152,7 +174,7 @@ impl Walk<'_> {
                 let span = repeated(value).map_or(value.span, |item| item.span);
                 self.report(&codes::SCHEMA, span, "a value is listed twice".into(), "remove one");
             }
-            KeywordForm::Any => {}
+            KeywordForm::Any => self.has_default |= name == "default",
             KeywordForm::Schema => self.schema(value, depth + 1),
             KeywordForm::Schemas => match &value.kind {
                 Value::List(items) if !items.is_empty() => items.iter().for_each(|item| self.schema(item, depth + 1)),

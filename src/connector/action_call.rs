@@ -1,5 +1,6 @@
 //! One action of a call: its input, tenant, connection and credentials, decided before its first template is rendered.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,7 +15,6 @@ use super::prepared::PreparedRequest;
 use super::request::Request;
 use super::runtime::{Action, Connector, Runtime};
 use crate::definition::connection::{ConnectionScope, ConnectionSpec};
-use crate::definition::tenant::TenantStatus;
 use crate::template::Context;
 
 /// One called action, with everything that is decided before its first template is rendered.
@@ -22,6 +22,8 @@ pub(super) struct ActionCall<'a> {
     pub(super) connector: &'a Connector,
     pub(super) action: &'a Action,
     pub(super) call: &'a Call,
+    /// The input with the defaults of its schema.
+    pub(super) input: Cow<'a, Value>,
     secrets: Arc<dyn Secrets>,
     credentials: CredentialValues,
     /// The authentication method.
@@ -37,11 +39,18 @@ impl<'a> ActionCall<'a> {
         action: &'a Action,
         call: &'a Call,
     ) -> Result<(ActionCall<'a>, Context), CallError> {
+        // A registration at an application is removed in any case.
+        let is_removal = call.subscription.is_some() && action.name.starts_with("unsubscribe:");
+        let refusal = call.tenant.as_ref().and_then(|tenant| runtime.tenant_refusal(tenant));
+        if let Some(refusal) = refusal.filter(|_| !call.hermetic && !is_removal) {
+            return Err(refusal);
+        }
         if action.spec.requires_user && call.user.is_none() {
             return Err(CallError::new(ErrorCode::UserRequired, "only signed-in users may call this action"));
         }
+        let input = action.with_defaults(&connector.spec, &call.input)?.map_or(Cow::Borrowed(&call.input), Cow::Owned);
         if let Some(schema) = action.input.get(&connector.spec)? {
-            let violations = schema.violations(&call.input, 20);
+            let violations = schema.violations(&input, 20);
             if !violations.is_empty() {
                 let shown: Vec<String> = violations
                     .iter()
@@ -55,18 +64,7 @@ impl<'a> ActionCall<'a> {
                 return Err(CallError::new(ErrorCode::InvalidInput, shown.join("; ")).violations(violations));
             }
         }
-        let tenant = match &call.tenant {
-            Some(name) => match runtime.tenants.get(name) {
-                Some(tenant) if tenant.status == TenantStatus::Active => Some(Arc::clone(tenant)),
-                Some(_) => {
-                    return Err(CallError::new(ErrorCode::UnknownTenant, format!("tenant `{name}` is not active")));
-                }
-                // If no Tenant is declared, the names of tenants are the embedding product's.
-                None if runtime.tenants.is_empty() || call.hermetic => None,
-                None => return Err(CallError::new(ErrorCode::UnknownTenant, format!("there is no tenant `{name}`"))),
-            },
-            None => None,
-        };
+        let tenant = call.tenant.as_ref().and_then(|name| runtime.tenants.get(name)).cloned();
         let connection = choose(runtime, connector, call)?;
         let mut variables: Vec<Arc<BTreeMap<String, String>>> = vec![Arc::new(call.variables.clone())];
         variables.extend(connection.as_ref().map(|(_, connection)| Arc::new(connection.variables.clone())));
@@ -77,9 +75,9 @@ impl<'a> ActionCall<'a> {
             i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
         });
         let mut context = Context::new(Arc::new(CallHost { variables, secrets: Arc::clone(secrets), now }));
-        context.set("input", &call.input);
+        context.set("input", &*input);
         let body_text = match call.body.is_empty() {
-            true => call.input.to_string(),
+            true => input.to_string(),
             false => String::from_utf8_lossy(&call.body).into_owned(),
         };
         context.set(
@@ -126,6 +124,7 @@ impl<'a> ActionCall<'a> {
             connector,
             action,
             call,
+            input,
             secrets: Arc::clone(secrets),
             credentials: connection.as_ref().map(|(_, connection)| connection.credentials.clone()).unwrap_or_default(),
             method: method_name(connector, action, call, connection.as_ref().map(|(_, connection)| &**connection))?,

@@ -10,12 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::action_call::ActionCall;
 use super::call::Call;
+use super::entities::map_output;
 use super::error::{CallError, ErrorCode};
 use super::expression::{failed, is_true};
 use super::host::Secrets;
 use super::lookup::{find, not_runnable};
 use super::outcome::{ActionOutput, CallTiming};
 use super::prepared::PreparedRequest;
+use super::record_places::RecordPlaces;
 use super::request::Request;
 use super::response::Transform;
 use super::runtime::{Action, Connector, Runtime, Step, StepCall, Transport};
@@ -79,7 +81,21 @@ impl<'a> CallRun<'a> {
                 Transport::Steps(steps) => self.steps(&open, steps, context, depth).await?,
                 Transport::NotRunnable(name) => return Err(not_runnable(name)),
             };
+            let is_mapped =
+                matches!(&action.transport, Transport::Steps(steps) if self.calls_producer(connector, steps));
+            let output = if is_mapped { output } else { mapped_output(connector, action, output)? };
             check_output(connector, action, output, status)
+        })
+    }
+
+    /// True if one of the steps calls an action of the same connector whose output has records: they are mapped there.
+    fn calls_producer(&self, own: &Connector, steps: &[Step]) -> bool {
+        steps.iter().any(|step| match &step.call {
+            StepCall::Action { connector, action, .. } if *connector == own.name => {
+                let called = find(self.runtime, connector, action);
+                called.is_ok_and(|(_, called)| !matches!(called.records(&own.spec), RecordPlaces::None))
+            }
+            _ => false,
         })
     }
 
@@ -161,7 +177,7 @@ impl<'a> CallRun<'a> {
                     Some(input) => {
                         input.render(context, &Limits::default()).map_err(|error| failed("input", &error))?
                     }
-                    None => open.call.input.clone(),
+                    None => open.input.clone().into_owned(),
                 };
                 // Overrides and path parameters of the caller concern the action that it called, and no other action.
                 let inner = Call {
@@ -251,6 +267,24 @@ impl<'a> CallRun<'a> {
         self.timing.mock = result.as_ref().ok().and_then(|response| response.mock.clone());
         result
     }
+}
+
+/// An output with the records that its entity declares.
+fn mapped_output(connector: &Connector, action: &Action, output: ActionOutput) -> Result<ActionOutput, CallError> {
+    if let RecordPlaces::None = action.records(&connector.spec) {
+        return Ok(output);
+    }
+    let mut value = output.to_value();
+    if !(value.is_object() || value.is_array()) {
+        return Ok(output);
+    }
+    map_output(connector, action, &mut value)
+        .map_err(|error| CallError::new(ErrorCode::InvalidOutput, error.message).params(vec![error.pointer]))?;
+    let content_type = match output {
+        ActionOutput::Json { content_type, .. } => content_type,
+        ActionOutput::Raw { content_type, .. } => Some(content_type),
+    };
+    Ok(ActionOutput::Json { value, content_type })
 }
 
 /// Validates an output against the action's schema.

@@ -211,6 +211,7 @@ fn action(
         response: Transform::compile(definition.response.as_ref())?,
         input: Schema::new(definition.input.as_ref()),
         output: Schema::new(definition.output.as_ref()),
+        records: std::sync::OnceLock::new(),
         spec: Arc::clone(definition),
     })
 }

@@ -61,12 +61,14 @@ error_codes! {
     BadRequest "BAD_REQUEST" 400 "Request"
     /// The action requires a user.
     UserRequired "USER_REQUIRED" 401 "Request (identity)"
+    /// The tenant is suspended, or not active yet.
+    TenantNotActive "TENANT_NOT_ACTIVE" 403 "Request (identity)"
+    /// The tenant is not declared, and others are.
+    UnknownTenant "UNKNOWN_TENANT" 403 "Request (identity)"
     /// The connector does not exist.
     UnknownConnector "UNKNOWN_CONNECTOR" 404 "Request"
     /// The action does not exist.
     UnknownAction "UNKNOWN_ACTION" 404 "Request"
-    /// The tenant does not exist or is not active.
-    UnknownTenant "UNKNOWN_TENANT" 404 "Request (identity)"
     /// The path does not exist.
     NotFound "NOT_FOUND" 404 "Request"
     /// The method is not supported for the path.

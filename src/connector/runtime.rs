@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::auth::AuthScheme;
 use super::error::{CallError, ErrorCode};
 use super::host::Vault;
+use super::record_places::RecordPlaces;
 use super::request::Request;
 use super::response::Transform;
 use crate::catalog::CacheTally;
@@ -82,6 +83,7 @@ pub struct Action {
     pub(super) response: Transform,
     pub(super) input: Schema,
     pub(super) output: Schema,
+    pub(super) records: OnceLock<RecordPlaces>,
 }
 
 /// The transport of an action.
@@ -127,6 +129,24 @@ impl Action {
             Transport::Steps(_) => "steps",
             Transport::NotRunnable(name) => name,
         }
+    }
+
+    /// The places of records in its output.
+    pub(super) fn records(&self, connector: &ConnectorSpec) -> &RecordPlaces {
+        self.records.get_or_init(|| RecordPlaces::of(connector, &self.spec))
+    }
+
+    /// The input with the defaults of its schema; `None` if it lacks none of them.
+    ///
+    /// # Errors
+    /// The schema cannot be used.
+    pub fn with_defaults(
+        &self,
+        connector: &ConnectorSpec,
+        input: &serde_json::Value,
+    ) -> Result<Option<serde_json::Value>, CallError> {
+        let Some(schema) = self.input.get(connector)? else { return Ok(None) };
+        schema.with_defaults(input).map_err(|problem| CallError::new(ErrorCode::InvalidInput, problem))
     }
 
     /// True if this version runs it.

@@ -170,15 +170,16 @@ pub struct ExpectedError {
 }
 
 /// The error codes of calls.
-pub const ERROR_CODES: [&str; 25] = [
+pub const ERROR_CODES: [&str; 26] = [
     "INVALID_INPUT",
     "MISSING_PATH_PARAMETERS",
     "INVALID_PATH_PARAMETERS",
     "BAD_REQUEST",
     "USER_REQUIRED",
+    "TENANT_NOT_ACTIVE",
+    "UNKNOWN_TENANT",
     "UNKNOWN_CONNECTOR",
     "UNKNOWN_ACTION",
-    "UNKNOWN_TENANT",
     "NOT_FOUND",
     "METHOD_NOT_ALLOWED",
     "CONNECTION_REQUIRED",

@@ -76,8 +76,8 @@ pub struct ConnectorSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000, "x-evenkeel-keys" = "name"))]
     pub actions: BTreeMap<String, Arc<Action>>,
-    /// Records of the application and their mapping to canonical entities, by name. This version validates the mapping and
-    /// does not transform records.
+    /// Records of the application and their mapping to canonical entities, by name. Outputs of actions and events hold
+    /// records with the transformed values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-evenkeel-keys" = "identifier"))]
     pub entities: BTreeMap<String, Box<ConnectorEntity>>,

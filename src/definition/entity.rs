@@ -59,14 +59,14 @@ pub struct ConnectorField {
     /// Path of the value in the native record, such as `properties.emails[0]`. Default: the name of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Transformations of the value, applied in order.
+    /// Transformations of the value, applied in order. A value that one of them cannot take is an error at run time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub transforms: Vec<Transform>,
-    /// Conversion of the value to the type of the canonical field.
+    /// Conversion of the value to the type of the canonical field, after `transforms` and `valuesMap`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coerce: Option<Coercion>,
-    /// Canonical values by native value. A native value that is not listed is an error at run time.
+    /// Canonical values by native value, after `transforms`. A value that is not listed is an error at run time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values_map: BTreeMap<String, String>,
     /// Default value, if the record has none.
@@ -126,11 +126,11 @@ pub struct Transform {
     /// Removes white space at both ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trim: Option<NoSettings>,
-    /// Joins the value with other fields.
+    /// Joins the value with the native values of other fields. Empty values are omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{"fields": ["first", "last"], "separator": " "}]))]
     pub concat: Option<Concat>,
-    /// Rounds to a number of decimal places.
+    /// Rounds to a number of decimal places. Halves are rounded away from zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
     #[schemars(extend("examples" = [2]))]
@@ -143,7 +143,7 @@ pub struct Transform {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [1.0]))]
     pub add: Option<f64>,
-    /// Takes the first of these fields that is neither null nor empty.
+    /// Takes the native value of the first of these fields that is neither null nor empty, or else keeps the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("examples" = [["mobile", "phone"]]))]

@@ -23,10 +23,10 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-ref" = "LocalEntity"))]
     pub entity: Option<String>,
-    /// Changes that the event reports. Default: all.
+    /// Changes that the event reports. Others are not delivered. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// JSON Schema of the event's data.
+    /// JSON Schema of the event's data. An event that does not match becomes a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<SchemaValue>,
     /// Webhook that the application calls.
@@ -46,6 +46,11 @@ pub enum Change {
     Deleted,
 }
 
+impl Change {
+    /// All changes.
+    pub const ALL: [Change; 3] = [Change::Created, Change::Updated, Change::Deleted];
+}
+
 /// Webhook that the application calls.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -57,7 +62,8 @@ pub struct EventWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub when: Option<String>,
-    /// Type of the change: a template that renders to `Created`, `Updated` or `Deleted`.
+    /// Type of the change: a template that renders to `Created`, `Updated` or `Deleted`, in any case. An event with another
+    /// change becomes a dead letter. Default: the change in `changes`, if it lists one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub change: Option<String>,

@@ -3,7 +3,10 @@
 //! References are resolved within the schema and to the connector's entities; nothing is fetched. Patterns match in
 //! linear time, so that no input can stall a call.
 
+mod default_check;
+mod defaults;
 mod growth;
+mod options;
 mod partial;
 #[cfg(test)]
 mod partial_tests;
@@ -11,19 +14,21 @@ mod scope;
 
 use std::collections::BTreeMap;
 
+use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
+pub use default_check::{DefaultProblem, default_problems};
 pub use growth::Growth;
+pub use options::PATTERN_BYTES;
 pub use partial::{Misfit, MisfitKind};
 pub use scope::{SchemaScope, UndeclaredField};
 
+use self::defaults::Defaults;
+use self::options::{options, shortened};
 use super::entity::{ConnectorEntity, FieldType};
+use super::entity_values::{produced_type, produced_values};
 use crate::text::escaped;
-
-/// Maximum memory of a compiled pattern, in bytes.
-pub const PATTERN_BYTES: usize = 1 << 20;
 
 /// A compiled schema.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct JsonSchema {
     validator: std::sync::Arc<Validator>,
     /// Maximum nesting of values, if the cost of the schema grows with each level.
     max_levels: Option<usize>,
+    /// The schema, if it has defaults.
+    defaults: Option<std::sync::Arc<Defaults>>,
 }
 
 /// A violation of a schema.
@@ -59,13 +66,10 @@ impl JsonSchema {
             Growth::Deepest(levels) => Some(levels),
             Growth::Endless(problem) => return Err(problem.into()),
         };
-        jsonschema::options()
-            .offline()
-            .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
+        let defaults = Defaults::of(&schema).map(std::sync::Arc::new);
+        options()
             .build(&schema)
-            .map(|validator| JsonSchema { validator: validator.into(), max_levels })
+            .map(|validator| JsonSchema { validator: validator.into(), max_levels, defaults })
             .map_err(|error| error.to_string())
     }
 
@@ -87,6 +91,19 @@ impl JsonSchema {
             message: shortened(error.to_string()),
         };
         self.validator.iter_errors(value).take(max).map(violation).collect()
+    }
+
+    /// The value with the defaults that it lacks; `None` if the schema has no defaults.
+    ///
+    /// # Errors
+    /// The defaults are endless, or add too much to the value.
+    pub fn with_defaults(&self, value: &Value) -> Result<Option<Value>, String> {
+        // A value that nests too deeply is a violation.
+        let is_too_deep = self.max_levels.is_some_and(|levels| is_deeper(value, levels));
+        let Some(defaults) = self.defaults.as_ref().filter(|_| !is_too_deep) else { return Ok(None) };
+        let mut value = value.clone();
+        defaults.fill(&mut value).map_err(|problem| format!("the defaults of the schema cannot be used: {problem}"))?;
+        Ok(Some(value))
     }
 
     /// True if a value is valid.
@@ -118,32 +135,23 @@ pub fn growth(schema: &Value) -> Growth {
     if refers(schema) { growth::analyse(schema) } else { Growth::Bounded }
 }
 
-/// Shortens a message, which may quote a whole document.
-fn shortened(message: String) -> String {
-    const MAX_CHARACTERS: usize = 300;
-    if message.chars().count() <= MAX_CHARACTERS {
-        return message;
-    }
-    let start: String = message.chars().take(MAX_CHARACTERS / 2).collect();
-    let end: Vec<char> = message.chars().rev().take(MAX_CHARACTERS / 2).collect();
-    format!("{start} … {}", end.into_iter().rev().collect::<String>())
-}
-
 /// Builds the schemas of a connector's entities by name, for references to `#/entities/x`.
 pub fn entity_schemas(entities: &BTreeMap<String, Box<ConnectorEntity>>) -> Map<String, Value> {
     entities.iter().map(|(name, entity)| (name.clone(), entity_schema(entity))).collect()
 }
 
+/// The schema of a produced record: of the values after their transforms, `valuesMap` and coercion.
 fn entity_schema(entity: &ConnectorEntity) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (name, field) in &entity.fields {
+        let field_type = produced_type(entity, field);
         let mut schema = match field.schema.as_ref().map(|schema| schema.0.value()) {
-            Some(Value::Object(map)) if field.field_type == FieldType::Object => map,
-            Some(items) if field.field_type == FieldType::Array => Map::from_iter([("items".to_owned(), items)]),
+            Some(Value::Object(map)) if field_type == FieldType::Object => map,
+            Some(items) if field_type == FieldType::Array => Map::from_iter([("items".to_owned(), items)]),
             _ => Map::new(),
         };
-        let (json_type, format) = match field.field_type {
+        let (json_type, format) = match field_type {
             FieldType::Date => ("string", Some("date")),
             FieldType::DateTime => ("string", Some("date-time")),
             FieldType::Money => ("string", None),
@@ -153,8 +161,7 @@ fn entity_schema(entity: &ConnectorEntity) -> Value {
         if let Some(format) = format {
             schema.insert("format".into(), json!(format));
         }
-        if !field.values.is_empty() {
-            let mut values: Vec<Value> = field.values.iter().map(|value| json!(value)).collect();
+        if let Some(mut values) = produced_values(entity, name, field) {
             values.extend(field.nullable.then_some(Value::Null));
             schema.insert("enum".into(), Value::Array(values));
         }
@@ -162,4 +169,29 @@ fn entity_schema(entity: &ConnectorEntity) -> Value {
         required.extend(field.required.then(|| json!(name)));
     }
     json!({"type": "object", "properties": properties, "required": required})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_an_entity_describes_the_produced_values() {
+        let entity = json!({"canonical": "Order", "fields": {
+            "state": {"type": "string", "enum": ["a", "b"], "valuesMap": {"a": "pending", "b": "completed"}},
+            "word": {"type": "string", "enum": ["a", "B"], "transforms": [{"upper": {}}]},
+            "at": {"type": "integer", "canonical": "createdAt", "coerce": "Date"},
+            "cents": {"type": "integer", "transforms": [{"multiply": 0.01}]},
+            "sum": {"type": "number", "coerce": "Money"},
+            "full": {"type": "integer", "transforms": [{"concat": {"fields": ["word"]}}]},
+            "plain": {"type": "string"}}});
+        let entity: ConnectorEntity = serde_json::from_value(entity).unwrap();
+        let entities = BTreeMap::from([("order".to_owned(), Box::new(entity))]);
+        let schema = entity_schemas(&entities)["order"]["properties"].clone();
+        assert_eq!(schema["state"], json!({"type": "string", "enum": ["pending", "completed"]}));
+        assert_eq!(schema["word"], json!({"type": "string", "enum": ["A", "B"]}));
+        assert_eq!(schema["at"], json!({"type": "string", "format": "date-time"}));
+        assert_eq!((&schema["cents"]["type"], &schema["sum"]["type"]), (&json!("number"), &json!("string")));
+        assert_eq!((&schema["full"], &schema["plain"]), (&json!({"type": "string"}), &json!({"type": "string"})));
+    }
 }

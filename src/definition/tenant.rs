@@ -16,7 +16,7 @@ pub struct TenantSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub external_id: Option<String>,
-    /// Status of the tenant. Default: `Active`.
+    /// Status of the tenant: any other than `Active` refuses its calls, executions and events. Default: `Active`.
     #[serde(default)]
     pub status: TenantStatus,
     /// Region of the customer. Templates read it as `tenant.region`; all data is in the store of the server.

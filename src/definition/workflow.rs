@@ -243,7 +243,7 @@ pub struct Approval {
     /// Question to the approver: a template.
     #[schemars(extend("x-evenkeel-template" = "step"))]
     pub message: String,
-    /// Roles that may approve. This version validates them and does not act on them.
+    /// Roles that may answer: a caller needs one of them. Default: every caller with the right to operate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub roles: Vec<String>,

@@ -16,6 +16,9 @@ const ANONYMOUS: &str = "anonymous";
 /// Name of a caller without a token on a loopback address.
 const LOCAL: &str = "local";
 
+/// The word in the token file that stands for every role.
+pub const EVERY_ROLE: &str = "*";
+
 /// A right that a route requires and a caller holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
@@ -59,12 +62,14 @@ pub struct Principal {
     pub environments: Option<BTreeSet<String>>,
     /// Tenants that it has them for; `None` for all data, also that of no tenant.
     pub tenants: Option<BTreeSet<String>>,
+    /// Its roles; [`EVERY_ROLE`] stands for all of them.
+    pub roles: BTreeSet<String>,
 }
 
 impl Principal {
     fn new(name: &str, rights: &[Right]) -> Principal {
         let rights = rights.iter().copied().collect();
-        Principal { name: name.to_owned(), rights, environments: None, tenants: None }
+        Principal { name: name.to_owned(), rights, environments: None, tenants: None, roles: BTreeSet::new() }
     }
 
     /// True for a caller without a token.
@@ -75,6 +80,11 @@ impl Principal {
     /// True if it holds a right.
     pub fn has(&self, right: Right) -> bool {
         self.rights.contains(&right)
+    }
+
+    /// True if it has one of these roles, or if none is required.
+    pub fn has_one_of(&self, roles: &[String]) -> bool {
+        roles.is_empty() || self.roles.contains(EVERY_ROLE) || roles.iter().any(|role| self.roles.contains(role))
     }
 
     /// True if its rights extend to an environment.
@@ -109,7 +119,8 @@ pub struct Access {
 
 impl Access {
     /// The callers of a token file's lines, and a rule for callers without a token. Ignores empty lines and lines that start
-    /// with `#`. A line is `name:token rights=read,call,operate,act-for-others [environments=a,b] [tenants=x,y]`.
+    /// with `#`. A line is `name:token rights=read,call,operate,act-for-others [environments=a,b] [tenants=x,y]
+    /// [roles=owner,approver]`.
     ///
     /// # Errors
     /// Fails if a line has another form, its token is too short, or a name or token repeats. The error does not contain a
@@ -192,7 +203,10 @@ impl Access {
 
     fn anonymous(&self) -> Result<Principal, Problem> {
         match self.anonymous {
-            Anonymous::Local => Ok(Principal::new(LOCAL, &Right::ALL)),
+            Anonymous::Local => {
+                let roles = BTreeSet::from([EVERY_ROLE.to_owned()]);
+                Ok(Principal { roles, ..Principal::new(LOCAL, &Right::ALL) })
+            }
             Anonymous::Calls => Ok(Principal::new(ANONYMOUS, &[Right::Call, Right::ActForOthers])),
             Anonymous::Refused => {
                 let detail =
@@ -221,8 +235,11 @@ fn parse(line: &str) -> Result<(Digest, Principal), String> {
     let mut principal = Principal::new(name, &[]);
     let mut seen = BTreeSet::new();
     for word in words {
-        let unknown =
-            || format!("`{name}` has an unknown attribute; expected `rights=…`, `environments=…` or `tenants=…`");
+        let unknown = || {
+            format!(
+                "`{name}` has an unknown attribute; expected `rights=…`, `environments=…`, `tenants=…` or `roles=…`"
+            )
+        };
         let (key, values) = word.split_once('=').ok_or_else(unknown)?;
         if !seen.insert(key) {
             return Err(format!("`{name}` has `{key}=` twice; separate values with commas"));
@@ -244,6 +261,14 @@ fn parse(line: &str) -> Result<(Digest, Principal), String> {
             }
             "environments" => principal.environments = Some(values),
             "tenants" => principal.tenants = Some(values),
+            "roles" => {
+                if let Some(value) =
+                    values.iter().find(|value| *value != EVERY_ROLE && !crate::definition::is_name(value))
+                {
+                    return Err(format!("`{name}` has the role `{value}`, which is not the name of a role"));
+                }
+                principal.roles = values;
+            }
             _ => return Err(unknown()),
         }
     }
@@ -280,6 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn a_token_has_the_roles_of_its_line() {
+        let lines = "a:0123456789abcdef rights=operate roles=owner,approver\nb:fedcba9876543210 rights=operate\n\
+                     c:0011223344556677 rights=operate roles=*";
+        let access = Access::new(lines, Anonymous::Refused).unwrap();
+        let roles = |token: &str| access.principal(&headers(&format!("Bearer {token}"))).unwrap();
+        let owner = ["owner".to_owned()];
+        assert!(roles("0123456789abcdef").has_one_of(&owner));
+        assert!(!roles("fedcba9876543210").has_one_of(&owner) && roles("fedcba9876543210").has_one_of(&[]));
+        assert!(roles("0011223344556677").has_one_of(&owner));
+        let local = Access::without_tokens(Anonymous::Local).principal(&HeaderMap::new()).unwrap();
+        assert!(local.has_one_of(&owner), "a caller on this machine has every right");
+    }
+
+    #[test]
     fn a_missing_and_an_unknown_token_have_different_codes() {
         let access = Access::new(LINES, Anonymous::Refused).unwrap();
         assert_eq!(access.principal(&HeaderMap::new()).unwrap_err().code, "UNAUTHORIZED");
@@ -313,6 +352,7 @@ mod tests {
             ("alice:0123456789abcdef role=admin", "unknown attribute"),
             ("alice:0123456789abcdef read", "unknown attribute"),
             ("alice:0123456789abcdef rights=read rights=call", "`rights=` twice"),
+            ("alice:0123456789abcdef rights=read roles=The/Owner", "not the name of a role"),
             ("reconciler:0123456789abcdef rights=read", "reserved"),
             ("a:0123456789abcdef rights=read\na:fedcba9876543210 rights=call", "line 2: the name `a` is in the file"),
             (

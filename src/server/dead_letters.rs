@@ -16,10 +16,10 @@ use crate::api::page::Position;
 use crate::api::query::{DeadLetterQuery, NoQuery};
 use crate::api::{Page, Problem};
 use crate::store::queue::{
-    self, CommitResult, DeadLetterStatus, EnqueueRequest, NewExecution, RowRange, TriggeredBy, new_id,
+    self, CommitResult, DeadLetterReason, DeadLetterStatus, EnqueueRequest, NewExecution, RowRange, TriggeredBy, new_id,
 };
-use crate::trigger::TriggerKind;
 use crate::trigger::routing::{IncomingEvent, route_event};
+use crate::trigger::{TriggerKind, receive};
 
 /// `GET …/dead-letters`
 pub(super) async fn list(
@@ -60,8 +60,8 @@ pub(super) async fn show(
     Ok(Reply(find(&server, &context, params.get("id")).await?.into()))
 }
 
-/// `POST …/dead-letters/{id}/replay`: starts an execution. An event that no route matched goes through the routes that are
-/// live now.
+/// `POST …/dead-letters/{id}/replay`: starts an execution. An event that started none goes through the definitions that are
+/// live now: one that did not fit its connector is read again, and one that a route could not deliver takes that route.
 pub(super) async fn replay(
     State(server): State<Server>,
     context: RequestContext,
@@ -73,7 +73,8 @@ pub(super) async fn replay(
     let letter = find(&server, &context, params.get("id")).await?;
     let trace = trace_of(&headers);
     let mut request = match letter.workflow.as_str() {
-        "" => reroute(service, target, &letter, trace).await?,
+        // Nothing was started yet.
+        _ if letter.execution.is_empty() => reroute(service, target, &letter, trace).await?,
         workflow => {
             let active = target.active()?;
             let unknown = || Problem::unknown("workflow", workflow);
@@ -122,12 +123,20 @@ async fn reroute(
     };
     let live = service.live.live_of(&active);
     let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers.clone()).unwrap_or_default();
+    let body = match (&trigger.kind, letter.reason) {
+        (TriggerKind::AppEvent(app), DeadLetterReason::Invalid) => {
+            let now = service.dispatcher.now();
+            let reread = receive::reread_app_event(app, &headers, &letter.payload, &live, now);
+            reread.map_err(|cause| Problem::new(422, "UNDELIVERABLE", cause))?
+        }
+        _ => letter.payload.clone(),
+    };
     let event = IncomingEvent {
-        body: letter.payload.clone(),
         headers,
         query: BTreeMap::new(),
-        input: letter.payload.clone(),
-        app_event: letter.payload.clone(),
+        input: body.clone(),
+        app_event: body.clone(),
+        body,
         tenant: letter.tenant.clone(),
         key: None,
         ordering_key: String::new(),
@@ -135,7 +144,15 @@ async fn reroute(
         trace,
         live: &live,
     };
-    let request = route_event(&service.dispatcher, &target.key, trigger, routes, event).await?;
+    let mut request = route_event(&service.dispatcher, &target.key, trigger, routes, event).await?;
+    if !letter.workflow.is_empty() {
+        // Other routes have delivered the event.
+        request.executions.retain(|execution| execution.workflow == letter.workflow);
+        request.dead_letters.retain(|other| other.workflow == letter.workflow);
+    }
+    if let (true, Some(failed)) = (request.executions.is_empty(), request.dead_letters.first()) {
+        return Err(Problem::new(422, "UNDELIVERABLE", failed.message.clone()).into());
+    }
     if request.executions.is_empty() {
         return Err(Problem::new(409, "UNMATCHED", "no route of the trigger matches the event").into());
     }

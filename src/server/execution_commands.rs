@@ -15,7 +15,8 @@ use super::state::{Server, WorkflowService};
 use crate::api::Problem;
 use crate::api::execution::{Cancelled, Decision, Delivered, waits};
 use crate::api::query::{NoQuery, SignalQuery};
-use crate::store::queue::{CommitResult, EnqueueRequest, Execution, NewExecution, SignalKind, StepKind};
+use crate::store::queue::{CommitResult, EnqueueRequest, Execution, NewExecution, SignalKind, Step, StepKind};
+use crate::store::{Audit, Store};
 
 /// `POST …/executions/{id}/cancel`
 pub(super) async fn cancel(
@@ -110,10 +111,48 @@ pub(super) async fn approve(
     if store.received_signal(&execution.id, &SignalKind::Approval.step_name(name)).await?.is_some() {
         return Err(Problem::new(409, "ANSWERED", format!("approval `{name}` is already decided")).into());
     }
+    let steps = store.steps(&execution.id).await?;
+    let required = steps.iter().find_map(|step| required_roles(step, name));
+    if required.is_none() && !execution.status.is_final() {
+        let approvals = waits(&steps).into_iter().filter(|wait| wait.kind == StepKind::Approval);
+        let waiting = approvals.map(|wait| wait.name).collect();
+        return Err(not_waited_for(&execution, SignalKind::Approval, name, waiting).into());
+    }
+    let required = required.unwrap_or_default();
+    if !context.principal.has_one_of(&required) {
+        let details = json!({"execution": execution.id, "approval": name, "requiredRoles": required});
+        audit(store, &context, "ApprovalDenied", details).await;
+        let roles: Vec<String> = required.iter().map(|role| format!("`{role}`")).collect();
+        let what = format!("may not answer approval `{name}`, which takes one of the roles {}", roles.join(", "));
+        return Err(context.forbidden(&what).into());
+    }
     let mut payload = Value::Object(decision.data);
     payload["approved"] = json!(decision.approved);
     payload["by"] = json!(context.principal.name);
-    deliver(&server, &context, &execution, SignalKind::Approval, name, payload, false).await
+    let delivered = deliver(&server, &context, &execution, SignalKind::Approval, name, payload, false).await?;
+    let action = if decision.approved { "ApproveExecution" } else { "RejectExecution" };
+    audit(store, &context, action, json!({"execution": execution.id, "approval": name})).await;
+    Ok(delivered)
+}
+
+/// The roles that an approval requires; `None` if the step is not the one that waits for it.
+fn required_roles(step: &Step, name: &str) -> Option<Vec<String>> {
+    let is_waiting =
+        waits(std::slice::from_ref(step)).iter().any(|wait| wait.kind == StepKind::Approval && wait.name == name);
+    let roles = is_waiting.then(|| step.input["roles"].as_array().cloned())?.unwrap_or_default();
+    Some(roles.iter().filter_map(|role| role.as_str().map(str::to_owned)).collect())
+}
+
+/// Records in the audit log what the caller did with an execution.
+async fn audit(store: &dyn Store, context: &RequestContext, action: &str, details: Value) {
+    let environment = context.target().map_or_else(|_| String::new(), |target| target.key.clone());
+    let actor = context.principal.name.clone();
+    tracing::info!(target: "evenkeel::audit", environment, actor, action, %details, "an approval was answered");
+    let line = Audit { at: 0, environment, actor, action: action.to_owned(), details };
+    // The answer counts already, so a failure here must not look as if it did not.
+    if let Err(error) = store.append_audit(&line).await {
+        tracing::error!(?line, %error, "writing the audit log failed");
+    }
 }
 
 /// Stores a signal that the execution waits for. `keep` stores it also if the execution does not wait for it yet.

@@ -71,6 +71,7 @@ pub(super) async fn start(
     let (target, service) = (context.target()?, workflow_service(&server)?);
     let active = target.active()?;
     let program = program(&active, params.get("workflow"))?;
+    let input = program.with_defaults(input).map_err(Problem::bad_request)?;
     let violations = program.input_errors(&input);
     if !violations.is_empty() {
         let detail = program.input_violations(&input).unwrap_or_default();
@@ -111,7 +112,7 @@ fn program<'a>(active: &'a Active, workflow: &str) -> Result<&'a Program, Proble
 /// An execution that a caller starts, as opposed to a trigger.
 ///
 /// # Errors
-/// Fails if the workflow is not active, needs a tenant, or the store does not respond.
+/// Fails if the workflow is not active or needs a tenant, the tenant may not run, or the store does not respond.
 pub(super) async fn manual_execution(
     service: &WorkflowService,
     target: &Target,
@@ -128,6 +129,10 @@ pub(super) async fn manual_execution(
         let detail = format!("workflow `{}` requires a tenant; send the header `{TENANT}`", program.name);
         return Err(Problem::new(400, "TENANT_REQUIRED", detail).of_parameter(TENANT).into());
     }
+    if let Some(refusal) = active.runtime.tenant_refusal(tenant) {
+        return Err(refusal.into());
+    }
+    let input = program.with_defaults(input).map_err(Problem::bad_request)?;
     let live = service.live.live_of(active);
     let new = service.dispatcher.new_execution(&target.key, &live, program).await?;
     let per_tenant = program.spec.concurrency.as_ref().is_some_and(|limit| limit.per_tenant);

@@ -69,6 +69,9 @@ pub enum Disposition {
     Retry(Micros, Value),
     /// Suspended until a signal, or at the latest until the first time; its attempt ends at the second time.
     Suspend(Micros, Micros),
+    /// Held until a time, as it was: its tenant may not run now. The end of its attempt moves by the same time. With the
+    /// reason, as an error.
+    Hold(Micros, Value),
     /// Queued as it was, because the worker shuts down.
     Requeue,
 }

@@ -270,9 +270,14 @@ codes! {
     EK0613 SCRIPT_ACTION Error "a call of an action that the workflow does not declare"
         "`connectors.NAME.actions` of the workflow lists the actions that its code may call, so that reviewers see them. Add the action to the list, or leave the list out to allow all."
 
+    EK0614 EVENT_CHANGE Error "a change that no event can have"
+        "The change of an event is `Created`, `Updated` or `Deleted`. An event with any other change, or an event of which nothing tells the change although `changes` lists several, becomes a dead letter; a change that `changes` does not list is not delivered. Write `change` of the webhook as one of these words, or as a template that renders to one of them."
+    EK0615 ENTITY_VALUE Error "a field that its values cannot pass"
+        "The fields of records are transformed wherever a connector produces them: `transforms` first, then `valuesMap`, then `coerce`. A value that one of them cannot take makes the call fail, or the event a dead letter. `upper`, `lower` and `trim` take text; `round`, `multiply` and `add` take numbers, also in texts; `valuesMap` needs an entry for each value that the application sends, and may map to the values of the canonical field only."
+
     // EK07: JSON Schema and tests
     EK0701 SCHEMA Error "not a valid JSON Schema"
-        "Schemas follow JSON Schema 2020-12. A frequent mistake is `required: true` inside a property: `required` is a list next to `properties`."
+        "Schemas follow JSON Schema 2020-12. A frequent mistake is `required: true` inside a property: `required` is a list next to `properties`. A `default` must fit the schema beside it: it takes the place of a missing value before the value is checked."
     EK0702 SCHEMA_REF Error "a $ref that leaves the document"
         "References resolve within the schema (`#/$defs/x`), or to an entity of the connector (`#/entities/x`). Nothing is ever fetched."
     EK0703 SCHEMA_PATTERN Error "a pattern that cannot be matched in linear time"

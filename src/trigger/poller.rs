@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::app_event::{AppEvent, PollTemplates, tenant_of};
+use super::app_event::{AppEvent, PollTemplates, Report, tenant_of};
 use super::compiled::Trigger;
 use super::request::bounded_key;
 use super::route::template_context;
-use super::routing::{IncomingEvent, route_event};
+use super::routing::{IncomingEvent, invalid_event, route_event};
 use super::snapshot::{self, Comparison, Listing, Record, RememberedRecord};
-use crate::connector::{self, CallError};
+use crate::connector::{self, CallError, are_records_mapped};
 use crate::definition::event::Poll;
 use crate::store::queue::{PollCommit, PollState, StoredRecord};
 use crate::store::{Micros, StoreError};
@@ -84,11 +84,22 @@ pub async fn poll(
     let rate_limited = listed.as_ref().map_or_else(|failure| failure.rate_limited, |listed| listed.rate_limited);
     schedule_next(dispatcher.now(), definition, &state, &mut next, found.events.len(), rate_limited);
     let mut accepts = Vec::with_capacity(found.events.len());
+    let is_mapped = listed.as_ref().is_ok_and(|listed| listed.is_mapped);
     for change in &found.events {
         let name = format!("{:?}", change.change);
-        let mut event = app.normalized(&name, change.data.clone());
-        event["id"] = Value::String(change.id.clone());
-        event["fields"] = serde_json::to_value(&change.fields).unwrap_or_default();
+        let fields = serde_json::to_value(&change.fields).unwrap_or_default();
+        let (event, invalid) = match app.report(&live.runtime, Some(&name), change.data.clone(), is_mapped) {
+            Report::NotListed => continue,
+            Report::Event(mut event) => {
+                (event["id"], event["fields"]) = (json!(change.id), fields);
+                (event, None)
+            }
+            Report::Invalid(cause) => {
+                let record = json!({"change": name, "id": change.id, "fields": fields, "data": change.data,
+                    "isMapped": is_mapped});
+                (record, Some(cause))
+            }
+        };
         let event = IncomingEvent {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
@@ -105,7 +116,10 @@ pub async fn poll(
             trace: Span::child_of("", SpanKind::Consumer, format!("event {}", trigger.name)).traceparent(),
             live,
         };
-        accepts.push(route_event(dispatcher, environment, trigger, &app.routes, event).await?);
+        accepts.push(match invalid {
+            None => route_event(dispatcher, environment, trigger, &app.routes, event).await?,
+            Some(cause) => invalid_event(environment, trigger, event, cause),
+        });
     }
     summary.events = accepts.len();
     let stored = |record: RememberedRecord| StoredRecord {
@@ -199,6 +213,8 @@ struct Listed {
     cursor: Value,
     /// True if a page after the first one failed.
     partial: bool,
+    /// True if the action gave the records the values of their entity.
+    is_mapped: bool,
     rate_limited: bool,
     problem: Option<String>,
 }
@@ -222,7 +238,14 @@ async fn list(
     };
     // A complete listing starts at the first page each time: records on pages that were not requested are not deleted.
     let start = if definition.complete { Value::Null } else { state.cursor.clone() };
-    let mut listed = Listed { items: Vec::new(), cursor: start, partial: false, rate_limited: false, problem: None };
+    let mut listed = Listed {
+        items: Vec::new(),
+        cursor: start,
+        partial: false,
+        is_mapped: false,
+        rate_limited: false,
+        problem: None,
+    };
     let stop = |listed: Listed, problem: String| Listed {
         cursor: if definition.complete { Value::Null } else { listed.cursor.clone() },
         partial: true,
@@ -252,6 +275,7 @@ async fn list(
             return if page == 0 { Err(failure(message)) } else { Ok(stop(listed, message)) };
         };
         let is_empty = items.is_empty();
+        listed.is_mapped |= is_mapped(live, app, definition, &output);
         for item in items {
             listed.items.push(record(dispatcher, live, templates, item, &output)?);
         }
@@ -277,6 +301,16 @@ async fn list(
         }
     }
     Ok(stop(listed, format!("there are more than {MAX_PAGES} pages or {MAX_RECORDS} records")))
+}
+
+/// True if the action gave the records of a page the values of their entity.
+fn is_mapped(live: &LiveEnvironment, app: &AppEvent, definition: &Poll, output: &Value) -> bool {
+    let connector = live.runtime.connectors.get(&app.spec.connector);
+    let action = connector.and_then(|connector| connector.actions.get(&definition.action));
+    match (connector, action, &app.event.entity) {
+        (Some(connector), Some(action), Some(entity)) => are_records_mapped(connector, action, entity, output),
+        _ => false,
+    }
 }
 
 /// The call that lists one page.

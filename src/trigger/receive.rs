@@ -1,14 +1,15 @@
 //! Reception of webhook calls: verified, matched and stored before they are answered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::app_event::{AppEvent, tenant_of};
+use super::app_event::{AppEvent, Report, tenant_of};
 use super::compiled::Trigger;
 use super::request::{WebhookRejection, WebhookRequest, bounded_key};
-use super::routing::{IncomingEvent, route_event};
+use super::routing::{IncomingEvent, invalid_event, route_event};
 use super::webhook::Webhook;
 use crate::definition::trigger::ExecutionMode;
 use crate::definition::workflow::Tier;
@@ -108,20 +109,26 @@ pub async fn receive_app_event(
     {
         return Ok((AcceptedWebhook { event: String::new(), executions: Vec::new(), duplicate: false }, Vec::new()));
     }
-    let change = request.render("change", app.change.as_ref(), &body, live, now)?;
-    let change = change.or_else(|| app.event.changes.first().map(|change| format!("{change:?}"))).unwrap_or_default();
+    if body.to_string().len() > MAX_VALUE_BYTES {
+        return Err(WebhookRejection::TooLarge);
+    }
     let key = request.render("deduplicate", app.deduplicate.as_ref(), &body, live, now)?;
-    let data = match &app.data {
-        Some(tree) => request.render_tree("data", tree, &body, live, now)?,
-        None => body.clone(),
+    let (report, body) = match report_of(app, request, &body, live, now) {
+        Report::NotListed => {
+            return Ok((
+                AcceptedWebhook { event: String::new(), executions: Vec::new(), duplicate: false },
+                Vec::new(),
+            ));
+        }
+        Report::Event(event) => (Ok(()), event),
+        Report::Invalid(cause) => (Err(cause), body),
     };
-    let normalized = app.normalized(change.trim(), data);
     let event = IncomingEvent {
         headers: request.visible_headers(&definition.verify),
         query: request.query.clone(),
-        input: normalized.clone(),
-        body: normalized.clone(),
-        app_event: normalized,
+        input: body.clone(),
+        app_event: body.clone(),
+        body,
         tenant: tenant_of(&live.runtime, connection),
         key: key
             .filter(|key| !key.is_empty())
@@ -131,8 +138,61 @@ pub async fn receive_app_event(
         trace: request.traceparent(),
         live,
     };
-    let accept = route_event(dispatcher, environment, trigger, &app.routes, event).await.map_err(unavailable)?;
+    let accept = match report {
+        Ok(()) => route_event(dispatcher, environment, trigger, &app.routes, event).await.map_err(unavailable)?,
+        Err(cause) => invalid_event(environment, trigger, event, cause),
+    };
     store(dispatcher, accept).await
+}
+
+/// The fate of a call of an application. A call that the templates cannot read is invalid.
+fn report_of(app: &AppEvent, request: &WebhookRequest, body: &Value, live: &LiveEnvironment, now: Micros) -> Report {
+    let read = || {
+        let change = request.render("change", app.change.as_ref(), body, live, now)?;
+        let data = match &app.data {
+            Some(tree) => request.render_tree("data", tree, body, live, now)?,
+            None => body.clone(),
+        };
+        Ok((change, data))
+    };
+    match read() {
+        Ok((change, data)) => app.report(&live.runtime, change.as_deref(), data, false),
+        Err(WebhookRejection::Malformed(cause)) => Report::Invalid(cause),
+        Err(other) => Report::Invalid(format!("{other:?}")),
+    }
+}
+
+/// The event of a dead letter that did not fit its definition, as the live definition reads it.
+///
+/// # Errors
+/// The reason why it still cannot be delivered.
+pub fn reread_app_event(
+    app: &AppEvent,
+    headers: &BTreeMap<String, String>,
+    payload: &Value,
+    live: &LiveEnvironment,
+    now: Micros,
+) -> Result<Value, String> {
+    let report = if app.event.poll.is_some() {
+        let is_mapped = payload["isMapped"].as_bool().unwrap_or(false);
+        let report = app.report(&live.runtime, payload["change"].as_str(), payload["data"].clone(), is_mapped);
+        match report {
+            Report::Event(mut event) => {
+                (event["id"], event["fields"]) = (payload["id"].clone(), payload["fields"].clone());
+                Report::Event(event)
+            }
+            other => other,
+        }
+    } else {
+        let body = payload.to_string().into();
+        let request = WebhookRequest { headers: headers.clone(), body, ..WebhookRequest::default() };
+        report_of(app, &request, payload, live, now)
+    };
+    match report {
+        Report::Event(event) => Ok(event),
+        Report::NotListed => Err("its change is not listed in `changes` of the event".to_owned()),
+        Report::Invalid(cause) => Err(cause),
+    }
 }
 
 /// Logs that calls are refused for lack of a secret, at a falling rate, until a call is verified.

@@ -11,25 +11,35 @@ use crate::net::signature::{self, SignatureError, SignedRequest};
 use crate::store::Micros;
 use crate::telemetry::TRACEPARENT;
 use crate::template::{Limits, Template, Tree};
+use crate::text::is_known_credential;
 use crate::workflow::LiveEnvironment;
 
 /// Maximum length of a deduplication or ordering key in bytes. A longer key is replaced by its digest.
 const MAX_KEY_BYTES: usize = 200;
-/// Headers that are hidden from workflows: credentials, and headers of the connection.
-const HIDDEN_HEADERS: [&str; 12] = [
+/// Headers of the connection, which are hidden from workflows.
+const CONNECTION_HEADERS: [&str; 9] =
+    ["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"];
+/// Parts of the names of headers that hold credentials or signatures.
+const CREDENTIAL_PARTS: [&str; 16] = [
     "authorization",
-    "proxy-authorization",
+    "authentication",
     "cookie",
-    "set-cookie",
-    "x-api-key",
-    "x-evenkeel-key",
-    "x-evenkeel-access-key",
-    "connection",
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "te",
+    "token",
+    "secret",
+    "password",
+    "credential",
+    "signature",
+    "hmac",
+    "api-key",
+    "apikey",
+    "access-key",
+    "subscription-key",
+    "functions-key",
+    "auth-key",
+    "session",
 ];
+/// Prefix of the headers that Evenkeel itself sets or reads.
+const OWN_PREFIX: &str = "x-evenkeel-";
 
 /// A webhook call.
 #[derive(Clone, Debug, Default)]
@@ -115,18 +125,20 @@ impl WebhookRequest {
         }
     }
 
-    /// The headers that workflows and the record may contain.
+    /// The headers that workflows and the record may contain: without those of the connection, those that prove the
+    /// origin of the call, other credentials, and those that Evenkeel itself sets.
     pub fn visible_headers(&self, rule: &Verify) -> BTreeMap<String, String> {
         let key = rule.api_key.as_ref().and_then(|key| key.header.as_deref()).unwrap_or_default().to_lowercase();
         let signature = rule.hmac_sha256.as_ref().map(|hmac| hmac.header.to_lowercase()).unwrap_or_default();
         let is_hidden = |name: &str| {
-            HIDDEN_HEADERS.contains(&name)
-                || name == key
+            name == key
                 || name == signature
-                || name.contains("signature")
-                || name.contains("hmac")
+                || name.starts_with(OWN_PREFIX)
+                || CONNECTION_HEADERS.contains(&name)
+                || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
         };
-        let visible = self.headers.iter().filter(|(name, _)| !is_hidden(name));
+        let is_visible = |(name, value): &(&String, &String)| !is_hidden(name) && !is_known_credential(value);
+        let visible = self.headers.iter().filter(is_visible);
         visible.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
@@ -191,5 +203,42 @@ pub(super) fn bounded_key(key: String) -> String {
     match key.len() <= MAX_KEY_BYTES {
         true => key,
         false => crate::text::Digest::of(key.as_bytes()).hex(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workflows_see_the_headers_of_a_call_without_credentials() {
+        let hidden = [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "x-api-key",
+            "x-shop-key",
+            "x-hub-signature-256",
+            "x-shopify-hmac-sha256",
+            "x-gitlab-token",
+            "x-amz-security-token",
+            "x-webhook-secret",
+            "ocp-apim-subscription-key",
+            "x-evenkeel-depth",
+            "x-evenkeel-key",
+            "host",
+            "content-length",
+        ];
+        let shown = ["x-github-event", "content-type", "user-agent", "traceparent", "idempotency-key", "x-request-id"];
+        let headers = hidden.iter().chain(&shown).map(|name| ((*name).to_owned(), "v".to_owned())).collect();
+        let mut request = WebhookRequest { headers, ..WebhookRequest::default() };
+        request.headers.insert("x-custom".to_owned(), "Bearer abcdefghijklmnopqrstuvwxyz".to_owned());
+        let rule = serde_json::from_value(json!({"apiKey": {"header": "X-Shop-Key", "secretRef": "k"}})).unwrap();
+        let visible = request.visible_headers(&rule);
+        let mut expected = shown;
+        expected.sort_unstable();
+        assert_eq!(visible.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+        let rule = serde_json::from_value(json!({"hmacSha256": {"header": "X-Request-Id", "secretRef": "k"}})).unwrap();
+        assert!(!request.visible_headers(&rule).contains_key("x-request-id"));
     }
 }

@@ -6,15 +6,24 @@ use serde_json::{Map, Value, json};
 
 use super::compiled::Trigger;
 use super::route::{Route, template_context};
+use crate::connector::CallError;
 use crate::definition::trigger::{ScheduleRoute, Unmatched};
 use crate::store::queue::{
     DeadLetter, DeadLetterReason, DedupKey, EnqueueRequest, Event, EventOutcome, MAX_VALUE_BYTES, NewExecution,
     TriggeredBy, new_id,
 };
 use crate::store::{Micros, StoreError};
+use crate::telemetry::{TRACEPARENT, repetition};
 use crate::template::{Context, Limits};
 use crate::workflow::dispatcher::priority_number;
-use crate::workflow::{Dispatcher, LiveEnvironment};
+use crate::workflow::{Dispatcher, LiveEnvironment, Program};
+
+/// Maximum number of headers of a call that an execution keeps.
+const MAX_HEADERS: usize = 64;
+/// Headers of a trace (W3C Trace Context).
+const TRACE_HEADERS: [&str; 2] = [TRACEPARENT, "tracestate"];
+/// Maximum size of these headers, in bytes.
+const MAX_HEADERS_BYTES: usize = 16 << 10;
 
 /// A received or found event, before it is routed.
 #[derive(Debug)]
@@ -54,28 +63,15 @@ pub async fn route_event(
     routes: &[Route],
     incoming: IncomingEvent<'_>,
 ) -> Result<EnqueueRequest, StoreError> {
-    let IncomingEvent { body, headers, query, input, app_event, tenant, key, ordering_key, request, trace, live } =
-        incoming;
-    let headers_value = json!(headers);
+    let mut event = event_of(environment, trigger, &incoming);
+    let IncomingEvent { body, headers, query, input, app_event, tenant, key, ordering_key, trace, live, .. } = incoming;
     let tenant_value = if tenant.is_empty() { Value::Null } else { Value::String(tenant.clone()) };
     let query_value = json!(query);
-    let mut event = Event {
-        id: new_id(),
-        environment: environment.to_owned(),
-        trigger: trigger.name.clone(),
-        kind: trigger.triggered_by(),
-        headers: headers_value.clone(),
-        payload: body.clone(),
-        outcome: EventOutcome::Started,
-        request,
-        trace: trace.clone(),
-        ..Event::default()
-    };
     let context = template_context(
         live,
         dispatcher.now(),
         &[
-            ("headers", &headers_value),
+            ("headers", &event.headers),
             ("query", &query_value),
             ("body", &body),
             ("payload", &body),
@@ -89,8 +85,17 @@ pub async fn route_event(
         if !route.matches(&body, &headers) {
             continue;
         }
-        let routed =
-            start_execution(dispatcher, environment, trigger, route, index, &context, (&input, &tenant), live).await?;
+        let routed = start_execution(
+            dispatcher,
+            environment,
+            trigger,
+            route,
+            index,
+            &context,
+            (&input, &headers, &tenant),
+            live,
+        )
+        .await?;
         match routed {
             Ok(new) => executions.push(NewExecution {
                 triggered_by: trigger.triggered_by(),
@@ -100,40 +105,85 @@ pub async fn route_event(
                 trace: trace.clone(),
                 ..new
             }),
-            Err(message) => dead_letters.push(dead_letter(
-                trigger,
-                &event,
-                &route.spec.workflow,
-                DeadLetterReason::Unreadable,
-                message,
-            )),
+            Err((reason, message)) => {
+                dead_letters.push(dead_letter(trigger, &event, &route.spec.workflow, &tenant, reason, message));
+            }
         }
     }
     if executions.is_empty() && dead_letters.is_empty() {
         event.outcome = EventOutcome::Unmatched;
         if trigger.dead_letters().unmatched == Unmatched::Keep {
-            dead_letters.push(dead_letter(
-                trigger,
-                &event,
-                "",
-                DeadLetterReason::Unmatched,
-                "no route matches this event".to_owned(),
-            ));
+            let message = "no route matches this event".to_owned();
+            dead_letters.push(dead_letter(trigger, &event, "", &tenant, DeadLetterReason::Unmatched, message));
         }
     } else if executions.is_empty() {
         event.outcome = EventOutcome::Dead;
+    }
+    Ok(enqueue(trigger, event, key, executions, dead_letters))
+}
+
+/// An event that does not fit its definition: a dead letter with the event as it was received.
+pub(super) fn invalid_event(
+    environment: &str,
+    trigger: &Trigger,
+    incoming: IncomingEvent<'_>,
+    cause: String,
+) -> EnqueueRequest {
+    let event = Event { outcome: EventOutcome::Dead, ..event_of(environment, trigger, &incoming) };
+    let letter = dead_letter(trigger, &event, "", &incoming.tenant, DeadLetterReason::Invalid, cause);
+    enqueue(trigger, event, incoming.key, Vec::new(), vec![letter])
+}
+
+fn event_of(environment: &str, trigger: &Trigger, incoming: &IncomingEvent<'_>) -> Event {
+    Event {
+        id: new_id(),
+        environment: environment.to_owned(),
+        trigger: trigger.name.clone(),
+        kind: trigger.triggered_by(),
+        headers: json!(incoming.headers),
+        payload: incoming.body.clone(),
+        outcome: EventOutcome::Started,
+        request: incoming.request.clone(),
+        trace: incoming.trace.clone(),
+        ..Event::default()
+    }
+}
+
+/// The request that stores an event with what it starts.
+fn enqueue(
+    trigger: &Trigger,
+    event: Event,
+    key: Option<(String, Micros)>,
+    executions: Vec<NewExecution>,
+    mut dead_letters: Vec<DeadLetter>,
+) -> EnqueueRequest {
+    for letter in &dead_letters {
+        let (trigger, workflow, tenant, reason) = (&letter.trigger, &letter.workflow, &letter.tenant, &letter.message);
+        let fault = format!("event {} {trigger} {workflow} {tenant} {}", letter.environment, letter.reason);
+        if let Some(repetitions) = repetition::fault_occurred(&fault) {
+            tracing::info!(
+                environment = letter.environment,
+                trigger,
+                workflow,
+                tenant,
+                reason,
+                repetitions,
+                "an event was not delivered"
+            );
+        }
     }
     if trigger.dead_letter_retention().is_none() {
         dead_letters.clear();
     }
     let dedup_key = key.map(|(key, window)| DedupKey { key, window });
-    Ok(EnqueueRequest { event: Some(event), dedup_key, executions, dead_letters, ..EnqueueRequest::default() })
+    EnqueueRequest { event: Some(event), dedup_key, executions, dead_letters, ..EnqueueRequest::default() }
 }
 
 fn dead_letter(
     trigger: &Trigger,
     event: &Event,
     workflow: &str,
+    tenant: &str,
     reason: DeadLetterReason,
     message: String,
 ) -> DeadLetter {
@@ -144,6 +194,7 @@ fn dead_letter(
         trigger: trigger.name.clone(),
         workflow: workflow.to_owned(),
         event: event.id.clone(),
+        tenant: tenant.to_owned(),
         reason,
         message,
         payload: event.payload.clone(),
@@ -162,9 +213,9 @@ async fn start_execution(
     route: &Route,
     index: usize,
     context: &Context,
-    (input, tenant): (&Value, &str),
+    (input, headers, tenant): (&Value, &BTreeMap<String, String>, &str),
     live: &LiveEnvironment,
-) -> Result<Result<NewExecution, String>, StoreError> {
+) -> Result<Result<NewExecution, (DeadLetterReason, String)>, StoreError> {
     let limits = Limits::default();
     let spec = &route.spec;
     let rendered = (|| {
@@ -175,7 +226,7 @@ async fn start_execution(
         if input.to_string().len() > MAX_VALUE_BYTES {
             return Err(format!("the input is larger than {} MiB", MAX_VALUE_BYTES >> 20));
         }
-        let mut headers = Map::new();
+        let mut headers = bounded_headers(headers);
         for (name, template) in &route.headers {
             let text = template.render_text(context, &limits).map_err(|error| format!("header {name}: {error}"))?;
             headers.insert(name.clone(), Value::String(text));
@@ -188,14 +239,23 @@ async fn start_execution(
     })();
     let (input, headers, tenant) = match rendered {
         Ok(rendered) => rendered,
-        Err(message) => return Ok(Err(message)),
+        Err(message) => return Ok(Err((DeadLetterReason::Unreadable, message))),
     };
+    if let Some(refusal) = refused_tenant(dispatcher, live, &tenant) {
+        return Ok(Err((DeadLetterReason::Refused, refusal.detail)));
+    }
     let Some(program) = live.programs.get(&spec.workflow).filter(|program| program.spec.active) else {
-        return Ok(Err(format!("workflow `{}` is not active", spec.workflow)));
+        let message = format!("workflow `{}` is not active", spec.workflow);
+        return Ok(Err((DeadLetterReason::Unreadable, message)));
     };
     if program.spec.requires_tenant && tenant.is_empty() {
-        return Ok(Err(format!("workflow `{}` requires a tenant, and this event has none", spec.workflow)));
+        let message = format!("workflow `{}` requires a tenant, and this event has none", spec.workflow);
+        return Ok(Err((DeadLetterReason::Unreadable, message)));
     }
+    let input = match with_defaults(program, input, spec.batch_window.is_some()) {
+        Ok(input) => input,
+        Err(message) => return Ok(Err((DeadLetterReason::Unreadable, message))),
+    };
     let new = dispatcher.new_execution(environment, live, program).await?;
     let window = spec.batch_window.map(|window| Micros::try_from(window.0.as_micros()).unwrap_or(Micros::MAX));
     Ok(Ok(NewExecution {
@@ -214,11 +274,45 @@ async fn start_execution(
     }))
 }
 
+/// The refusal of a tenant. Tests, which have a clock of their own, name tenants at will.
+fn refused_tenant(dispatcher: &Dispatcher, live: &LiveEnvironment, tenant: &str) -> Option<CallError> {
+    live.runtime.tenant_refusal(tenant).filter(|_| !dispatcher.clock().is_virtual())
+}
+
+/// An input with the defaults of its workflow. Events that are collected get them when the execution starts.
+fn with_defaults(program: &Program, input: Value, is_batched: bool) -> Result<Value, String> {
+    if is_batched { Ok(input) } else { program.with_defaults(input) }
+}
+
+/// The headers of a call that an execution keeps: the first ones by name, within the limits.
+fn bounded_headers(headers: &BTreeMap<String, String>) -> Map<String, Value> {
+    let mut left = MAX_HEADERS_BYTES;
+    let mut kept = Map::new();
+    // Evenkeel continues the trace itself.
+    for (name, value) in headers.iter().filter(|(name, _)| !TRACE_HEADERS.contains(&name.as_str())) {
+        let Some(rest) = left.checked_sub(name.len() + value.len()) else { continue };
+        if kept.len() < MAX_HEADERS {
+            left = rest;
+            kept.insert(name.clone(), Value::String(value.clone()));
+        }
+    }
+    kept
+}
+
 /// The concurrency group of an execution: one per tenant if the workflow declares it.
 pub fn concurrency_group(new: &NewExecution, tenant: &str, per_tenant: bool) -> String {
     match new.concurrency_group.is_empty() || !per_tenant {
         true => new.concurrency_group.clone(),
         false => format!("{}/{tenant}", new.concurrency_group),
+    }
+}
+
+/// Logs that a schedule or a poll does not run for a tenant, at a falling rate.
+pub(super) fn report_skipped(environment: &str, trigger: &Trigger, tenant: &str, refusal: &CallError) {
+    let trigger = &trigger.name;
+    if let Some(repetitions) = repetition::fault_occurred(&format!("tenant {environment} {tenant} {trigger}")) {
+        let reason = &refusal.detail;
+        tracing::info!(environment, trigger, tenant, reason, repetitions, "a trigger does not run for a tenant");
     }
 }
 
@@ -244,8 +338,13 @@ pub async fn scheduled_executions(
         let mut all_headers: Map<String, Value> =
             headers.iter().map(|(name, value)| (name.to_lowercase(), Value::String(value.clone()))).collect();
         all_headers.insert("x-evenkeel-scheduled-at".to_owned(), Value::String(due.to_string()));
+        let Ok(payload) = program.with_defaults(payload) else { continue };
         let no_tenant = [String::new()];
         for tenant in if tenants.is_empty() { &no_tenant[..] } else { &tenants[..] } {
+            if let Some(refusal) = refused_tenant(dispatcher, live, tenant) {
+                report_skipped(environment, trigger, tenant, &refusal);
+                continue;
+            }
             let new = dispatcher.new_execution(environment, live, program).await?;
             executions.push(NewExecution {
                 concurrency_group: concurrency_group(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::app_event::AppEvent;
+use super::app_event::{AppEvent, tenant_of};
 use super::compiled::{Trigger, TriggerKind, Triggers};
 use super::schedule::Schedule;
 use super::subscriber::Subscriber;
@@ -257,6 +257,11 @@ impl TriggerService {
                         new.ordering_key = format!("schedule/{}/{}/{}", trigger.name, new.workflow, new.tenant);
                     }
                 }
+                if executions.is_empty() {
+                    // No workflow of it is active, or none of its tenants may run.
+                    after.missed = after.missed.saturating_add(1);
+                    continue;
+                }
                 accept.executions.extend(executions);
                 after.fired = after.fired.saturating_add(1);
                 after.late = after.late.saturating_add(i64::from(now.saturating_sub(tick_at) > LATE_AFTER));
@@ -321,6 +326,12 @@ impl TriggerService {
         }
         let mut next = now.saturating_add(5_000_000);
         for (trigger, connection) in desired {
+            let tenant = tenant_of(&live.runtime, &connection);
+            if let Some(refusal) = live.runtime.tenant_refusal(&tenant) {
+                // Its remembered records are kept for the time after.
+                routing::report_skipped(environment, trigger, &tenant, &refusal);
+                continue;
+            }
             let known = rows.iter().find(|row| row.trigger == trigger.name && row.connection == connection);
             let state = known.cloned().unwrap_or_else(|| PollState {
                 trigger: trigger.name.clone(),

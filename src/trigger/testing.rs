@@ -52,7 +52,7 @@ pub async fn run(subject: &TestSubject, program: &Arc<Program>, test: &WorkflowT
         && test.expect_state.is_empty();
     match execute(subject, program, test).await? {
         TestRun::Ended(execution, calls, store) => {
-            compare(test, &execution, &calls, &*store, &mut differences).await?;
+            compare(test, &subject.runtime, &execution, &calls, &*store, &mut differences).await?;
         }
         TestRun::NotStarted(cause) => differences.push(Difference {
             what: "event".to_owned(),
@@ -156,7 +156,7 @@ async fn new_execution(
         let new = dispatcher.new_execution(ENVIRONMENT, live, program).await.map_err(message)?;
         return Ok(Ok(NewExecution {
             triggered_by: TriggeredBy::Manual,
-            input: test.input.as_ref().map_or_else(|| json!({}), Json::value),
+            input: program.with_defaults(test.input.as_ref().map_or_else(|| json!({}), Json::value))?,
             headers: json!(headers),
             tenant: test.tenant.clone().unwrap_or_default(),
             ..new
@@ -172,6 +172,11 @@ async fn new_execution(
         TriggerKind::Schedule(_) => return Ok(Err(format!("trigger `{name}` is a schedule; use `input`"))),
     };
     let body = event.value();
+    if let TriggerKind::AppEvent(app) = &trigger.kind
+        && let Some(cause) = app.refusal_of(&subject.runtime, &body)
+    {
+        return Ok(Err(cause));
+    }
     let incoming = IncomingEvent {
         headers,
         query: BTreeMap::new(),
@@ -195,8 +200,17 @@ async fn new_execution(
     }))
 }
 
+/// The input of an action with the defaults of its schema, which a test may write or omit.
+fn with_defaults(runtime: &Runtime, action: &str, input: Value) -> Value {
+    let (connector, action) = action.split_once('/').unwrap_or_default();
+    let found = connector::find(runtime, connector, action).ok();
+    let filled = found.and_then(|(connector, action)| action.with_defaults(&connector.spec, &input).ok().flatten());
+    filled.unwrap_or(input)
+}
+
 async fn compare(
     test: &WorkflowTest,
+    runtime: &Runtime,
     execution: &Execution,
     calls: &[(String, Value)],
     store: &dyn Store,
@@ -229,7 +243,9 @@ async fn compare(
         let wanted: Vec<Value> = expected
             .iter()
             .map(|call| match &call.input {
-                Some(input) => json!({"action": call.action, "input": input.value()}),
+                Some(input) => {
+                    json!({"action": call.action, "input": with_defaults(runtime, &call.action, input.value())})
+                }
                 None => json!({"action": call.action}),
             })
             .collect();
@@ -238,7 +254,9 @@ async fn compare(
             .enumerate()
             .map(|(at, (action, input))| match expected.get(at).is_some_and(|call| call.input.is_none()) {
                 true => json!({"action": action}),
-                false => json!({"action": action, "input": input}),
+                false => {
+                    json!({"action": action, "input": with_defaults(runtime, action, input.clone())})
+                }
             })
             .collect();
         if !same(&json!(wanted), &json!(actual)) {

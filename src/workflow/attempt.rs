@@ -14,17 +14,21 @@ use super::program::Program;
 use super::release::Release;
 use super::runtime_context::LiveEnvironment;
 use super::{spans, steps};
+use crate::connector::CallError;
 use crate::store::Micros;
 use crate::store::queue::{
     CommitResult, DeadLetter, DeadLetterReason, Disposition, Execution, ExecutionStatus, NewExecution, TriggeredBy,
     new_id,
 };
+use crate::telemetry::repetition;
 use crate::text::Digest;
 
 /// Maximum number of lease expirations of an execution. An execution that crashes its worker must not crash all of them.
 const MAX_LEASE_EXPIRATIONS: i64 = 5;
 /// Delay before an execution of an environment that is not live is requeued.
 const NOT_LIVE_DELAY: Duration = Duration::from_millis(200);
+/// The shortest and the longest time for which an execution of a refused tenant is held before it is tried again.
+const HOLD_TIMES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// Codes of errors that another attempt cannot fix.
 const FINAL_CODES: [&str; 3] = ["INVALID_INPUT", "WORKER_LOST", "NOT_RUNNABLE"];
 
@@ -44,6 +48,10 @@ pub(super) async fn execute(
         let _ = dispatcher.commit(Release::new(Disposition::Requeue).into_change(&execution)).await;
         return Vec::new();
     };
+    if let Some(refusal) = refused_tenant(dispatcher, &live, &execution) {
+        hold(dispatcher, &execution, &refusal).await;
+        return Vec::new();
+    }
     let (active, outcome) = match prepare(dispatcher, &execution, &live, permit).await {
         Ok(active) => {
             let outcome = run(&active, &cancel).await;
@@ -95,6 +103,28 @@ pub(super) async fn execute(
     Vec::new()
 }
 
+/// The refusal of the tenant of an execution. Tests name tenants at will.
+fn refused_tenant(dispatcher: &Dispatcher, live: &LiveEnvironment, execution: &Execution) -> Option<CallError> {
+    live.runtime.tenant_refusal(&execution.tenant).filter(|_| !dispatcher.clock().is_virtual())
+}
+
+/// Holds an execution until its tenant may run again: it is tried again after a time that grows with its age.
+async fn hold(dispatcher: &Arc<Dispatcher>, execution: &Execution, refusal: &CallError) {
+    let now = dispatcher.now();
+    let (shortest, longest) = (micros_of(HOLD_TIMES.0), micros_of(HOLD_TIMES.1));
+    let time = (now.saturating_sub(execution.created_at) / 8).clamp(shortest, longest);
+    let (environment, tenant) = (&execution.environment, &execution.tenant);
+    if let Some(repetitions) = repetition::fault_occurred(&format!("tenant {environment} {tenant} held")) {
+        let reason = &refusal.detail;
+        tracing::info!(environment, tenant, reason, repetitions, "executions of a tenant are held");
+    }
+    let error = json!({"code": refusal.code.as_str(), "message": refusal.detail});
+    let disposition = Disposition::Hold(now.saturating_add(time), error);
+    if let Err(error) = dispatcher.commit(Release::new(disposition).into_change(execution)).await {
+        tracing::error!(execution = execution.id, error = error.to_string(), "holding an execution failed");
+    }
+}
+
 /// Loads the program and the recorded steps of an execution.
 async fn prepare(
     dispatcher: &Arc<Dispatcher>,
@@ -114,7 +144,9 @@ async fn prepare(
         false => dispatcher.now().saturating_add(micros_of(program.timeout())),
     };
     let dispatcher = Arc::clone(dispatcher);
-    let active = ActiveExecution::new(execution.clone(), program, live.clone(), dispatcher, steps, deadline, permit);
+    let mut execution = execution.clone();
+    execution.input = program.with_defaults(execution.input)?;
+    let active = ActiveExecution::new(execution, program, live.clone(), dispatcher, steps, deadline, permit);
     Ok(Arc::new(active))
 }
 

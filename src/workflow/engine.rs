@@ -54,6 +54,9 @@ pub enum HostCall {
         /// The question, if a person is to answer.
         #[serde(default)]
         question: Value,
+        /// Roles of which the person must have one; empty if anyone with the right may answer.
+        #[serde(default)]
+        roles: Vec<String>,
     },
     /// Reads a value of `ctx.state`.
     GetState {

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use super::engine::{HostCall, HostReply, ScriptHost};
 use super::execution::{ActiveExecution, StepKey, StepValues};
 use super::journal::JournalEntry;
+use crate::definition::is_name;
 use crate::store::queue::{LogLevel, LogLine, SignalKind, StepKind, StepStatus};
 
+/// Maximum number of roles of an approval.
+const MAX_ROLES: usize = 100;
 /// Maximum number of log lines of an attempt.
 const MAX_LINES: usize = 2_000;
 /// Maximum length of a log line in bytes.
@@ -29,9 +32,14 @@ impl ActiveExecution {
             HostCall::End { name, output, error } => self.end_step(&name, output, error).await,
             HostCall::Secret { name } => self.secret(&name),
             HostCall::Sleep { ms } => self.sleep(ms).await,
-            HostCall::Wait { name, timeout, question } => {
+            HostCall::Wait { name, timeout, question, roles } => {
+                let has_names = roles.len() <= MAX_ROLES && roles.iter().all(|role| is_name(role));
+                if !has_names {
+                    let message = format!("`roles` of an approval are at most {MAX_ROLES} names of roles");
+                    return HostReply::Error(json!({"code": "BAD_ROLES", "message": message}), self.dispatcher.now());
+                }
                 let kind = if question.is_null() { SignalKind::Event } else { SignalKind::Approval };
-                self.wait_for_signal(kind, &name, timeout, question).await
+                self.wait_for_signal(kind, &name, timeout, question, &roles).await
             }
             HostCall::Workflow { workflow, input } => self.run_child(&workflow, input).await,
             other => self.perform_once(other).await,

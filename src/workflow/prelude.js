@@ -126,7 +126,7 @@ export default function (send, dataText, startMs, seed) {
     step,
     sleep: (time) => call({ op: "sleep", ms: duration(time) }).then(() => undefined),
     waitForEvent: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: null }),
-    approval: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: options?.message ?? name }),
+    approval: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: options?.message ?? name, roles: Array.from(options?.roles ?? [], String) }),
     fetch: async (url, init) => {
       const answer = await call({ op: "fetch", url: String(url), init: init ?? {} });
       return Object.freeze({ ...answer, ok: answer.status >= 200 && answer.status < 300, text: async () => answer.body, json: async () => parse(answer.body) });

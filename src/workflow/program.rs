@@ -189,6 +189,15 @@ impl Program {
         violations.map(|violation| (violation.pointer, violation.message)).collect()
     }
 
+    /// An input with the defaults of its schema.
+    ///
+    /// # Errors
+    /// The defaults cannot be used.
+    pub fn with_defaults(&self, input: Value) -> Result<Value, String> {
+        let filled = self.input.as_ref().map(|schema| schema.with_defaults(&input)).transpose()?;
+        Ok(filled.flatten().unwrap_or(input))
+    }
+
     /// The violations of the input schema; `None` if the input is valid.
     pub fn input_violations(&self, input: &Value) -> Option<String> {
         self.input.as_ref().and_then(|schema| violations(schema, input))

@@ -173,7 +173,8 @@ async fn perform(
     if let Some(approval) = &step.approval {
         let question = render_step(execution, scope, &Value::String(approval.message.clone()), &step.name)?;
         let timeout = approval.timeout.map(|timeout| timeout.0.as_secs_f64() * 1000.0);
-        let answer = call_host(execution, HostCall::Wait { name: name.to_owned(), timeout, question }).await?;
+        let (name, roles) = (name.to_owned(), approval.roles.clone());
+        let answer = call_host(execution, HostCall::Wait { name, timeout, question, roles }).await?;
         return match answer.get("approved") {
             Some(Value::Bool(false)) => {
                 let message = format!("`{}` was not approved", step.name);

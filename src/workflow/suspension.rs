@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::engine::HostReply;
 use super::execution::{ActiveExecution, StepKey, StepValues, micros_of_ms, store_error};
 use super::journal::JournalEntry;
+use super::mask::shortened;
 use super::program::{Program, camel};
 use super::spans;
 use crate::store::Micros;
@@ -16,6 +17,8 @@ use crate::store::queue::{ExecutionStatus, NewExecution, SignalKind, Step, StepK
 const SHORT_SLEEP: Micros = 2_000_000;
 /// Maximum depth of workflows that run workflows.
 const MAX_DEPTH: usize = 8;
+/// Maximum size of the recorded question of an approval, in bytes.
+const MAX_QUESTION_BYTES: usize = 8 << 10;
 /// Interval at which an execution that waits in memory reads its signals.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -49,6 +52,7 @@ impl ActiveExecution {
         name: &str,
         timeout: Option<f64>,
         question: Value,
+        roles: &[String],
     ) -> HostReply {
         let kind = match signal {
             SignalKind::Event => StepKind::Event,
@@ -62,7 +66,13 @@ impl ActiveExecution {
             JournalEntry::Failed(error) => HostReply::Error(error, now),
             JournalEntry::Waiting(step) => self.receive_signal(*step).await,
             JournalEntry::New { name, order, .. } => {
-                let values = StepValues { input: json!({"question": self.masked(question)}), ..StepValues::default() };
+                // Who may answer is read from here, so the question must not make the record too long to be kept whole.
+                let question = shortened(self.masked(question), MAX_QUESTION_BYTES);
+                let mut input = json!({"question": question});
+                if !roles.is_empty() {
+                    input["roles"] = json!(roles);
+                }
+                let values = StepValues { input, ..StepValues::default() };
                 let step = self.step(StepKey { name: &name, kind, order }, StepStatus::Waiting, values, now, limit);
                 if let Some(reply) = self.save_step(step.clone(), None).await {
                     return reply;
@@ -157,6 +167,10 @@ impl ActiveExecution {
             let message = format!("workflows run workflows more than {MAX_DEPTH} levels deep");
             return HostReply::Error(json!({"code": "TOO_DEEP", "message": message}), now);
         }
+        let input = match program.with_defaults(input) {
+            Ok(input) => input,
+            Err(message) => return HostReply::Error(json!({"code": "INVALID_INPUT", "message": message}), now),
+        };
         let new = match self.dispatcher.new_execution(&self.record.environment, &self.live, program).await {
             Ok(new) => new,
             Err(error) => return HostReply::Error(store_error(&error), now),

@@ -1,5 +1,7 @@
 //! Calls of actions within the test process: requests, responses and refusals.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -358,5 +360,5 @@ fn connections_belong_to_their_tenants() {
         let refused = key(tenant, user, Some(connection)).unwrap_err();
         assert!(refused.starts_with("CONNECTION_REQUIRED"), "{connection}: {refused}");
     }
-    assert!(key(Some("gone"), None, None).unwrap_err().starts_with("UNKNOWN_TENANT"));
+    assert!(key(Some("gone"), None, None).unwrap_err().starts_with("TENANT_NOT_ACTIVE"));
 }

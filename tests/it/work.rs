@@ -1,11 +1,14 @@
 //! Triggers and workflows with the real binary: from an event to an ended execution.
 
+mod approvals;
 mod basics;
 mod crashes;
+mod effects;
 mod lasting;
 mod polling;
 mod schedules;
 mod subscriptions;
+mod tenants;
 mod traces;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

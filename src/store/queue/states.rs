@@ -188,6 +188,11 @@ text_enum! {
         Unmatched = "Unmatched",
         /// A route matched, but no input could be made of the event.
         Unreadable = "Unreadable",
+        /// The event does not fit what its connector declares: its change, its entity or its payload. The payload is kept
+        /// as it was received.
+        Invalid = "Invalid",
+        /// The tenant of the event is suspended, not active yet, or not declared.
+        Refused = "Refused",
     }
 }
 

@@ -43,7 +43,7 @@ interface Ctx<
   /** Waits for an event of this name that is sent to the execution, and returns its payload. */
   waitForEvent<T = unknown>(name: string, options?: { timeout?: Evenkeel.Duration }): Promise<T>;
   /** Waits for the answer of a person. */
-  approval(name: string, options?: { message?: string; timeout?: Evenkeel.Duration }): Promise<Evenkeel.Approval>;
+  approval(name: string, options?: { message?: string; roles?: string[]; timeout?: Evenkeel.Duration }): Promise<Evenkeel.Approval>;
   /** Sends a request without an action, if the environment allows the host. */
   fetch(url: string, init?: Evenkeel.FetchInit): Promise<Evenkeel.FetchAnswer>;
   /** The time; the same when the execution continues from its record. */

@@ -158,6 +158,15 @@ async fn set_state(
             statement.bind((*deadline != 0).then_some(*deadline)).execute(connection).await?;
             Ok(())
         }
+        Disposition::Hold(until, error) => {
+            // An execution that had not begun has no deadline yet.
+            let statement = "UPDATE executions SET status = CASE WHEN deadline_at IS NULL THEN 'Queued' ELSE 'Waiting' END, \
+                             ready_since = NULL, wake_at = $2, lease_expires_at = NULL, error_message = $3, \
+                             deadline_at = deadline_at + $4 WHERE id = $1";
+            let statement = query(statement).bind(id).bind(*until).bind(message(error));
+            statement.bind(until.saturating_sub(now).max(0)).execute(connection).await?;
+            Ok(())
+        }
         Disposition::Requeue => {
             let statement = "UPDATE executions SET status = 'Queued', ready_since = $2, lease_expires_at = NULL \
                              WHERE id = $1";

@@ -20,6 +20,7 @@ on_both!(
     keeps_the_order_of_concurrent_tasks,
     a_retry_precedes_the_next_of_its_ordering_key,
     a_waiting_or_lost_execution_keeps_its_ordering_key,
+    a_held_execution_continues_as_it_was_with_the_time_that_it_had_left,
     cancelling_unblocks_only_the_next_of_the_ordering_key,
     ordering_keys_are_independent,
     a_concurrency_group_never_exceeds_its_limit,
@@ -128,6 +129,37 @@ async fn a_retry_precedes_the_next_of_its_ordering_key(fixture: Fixture) {
     assert_eq!((&execution.id, execution.attempt), (&first, 3));
     stored(store, release(&execution, completed())).await;
     assert_eq!(claim_one(store).await.id, second);
+}
+
+async fn a_held_execution_continues_as_it_was_with_the_time_that_it_had_left(fixture: Fixture) {
+    let store = &*fixture.store;
+    let reason = json!({"code": "TENANT_NOT_ACTIVE", "message": "tenant `acme` is suspended"});
+    let id = accept(store, new_execution("held")).await;
+    let hold = |time: i64| Disposition::Hold(time, reason.clone());
+    let then = store.time().await.unwrap() + HOUR;
+    // One that had not begun stays queued, and has no deadline yet.
+    stored(store, release(&claim_one(store).await, hold(then))).await;
+    assert!(claim(store, 9).await.is_empty());
+    let row =
+        store.executions("live", &ExecutionFilter { limit: 1, ..ExecutionFilter::default() }).await.unwrap().remove(0);
+    assert_eq!(
+        (row.status, row.error_message.as_deref()),
+        (ExecutionStatus::Queued, Some("tenant `acme` is suspended"))
+    );
+    all_due(&fixture).await;
+    let execution = claim_one(store).await;
+    assert_eq!((&execution.id, execution.attempt, execution.deadline_at), (&id, 1, 0));
+    // One that waited waits again, and its deadline moves by the time of the hold.
+    let deadline = store.time().await.unwrap() + 2 * HOUR;
+    stored(store, release(&execution, Disposition::Suspend(1, deadline))).await;
+    let execution = claim_one(store).await;
+    assert_eq!(execution.deadline_at, deadline);
+    let before = store.time().await.unwrap();
+    stored(store, release(&execution, hold(before + HOUR))).await;
+    let held = get(store, &id).await;
+    assert_eq!(held.status, ExecutionStatus::Waiting);
+    let moved = held.deadline_at - deadline;
+    assert!(moved <= HOUR && moved > HOUR - 60_000_000, "{moved}");
 }
 
 async fn a_waiting_or_lost_execution_keeps_its_ordering_key(fixture: Fixture) {
