@@ -120,6 +120,7 @@ impl World {
             },
             identities: None,
             notifier: Notifier::start(client, metrics.clone(), Settings::default()),
+            limiter: crate::quota::Limiter::of_store(Arc::clone(&store), Some(metrics.clone())),
             metrics,
             replica: "test".into(),
             shared: false,

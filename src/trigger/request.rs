@@ -11,7 +11,7 @@ use crate::net::signature::{self, SignatureError, SignedRequest};
 use crate::store::Micros;
 use crate::telemetry::TRACEPARENT;
 use crate::template::{Limits, Template, Tree};
-use crate::workflow::LiveEnvironment;
+use crate::workflow::{LiveEnvironment, OverQuota};
 
 /// Maximum length of a deduplication or ordering key in bytes. A longer key is replaced by its digest.
 const MAX_KEY_BYTES: usize = 200;
@@ -61,6 +61,8 @@ pub enum WebhookRejection {
     NoSecret(String),
     /// The event cannot be stored at the moment; the cause.
     Unavailable(String),
+    /// A quota refuses the execution that the caller waits for.
+    OverQuota(Box<OverQuota>),
 }
 
 impl WebhookRequest {
