@@ -16,6 +16,7 @@ mod definition;
 mod entities;
 mod incremental;
 mod inputs;
+mod quotas;
 mod references;
 mod result;
 mod schemas;
@@ -58,6 +59,7 @@ pub fn environment_findings(catalog: &Catalog, checker: &Checker) -> Vec<Attribu
         })
         .collect();
     settings::check_catalog(catalog, &mut found);
+    quotas::check_catalog(catalog, &mut found);
     found.extend(checker.cycles().iter().cloned());
     found.retain(|found| !found.is_elsewhere(catalog));
     found
