@@ -22,6 +22,7 @@ mod incremental;
 mod inputs;
 mod planned;
 mod presentation;
+mod quotas;
 mod references;
 mod result;
 mod schemas;
@@ -64,6 +65,7 @@ pub fn environment_findings(catalog: &Catalog, checker: &Checker) -> Vec<Attribu
         })
         .collect();
     settings::check_catalog(catalog, &mut found);
+    quotas::check_catalog(catalog, &mut found);
     found.extend(checker.cycles().iter().cloned());
     found.retain(|found| !found.is_elsewhere(catalog));
     found

@@ -32,6 +32,7 @@
 //! | [`net`] | the guarded HTTP client; TLS; signatures of webhooks |
 //! | [`source`] | Git repositories and folders as snapshots; encrypted files; push notifications |
 //! | [`telemetry`] | OpenTelemetry traces: spans, and their export to a collector |
+//! | [`quota`] | rate limits and quotas, counted once for all processes of a store |
 //! | [`connector`] | the pipeline of a call; tests beside actions |
 //! | [`workflow`] | executions: durable, claimed under a lease, each step recorded; the script engine |
 //! | [`trigger`] | webhooks, schedules, events of applications, and the executions that they start; tests beside workflows |
@@ -67,6 +68,7 @@ pub mod definition;
 pub mod net;
 pub mod operator;
 pub mod plan;
+pub mod quota;
 pub mod reconcile;
 pub mod script;
 pub mod server;

@@ -13,7 +13,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `types`, `manifest`, `queue/` | the stored values |
+//! | `types`, `manifest`, `allowance`, `queue/` | the stored values |
 //! | `traits`, `queue` | the operations |
 //! | `backend/` | their implementation, over the connections of `sql` |
 //! | `sqlite`, `postgres` | the two databases: connections, locks, clocks, notifications |
@@ -23,6 +23,7 @@
 
 use std::sync::Arc;
 
+pub mod allowance;
 pub mod manifest;
 pub mod queue;
 

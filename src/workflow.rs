@@ -30,8 +30,8 @@
 //! `Completed`, `Failed`, `TimedOut` and `Cancelled` are final. A shutdown requeues running executions.
 //!
 //! The files, from the lowest: `clock`, `engine` (interface of scripts), `quickjs`, `process`, `program`, `runtime_context`,
-//! `program_code`, `settings`, `journal`, `mask`, `spans`; the parts of the dispatcher (`admission`, `commit_queue`, `program_cache`,
-//! `waiters`) and `dispatcher`; `execution` (one active execution), `immediate_calls`, `suspension`, `host_calls`,
+//! `program_code`, `settings`, `journal`, `mask`, `spans`; the parts of the dispatcher (`admission`, `commit_queue`,
+//! `execution_quota`, `program_cache`, `waiters`) and `dispatcher`; `execution` (one active execution), `immediate_calls`, `suspension`, `host_calls`,
 //! `step_templates`, `steps`; `release`, `attempt`, `running`, `maintenance` and `worker`.
 
 mod admission;
@@ -42,6 +42,7 @@ mod declarations;
 pub mod dispatcher;
 pub mod engine;
 mod execution;
+mod execution_quota;
 mod host_calls;
 mod immediate_calls;
 mod journal;
@@ -67,6 +68,7 @@ pub use clock::Clock;
 pub use declarations::declarations;
 pub use dispatcher::Dispatcher;
 pub use engine::{ScriptEngine, ScriptLimits};
+pub use execution_quota::{AcceptError, CountedExecutions, EXECUTIONS_PER_DAY, OverQuota};
 pub use process::{ProcessEngine, serve_scripts};
 pub use program::{Program, Programs, camel, compile};
 pub use program_code::{CodeError, code_errors};

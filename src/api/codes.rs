@@ -1,6 +1,7 @@
 //! The codes of problems, for the OpenAPI document and the reference.
 
 use crate::connector::ErrorCode;
+use crate::workflow::EXECUTIONS_PER_DAY;
 
 /// Codes of the server's own problems, with their HTTP statuses and meanings. [`all`] adds those of calls.
 const OWN: &[(&str, u16, &str)] = &[
@@ -55,6 +56,8 @@ pub fn all() -> Vec<(&'static str, u16, String)> {
     let mut all: Vec<_> = own.chain(calls).collect();
     // Codes that only workflows give.
     all.push(("EXECUTION_FAILED", 500, "The execution ended without an output and without a code.".to_owned()));
+    let meaning = "The tenant has started the executions that its quota `executionsPerDay` allows.";
+    all.push((EXECUTIONS_PER_DAY, 429, meaning.to_owned()));
     all.sort_unstable();
     all
 }

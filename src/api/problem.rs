@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema;
-use crate::connector::CallError;
+use crate::connector::{CallError, retry_after_seconds};
 use crate::reconcile::commands::CommandError;
+use crate::workflow::{AcceptError, EXECUTIONS_PER_DAY, OverQuota};
 
 /// Media type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -42,6 +43,9 @@ pub struct Problem {
     /// The response of an application that answered with an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamError>,
+    /// Time after which the request may succeed, in seconds, as in the header `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// Id of the execution that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
@@ -116,6 +120,7 @@ impl From<CallError> for Problem {
         Problem {
             errors: errors.collect(),
             scope: Some(error.code.scope().to_owned()),
+            retry_after: error.retry_after.map(retry_after_seconds),
             upstream: error
                 .upstream_status
                 .map(|status| UpstreamError { status, body: error.upstream.map(|body| *body) }),
@@ -127,6 +132,24 @@ impl From<CallError> for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Problem {
         Problem { findings: error.findings, ..Problem::new(error.status, error.reason, error.message) }
+    }
+}
+
+impl From<&OverQuota> for Problem {
+    fn from(refusal: &OverQuota) -> Problem {
+        Problem {
+            retry_after: Some(retry_after_seconds(refusal.retry_after)),
+            ..Problem::new(429, EXECUTIONS_PER_DAY, refusal.to_string())
+        }
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Problem {
+        match error {
+            AcceptError::OverQuota(refusal) => Problem::from(&*refusal),
+            AcceptError::Store(error) => error.into(),
+        }
     }
 }
 

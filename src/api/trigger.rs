@@ -47,6 +47,9 @@ pub struct ScheduleCounts {
     pub missed: i64,
     /// Times that started more than a minute after they were due.
     pub late: i64,
+    /// Reason for which a quota skipped the last time, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A subscription at an application.
@@ -80,7 +83,8 @@ pub struct Poll {
 
 impl From<&queue::ScheduleState> for ScheduleCounts {
     fn from(state: &queue::ScheduleState) -> ScheduleCounts {
-        ScheduleCounts { fired: state.fired, missed: state.missed, late: state.late }
+        let error = present(&state.error);
+        ScheduleCounts { fired: state.fired, missed: state.missed, late: state.late, error }
     }
 }
 

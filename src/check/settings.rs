@@ -35,7 +35,7 @@ pub(super) struct TrackedSettings<'a> {
 }
 
 /// The environments that the catalog is for.
-fn environments(catalog: &Catalog) -> impl Iterator<Item = &Entry> {
+pub(super) fn environments(catalog: &Catalog) -> impl Iterator<Item = &Entry> {
     let counts = |entry: &&Entry| catalog.environment.as_ref().is_none_or(|chosen| *chosen == entry.id.name);
     catalog.of_kind(Kind::Environment).filter(counts)
 }

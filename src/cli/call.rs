@@ -11,6 +11,7 @@ use super::output;
 use super::runtime::runtime;
 use crate::connector::{self, ActionOutput, MockUpstream, NetworkUpstream, ProvidedSecrets, Secrets, Upstream};
 use crate::net;
+use crate::quota::Limiter;
 
 /// Call an action and print its output
 #[derive(Debug, Args)]
@@ -42,7 +43,9 @@ impl Call {
             let client = net::Client::new(policy).context("cannot set up the HTTP client")?;
             let vault = Arc::new(crate::reconcile::vault(&prepared.path, &prepared.runtime.secrets)?);
             let secrets = ProvidedSecrets::new(prepared.runtime.secrets.clone(), vault);
-            (Box::new(NetworkUpstream::new(client)), Arc::new(secrets))
+            let limiter = Limiter::in_memory();
+            let upstream = NetworkUpstream::new(client, limiter, &prepared.runtime.environment);
+            (Box::new(upstream), Arc::new(secrets))
         };
         let outcome = runtime()?.block_on(connector::call(
             &prepared.runtime,

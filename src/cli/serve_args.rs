@@ -14,6 +14,7 @@ use super::logging::{self, LogFormat};
 use super::master_key;
 use super::store_url::shown_store;
 use crate::net;
+use crate::quota::Limiter;
 use crate::reconcile::context;
 use crate::reconcile::notifications::{Notifier, Settings};
 use crate::reconcile::sources::SourceContext;
@@ -126,6 +127,7 @@ impl ServeArgs {
         let client = net::Client::new(private_policy(self.allow_loopback)?)?;
         Ok(context::Context {
             shared: !url.starts_with("sqlite:"),
+            limiter: Limiter::of_store(Arc::clone(&store), Some(metrics.clone())),
             store,
             is_leader: None,
             source_context: SourceContext {

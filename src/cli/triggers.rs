@@ -51,10 +51,11 @@ fn details(trigger: &Trigger) -> String {
         return url.clone();
     }
     if let Some(counts) = &trigger.counts {
-        let ScheduleCounts { fired, missed, late } = counts;
+        let ScheduleCounts { fired, missed, late, error } = counts;
         let next = trigger.next.map_or_else(|| "never".to_owned(), |next| time(Some(next)));
         let description = trigger.description.as_deref().unwrap_or_default();
-        return format!("{description}; next {next}; {fired} fired, {missed} missed, {late} late");
+        let skipped = error.as_ref().map_or_else(String::new, |error| format!("; skipped: {error}"));
+        return format!("{description}; next {next}; {fired} fired, {missed} missed, {late} late{skipped}");
     }
     let name = |connection: &Option<String>| connection.as_ref().map_or_else(String::new, |name| format!("{name} "));
     let subscriptions = trigger.subscriptions.iter().map(|row| format!("{}{}", name(&row.connection), row.status));

@@ -23,6 +23,7 @@ use super::response::Transform;
 use super::runtime::{Action, Connector, Runtime, Step, StepCall, Transport};
 use super::upstream::{Upstream, UpstreamResponse};
 use super::{retry, spans};
+use crate::quota::Permit;
 use crate::telemetry::TRACEPARENT;
 use crate::template::{Context, Limits};
 
@@ -209,22 +210,40 @@ impl<'a> CallRun<'a> {
         let attempts = policy.map_or(1, |retry| retry.max_attempts);
         let first = policy.and_then(|retry| retry.initial_interval);
         let mut backoff = first.map_or(Duration::from_secs(5), |interval| interval.0);
+        let mut last = None;
         for attempt in 1.. {
             self.requests += 1;
             if self.requests > MAX_REQUESTS {
                 let detail = format!("a call may make at most {MAX_REQUESTS} requests");
                 return Err(CallError::new(ErrorCode::Template, detail));
             }
+            let permit = match (self.admit(open.connector).await, last) {
+                (Ok(permit), _) => permit,
+                // A retry that does not fit is no failure of its own.
+                (Err(_), Some(result)) => return result,
+                (Err(error), None) => return Err(error),
+            };
             let result = self.attempt(open, prepared, attempt).await;
             let Some(retry) = policy.filter(|_| attempt < attempts) else { return result };
             let wait = retry::wait(&result, request.method, retry, backoff);
             let Some(wait) = wait.filter(|wait| Instant::now() + *wait < self.deadline) else { return result };
+            drop(permit);
             if self.upstream.takes_time() {
                 tokio::time::sleep(wait).await;
             }
+            last = Some(result);
             backoff = retry::next_backoff(retry, backoff);
         }
         Err(CallError::new(ErrorCode::Unreachable, "no attempt was made"))
+    }
+
+    /// Waits until the rate limit of the connector permits a request.
+    async fn admit(&mut self, connector: &Connector) -> Result<Option<Permit>, CallError> {
+        let Some(limit) = &connector.spec.rate_limit else { return Ok(None) };
+        let started = Instant::now();
+        let admitted = self.upstream.admit(&connector.name, limit, self.deadline).await;
+        self.timing.waiting += started.elapsed();
+        admitted
     }
 
     /// Sends a request once, within the remaining time of the call.

@@ -11,12 +11,14 @@ use super::call::Call;
 use super::error::{CallError, ErrorCode};
 use super::host::{MaskedSecrets, ProvidedSecrets, Secrets};
 use super::mock::MockUpstream;
-use super::outcome::CallOutcome;
+use super::outcome::{CallOutcome, CallTiming};
 use super::pipeline::{call, prepare};
+use super::rate_limit;
 use super::runtime::Runtime;
 use super::spans;
 use super::upstream::{NetworkUpstream, Upstream, network_error};
 use crate::net;
+use crate::quota::Limiter;
 use crate::telemetry::TRACEPARENT;
 
 /// Timeout of a request that no action describes.
@@ -45,19 +47,32 @@ pub struct Caller {
     pub client: net::Client,
     /// The recipient of calls.
     pub mocking: Mocking,
+    /// Rate limits and quotas of this process, or of all processes of its store.
+    pub limiter: Arc<Limiter>,
 }
 
 impl Caller {
     /// Calls an action.
     pub async fn call(&self, connector: &str, action: &str, request: Call) -> CallOutcome {
+        // Requests of subscriptions are no calls of the tenant.
+        let tenant = request.tenant.as_deref().unwrap_or_default();
+        if request.subscription.is_none()
+            && let Some(calls) = self.runtime.quotas_of(tenant).calls_per_minute
+            && let Err(error) = rate_limit::count_call(&self.limiter, &self.runtime.environment, tenant, calls).await
+        {
+            let status = error.code.status();
+            return CallOutcome { result: Err(error), status, timing: CallTiming::default(), place: String::new() };
+        }
         let mocked = match self.mocking {
             Mocking::All => true,
             Mocking::Examples => self.is_example(connector, action, &request),
             Mocking::None => false,
         };
-        let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = match mocked {
-            true => (Box::new(MockUpstream::new(Arc::clone(&self.runtime))), Arc::new(MaskedSecrets)),
-            false => (Box::new(NetworkUpstream::new(self.client.clone())), self.secrets()),
+        let (upstream, secrets): (Box<dyn Upstream>, Arc<dyn Secrets>) = if mocked {
+            (Box::new(MockUpstream::new(Arc::clone(&self.runtime))), Arc::new(MaskedSecrets))
+        } else {
+            let (client, limiter) = (self.client.clone(), Arc::clone(&self.limiter));
+            (Box::new(NetworkUpstream::new(client, limiter, &self.runtime.environment)), self.secrets())
         };
         call(&self.runtime, &*upstream, secrets, connector, action, request).await
     }

@@ -51,6 +51,8 @@ impl Runtime {
             secrets: chosen.map_or_else(BTreeMap::new, |(entry, spec)| secrets(entry.place().0, &spec.secrets)),
             vault: Arc::default(),
             egress: chosen.map_or_else(Default::default, |(_, spec)| spec.egress.clone()),
+            quotas: chosen.and_then(|(_, spec)| spec.quotas.clone()).unwrap_or_default(),
+            has_concurrency_quota: false,
             connectors: BTreeMap::new(),
             connections: BTreeMap::new(),
             by_connector: BTreeMap::new(),
@@ -70,6 +72,9 @@ impl Runtime {
                 _ => {}
             }
         }
+        let own = runtime.tenants.values().filter_map(|tenant| tenant.quotas.as_ref());
+        runtime.has_concurrency_quota =
+            std::iter::once(&runtime.quotas).chain(own).any(|quotas| quotas.concurrent_executions.is_some());
         for (name, connection) in &runtime.connections {
             runtime.by_connector.entry(connection.connector.clone()).or_default().push(name.clone());
         }

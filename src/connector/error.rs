@@ -17,6 +17,8 @@ pub struct CallError {
     pub upstream: Option<Box<Value>>,
     /// The status of the application's response.
     pub upstream_status: Option<u16>,
+    /// Time after which the call may succeed, if a rate limit or quota refused it.
+    pub retry_after: Option<std::time::Duration>,
 }
 
 macro_rules! error_codes {
@@ -77,6 +79,10 @@ error_codes! {
     ConnectionRequired "CONNECTION_REQUIRED" 409 "Authentication (connection)"
     /// The request is too large.
     TooLarge "REQUEST_TOO_LARGE" 413 "Request"
+    /// The rate limit of the connector permits no request before the deadline of the call.
+    RateLimited "RATE_LIMITED" 429 "Rate limit (connector)"
+    /// The tenant has made the calls that its quota `callsPerMinute` allows.
+    CallsPerMinute "CALLS_PER_MINUTE_EXCEEDED" 429 "Quota (callsPerMinute)"
     /// A template of the request failed.
     Template "TEMPLATE_ERROR" 422 "Configuration (template rendering)"
     /// A template of the response failed.
@@ -115,6 +121,7 @@ impl CallError {
             violations: Vec::new(),
             upstream: None,
             upstream_status: None,
+            retry_after: None,
         }
     }
 

@@ -58,6 +58,8 @@ pub struct CallTiming {
     pub transform: Duration,
     /// Time spent waiting for the application.
     pub external: Duration,
+    /// Time spent waiting for the rate limit of the connector.
+    pub waiting: Duration,
     /// Total duration.
     pub total: Duration,
     /// Steps of a composite action, by name.
@@ -74,6 +76,9 @@ impl CallTiming {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
         let mut parts = vec![format!("transform;dur={:.3}", milliseconds(self.transform))];
         parts.push(format!("external;dur={:.3};desc=\"{}\"", milliseconds(self.external), self.host.replace('"', "")));
+        if !self.waiting.is_zero() {
+            parts.push(format!("limit;dur={:.3}", milliseconds(self.waiting)));
+        }
         parts.extend(
             self.steps.iter().map(|(name, duration)| format!("step.{name};dur={:.3}", milliseconds(*duration))),
         );

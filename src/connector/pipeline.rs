@@ -45,7 +45,7 @@ pub async fn call(
         Err(error) => Err(error),
     };
     timing.total = started.elapsed();
-    timing.transform = timing.total.saturating_sub(timing.external);
+    timing.transform = timing.total.saturating_sub(timing.external + timing.waiting);
     let (result, status) = match result {
         Ok((output, status)) => (Ok(output), status),
         Err(error) => {

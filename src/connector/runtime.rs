@@ -17,7 +17,7 @@ use crate::definition::connection::ConnectionSpec;
 use crate::definition::connector::ConnectorSpec;
 use crate::definition::environment::{Egress, SecretSource};
 use crate::definition::json_schema::{JsonSchema, entity_schemas};
-use crate::definition::tenant::TenantSpec;
+use crate::definition::tenant::{Quotas, TenantSpec};
 use crate::template::{Template, Tree};
 use crate::text::Digest;
 
@@ -36,6 +36,10 @@ pub struct Runtime {
     pub vault: Arc<Vault>,
     /// The egress rules.
     pub egress: Egress,
+    /// Quotas of each tenant that sets none of its own.
+    pub quotas: Quotas,
+    /// True if a quota limits the concurrent executions of a tenant.
+    pub has_concurrency_quota: bool,
     /// Connectors by name.
     pub connectors: BTreeMap<String, Arc<Connector>>,
     /// Connections by name.
@@ -46,6 +50,15 @@ pub struct Runtime {
     pub tenants: BTreeMap<String, Arc<TenantSpec>>,
     /// Connectors that were reused from the previous runtime, and those that were compiled.
     pub compiled: CacheTally,
+}
+
+impl Runtime {
+    /// The quotas of a tenant: its own, and those of the environment for the others. An empty name stands for everything
+    /// without a tenant.
+    pub fn quotas_of(&self, tenant: &str) -> Quotas {
+        let own = self.tenants.get(tenant).and_then(|tenant| tenant.quotas.as_ref());
+        own.map_or_else(|| self.quotas.clone(), |own| own.or(&self.quotas))
+    }
 }
 
 /// A compiled connector.

@@ -2,13 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::address::is_example_host;
 use super::error::{CallError, ErrorCode};
 use super::prepared::PreparedRequest;
+use super::rate_limit;
+use crate::definition::connector::RateLimit;
 use crate::net;
+use crate::quota::{Limiter, Permit};
 
 /// The response of an application.
 #[derive(Clone, Debug)]
@@ -26,11 +31,20 @@ pub struct UpstreamResponse {
 /// The future of a response.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, CallError>> + Send + 'a>>;
 
+/// The future of the admission of a request; the permit is held while the request is sent.
+pub type AdmissionFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<Permit>, CallError>> + Send + 'a>>;
+
 /// Sends requests.
 pub trait Upstream: Send + Sync {
     /// True if the caller must wait before another attempt.
     fn takes_time(&self) -> bool {
         true
+    }
+
+    /// Waits until the rate limit of a connector permits a request, at most until the deadline.
+    fn admit<'a>(&'a self, connector: &'a str, limit: &'a RateLimit, deadline: Instant) -> AdmissionFuture<'a> {
+        let _ = (connector, limit, deadline);
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// Sends one request of an action.
@@ -41,16 +55,22 @@ pub trait Upstream: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct NetworkUpstream {
     client: net::Client,
+    limiter: Arc<Limiter>,
+    environment: String,
 }
 
 impl NetworkUpstream {
-    /// An upstream that sends with a client.
-    pub fn new(client: net::Client) -> NetworkUpstream {
-        NetworkUpstream { client }
+    /// An upstream that sends with a client, within the rate limits of connectors in an environment.
+    pub fn new(client: net::Client, limiter: Arc<Limiter>, environment: &str) -> NetworkUpstream {
+        NetworkUpstream { client, limiter, environment: environment.to_owned() }
     }
 }
 
 impl Upstream for NetworkUpstream {
+    fn admit<'a>(&'a self, connector: &'a str, limit: &'a RateLimit, deadline: Instant) -> AdmissionFuture<'a> {
+        Box::pin(rate_limit::admit(&self.limiter, &self.environment, (connector, limit), deadline))
+    }
+
     fn send<'a>(&'a self, _connector: &'a str, _action: &'a str, request: &'a PreparedRequest) -> ResponseFuture<'a> {
         Box::pin(async move {
             let response = self.client.send(request.to_net()?, &request.limits).await.map_err(|error| {

@@ -170,7 +170,7 @@ pub struct ExpectedError {
 }
 
 /// The error codes of calls.
-pub const ERROR_CODES: [&str; 26] = [
+pub const ERROR_CODES: [&str; 27] = [
     "INVALID_INPUT",
     "MISSING_PATH_PARAMETERS",
     "INVALID_PATH_PARAMETERS",
@@ -184,6 +184,8 @@ pub const ERROR_CODES: [&str; 26] = [
     "METHOD_NOT_ALLOWED",
     "CONNECTION_REQUIRED",
     "REQUEST_TOO_LARGE",
+    "RATE_LIMITED",
+    "CALLS_PER_MINUTE_EXCEEDED",
     "TEMPLATE_ERROR",
     "RESPONSE_TEMPLATE_ERROR",
     "CREDENTIAL_UNAVAILABLE",

@@ -64,7 +64,9 @@ pub struct ConnectorSpec {
     /// Defaults for all actions.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,
-    /// Rate limit of the application. This version validates it and does not act on it.
+    /// Rate limit of the application, for all tenants, connections and processes of the environment together. Requests
+    /// beyond it wait in their order, until the timeout of their action at most. A request whose wait would be longer fails
+    /// at once with the code `RATE_LIMITED`, status 429 and `Retry-After`. Mocks are not limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     /// Probe of the application. A server that serves the connector calls an action on an interval; commands that run without
@@ -174,16 +176,17 @@ impl Defaults {
     }
 }
 
-/// A rate limit.
+/// A rate limit. Each request counts: every step, page and retry, except redirects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
-    /// Number of calls allowed per period.
+    /// Maximum number of requests in any time as long as the period.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests: u32,
     /// Length of the period, such as `1m`.
+    #[schemars(extend("x-evenkeel-min" = "100ms", "x-evenkeel-max" = "31d"))]
     pub per: Duration,
-    /// Maximum number of concurrent calls. Default: unlimited.
+    /// Maximum number of concurrent requests of each process. Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub concurrency: Option<u32>,

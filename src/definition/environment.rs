@@ -87,7 +87,7 @@ pub struct EnvironmentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
-    /// Quotas of each tenant, unless the tenant sets its own. This version validates them and does not act on them.
+    /// Quotas of each tenant. A quota that the tenant sets itself takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<super::tenant::Quotas>,
 }

@@ -30,7 +30,7 @@ pub struct TenantSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-type" = "email"))]
     pub admin: Option<String>,
-    /// Quotas of the tenant. This version validates them and does not act on them. Default: the quotas of the environment.
+    /// Quotas of the tenant. Each that is omitted is that of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<Quotas>,
     /// Variables for `get_variable`. They take precedence over those of the environment.
@@ -58,25 +58,45 @@ pub enum Region {
     APAC,
 }
 
-/// The quotas of a tenant.
+/// The quotas of a tenant, counted over all processes of the environment. Calls, executions and state without a tenant count
+/// together, like those of one more tenant. Default of each quota: unlimited.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quotas {
-    /// Maximum number of connections.
+    /// Maximum number of declared connections of the tenant. `validate` reports more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub connections: Option<u32>,
-    /// Maximum number of executions per day.
+    /// Maximum number of executions that start per day, from midnight to midnight UTC. Beyond it, starts through the API, by
+    /// workflows and of webhooks that wait for an output fail with the code `EXECUTIONS_PER_DAY_EXCEEDED`, status 429 and
+    /// `Retry-After`; schedules and polls are skipped; executions of other webhooks start on the next day with executions
+    /// left, at most 30 days later. Retried attempts and `onFailure` workflows do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executions_per_day: Option<u64>,
-    /// Maximum number of concurrent executions.
+    /// Maximum number of executions that run at the same time; others stay queued. Waiting executions do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub concurrent_executions: Option<u32>,
-    /// Maximum number of action calls per minute.
+    /// Maximum number of calls of actions in any minute, by the API, workflows and polls. A call beyond it fails at once with
+    /// the code `CALLS_PER_MINUTE_EXCEEDED`, status 429 and `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_minute: Option<u32>,
-    /// Maximum size of stored state, in bytes.
+    /// Maximum size of keys and values that workflows keep by `ctx.state`, in bytes. Setting a value beyond it fails with the
+    /// code `STATE_BYTES_EXCEEDED`. State of the scope `invocation` does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_bytes: Option<u64>,
+}
+
+impl Quotas {
+    /// These quotas, and `defaults` for those that are not set.
+    #[must_use]
+    pub fn or(&self, defaults: &Quotas) -> Quotas {
+        Quotas {
+            connections: self.connections.or(defaults.connections),
+            executions_per_day: self.executions_per_day.or(defaults.executions_per_day),
+            concurrent_executions: self.concurrent_executions.or(defaults.concurrent_executions),
+            calls_per_minute: self.calls_per_minute.or(defaults.calls_per_minute),
+            state_bytes: self.state_bytes.or(defaults.state_bytes),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::validate::Validated;
 use crate::catalog::Catalog;
 use crate::connector::Runtime;
 use crate::net;
+use crate::quota::Limiter;
 use crate::trigger::{self, Triggers};
 use crate::workflow::{self, Programs};
 
@@ -19,6 +20,8 @@ pub struct Active {
     pub runtime: Arc<Runtime>,
     /// The guarded client, which reaches what the egress policy of the environment allows.
     pub client: net::Client,
+    /// Rate limits and quotas.
+    pub limiter: Arc<Limiter>,
     /// The validation of this generation, or of a later revision with errors.
     pub validated: Arc<Validated>,
     /// True if `validated` serves; false if it has errors and the last good generation serves.

@@ -290,6 +290,7 @@ impl ActiveGeneration {
             work,
             runtime: Arc::new(runtime),
             client,
+            limiter: Arc::clone(&context.limiter),
             validated: Arc::clone(&candidate.validated),
             current: true,
             number: 0,

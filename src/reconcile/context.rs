@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::notifications::Notifier;
 use super::sources::SourceContext;
+use crate::quota::Limiter;
 use crate::source::encrypted::Identities;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -22,6 +23,8 @@ pub struct Context {
     pub notifier: Notifier,
     /// Metrics of the process.
     pub metrics: Metrics,
+    /// Rate limits and quotas, shared with the other processes of the store.
+    pub limiter: Arc<Limiter>,
     /// Name of this process, unique among all that use the store.
     pub replica: String,
     /// True if several processes may use this store, so that a lease elects the leader of each environment.

@@ -32,8 +32,12 @@ impl LiveEnvironments {
 
     /// A generation as executions see it.
     pub fn live_of(&self, active: &Active) -> LiveEnvironment {
-        let caller =
-            Caller { runtime: Arc::clone(&active.runtime), client: active.client.clone(), mocking: self.mocking };
+        let caller = Caller {
+            runtime: Arc::clone(&active.runtime),
+            client: active.client.clone(),
+            mocking: self.mocking,
+            limiter: Arc::clone(&active.limiter),
+        };
         LiveEnvironment {
             runtime: Arc::clone(&active.runtime),
             generation: active.number,
@@ -64,6 +68,12 @@ impl EnvironmentProvider for LiveEnvironments {
     fn execution_ended(&self, environment: &str, status: &'static str) {
         if let Some(environments) = &self.environments {
             environments.context.metrics.execution(environment, status);
+        }
+    }
+
+    fn refused_by_quota(&self, environment: &str, quota: &'static str) {
+        if let Some(environments) = &self.environments {
+            environments.context.metrics.refused_by_limit(environment, quota);
         }
     }
 

@@ -183,7 +183,7 @@ fn context(store: Arc<dyn Store>) -> Arc<Context> {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Metrics::new();
     Arc::new(Context {
-        store,
+        store: Arc::clone(&store),
         is_leader: None,
         source_context: SourceContext {
             cluster: None,
@@ -194,6 +194,7 @@ fn context(store: Arc<dyn Store>) -> Arc<Context> {
         },
         identities: None,
         notifier: Notifier::start(client, metrics.clone(), Settings::default()),
+        limiter: crate::quota::Limiter::of_store(store, Some(metrics.clone())),
         metrics,
         replica: "test".into(),
         shared: false,

@@ -13,6 +13,7 @@ use super::validate::{Validated, Validator};
 use crate::catalog::{EnvironmentSelection, Input, Snapshot};
 use crate::connector::Runtime;
 use crate::net;
+use crate::quota::Limiter;
 use crate::script::MAX_SCRIPT_BYTES;
 use crate::source::{UnreadableFile, directory};
 use crate::text::Digest;
@@ -107,8 +108,10 @@ impl Source {
         let folder = if self.path.is_file() { self.path.parent().unwrap_or(Path::new("")) } else { &*self.path };
         let read = |file: &str| directory::read_inside(folder, file, MAX_SCRIPT_BYTES + 1).ok();
         let work = Work::compile(catalog, &read, before.map(|before| &before.work)).map_err(anyhow::Error::msg)?;
+        // A folder is served by one process.
+        let limiter = before.map_or_else(Limiter::in_memory, |before| Arc::clone(&before.limiter));
         let (runtime, validated) = (Arc::new(runtime), Arc::clone(validated));
-        Ok(Active { runtime, client, validated, current: true, number: 0, revisions: BTreeMap::new(), work })
+        Ok(Active { runtime, client, limiter, validated, current: true, number: 0, revisions: BTreeMap::new(), work })
     }
 }
 
@@ -236,8 +239,9 @@ fn reload(
     let emptied = validated.catalog.entries.is_empty() && !before.runtime.connectors.is_empty();
     let keep = || {
         let (runtime, client) = (Arc::clone(&before.runtime), before.client.clone());
+        let limiter = Arc::clone(&before.limiter);
         let (validated, revisions, work) = (Arc::clone(&validated), BTreeMap::new(), before.work.clone());
-        pointer.store(Active { runtime, client, validated, current: false, number: 0, revisions, work });
+        pointer.store(Active { runtime, client, limiter, validated, current: false, number: 0, revisions, work });
     };
     if !validated.is_valid() || emptied {
         keep();

@@ -33,7 +33,12 @@ pub(super) async fn call(
     // Loaded once: a call finishes on the generation on which it started.
     let active = context.target()?.active()?;
     let runtime = &active.runtime;
-    let caller = Caller { runtime: Arc::clone(runtime), client: active.client.clone(), mocking: server.mocking };
+    let caller = Caller {
+        runtime: Arc::clone(runtime),
+        client: active.client.clone(),
+        mocking: server.mocking,
+        limiter: Arc::clone(&active.limiter),
+    };
     let started = std::time::Instant::now();
     let outcome = caller.call(connector, action, call).await;
     let code = outcome.result.as_ref().err().map_or("", |error| error.code.as_str());

@@ -188,6 +188,7 @@ fn rejected(rejection: &WebhookRejection) -> Response {
                 "this webhook cannot verify events now; its operator can read why in the log",
             )
         }
+        WebhookRejection::OverQuota(refusal) => Problem::from(&**refusal),
         WebhookRejection::Unavailable(_) => {
             Problem::new(503, "UNAVAILABLE", "the event cannot be stored right now; send it again")
         }
@@ -202,6 +203,7 @@ fn log_rejection(rejection: &WebhookRejection, request_id: &str, environment: &s
         WebhookRejection::Malformed(detail)
         | WebhookRejection::NoSecret(detail)
         | WebhookRejection::Unavailable(detail) => detail.clone(),
+        WebhookRejection::OverQuota(refusal) => refusal.to_string(),
         WebhookRejection::TooLarge => "too large".to_owned(),
     };
     // Only the operator can repair this. Missing secrets are warned of where calls are verified, at a falling rate.

@@ -16,6 +16,7 @@ use crate::api::problem::CONTENT_TYPE;
 use crate::connector::CallError;
 use crate::reconcile::commands::CommandError;
 use crate::store::StoreError;
+use crate::workflow::AcceptError;
 
 /// Header with the id of a request.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -62,7 +63,7 @@ macro_rules! from_error {
     };
 }
 
-from_error!(Problem, CallError, CommandError, StoreError);
+from_error!(Problem, AcceptError, CallError, CommandError, StoreError);
 
 impl IntoResponse for ApiError {
     /// A response without a body: `finish` adds it, since only it knows the id of the request.
@@ -71,6 +72,9 @@ impl IntoResponse for ApiError {
         *response.status_mut() = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if self.0.status == 503 {
             set(&mut response, "retry-after", "1");
+        }
+        if let Some(seconds) = self.0.retry_after {
+            set(&mut response, "retry-after", &seconds.to_string());
         }
         if self.0.status == 401 {
             set(&mut response, "www-authenticate", "Bearer");

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::sql::Connection;
 use super::{Generation, Keys, Replica, StoreError};
 
+mod allowances;
 mod audits;
 mod credentials;
 mod generations;

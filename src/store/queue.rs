@@ -31,6 +31,9 @@ pub use triggers::{
     StoredRecord, Subscription,
 };
 
+/// The maximum number of running executions of a tenant; `None` if it has no limit.
+pub type TenantLimits<'a> = dyn Fn(&str) -> Option<u32> + Send + Sync + 'a;
+
 /// The time of [`Disposition::Suspend`] that only a signal ends.
 pub const NEVER: Micros = Micros::MAX;
 
@@ -141,6 +144,19 @@ pub trait Queue: Send + Sync {
         worker: &str,
         limit: u32,
         lease: Micros,
+    ) -> Result<Vec<Execution>, StoreError> {
+        self.claim_within(environment, worker, limit, lease, None).await
+    }
+
+    /// Claims like [`claim`](Self::claim), and leaves executions of tenants that would then have more running executions
+    /// than their limit. With limits, claims of all processes take turns.
+    async fn claim_within(
+        &self,
+        environment: &str,
+        worker: &str,
+        limit: u32,
+        lease: Micros,
+        limits: Option<&TenantLimits<'_>>,
     ) -> Result<Vec<Execution>, StoreError>;
 
     /// Renews the leases of a worker's executions (id and token). Returns those that the worker must stop executing.
@@ -250,7 +266,21 @@ pub trait Queue: Send + Sync {
         key: &str,
         value: &Value,
         ttl: Option<Micros>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.put_workflow_state_within(environment, scope, key, value, ttl, None).await.map(|_| ())
+    }
+
+    /// Sets a value of workflow state, unless keys and values of its scope would then have more bytes than the limit.
+    /// Returns false if it was not set.
+    async fn put_workflow_state_within(
+        &self,
+        environment: &str,
+        scope: &str,
+        key: &str,
+        value: &Value,
+        ttl: Option<Micros>,
+        max_bytes: Option<u64>,
+    ) -> Result<bool, StoreError>;
 
     /// The state of a schedule. A new one is created with all times until now processed.
     async fn schedule(&self, environment: &str, trigger: &str) -> Result<ScheduleState, StoreError>;

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::allowance::{Allowance, Grant, Reservation};
 use super::queue::Queue;
 use super::{Activation, Audit, CredentialId, Generation, Lease, Micros, Replica, SecretBytes, StoreError, Tombstone};
 use crate::text::Digest;
@@ -78,6 +79,9 @@ pub trait Store: Queue + fmt::Debug + Send + Sync {
 
     /// The current holder of a lease.
     async fn lease_holder(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Reserves units of an allowance, for this process to use within the validity of the grant.
+    async fn reserve(&self, allowance: &Allowance, request: &Reservation) -> Result<Grant, StoreError>;
 
     /// Reports the generation that this process serves. Unchanged reports are written only as often as needed to count as
     /// alive ([`Store::replicas`]): never on a store of a single process.

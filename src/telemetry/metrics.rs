@@ -74,6 +74,29 @@ struct Inner {
     executions_oldest: LabelledFamily<Gauge>,
     dead_letters: LabelledFamily<Gauge>,
     executions: LabelledFamily<Counter>,
+    limit_refusals: LabelledFamily<Counter>,
+    rate_limit_waits: LabelledFamily<Counter>,
+    rate_limit_waiting: LabelledFamily<Gauge>,
+}
+
+/// A call that waits for a rate limit; it is counted until this is dropped.
+#[derive(Debug)]
+pub struct WaitingCall {
+    metrics: Metrics,
+    environment: String,
+}
+
+impl Drop for WaitingCall {
+    fn drop(&mut self) {
+        // The series of an environment that is gone meanwhile stay removed.
+        if !lock(&self.metrics.0.environments).contains(&self.environment) && self.environment != OTHER {
+            return;
+        }
+        let labels = self.metrics.labels(&self.environment, None);
+        self.metrics.0.rate_limit_waiting.with(labels, |metric| {
+            metric.dec();
+        });
+    }
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -236,6 +259,24 @@ impl Metrics {
                 "Number of executions that this process finished, by status",
                 None,
             ),
+            limit_refusals: LabelledFamily::new(
+                &mut registry,
+                "limit_refusals",
+                "Number of calls, executions and writes of state that a rate limit or quota refused, by limit",
+                None,
+            ),
+            rate_limit_waits: LabelledFamily::new(
+                &mut registry,
+                "rate_limit_waits",
+                "Number of calls that requested units of a rate limit from the store",
+                None,
+            ),
+            rate_limit_waiting: LabelledFamily::new(
+                &mut registry,
+                "rate_limit_waiting",
+                "Number of calls that wait for the rate limit of their connector",
+                None,
+            ),
             queue_oldest,
             store_writes,
             registry,
@@ -366,6 +407,21 @@ impl Metrics {
         self.count(&self.0.executions, environment, Some(("status", status)));
     }
 
+    /// Counts a call, an execution or a write of state that a limit refused: `rateLimit`, `concurrency`, or the field of a
+    /// quota.
+    pub fn refused_by_limit(&self, environment: &str, limit: &str) {
+        self.count(&self.0.limit_refusals, environment, Some(("limit", limit)));
+    }
+
+    /// Counts a call that waits for the rate limit of its connector, until the result is dropped.
+    pub fn waiting_for_limit(&self, environment: &str) -> WaitingCall {
+        self.count(&self.0.rate_limit_waits, environment, None);
+        self.0.rate_limit_waiting.with(self.labels(environment, None), |metric| {
+            metric.inc();
+        });
+        WaitingCall { metrics: self.clone(), environment: self.environment(environment) }
+    }
+
     /// Counts a finished fetch: `ok` or `failed`.
     pub fn fetched(&self, environment: &str, result: &'static str, took: Duration) {
         self.count(&self.0.fetch, environment, Some(("result", result)));
@@ -425,6 +481,8 @@ impl Metrics {
             &inner.fetch,
             &inner.webhooks,
             &inner.executions,
+            &inner.limit_refusals,
+            &inner.rate_limit_waits,
         ] {
             family.forget(environment);
         }
@@ -441,6 +499,7 @@ impl Metrics {
             &inner.drift_objects,
             &inner.secrets_unresolved,
             &inner.connectors_unhealthy,
+            &inner.rate_limit_waiting,
         ] {
             family.forget(environment);
         }

@@ -225,6 +225,8 @@ codes! {
 
     EK0411 SQL_PARAMS Error "placeholders and params that do not fit"
         "Each of `$1`, `$2` … in a query stands for one of `params`, in order and without gaps. The database would refuse the query."
+    EK0412 CONNECTION_QUOTA Error "more connections than the quota of the tenant"
+        "`quotas.connections` of the tenant, or of the environment if the tenant sets none, allows fewer connections than are declared for the tenant. Remove a connection, or raise the quota."
 
     // EK05: widgets
     EK0501 PRIMARY Error "not exactly one primary connector"

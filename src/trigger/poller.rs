@@ -17,14 +17,18 @@ use super::routing::{IncomingEvent, invalid_event, route_event};
 use super::snapshot::{self, Comparison, Listing, Record, RememberedRecord};
 use crate::connector::{self, CallError, are_records_mapped};
 use crate::definition::event::Poll;
-use crate::store::queue::{PollCommit, PollState, StoredRecord};
+use crate::store::queue::{CommitResult, PollCommit, PollState, StoredRecord};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::{Span, SpanKind};
 use crate::template::{Limits, Template};
-use crate::workflow::{Dispatcher, LiveEnvironment};
+use crate::workflow::{AcceptError, Dispatcher, LiveEnvironment, OverQuota};
 
 /// Maximum number of pages of one poll.
 const MAX_PAGES: usize = 100;
+/// Minimum time until the next poll after a quota refused the events of one.
+const MIN_SKIP: Duration = Duration::from_secs(10);
+/// Maximum time until then: a quota may be raised meanwhile.
+const MAX_SKIP: Duration = Duration::from_mins(15);
 /// Maximum number of records of one poll.
 const MAX_RECORDS: usize = 50_000;
 
@@ -51,6 +55,10 @@ pub async fn poll(
 ) -> Result<PollSummary, StoreError> {
     let Some(definition) = &app.event.poll else { return Ok(PollSummary::default()) };
     let state = current_state(dispatcher, environment, definition, state).await?;
+    let tenant = tenant_of(&live.runtime, &state.connection);
+    if let Some(refusal) = dispatcher.over_quota(environment, &tenant).await? {
+        return skip(dispatcher, environment, state, &refusal).await;
+    }
     let remember_seconds = definition
         .remember
         .map_or(snapshot::REMEMBER_SECONDS, |time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX));
@@ -85,6 +93,7 @@ pub async fn poll(
     schedule_next(dispatcher.now(), definition, &state, &mut next, found.events.len(), rate_limited);
     let mut accepts = Vec::with_capacity(found.events.len());
     let is_mapped = listed.as_ref().is_ok_and(|listed| listed.is_mapped);
+    let mut counted = Vec::with_capacity(found.events.len());
     for change in &found.events {
         let name = format!("{:?}", change.change);
         let fields = serde_json::to_value(&change.fields).unwrap_or_default();
@@ -116,10 +125,24 @@ pub async fn poll(
             trace: Span::child_of("", SpanKind::Consumer, format!("event {}", trigger.name)).traceparent(),
             live,
         };
-        accepts.push(match invalid {
+        let mut accept = match invalid {
             None => route_event(dispatcher, environment, trigger, &app.routes, event).await?,
             Some(cause) => invalid_event(environment, trigger, event, cause),
-        });
+        };
+        // Over quota they run on a later day; beyond the last of those, a later poll finds the same changes again.
+        match dispatcher.count_executions(&mut accept).await {
+            Ok(count) => counted.push(count),
+            Err(error) => {
+                for count in counted {
+                    dispatcher.uncount_executions(count);
+                }
+                return match error {
+                    AcceptError::OverQuota(refusal) => skip(dispatcher, environment, state, &refusal).await,
+                    AcceptError::Store(error) => Err(error),
+                };
+            }
+        }
+        accepts.push(accept);
     }
     summary.events = accepts.len();
     let stored = |record: RememberedRecord| StoredRecord {
@@ -134,9 +157,32 @@ pub async fn poll(
         upserted: found.remember.into_iter().map(stored).collect(),
         deleted: found.forget,
     };
-    dispatcher.store().commit_poll(&commit, accepts).await?;
+    let committed = dispatcher.store().commit_poll(&commit, accepts).await;
+    // Without a result nothing was stored.
+    let is_stored =
+        |at: usize| matches!(committed.as_ref().ok().and_then(|all| all.get(at)), Some(CommitResult::Stored(_)));
+    for (_, counted) in counted.into_iter().enumerate().filter(|(at, _)| !is_stored(*at)) {
+        dispatcher.uncount_executions(counted);
+    }
+    committed?;
     dispatcher.wake();
     Ok(summary)
+}
+
+/// Skips a poll whose events a quota refuses, and records the reason. The next one continues where this one began.
+async fn skip(
+    dispatcher: &Dispatcher,
+    environment: &str,
+    state: PollState,
+    refusal: &OverQuota,
+) -> Result<PollSummary, StoreError> {
+    let error = refusal.to_string();
+    let wait = refusal.retry_after.clamp(MIN_SKIP, MAX_SKIP);
+    let next_at = dispatcher.now().saturating_add(Micros::try_from(wait.as_micros()).unwrap_or(Micros::MAX));
+    let state = PollState { error: error.clone(), next_at, ..state };
+    let commit = PollCommit { environment: environment.to_owned(), state, ..PollCommit::default() };
+    dispatcher.store().commit_poll(&commit, Vec::new()).await?;
+    Ok(PollSummary { events: 0, error: Some(error) })
 }
 
 /// The state that a poll continues: empty if the definition compares records in another way than the stored state did,
@@ -371,5 +417,5 @@ fn failure(message: String) -> ListFailure {
 }
 
 fn is_rate_limit(error: &CallError) -> bool {
-    matches!(error.upstream_status, Some(429 | 503))
+    error.retry_after.is_some() || matches!(error.upstream_status, Some(429 | 503))
 }

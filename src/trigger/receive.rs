@@ -16,7 +16,7 @@ use crate::definition::workflow::Tier;
 use crate::store::queue::{CommitResult, EnqueueRequest, Execution, MAX_VALUE_BYTES};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::repetition;
-use crate::workflow::{Dispatcher, LiveEnvironment};
+use crate::workflow::{AcceptError, Dispatcher, LiveEnvironment};
 
 /// The default deduplication window of webhooks.
 const WEBHOOK_WINDOW: Micros = 24 * 3600 * 1_000_000;
@@ -243,7 +243,8 @@ async fn store(dispatcher: &Arc<Dispatcher>, accept: EnqueueRequest) -> Result<R
         Ok(CommitResult::Fenced) => {
             WebhookRejection::Unavailable("another process stored a newer state; send the call again".to_owned())
         }
-        Err(error) => unavailable(error),
+        Err(AcceptError::OverQuota(refusal)) => WebhookRejection::OverQuota(refusal),
+        Err(AcceptError::Store(error)) => unavailable(error),
     };
     remove_waiters();
     Err(rejection)

@@ -12,7 +12,7 @@ use crate::store::Micros;
 use crate::telemetry::TRACEPARENT;
 use crate::template::{Limits, Template, Tree};
 use crate::text::is_known_credential;
-use crate::workflow::LiveEnvironment;
+use crate::workflow::{LiveEnvironment, OverQuota};
 
 /// Maximum length of a deduplication or ordering key in bytes. A longer key is replaced by its digest.
 const MAX_KEY_BYTES: usize = 200;
@@ -71,6 +71,8 @@ pub enum WebhookRejection {
     NoSecret(String),
     /// The event cannot be stored at the moment; the cause.
     Unavailable(String),
+    /// A quota refuses the execution that the caller waits for.
+    OverQuota(Box<OverQuota>),
 }
 
 impl WebhookRequest {

@@ -18,7 +18,7 @@ use crate::definition::trigger::{CatchUp, Overlap};
 use crate::store::queue::{CommitResult, EnqueueRequest, ExecutionFilter, ExecutionStatus, PollState, ScheduleState};
 use crate::store::{Micros, StoreError};
 use crate::telemetry::repetition;
-use crate::workflow::{Dispatcher, LiveEnvironment};
+use crate::workflow::{CountedExecutions, Dispatcher, LiveEnvironment};
 
 /// Maximum interval between two passes, and so the delay until a new generation is noticed.
 const PASS_INTERVAL: Duration = Duration::from_millis(500);
@@ -232,6 +232,7 @@ impl TriggerService {
         let due = schedule.due(timestamp(state.until), timestamp(now));
         let mut after = ScheduleState { until: due.until.as_microsecond(), ..state.clone() };
         let mut accept = EnqueueRequest::default();
+        let mut counted = CountedExecutions::default();
         // A paused schedule neither fires nor misses ticks.
         if trigger.spec.active && !spec.paused {
             after.missed = after.missed.saturating_add(i64::try_from(due.missed).unwrap_or(i64::MAX));
@@ -251,6 +252,16 @@ impl TriggerService {
                 let delay = delay.saturating_sub(now.saturating_sub(tick_at)).max(0);
                 let mut executions =
                     routing::scheduled_executions(&self.dispatcher, environment, trigger, live, *tick, delay).await?;
+                let refusal = self.dispatcher.retain_within_quota(&mut executions, &mut counted).await?;
+                after.error = refusal.map_or_else(String::new, |refusal| refusal.to_string());
+                if !after.error.is_empty() {
+                    let cause = &after.error;
+                    tracing::warn!(environment, trigger = trigger.name, cause, "a quota refused a scheduled execution");
+                    if executions.is_empty() {
+                        after.missed = after.missed.saturating_add(1);
+                        continue;
+                    }
+                }
                 if spec.overlap == Overlap::Queue || due.run.len() > 1 {
                     // In their order, one at a time.
                     for new in &mut executions {
@@ -269,7 +280,11 @@ impl TriggerService {
             }
         }
         accept.tick = Some((environment.to_owned(), trigger.name.clone(), state.clone(), after.clone()));
-        match self.dispatcher.accept(accept).await? {
+        let result = self.dispatcher.accept(accept).await;
+        if !matches!(result, Ok(CommitResult::Stored(_))) {
+            self.dispatcher.uncount_executions(counted);
+        }
+        match result? {
             CommitResult::Stored(_) => Ok(Some(after)),
             CommitResult::Refused(cause) => {
                 tracing::error!(environment, trigger = trigger.name, cause, "storing a tick failed");

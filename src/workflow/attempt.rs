@@ -75,6 +75,7 @@ pub(super) async fn execute(
     // With a backlog, the next execution waits for its turn like the others.
     let claims_next = !execution.ordering_key.is_empty()
         && !dispatcher.admission.has_backlog()
+        && !dispatcher.has_concurrency_quota(&execution.environment)
         && !shutting_down.load(Ordering::Relaxed);
     let release = Release {
         steps: unsaved.steps,
@@ -223,6 +224,9 @@ fn disposition(
                     Some(Disposition::Retry(0, exception.to_value()))
                 }
                 Some(delay) => {
+                    // Before a limit or quota has units left, another attempt would fail as well.
+                    let requested = exception.details["retryAfter"].as_u64().map(Duration::from_secs);
+                    let delay = requested.map_or(delay, |requested| delay.max(requested));
                     let at = dispatcher.now().saturating_add(micros_of(delay));
                     Some(Disposition::Retry(at, exception.to_value()))
                 }

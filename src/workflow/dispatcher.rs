@@ -20,12 +20,14 @@ use super::admission::Admission;
 use super::clock::Clock;
 use super::commit_queue::CommitQueue;
 use super::engine::{ScriptEngine, ScriptLimits};
+use super::execution_quota::{AcceptError, CountedExecutions, ExecutionQuota, OverQuota};
 use super::program::{Program, Programs};
 use super::program_cache::ProgramCache;
 use super::runtime_context::{EnvironmentProvider, LiveEnvironment};
 use super::settings::WorkerSettings;
 use super::waiters::{WaiterGuard, Waiters};
 use crate::definition::workflow::{Priority, Tier};
+use crate::quota::Limiter;
 use crate::store::queue::{Change, CommitResult, EnqueueRequest, Execution, NewExecution, new_id};
 use crate::store::{Micros, Store, StoreError};
 
@@ -41,6 +43,7 @@ pub struct Dispatcher {
     clock: Clock,
     commits: CommitQueue,
     pub(super) admission: Admission,
+    quota: ExecutionQuota,
     waiters: Waiters,
     programs: ProgramCache,
     /// Notified when the worker should claim. Keeps one notification while the worker is busy.
@@ -67,6 +70,7 @@ impl Dispatcher {
         Arc::new(Dispatcher {
             commits: CommitQueue::start(Arc::clone(&store)),
             programs: ProgramCache::new(Arc::clone(&store)),
+            quota: ExecutionQuota::new(Limiter::of_store(Arc::clone(&store), None)),
             store,
             environments,
             engine,
@@ -147,28 +151,80 @@ impl Dispatcher {
         self.commits.commit(change).await
     }
 
-    /// Accepts an event and its executions. If permits are free, the executions start at once.
+    /// Accepts an event and its executions. If permits are free, the executions start at once. Executions are counted
+    /// against the quotas of their tenants, except those of a schedule, which
+    /// [`retain_within_quota`](Self::retain_within_quota) has counted.
     ///
     /// # Errors
-    /// Nothing was stored.
-    pub async fn accept(self: &Arc<Self>, request: EnqueueRequest) -> Result<CommitResult, StoreError> {
+    /// Nothing was stored: the store is unavailable, or an execution is over the quota of its tenant and cannot be delayed.
+    pub async fn accept(self: &Arc<Self>, request: EnqueueRequest) -> Result<CommitResult, AcceptError> {
         // In a task of its own: the caller may go away, and stored executions must start anyway.
         let dispatcher = Arc::clone(self);
         let accepting = tokio::spawn(async move { dispatcher.accept_in_task(request).await });
         accepting.await.map_err(|_| StoreError::Unavailable("the process is shutting down".to_owned()))?
     }
 
-    async fn accept_in_task(&self, mut request: EnqueueRequest) -> Result<CommitResult, StoreError> {
-        let permits = self.admission.try_admit(request.executions.len());
+    async fn accept_in_task(&self, mut request: EnqueueRequest) -> Result<CommitResult, AcceptError> {
+        let counted = match request.tick {
+            Some(_) => CountedExecutions::default(),
+            None => self.count_executions(&mut request).await?,
+        };
+        // A claim decides about those of a tenant with a limit.
+        let is_limited = request.executions.iter().any(|new| self.has_concurrency_quota(&new.environment));
+        let permits = (!is_limited).then(|| self.admission.try_admit(request.executions.len())).flatten();
         if permits.is_some() {
             request.claimed_by = Some((self.settings.worker.clone(), self.lease()));
         }
-        let result = self.commit(Change::Accept(Box::new(request))).await?;
+        let result = self.commit(Change::Accept(Box::new(request))).await;
+        if !matches!(result, Ok(CommitResult::Stored(_))) {
+            self.uncount_executions(counted);
+        }
+        let result = result?;
         if let (CommitResult::Stored(executions), Some(permits)) = (&result, permits) {
             self.admission.hand_over(executions, permits);
         }
         self.wake();
         Ok(result)
+    }
+
+    /// Counts the executions of a request against the quotas of their tenants. Over quota, executions of an event are
+    /// delayed to a later day if no caller waits for them.
+    ///
+    /// # Errors
+    /// An execution is over quota and cannot be delayed, or the store is unavailable.
+    pub async fn count_executions(&self, request: &mut EnqueueRequest) -> Result<CountedExecutions, AcceptError> {
+        self.quota.count(&*self.environments, request).await
+    }
+
+    /// Counts executions against the quotas of their tenants, and removes those over quota. Returns the refusal of the
+    /// last one removed.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn retain_within_quota(
+        &self,
+        executions: &mut Vec<NewExecution>,
+        counted: &mut CountedExecutions,
+    ) -> Result<Option<OverQuota>, StoreError> {
+        self.quota.retain(&*self.environments, executions, counted).await
+    }
+
+    /// The refusal of one more execution of a tenant now; `None` if its quota allows one.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn over_quota(&self, environment: &str, tenant: &str) -> Result<Option<OverQuota>, StoreError> {
+        self.quota.refusal(&*self.environments, environment, tenant).await
+    }
+
+    /// Returns the units of executions that were counted and not stored.
+    pub fn uncount_executions(&self, counted: CountedExecutions) {
+        self.quota.release(counted);
+    }
+
+    /// True if a quota limits the concurrent executions of a tenant.
+    pub(super) fn has_concurrency_quota(&self, environment: &str) -> bool {
+        self.environments.live(environment).is_some_and(|live| live.runtime.has_concurrency_quota)
     }
 
     /// Registers a waiter for the end of an execution. Must be called before the execution is accepted.

@@ -99,12 +99,24 @@ impl ActiveExecution {
             HostCall::SetState { scope, key, value, ttl } => {
                 let scope = self.scope(&scope);
                 let ttl = ttl.map(micros_of_ms);
-                let stored = self
-                    .dispatcher
-                    .store()
-                    .put_workflow_state(&self.record.environment, &scope, &key, &value, ttl)
-                    .await;
-                stored.map(|()| Value::Null).map_err(|error| store_error(&error))
+                // The state of an execution itself ends with it.
+                let is_kept = !scope.starts_with("run/");
+                let max_bytes = self.live.runtime.quotas_of(&self.record.tenant).state_bytes.filter(|_| is_kept);
+                let (store, environment) = (self.dispatcher.store(), &self.record.environment);
+                let stored = store.put_workflow_state_within(environment, &scope, &key, &value, ttl, max_bytes).await;
+                match stored {
+                    Ok(true) => Ok(Value::Null),
+                    Ok(false) => {
+                        self.dispatcher.environments().refused_by_quota(environment, "stateBytes");
+                        let message = format!(
+                            "cannot set state `{key}`: keys and values would have more than the {} bytes that \
+                             `quotas.stateBytes` allows; delete some, or set a `ttl`",
+                            max_bytes.unwrap_or_default()
+                        );
+                        Err(json!({"code": "STATE_BYTES_EXCEEDED", "message": message}))
+                    }
+                    Err(error) => Err(store_error(&error)),
+                }
             }
             _ => Err(unknown_call()),
         }
@@ -155,6 +167,9 @@ fn error_value(error: &CallError, subject: &str) -> Value {
     let mut value = json!({"code": error.code.as_str(), "message": format!("{subject}: {}", error.detail)});
     if let Some(status) = error.upstream_status {
         value["status"] = status.into();
+    }
+    if let Some(retry_after) = error.retry_after {
+        value["retryAfter"] = connector::retry_after_seconds(retry_after).into();
     }
     if let Some(body) = &error.upstream {
         value["body"] = Value::clone(body);

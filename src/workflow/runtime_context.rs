@@ -21,6 +21,11 @@ pub trait EnvironmentProvider: Send + Sync + std::fmt::Debug {
         let _ = (environment, status);
     }
 
+    /// Reports that a quota refused an execution or a write of state, for metrics.
+    fn refused_by_quota(&self, environment: &str, quota: &'static str) {
+        let _ = (environment, quota);
+    }
+
     /// The retention of dead letters of a trigger; `None` if they are disabled.
     fn dead_letter_retention(&self, environment: &str, trigger: &str) -> Option<std::time::Duration>;
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::engine::HostReply;
 use super::execution::{ActiveExecution, StepKey, StepValues, micros_of_ms, store_error};
+use super::execution_quota::{CountedExecutions, EXECUTIONS_PER_DAY};
 use super::journal::JournalEntry;
 use super::mask::shortened;
 use super::program::{Program, camel};
@@ -191,8 +192,21 @@ impl ActiveExecution {
         let values = StepValues { input: self.masked(input), ..StepValues::default() };
         let key = StepKey { name: &name, kind: StepKind::Workflow, order };
         let step = self.step(key, StepStatus::Waiting, values, now, self.deadline);
+        let mut children = vec![child];
+        let mut counted = CountedExecutions::default();
+        match self.dispatcher.retain_within_quota(&mut children, &mut counted).await {
+            Ok(None) => {}
+            Ok(Some(refusal)) => {
+                let retry_after = crate::connector::retry_after_seconds(refusal.retry_after);
+                let message = format!("cannot start workflow `{}`: {refusal}", program.name);
+                let error = json!({"code": EXECUTIONS_PER_DAY, "message": message, "retryAfter": retry_after});
+                return HostReply::Error(error, now);
+            }
+            Err(error) => return HostReply::Error(store_error(&error), now),
+        }
         // In one transaction, so that a crash neither loses the child nor starts it twice.
-        if let Some(reply) = self.store_progress(vec![step.clone()], vec![child]).await {
+        if let Some(reply) = self.store_progress(vec![step.clone()], children).await {
+            self.dispatcher.uncount_executions(counted);
             return reply;
         }
         self.dispatcher.wake();

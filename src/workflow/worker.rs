@@ -12,7 +12,7 @@ use super::engine::CancelToken;
 use super::maintenance;
 use super::release::Release;
 use super::running::RunningExecutions;
-use crate::store::queue::{Disposition, Execution};
+use crate::store::queue::{Disposition, Execution, TenantLimits};
 use crate::store::{Micros, StoreError};
 
 /// Maximum interval between two claims, for executions that another process accepted or released.
@@ -106,7 +106,11 @@ impl Worker {
         for environment in dispatcher.environments().names() {
             while let Some((mut permits, free)) = dispatcher.admission.take_free(MAX_CLAIM) {
                 let worker = &dispatcher.settings().worker;
-                let claimed = dispatcher.store().claim(&environment, worker, free, lease).await?;
+                let live = dispatcher.environments().live(&environment);
+                let runtime = live.map(|live| live.runtime).filter(|runtime| runtime.has_concurrency_quota);
+                let limit_of = |tenant: &str| runtime.as_ref()?.quotas_of(tenant).concurrent_executions;
+                let limits = runtime.as_ref().map(|_| &limit_of as &TenantLimits<'_>);
+                let claimed = dispatcher.store().claim_within(&environment, worker, free, lease, limits).await?;
                 let is_full = claimed.len() >= free as usize;
                 for execution in claimed {
                     if let Some(permit) = permits.split(1) {

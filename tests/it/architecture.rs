@@ -12,7 +12,7 @@ use imports::{Edge, SourceFile, Tree, cycles, module_path};
 use crate::support::root;
 
 /// The modules in layers, from the lowest. A module may use only those before it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "text",
     "script",
     "definition",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 19] = [
     "net",
     "source",
     "telemetry",
+    "quota",
     "connector",
     "workflow",
     "trigger",

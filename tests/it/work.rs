@@ -6,6 +6,7 @@ mod crashes;
 mod effects;
 mod lasting;
 mod polling;
+mod quotas;
 mod schedules;
 mod subscriptions;
 mod tenants;

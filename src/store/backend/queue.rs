@@ -8,7 +8,8 @@ use super::super::limits::{self, bounded};
 use super::super::queue::{
     Change, CommitResult, DeadLetter, DeadLetterStatus, DeadLetterSummary, EnqueueRequest, Event, EventSummary,
     Execution, ExecutionFilter, ExecutionMatch, ExecutionStatus, ExecutionSummary, LogLine, LostLease, PollCommit,
-    PollState, Queue, QueueDepth, RowRange, ScheduleState, SignalKind, Step, StoredRecord, Subscription, Version,
+    PollState, Queue, QueueDepth, RowRange, ScheduleState, SignalKind, Step, StoredRecord, Subscription, TenantLimits,
+    Version,
 };
 use super::super::{Micros, StoreError};
 use super::Backend;
@@ -31,6 +32,7 @@ mod parts;
 mod release;
 mod retention;
 mod rows;
+mod running;
 mod signals;
 mod triggers;
 mod versions;
@@ -42,12 +44,13 @@ impl Queue for Backend {
         commit::commit(self, changes).await
     }
 
-    async fn claim(
+    async fn claim_within(
         &self,
         environment: &str,
         worker: &str,
         limit: u32,
         lease: Micros,
+        limits: Option<&TenantLimits<'_>>,
     ) -> Result<Vec<Execution>, StoreError> {
         bounded(async {
             // Most claims find nothing; those need no transaction.
@@ -58,9 +61,14 @@ impl Queue for Backend {
             }
             let mut transaction = self.begin().await?;
             let connection = transaction.connection();
+            let running = match limits {
+                Some(limits) => Some(running::of_tenants(connection, environment, limits).await?),
+                None => None,
+            };
             let now = connection.now().await?;
             let mut turns = self.take_turns(environment);
-            let claimed = claim::claim(connection, environment, worker, limit, lease, now, &mut turns).await;
+            let claim = claim::Claiming { environment, worker, lease, now };
+            let claimed = claim::claim(connection, &claim, limit, running, &mut turns).await;
             self.put_turns(environment, turns);
             let claimed = claimed?;
             transaction.commit().await?;
@@ -250,14 +258,15 @@ impl Queue for Backend {
         .await
     }
 
-    async fn put_workflow_state(
+    async fn put_workflow_state_within(
         &self,
         environment: &str,
         scope: &str,
         key: &str,
         value: &Value,
         ttl: Option<Micros>,
-    ) -> Result<(), StoreError> {
+        max_bytes: Option<u64>,
+    ) -> Result<bool, StoreError> {
         limits::names(&[scope, key])?;
         bounded(async {
             let mut transaction = self.begin().await?;
@@ -266,10 +275,19 @@ impl Queue for Backend {
                 Some(ttl) => Some(connection.now().await?.saturating_add(ttl)),
                 None => None,
             };
+            if max_bytes.is_some() {
+                connection.lock_names(&[format!("{environment}/state/{scope}")]).await?;
+            }
             let rows = workflow_state::put(connection, (environment, scope, key), value, expires_at).await?;
+            if let Some(max_bytes) = max_bytes.filter(|_| !value.is_null()) {
+                let now = connection.now().await?;
+                if workflow_state::bytes(connection, environment, scope, now).await? > max_bytes {
+                    return Ok(false);
+                }
+            }
             transaction.commit().await?;
             self.wrote(rows);
-            Ok(())
+            Ok(true)
         })
         .await
     }

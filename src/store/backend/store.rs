@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::super::allowance::{Allowance, Grant, Reservation};
 use super::super::failpoint::failpoint;
 use super::super::limits::{self, bounded};
 use super::super::{
     Activation, Audit, CredentialId, Generation, Lease, Micros, Replica, SecretBytes, Store, StoreError, Tombstone,
 };
-use super::{Backend, audits, credentials, generations, leases, objects, states};
+use super::{Backend, allowances, audits, credentials, generations, leases, objects, states};
 use crate::text::Digest;
 
 #[async_trait]
@@ -211,6 +212,20 @@ impl Store for Backend {
 
     async fn lease_holder(&self, name: &str) -> Result<Option<String>, StoreError> {
         bounded(async { leases::holder(self.read().await?.connection(), name).await }).await
+    }
+
+    async fn reserve(&self, allowance: &Allowance, request: &Reservation) -> Result<Grant, StoreError> {
+        limits::names(&[&allowance.environment, &allowance.name])?;
+        bounded(async {
+            let mut transaction = self.begin().await?;
+            let (grant, rows) = allowances::reserve(transaction.connection(), allowance, request).await?;
+            if rows > 0 {
+                transaction.commit().await?;
+                self.wrote(rows);
+            }
+            Ok(grant)
+        })
+        .await
     }
 
     async fn report_replica(

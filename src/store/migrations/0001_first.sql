@@ -296,6 +296,7 @@ CREATE TABLE schedules (
     missed BIGINT NOT NULL,
     late BIGINT NOT NULL,
     last_at BIGINT,
+    error TEXT,
     shape TEXT NOT NULL,
     PRIMARY KEY (environment, trigger_name)
 );
@@ -307,6 +308,17 @@ CREATE TABLE subscriptions (
     value JSON NOT NULL,
     PRIMARY KEY (environment, trigger_name, connection)
 );
+
+-- The units of rate limits and quotas that are in use: a list of [end of use, units]. `expires_at` is the last of the ends.
+CREATE TABLE allowances (
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    usage JSON NOT NULL,
+    PRIMARY KEY (environment, name)
+);
+
+CREATE INDEX allowances_expiry ON allowances (environment, expires_at);
 
 -- `value` holds the application's cursor, which is returned to it as it was.
 CREATE TABLE polls (

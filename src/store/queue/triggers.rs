@@ -178,6 +178,9 @@ pub struct ScheduleState {
     pub late: i64,
     /// Last time that started an execution; 0 if none.
     pub last: Micros,
+    /// Reason for which the last time was skipped; empty if it was not, or only missed.
+    #[serde(default)]
+    pub error: String,
     /// Digest of the schedule. A changed schedule is not due for times before the change.
     pub shape: String,
 }

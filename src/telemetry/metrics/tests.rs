@@ -22,6 +22,8 @@ fn record_all(metrics: &Metrics, environment: &str) {
     metrics.conflict_loop(environment);
     metrics.fetched(environment, "changed", Duration::from_millis(300));
     metrics.webhook(environment, "accepted");
+    metrics.refused_by_limit(environment, "rateLimit");
+    drop(metrics.waiting_for_limit(environment));
 }
 
 #[test]
@@ -61,6 +63,9 @@ fn encodes_openmetrics_text() {
         r#"evenkeel_fetch_duration_seconds_count{environment="live"} 1"#,
         r#"evenkeel_notifications_total{result="delivered"} 1"#,
         r#"evenkeel_webhooks_total{environment="live",result="accepted"} 1"#,
+        r#"evenkeel_limit_refusals_total{environment="live",limit="rateLimit"} 1"#,
+        r#"evenkeel_rate_limit_waits_total{environment="live"} 1"#,
+        r#"evenkeel_rate_limit_waiting{environment="live"} 0"#,
         "evenkeel_store_writes_total 5",
     ] {
         has(&text, line);

@@ -9,6 +9,7 @@ use super::super::super::queue::{Execution, LostLease};
 use super::super::super::sql::{Connection, Query, query};
 use super::super::Turns;
 use super::rows::{self, COLUMNS};
+use super::running::RunningOfTenants;
 
 /// Maximum number of tenants that one claim serves.
 const MAX_TENANTS: i64 = 256;
@@ -31,16 +32,24 @@ pub(super) async fn next_ready_at(
     query(statement).bind(environment).fetch_one(connection).await?.get("at")
 }
 
-/// Claims at most `limit` ready executions: in the order of priorities, each tenant in its turn.
+/// A claim of a worker.
+#[derive(Clone, Copy)]
+pub(super) struct Claiming<'a> {
+    pub(super) environment: &'a str,
+    pub(super) worker: &'a str,
+    pub(super) lease: Micros,
+    pub(super) now: Micros,
+}
+
+/// Claims at most `limit` ready executions: in the order of priorities, each tenant in its turn and within its limit.
 pub(super) async fn claim(
     connection: &mut dyn Connection,
-    environment: &str,
-    worker: &str,
+    claiming: &Claiming<'_>,
     limit: u32,
-    lease: Micros,
-    now: Micros,
+    mut running: Option<RunningOfTenants<'_>>,
     turns: &mut Turns,
 ) -> Result<Vec<Execution>, StoreError> {
+    let Claiming { environment, now, .. } = *claiming;
     make_due_ready(connection, environment, now).await?;
     let mut claimed: Vec<Execution> = Vec::new();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -58,8 +67,15 @@ pub(super) async fn claim(
                 if left == 0 {
                     break;
                 }
-                let ready = (environment, priority, tenant.as_str());
-                let part = claim_of_tenant(connection, ready, worker, share.min(left), lease, now).await?;
+                let wanted = share.min(left);
+                let wanted = running.as_ref().map_or(wanted, |running| running.free(tenant, wanted));
+                if wanted == 0 {
+                    continue;
+                }
+                let part = claim_of_tenant(connection, claiming, (priority, tenant.as_str()), wanted).await?;
+                if let Some(running) = &mut running {
+                    running.add(tenant, part.len());
+                }
                 if !part.is_empty() {
                     turns.insert(priority, tenant.clone());
                 }
@@ -153,12 +169,11 @@ async fn tenants_between(
 /// Claims the oldest ready executions of a tenant, without their payloads.
 async fn claim_of_tenant(
     connection: &mut dyn Connection,
-    (environment, priority, tenant): (&str, i64, &str),
-    worker: &str,
+    claiming: &Claiming<'_>,
+    (priority, tenant): (i64, &str),
     limit: usize,
-    lease: Micros,
-    now: Micros,
 ) -> Result<Vec<Execution>, StoreError> {
+    let Claiming { environment, worker, lease, now } = *claiming;
     let lock = connection.dialect().skip_locked;
     // The status of an expired lease is still `Running`.
     let statement = format!(

@@ -36,6 +36,11 @@ pub(super) async fn delete_expired(
             now,
         ),
         (
+            "DELETE FROM allowances WHERE environment = $1 AND name IN (SELECT name FROM allowances \
+             WHERE environment = $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3)",
+            now,
+        ),
+        (
             "UPDATE dead_letters SET status = 'Expired' WHERE id IN (SELECT id FROM dead_letters \
              WHERE environment = $1 AND status = 'Pending' AND expires_at < $2 ORDER BY expires_at LIMIT $3)",
             now,

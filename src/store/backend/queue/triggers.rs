@@ -2,7 +2,7 @@
 
 use super::super::super::limits::{MAX_ROWS, unreadable};
 use super::super::super::queue::{PollCommit, PollState, ScheduleState, StoredRecord, Subscription};
-use super::super::super::sql::{Connection, Json, optional_time, query};
+use super::super::super::sql::{Connection, Json, optional, optional_time, query};
 use super::super::super::{Micros, StoreError};
 
 /// Maximum number of records of a poller.
@@ -16,7 +16,7 @@ pub(super) async fn schedule(
     now: Micros,
 ) -> Result<ScheduleState, StoreError> {
     for _ in 0..2 {
-        let statement = "SELECT until_at, fired, missed, late, last_at, shape FROM schedules \
+        let statement = "SELECT until_at, fired, missed, late, last_at, error, shape FROM schedules \
                          WHERE environment = $1 AND trigger_name = $2";
         if let Some(row) = query(statement).bind(environment).bind(trigger).fetch_optional(connection).await? {
             return Ok(ScheduleState {
@@ -25,6 +25,7 @@ pub(super) async fn schedule(
                 missed: row.get("missed")?,
                 late: row.get("late")?,
                 last: row.time("last_at")?,
+                error: row.text("error")?,
                 shape: row.get("shape")?,
             });
         }
@@ -44,10 +45,11 @@ pub(super) async fn tick(
     after: &ScheduleState,
 ) -> Result<bool, StoreError> {
     let statement = "UPDATE schedules SET until_at = $3, fired = $4, missed = $5, late = $6, last_at = $7, \
-                     shape = $8 WHERE environment = $1 AND trigger_name = $2 AND until_at = $9 AND shape = $10";
+                     shape = $8, error = $11 WHERE environment = $1 AND trigger_name = $2 AND until_at = $9 AND shape = $10";
     let statement = query(statement).bind(environment).bind(trigger).bind(after.until).bind(after.fired);
     let statement = statement.bind(after.missed).bind(after.late).bind(optional_time(after.last)).bind(&after.shape);
-    Ok(statement.bind(before.until).bind(&before.shape).execute(connection).await? > 0)
+    let statement = statement.bind(before.until).bind(&before.shape).bind(optional(&after.error));
+    Ok(statement.execute(connection).await? > 0)
 }
 
 pub(super) async fn subscriptions(

@@ -34,3 +34,18 @@ pub(super) async fn put(
     let statement = query(statement).bind(environment).bind(scope).bind(key).bind(expires_at);
     statement.bind(Json::of(value)).execute(connection).await
 }
+
+/// Number of bytes of the keys and values of a scope.
+pub(super) async fn bytes(
+    connection: &mut dyn Connection,
+    environment: &str,
+    scope: &str,
+    now: Micros,
+) -> Result<u64, StoreError> {
+    let statement = "SELECT CAST(coalesce(sum(octet_length(name) + octet_length(CAST(value AS TEXT))), 0) AS BIGINT) \
+                     AS bytes FROM workflow_state WHERE environment = $1 AND scope = $2 \
+                     AND (expires_at IS NULL OR expires_at > $3)";
+    let bytes: i64 =
+        query(statement).bind(environment).bind(scope).bind(now).fetch_one(connection).await?.get("bytes")?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
+}
