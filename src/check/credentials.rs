@@ -101,7 +101,7 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
             }
             Value::List(items) => stack.extend(items.iter().map(|item| (item, names))),
             Value::Map(entries) => {
-                stack.extend(entries.iter().map(|entry| (&entry.value, names.below(&entry.key.name))))
+                stack.extend(entries.iter().map(|entry| (&entry.value, names.below(&entry.key.name))));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 pub(super) fn is_tag(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let usable = |part: &&str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if text.len() > 64 || !parts.iter().all(|part| usable(part)) {
+    if text.len() > 64 || !parts.iter().all(usable) {
         return false;
     }
     let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
