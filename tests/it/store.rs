@@ -8,6 +8,7 @@ use evenkeel::text::Digest;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
+mod allowances;
 mod conformance;
 mod credentials;
 #[cfg(debug_assertions)]

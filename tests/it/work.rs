@@ -4,6 +4,7 @@ mod basics;
 mod crashes;
 mod lasting;
 mod polling;
+mod quotas;
 mod schedules;
 mod subscriptions;
 mod traces;
