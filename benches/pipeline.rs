@@ -1,7 +1,8 @@
 //! One call from its input to its output, the application responding immediately: `pipeline [CATALOG]`.
 //!
 //! With a folder of definitions, it also measures the call in a catalog of all of them. Prints `{name: {calls_per_second, p50_us, p99_us}, …}` with the
-//! request that was sent and the output, which `benches/run` compares with those of `pipeline.py`.
+//! request that was sent and the output, which `benches/run` compares with those of `pipeline.py`. `limited` is the same call
+//! with a rate limit of 10,000 per second, counted in a SQLite file.
 #![allow(clippy::print_stdout, reason = "results are data")]
 #![allow(clippy::expect_used, reason = "a bench that cannot continue reports the reason")]
 
@@ -13,8 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel::connector::{Call, CallError, PreparedRequest, Runtime, Secrets, Upstream, UpstreamResponse, call};
+use evenkeel::connector::{
+    AdmissionFuture, Call, CallError, ErrorCode, PreparedRequest, Runtime, Secrets, Upstream, UpstreamResponse, call,
+};
+use evenkeel::definition::connector::RateLimit;
+use evenkeel::quota::Limiter;
 use evenkeel::reconcile::validate;
+use evenkeel::store::allowance::{Allowance, Period};
+use evenkeel::store::{Keys, open};
 use serde_json::{Value, json};
 
 const INPUT: &[u8] = include_bytes!("pipeline/input.json");
@@ -26,9 +33,18 @@ const SAMPLES: usize = 7;
 #[derive(Default)]
 struct Echo {
     sent: Mutex<Option<PreparedRequest>>,
+    limit: Option<(Arc<Limiter>, Allowance)>,
 }
 
 impl Upstream for Echo {
+    fn admit<'a>(&'a self, _connector: &'a str, _limit: &'a RateLimit, deadline: Instant) -> AdmissionFuture<'a> {
+        Box::pin(async move {
+            let Some((limiter, allowance)) = &self.limit else { return Ok(None) };
+            let admitted = limiter.wait(allowance, deadline).await;
+            admitted.map(|()| None).map_err(|refusal| CallError::new(ErrorCode::RateLimited, format!("{refusal:?}")))
+        })
+    }
+
     fn send<'a>(
         &'a self,
         _connector: &'a str,
@@ -59,11 +75,14 @@ fn main() {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an executor starts");
     let small = runtime(&Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pipeline/connector.yaml"));
     let mut results = serde_json::Map::new();
-    results.insert("alone".into(), measure(&executor, &small));
+    results.insert("alone".into(), measure(&executor, &small, Echo::default()));
+    let folder = tempfile::tempdir().expect("a folder is created");
+    let limited = measure(&executor, &limited_runtime(folder.path()), limited_echo(&executor, folder.path()));
+    results.insert("limited".into(), limited);
     if let Some(folder) = catalog {
         let mut large = runtime(Path::new(&folder));
         large.connectors.extend(small.connectors);
-        results.insert("among".into(), measure(&executor, &large));
+        results.insert("among".into(), measure(&executor, &large, Echo::default()));
     }
     println!("{}", Value::Object(results));
 }
@@ -74,8 +93,24 @@ fn runtime(folder: &Path) -> Runtime {
     Runtime::compile(&validated.catalog, None, "bench".into(), None).expect("the definitions compile")
 }
 
-fn measure(executor: &tokio::runtime::Runtime, runtime: &Runtime) -> Value {
-    let upstream = Echo::default();
+/// The same definitions with a rate limit.
+fn limited_runtime(folder: &Path) -> Runtime {
+    let text = include_str!("pipeline/connector.yaml");
+    let text =
+        text.replacen("  displayName: Bench\n", "  displayName: Bench\n  rateLimit: { requests: 10000, per: 1s }\n", 1);
+    std::fs::write(folder.join("connector.yaml"), text).expect("the definition is written");
+    runtime(folder)
+}
+
+fn limited_echo(executor: &tokio::runtime::Runtime, folder: &Path) -> Echo {
+    let url = format!("sqlite:{}", folder.join("data/evenkeel.db").display());
+    let store = executor.block_on(open(&url, Keys::none())).expect("the store opens");
+    let (environment, name) = ("live".to_owned(), "rateLimit/bench".to_owned());
+    let allowance = Allowance { environment, name, units: 10_000, period: Period::Sliding(1_000_000) };
+    Echo { limit: Some((Limiter::of_store(store, None), allowance)), ..Echo::default() }
+}
+
+fn measure(executor: &tokio::runtime::Runtime, runtime: &Runtime, upstream: Echo) -> Value {
     let secrets: Arc<dyn Secrets> = Arc::new(Key);
     // From the received bytes to the bytes of the response.
     let run = || {
