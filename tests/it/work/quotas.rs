@@ -238,3 +238,24 @@ fn state_beyond_the_quota_is_refused() {
     let execution = ended(&server, started["execution"].as_str().unwrap());
     assert_eq!(execution["output"], "STATE_BYTES_EXCEEDED", "{execution:#}");
 }
+
+#[test]
+fn a_poll_over_quota_is_skipped_with_the_reason() {
+    let (port, requests) = counted();
+    let event = "  events:\n    person-changed: { changes: [Created], poll: { action: list, interval: 10s, records: \
+                 '{{ output.items }}', id: '{{ record.id }}' } }\n";
+    let text = environment("  quotas: { executionsPerDay: 0 }\n")
+        + &connector(port, event)
+        + &workflow("take", "Standard", "", "export default async (ctx) => ctx.input")
+        + "apiVersion: evenkeel.dev/v1alpha1\nkind: Trigger\nmetadata: { name: people }\nspec: { appEvent: { connector: crm, event: \
+           person-changed, routes: [{ workflow: take }] } }\n";
+    let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
+    let server = folder.serve(&[]);
+    live(&server);
+    eventually("the reason", 120, || {
+        let triggers = server.get("/v1/triggers").json();
+        let error = triggers["items"][0]["polls"][0]["error"].as_str()?.to_owned();
+        error.contains("executionsPerDay").then_some(())
+    });
+    assert_eq!(requests.load(Ordering::SeqCst), 0);
+}
