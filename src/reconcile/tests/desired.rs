@@ -213,7 +213,7 @@ fn a_promotion_applies_the_overlays_of_the_target() {
             let (connector, patches) = live.connector("orbit-crm");
             let spec = &connector["spec"];
             assert_eq!(spec["description"], "Customers of a small CRM that does not exist.", "the base is promoted");
-            assert_eq!(spec["displayName"], "Orbit CRM", "patches of the other environment are left out");
+            assert_eq!(spec["displayName"], "Orbit CRM", "patches of the other environment do not apply");
             assert_eq!(spec["defaults"]["timeout"], "5s", "the own overlay applies");
             assert_eq!(spec["actions"]["list-contacts"]["http"]["query"]["limit"], "200");
             assert_eq!(patches, ["overlays/live/connector.yaml"]);
