@@ -37,14 +37,15 @@ impl EnvironmentFile {
     /// # Errors
     /// Fails if the document cannot be read or has errors, or no document has the name.
     pub(super) fn choose(&self, name: Option<&str>) -> anyhow::Result<Option<ChosenEnvironment>> {
+        let key = name.map(|name| name.replacen('/', ".", 1));
         let Some(path) = &self.environment_file else {
-            return Ok(name.map(|key| {
-                let selection = EnvironmentSelection { name: local_name(key).to_owned(), document: None };
-                ChosenEnvironment { key: key.to_owned(), selection }
+            return Ok(key.map(|key| {
+                let selection = EnvironmentSelection { name: local_name(&key).to_owned(), document: None };
+                ChosenEnvironment { key, selection }
             }));
         };
-        let document = document_of(path, name.map(local_name))?;
-        let key = name.map_or_else(|| document.name.clone(), str::to_owned);
+        let document = document_of(path, key.as_deref().map(local_name))?;
+        let key = key.unwrap_or_else(|| document.name.clone());
         Ok(Some(ChosenEnvironment { key, selection: document.selection() }))
     }
 }
@@ -67,7 +68,7 @@ fn document_of(path: &Path, name: Option<&str>) -> anyhow::Result<EnvironmentDoc
 
 /// The name of an environment in its document: its key without the namespace.
 fn local_name(key: &str) -> &str {
-    key.rsplit(['.', '/']).next().unwrap_or(key)
+    key.rsplit('.').next().unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
         let only = file("one.yaml").choose(None).unwrap().unwrap();
         assert_eq!((only.key.as_str(), only.selection.name.as_str()), ("live", "live"));
         assert_eq!(&*only.selection.document.unwrap().path, "one.yaml");
-        let cluster = file("one.yaml").choose(Some("integrations.live")).unwrap().unwrap();
+        let cluster = file("one.yaml").choose(Some("integrations/live")).unwrap().unwrap();
         assert_eq!((cluster.key.as_str(), cluster.selection.name.as_str()), ("integrations.live", "live"));
         let error = |file: EnvironmentFile, name: Option<&str>| format!("{:#}", file.choose(name).unwrap_err());
         assert!(error(file("two.yaml"), None).ends_with("choose one with `-e NAME`: eu, us"));

@@ -12,8 +12,9 @@ use super::output;
 /// Activate the generation of one environment in another
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Copies the definitions exactly. Overrides in the source environment are copied
-as well; each is reported as a warning.
+Copies the definitions and applies the overlays and the selector of the target.
+Overrides in the source environment are copied as well; each is reported as a
+warning.
 
 Examples:
   evenkeel promote --from staging -e live")]

@@ -176,7 +176,7 @@ impl Reconciler {
     }
 }
 
-/// Makes the pinned definitions of another environment the base of this one's overlays: their own patches are left out, and
+/// Makes the pinned definitions of another environment the base of this one's overlays: their own patches are dropped, and
 /// the overlays and the Environments come from this environment's sources.
 fn overlay(
     input: &mut Input,

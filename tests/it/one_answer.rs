@@ -72,7 +72,10 @@ fn repository() -> Repository {
     let files = files();
     let mut files = borrowed(&files);
     files.push(("w.ts", "export default async () => 1\n"));
-    Repository::with(&files)
+    let repository = Repository::with(&files);
+    // The repository is bare, with its working folder beside it.
+    write(&repository.work().join(".git"), &format!("gitdir: {}\n", repository.git_dir().display()));
+    repository
 }
 
 #[test]
@@ -294,10 +297,16 @@ fn a_command_checks_the_environment_that_it_is_given() {
     assert!(unknown.code == 2 && unknown.err.contains("there are: draft, live"), "{}", unknown.err);
     let planned = run(["plan", path, path, "--environment-file", eu, "-o", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&planned.out).unwrap()["plan"]["environment"], "eu", "{}", planned.err);
-    let first = run(["plan", path, path, "-o", "json"]);
+    let several = folder(&[
+        ("c.yaml", &connector("c", "live", "/base")),
+        ("draft.yaml", &environment("draft", "  variables: {}\n")),
+        ("live.yaml", &environment("live", "  variables: {}\n")),
+    ]);
+    let first = run(["plan".as_ref(), several.path().as_os_str(), several.path().as_os_str()]);
     assert!(
         first.err.contains("the plan is for `draft`; `-e NAME` plans for another environment: live"),
-        "{}",
+        "{}{}",
+        first.out,
         first.err
     );
 }
@@ -361,7 +370,7 @@ fn a_patch_that_no_environment_uses_is_checked() {
     };
     assert_eq!(with(&patch("c", "/other")).code, 0);
     for (text, code) in [
-        ("kind: [\n", "EK0004"),
+        (&*format!("{HEAD}kind: [\n"), "EK0004"),
         (&*patch("missing", "/x"), "EK0806"),
         (&*patch("c", "/x").replace("Connector", "Conector"), "EK0109"),
     ] {

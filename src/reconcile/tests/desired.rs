@@ -97,7 +97,11 @@ async fn edit_at_random(seed: u64, folder: &Path) {
     for step in 0..EDITS {
         let edit = if step == 0 { "the first revision".to_owned() } else { repository.edit() };
         source.files.lock().unwrap().clone_from(&repository.files);
-        for name in ["draft", "live", "eu"] {
+        for (number, name) in (0..).zip(["draft", "live", "eu"]) {
+            // Each environment takes several edits at once, and now and then all of them one.
+            if step % 3 != number && step % 10 != 0 {
+                continue;
+            }
             let at = format!("seed {seed}, edit {step}, {name}: {edit}");
             // One is a document of the repository itself, the others are their operator's.
             let (path, text) = match repository.operators.get(name) {
@@ -131,7 +135,7 @@ async fn edit_at_random(seed: u64, folder: &Path) {
             twin.applied = desired.inventory;
         }
     }
-    assert!(live > EDITS / 4, "seed {seed}: only {live} plans became live");
+    assert!(live > EDITS / 8, "seed {seed}: only {live} plans became live");
 }
 
 fn run<F: Future<Output = ()> + Send + 'static>(test: F) -> std::thread::JoinHandle<()> {
@@ -213,7 +217,7 @@ fn a_promotion_applies_the_overlays_of_the_target() {
             let (connector, patches) = live.connector("orbit-crm");
             let spec = &connector["spec"];
             assert_eq!(spec["description"], "Customers of a small CRM that does not exist.", "the base is promoted");
-            assert_eq!(spec["displayName"], "Orbit CRM", "patches of the other environment are left out");
+            assert_eq!(spec["displayName"], "Orbit CRM", "patches of the other environment do not apply");
             assert_eq!(spec["defaults"]["timeout"], "5s", "the own overlay applies");
             assert_eq!(spec["actions"]["list-contacts"]["http"]["query"]["limit"], "200");
             assert_eq!(patches, ["overlays/live/connector.yaml"]);

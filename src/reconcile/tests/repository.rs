@@ -110,18 +110,15 @@ impl Repository {
     fn set_workflow(&mut self, number: u64) -> String {
         let path = self.path_of(&format!("workflow-{number}.yaml"));
         let (connector, tier) = (self.random.below(4), self.random.of(&TIERS));
-        let spec = match self.random.below(2) {
-            0 => format!(
+        let spec = if self.random.below(2) == 0 {
+            format!(
                 "spec: {{ tier: Standard, steps: [{{ name: one, action: c{connector}/say }}, {{ name: two, action: \
                  c{number}/say }}] }}\n"
-            ),
-            _ => {
-                let code = path.replace(".yaml", ".ts");
-                if !self.files.contains_key(&code) {
-                    self.files.insert(code, "export default async () => 0\n".into());
-                }
-                format!("spec: {{ tier: Standard, source: {{ file: workflow-{number}.ts }} }}\n")
-            }
+            )
+        } else {
+            let code = path.replace(".yaml", ".ts");
+            self.files.entry(code).or_insert_with(|| "export default async () => 0\n".into());
+            format!("spec: {{ tier: Standard, source: {{ file: workflow-{number}.ts }} }}\n")
         };
         self.write(path, document("Workflow", &format!("w{number}"), tier, &spec))
     }
@@ -141,7 +138,7 @@ impl Repository {
                 "Connector",
                 format!("c{number}"),
                 format!(
-                    "spec: {{ defaults: {{ timeout: {value}1s, headers: {{ X-Base: null, X-Over: v{value} }} }} }}\n"
+                    "spec: {{ defaults: {{ timeout: 1{value}s, headers: {{ X-Base: null, X-Over: v{value} }} }} }}\n"
                 ),
             ),
             6..9 => ("Tenant", "root".to_owned(), format!("spec: {{ displayName: Patched {value} }}\n")),
@@ -239,7 +236,7 @@ impl Repository {
             return "repair".into();
         }
         let text = self.random.of(&[
-            "kind: [\n",
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: [\n",
             "apiVersion: evenkeel.dev/v1alpha1\nkind: Tenant\nmetadata: { name: broken }\nspec: { nonsense: 1 }\n",
         ]);
         self.write("broken.yaml".into(), text.into())
