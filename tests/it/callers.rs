@@ -2,6 +2,7 @@
 //! callers that a change breaks.
 
 mod corpus;
+mod documents;
 mod users;
 
 use std::sync::Arc;
