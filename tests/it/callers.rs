@@ -3,6 +3,7 @@
 
 mod corpus;
 mod documents;
+mod places;
 mod users;
 
 use std::sync::Arc;

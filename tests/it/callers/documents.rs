@@ -58,7 +58,7 @@ pub(super) fn workflow_test(test: &str) -> String {
         )
 }
 
-pub(super) fn connector(spec: &str) -> String {
+fn connector(spec: &str) -> String {
     format!(
         "{HEAD}kind: Connector\nmetadata: {{ name: case }}\nspec:\n  displayName: Case\n  baseUrl: https://case.example\n  {}\n",
         spec.replace('\n', "\n  ")
