@@ -2,6 +2,8 @@
 //! callers that a change breaks.
 
 mod corpus;
+mod documents;
+mod places;
 mod users;
 
 use std::sync::Arc;

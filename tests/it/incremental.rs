@@ -119,7 +119,7 @@ fn caller(name: u8, other: u8, variant: u8) -> String {
             "kind: Trigger\nmetadata: {{ name: t{name} }}\nspec: {{ schedule: {{ cron: \"0 6 * * *\", payload: {input}, routes: [{{ workflow: w{other} }}] }} }}\n"
         ),
         _ => format!(
-            "kind: Widget\nmetadata: {{ name: g{name} }}\nspec: {{ displayName: W, actions: [{{ id: a, name: A, workflow: w{other}, payload: {input} }}, {{ id: b, name: B, action: c{other}/all, payload: {input} }}] }}\n"
+            "kind: Widget\nmetadata: {{ name: g{name} }}\nspec: {{ displayName: W, actions: [{{ name: A, workflow: w{other}, payload: {input} }}, {{ name: B, action: c{other}/all, payload: {input} }}] }}\n"
         ),
     }
 }

@@ -51,8 +51,8 @@ metadata: { name: by-widget }
 spec:
   displayName: Send
   actions:
-    - { id: send, name: Send, workflow: send-mail, payload: { to: a, urgent: true } }
-    - { id: find, name: Find, action: crm/search, payload: { term: hello, limit: 10 } }
+    - { name: Send, workflow: send-mail, payload: { to: a, urgent: true } }
+    - { name: Find, action: crm/search, payload: { term: hello, limit: 10 } }
 "#;
 
 const FILE: &str =
