@@ -224,10 +224,11 @@ mod tests {
     fn nothing_is_activated_that_cannot_work() {
         use ApplyMode::{Atomic, Isolate};
         use SecretPolicy::{Require, Warn};
+        type Row<'a> = (&'a str, Vec<Obstacle>, ApplyMode, SecretPolicy, &'a [&'a str], &'a str);
         let of_a = || vec![secret("key", &["Connector/a"])];
         let of_both = || vec![secret("key", &["Connector/a", "Connector/b"])];
         let of_environment = || vec![secret("key", &["Environment/live"])];
-        let rows: [(&str, Vec<Obstacle>, ApplyMode, SecretPolicy, &[&str], &str); 17] = [
+        let rows: [Row<'_>; 17] = [
             ("no obstacle", vec![], Atomic, Require, &["Connector/a"], "activate"),
             ("a secret", of_a(), Atomic, Require, &["Connector/a"], "refuse SecretsUnresolved"),
             ("of a definition that does not change", of_a(), Atomic, Require, &[], "refuse SecretsUnresolved"),

@@ -12,6 +12,7 @@ use super::secret_check::SecretChecker;
 use super::validate::Validated;
 use crate::catalog::Entry;
 use crate::connector::{Runtime, SecretState};
+use crate::definition::environment::SecretSource;
 use crate::definition::schema_validator::ReferenceKind;
 use crate::definition::{Kind, Spec};
 
@@ -53,7 +54,7 @@ impl SecretMonitor {
                 SecretState::Missing(problem) => (problem, true),
                 SecretState::Unknown(problem) => (problem, false),
             };
-            let provider = runtime.secrets.get(&name).map_or("none", |source| source.provider());
+            let provider = runtime.secrets.get(&name).map_or("none", SecretSource::provider);
             let uses = uses(validated, &name);
             Some(Obstacle { cause: ObstacleCause::Secret { name, provider, problem, is_known }, uses })
         };

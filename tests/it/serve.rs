@@ -11,6 +11,7 @@ mod notifications;
 mod operators;
 mod overrides;
 mod readiness;
+mod readiness_probes;
 pub mod replicas;
 mod secrets;
 mod settings;

@@ -1,9 +1,5 @@
 //! Nothing goes live that cannot work: secrets of each provider, code, and the public address of subscriptions.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,16 +16,16 @@ const INTERVAL: &str = "interval: 5s";
 const UNSET: &str = "UNSET_VARIABLE_OF_READINESS";
 
 /// A repository with one connector that is live, and a server that follows it.
-struct World {
+pub(super) struct World {
     repository: Repository,
     _git: GitHttp,
     folder: TempDir,
-    server: Dev,
+    pub(super) server: Dev,
 }
 
 impl World {
     /// `environment` holds further fields of the Environment, in which `FOLDER` stands for its folder.
-    fn start(environment: &str, variables: &[(&str, &str)]) -> World {
+    pub(super) fn start(environment: &str, variables: &[(&str, &str)]) -> World {
         let world = World::without_wait(&[("a.yaml", &saying("a", "first"))], &[], environment, variables);
         wait(&world.server, "live", is_ready, "the first commit");
         world
@@ -64,7 +60,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn commit(&self, files: &[(&str, &str)]) -> Value {
+    pub(super) fn commit(&self, files: &[(&str, &str)]) -> Value {
         self.repository.commit(files, "change");
         look(&self.server, "live")
     }
@@ -97,7 +93,8 @@ impl World {
     }
 }
 
-fn condition(status: &Value, kind: &str) -> Value {
+/// A condition of a status.
+pub(super) fn condition(status: &Value, kind: &str) -> Value {
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     conditions.into_iter().find(|one| one["type"] == kind).unwrap_or_default()
 }
@@ -398,57 +395,4 @@ fn a_subscription_needs_an_address_that_the_application_can_call() {
     assert_eq!((word.as_str(), reason.as_str()), ("False", "PublicUrlUnknown"), "{status:#}");
     assert!(message.contains("Trigger/orders at rest.yaml:") && message.contains("--public-url"), "{message}");
     assert_eq!(connectors(&world.server), ["a"]);
-}
-
-/// An application on this machine that responds with 200, or with 500 while `fails`.
-fn application(fails: &Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let fails = Arc::clone(fails);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut buffer = [0; 4096];
-            let _ = stream.read(&mut buffer);
-            let line = if fails.load(Ordering::Relaxed) { "500 Internal Server Error" } else { "200 OK" };
-            let head = format!(
-                "HTTP/1.1 {line}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
-            );
-            let _ = stream.write_all(head.as_bytes());
-        }
-    });
-    port
-}
-
-#[test]
-fn a_probe_reports_a_connector_whose_application_fails_and_takes_nothing_down() {
-    let fails = Arc::new(AtomicBool::new(false));
-    let port = application(&fails);
-    let world = World::start("", &[]);
-    let probed = saying("b", "first")
-        .replace("http://127.0.0.1:9", &format!("http://127.0.0.1:{port}"))
-        .replace("  actions:", "  health: { action: say, interval: 10s }\n  actions:");
-    let status = world.commit(&[("b.yaml", &probed)]);
-    assert!(is_ready(&status), "{status:#}");
-    let becomes = |word: &'static str| move |status: &Value| condition(status, "ConnectorsHealthy")["status"] == word;
-    wait(&world.server, "live", becomes("True"), "the first probe");
-    fails.store(true, Ordering::Relaxed);
-    let status = wait(&world.server, "live", becomes("False"), "the failed probe");
-    let health = condition(&status, "ConnectorsHealthy");
-    assert!(
-        health["message"].as_str().unwrap().starts_with("connector `b`: the action `say` failed with "),
-        "{health}"
-    );
-    assert!(is_ready(&status) && status["generation"] == 2, "{status:#}");
-    assert!(world.server.get("/metrics").body.contains("evenkeel_connectors_unhealthy{environment=\"live\"} 1"));
-    let shown = cli(&world.server.address, &["status"]);
-    assert!(shown.code == 0 && shown.out.contains("connector `b`"), "{}", shown.out);
-    // A pass changes nothing about it.
-    assert_eq!(condition(&look(&world.server, "live"), "ConnectorsHealthy"), health);
-    fails.store(false, Ordering::Relaxed);
-    wait(&world.server, "live", becomes("True"), "the application that responds again");
-    // The condition goes with the last probe.
-    let status = world.commit(&[("b.yaml", &saying("b", "second"))]);
-    assert!(is_ready(&status), "{status:#}");
-    let gone = |status: &Value| condition(status, "ConnectorsHealthy") == Value::Null;
-    wait(&world.server, "live", gone, "the end of the probes");
 }
