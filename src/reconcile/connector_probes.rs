@@ -192,11 +192,10 @@ impl Reconciler {
         if condition == known {
             return;
         }
-        match &condition {
-            Some((ConditionStatus::False, _, cause)) => {
-                tracing::warn!(environment = self.scope.key(), cause, "the probe of a connector fails");
-            }
-            _ => tracing::info!(environment = self.scope.key(), "the probes of connectors do not fail"),
+        if let Some((ConditionStatus::False, _, cause)) = &condition {
+            tracing::warn!(environment = self.scope.key(), cause, "the probe of a connector fails");
+        } else {
+            tracing::info!(environment = self.scope.key(), "the probes of connectors do not fail");
         }
         status.set_condition(kind, condition, now());
         self.publish(status, PassOutcome::Waiting).await;

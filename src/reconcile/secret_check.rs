@@ -77,12 +77,13 @@ impl SecretChecker {
         let identities = vault.identities.clone().filter(|_| !vault.files.is_empty());
         if let Some(identities) = identities.clone() {
             let reloaded = tokio::task::spawn_blocking(move || identities.reload());
-            match tokio::time::timeout(MAX_CHECK, reloaded).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => {
-                    tracing::warn!(error, "reading the age keys again failed; the keys of before are used")
-                }
-                _ => tracing::warn!("reading the age keys again failed; the keys of before are used"),
+            let error = match tokio::time::timeout(MAX_CHECK, reloaded).await {
+                Ok(Ok(result)) => result.err(),
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(format!("no answer within {} s", MAX_CHECK.as_secs())),
+            };
+            if let Some(error) = error {
+                tracing::warn!(error, "reading the age keys again failed; the keys of before are used");
             }
         }
         let keys = identities.map(|identities| identities.version());

@@ -28,16 +28,13 @@ impl Reconciler {
         status.set_condition(ConditionKind::SecretsResolved, secrets_condition(&obstacles, count), now());
         let after = status.condition(ConditionKind::SecretsResolved);
         let environment = self.scope.key();
-        match (before, after) {
-            (before, Some(after)) if after.status == ConditionStatus::False => {
-                if before.is_none_or(|before| before.message != after.message) {
-                    tracing::warn!(environment, cause = after.message, "secrets cannot be resolved");
-                }
-            }
-            (Some(before), Some(after)) if after.status == ConditionStatus::True && before.status != after.status => {
-                tracing::info!(environment, "all secrets can be resolved again");
-            }
-            _ => {}
+        let Some(after) = after else { return };
+        let is_other = before.as_ref().is_none_or(|before| before.message != after.message);
+        if after.status == ConditionStatus::False && is_other {
+            tracing::warn!(environment, cause = after.message, "secrets cannot be resolved");
+        }
+        if after.status == ConditionStatus::True && before.is_some_and(|before| before.status != after.status) {
+            tracing::info!(environment, "all secrets can be resolved again");
         }
     }
 
