@@ -288,6 +288,14 @@ impl Visit<'_> {
         if text.contains("remote object format") {
             return fail(FetchReason::Unreadable, sha256(&format!("the repository at `{shown}`")));
         }
+        // The library cannot read the line by which a server announces that its own repository is shallow.
+        if text.contains("invalid packet line") {
+            let message = format!(
+                "`{shown}` sends a list of references that cannot be read; if it is a shallow clone, run `git fetch \
+                 --unshallow` in it"
+            );
+            return fail(FetchReason::Unreachable, message);
+        }
         let status = text.split("unexpected http status code: ").nth(1).and_then(|code| code.parse::<u16>().ok());
         match (error.class(), error.code(), status) {
             (_, _, Some(401 | 403 | 407)) => {
