@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -125,7 +126,7 @@ impl PlanCommand {
         let ChosenPlan { key, selection, others } = environment;
         let (before, mut after) = (before.desired(&selection)?, after.desired(&selection)?);
         let earlier = &before.desired.validated.catalog;
-        lost_definitions::report_since(&mut after.desired.validated, earlier, &before.name);
+        lost_definitions::report_since(Arc::make_mut(&mut after.desired.validated), earlier, &before.name);
         let host = GitHost::of_job();
         let mut review = Review {
             environment: key.clone(),

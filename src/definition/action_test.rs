@@ -170,7 +170,7 @@ pub struct ExpectedError {
 }
 
 /// The error codes of calls.
-pub const ERROR_CODES: [&str; 27] = [
+pub const ERROR_CODES: [&str; 28] = [
     "INVALID_INPUT",
     "MISSING_PATH_PARAMETERS",
     "INVALID_PATH_PARAMETERS",

@@ -52,7 +52,7 @@ const PARAMS: [&str; 9] = [
 
 /// Documented defaults of optional fields, durations in their printed form. Excludes defaults that depend on another
 /// field, such as that of an action's timeout, which is its connector's.
-const DEFAULTS: [(Kind, &str, &str); 50] = [
+const DEFAULTS: [(Kind, &str, &str); 45] = [
     (Kind::Connector, "spec/defaults/timeout", r#""15s""#),
     (Kind::Connector, "spec/defaults/maxResponseBytes", "8388608"),
     (Kind::Connector, "spec/defaults/maxRedirects", "5"),

@@ -162,8 +162,8 @@ impl ConnectorProbes {
 
 /// Calls the action of a probe with the credentials that a call without a connection uses.
 async fn run(active: &Active, connector: &str, action: &str) -> ProbeResult {
-    let (runtime, client) = (Arc::clone(&active.runtime), active.client.clone());
-    let caller = Caller { runtime, client, mocking: Mocking::None };
+    let (runtime, client, limiter) = (Arc::clone(&active.runtime), active.client.clone(), Arc::clone(&active.limiter));
+    let caller = Caller { runtime, client, limiter, mocking: Mocking::None };
     let request_id = format!("probe-{:016x}", rand::random::<u64>());
     let call = Call { input: serde_json::json!({}), request_id, ..Call::default() };
     match timeout(MAX_PROBE, caller.call(connector, action, call)).await {

@@ -1,6 +1,6 @@
 //! Definitions that are written, removed and restored through the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;

@@ -290,15 +290,17 @@ impl Reconciler {
 
     /// Records definitions from the API that a source has adopted, which are not the API's to change any more.
     async fn record_adoptions(&self, plan: &Plan) {
+        let revisions = self.active.revisions();
         let adopted = plan.actions.iter().filter(|action| action.action == Verb::Adopt);
         for action in adopted.take(MAX_LISTED) {
             let (id, place) = (action.id.to_string(), &action.place);
             let same = action.before == action.after;
+            let revision = revisions.get(&place.source).map(String::as_str);
             tracing::info!(
                 environment = self.scope.key(),
                 definition = id,
                 source = place.source,
-                revision = place.revision,
+                revision,
                 path = place.path,
                 line = place.line,
                 same,
@@ -310,7 +312,7 @@ impl Reconciler {
                 environment: self.scope.key().to_owned(),
                 actor: "reconciler".to_owned(),
                 action: "Adopt".to_owned(),
-                details: json!({"id": id, "place": place, "revision": action.place.revision, "same": same}),
+                details: json!({"id": id, "place": place, "revision": revision, "same": same}),
             };
             // The generation is live, so a failure here must not look as if it were not.
             if let Err(error) = self.scope.store().append_audit(&line).await {

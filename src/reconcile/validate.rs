@@ -11,7 +11,7 @@ use crate::source::{UnreadableFile, directory};
 use crate::text::{self, Code, Finding, Severity, Source, Span, codes};
 
 /// A catalog with its findings.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Validated {
     /// The catalog of the selected environment; without one, the catalog before any overlay.
     pub catalog: Catalog,

@@ -34,7 +34,7 @@ struct Twin {
 }
 
 fn environment_document(path: &str, text: &str) -> EnvironmentDocument {
-    documents_in(&Snapshot::of([(path, text.as_bytes())]), &[]).unwrap().remove(0)
+    documents_in(&Snapshot::of([(path, text.as_bytes())]), &[]).unwrap().list.remove(0)
 }
 
 impl Twin {
@@ -53,7 +53,7 @@ impl Twin {
     }
 
     fn update(&mut self, document: &EnvironmentDocument) {
-        self.reconciler.update_document(document);
+        self.reconciler.update_document(document, None);
         self.reconciler.sources.replace(sources(&self.source));
     }
 

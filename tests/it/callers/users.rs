@@ -1,6 +1,9 @@
 //! Plans name the callers that a change breaks.
 
-use evenkeel::plan::{ChangeClass, Plan, PlanOptions, inventory, plan};
+use std::sync::Arc;
+
+use evenkeel::catalog::Catalog;
+use evenkeel::plan::{ChangeClass, Inventory, Plan, PlanOptions, object, plan};
 
 use super::{CALLEES, HEAD, validate};
 
@@ -58,19 +61,24 @@ spec:
 const FILE: &str =
     "export default async function (ctx) {\n  await ctx.connectors.crm.search({ term: ctx.input.q, limit: 10 });\n}\n";
 
+fn inventory(catalog: &Catalog) -> Inventory {
+    let objects = catalog.entries.iter().filter_map(|entry| object(catalog, entry, "definitions"));
+    objects.map(|object| (object.id.clone(), Arc::new(object))).collect()
+}
+
 fn change(edit: impl Fn(&str) -> String) -> Plan {
     let of = |callees: &str| {
         let validated = validate([("callees.yaml", callees), ("users.yaml", CALLERS), ("by-file.ts", FILE)]);
-        let mut inventory = inventory(&validated.catalog, "definitions", "r");
+        let mut inventory = inventory(&validated.catalog);
         for object in inventory.values_mut().filter(|object| object.id.name == "by-file") {
-            let files = [("by-file.ts".to_owned(), std::sync::Arc::from(FILE.as_bytes()))];
-            *object = std::sync::Arc::new(evenkeel::plan::Object::clone(object).with_files(files.into()));
+            let files = [("by-file.ts".to_owned(), Arc::from(FILE.as_bytes()))];
+            *object = Arc::new(evenkeel::plan::Object::clone(object).with_files(files.into()));
         }
         inventory
     };
     let (before, after) = (of(CALLEES), of(&edit(CALLEES)));
     assert_ne!(before, after, "the edit changed nothing");
-    plan(&before, &after, &PlanOptions { environment: "live", fingerprint: None })
+    plan(&before, &after, &PlanOptions { environment: "live" })
 }
 
 fn reasons(plan: &Plan) -> Vec<String> {
@@ -188,10 +196,9 @@ fn a_caller_that_adapts_in_the_same_change_is_not_named() {
         )
     };
     let renamed = CALLEES.replace("required: [term]", "required: [word]").replace("term: {", "word: {");
-    let of = |callees: &str, caller: &str| {
-        inventory(&validate([("callees.yaml", callees), ("user.yaml", caller)]).catalog, "definitions", "r")
-    };
-    let options = PlanOptions { environment: "live", fingerprint: None };
+    let of =
+        |callees: &str, caller: &str| inventory(&validate([("callees.yaml", callees), ("user.yaml", caller)]).catalog);
+    let options = PlanOptions { environment: "live" };
     let plan = plan(&of(CALLEES, &caller("term")), &of(&renamed, &caller("word")), &options);
     let reasons = reasons(&plan);
     assert!(reasons.iter().any(|reason| reason.contains("`word` is required now")), "{reasons:?}");

@@ -18,6 +18,7 @@ use evenkeel::operator::selection::Selection;
 use evenkeel::operator::source::ClusterResources;
 use evenkeel::operator::tenancy::Permissions;
 use evenkeel::plan::{Inventory, PlanOptions, plan};
+use evenkeel::quota::Limiter;
 use evenkeel::reconcile::commands::Request;
 use evenkeel::reconcile::context::Context;
 use evenkeel::reconcile::desired::{DesiredSet, desired_set};
@@ -92,8 +93,10 @@ impl Server {
         let state = tempfile::tempdir().unwrap();
         let client = net::Client::new(net::Policy::default()).unwrap();
         let metrics = Metrics::new();
+        let store = store::open("sqlite::memory:", Keys::none()).await.unwrap();
         let context = Context {
-            store: store::open("sqlite::memory:", Keys::none()).await.unwrap(),
+            limiter: Limiter::of_store(Arc::clone(&store), None),
+            store,
             is_leader: None,
             source_context: SourceContext {
                 cluster: None,
@@ -107,6 +110,7 @@ impl Server {
             metrics,
             replica: "test".into(),
             shared: false,
+            public_url: None,
             allow_loopback: false,
         };
         Server { environments: Environments::empty(context), _state: state }

@@ -50,6 +50,7 @@ fn the_status_names_the_removal_and_the_command_that_approves_it() {
         let rollout = Rollout {
             revisions: &revisions,
             held: &[],
+            unready: None,
             errors: 0,
             withheld: &blocked,
             generation: 3,
@@ -74,7 +75,7 @@ fn a_definition_that_a_source_adopts_goes_live_by_the_mode() {
             object.manual = manual;
             [(id, Arc::new(object))].into()
         };
-        let options = PlanOptions { environment: "live", fingerprint: None };
+        let options = PlanOptions { environment: "live" };
         crate::plan::plan(&inventory(true, "hand"), &inventory(false, "git"), &options)
     };
     assert_eq!(adopt().summary.adopt, 1);
