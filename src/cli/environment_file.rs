@@ -11,7 +11,7 @@ use crate::reconcile::document::{EnvironmentDocument, documents};
 /// The operator's Environment document.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct EnvironmentFile {
-    /// Environment document outside of the definitions, or a folder of them, as `evenkeel serve` takes it
+    /// Environment document outside of the definitions, as `evenkeel serve` takes it
     #[arg(long, value_name = "FILE")]
     environment_file: Option<PathBuf>,
 }

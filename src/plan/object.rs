@@ -88,7 +88,7 @@ impl Object {
         let digests = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes).to_string().into()));
         document["files"] = Value::Object(digests.collect());
         let (manual, calls) = (self.manual, self.calls);
-        Object { files, manual, calls, ..Object::new(self.id, document, self.place, self.needs) }
+        Object { manual, files, calls, ..Object::new(self.id, document, self.place, self.needs) }
     }
 
     /// The canonical document as text.

@@ -62,7 +62,7 @@ impl<'a> Callers<'a> {
         callers
     }
 
-    /// The users of a definition that a change concerns. `after` is `None` for a removal.
+    /// The users of a definition that a change concerns. A removal has no `after`.
     pub(super) fn of_change(&self, id: &Id, before: &Value, after: Option<&Value>) -> UsersOfChange {
         let mut users = UsersOfChange::default();
         let changed = changed_callees(id, before, after);

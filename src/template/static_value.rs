@@ -59,7 +59,17 @@ fn of_expression(expression: &Expr<'_>, path: &PathValue<'_>, depth: usize) -> P
         },
         Expr::UnaryOp(operation) if matches!(operation.op, UnaryOpKind::Not) => PartialValue::Typed(ValueTypes::BOOL),
         Expr::Test(_) | Expr::Compare(_) => PartialValue::Typed(ValueTypes::BOOL),
-        Expr::BinOp(operation) if matches!(operation.op, BinOpKind::Concat) => PartialValue::Typed(ValueTypes::STRING),
+        Expr::BinOp(operation) => match operation.op {
+            BinOpKind::Concat => PartialValue::Typed(ValueTypes::STRING),
+            BinOpKind::Eq
+            | BinOpKind::Ne
+            | BinOpKind::Lt
+            | BinOpKind::Lte
+            | BinOpKind::Gt
+            | BinOpKind::Gte
+            | BinOpKind::In => PartialValue::Typed(ValueTypes::BOOL),
+            _ => PartialValue::Unknown,
+        },
         Expr::Filter(filter) => match filter.name {
             "string" | "upper" | "lower" | "trim" | "title" | "capitalize" | "tojson" | "json_encode"
             | "base64_encode" => PartialValue::Typed(ValueTypes::STRING),

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::dispatcher::{Dispatcher, micros_of};
+use super::clock::micros_of;
+use super::dispatcher::Dispatcher;
 use super::engine::{CancelReason, CancelToken, ScriptException, ScriptHost, ScriptLimits, ScriptOutcome, ScriptRun};
 use super::execution::ActiveExecution;
 use super::program::Program;

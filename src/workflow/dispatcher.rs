@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::admission::Admission;
-use super::clock::Clock;
+use super::clock::{Clock, micros_of};
 use super::commit_queue::CommitQueue;
 use super::engine::{ScriptEngine, ScriptLimits};
 use super::execution_quota::{AcceptError, CountedExecutions, ExecutionQuota, OverQuota};
@@ -319,11 +319,6 @@ impl Dispatcher {
             ..NewExecution::default()
         })
     }
-}
-
-/// A duration in microseconds; the maximum if it is longer.
-pub fn micros_of(duration: Duration) -> Micros {
-    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
 
 /// The number of a priority: lower numbers are claimed first.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatcher::micros_of;
+use super::clock::micros_of;
 use super::runtime_context::EnvironmentProvider;
 use crate::definition::workflow::Tier;
 use crate::quota::{Limiter, Refusal, Taken};

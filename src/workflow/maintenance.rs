@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatcher::{Dispatcher, micros_of};
+use super::clock::micros_of;
+use super::dispatcher::Dispatcher;
 use super::running::RunningExecutions;
 
 /// Maximum interval of lease renewals.

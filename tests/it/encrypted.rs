@@ -6,6 +6,7 @@ use evenkeel::connector::{ProvidedSecrets, Runtime, Secrets as _, Vault};
 use evenkeel::reconcile::validate;
 use evenkeel::source::directory;
 use evenkeel::source::encrypted::Identities;
+use evenkeel::text::codes;
 
 use crate::support::{Dev, Said, evenkeel, root, said, write};
 use crate::upstream::application;
@@ -63,7 +64,10 @@ fn key(name: &str) -> String {
 fn encrypted_files_beside_definitions_cause_no_findings() {
     let folder = definitions(1);
     let validated = validate::folder(folder.path()).unwrap();
-    let found = validated.findings.iter().map(|finding| finding.message.as_str());
+    // The definition reads a vault, which is not in effect yet, and an address of this machine; and not every secret is used.
+    let of_definition = [codes::PLANNED.id, codes::REFUSED_ADDRESS.id];
+    let found = validated.findings.iter().filter(|finding| !of_definition.contains(&finding.code.id));
+    let found = found.map(|finding| finding.message.as_str());
     let found: Vec<_> = found.filter(|message| !message.starts_with("nothing uses the secret")).collect();
     assert_eq!(found, [""; 0]);
     assert_eq!(validated.catalog.entries.len(), 2);

@@ -1,9 +1,8 @@
 //! The private keys of age that this process holds.
 
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
 use crate::text::Digest;
@@ -15,7 +14,7 @@ pub(super) const MAX_IDENTITY_BYTES: usize = 64 << 10;
 
 /// Private keys that decrypt files. Has no `Debug`, so that no key is printed.
 pub struct Identities {
-    current: ArcSwap<Keys>,
+    current: RwLock<Arc<Keys>>,
     /// True if the variables of the process name a file with keys, which may change.
     has_file: bool,
 }
@@ -33,7 +32,7 @@ impl Identities {
     /// # Errors
     /// Names the line, never its content.
     pub fn parse(text: &str) -> Result<Identities, String> {
-        Ok(Identities { current: ArcSwap::from_pointee(Keys::parse(text)?), has_file: false })
+        Ok(Identities { current: RwLock::new(Arc::new(Keys::parse(text)?)), has_file: false })
     }
 
     /// Reads the keys of this process: `EVENKEEL_AGE_KEY` holds keys, `EVENKEEL_AGE_KEY_FILE` is the path of a file with
@@ -46,7 +45,7 @@ impl Identities {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Ok(Some(Identities { current: ArcSwap::from_pointee(Keys::parse(&text)?), has_file }))
+        Ok(Some(Identities { current: RwLock::new(Arc::new(Keys::parse(&text)?)), has_file }))
     }
 
     /// Reads the file with keys again, if there is one. The keys of before stay if it cannot be read.
@@ -58,21 +57,26 @@ impl Identities {
             return Ok(());
         }
         let (text, _) = text_of_environment()?;
-        if Digest::of(text.as_bytes()) != self.current.load().digest {
-            self.current.store(Arc::new(Keys::parse(&text)?));
+        if Digest::of(text.as_bytes()) != self.version() {
+            let keys = Arc::new(Keys::parse(&text)?);
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = keys;
         }
         Ok(())
     }
 
     /// Digest of the keys, which differs after they changed.
     pub fn version(&self) -> Digest {
-        self.current.load().digest
+        self.keys().digest
     }
 
     /// Calls `use_keys` with the keys, as age expects them.
     pub(super) fn with<T>(&self, use_keys: impl FnOnce(&mut dyn Iterator<Item = &dyn age::Identity>) -> T) -> T {
-        let current = self.current.load();
+        let current = self.keys();
         use_keys(&mut current.keys.iter().map(|identity| identity as &dyn age::Identity))
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -9,7 +9,7 @@ use super::blocks::{Block, Page, pages, write_block};
 use crate::support::{copy, folder, run, write};
 
 /// Findings that a part of a definition may have: the rest of the definition, and other definitions, are missing.
-const PARTIAL: [&str; 7] = ["EK0102", "EK0106", "EK0202", "EK0203", "EK0204", "EK0207", "EK0209"];
+const PARTIAL: [&str; 8] = ["EK0102", "EK0106", "EK0202", "EK0203", "EK0204", "EK0207", "EK0209", "EK0410"];
 /// The family of findings about files and bytes: also files that are no definitions have none of them.
 const SYNTAX: &str = "EK00";
 /// The finding of a folder without definitions.

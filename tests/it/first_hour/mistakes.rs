@@ -29,10 +29,11 @@ const INPUT: &str =
     "input: { type: object, required: [id], properties: { id: { type: string }, w: { type: string } } }\n";
 const TESTS: &str = "tests: [{ name: goes, input: { id: a }, respond: { body: {} } }]\n";
 
-/// Checks that a connector has exactly one finding, which starts with the first text and contains the others.
+/// Checks that a connector has exactly one finding beside warnings of declarations that are not in effect yet, which starts with the first text and contains the others.
 fn one(action: &str, expected: &[&str]) {
     let text = connector(&format!("{INPUT}{action}\n{TESTS}"));
-    let found = findings(&[("a.yaml", &text)]);
+    let mut found = findings(&[("a.yaml", &text)]);
+    found.retain(|finding| !finding.starts_with("EK0115 "));
     assert_eq!(found.len(), 1, "{action}: {found:#?}");
     assert!(found[0].starts_with(expected[0]), "{action}: {found:#?}");
     for part in expected {

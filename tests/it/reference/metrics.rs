@@ -25,6 +25,8 @@ fn encoded() -> String {
     metrics.findings(environment, Severity::Error, 2);
     metrics.drift_detected(environment);
     metrics.drift_objects(environment, 4);
+    metrics.secrets_unresolved(environment, 1);
+    metrics.connectors_unhealthy(environment, 1);
     metrics.prune_blocked(environment, "budget");
     metrics.conflict_loop(environment);
     metrics.history_rewritten(environment);
@@ -38,6 +40,8 @@ fn encoded() -> String {
     metrics.denied("FORBIDDEN");
     metrics.cluster_written("ok");
     metrics.store_writes(5);
+    metrics.refused_by_limit(environment, "rateLimit");
+    let _waiting = metrics.waiting_for_limit(environment);
     metrics.encode()
 }
 

@@ -262,7 +262,7 @@ spec:
     send("order", "Updated", 5);
     send("other", "Created", 5);
     send("order", "Created", 6);
-    // A call of another event is none of this one, and an event that no route matches is kept.
+    // A call of another event starts nothing, and an event that no route matches is kept.
     let letters = eventually("a dead letter", 60, || {
         let items = server.get("/v1/dead-letters").json()["items"].as_array().cloned().unwrap_or_default();
         (!items.is_empty()).then_some(items)

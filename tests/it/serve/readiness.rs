@@ -244,7 +244,7 @@ fn a_sops_file_for_another_recipient_keeps_the_last_good_generation_until_the_ke
     world.refused(&status, &["secret `key` (sops): enc/values.yaml: it is encrypted for other age keys"]);
     add_keys(&world, "other.txt");
     let status = world.live_within_an_interval();
-    // The key is taken away: what is live stays, and the status says it.
+    // The key is taken away: the active generation stays, and the status says it.
     let path = std::fs::read_link(world.path("keys")).unwrap();
     write(&path, &encrypted("key.txt"));
     let lost = |status: &Value| condition(status, "SecretsResolved")["status"] == "False";
@@ -325,7 +325,7 @@ fn an_environment_that_warns_applies_the_revision_and_names_the_secret() {
 }
 
 #[test]
-fn what_is_not_active_needs_no_secret() {
+fn inactive_definitions_need_no_secret() {
     let world = World::start(&format!("  secrets: {{ key: {{ env: {UNSET} }} }}\n"), &[]);
     let connection = "apiVersion: evenkeel.dev/v1alpha1\nkind: Connection\nmetadata: { name: own }\nspec: { connector: b, active: \
                       false, credentials: { apiKey: { secretRef: key } } }\n";
@@ -340,7 +340,7 @@ fn what_is_not_active_needs_no_secret() {
 }
 
 #[test]
-fn an_operator_activates_nothing_that_cannot_work_and_may_leave_what_is_broken() {
+fn an_operator_activates_nothing_that_cannot_work_and_may_leave_a_broken_generation() {
     let world = World::start("  secrets: { key: { file: FOLDER/key } }\n", &[]);
     write(&world.path("key"), "the-value\n");
     assert!(is_ready(&world.commit(&[("b.yaml", &using("b", "key"))])));

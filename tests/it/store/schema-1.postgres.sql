@@ -7,6 +7,12 @@ CREATE TABLE public._sqlx_migrations (
     checksum bytea NOT NULL,
     execution_time bigint NOT NULL
 );
+CREATE TABLE public.allowances (
+    environment text NOT NULL,
+    name text NOT NULL,
+    expires_at bigint NOT NULL,
+    usage json NOT NULL
+);
 CREATE TABLE public.audits (
     id bigint NOT NULL,
     environment text NOT NULL,
@@ -198,6 +204,7 @@ CREATE TABLE public.schedules (
     missed bigint NOT NULL,
     late bigint NOT NULL,
     last_at bigint,
+    error text,
     shape text NOT NULL
 );
 CREATE TABLE public.states (
@@ -237,22 +244,24 @@ CREATE TABLE public.workflow_versions (
     created_at bigint NOT NULL,
     content text NOT NULL
 );
-INSERT INTO public._sqlx_migrations VALUES (1, 'first', '2026-11-29 19:48:09.915532+00', true, '\x26daeb3f8fa37427877d60e213ba081aac74201e9883c716e4ee1fe9d04afa55ecacdf83dd94efd2a366ffa32c01bb69', 171388941);
-INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (1, 'live', 1795981690808117, 'reconciler', 'Source', '{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
-INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (2, 'live', 1795981690903325, 'reconciler', 'Source', '{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
-INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (3, 'live', 1795981690929299, 'me', 'Suspend', '{}');
-INSERT INTO public.credentials VALUES ('live', 'acme', 'token', 'dumps', '\x5c29f95933133a615a2cca24ae10bfa1cfbdf9c1c379d5c36dc09df7f292892aa36fa72f4952a1ebfdc5339d56a66a1920c2efc9bbda3322238c164d60c1b6433ae5085b5764c5c5', '\xd96a832d77d209d79df5a07e8d3d7074a20d39805b67887a6a0c4c0994488d4baa0af27b5c3c4e528609d825a6de7c');
+INSERT INTO public._sqlx_migrations VALUES (1, 'first', '2026-11-30 10:45:16.580013+00', true, '\xad514c4b05e3e8b96b137cc7614e9c8276d4064515992eabe3acc3c0cda60238d4b364d78aa8d7791c03a18cc59976cd', 108883661);
+INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (1, 'live', 1796035516974092, 'reconciler', 'Source', '{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
+INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (2, 'live', 1796035516982607, 'reconciler', 'Source', '{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
+INSERT INTO public.audits OVERRIDING SYSTEM VALUE VALUES (3, 'live', 1796035517066794, 'me', 'Suspend', '{}');
+INSERT INTO public.credentials VALUES ('live', 'acme', 'token', 'dumps', '\x2184c28ab55c00be141cb87914165f5654372bfda2e40c2f2935baee8aa919f619e0fe5e1880b3e4fe91fae6806c4a8382989f763fb2bffd6afef3440c1acee1f8e97db29dbb1ec3', '\x72b494e9809e93bf11d20cc441f47d4510aaec1719f9d0b919b6226e93fcf1b9d1a0318cf717d58a95e3f7770f02b5');
 INSERT INTO public.environments VALUES ('live', 2, 2);
-INSERT INTO public.generations VALUES ('live', 1, '\x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed', '{"main": "revision of one"}', 'Source', 'reconciler', 1795981690808117, '\x64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525', '{"created":1}');
-INSERT INTO public.generations VALUES ('live', 2, '\x3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3', '{"main": "revision of two"}', 'Source', 'reconciler', 1795981690903325, '\x64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525', '{"created":1}');
-INSERT INTO public.leases VALUES ('live', 'a process', 1, 1795981690911160);
-INSERT INTO public.objects VALUES ('\x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed', 1795981690773059, '\x6f6e65');
-INSERT INTO public.objects VALUES ('\x3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3', 1795981690886247, '\x74776f');
+INSERT INTO public.generations VALUES ('live', 1, '\x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed', '{"main": "revision of one"}', 'Source', 'reconciler', 1796035516974092, '\x64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525', '{"created":1}');
+INSERT INTO public.generations VALUES ('live', 2, '\x3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3', '{"main": "revision of two"}', 'Source', 'reconciler', 1796035516982607, '\x64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525', '{"created":1}');
+INSERT INTO public.leases VALUES ('live', 'a process', 1, 1796035517059074);
+INSERT INTO public.objects VALUES ('\x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed', 1796035516968275, '\x6f6e65');
+INSERT INTO public.objects VALUES ('\x3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3', 1796035516981012, '\x74776f');
 INSERT INTO public.states VALUES ('live', 'status', 1, '{"ready":true}');
-INSERT INTO public.tombstones VALUES ('live', 'Connector/orbit', '{"a":1}', 0, 1795981690808117, 9223372036854775807, 9223372036854775807);
+INSERT INTO public.tombstones VALUES ('live', 'Connector/orbit', '{"a":1}', 0, 1796035516974092, 9223372036854775807, 9223372036854775807);
 SELECT pg_catalog.setval('public.audits_id_seq', 3, true);
 ALTER TABLE ONLY public._sqlx_migrations
     ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY public.allowances
+    ADD CONSTRAINT allowances_pkey PRIMARY KEY (environment, name);
 ALTER TABLE ONLY public.audits
     ADD CONSTRAINT audits_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.credentials
@@ -301,6 +310,7 @@ ALTER TABLE ONLY public.workflow_state
     ADD CONSTRAINT workflow_state_pkey PRIMARY KEY (environment, scope, name);
 ALTER TABLE ONLY public.workflow_versions
     ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (environment, workflow, version);
+CREATE INDEX allowances_expiry ON public.allowances USING btree (environment, expires_at);
 CREATE INDEX audits_of_environment ON public.audits USING btree (environment, id);
 CREATE INDEX dead_letters_deletion ON public.dead_letters USING btree (environment, delete_at);
 CREATE INDEX dead_letters_of_environment ON public.dead_letters USING btree (environment, created_at, id);

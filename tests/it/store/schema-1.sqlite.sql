@@ -8,7 +8,7 @@ CREATE TABLE _sqlx_migrations (
     checksum BLOB NOT NULL,
     execution_time BIGINT NOT NULL
 );
-INSERT INTO _sqlx_migrations VALUES(1,'first','2026-11-29 19:48:06',1,X'ba9e6cdf29106981aa6de1b31f18a55d031cd950c94058173a48c3a8c4fefe6a667cf76d4ae55ce63f39d9888c8e777f',7006900);
+INSERT INTO _sqlx_migrations VALUES(1,'first','2026-11-30 10:45:14',1,X'ed2a6681267bb1a7228cc15261f30a97d198ff4d191da82c3aa5fc7e6e0f0c3b5e7519d562f225fa7258d3151c0ce2a9',11160471);
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
@@ -18,8 +18,8 @@ CREATE TABLE objects (
     created_at BIGINT NOT NULL,
     content BLOB NOT NULL
 );
-INSERT INTO objects VALUES(X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed',1795981686639887,X'6f6e65');
-INSERT INTO objects VALUES(X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3',1795981686643666,X'74776f');
+INSERT INTO objects VALUES(X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed',1796035514693433,X'6f6e65');
+INSERT INTO objects VALUES(X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3',1796035514697126,X'74776f');
 CREATE TABLE environments (
     name TEXT NOT NULL PRIMARY KEY,
     active BIGINT,
@@ -38,8 +38,8 @@ CREATE TABLE generations (
     summary TEXT NOT NULL,
     PRIMARY KEY (environment, number)
 );
-INSERT INTO generations VALUES('live',1,X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed','{"main":"revision of one"}','Source','reconciler',1795981686642104,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
-INSERT INTO generations VALUES('live',2,X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3','{"main":"revision of two"}','Source','reconciler',1795981686646648,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
+INSERT INTO generations VALUES('live',1,X'7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed','{"main":"revision of one"}','Source','reconciler',1796035514695535,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
+INSERT INTO generations VALUES('live',2,X'3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3','{"main":"revision of two"}','Source','reconciler',1796035514698229,X'64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525','{"created":1}');
 CREATE TABLE tombstones (
     environment TEXT NOT NULL REFERENCES environments (name),
     id TEXT NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE tombstones (
     expires_at BIGINT NOT NULL,
     PRIMARY KEY (environment, id)
 );
-INSERT INTO tombstones VALUES('live','Connector/orbit','{"a":1}',0,1795981686642104,9223372036854775807,9223372036854775807);
+INSERT INTO tombstones VALUES('live','Connector/orbit','{"a":1}',0,1796035514695535,9223372036854775807,9223372036854775807);
 CREATE TABLE states (
     environment TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -65,7 +65,7 @@ CREATE TABLE leases (
     token BIGINT NOT NULL,
     expires_at BIGINT
 );
-INSERT INTO leases VALUES('live','a process',1,1795981686683573);
+INSERT INTO leases VALUES('live','a process',1,1796035514704885);
 CREATE TABLE audits (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     environment TEXT NOT NULL,
@@ -74,9 +74,9 @@ CREATE TABLE audits (
     action TEXT NOT NULL,
     details TEXT NOT NULL
 );
-INSERT INTO audits VALUES(1,'live',1795981686642104,'reconciler','Source','{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
-INSERT INTO audits VALUES(2,'live',1795981686646648,'reconciler','Source','{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
-INSERT INTO audits VALUES(3,'live',1795981686726086,'me','Suspend','{}');
+INSERT INTO audits VALUES(1,'live',1796035514695535,'reconciler','Source','{"generation":1,"digest":"sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of one"}}');
+INSERT INTO audits VALUES(2,'live',1796035514698229,'reconciler','Source','{"generation":2,"digest":"sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3","plan":"sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525","revisions":{"main":"revision of two"}}');
+INSERT INTO audits VALUES(3,'live',1796035514706905,'me','Suspend','{}');
 CREATE TABLE credentials (
     environment TEXT NOT NULL,
     tenant TEXT NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE credentials (
     ciphertext BLOB NOT NULL,
     PRIMARY KEY (environment, tenant, name)
 );
-INSERT INTO credentials VALUES('live','acme','token','dumps',X'b94923f493a0e80054622a7740f8da0c05aa516d9abd3f2930b367cb22ce65eebbee7ebe72cfdce5b04bbe7415e1cd0e95494f7795b0e7c8b2e11e43b8ffc95304b1b1639ed97178',X'0b32f4b5b93e3a985935ac71471d6b602f260ee74048ccdda8a3e1822ab52b667cfb6993942e39d84b9a1be33706e4');
+INSERT INTO credentials VALUES('live','acme','token','dumps',X'89e3d592c3d6bb8d45e86e5d0f8fd47d3666069a38c62cd3806cd4185eb84a523b146ff1fcef32c5b2454e39259e9b294e663f389a2e8ef6bf7cdaa198ed697f95e9b5d6324dcf2d',X'2760925f7a71663883d079e5cbb1b0320a5ace6ec55479ffac02300c678d2c1458f77eac1eac57b8622cb7b302f061');
 CREATE TABLE replicas (
     environment TEXT NOT NULL,
     replica TEXT NOT NULL,
@@ -230,6 +230,7 @@ CREATE TABLE schedules (
     missed BIGINT NOT NULL,
     late BIGINT NOT NULL,
     last_at BIGINT,
+    error TEXT,
     shape TEXT NOT NULL,
     PRIMARY KEY (environment, trigger_name)
 );
@@ -239,6 +240,13 @@ CREATE TABLE subscriptions (
     connection TEXT NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY (environment, trigger_name, connection)
+);
+CREATE TABLE allowances (
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    usage TEXT NOT NULL,
+    PRIMARY KEY (environment, name)
 );
 CREATE TABLE polls (
     environment TEXT NOT NULL,
@@ -281,4 +289,5 @@ CREATE INDEX dead_letters_of_environment ON dead_letters (environment, created_a
 CREATE INDEX dead_letters_pending ON dead_letters (environment, expires_at) WHERE status = 'Pending';
 CREATE INDEX dead_letters_deletion ON dead_letters (environment, delete_at);
 CREATE INDEX workflow_state_expiry ON workflow_state (environment, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX allowances_expiry ON allowances (environment, expires_at);
 COMMIT;
