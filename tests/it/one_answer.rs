@@ -328,7 +328,10 @@ fn every_example_is_planned_alike_on_files_and_on_a_server() {
                     Some((_, rest)) => {
                         let name = rest.split_once("name: ").unwrap().1;
                         names.push(name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap().to_owned());
-                        document.replacen("\nspec:\n", "\nspec:\n  sync: { mode: Manual }\n", 1)
+                        match document.contains("\n  sync: {") {
+                            true => document.replacen("\n  sync: {", "\n  sync: { mode: Manual,", 1),
+                            false => document.replacen("\nspec:\n", "\nspec:\n  sync: { mode: Manual }\n", 1),
+                        }
                     }
                     None => document.to_owned(),
                 })

@@ -86,11 +86,11 @@ fn a_call_uses_the_connection_of_its_caller() {
         assert_eq!((&request["url"], &request["headers"][header]), (&json!(url), &json!(value)), "{request:#}");
     };
     let (tenant, user, connection) = ("x-evenkeel-tenant", "x-evenkeel-user", "x-evenkeel-connection");
-    sends(&[], "https://c.example/eu/shared", "X-Key", "[secret one]");
-    sends(&[(tenant, "acme")], "https://c.example/us/environment", "Authorization", "Bearer [secret two]");
-    sends(&[(tenant, "acme"), (connection, "shared")], "https://c.example/eu/shared", "X-Key", "[secret one]");
+    sends(&[], "https://c.example/eu/shared", "x-key", "[secret one]");
+    sends(&[(tenant, "acme")], "https://c.example/us/environment", "authorization", "Bearer [secret two]");
+    sends(&[(tenant, "acme"), (connection, "shared")], "https://c.example/eu/shared", "x-key", "[secret one]");
     let user_of = |id: &str| json!({ "id": id }).to_string();
-    sends(&[(tenant, "acme"), (user, &user_of("u1"))], "https://c.example/ap/environment", "X-Key", "[secret one]");
+    sends(&[(tenant, "acme"), (user, &user_of("u1"))], "https://c.example/ap/environment", "x-key", "[secret one]");
     // A connection that is not active is not there.
-    sends(&[(tenant, "bolt")], "https://c.example/eu/shared", "X-Key", "[secret one]");
+    sends(&[(tenant, "bolt")], "https://c.example/eu/shared", "x-key", "[secret one]");
 }

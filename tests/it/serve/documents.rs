@@ -26,14 +26,13 @@ fn an_edited_document_takes_effect_without_a_restart() {
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Connector\nmetadata: { name: b }\nspec: { displayName: Patched }\n";
     let world =
         World::start(&[("a.yaml", &saying("a", "first")), ("b.yaml", &labelled), ("overlays/live/b.yaml", patch)]);
-    // The patch is a second definition of `b` until the document names its folder.
+    world.wait(is_ready, "the first commit");
     let path = world.folder.path().join("live.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     write(&path, &format!("{text}  overlays: [overlays/live]\n"));
-    world.wait(is_ready, "the overlays");
+    let shown = || world.server.get("/v1/environments/live/definitions/Connector/b").body;
+    world.wait(|status| is_ready(status) && shown().contains("Patched"), "the overlays");
     assert_eq!(world.connectors(), ["a", "b"]);
-    let shown = world.server.get("/v1/environments/live/definitions/Connector/b").body;
-    assert!(shown.contains("Patched"), "{shown}");
     write(
         &path,
         &format!("{text}  overlays: [overlays/live]\n  selector: {{ tier: live }}\n  variables: {{ region: eu }}\n"),

@@ -218,7 +218,7 @@ fn row_57_a_hanging_fetch_does_not_hold_back_newer_commits() {
     assert_eq!(served_by(&world.server, "a").0, first);
     assert_eq!((world.server.get("/healthz").status, world.status()["generation"].as_u64()), (200, Some(1)));
     world.git.fault(Fault::None);
-    let status = world.wait(|status| status["generation"] != 1, "the newest commit");
+    let status = world.wait(|status| status["generation"] != 1 && is_ready(status), "the newest commit");
     assert_eq!((is_ready(&status), &status["generation"]), (true, &2.into()), "{status:#}");
     assert_eq!(served_by(&world.server, "a").0, revision(&world.repository));
     stalled.join().unwrap();
