@@ -101,7 +101,7 @@ pub struct Replayed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
-    /// Id of the event.
+    /// Id of the event; empty if nothing was stored, because the event does not list its change.
     pub event: String,
     /// Ids of the executions that it started.
     pub executions: Vec<String>,

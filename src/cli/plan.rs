@@ -33,11 +33,11 @@ const DEFAULT_ENVIRONMENT: &str = "local";
     after_help = "\
 Applies nothing. Compares two folders, two Git revisions, or a folder with an
 environment of a running server; without a folder, shows the plan that waits on
- the server. The plan is for one environment, with its overlays and selector: a
- plan of two revisions is the one that a server makes of them. Comments, the
- order of keys and of sets, line ends, and spelled-out defaults are not changes.
- Each change shows its location, whether it breaks users of the definition, and
- the definitions that depend on it.
+the server. The plan is for one environment, with its overlays and selector: a
+plan of two revisions is the one that a server makes of them. Comments, the
+order of keys and of sets, line ends, and spelled-out defaults are not changes.
+Each change shows its location, whether it breaks users of the definition, and
+the definitions that depend on it.
 
 With -o markdown or json a document is printed in every case: if definitions
 have errors, it holds them and no plan.
@@ -120,11 +120,13 @@ impl PlanCommand {
 
     fn plan_offline(&self) -> anyhow::Result<ExitCode> {
         let mut notes = Vec::new();
-        let (before, mut after) = self.sides(&mut notes)?;
+        let (mut before, mut after) = self.sides(&mut notes)?;
         let chosen = self.environment_file.choose(self.environment())?;
         let environment = environment(chosen, after.environments())?;
         let ChosenPlan { key, selection, others } = environment;
-        let (before, mut after) = (before.desired(&selection)?, after.desired(&selection)?);
+        let earlier = before.environments();
+        let is_new = selection.document.is_none() && !earlier.is_empty() && !earlier.contains(&selection.name);
+        let (mut before, mut after) = (before.desired(&selection)?, after.desired(&selection)?);
         let earlier = &before.desired.validated.catalog;
         lost_definitions::report_since(Arc::make_mut(&mut after.desired.validated), earlier, &before.name);
         let host = GitHost::of_job();
@@ -143,8 +145,12 @@ impl PlanCommand {
             print_review(None, self.output, &review);
             return Ok(ExitCode::FAILURE);
         }
-        let name = &before.name;
-        if before.desired.validated.catalog.entries.is_empty() {
+        let name = before.name.clone();
+        if is_new {
+            review.before.findings.clear();
+            before.desired.inventory.clear();
+            review.notes.push(format!("`{name}` does not declare the environment `{key}`; everything is new in it"));
+        } else if before.desired.validated.catalog.entries.is_empty() {
             review.before.findings.clear();
             review.notes.push(format!("`{name}` has no definitions; everything is new"));
         } else if !before.desired.validated.is_valid() {

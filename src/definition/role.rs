@@ -10,7 +10,7 @@ use serde_json::Value;
 /// `end-user`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-evenkeel-planned" = {"instead": "it grants and refuses nothing", "remedy": "give rights with the tokens of the server until then"}))]
+#[schemars(extend("x-evenkeel-planned" = {"instead": "only its name has an effect, in the `roles` of approvals; it grants and refuses nothing else", "remedy": "give rights with the tokens of the server until then"}))]
 pub struct RoleSpec {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]

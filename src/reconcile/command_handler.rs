@@ -132,7 +132,7 @@ fn approve(status: &Status, waiting: Option<Digest>, plan: Digest, actor: &str) 
     if waiting != Some(plan) {
         let message = match waiting {
             Some(waiting) => format!("the plan is stale: {waiting} waits now; read it and approve that one"),
-            None => "no plan waits for approval".to_owned(),
+            None => "no plan waits for approval; `evenkeel reconcile` fetches a new commit now".to_owned(),
         };
         return Err(CommandError::new(409, "STALE_PLAN", message));
     }

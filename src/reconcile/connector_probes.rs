@@ -13,7 +13,7 @@ use super::reason::Reason;
 use super::reconciler::Reconciler;
 use super::schedule::{PassOutcome, jittered};
 use super::status::{ConditionKind, ConditionStatus, Status};
-use crate::connector::{Call, Caller, Mocking};
+use crate::connector::{Call, Caller, ErrorCode, Mocking};
 
 /// Interval of probes unless the connector says otherwise.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
@@ -99,6 +99,10 @@ impl ConnectorProbes {
     fn record(&mut self, name: &str, result: ProbeResult) -> bool {
         let Some(probe) = self.probes.get_mut(name) else { return false };
         probe.next = Some(Instant::now() + jittered(probe.interval, rand::random()));
+        // A probe that the connector's own rate limit holds back says nothing about the application.
+        if result == Err(ErrorCode::RateLimited.as_str()) {
+            return false;
+        }
         probe.last.replace(result) != Some(result)
     }
 

@@ -14,7 +14,7 @@ use super::reason::{Reason, ReconcileError};
 use super::scope::Scope;
 use super::sources::{MergedSources, Sources};
 use super::validate::Validated;
-use crate::catalog::{self, Input};
+use crate::catalog::{self, Input, Snapshot};
 use crate::definition::Id;
 use crate::definition::environment::ApplyMode;
 use crate::plan::{BlockedReason, BlockedRemovals, Plan};
@@ -88,7 +88,7 @@ impl Proposer<'_> {
             Err(error) => return Proposed { validated: None, result: Err(error.into()) },
         };
         let mut validated = self.builder.validate(&draft.input, &self.merged.unreadable);
-        let claimed = claimed(&validated, &draft.pinned);
+        let claimed = claimed(&validated, &draft.pinned, &self.merged.snapshot);
         if !claimed.is_empty() {
             draft.release(&claimed);
             validated = self.builder.validate(&draft.input, &self.merged.unreadable);
@@ -307,14 +307,22 @@ impl Draft {
 }
 
 /// Definitions that were made through the API and that a source declares now: the source adopts them.
-fn claimed(validated: &Validated, pinned: &BTreeMap<Id, Arc<Item>>) -> BTreeSet<Id> {
+fn claimed(validated: &Validated, pinned: &BTreeMap<Id, Arc<Item>>, snapshot: &Snapshot) -> BTreeSet<Id> {
     let is_second = |finding: &&Finding| finding.code == &codes::DUPLICATE_DEFINITION;
     let seconds: Vec<_> =
         validated.findings.iter().filter(is_second).filter_map(|finding| finding.subject.as_deref()).collect();
     // The code also reports equal values of other fields.
     let is_declared = |id: &Id| validated.catalog.entries.iter().filter(|entry| entry.id == *id).take(2).count() > 1;
-    let manual = pinned.values().filter(|item| item.overrides_until().is_none()).map(|item| &item.id);
-    manual.filter(|id| seconds.iter().any(|subject| **id == **subject) && is_declared(id)).cloned().collect()
+    // A definition that was restored and is declared again in the same file counts as one, not as two.
+    let is_same_file = |item: &Item| {
+        let file = snapshot.files.iter().find(|file| file.path == item.base.path);
+        file.is_some_and(|file| Digest::of(&file.bytes) == item.base.content)
+    };
+    let manual = pinned.values().filter(|item| item.overrides_until().is_none());
+    let claimed = manual.filter(|item| {
+        is_same_file(item) || seconds.iter().any(|subject| item.id == **subject) && is_declared(&item.id)
+    });
+    claimed.map(|item| item.id.clone()).collect()
 }
 
 /// The refusal of definitions with errors: the first error with its commit, file and line.

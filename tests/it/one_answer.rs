@@ -309,6 +309,15 @@ fn a_command_checks_the_environment_that_it_is_given() {
         first.out,
         first.err
     );
+    // An environment that the earlier side does not declare runs nothing there.
+    let before = folder(&[
+        ("c.yaml", &connector("c", "live", "/base")),
+        ("draft.yaml", &environment("draft", "  variables: {}\n")),
+    ]);
+    let new =
+        run(["plan".as_ref(), before.path().as_os_str(), several.path().as_os_str(), "-e".as_ref(), "live".as_ref()]);
+    assert!(new.err.contains("does not declare the environment `live`; everything is new in it"), "{}", new.err);
+    assert!(new.out.contains("+ Connector/c") && !new.err.contains("has errors"), "{}{}", new.out, new.err);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "request",
-        meaning: "The call itself. In steps of workflows: the execution and its headers.",
+        meaning: "The call itself. In steps of workflows: the execution, with the headers of the webhook call or event that started it.",
         attributes: &[
             (
                 "id",

@@ -12,7 +12,7 @@ interface Ctx<
 > {
   /** The input of the execution. */
   readonly input: Input;
-  /** Headers of the request or event that started it, without credentials. */
+  /** Headers of the webhook call or event that started it, without credentials; empty for other starts. */
   readonly headers: { readonly [name: string]: string | undefined };
   /** The tenant of the execution; `null` if it has none. */
   readonly tenant: Evenkeel.Tenant | null;

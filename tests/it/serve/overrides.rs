@@ -249,7 +249,14 @@ fn a_restored_definition_has_its_former_identity() {
     world.look();
     let restored = world.run(&["restore", "Connector/b", "-e", "live"]);
     assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
-    assert_eq!(listed(&world, "b")["uid"], before);
+    assert_eq!((&listed(&world, "b")["uid"], &listed(&world, "b")["owner"]["by"]), (&before, &"api".into()));
+    // A source that declares it again, unchanged, owns it, and so can remove it.
+    world.repository.git(&["revert", "--no-edit", "HEAD"]);
+    assert!(is_ready(&world.look()));
+    assert_eq!((&listed(&world, "b")["uid"], &listed(&world, "b")["owner"]["by"]), (&before, &"source".into()));
+    std::fs::remove_file(world.repository.work().join("b.yaml")).unwrap();
+    world.repository.commit_all(&["-m", "remove for good"]);
+    assert_eq!(world.look()["definitions"], 2);
 }
 
 #[test]
