@@ -32,7 +32,9 @@ mod write;
 mod yaml;
 
 pub use codes::Code;
-pub use credentials::{holds_parameters, is_generated_key, is_key_parameter, is_known_credential, looks_random};
+pub use credentials::{
+    holds_parameters, is_generated_key, is_key_parameter, is_known_credential, looks_random, url_holds_key,
+};
 pub use de::from_node;
 pub use digest::{Digest, equal_in_constant_time, hmac_sha256, sha512};
 pub use finding::{Finding, Label, Subject, sort};

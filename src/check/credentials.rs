@@ -5,7 +5,7 @@ use crate::definition::Kind;
 use crate::definition::schema_validator::ValueFormat;
 use crate::text::{
     Finding, Node, NodeKind as Value, codes, holds_parameters, is_generated_key, is_key_parameter, is_known_credential,
-    looks_random,
+    looks_random, url_holds_key,
 };
 
 /// Ends of names of fields, headers and parameters that hold credentials.
@@ -23,6 +23,9 @@ const NAMES: [&str; 12] = [
     "signingkey",
     "xapikey",
 ];
+
+/// Fields that hold a URL or the path of one.
+const URLS: [&str; 3] = ["baseUrl", "url", "path"];
 
 /// Secret credentials of the built-in methods.
 const SECRET: [&str; 7] = ["password", "token", "apiKey", "accessToken", "refreshToken", "clientSecret", "privateKey"];
@@ -51,6 +54,8 @@ struct Names<'a> {
     parameters: bool,
     /// The name of the header or parameter whose value it is.
     parameter: Option<&'a str>,
+    /// It is a URL or the path of one.
+    url: bool,
 }
 
 impl<'a> Names<'a> {
@@ -64,6 +69,7 @@ impl<'a> Names<'a> {
             named: NAMES.iter().any(|known| plain.ends_with(known)) || self.parameters && is_key_parameter(name),
             parameters: holds_parameters(name),
             parameter: self.parameters.then_some(name),
+            url: URLS.contains(&name),
         }
     }
 }
@@ -98,6 +104,9 @@ pub(super) fn check(catalog: CatalogView<'_>, entry: &Entry, findings: &mut Vec<
             }
             Value::Text(text) if names.parameter.is_some_and(|name| is_generated_key(name, &text.value)) => {
                 report(entry, node, "this looks like a credential", findings);
+            }
+            Value::Text(text) if names.url && url_holds_key(&text.value) => {
+                report(entry, node, "the query of this URL holds what looks like a credential", findings);
             }
             Value::List(items) => stack.extend(items.iter().map(|item| (item, names))),
             Value::Map(entries) => {

@@ -165,7 +165,7 @@ fn calls(
             None => find(catalog, &call.connector),
         };
         let Some(name) = name else {
-            if !may_be_elsewhere(catalog, &call.connector) {
+            if call.of_context && !may_be_elsewhere(catalog, &call.connector) {
                 findings.push(unknown_connector(catalog, spec, call, place(call.connector_at)));
             }
             continue;
@@ -176,6 +176,9 @@ fn calls(
         let names = || actions.iter().map(|action| &*action.key.name);
         let exact = names().find(|action| *action == call.action);
         let Some(action) = exact.or_else(|| names().find(|action| camel(action) == call.action)) else {
+            if !call.of_context {
+                continue;
+            }
             let in_code: Vec<String> = names().map(camel).collect();
             let message = format!("connector `{name}` has no action `{}`", call.action);
             let span = place(call.action_at);
@@ -183,7 +186,9 @@ fn calls(
                 .push(Finding::new(&codes::UNKNOWN_REFERENCE, span, message).help(suggestion(&call.action, &in_code)));
             continue;
         };
-        super::calls::action_call(entry, connector, action, call, place, findings);
+        if call.of_context {
+            super::calls::action_call(entry, connector, action, call, place, findings);
+        }
         if let Some(used) = used.filter(|used| !used.actions.is_empty() && !used.actions.iter().any(|a| a == action)) {
             let declared = format!("/spec/connectors/{}/actions", escaped(&call.connector));
             let message = format!("`{action}` is not among the actions of `{name}` that this workflow says it calls");

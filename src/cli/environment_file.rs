@@ -23,6 +23,10 @@ pub(super) struct ChosenEnvironment {
     pub(super) key: String,
     /// The environment for validation.
     pub(super) selection: EnvironmentSelection,
+    /// Folder of its repository that the operator's document reads; `None` if it does not say so.
+    pub(super) source_folder: Option<String>,
+    /// True if the operator's document reads several sources.
+    pub(super) has_sources: bool,
 }
 
 impl EnvironmentFile {
@@ -41,12 +45,18 @@ impl EnvironmentFile {
         let Some(path) = &self.environment_file else {
             return Ok(key.map(|key| {
                 let selection = EnvironmentSelection { name: local_name(&key).to_owned(), document: None };
-                ChosenEnvironment { key, selection }
+                ChosenEnvironment { key, selection, source_folder: None, has_sources: false }
             }));
         };
         let document = document_of(path, key.as_deref().map(local_name))?;
         let key = key.unwrap_or_else(|| document.name.clone());
-        Ok(Some(ChosenEnvironment { key, selection: document.selection() }))
+        let git = document.spec.source.as_ref().and_then(|source| source.git.as_ref());
+        Ok(Some(ChosenEnvironment {
+            key,
+            selection: document.selection(),
+            source_folder: git.map(|git| git.path.clone().unwrap_or_default()),
+            has_sources: !document.spec.sources.is_empty(),
+        }))
     }
 }
 

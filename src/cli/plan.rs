@@ -122,6 +122,9 @@ impl PlanCommand {
         let mut notes = Vec::new();
         let (mut before, mut after) = self.sides(&mut notes)?;
         let chosen = self.environment_file.choose(self.environment())?;
+        if let (Some(chosen), Some(_)) = (&chosen, &self.from) {
+            after.expect_source(chosen, &mut notes)?;
+        }
         let environment = environment(chosen, after.environments())?;
         let ChosenPlan { key, selection, others } = environment;
         let earlier = before.environments();
@@ -253,7 +256,7 @@ struct ChosenPlan {
 
 /// The chosen environment; otherwise the first declared one (default: `local`).
 fn environment(chosen: Option<ChosenEnvironment>, mut declared: Vec<String>) -> anyhow::Result<ChosenPlan> {
-    let Some(ChosenEnvironment { key, selection }) = chosen else {
+    let Some(ChosenEnvironment { key, selection, .. }) = chosen else {
         let name = if declared.is_empty() { DEFAULT_ENVIRONMENT.to_owned() } else { declared.remove(0) };
         declared.retain(|other| *other != name);
         let selection = EnvironmentSelection { name: name.clone(), document: None };

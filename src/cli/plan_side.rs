@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::ci_links::GitHost;
+use super::environment_file::ChosenEnvironment;
 use super::output::report_of;
 use crate::catalog::{EnvironmentSelection, Snapshot};
 use crate::plan::render::ReviewSide;
@@ -49,6 +50,28 @@ impl PlanFiles {
     /// Names of the Environments that the files declare.
     pub(super) fn environments(&mut self) -> Vec<String> {
         declared_environments(&mut self.validator, &self.snapshot)
+    }
+
+    /// Checks that the files of a repository are those that the operator's document reads. Adds a remark if there are more.
+    ///
+    /// # Errors
+    /// The document reads another folder.
+    pub(super) fn expect_source(&self, chosen: &ChosenEnvironment, notes: &mut Vec<String>) -> anyhow::Result<()> {
+        let key = &chosen.key;
+        if chosen.has_sources {
+            notes.push(format!("`{key}` reads several sources: only `plan -e {key} --server …` covers all of them"));
+        }
+        let Some(folder) = &chosen.source_folder else { return Ok(()) };
+        let folder = folder.trim_start_matches("./").trim_matches('/').trim_matches('.');
+        if folder != self.folder {
+            let shown = |folder: &str| if folder.is_empty() { "its root".to_owned() } else { format!("`{folder}`") };
+            bail!(
+                "cannot plan for `{key}`: in the repository, its source reads {}, and this is {}; name that folder",
+                shown(folder),
+                shown(&self.folder)
+            );
+        }
+        Ok(())
     }
 
     /// The desired set of an environment.

@@ -12,7 +12,9 @@ use super::change::Change;
 use super::marker::marker;
 use super::pattern;
 use crate::definition::Kind;
-use crate::text::{hmac_sha256, holds_parameters, is_generated_key, is_key_parameter, is_known_credential};
+use crate::text::{
+    hmac_sha256, holds_parameters, is_generated_key, is_key_parameter, is_known_credential, url_holds_key,
+};
 
 /// Ends of the names of fields, headers and parameters that hold credentials, in lower case without `-` and `_`.
 const NAMES: [&str; 18] = [
@@ -148,7 +150,9 @@ fn walk(value: &mut Value, names: Names) {
 /// Hides a scalar that may be a secret.
 fn leaf(value: &mut Value, named: bool) {
     let secret = match &*value {
-        Value::String(text) => looks_secret(text) || named && !text.is_empty() && !is_reference(text),
+        Value::String(text) => {
+            looks_secret(text) || url_holds_key(text) || named && !text.is_empty() && !is_reference(text)
+        }
         Value::Number(_) => named,
         _ => false,
     };

@@ -99,8 +99,9 @@ impl ConnectorProbes {
     fn record(&mut self, name: &str, result: ProbeResult) -> bool {
         let Some(probe) = self.probes.get_mut(name) else { return false };
         probe.next = Some(Instant::now() + jittered(probe.interval, rand::random()));
-        // A probe that the connector's own rate limit holds back says nothing about the application.
-        if result == Err(ErrorCode::RateLimited.as_str()) {
+        // A probe that a rate limit or quota of ours holds back says nothing about the application.
+        let limits = [ErrorCode::RateLimited, ErrorCode::CallsPerMinute].map(ErrorCode::as_str);
+        if result.is_err_and(|code| limits.contains(&code)) {
             return false;
         }
         probe.last.replace(result) != Some(result)

@@ -48,17 +48,24 @@ pub(super) struct Documents {
     foreign: Vec<ForeignFile>,
 }
 
-/// Reads the Environment documents of a folder or file.
+/// Reads the Environment documents of a folder or file. A file whose text cannot be read is logged: it may hold a document,
+/// and as well be a definition of a source.
 ///
 /// # Errors
-/// They cannot be read, or one of them has errors.
+/// They cannot be read, one of them has errors, or there is none beside files that cannot be read.
 pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let (snapshot, unreadable) = directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let Documents { list, errors, .. } = documents_in(&snapshot, &unreadable)?;
-    match errors.into_values().next() {
-        Some(error) => bail!("{error}; `evenkeel validate` shows all errors"),
-        None => Ok(list),
+    let Documents { list, errors, unreadable, .. } = documents_in(&snapshot, &unreadable)?;
+    if let Some(error) = errors.into_values().next() {
+        bail!("{error}; `evenkeel validate` shows all errors");
     }
+    for error in unreadable.into_values() {
+        if list.is_empty() {
+            bail!("{error}; `evenkeel validate` shows all errors");
+        }
+        tracing::warn!(error, "a file that may hold an Environment cannot be read");
+    }
+    Ok(list)
 }
 
 /// The Environment documents of a snapshot.

@@ -38,6 +38,8 @@ pub(super) struct Bindings {
     contexts: HashSet<String>,
     /// Parts of the context, such as `input`, by their local name.
     parts: HashMap<String, String>,
+    /// Number of places that name each variable, its declaration included.
+    mentions: HashMap<String, usize>,
     evaluated: Cell<u32>,
 }
 
@@ -56,6 +58,9 @@ impl Bindings {
             }
         }
         module.visit_with(&mut bindings);
+        let mut mentions = Mentions::default();
+        module.visit_with(&mut mentions);
+        bindings.mentions = mentions.0;
         bindings
     }
 
@@ -72,8 +77,19 @@ impl Bindings {
     /// The value of a constant that nothing changes.
     pub(super) fn constant(&self, name: &str) -> Option<&Expr> {
         let value = self.constants.get(name).filter(|_| self.is_unique(name) && !self.assigned.contains(name))?;
-        let is_shared = self.passed.contains(name) && matches!(unwrapped(value), Expr::Object(_) | Expr::Array(_));
+        // Another name for it, or for a part of it, may change it: only one that is used once is surely unchanged.
+        let is_used_once = self.mentions.get(name).is_none_or(|mentions| *mentions <= 2);
+        let is_shared = (self.passed.contains(name) || !is_used_once)
+            && matches!(unwrapped(value), Expr::Object(_) | Expr::Array(_));
         (!is_shared).then_some(value)
+    }
+
+    /// True if the script may change its own input: something of the context, or another name for it, is assigned.
+    pub(super) fn changes_input(&self) -> bool {
+        let is_input = |name: &String| self.contexts.contains(name) || self.parts.contains_key(name);
+        self.assigned.iter().any(|name| {
+            is_input(name) || self.constants.get(name).and_then(root).is_some_and(|source| is_input(&source))
+        })
     }
 
     /// The type that the declaration of a name states.
@@ -124,6 +140,16 @@ impl Bindings {
         if let Some(name) = root(expression) {
             self.assigned.insert(name);
         }
+    }
+}
+
+/// Counts the places that name each variable.
+#[derive(Default)]
+struct Mentions(HashMap<String, usize>);
+
+impl Visit for Mentions {
+    fn visit_ident(&mut self, name: &Ident) {
+        *self.0.entry(name.sym.to_string()).or_default() += 1;
     }
 }
 

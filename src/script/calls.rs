@@ -83,16 +83,21 @@ impl CallCollector<'_> {
 
     /// True if the expression is `ctx.workflows` or a name of it. Other objects have workflows too.
     fn is_workflows(&self, expression: &Expr) -> bool {
+        self.is_part_of_context(expression, "workflows")
+    }
+
+    /// True if the expression is a part of the context, such as `ctx.workflows`, or a name of it.
+    fn is_part_of_context(&self, expression: &Expr, part: &str) -> bool {
         let bindings = self.evaluator.bindings;
         match expression {
             Expr::Member(member) => {
                 matches!(&*member.obj, Expr::Ident(context) if bindings.is_context(&context.sym))
-                    && self.property_name(member).is_some_and(|(name, _)| name == "workflows")
+                    && self.property_name(member).is_some_and(|(name, _)| name == part)
             }
             Expr::Ident(name) => match bindings.context_part(&name.sym) {
-                Some(part) => part == "workflows",
+                Some(known) => known == part,
                 None => bindings.constant(&name.sym).is_some_and(|value| {
-                    matches!(unwrapped(value), Expr::Member(_)) && self.is_workflows(unwrapped(value))
+                    matches!(unwrapped(value), Expr::Member(_)) && self.is_part_of_context(unwrapped(value), part)
                 }),
             },
             _ => false,
@@ -103,15 +108,16 @@ impl CallCollector<'_> {
         let Callee::Expr(callee) = &call.callee else { return };
         let Expr::Member(called) = &**callee else { return };
         let start = self.evaluator.at(call.span).0;
-        if let Expr::Member(connector) = &*called.obj
-            && self.is_connectors(&connector.obj)
+        if let Expr::Member(connectors) = &*called.obj
+            && self.is_connectors(&connectors.obj)
             && let (Some((connector, connector_at)), Some((action, action_at))) =
-                (self.property_name(connector), self.property_name(called))
+                (self.property_name(connectors), self.property_name(called))
         {
             let argument = self.evaluator.argument(&call.args, action_at);
             self.by_start.insert(start, Called::Action(self.calls.len()));
             let reads = Vec::new();
-            self.calls.push(ScriptCall { connector, action, connector_at, action_at, argument, reads });
+            let of_context = self.is_part_of_context(&connectors.obj, "connectors");
+            self.calls.push(ScriptCall { connector, action, connector_at, action_at, argument, reads, of_context });
         } else if self.is_workflows(&called.obj)
             && let Some((workflow, workflow_at)) = self.property_name(called)
         {

@@ -37,6 +37,8 @@ pub struct ScriptCall {
     pub argument: ScriptArgument,
     /// Parts of the output that the code reads.
     pub reads: Vec<ScriptRead>,
+    /// True if the connectors are surely those of the context: other objects may have a property of this name.
+    pub of_context: bool,
 }
 
 /// A call of a workflow.

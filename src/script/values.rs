@@ -10,8 +10,10 @@ use super::expressions::{is_undefined, member_path, number, property_name, unwra
 use super::model::ScriptArgument;
 use super::syntax::byte_offset;
 use super::types::of_type;
-use crate::text::{MAX_PARTIAL_DEPTH, PartialMap, PartialValue, RestOfMap, ValueTypes, escaped};
+use crate::text::{MAX_PARTIAL_DEPTH, PartialField, PartialMap, PartialValue, RestOfMap, ValueTypes, escaped};
 
+/// Maximum number of fields of an object that is evaluated. A larger one is unknown.
+const MAX_FIELDS: usize = 1_000;
 /// Maximum number of parts of an argument whose positions are kept.
 const MAX_PARTS: usize = 1_000;
 
@@ -113,7 +115,7 @@ impl Evaluator<'_> {
             return value.or_declared(|| declared().unwrap_or(PartialValue::Unknown));
         }
         match self.bindings.context_part(name) {
-            Some("input") => PartialValue::OwnInput(Vec::new()),
+            Some("input") if !self.bindings.changes_input() => PartialValue::OwnInput(Vec::new()),
             _ => declared().unwrap_or(PartialValue::Unknown),
         }
     }
@@ -123,7 +125,9 @@ impl Evaluator<'_> {
         let (root, names) = member_path(expression)?;
         if self.bindings.is_context(&root) {
             return match names.split_first() {
-                Some((first, rest)) if first == "input" => Some(PartialValue::OwnInput(rest.to_vec())),
+                Some((first, rest)) if first == "input" && !self.bindings.changes_input() => {
+                    Some(PartialValue::OwnInput(rest.to_vec()))
+                }
                 _ => None,
             };
         }
@@ -140,6 +144,9 @@ impl Evaluator<'_> {
     }
 
     fn object(&self, object: &ObjectLit, parts: &mut Parts<'_>) -> PartialValue {
+        if object.props.len() > MAX_FIELDS {
+            return PartialValue::Unknown;
+        }
         let mut map = PartialMap::default();
         for property in &object.props {
             match property {
@@ -155,14 +162,16 @@ impl Evaluator<'_> {
                 PropOrSpread::Prop(property) => match &**property {
                     Prop::Shorthand(name) => {
                         let value = parts.within(&name.sym, self.at(name.span), |parts| self.named(&name.sym, parts));
-                        map.set(name.sym.to_string(), value);
+                        set(&mut map, name.sym.to_string(), value);
                     }
                     Prop::KeyValue(pair) => match property_name(&pair.key) {
+                        // `toJSON` replaces the map, and `__proto__` is none of its fields.
+                        Some(name) if ["toJSON", "__proto__"].contains(&name.as_str()) => return PartialValue::Unknown,
                         Some(name) if is_undefined(&pair.value) => map.fields.retain(|field| field.name != name),
                         Some(name) => {
                             let span = pair.key.span().with_hi(pair.value.span().hi);
                             let value = parts.within(&name, self.at(span), |parts| self.value(&pair.value, parts));
-                            map.set(name, value);
+                            set(&mut map, name, value);
                         }
                         None => {
                             unsettle(&mut map);
@@ -170,7 +179,7 @@ impl Evaluator<'_> {
                         }
                     },
                     Prop::Getter(getter) => match property_name(&getter.key) {
-                        Some(name) => map.set(name, PartialValue::Unknown),
+                        Some(name) => set(&mut map, name, PartialValue::Unknown),
                         None => map.rest = RestOfMap::Unknown,
                     },
                     // Functions are not part of JSON; `toJSON` replaces the map.
@@ -213,6 +222,16 @@ impl Parts<'_> {
             self.list.push((pointer.clone(), at));
         }
         then(&mut Parts { pointer, list: &mut *self.list, depth: self.depth + 1 })
+    }
+}
+
+/// Sets a field. A value of which nothing is known may be undefined or a function, and JSON drops those.
+fn set(map: &mut PartialMap, name: String, value: PartialValue) {
+    if value == PartialValue::Unknown {
+        map.fields.retain(|field| field.name != name);
+        map.fields.push(PartialField { name, value, optional: true });
+    } else {
+        map.set(name, value);
     }
 }
 

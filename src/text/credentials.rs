@@ -34,7 +34,7 @@ pub fn is_known_credential(text: &str) -> bool {
 }
 
 /// Names of the maps whose members are headers or parameters of requests.
-const PARAMETERS: [&str; 5] = ["headers", "query", "metadata", "authorizationParams", "tokenParams"];
+const PARAMETERS: [&str; 6] = ["headers", "query", "form", "metadata", "authorizationParams", "tokenParams"];
 
 /// True if a field of this name holds headers or parameters of requests by their names.
 pub fn holds_parameters(field: &str) -> bool {
@@ -78,6 +78,13 @@ pub fn is_generated_key(name: &str, value: &str) -> bool {
         let distinct: std::collections::BTreeSet<u8> = run.bytes().collect();
         run.len() >= MIN_RUN && digits >= 3 && run.len() - digits >= 3 && distinct.len() >= MIN_DISTINCT
     }) && looks_random(&value.replace(['/', ' '], ""))
+}
+
+/// True if the query of a URL or path holds a literal key, as in `/orders?code=…`.
+pub fn url_holds_key(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = query.split(['&', '#']).filter_map(|parameter| parameter.split_once('='));
+    parameters.any(|(name, value)| is_generated_key(name, value) || is_key_parameter(name) && looks_random(value))
 }
 
 /// Masks the credentials in a text. The length and all other bytes stay the same.

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Maximum nesting of a partial value. Deeper parts are unknown.
 pub const MAX_PARTIAL_DEPTH: usize = 32;
 
+/// Maximum number of fields of a map that is known in part. A larger one is unknown.
+pub const MAX_PARTIAL_FIELDS: usize = 1_000;
+
 /// A JSON value as far as it is known before anything runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartialValue {
@@ -168,6 +171,7 @@ impl PartialValue {
         match value {
             Value::String(text) => string(text),
             Value::Array(items) => PartialValue::List { items: items.iter().map(below).collect(), more: false },
+            Value::Object(map) if map.len() > MAX_PARTIAL_FIELDS => PartialValue::Unknown,
             Value::Object(map) => {
                 let field = |(name, value): (&String, &Value)| PartialField {
                     name: name.clone(),

@@ -20,7 +20,7 @@ const MAX_KEY_BYTES: usize = 200;
 const CONNECTION_HEADERS: [&str; 9] =
     ["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"];
 /// Parts of the names of headers that hold credentials or signatures.
-const CREDENTIAL_PARTS: [&str; 16] = [
+const CREDENTIAL_PARTS: [&str; 24] = [
     "authorization",
     "authentication",
     "cookie",
@@ -37,7 +37,17 @@ const CREDENTIAL_PARTS: [&str; 16] = [
     "functions-key",
     "auth-key",
     "session",
+    "jwt",
+    "assertion",
+    "bearer",
+    "passwd",
+    "pwd",
+    "otp",
+    "dpop",
+    "client-cert",
 ];
+/// Beginnings of values that are credentials, in lower case (RFC 9110, section 11.4).
+const CREDENTIAL_SCHEMES: [&str; 3] = ["basic ", "bearer ", "digest "];
 /// Prefix of the headers that Evenkeel itself sets or reads.
 const OWN_PREFIX: &str = "x-evenkeel-";
 
@@ -137,9 +147,16 @@ impl WebhookRequest {
                 || name == signature
                 || name.starts_with(OWN_PREFIX)
                 || CONNECTION_HEADERS.contains(&name)
+                || name.ends_with("auth")
+                || name.ends_with("-pass")
                 || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
         };
-        let is_visible = |(name, value): &(&String, &String)| !is_hidden(name) && !is_known_credential(value);
+        let has_scheme = |value: &str| {
+            let start: String = value.chars().take(7).collect::<String>().to_ascii_lowercase();
+            CREDENTIAL_SCHEMES.iter().any(|scheme| start.starts_with(scheme))
+        };
+        let is_visible =
+            |(name, value): &(&String, &String)| !is_hidden(name) && !is_known_credential(value) && !has_scheme(value);
         let visible = self.headers.iter().filter(is_visible);
         visible.map(|(name, value)| (name.clone(), value.clone())).collect()
     }

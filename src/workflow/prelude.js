@@ -66,6 +66,21 @@ export default function (send, dataText, startMs, seed) {
     return total;
   }
 
+  // A wrong option must not open an approval to everyone.
+  function rolesOf(options) {
+    for (const name of Object.keys(options ?? {})) {
+      if (!["message", "roles", "timeout"].includes(name)) {
+        throw new TypeError(`\`${name}\` is not an option of an approval; expected \`message\`, \`roles\` or \`timeout\``);
+      }
+    }
+    const roles = options?.roles;
+    if (roles === undefined) return [];
+    if (!Array.isArray(roles) || roles.length === 0 || roles.some((role) => typeof role !== "string")) {
+      throw new TypeError("`roles` of an approval is a list of at least one name of a role; omit it for every caller who may operate");
+    }
+    return [...roles];
+  }
+
   const data = parse(dataText);
   const named = (make) =>
     new Proxy(Object.freeze({}), { get: (_, name) => (typeof name === "string" && name !== "then" ? make(name) : undefined) });
@@ -126,7 +141,7 @@ export default function (send, dataText, startMs, seed) {
     step,
     sleep: (time) => call({ op: "sleep", ms: duration(time) }).then(() => undefined),
     waitForEvent: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: null }),
-    approval: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: options?.message ?? name, roles: Array.from(options?.roles ?? [], String) }),
+    approval: (name, options) => call({ op: "wait", name: String(name), timeout: options?.timeout === undefined ? null : duration(options.timeout), question: options?.message ?? name, roles: rolesOf(options) }),
     fetch: async (url, init) => {
       const answer = await call({ op: "fetch", url: String(url), init: init ?? {} });
       return Object.freeze({ ...answer, ok: answer.status >= 200 && answer.status < 300, text: async () => answer.body, json: async () => parse(answer.body) });

@@ -14,6 +14,8 @@ use crate::text::{PartialField, PartialMap, PartialValue, RestOfMap, ValueTypes,
 const MAX_MISFITS: usize = 20;
 /// Maximum number of visited pairs of value and schema. Bounds references that multiply.
 const MAX_VISITS: usize = 5_000;
+/// Maximum number of names among which a similar one is searched.
+const MAX_SEARCHED: usize = 200;
 /// Maximum nesting of values and references.
 const MAX_DEPTH: usize = 64;
 
@@ -277,7 +279,10 @@ impl<'a> Walk<'a> {
         let declared = schema.get("properties").unwrap_or(&EMPTY);
         let mut missing = Vec::new();
         for name in list(schema, "required").iter().filter_map(Value::as_str) {
-            let has_default = declared.get(name).is_some_and(|schema| self.scope.has_default(schema));
+            // With `allOf`, another schema of the same value may give the default.
+            let has_default = declared.get(name).is_some_and(|schema| self.scope.has_default(schema))
+                || at.is_composed && self.gives_default(self.scope.root, name, 0)
+                || schema.contains_key("allOf") && self.gives_default(self.scope.root, name, 0);
             if map.get(name).is_some() || has_default {
                 continue;
             }
@@ -309,6 +314,20 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// True if a schema within another declares a property of this name with a default.
+    fn gives_default(&self, schema: &'a Value, name: &str, depth: usize) -> bool {
+        if depth > MAX_DEPTH {
+            return true;
+        }
+        let declared = schema.get("properties").and_then(|declared| declared.get(name));
+        let below = || match schema {
+            Value::Object(map) => map.values().any(|below| self.gives_default(below, name, depth + 1)),
+            Value::Array(items) => items.iter().any(|below| self.gives_default(below, name, depth + 1)),
+            _ => false,
+        };
+        declared.is_some_and(|declared| self.scope.has_default(declared)) || below()
+    }
+
     /// A field that `properties` does not declare.
     fn other_field(
         &mut self,
@@ -319,7 +338,10 @@ impl<'a> Walk<'a> {
         at: &Position,
     ) {
         let name = &field.name;
-        let near = nearest(name, names.iter().copied().filter(|near| map.get(near).is_none()));
+        // The search is for people, who do not write this many fields.
+        let is_small = map.fields.len() <= MAX_SEARCHED && names.len() <= MAX_SEARCHED;
+        let candidates = names.iter().copied().filter(|near| is_small && map.get(near).is_none());
+        let near = nearest(name, candidates);
         let meant = near.map(|near| format!("did you mean `{near}`?"));
         let there = Position { value: format!("{}/{}", at.value, escaped(name)), ..at.clone() };
         match schema.get("additionalProperties") {
