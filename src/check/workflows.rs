@@ -4,13 +4,14 @@ use crate::catalog::Entry;
 use crate::definition::Spec;
 use crate::definition::common::{Duration, Retry};
 use crate::definition::workflow::{Tier, WorkflowSpec};
-use crate::text::{Finding, codes};
+use crate::text::{Finding, NodeKind, codes};
 
 pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
     match entry.spec() {
         Some(Spec::Workflow(spec)) => {
             tier(entry, spec, findings);
             waiting(entry, spec, findings);
+            empty_roles(entry, findings);
             if let Some(policy) = &spec.retry {
                 retry(entry, policy, "/spec/retry", findings);
             }
@@ -26,6 +27,23 @@ pub(super) fn check(entry: &Entry, findings: &mut Vec<Finding>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Reports empty lists of roles: an approval without roles is open to every caller who may operate.
+fn empty_roles(entry: &Entry, findings: &mut Vec<Finding>) {
+    let mut nodes = vec![entry.node("/spec/steps")];
+    while let Some(node) = nodes.pop() {
+        let Some(node) = node else { continue };
+        if let Some(roles) = node.pointer("/approval/roles")
+            && matches!(&roles.kind, NodeKind::List(roles) if roles.is_empty())
+        {
+            let message = "an approval with an empty list of roles is open to every caller who may operate";
+            let help = "name a role, or omit `roles`";
+            findings.push(Finding::new(&codes::OUT_OF_RANGE, entry.span(roles.span), message).help(help));
+        }
+        nodes.extend(node.items().iter().map(Some));
+        nodes.extend(node.entries().iter().map(|entry| Some(&entry.value)));
     }
 }
 

@@ -245,7 +245,7 @@ pub struct Approval {
     pub message: String,
     /// Roles that may answer: a caller needs one of them. Default: every caller with the right to operate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1), extend("x-evenkeel-ref" = "Role"))]
+    #[schemars(extend("x-evenkeel-ref" = "Role"))]
     pub roles: Vec<String>,
     /// Maximum waiting time, from `1s` to `6h`. The execution fails afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]

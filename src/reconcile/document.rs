@@ -52,7 +52,7 @@ pub(super) struct Documents {
 /// and as well be a definition of a source.
 ///
 /// # Errors
-/// They cannot be read, one of them has errors, or there is none beside files that cannot be read.
+/// They cannot be read, one of them has errors, or all that is there are files that cannot be read.
 pub fn documents(path: &Path) -> anyhow::Result<Vec<EnvironmentDocument>> {
     let (snapshot, unreadable) = directory::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let Documents { list, errors, unreadable, .. } = documents_in(&snapshot, &unreadable)?;

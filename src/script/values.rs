@@ -165,7 +165,7 @@ impl Evaluator<'_> {
                         set(&mut map, name.sym.to_string(), value);
                     }
                     Prop::KeyValue(pair) => match property_name(&pair.key) {
-                        // `toJSON` replaces the map, and `__proto__` is none of its fields.
+                        // `toJSON` replaces the map, and `__proto__` is no field of it.
                         Some(name) if ["toJSON", "__proto__"].contains(&name.as_str()) => return PartialValue::Unknown,
                         Some(name) if is_undefined(&pair.value) => map.fields.retain(|field| field.name != name),
                         Some(name) => {

@@ -177,6 +177,30 @@ fn cases() -> Vec<(&'static str, &'static str, String)> {
             script("const body: any = {}\n  body.term = 'hello'\n  await ctx.connectors.crm.search(body)"),
         ),
         (
+            "code: an object that a function, another name or a method may change",
+            "",
+            script(
+                "const a: any = { term: 'hello', filter: {} }\n  Object.assign(a.filter, { field: 'a' })\n  await ctx.connectors.crm.search(a)\n  const b: any = { term: 'hello', filter: {} }\n  const f = b.filter\n  f.field = 'a'\n  await ctx.connectors.crm.search(b)\n  const c: any = {}\n  ctx.input.rows.reduce((sum, row) => { sum.term = row; return sum }, c)\n  await ctx.connectors.crm.search(c)",
+            ),
+        ),
+        (
+            "code: values that JSON drops",
+            "EK0216 EK0216",
+            script(
+                "const none = undefined\n  await ctx.connectors.crm.search({ term: 'hello', filter: { field: 'a', none, f: () => 1 } })\n  await ctx.connectors.crm.search({ toJSON: () => ({ term: 'hello' }) })",
+            ),
+        ),
+        (
+            "code: an input that the code changes",
+            "",
+            script("ctx.input.text = 5\n  await ctx.connectors.crm.search({ term: 'hello', limit: ctx.input.text })"),
+        ),
+        (
+            "code: other objects have connectors too",
+            "",
+            script("const data = { connectors: { list: [1] } }\n  return data.connectors.list.map((item) => item)"),
+        ),
+        (
             "code: a declared type",
             "EK0215 EK0216",
             code(

@@ -52,8 +52,10 @@ spec: { displayName: Shipping, permissions: {} }
 ---
 ";
     let code = "export default async (ctx) => (await ctx.approval('ship', { message: 'x'.repeat(40000), roles: ['owner'] })).by";
+    let strict = "export default async (ctx) => [{ role: ['owner'] }, { roles: [] }, { roles: 'owner' }, { roles: null }].map((options) => {\n  try { ctx.approval('a', options); return 'open' } catch (error) { return error.name }\n})";
+    let strict = workflow("strict", "Standard", "", strict);
     let open = workflow("open", "Long", "", "export default async (ctx) => (await ctx.approval('ship')).by");
-    let text = ENVIRONMENT.to_owned() + steps + &workflow("by-code", "Long", "", code) + &open;
+    let text = ENVIRONMENT.to_owned() + steps + &workflow("by-code", "Long", "", code) + &open + &strict;
     let folder = DefinitionsFolder::new(&[("a.yaml", &text)]);
     let tokens = folder.path("tokens");
     let lines = format!(
@@ -85,6 +87,12 @@ spec: { displayName: Shipping, permissions: {} }
     let id = start(&server, "open");
     assert_eq!(decide(&server, &id, CLERK, r#"{"approved": true}"#).status, 200);
     assert_eq!(ended(&server, &id)["output"], "clara");
+    // A wrong option never opens an approval to everyone.
+    let started = send(&server, "POST", "/v1/workflows/strict/runs", CLERK, "{}").json();
+    assert_eq!(
+        ended(&server, started["execution"].as_str().unwrap())["output"],
+        serde_json::json!(vec!["TypeError"; 4])
+    );
     let lines = send(&server, "GET", "/v1/environments/live/audit", ADMIN, "").json()["items"].clone();
     let mut shown: Vec<(String, String)> = lines
         .as_array()
