@@ -63,13 +63,13 @@ pub(super) struct PlanCommand {
     /// Two folders to compare, or one folder with --from or -e [default: .]
     #[arg(value_name = "FOLDER", num_args = 0..=2)]
     paths: Vec<PathBuf>,
-    /// Earlier revision: a branch, tag or commit, compared at its merge base with the later one; `REVISION..` is exact
+    /// Earlier revision, compared at its merge base with the later one; `REVISION..` is exact
     #[arg(long, value_name = "REVISION")]
     from: Option<String>,
     /// Later revision [default: the files of the folder]
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
-    /// Environment to plan for; of a server, without --from and two folders [default: the first one found]
+    /// Environment; of a server without --from and two folders [default: the first one found]
     #[arg(short, long, env = VARIABLE, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     #[command(flatten)]

@@ -11,10 +11,9 @@ use super::candidate;
 use super::clock::now;
 use super::commands::CommandError;
 use super::manual_override::{Assets, Change};
-use super::reason::Reason;
 use super::reconciler::Reconciler;
 use super::schedule::PassOutcome;
-use super::status::{ConditionKind, Status};
+use super::status::Status;
 use crate::catalog::RawDocument;
 use crate::definition::Id;
 use crate::store::manifest::{Item, Manifest, Part};
@@ -30,9 +29,8 @@ impl Reconciler {
     /// Ends overrides that have expired and that a pass has left; returns `true` if there were any. While the environment
     /// is suspended, nothing changes.
     pub(super) async fn end_expired_overrides(&mut self, status: &Status, outcome: PassOutcome) -> bool {
-        let is_suspended =
-            status.condition(ConditionKind::Ready).is_some_and(|ready| ready.reason == Reason::Suspended);
-        if outcome == PassOutcome::Following || is_suspended {
+        // Ready still has the reason of the pass before if this one failed.
+        if outcome == PassOutcome::Following || status.suspended.is_some() {
             return false;
         }
         let now = now();

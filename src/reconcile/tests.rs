@@ -494,3 +494,8 @@ proptest! {
         run_history("Isolate", &steps);
     }
 }
+
+#[test]
+fn an_override_ends_after_a_suspension_although_the_sources_fail() {
+    run_history("Atomic", &[Step::Edit(0, 0), Step::Suspend, Step::FetchFails(true), Step::Override(0), Step::Resume]);
+}
