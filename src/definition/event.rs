@@ -75,7 +75,7 @@ pub struct EventWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-evenkeel-template" = "event"))]
     pub deduplicate: Option<String>,
-    /// Request that creates the subscription. If omitted, an administrator creates it in the application.
+    /// Request that creates the subscription. Without it, an event that is sent has no address in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<EventCall>,
     /// Request that removes the subscription.
