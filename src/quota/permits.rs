@@ -13,7 +13,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The permit of one concurrent call; freed when it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[allow(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit);
+pub struct Permit {
+    _held: OwnedSemaphorePermit,
+}
 
 /// The permits of one name.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Permits {
     /// A permit, in the order of the requests.
     pub(super) async fn acquire(&self, deadline: Instant, max_waiters: usize) -> Result<Permit, Refusal> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(Permit(permit));
+            return Ok(Permit { _held: permit });
         }
         let refused = || Refusal::Exceeded { retry_after: RETRY_AFTER };
         let waiting = Waiting::new(&self.waiting);
@@ -49,7 +51,7 @@ impl Permits {
         }
         let acquiring = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.free).acquire_owned());
         match acquiring.await {
-            Ok(Ok(permit)) => Ok(Permit(permit)),
+            Ok(Ok(permit)) => Ok(Permit { _held: permit }),
             _ => Err(refused()),
         }
     }
