@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use swc_ecma_ast::{
     AssignExpr, AssignTarget, BindingIdent, CallExpr, Callee, ClassDecl, ClassExpr, DefaultDecl, Expr, FnDecl, FnExpr,
     Ident, ImportSpecifier, MemberExpr, Module, ModuleDecl, ModuleItem, ObjectPat, ObjectPatProp, Pat, PropName,
-    SimpleAssignTarget, SpreadElement, TsInterfaceDecl, TsType, TsTypeAliasDecl, UnaryExpr, UnaryOp, UpdateExpr,
-    VarDecl, VarDeclKind,
+    SimpleAssignTarget, SpreadElement, TsInterfaceDecl, TsType, TsTypeAliasDecl, TsTypeParam, UnaryExpr, UnaryOp,
+    UpdateExpr, VarDecl, VarDeclKind,
 };
 use swc_ecma_visit::{Visit, VisitWith as _};
 
@@ -30,6 +30,8 @@ pub(super) struct Bindings {
     constants: HashMap<String, Expr>,
     annotations: HashMap<String, TsType>,
     types: HashMap<String, Vec<TypeDeclaration>>,
+    /// Names of the parameters of types and functions, which hide types of the same name.
+    type_parameters: HashSet<String>,
     /// Names whose value, or a part of it, is assigned.
     assigned: HashSet<String>,
     /// Names that are passed to code that may change what they refer to.
@@ -100,7 +102,7 @@ impl Bindings {
     /// The declaration of a type without parameters.
     pub(super) fn type_of(&self, name: &str) -> Option<&TypeDeclaration> {
         match self.types.get(name).map(Vec::as_slice) {
-            Some([only]) => Some(only),
+            Some([only]) if !self.type_parameters.contains(name) => Some(only),
             _ => None,
         }
     }
@@ -227,6 +229,10 @@ impl Visit for Bindings {
             let declared = TypeDeclaration::Alias(declaration.type_ann.clone());
             self.types.entry(name.clone()).or_default().push(declared);
         }
+    }
+
+    fn visit_ts_type_param(&mut self, parameter: &TsTypeParam) {
+        self.type_parameters.insert(parameter.name.sym.to_string());
     }
 
     fn visit_var_decl(&mut self, declaration: &VarDecl) {

@@ -157,7 +157,7 @@ fn knows_the_argument_of_a_call_as_far_as_the_file_tells_it() {
     for (code, expected) in [
         (
             "function f(ctx, c: Contact) { ctx.connectors.a.b(c) }",
-            "{email: <a string>, age?: <a number>, kind: <a string>, when: ?, note?: <a string>, (typed)}",
+            "{email: <a string>, age?: <a number>, kind: <a string>, when?: ?, note?: <a string>, (typed)}",
         ),
         (
             "function f(ctx, c: More) { ctx.connectors.a.b({ tags: c.tags, email: c.c.email, age: c.c.age }) }",
@@ -165,6 +165,8 @@ fn knows_the_argument_of_a_call_as_far_as_the_file_tells_it() {
         ),
         ("function f(ctx, c: Wide) { ctx.connectors.a.b(c) }", "{x: 1, …}"),
         ("function f(ctx, c: Of<string>) { ctx.connectors.a.b(c) }", "?"),
+        ("function f<Contact>(ctx, c: Contact) { ctx.connectors.a.b(c) }", "?"),
+        ("function f(ctx, c: { a: 1; toJSON(): string }) { ctx.connectors.a.b(c) }", "?"),
         ("function f(ctx) { ctx.connectors.a.b(JSON.parse(x) as Contact['email']) }", "?"),
     ] {
         assert_eq!(argument(&format!("{typed}{code}")), expected, "{code}");

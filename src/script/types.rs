@@ -79,9 +79,18 @@ fn of_members(bindings: &Bindings, members: &[TsTypeElement], depth: usize) -> P
                     other => is_undefined(other),
                 });
                 let value = declared.map_or(PartialValue::Unknown, |declared| of_type(bindings, declared, depth + 1));
-                map.fields.push(PartialField { name, value, optional: property.optional || may_be_undefined });
+                if name == "toJSON" {
+                    return PartialValue::Unknown;
+                }
+                // Nothing is known of functions and of names of `undefined`, and JSON drops those.
+                let optional = property.optional || may_be_undefined || value == PartialValue::Unknown;
+                map.fields.push(PartialField { name, value, optional });
             }
-            // Methods are not part of JSON.
+            // Methods are not part of JSON, except that `toJSON` replaces the map.
+            TsTypeElement::TsMethodSignature(method) if matches!(&*method.key, Expr::Ident(name) if &*name.sym == "toJSON") =>
+            {
+                return PartialValue::Unknown;
+            }
             TsTypeElement::TsMethodSignature(_) => {}
             _ => map.rest = RestOfMap::Unknown,
         }
